@@ -1,0 +1,88 @@
+# Tenure. Needs python3 >= 3.11 with venv, make and a package index; everything else comes from the locks.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.tenure-installed
+LOCKS := requirements-build.txt requirements.txt requirements-local.txt requirements-dev.txt
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
+ONCE ?=
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install check test test-unit test-browser demo up down lock clean \
+	check-format check-lint check-types check-imports check-image check-configs
+
+help: ## Show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+install: $(STAMP) ## Make .venv from the locks (seconds when nothing changed)
+
+# uv knows nothing of pip's own settings, so the index and the certificates are handed over.
+$(STAMP): $(LOCKS) pyproject.toml
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "make install: $(PYTHON) must be Python 3.11 or newer with its venv module" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.txt
+	@set -eu; \
+	index=$${PIP_INDEX_URL:-$$($(BIN)/python -m pip config get global.index-url 2>/dev/null || true)}; \
+	if [ -n "$$index" ] && [ -z "$${UV_DEFAULT_INDEX:-}" ]; then export UV_DEFAULT_INDEX="$$index"; fi; \
+	if [ -n "$${PIP_CERT:-}" ] && [ -z "$${SSL_CERT_FILE:-}" ]; then export SSL_CERT_FILE="$$PIP_CERT"; fi; \
+	export VIRTUAL_ENV="$(CURDIR)/$(VENV)"; set -x; \
+	$(BIN)/uv pip install --require-hashes --compile-bytecode \
+		-r requirements.txt -r requirements-local.txt -r requirements-dev.txt; \
+	$(BIN)/uv pip install --quiet --no-build-isolation --no-deps --editable .
+	@touch $@
+
+check: $(STAMP) ## Format, lint, types, import contracts, image, configs
+	@$(MAKE) --no-print-directory -j4 --output-sync=target \
+		check-types check-imports check-format check-lint check-image check-configs
+
+check-format:
+	$(BIN)/ruff format --check .
+
+check-lint:
+	$(BIN)/ruff check .
+
+check-types:
+	$(BIN)/mypy
+
+check-imports:
+	$(BIN)/lint-imports --no-logo
+
+check-image:
+	$(BIN)/hadolint Dockerfile
+
+check-configs:
+	$(BIN)/tenure check
+
+test-unit: $(STAMP) ## The pure core, in seconds
+	$(BIN)/python -m pytest -q -m "not airflow and not service and not e2e and not browser" $(PYTEST_ARGS)
+
+# The core first, so that a broken rule is seen before a minute of services is spent.
+test: $(STAMP) ## Everything but the browser
+	$(BIN)/python -m pytest -q -m "not airflow and not service and not e2e and not browser" \
+		--cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -m "(airflow or service) and not e2e and not browser" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -m "e2e and not browser" $(PYTEST_ARGS)
+
+test-browser: $(STAMP) ## What a person sees, in Chromium
+	$(BIN)/python -m pytest -q -m browser $(PYTEST_ARGS)
+
+demo: $(STAMP) ## The whole life of one model on real data (ONCE=1 stops afterwards)
+	@ONCE="$(ONCE)" exec $(BIN)/tenure demo
+
+up: $(STAMP) ## The embedded stack in the foreground
+	@exec $(BIN)/tenure up
+
+down: $(STAMP) ## End what is left of the stack
+	@exec $(BIN)/tenure down
+
+lock: $(STAMP) ## Resolve the *.in files anew
+	$(COMPILE) requirements.in -o requirements.txt
+	$(COMPILE) requirements-local.in -o requirements-local.txt
+	$(COMPILE) requirements-dev.in -o requirements-dev.txt
+	$(COMPILE) requirements-build.in -o requirements-build.txt
+
+clean: ## Remove what the tools leave behind; keeps .venv and var/
+	rm -rf build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage plugins/*.egg-info
+	find dags plugins tests include -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""One library each, concrete; none imports another."""

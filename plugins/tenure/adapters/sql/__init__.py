@@ -1,0 +1,1 @@
+"""The lifecycle database: PostgreSQL through SQLAlchemy, the only authority."""

@@ -1,0 +1,90 @@
+"""Traffic plans: append-only, compare-and-swap on generation and fence."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from tenure.adapters.sql.tables import traffic_plan
+from tenure.errors import StateConflict
+
+
+@dataclass(frozen=True)
+class PlanRow:
+    """One generation of a model's traffic plan. Shares in basis points, lease in seconds."""
+
+    model: str
+    generation: int
+    fence: int
+    champion_id: int
+    canary_id: int | None
+    share_bp: int
+    salt: str
+    lease_seconds: int | None
+    lease_until: datetime | None
+    reason: str
+    actor: str
+    created_at: datetime
+
+
+_COLUMNS = tuple(traffic_plan.c[name] for name in PlanRow.__dataclass_fields__)
+
+
+def newest(connection: Connection, model: str) -> PlanRow | None:
+    """The plan in force, or None before the first champion."""
+    row = connection.execute(
+        select(*_COLUMNS)
+        .where(traffic_plan.c.model == model)
+        .order_by(traffic_plan.c.generation.desc())
+        .limit(1)
+    ).first()
+    return PlanRow(**row._mapping) if row else None
+
+
+def publish(
+    connection: Connection,
+    *,
+    model: str,
+    seen: PlanRow | None,
+    fence: int,
+    champion_id: int,
+    canary_id: int | None,
+    share_bp: int,
+    salt: str,
+    lease_seconds: int | None,
+    now: datetime,
+    reason: str,
+    actor: str,
+) -> PlanRow:
+    """Append the next generation after the one that the caller saw.
+
+    Raises:
+        StateConflict: A newer plan or a higher fence stands; the caller is stale.
+    """
+    current = newest(connection, model)
+    stale = (current.generation if current else 0) != (seen.generation if seen else 0)
+    if stale or (current is not None and fence < current.fence):
+        raise StateConflict(
+            f"The traffic plan of {model} moved on to generation "
+            f"{current.generation if current else 0}, fence {current.fence if current else 0}; "
+            f"this writer holds fence {fence}.",
+            still_safe="The newer plan is in force; nothing was written.",
+            next_step="Nothing, if another run took over. Otherwise clear this task.",
+        )
+    row: dict[str, Any] = {
+        "model": model,
+        "generation": (current.generation if current else 0) + 1,
+        "fence": fence,
+        "champion_id": champion_id,
+        "canary_id": canary_id,
+        "share_bp": share_bp,
+        "salt": salt,
+        "lease_seconds": lease_seconds,
+        "lease_until": now + timedelta(seconds=lease_seconds) if lease_seconds else None,
+        "reason": reason,
+        "actor": actor,
+        "created_at": now,
+    }
+    connection.execute(insert(traffic_plan).values(**row))
+    return PlanRow(**row)

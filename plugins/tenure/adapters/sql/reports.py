@@ -1,0 +1,80 @@
+"""Keeps reports: JSON by digest in the object store, a row for the pages."""
+
+import json
+from typing import Any
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from tenure.adapters.sql.database import Database
+from tenure.adapters.sql.tables import report as reports
+from tenure.ports import ObjectStore
+from tenure.verdicts import Report
+from tenure.vocabulary import RunRef, canonical_json
+
+
+class SqlReports:
+    """Implements `tenure.ports.Reports`."""
+
+    def __init__(self, database: Database, store: ObjectStore) -> None:
+        self._database = database
+        self._store = store
+
+    def save(self, report: Report, *, model: str | None, dataset: str | None, run: RunRef) -> str:
+        """Object first, then the row: a row never points to nothing."""
+        digest = report.digest
+        self._store.put(report_key(digest), canonical_json(report.to_dict()))
+        with self._database.begin() as connection:
+            connection.execute(
+                upsert(reports)
+                .values(
+                    digest=digest,
+                    stage=report.stage,
+                    subject=report.subject,
+                    model=model,
+                    dataset=dataset,
+                    verdict=str(report.verdict),
+                    summary=report.summary,
+                    body=_json(report),
+                    dag_id=run.dag_id,
+                    run_id=run.run_id,
+                    task_id=run.task_id,
+                    map_index=run.map_index,
+                )
+                .on_conflict_do_nothing()
+            )
+        return digest
+
+
+def report_key(digest: str) -> str:
+    """Where the report's JSON lies in the object store."""
+    return f"reports/{digest[:2]}/{digest}.json"
+
+
+def of_task(
+    connection: Connection, dag_id: str, run_id: str, task_id: str, map_index: int = -1
+) -> list[dict[str, Any]]:
+    """Reports that a task wrote, newest first."""
+    rows = connection.execute(
+        select(reports)
+        .where(
+            reports.c.dag_id == dag_id,
+            reports.c.run_id == run_id,
+            reports.c.task_id == task_id,
+            reports.c.map_index == map_index,
+        )
+        .order_by(reports.c.id.desc())
+    )
+    return [dict(row) for row in rows.mappings()]
+
+
+def by_digest(connection: Connection, digest: str) -> dict[str, Any] | None:
+    """Any one row of the report with this digest."""
+    row = connection.execute(select(reports).where(reports.c.digest == digest).limit(1))
+    found = row.mappings().first()
+    return dict(found) if found else None
+
+
+def _json(report: Report) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(canonical_json(report.to_dict()))
+    return value

@@ -1,0 +1,466 @@
+"""Tables of the lifecycle database; the triggers stand in the first migration."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from tenure.vocabulary import State
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _id() -> Column[int]:
+    return Column("id", BigInteger, Identity(always=True), primary_key=True)
+
+
+def _at(name: str = "created_at") -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=False, server_default=func.now())
+
+
+def _json(name: str) -> Column[object]:
+    return Column(name, JSONB, nullable=False, server_default=text("'{}'::jsonb"))
+
+
+def _moment(name: str) -> Column[object]:
+    return Column(name, DateTime(timezone=True))
+
+
+def _run() -> list[Column[object]]:
+    """The Airflow task that wrote the row."""
+    return [
+        Column("dag_id", String(250)),
+        Column("run_id", String(250)),
+        Column("task_id", String(250)),
+        Column("map_index", Integer, nullable=False, server_default="-1"),
+    ]
+
+
+config_revision = Table(
+    "config_revision",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("body", Text, nullable=False),
+    _at(),
+)
+
+suite_revision = Table(
+    "suite_revision",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("body", Text, nullable=False),
+    _at(),
+)
+
+model = Table(
+    "model",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("owner", String(250), nullable=False),
+    Column("risk_tier", String(16), nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("watermark", DateTime(timezone=True)),
+    _at(),
+)
+
+dataset = Table(
+    "dataset",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("owner", String(250), nullable=False),
+    Column("steward", String(250), nullable=False),
+    Column("sensitivity", String(16), nullable=False),
+    _at(),
+)
+
+snapshot = Table(
+    "snapshot",
+    metadata,
+    _id(),
+    Column("dataset", String(64), ForeignKey("dataset.name"), nullable=False),
+    Column("batch", String(250), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("manifest_digest", String(64), nullable=False),
+    Column("suite_digest", String(64), nullable=False),
+    Column("time_min", DateTime(timezone=True)),
+    Column("time_max", DateTime(timezone=True)),
+    _at(),
+    UniqueConstraint("dataset", "digest"),
+)
+
+validation = Table(
+    "validation",
+    metadata,
+    _id(),
+    Column("dataset", String(64), ForeignKey("dataset.name"), nullable=False),
+    Column("batch", String(250), nullable=False),
+    Column("source_key", Text, nullable=False),
+    Column("source_digest", String(64), nullable=False),
+    Column("suite_digest", String(64), nullable=False),
+    Column("config_digest", String(64), nullable=False),
+    Column("verdict", String(16), nullable=False),
+    Column("rows_in", BigInteger, nullable=False),
+    Column("rows_ok", BigInteger, nullable=False),
+    Column("rows_quarantined", BigInteger, nullable=False),
+    Column("quarantine_key", Text),
+    Column("snapshot_id", BigInteger, ForeignKey("snapshot.id")),
+    Column("report_digest", String(64), nullable=False),
+    _at(),
+    UniqueConstraint("dataset", "source_digest", "suite_digest", "config_digest"),
+    CheckConstraint("rows_in = rows_ok + rows_quarantined", name="rows_conserved"),
+    CheckConstraint("(verdict = 'passed') = (snapshot_id IS NOT NULL)", name="published"),
+)
+
+legal_move = Table(
+    "legal_move",
+    metadata,
+    Column("src", String(16), primary_key=True),
+    Column("dst", String(16), primary_key=True),
+)
+
+model_version = Table(
+    "model_version",
+    metadata,
+    _id(),
+    Column("model", String(64), ForeignKey("model.name"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("generation", Integer, nullable=False, server_default="0"),
+    Column("trained_by", String(250), nullable=False),
+    Column("training_key", String(64), nullable=False),
+    Column("artifact_digest", String(64)),
+    Column("signature", Text),
+    Column("data_digest", String(64)),
+    Column("suite_digest", String(64)),
+    Column("code_digest", String(64)),
+    Column("config_digest", String(64)),
+    Column("lock_digest", String(64)),
+    Column("mlflow_run_id", String(64)),
+    Column("evaluation_report", String(64)),
+    Column("bias_report", String(64)),
+    _json("facts"),
+    _at(),
+    UniqueConstraint("model", "version"),
+    UniqueConstraint("training_key"),
+    UniqueConstraint("mlflow_run_id"),
+    CheckConstraint("state IN ({})".format(", ".join(f"'{s}'" for s in State)), name="known_state"),
+    CheckConstraint(
+        "state IN ('draft', 'rejected') OR (artifact_digest IS NOT NULL AND signature IS NOT NULL)",
+        name="has_artifact",
+    ),
+    CheckConstraint(
+        "state IN ('draft', 'trained', 'rejected') OR "
+        "(evaluation_report IS NOT NULL AND bias_report IS NOT NULL)",
+        name="has_evidence",
+    ),
+    Index("uq_one_champion", "model", unique=True, postgresql_where=text("state = 'champion'")),
+    Index("uq_one_canary", "model", unique=True, postgresql_where=text("state = 'canary'")),
+)
+
+training_snapshot = Table(
+    "training_snapshot",
+    metadata,
+    Column("model_version_id", BigInteger, ForeignKey("model_version.id"), primary_key=True),
+    Column("snapshot_id", BigInteger, ForeignKey("snapshot.id"), primary_key=True),
+)
+
+approval = Table(
+    "approval",
+    metadata,
+    _id(),
+    Column("model_version_id", BigInteger, ForeignKey("model_version.id"), nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("approver", String(250), nullable=False),
+    Column("trained_by", String(250), nullable=False),
+    Column("answer", String(16), nullable=False),
+    Column("artifact_digest", String(64), nullable=False),
+    Column("evidence_digest", String(64), nullable=False),
+    Column("note", Text, nullable=False, server_default=""),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    _at(),
+    UniqueConstraint("model_version_id", "action", "approver"),
+    CheckConstraint("lower(approver) <> lower(trained_by)", name="second_person"),
+    CheckConstraint("answer IN ('approve', 'reject')", name="known_answer"),
+)
+
+traffic_plan = Table(
+    "traffic_plan",
+    metadata,
+    _id(),
+    Column("model", String(64), ForeignKey("model.name"), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("fence", Integer, nullable=False),
+    Column("champion_id", BigInteger, ForeignKey("model_version.id"), nullable=False),
+    Column("canary_id", BigInteger, ForeignKey("model_version.id")),
+    Column("share_bp", Integer, nullable=False),
+    Column("salt", String(64), nullable=False),
+    Column("lease_seconds", Integer),
+    Column("lease_until", DateTime(timezone=True)),
+    Column("reason", Text, nullable=False),
+    Column("actor", String(250), nullable=False),
+    _at(),
+    UniqueConstraint("model", "generation"),
+    CheckConstraint("share_bp BETWEEN 0 AND 10000", name="share"),
+    CheckConstraint(
+        "(canary_id IS NULL) = (share_bp = 0) AND (canary_id IS NULL) = (lease_until IS NULL)"
+        " AND (canary_id IS NULL) = (lease_seconds IS NULL)",
+        name="canary_has_lease",
+    ),
+    CheckConstraint("canary_id IS NULL OR canary_id <> champion_id", name="two_arms"),
+)
+
+gateway_ack = Table(
+    "gateway_ack",
+    metadata,
+    Column("gateway_id", String(64), primary_key=True),
+    Column("model", String(64), primary_key=True),
+    Column("generation", Integer, nullable=False),
+    Column("seen_at", DateTime(timezone=True), nullable=False),
+)
+
+gateway_key = Table(
+    "gateway_key",
+    metadata,
+    Column("key_digest", String(64), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("scopes", JSONB, nullable=False),
+    Column("revoked_at", DateTime(timezone=True)),
+    _at(),
+)
+
+canary_analysis = Table(
+    "canary_analysis",
+    metadata,
+    _id(),
+    Column("model_version_id", BigInteger, ForeignKey("model_version.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("share_bp", Integer, nullable=False),
+    Column("verdict", String(16), nullable=False),
+    Column("action", String(16), nullable=False),
+    _json("facts"),
+    _at(),
+    UniqueConstraint("model_version_id", "number"),
+)
+
+report = Table(
+    "report",
+    metadata,
+    _id(),
+    Column("digest", String(64), nullable=False),
+    Column("stage", String(32), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("model", String(64)),
+    Column("dataset", String(64)),
+    Column("verdict", String(16), nullable=False),
+    Column("summary", Text, nullable=False),
+    _json("body"),
+    *_run(),
+    _at(),
+    UniqueConstraint(
+        "digest", "dag_id", "run_id", "task_id", "map_index", postgresql_nulls_not_distinct=True
+    ),
+    Index("ix_report_task", "dag_id", "run_id", "task_id"),
+)
+
+monitoring_result = Table(
+    "monitoring_result",
+    metadata,
+    _id(),
+    Column("model", String(64), ForeignKey("model.name"), nullable=False),
+    Column("model_version_id", BigInteger, ForeignKey("model_version.id"), nullable=False),
+    Column("window_start", DateTime(timezone=True), nullable=False),
+    Column("window_end", DateTime(timezone=True), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("verdict", String(16), nullable=False),
+    Column("decisions", BigInteger, nullable=False),
+    _json("facts"),
+    Column("report_digest", String(64), nullable=False),
+    _at(),
+    UniqueConstraint("model_version_id", "window_start", "window_end", "kind"),
+)
+
+retrain_request = Table(
+    "retrain_request",
+    metadata,
+    _id(),
+    Column("model", String(64), ForeignKey("model.name"), nullable=False),
+    Column("reason_code", String(32), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("requested_by", String(250), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("model_version_id", BigInteger, ForeignKey("model_version.id")),
+    Column("closed_at", DateTime(timezone=True)),
+    _at(),
+    CheckConstraint("state IN ('open', 'running', 'done', 'failed')", name="known_state"),
+    Index(
+        "uq_one_open_retrain",
+        "model",
+        unique=True,
+        postgresql_where=text("state IN ('open', 'running')"),
+    ),
+)
+
+incident = Table(
+    "incident",
+    metadata,
+    _id(),
+    Column("dedupe_key", String(250), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("state", String(16), nullable=False, server_default="open"),
+    Column("members", Integer, nullable=False, server_default="1"),
+    _json("facts"),
+    _at(),
+    Column("closed_at", DateTime(timezone=True)),
+    Index("uq_open_incident", "dedupe_key", unique=True, postgresql_where=text("state = 'open'")),
+)
+
+appeal = Table(
+    "appeal",
+    metadata,
+    _id(),
+    Column("decision_id", String(36), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("opened_by", String(250), nullable=False),
+    Column("decided_by", String(250)),
+    Column("outcome", Text),
+    _at(),
+    CheckConstraint("decided_by IS NULL OR decided_by <> opened_by", name="second_person"),
+)
+
+consumer = Table(
+    "consumer",
+    metadata,
+    Column("model", String(64), ForeignKey("model.name"), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("webhook", Text),
+    _at(),
+)
+
+decommission = Table(
+    "decommission",
+    metadata,
+    _id(),
+    Column(
+        "model_version_id",
+        BigInteger,
+        ForeignKey("model_version.id"),
+        nullable=False,
+        unique=True,
+    ),
+    Column("step", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("successor", Text, nullable=False, server_default=""),
+    Column("requested_by", String(250), nullable=False),
+    Column("second_person", String(250)),
+    Column("legal_hold", Boolean, nullable=False, server_default="false"),
+    Column("archive_key", Text),
+    Column("archive_digest", String(64)),
+    Column("retain_until", DateTime(timezone=True)),
+    _moment("notified_at"),
+    _moment("revoked_at"),
+    _moment("verified_at"),
+    _moment("deleted_at"),
+    Column("record_digest", String(64)),
+    _at(),
+    CheckConstraint("deleted_at IS NULL OR verified_at IS NOT NULL", name="verify_first"),
+    CheckConstraint(
+        "second_person IS NULL OR lower(second_person) <> lower(requested_by)",
+        name="two_people",
+    ),
+)
+
+archive_item = Table(
+    "archive_item",
+    metadata,
+    Column("decommission_id", BigInteger, ForeignKey("decommission.id"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("archive_key", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("delete_after", Boolean, nullable=False, server_default="false"),
+    _moment("copied_at"),
+    _moment("verified_at"),
+    _moment("deleted_at"),
+    CheckConstraint("deleted_at IS NULL OR verified_at IS NOT NULL", name="verify_first"),
+)
+
+subject_key = Table(
+    "subject_key",
+    metadata,
+    _id(),
+    Column("subject_pseudonym", String(64), nullable=False, unique=True),
+    Column("wrapped_key", Text),
+    Column("destroyed_at", DateTime(timezone=True)),
+    CheckConstraint("(wrapped_key IS NULL) = (destroyed_at IS NOT NULL)", name="shredded"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    _id(),
+    Column("op_key", String(64), nullable=False, unique=True),
+    Column("topic", String(64), nullable=False),
+    _json("body"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("last_error", Text),
+    _at(),
+    Column("delivered_at", DateTime(timezone=True)),
+)
+
+ledger_event = Table(
+    "ledger_event",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("op_key", String(64), nullable=False, unique=True),
+    Column("subject", String(250), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("src", String(16)),
+    Column("dst", String(16)),
+    Column("actor", String(250), nullable=False),
+    _json("body"),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("prev_hash", String(64), nullable=False, unique=True),
+    Column("hash", String(64), nullable=False, unique=True),
+    UniqueConstraint("subject", "generation"),
+)
+
+ledger_head = Table(
+    "ledger_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("hash", String(64), nullable=False),
+    _at("at"),
+    CheckConstraint("id = 1", name="single"),
+)

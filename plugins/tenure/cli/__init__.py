@@ -1,0 +1,42 @@
+"""The `tenure` command: one module a group of commands.
+
+Exit codes: 0 ok · 1 a verdict failed or is inconclusive, or a person must act · 2 wrong usage ·
+3 something is unreachable.
+"""
+
+import sys
+
+import typer
+
+from tenure.cli import stack
+from tenure.errors import PortTaken, ServiceUnreachable, TenureError
+
+UNREACHABLE = 3
+
+app = typer.Typer(
+    name="tenure",
+    help="Keeps machine-learning models employed responsibly.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+# One line a group. A module offers `register(app)` and imports what is heavy inside its commands.
+for register in (stack.register,):
+    register(app)
+
+
+def exit_code(error: TenureError) -> int:
+    """3 when a service is not there, else 1."""
+    return UNREACHABLE if isinstance(error, ServiceUnreachable | PortTaken) else 1
+
+
+def main() -> None:
+    """Run the command line; an error that asks a person to act is printed, not traced."""
+    try:
+        app()
+    except TenureError as error:
+        kind = type(error).__name__
+        print("\n".join([f"{kind}: {error.what}", *error.lines()[1:]]), file=sys.stderr)
+        sys.exit(exit_code(error))

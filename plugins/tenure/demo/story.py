@@ -1,0 +1,355 @@
+"""The stages of one model's life, each waited for until the lifecycle database says it is so."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tenure.config import load_model
+from tenure.demo.airflow_api import AirflowUser
+from tenure.demo.client import Replay, sample_month
+from tenure.demo.upstream import write_month
+from tenure.errors import ServiceUnreachable, StateConflict
+from tenure.settings import Settings
+from tenure.vocabulary import State
+from tenure.wiring.base import Platform
+from tenure.wiring.summary import Summary
+
+MODEL = "flight_late"
+DATASET = "flights"
+SEED = 2013
+PATIENCE_SECONDS = 240
+LIVE_SHARE = 0.12
+"""Of June's flights: enough decisions to measure the decay that retraining is decided on."""
+CANARY_SHARE = 0.8
+"""Of July and August, replayed until the canary ends."""
+CANARY_PACE = 350.0
+"""Requests a second during the canary: some ten analyses see the ramp."""
+EXPECTED_FAILURES = {("flights__ingest_data", "ingest"), ("flight_late__promote_model", "canary")}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One line of the closing table."""
+
+    name: str
+    verdict: str
+    seconds: float
+    evidence: str
+
+
+@dataclass
+class Story:
+    """Tells the life of `flight_late`.
+
+    Args:
+        settings: The running installation.
+        folder: Where the client, the receiver and the summary keep their files.
+        people: Logged-in users by name.
+        gateway_key: Key of the client.
+        say: Gets one line at a time.
+    """
+
+    settings: Settings
+    folder: Path
+    people: dict[str, AirflowUser]
+    gateway_key: str
+    say: Callable[[str], None]
+    months: dict[str, tuple[int, ...]] = field(
+        default_factory=lambda: {"first": (1, 2), "later": (4, 5, 6)}
+    )
+    stages: list[Stage] = field(default_factory=list)
+    canary: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.platform = Platform(self.settings)
+        self.facts = Summary(self.platform)
+        self.answers = self.folder / "answers.jsonl"
+        self._seen_report = 0
+
+    def tell(self) -> None:
+        """Live the whole life, in order."""
+        first, later = self.months["first"], self.months["later"]
+        with self._stage("ingest") as end:
+            end(*self._ingest(first))
+        with self._stage("refuse a broken batch") as end:
+            end(*self._refuse_broken(3))
+        with self._stage("ingest the repaired batch") as end:
+            end(*self._ingest((3,)))
+        with self._stage("train") as end:
+            end(*self._train(1))
+        with self._stage("approve") as end:
+            end(*self._approve(1, State.CHAMPION))
+        with self._stage("serve") as end:
+            end(*self._serve(6))
+        with self._stage("ingest later months") as end:
+            end(*self._ingest(later))
+        with self._stage("monitor") as end:
+            end(*self._monitor())
+        with self._stage("decide to retrain") as end:
+            end(*self._decide())
+        with self._stage("retrain") as end:
+            end(*self._train(2))
+        with self._stage("approve the retrained version") as end:
+            end(*self._approve(2, State.CANARY))
+        with self._stage("canary") as end:
+            end(*self._canary((7, 8)))
+        with self._stage("decommission") as end:
+            end(*self._decommission())
+
+    def upstream(self, month: int, damage: str = "none") -> None:
+        """The upstream drops a month into the landing zone; whole or not at all."""
+        draft = write_month(self.folder / "upstream", month, damage=damage)  # type: ignore[arg-type]
+        self.platform.store.put_file(f"landing/{DATASET}/{draft.name}", draft)
+
+    def _ingest(self, months: tuple[int, ...]) -> tuple[str, str]:
+        for month in months:
+            self.upstream(month)
+        wanted = {f"2013-{month:02}" for month in months}
+
+        def published() -> list[dict[str, Any]] | None:
+            rows = [b for b in self.facts.batches(DATASET) if b["verdict"] == "passed"]
+            return rows if wanted <= {b["batch"] for b in rows} else None
+
+        rows = [b for b in self._wait("publishing", published) if b["batch"] in wanted]
+        for row in rows:
+            self.say(f"{row['batch']}: {row['rows_ok']:,} rows published")
+        return "passed", self.report(rows[-1]["report_digest"])
+
+    def _refuse_broken(self, month: int) -> tuple[str, str]:
+        self.upstream(month, damage="broken")
+        batch = f"2013-{month:02}"
+
+        def refused() -> dict[str, Any] | None:
+            rows = self.facts.batches(DATASET)
+            return next((b for b in rows if b["batch"] == batch and b["verdict"] == "failed"), None)
+
+        row = self._wait("judging the broken batch", refused)
+        self.say(f"{batch}: refused, {row['rows_quarantined']:,} rows in quarantine")
+        return "refused", self.report(row["report_digest"])
+
+    def _train(self, number: int) -> tuple[str, str]:
+        def judged() -> dict[str, Any] | None:
+            states = {State.VALIDATED, State.APPROVED, State.CANARY, State.CHAMPION}
+            row = self._version(number)
+            return row if row and row["state"] in {str(s) for s in states} else None
+
+        row = self._wait(f"training {MODEL}@{number}", judged)
+        metrics = {k: round(v, 3) for k, v in row["facts"].get("metrics", {}).items()}
+        self.say(f"{MODEL}@{number} validated: {metrics}")
+        return "validated", self.report(row["evaluation_report"])
+
+    def _approve(self, number: int, state: State) -> tuple[str, str]:
+        grace = self.people["grace"]
+        question = self._wait("the question", lambda: _first(grace.open_questions()))
+        self.say(f"grace reads “{question['subject']}” and approves")
+        grace.answer(question, "Approve")
+
+        def moved() -> dict[str, Any] | None:
+            row = self._version(number)
+            return row if row and row["state"] in {str(state), str(State.CHAMPION)} else None
+
+        row = self._wait(f"{MODEL}@{number} to become {state}", moved)
+        return str(row["state"]), self.page(f"models/{MODEL}")
+
+    def _serve(self, month: int) -> tuple[str, str]:
+        flights = sample_month(self.month(month), LIVE_SHARE, SEED)
+        client = self._client()
+        self.say(f"replaying {len(flights):,} flights of 2013-{month:02} as requests")
+        self._wait("the gateway to serve", self._gateway_serves)
+        client.run(flights)
+        if client.refused:
+            raise ServiceUnreachable(
+                f"The gateway refused {client.refused} of {len(flights)} requests.",
+                still_safe="Every answered request is in the decision log.",
+                next_step="Look at logs/gateway.log under the home folder.",
+            )
+        self._wait("shipping", lambda: self._shipped(client.answered) or None)
+        return f"{client.answered:,} decisions", f"{self.settings.gateway_url}/v2/models/{MODEL}"
+
+    def _monitor(self) -> tuple[str, str]:
+        row = self._wait(
+            "monitoring the live decisions",
+            lambda: _first(
+                r for r in self._new_reports("monitoring") if "performance" in r["summary"].lower()
+            ),
+        )
+        self.say(row["summary"])
+        return str(row["verdict"]), self.report(row["digest"])
+
+    def _decide(self) -> tuple[str, str]:
+        def chosen() -> dict[str, Any] | None:
+            rows = self.facts.requests(MODEL)
+            return rows[1] if len(rows) > 1 else None
+
+        row = self._wait("the retraining controller", chosen)
+        self.say(f"retrain: {row['reason']}")
+        return str(row["reason_code"]), self.page(f"models/{MODEL}")
+
+    def _canary(self, months: tuple[int, ...]) -> tuple[str, str]:
+        ended = threading.Event()
+        client = self._client(CANARY_PACE)
+        flights = [f for m in months for f in sample_month(self.month(m), CANARY_SHARE, SEED + m)]
+        worker = threading.Thread(
+            target=client.run, args=(flights,), kwargs={"until": ended.is_set}, daemon=True
+        )
+        worker.start()
+        try:
+            version = self._wait("the canary's verdict", self._canary_ended)
+        finally:
+            ended.set()
+            worker.join()
+        analyses = self.facts.analyses(version["id"])
+        outcome = "promoted" if version["state"] == str(State.CHAMPION) else "rolled back"
+        self.canary = {"analyses": len(analyses), "outcome": outcome}
+        shares = " → ".join(
+            f"{bp / 100:g}%" for bp in dict.fromkeys(a["share_bp"] for a in analyses)
+        )
+        self.say(f"{len(analyses)} analyses at {shares}; {client.arms}: {outcome}")
+        self._wait("shipping", lambda: self._shipped(self._answered()) or None)
+        return outcome, self.page(f"models/{MODEL}")
+
+    def _canary_ended(self) -> dict[str, Any] | None:
+        row = self._version(2)
+        ended = {str(State.CHAMPION), str(State.ROLLED_BACK)}
+        return row if row and row["state"] in ended else None
+
+    def _decommission(self) -> tuple[str, str]:
+        retired = next(
+            v
+            for v in self.facts.versions(MODEL)
+            if v["state"] in {str(State.SUPERSEDED), str(State.ROLLED_BACK)}
+        )
+        olga, grace = self.people["olga"], self.people["grace"]
+        successor = next(v for v in self.facts.versions(MODEL) if v["state"] == "champion")
+        olga.trigger(
+            f"{MODEL}__decommission_model",
+            {
+                "version": retired["version"],
+                "reason": "No longer in use after the canary.",
+                "successor": f"{MODEL}@{successor['version']}",
+            },
+        )
+        question = self._wait(
+            "the second person's question", lambda: _first(grace.open_questions())
+        )
+        self.say(f"grace confirms “{question['subject']}”")
+        grace.answer(question, question["options"][0])
+
+        def gone() -> dict[str, Any] | None:
+            row = self._version(retired["version"])
+            return row if row and row["state"] == str(State.DELETED) else None
+
+        self._wait(f"{MODEL}@{retired['version']} to be retired", gone)
+        record = self._wait(
+            "the decommission record", lambda: _first(self._new_reports("decommission"))
+        )
+        return "deleted with record", self.report(record["digest"])
+
+    def decisions_match(self) -> tuple[int, int, int]:
+        """Answered requests of the client, logged decisions, and how many differ or are doubled."""
+        lines = self.answers.read_text(encoding="utf-8").splitlines()
+        answered = [str(json.loads(line)["request_id"]) for line in lines]
+        logged = self.facts.decided_requests(MODEL)
+        doubled = len(logged) - len(set(logged))
+        return len(answered), len(logged), len(set(answered) ^ set(logged)) + doubled
+
+    def month(self, month: int) -> Path:
+        """File of a month, as the upstream would drop it."""
+        return write_month(self.folder / "upstream", month, damage="none")
+
+    def report(self, digest: str) -> str:
+        """Page of a report."""
+        return self.page(f"reports/{digest}")
+
+    def page(self, path: str) -> str:
+        """Page of Tenure inside Airflow."""
+        return f"{self.settings.airflow_url}/tenure/{path}"
+
+    def _client(self, pace: float = 0.0) -> Replay:
+        config, _ = load_model(self.settings.include, MODEL)
+        return Replay(
+            url=self.settings.gateway_url,
+            key=self.gateway_key,
+            model=MODEL,
+            features=config.features.all,
+            log=self.answers,
+            requests_per_second=pace,
+        )
+
+    def _answered(self) -> int:
+        return len(self.answers.read_text(encoding="utf-8").splitlines())
+
+    def _shipped(self, answered: int) -> bool:
+        return len(self.facts.decided_requests(MODEL)) >= answered
+
+    def _gateway_serves(self) -> bool | None:
+        import httpx
+
+        headers = {"Authorization": f"Bearer {self.gateway_key}"}
+        try:
+            answer = httpx.get(
+                f"{self.settings.gateway_url}/v2/models/{MODEL}/plan", headers=headers, timeout=5
+            )
+        except httpx.HTTPError:
+            return None
+        return answer.status_code == 200 or None
+
+    def _version(self, number: int) -> dict[str, Any] | None:
+        return next((v for v in self.facts.versions(MODEL) if v["version"] == number), None)
+
+    def _new_reports(self, stage: str) -> list[dict[str, Any]]:
+        return [r for r in self.facts.reports(self._seen_report) if r["stage"] == stage]
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[Callable[[str, str], None]]:
+        start = time.monotonic()
+        self.say(f"── {name}")
+        said: list[tuple[str, str]] = []
+        yield lambda verdict, evidence: said.append((verdict, evidence))
+        for verdict, evidence in said:
+            seconds = round(time.monotonic() - start, 1)
+            self.stages.append(Stage(name, verdict, seconds, evidence))
+            self.say(f"   {verdict} after {seconds} s")
+
+    def _wait(self, what: str, look: Callable[[], Any]) -> Any:
+        """Look twice a second until something is there; an unexpected red task ends the wait.
+
+        Raises:
+            StateConflict: A task failed that should not have, or nothing came in time.
+        """
+        start = time.monotonic()
+        told = start
+        while time.monotonic() - start < PATIENCE_SECONDS:
+            found = look()
+            if found is not None:
+                return found
+            self._stop_at_failure()
+            if time.monotonic() - told > 15:
+                told = time.monotonic()
+                self.say(f"   … {what}, {told - start:.0f} s")
+            time.sleep(0.5)
+        raise StateConflict(
+            f"The demo waited {PATIENCE_SECONDS} s for {what}.",
+            still_safe="Everything up to the last stage stands.",
+            next_step=f"Open {self.settings.airflow_url} and look for red or waiting tasks.",
+        )
+
+    def _stop_at_failure(self) -> None:
+        for row in self.facts.reports(self._seen_report):
+            expected = (row["dag_id"], row["task_id"]) in EXPECTED_FAILURES
+            if row["stage"] == "failure" and not expected:
+                raise StateConflict(
+                    f"{row['dag_id']}.{row['task_id']} failed: {row['summary']}",
+                    still_safe="Everything up to the last stage stands.",
+                    next_step="Open the tab Tenure of the red task in Airflow.",
+                    evidence=str(row["digest"]),
+                )
+
+
+def _first(rows: Any) -> Any:
+    return next(iter(rows), None)

@@ -1,0 +1,27 @@
+"""Does the model treat groups alike: confusion cells per group, metrics, intervals, verdict."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from tenure.lifecycle.policy import GatePolicy
+
+
+class BiasPolicy(GatePolicy):
+    """Bounds on the worst gap between the groups of each protected attribute."""
+
+    attributes: tuple[str, ...] = Field(min_length=1)
+    intersections: bool = True
+    metric: Literal["selection_rate", "true_positive_rate", "false_positive_rate"] = (
+        "selection_rate"
+    )
+    min_ratio: float | None = Field(default=None, ge=0.0, le=1.0)
+    """Lowest group's rate over the highest's; 0.8 is the four-fifths rule."""
+    max_difference: float | None = Field(default=None, ge=0.0, le=1.0)
+    """Highest group's rate minus the lowest's."""
+    min_group_rows: int = Field(default=100, ge=1)
+    """A smaller group is shown as `inconclusive`, never dropped."""
+    small_groups: Literal["inconclusive", "report"] = "inconclusive"
+    """What groups below the minimum do to the verdict; `report` shows them and judges the rest."""
+    bootstrap_draws: int = Field(default=1000, ge=100)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1.0)

@@ -1,0 +1,315 @@
+"""Probation with live traffic: when the challenger does harm, when it is safe, when to wait.
+
+Events are compared as a ratio of rates, challenger to champion. In a split where the challenger
+has the share pi of the subjects, an event is the challenger's with probability
+q(r) = pi r / (pi r + 1 - pi) when its rate is r times the champion's. For a grid of alternatives r
+and a null r0, the mean over the grid of
+
+    E(r) = product over shares of [q(r)/q(r0)]^x [(1-q(r))/(1-q(r0))]^y
+
+(x events of the challenger, y of the champion) is an e-process: under r0 it exceeds 1/alpha ever,
+at any number of analyses and along any ramp, with probability at most alpha.
+
+Source: Howard, Ramdas et al., "Time-uniform, nonparametric, nonasymptotic confidence sequences"
+(2021); Lindon and Malek, "Anytime-valid inference for multinomial count data" (2022).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from scipy.special import logsumexp
+
+from tenure.lifecycle.policy import Policy
+from tenure.verdicts import Check, Verdict
+from tenure.vocabulary import BASIS_POINTS
+
+Event = Literal["error", "wrong_label"]
+
+HARM_GRID = np.geomspace(1.15, 8.0, 24)
+"""Ratios that count as harm; the null is 1, an equal challenger."""
+SAFE_FACTORS = np.linspace(0.25, 0.9, 16)
+"""Ratios that count as safe, as fractions of the margin; the null is the margin itself."""
+
+
+class CanaryMetric(Policy):
+    """One kind of event that is counted once a subject.
+
+    `error` is any answer that the model itself did not give: error, timeout, fallback.
+    """
+
+    event: Event
+    margin: float = Field(gt=1.0, le=10.0)
+    """Ratio of event rates, challenger to champion, that is still acceptable."""
+    min_subjects: int = Field(default=200, ge=1)
+    """Subjects of the challenger below which it is not called safe; harm always counts."""
+    required: bool = True
+    """Whether the challenger must be shown safe on it; harm always counts."""
+
+
+class CanaryPolicy(Policy):
+    """Shares, pace and judgement of a canary. Shares in basis points, ending at 10000.
+
+    At 10000 there is no champion left to compare with, so that step is not observed: reaching it
+    *is* the promotion, and it needs every required metric judged safe at the shares before it.
+    """
+
+    shares_bp: tuple[int, ...] = (500, 2500, 5000, 10_000)
+    metrics: tuple[CanaryMetric, ...] = Field(min_length=1)
+    alpha: float = Field(default=0.05, gt=0.0, lt=0.5)
+    """Bound on ever judging wrongly, for harm and for safe each, over the whole canary."""
+    analysis_seconds: int = Field(default=60, ge=1)
+    min_step_subjects: int = Field(default=200, ge=1)
+    """Subjects of the challenger at a share before the next larger share."""
+    lease_seconds: int = Field(default=180, ge=5)
+    """Without a new analysis for this long, gateways give all traffic to the champion."""
+    max_analyses: int = Field(default=500, ge=1)
+    """Analyses without a verdict after which the canary holds and asks a person."""
+
+    @model_validator(mode="after")
+    def _ramp(self) -> "CanaryPolicy":
+        ramp = list(self.shares_bp)
+        if not ramp or ramp[-1] != BASIS_POINTS or ramp != sorted(set(ramp)) or ramp[0] < 1:
+            raise ValueError("shares_bp must rise from at least 1 to 10000 basis points")
+        if len(ramp) == 1:
+            raise ValueError("shares_bp needs a share below 10000, where both arms have traffic")
+        if self.lease_seconds <= self.analysis_seconds:
+            raise ValueError("lease_seconds must be longer than analysis_seconds")
+        return self
+
+    @model_validator(mode="after")
+    def _metrics_judge(self) -> "CanaryPolicy":
+        events = [metric.event for metric in self.metrics]
+        if len(set(events)) != len(events):
+            raise ValueError("metrics: name each event once")
+        if not any(metric.required for metric in self.metrics):
+            raise ValueError("metrics: at least one must be required, or nothing proves safety")
+        return self
+
+    @property
+    def observed_shares(self) -> tuple[int, ...]:
+        """The shares at which both arms have traffic, in basis points."""
+        return self.shares_bp[:-1]
+
+
+@dataclass(frozen=True)
+class ShareCounts:
+    """What was counted for one kind of event at one share of the canary.
+
+    `*_subjects` are distinct subjects of that arm at that share; `*_events` are those whose first
+    event happened there. For `wrong_label` only subjects with a mature outcome count.
+    """
+
+    event: Event
+    share_bp: int
+    canary_subjects: int
+    canary_events: int
+    champion_subjects: int
+    champion_events: int
+
+
+class Action(StrEnum):
+    """What the controller does after an analysis."""
+
+    WAIT = "wait"
+    ADVANCE = "advance"
+    HOLD = "hold"
+    PROMOTE = "promote"
+    ROLL_BACK = "roll_back"
+
+
+@dataclass(frozen=True)
+class MetricJudgement:
+    """One metric in one analysis. E-values count for `harm` or `safe` from their thresholds on."""
+
+    event: Event
+    margin: float
+    required: bool
+    canary_subjects: int
+    canary_events: int
+    champion_subjects: int
+    champion_events: int
+    log_harm: float
+    log_safe: float
+    harmful: bool
+    safe: bool
+
+    @property
+    def verdict(self) -> Verdict:
+        """Harm fails it, safety passes it."""
+        if self.harmful:
+            return Verdict.FAILED
+        return Verdict.PASSED if self.safe else Verdict.INCONCLUSIVE
+
+    def describe(self) -> str:
+        """The numbers in one clause."""
+        return (
+            f"{self.event} canary {_rate(self.canary_events, self.canary_subjects)}, champion "
+            f"{_rate(self.champion_events, self.champion_subjects)}, "
+            f"E(harm) {_e(self.log_harm)}, E(safe) {_e(self.log_safe)}"
+        )
+
+
+@dataclass(frozen=True)
+class CanaryJudgement:
+    """One analysis: what to do, why, and every number behind it.
+
+    `step_subjects` are the challenger's subjects at the present share.
+    """
+
+    action: Action
+    verdict: Verdict
+    explanation: str
+    share_bp: int
+    next_share_bp: int
+    step_subjects: int
+    metrics: tuple[MetricJudgement, ...]
+    harm_threshold: float
+    safe_threshold: float
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the probation ends with it."""
+        return self.action in {Action.PROMOTE, Action.ROLL_BACK}
+
+    def checks(self) -> tuple[Check, ...]:
+        """The metrics for a report, harmful ones first."""
+        order = {Verdict.FAILED: 0, Verdict.INCONCLUSIVE: 1, Verdict.PASSED: 2}
+        rows = sorted(self.metrics, key=lambda m: order[m.verdict])
+        return tuple(
+            Check(
+                name=m.event,
+                verdict=m.verdict,
+                observed=m.describe(),
+                allowed=f"at most {m.margin:g} times the champion's rate"
+                + ("" if m.required else " (not required)"),
+            )
+            for m in rows
+        )
+
+
+def log_e_value(counts: Sequence[ShareCounts], *, null: float, grid: NDArray[np.float64]) -> float:
+    """Natural logarithm of the e-value against `null`, mixed over the grid of ratios.
+
+    Shares of 0 or 10000 basis points compare nothing and are left out. Without events it is 0.
+    """
+    total = np.zeros(len(grid))
+    for row in counts:
+        if not 0 < row.share_bp < BASIS_POINTS:
+            continue
+        pi = row.share_bp / BASIS_POINTS
+        # ln of [q(r)/q(r0)] and of [(1-q(r))/(1-q(r0))], with the common denominator apart
+        shrink = np.log(pi * null + 1 - pi) - np.log(pi * grid + 1 - pi)
+        total += row.canary_events * (np.log(grid / null) + shrink)
+        total += row.champion_events * shrink
+    return float(logsumexp(total) - math.log(len(grid)))
+
+
+def judge(
+    policy: CanaryPolicy, counts: Sequence[ShareCounts], *, share_bp: int, analyses: int
+) -> CanaryJudgement:
+    """Decide what to do at this share.
+
+    Args:
+        policy: Shares, margins and bounds.
+        counts: Everything counted since the canary began, one row an event and share.
+        share_bp: The present share, one of `policy.observed_shares`.
+        analyses: Analyses since the canary began or a person prolonged it, with this one.
+
+    Returns:
+        Harm rolls back at any time. Promotion needs every required metric safe at the last
+        observed share. Too little traffic waits; it never advances.
+    """
+    # Harm on any metric ends the canary, so they share alpha; safety needs them all, so each
+    # may use the whole of it.
+    harm_threshold = len(policy.metrics) / policy.alpha
+    safe_threshold = 1 / policy.alpha
+    metrics = tuple(_judge_metric(m, counts, harm_threshold, safe_threshold) for m in policy.metrics)
+    step = _step_subjects(counts, share_bp)
+    action, why = _decide(policy, metrics, share_bp=share_bp, step=step, analyses=analyses)
+    verdicts = {Action.ROLL_BACK: Verdict.FAILED, Action.PROMOTE: Verdict.PASSED}
+    return CanaryJudgement(
+        action=action,
+        verdict=verdicts.get(action, Verdict.INCONCLUSIVE),
+        explanation=f"{why}: " + "; ".join(m.describe() for m in metrics),
+        share_bp=share_bp,
+        next_share_bp=_next_share(policy, share_bp) if action is Action.ADVANCE else share_bp,
+        step_subjects=step,
+        metrics=metrics,
+        harm_threshold=harm_threshold,
+        safe_threshold=safe_threshold,
+    )
+
+
+def _judge_metric(
+    metric: CanaryMetric,
+    counts: Sequence[ShareCounts],
+    harm_threshold: float,
+    safe_threshold: float,
+) -> MetricJudgement:
+    rows = [row for row in counts if row.event == metric.event]
+    log_harm = log_e_value(rows, null=1.0, grid=HARM_GRID)
+    log_safe = log_e_value(rows, null=metric.margin, grid=metric.margin * SAFE_FACTORS)
+    subjects = sum(row.canary_subjects for row in rows)
+    return MetricJudgement(
+        event=metric.event,
+        margin=metric.margin,
+        required=metric.required,
+        canary_subjects=subjects,
+        canary_events=sum(row.canary_events for row in rows),
+        champion_subjects=sum(row.champion_subjects for row in rows),
+        champion_events=sum(row.champion_events for row in rows),
+        log_harm=log_harm,
+        log_safe=log_safe,
+        harmful=log_harm >= math.log(harm_threshold),
+        safe=log_safe >= math.log(safe_threshold) and subjects >= metric.min_subjects,
+    )
+
+
+def _decide(
+    policy: CanaryPolicy,
+    metrics: Sequence[MetricJudgement],
+    *,
+    share_bp: int,
+    step: int,
+    analyses: int,
+) -> tuple[Action, str]:
+    harmful = [m.event for m in metrics if m.harmful]
+    if harmful:
+        return Action.ROLL_BACK, f"harm on {' and '.join(harmful)}"
+    enough = step >= policy.min_step_subjects
+    last = share_bp >= policy.observed_shares[-1]
+    open_ = [m.event for m in metrics if m.required and not m.safe]
+    if enough and last and not open_:
+        return Action.PROMOTE, "safe on every required metric at the last observed share"
+    if analyses >= policy.max_analyses:
+        return Action.HOLD, f"no verdict after {analyses} analyses"
+    if not enough:
+        return Action.WAIT, f"{step} of {policy.min_step_subjects} canary subjects at this share"
+    if not last:
+        return Action.ADVANCE, f"{step} canary subjects at this share and no harm"
+    return Action.WAIT, f"not yet safe on {' and '.join(open_)}"
+
+
+def _step_subjects(counts: Sequence[ShareCounts], share_bp: int) -> int:
+    return max((r.canary_subjects for r in counts if r.share_bp == share_bp), default=0)
+
+
+def _next_share(policy: CanaryPolicy, share_bp: int) -> int:
+    return next(share for share in policy.observed_shares if share > share_bp)
+
+
+def _rate(events: int, subjects: int) -> str:
+    return f"{events}/{subjects} ({events / subjects:.1%})" if subjects else "0/0"
+
+
+def _e(log_value: float) -> str:
+    """An e-value for people; it may overflow, so big ones are written as a power of ten."""
+    if log_value > math.log(1e6):
+        return f"10^{log_value / math.log(10):.0f}"
+    return f"{math.exp(log_value):.3g}"

@@ -1,0 +1,253 @@
+"""Retiring a model version in steps, each proven before the next."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from pydantic import Field
+
+from tenure.lifecycle.policy import Policy
+from tenure.vocabulary import Role, State
+
+RETIRABLE = (State.SUPERSEDED, State.ROLLED_BACK, State.REJECTED)
+"""States from which a version may retire: it serves nobody."""
+REQUESTERS = (Role.DECOMMISSIONER, Role.OPERATOR)
+"""Roles that may ask for a retirement; the model's owner may as well."""
+ABANDONED_AFTER = timedelta(minutes=15)
+"""A step that has been due for so long has no run that works on it; maintenance takes it up."""
+
+
+class DecommissionPolicy(Policy):
+    """Delays before irreversible steps."""
+
+    notice_days: int = Field(default=30, ge=0)
+    """Days between notifying the consumers and refusing access."""
+    retain_days: int = Field(default=365, ge=0)
+    """Days that the artifact outlives its archiving."""
+
+
+class Step(StrEnum):
+    """What was done last; `refused` and `withdrawn` end an attempt, a new request may follow."""
+
+    REQUESTED = "requested"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+    CONFIRMED = "confirmed"
+    NOTIFIED = "notified"
+    REVOKED = "revoked"
+    ARCHIVED = "archived"
+    DELETED = "deleted"
+    RECORDED = "recorded"
+
+
+class Action(StrEnum):
+    """What is to be done next."""
+
+    CONFIRM = "confirm"
+    NOTIFY = "notify"
+    ARCHIVE = "archive"
+    DELETE = "delete"
+    RECORD = "record"
+    NOTHING = "nothing"
+    WITHDRAW = "withdraw"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the retirement of one version is, as the database says."""
+
+    id: int
+    version_id: int
+    model: str
+    version: int
+    state: State
+    step: Step
+    reason: str
+    successor: str
+    requested_by: str
+    second_person: str | None
+    legal_hold: bool
+    archive_key: str | None
+    archive_digest: str | None
+    created_at: datetime
+    notified_at: datetime | None
+    revoked_at: datetime | None
+    verified_at: datetime | None
+    retain_until: datetime | None
+    deleted_at: datetime | None
+    record_digest: str | None
+
+    @property
+    def name(self) -> str:
+        """`model@version`."""
+        return f"{self.model}@{self.version}"
+
+
+@dataclass(frozen=True)
+class Next:
+    """The next action, from when on it may be done, and what stands in its way."""
+
+    action: Action
+    due: datetime | None = None
+    blocked: str | None = None
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether it may be done now."""
+        return self.blocked is None and (self.due is None or now >= self.due)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One object of the archive and the original that it is a copy of.
+
+    Args:
+        name: Role of the item: artifact, reference, evaluation, config…
+        key: Where the original lies, or `database:…` when it is a row.
+        archive_key: Where the copy lies.
+        size: Bytes.
+        sha256: Of both.
+        delete_after: Whether the original goes once the archive is verified and retained.
+    """
+
+    name: str
+    key: str
+    archive_key: str
+    size: int
+    sha256: str
+    delete_after: bool = False
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an archive holds; deletion follows it and nothing else."""
+
+    model: str
+    version: int
+    row: Mapping[str, object]
+    items: tuple[Item, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """JSON form; its digest stands in the lifecycle database."""
+        return {
+            "format": 1,
+            "model": self.model,
+            "version": self.version,
+            "row": dict(self.row),
+            "items": [asdict(item) for item in self.items],
+        }
+
+    def item(self, name: str) -> Item | None:
+        """The item with this role, if the archive has one."""
+        return next((item for item in self.items if item.name == name), None)
+
+
+def read_manifest(value: Mapping[str, object]) -> Manifest:
+    """The manifest from its JSON form. Raises KeyError or TypeError when it is none."""
+    items = value["items"]
+    row = value["row"]
+    if not isinstance(items, list) or not isinstance(row, dict):
+        raise TypeError("a manifest has a row and a list of items")
+    return Manifest(
+        model=str(value["model"]),
+        version=int(str(value["version"])),
+        row=row,
+        items=tuple(Item(**item) for item in items),
+    )
+
+
+def archive_prefix(model: str, version: int) -> str:
+    """Where everything about a retired version lies."""
+    return f"archive/{model}/{version}/"
+
+
+def next_step(progress: Progress, policy: DecommissionPolicy) -> Next:
+    """What comes next for a retirement; irreversible work waits for its date and its people.
+
+    A version that came back to life (a rollback made it champion again) withdraws the request.
+    """
+    if progress.step in {Step.REFUSED, Step.WITHDRAWN}:
+        return Next(Action.NOTHING)
+    if progress.record_digest is not None:
+        return Next(Action.NOTHING)
+    if progress.state is State.DELETED:
+        return Next(Action.RECORD, progress.deleted_at)
+    if progress.state is State.ARCHIVED:
+        blocked = f"{progress.name} is on legal hold" if progress.legal_hold else None
+        return Next(Action.DELETE, progress.retain_until, blocked)
+    if progress.state is State.RETIRING:
+        return Next(Action.ARCHIVE, progress.revoked_at)
+    if progress.state not in RETIRABLE:
+        return Next(Action.WITHDRAW)
+    return _before_retiring(progress, policy)
+
+
+def _before_retiring(progress: Progress, policy: DecommissionPolicy) -> Next:
+    if progress.second_person is None:
+        return Next(Action.CONFIRM, blocked=f"{progress.name} waits for a second person")
+    if progress.notified_at is None:
+        return Next(Action.NOTIFY, progress.created_at)
+    blocked = f"{progress.name} is on legal hold" if progress.legal_hold else None
+    due = progress.notified_at + timedelta(days=policy.notice_days)
+    return Next(Action.ARCHIVE, due, blocked)
+
+
+def is_abandoned(progress: Progress, policy: DecommissionPolicy, now: datetime) -> bool:
+    """Whether a step is due and nobody works on it: its run waited for a date, or was killed."""
+    step = next_step(progress, policy)
+    if step.action in {Action.NOTHING, Action.CONFIRM} or step.blocked is not None:
+        return False
+    due = step.due or progress.created_at
+    return now >= due + ABANDONED_AFTER
+
+
+def refusal(state: State, in_live_plan: bool) -> str | None:
+    """Why a version in this state may not be retired, or None when it may."""
+    if in_live_plan:
+        return "the traffic plan in force still names it"
+    if state not in RETIRABLE:
+        allowed = ", ".join(RETIRABLE)
+        return f"it is {state}; only {allowed} versions retire"
+    return None
+
+
+def person_refusal(
+    person: str | None, *, roles: Collection[Role], requested_by: str | None = None
+) -> str | None:
+    """Why this person may not confirm a retirement, or None when she may.
+
+    Args:
+        person: User name; None when nobody answered.
+        roles: Her roles.
+        requested_by: Who asked for the retirement.
+    """
+    if not person:
+        return "nobody who is known answered"
+    if Role.DECOMMISSIONER not in roles:
+        return f"{person} does not have the role {Role.DECOMMISSIONER}"
+    if requested_by is not None and person.casefold() == requested_by.casefold():
+        return f"{person} asked for the retirement, so somebody else must confirm it"
+    return None
+
+
+def may_be_deleted(item: Item, still_needed: Collection[str]) -> bool:
+    """Whether the original of an item may go: the archive holds it and no other version needs it.
+
+    Args:
+        item: An item whose original would be deleted.
+        still_needed: Keys that versions which are not deleted refer to.
+    """
+    return item.delete_after and item.key not in still_needed
+
+
+def blast_radius(
+    *, consumers: Sequence[str], items: Sequence[Item], successor: str
+) -> dict[str, object]:
+    """What a retirement touches, for the second person who has to confirm it."""
+    going = [item for item in items if item.delete_after]
+    return {
+        "consumers": list(consumers),
+        "successor": successor or "none",
+        "deleted_keys": [item.key for item in going],
+        "deleted_bytes": sum(item.size for item in going),
+    }

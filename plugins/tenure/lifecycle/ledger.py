@@ -1,0 +1,165 @@
+"""The hash chain over every change of state: how it is made and how it is checked."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from tenure.vocabulary import digest_json
+
+GENESIS = "0" * 64
+"""`prev_hash` of the first event."""
+_LARGE = 1e16
+"""From here on Python writes floats with an exponent, and JSONB gives them back as integers."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One row of the chain as it was read back."""
+
+    seq: int
+    op_key: str
+    subject: str
+    generation: int
+    src: str | None
+    dst: str | None
+    actor: str
+    body: Mapping[str, object]
+    at: datetime
+    prev_hash: str
+    hash: str
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A place of the chain that is trusted: everything up to `seq` was verified before."""
+
+    seq: int = 0
+    hash: str = GENESIS
+
+
+@dataclass(frozen=True)
+class Broken:
+    """The first event that does not hold, and what is wrong with it."""
+
+    seq: int
+    why: str
+
+
+@dataclass(frozen=True)
+class ChainCheck:
+    """What a verification found.
+
+    Args:
+        events: Number of events that hold, the trusted ones before the anchor included.
+        head: The last of them; the next verification may begin there.
+        broken: The first broken event, or None.
+    """
+
+    events: int
+    head: Anchor
+    broken: Broken | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the whole chain holds."""
+        return self.broken is None
+
+
+def event_hash(
+    *,
+    seq: int,
+    op_key: str,
+    subject: str,
+    generation: int,
+    src: str | None,
+    dst: str | None,
+    actor: str,
+    body: Mapping[str, object],
+    at: datetime,
+    prev_hash: str,
+) -> str:
+    """SHA-256 that chains an event to the one before it.
+
+    `at` is hashed as UTC ISO 8601 with microseconds, numbers of `body` as JSONB gives them back.
+    """
+    return digest_json(
+        [
+            seq,
+            op_key,
+            subject,
+            generation,
+            src,
+            dst,
+            actor,
+            _settled(dict(body)),
+            at.astimezone(UTC).isoformat(timespec="microseconds"),
+            prev_hash,
+        ]
+    )
+
+
+def verify_chain(
+    events: Iterable[Event], *, after: Anchor = Anchor(), head: Anchor | None = None
+) -> ChainCheck:
+    """Recompute every hash and link; stops at the first event that does not hold.
+
+    Args:
+        events: By `seq`, beginning behind `after`.
+        after: Where an earlier verification ended; by default the chain is checked from genesis.
+        head: What the database's head row says; a chain that ends elsewhere lost its tail.
+    """
+    last = after
+    for event in events:
+        why = _fault(event, last)
+        if why is not None:
+            return ChainCheck(last.seq, last, Broken(event.seq, why))
+        last = Anchor(event.seq, event.hash)
+    if head is not None and head != last:
+        why = (
+            f"the head row says event {head.seq} ({head.hash[:12]}…), "
+            f"the chain ends at {last.seq} ({last.hash[:12]}…)"
+        )
+        return ChainCheck(last.seq, last, Broken(last.seq + 1, why))
+    return ChainCheck(last.seq, last)
+
+
+def _fault(event: Event, last: Anchor) -> str | None:
+    if event.seq != last.seq + 1:
+        return f"event {last.seq + 1} is missing; after {last.seq} comes {event.seq}"
+    if event.prev_hash != last.hash:
+        return (
+            f"prev_hash is {event.prev_hash[:12]}…, event {last.seq} has hash {last.hash[:12]}…"
+        )
+    expected = event_hash(
+        seq=event.seq,
+        op_key=event.op_key,
+        subject=event.subject,
+        generation=event.generation,
+        src=event.src,
+        dst=event.dst,
+        actor=event.actor,
+        body=event.body,
+        at=event.at,
+        prev_hash=event.prev_hash,
+    )
+    if event.hash != expected:
+        return f"hash is {event.hash[:12]}…, its content gives {expected[:12]}…"
+    return None
+
+
+def _settled(value: object) -> object:
+    """The value as it comes back from JSONB, which keeps numbers as decimals.
+
+    >>> _settled({"a": [1e22, -0.0, 0.5, True]})
+    {'a': [10000000000000000000000, 0.0, 0.5, True]}
+    """
+    if isinstance(value, float):
+        if abs(value) >= _LARGE:
+            return int(Decimal(repr(value)))
+        return value + 0.0  # -0.0 becomes 0.0
+    if isinstance(value, Mapping):
+        return {str(key): _settled(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_settled(one) for one in value]
+    return value

@@ -1,0 +1,30 @@
+"""The base of every policy that a YAML may state: closed, frozen, typed."""
+
+from datetime import date
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Policy(BaseModel):
+    """An unknown key is an error; a loaded policy never changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
+
+
+class GatePolicy(Policy):
+    """A gate is on unless it says why not, and until when."""
+
+    mode: Literal["enforce", "report_only"] = "enforce"
+    reason: str | None = None
+    expires: date | None = None
+
+    @model_validator(mode="after")
+    def _excused(self) -> "GatePolicy":
+        if self.mode == "report_only" and not (self.reason and self.expires):
+            raise ValueError("mode: report_only needs a reason and an expires date")
+        return self
+
+
+Share = Field(ge=0.0, le=1.0)
+"""A fraction of something, 0…1."""

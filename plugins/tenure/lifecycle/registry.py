@@ -1,0 +1,1 @@
+"""What a registered version states about itself: the signed statement and its digests."""

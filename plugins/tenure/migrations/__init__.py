@@ -1,0 +1,27 @@
+"""Alembic brings the lifecycle database to the schema that this code expects."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine, text
+
+_LOCK = 7_365_510
+"""Advisory lock: two processes that start together migrate one after the other."""
+
+
+def upgrade(database_url: str) -> None:
+    """Migrate to the newest revision; safe to call from several processes at once."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    engine = create_engine(database_url)
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:k)"), {"k": _LOCK})
+            connection.commit()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.execute(text("SELECT pg_advisory_unlock(:k)"), {"k": _LOCK})
+            connection.commit()
+    finally:
+        engine.dispose()

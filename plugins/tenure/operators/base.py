@@ -1,0 +1,250 @@
+"""What every Tenure task does around its work: settings, a failure card, words in the log."""
+
+from __future__ import annotations
+
+import logging
+import os
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from airflow.sdk import BaseOperator, Connection
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowNotFoundException,
+    AirflowRescheduleException,
+    AirflowSkipException,
+    DagRunTriggerException,
+    DownstreamTasksSkipped,
+)
+
+from tenure.errors import TenureError
+from tenure.links.evidence import MlflowRunLink, ReportLink
+from tenure.settings import Settings
+from tenure.vocabulary import RunRef
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from tenure.wiring.base import Platform
+    from tenure.wiring.oncall import FailureCard
+
+LOG_WIDTH = 100
+"""The log view cuts longer lines at the window's edge."""
+
+_log = logging.getLogger("tenure.task")
+_SIGNALS = (
+    AirflowSkipException,
+    AirflowRescheduleException,
+    DagRunTriggerException,
+    DownstreamTasksSkipped,
+)
+"""Airflow's own ways of saying something that is no failure."""
+
+
+class TaskFailed(AirflowFailException):
+    """A TenureError that trying again cannot heal; its card is stored."""
+
+    def __init__(self, message: str, card: FailureCard) -> None:
+        super().__init__(message)
+        self.card = card
+
+
+class TaskMayRetry(AirflowException):
+    """A TenureError that may heal by itself; its card is stored."""
+
+    def __init__(self, message: str, card: FailureCard) -> None:
+        super().__init__(message)
+        self.card = card
+
+
+class TenureOperator(BaseOperator):
+    """Base of all operators; a subclass implements `work` and nothing of what goes wrong.
+
+    Args:
+        model: The model that the task is about, if any.
+        dataset: The dataset that the task is about, if any.
+    """
+
+    operator_extra_links = (ReportLink(), MlflowRunLink())
+    connected: tuple[Platform, RunRef] | None = None
+    """Set while the task runs, for its links."""
+
+    def __init__(self, *, model: str | None = None, dataset: str | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.model = model
+        self.dataset = dataset
+
+    def work(self, platform: Platform, run: RunRef, context: Context) -> object:
+        """Do the work and return ids and digests for XCom, or raise a TenureError."""
+        raise NotImplementedError
+
+    def execute(self, context: Context) -> object:
+        """Connect, work, and explain what goes wrong."""
+        with explained(context, model=self.model, dataset=self.dataset):
+            platform, run = open_platform(), run_ref(context)
+            self.connected = (platform, run)
+            return self.work(platform, run, context)
+
+
+def open_platform() -> Platform:
+    """The installation that Airflow's connections name."""
+    from tenure.wiring.base import Platform
+
+    return Platform(settings_from_airflow())
+
+
+def run_ref(context: Context) -> RunRef:
+    """The running task; `user` is who triggered the run, None for schedules and assets."""
+    ti = context["ti"]
+    return RunRef(
+        dag_id=ti.dag_id,
+        run_id=ti.run_id,
+        task_id=ti.task_id,
+        map_index=-1 if ti.map_index is None else ti.map_index,
+        user=getattr(context.get("dag_run"), "triggering_user_name", None),
+    )
+
+
+@contextmanager
+def explained(
+    context: Context, *, model: str | None = None, dataset: str | None = None
+) -> Iterator[None]:
+    """Turn whatever is raised inside into a failure card, short ERROR lines and a failed task.
+
+    For `execute` of operators that cannot subclass TenureOperator, and for `execute_complete`.
+    Deferral, waiting for a person and skipping pass untouched. A retryable TenureError lets Airflow
+    try again; any other fails at once. An unexpected error keeps its traceback and its retries.
+    """
+    try:
+        yield
+    except (*_SIGNALS, TaskFailed, TaskMayRetry):
+        raise
+    except TenureError as error:
+        card = _report(error, context, model, dataset)
+        outcome = TaskMayRetry if error.retryable else TaskFailed
+        raise outcome(_short(f"{card.kind}: {card.what}"), card) from None
+    except Exception as error:
+        card = _report(error, context, model, dataset)
+        error.card = card  # type: ignore[attr-defined]
+        raise
+
+
+def settings_from_airflow() -> Settings:
+    """Settings from the connections tenure_database, _store, _mlflow, _gateway and _airflow.
+
+    A connection that does not exist falls back to the TENURE_* variables, and those to the
+    embedded default.
+    """
+    found = {
+        "TENURE_DATABASE_URL": _database_url(_connection("tenure_database")),
+        "TENURE_STORE_URL": _store_url(_connection("tenure_store")),
+        "TENURE_MLFLOW_URL": _http_url(_connection("tenure_mlflow")),
+        "TENURE_GATEWAY_URL": _http_url(_connection("tenure_gateway")),
+        "TENURE_AIRFLOW_URL": _http_url(_connection("tenure_airflow")),
+    }
+    return Settings.from_environment(os.environ | {k: v for k, v in found.items() if v})
+
+
+def log_lines(text: str, width: int = LOG_WIDTH) -> list[str]:
+    """The text as lines of at most `width` characters; its own line breaks are kept.
+
+    >>> log_lines("a b", width=2)
+    ['a', 'b']
+    """
+    return [
+        line
+        for paragraph in text.splitlines()
+        for line in textwrap.wrap(paragraph, width, break_on_hyphens=False)
+    ]
+
+
+def _report(
+    error: Exception, context: Context, model: str | None, dataset: str | None
+) -> FailureCard:
+    """Words into the log first: they need nothing but this process."""
+    from tenure.wiring.oncall import describe
+
+    ti, task = context["ti"], context["ti"].task
+    card = describe(
+        error,
+        model=model or getattr(task, "model", None),
+        dataset=dataset or getattr(task, "dataset", None),
+        owner=str(getattr(task, "owner", "") or ""),
+        log_url=str(getattr(ti, "log_url", "") or ""),
+        try_number=int(getattr(ti, "try_number", 1) or 1),
+        tries=int(getattr(ti, "max_tries", 0) or 0) + 1,
+    )
+    for paragraph in card.lines():
+        for line in log_lines(paragraph):
+            _log.error(line)
+    _store(card, context)
+    return card
+
+
+def _store(card: FailureCard, context: Context) -> None:
+    from tenure.wiring.oncall import save
+
+    try:
+        save(open_platform(), card, run_ref(context))
+    except Exception as error:  # the cause must stay the task's own, not that of its card
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        _log.warning(_short(f"The failure card was not stored: {reason}"))
+
+
+def _short(text: str) -> str:
+    return textwrap.shorten(" ".join(text.split()), LOG_WIDTH, placeholder=" …")
+
+
+def _connection(conn_id: str) -> Any:
+    try:
+        return Connection.get(conn_id)
+    except AirflowNotFoundException:
+        return None
+
+
+def _database_url(connection: Any) -> str | None:
+    """SQLAlchemy URL for psycopg 3; a host that begins with `/` is the folder of a Unix socket."""
+    if connection is None:
+        return None
+    extra = connection.extra_dejson
+    host = connection.host or extra.get("host") or ""
+    user = quote(connection.login or "postgres", safe="")
+    password = f":{quote(connection.password, safe='')}" if connection.password else ""
+    query = {k: v for k, v in extra.items() if k in {"sslmode", "sslrootcert"}}
+    if host.startswith("/"):
+        query["host"] = host
+    place = "" if host.startswith("/") else host + (f":{connection.port}" if connection.port else "")
+    if host.startswith("/") and connection.port:
+        query["port"] = connection.port
+    options = "&".join(f"{k}={quote(str(v), safe='/%')}" for k, v in query.items())
+    name = quote(connection.schema or "tenure", safe="")
+    return f"postgresql+psycopg://{user}{password}@{place}/{name}" + (f"?{options}" * bool(options))
+
+
+def _store_url(connection: Any) -> str | None:
+    """`url` of the extra, or `s3://host/schema`."""
+    if connection is None:
+        return None
+    extra = connection.extra_dejson
+    if extra.get("url"):
+        return str(extra["url"])
+    endpoint = extra.get("endpoint_url")
+    place = f"s3://{connection.host}/{connection.schema or ''}"
+    return place + (f"?endpoint_url={quote(endpoint, safe='')}" if endpoint else "")
+
+
+def _http_url(connection: Any) -> str | None:
+    """`url` of the extra, or scheme, host and port."""
+    if connection is None:
+        return None
+    if connection.extra_dejson.get("url"):
+        return str(connection.extra_dejson["url"])
+    if "://" in (connection.host or ""):
+        base = connection.host
+    else:
+        base = f"{connection.schema or connection.conn_type or 'http'}://{connection.host}"
+    return base + (f":{connection.port}" if connection.port else "")

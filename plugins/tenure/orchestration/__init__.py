@@ -1,0 +1,1 @@
+"""What DAG files share: assets, the catalog of models and datasets, defaults."""

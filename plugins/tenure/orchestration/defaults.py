@@ -1,0 +1,97 @@
+"""Settings that every DAG shares, so that a DAG file only wires."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import CronTriggerTimetable
+
+from tenure.notifications.alerts import FailureNotifier
+
+if TYPE_CHECKING:
+    from tenure.config import DatasetConfig, ModelConfig
+
+START = datetime(2013, 1, 1, tzinfo=UTC)
+"""Before any data; with catchup off it only says that schedules are in force."""
+
+IF_THIS_FAILS = """
+**If this fails**
+
+1. Open the red task and its tab *Tenure*: it says what happened, what is still safe and the next step.
+2. Serving does not depend on this DAG: gateways keep the last traffic plan by themselves.
+3. Clearing any task here is safe at any time: work that was done is found and not done twice.
+
+More: `docs/oncall.md`, one heading for each kind of error.
+"""
+
+
+def dag_settings(
+    *,
+    stage: str,
+    doc: str | None,
+    model: ModelConfig | None = None,
+    dataset: DatasetConfig | None = None,
+    owner: str | None = None,
+    retries: int = 2,
+    retry_delay_seconds: float = 10.0,
+    if_this_fails: str | None = None,
+    **overrides: Any,
+) -> dict[str, Any]:
+    """Keyword arguments for `@dag(dag_id=…, schedule=…, **dag_settings(…))`.
+
+    Args:
+        stage: Stem of the stage, for the tag `stage:`.
+        doc: The DAG file's docstring; "If this fails" is appended when it does not hold one.
+        model: Whose DAG this is; gives owner, `model:` and `tier:`.
+        dataset: Whose DAG this is; gives the owner and `dataset:`.
+        owner: Overrides the owner; `platform` for DAGs of no model.
+        retries: Further tries, with back-off; errors that cannot heal do not use them.
+        retry_delay_seconds: Before the second try; doubled each time, at most 5 minutes.
+        if_this_fails: Markdown that replaces the usual section.
+        overrides: Win over everything here; `default_args` are merged.
+    """
+    default_args: dict[str, Any] = {
+        "owner": owner or getattr(model or dataset, "owner", "platform"),
+        "retries": retries,
+        "retry_delay": timedelta(seconds=retry_delay_seconds),
+        "retry_exponential_backoff": True,
+        "max_retry_delay": timedelta(minutes=5),
+        "on_failure_callback": FailureNotifier(),
+    }
+    settings: dict[str, Any] = {
+        "start_date": START,
+        "catchup": False,
+        "max_active_runs": 1,
+        "is_paused_upon_creation": False,
+        "tags": tags(stage=stage, model=model, dataset=dataset),
+        "doc_md": doc_md(doc, if_this_fails),
+    }
+    default_args |= overrides.pop("default_args", {})
+    return settings | overrides | {"default_args": default_args}
+
+
+def tags(
+    *, stage: str, model: ModelConfig | None = None, dataset: DatasetConfig | None = None
+) -> list[str]:
+    """`stage:`, `tier:` and whose it is: `model:`, `dataset:` or `platform`."""
+    mine = [f"model:{model.name}"] if model else []
+    mine += [f"dataset:{dataset.name}"] if dataset else []
+    tier = model.risk_tier if model else "platform"
+    return [*(mine or ["platform"]), f"stage:{stage}", f"tier:{tier}"]
+
+
+def doc_md(doc: str | None, if_this_fails: str | None = None) -> str:
+    """Markdown that ends with the section **If this fails**."""
+    text = (doc or "").strip()
+    if if_this_fails is None and "**If this fails**" in text:
+        return text
+    section = if_this_fails.strip() if if_this_fails else IF_THIS_FAILS.strip()
+    if "**If this fails**" not in section:
+        section = f"**If this fails**\n\n{section}"
+    return f"{text}\n\n{section}"
+
+
+def schedule(cron: str) -> CronTriggerTimetable:
+    """A timetable in UTC; a sixth field means seconds (`* * * * * */20`)."""
+    return CronTriggerTimetable(cron, timezone="UTC")

@@ -1,0 +1,70 @@
+"""Where things are: connections and folders, as one frozen object.
+
+Operators build it from Airflow connections, the CLI and the gateway from TENURE_* variables.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+"""The checkout (or the image's Airflow home) that holds `plugins/`."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Connections and folders of one installation.
+
+    Args:
+        home: Folder of all state (`TENURE_HOME`, default `var/`).
+        include: Folder of configs and expectation suites (`TENURE_INCLUDE`).
+        database_url: SQLAlchemy URL of the lifecycle database (`postgresql+psycopg://…`).
+        store_url: `file:///folder` or `s3://bucket/prefix`, with `?endpoint_url=` if need be.
+        mlflow_url: MLflow tracking server.
+        gateway_url: The gateway, as clients reach it.
+        airflow_url: The Airflow UI, as people reach it.
+    """
+
+    home: Path
+    include: Path
+    database_url: str
+    store_url: str
+    mlflow_url: str
+    gateway_url: str
+    airflow_url: str
+
+    @classmethod
+    def from_environment(cls, env: Mapping[str, str] | None = None) -> "Settings":
+        """Read TENURE_* variables; what is absent falls back to the embedded default."""
+        env = os.environ if env is None else env
+        home = Path(env.get("TENURE_HOME") or REPOSITORY / "var").absolute()
+        socket = home / "postgres"
+        return cls(
+            home=home,
+            include=Path(env.get("TENURE_INCLUDE") or REPOSITORY / "include").absolute(),
+            database_url=env.get("TENURE_DATABASE_URL")
+            or f"postgresql+psycopg://postgres@/tenure?host={socket}",
+            store_url=env.get("TENURE_STORE_URL") or f"file://{home / 'store'}",
+            mlflow_url=env.get("TENURE_MLFLOW_URL")
+            or f"http://127.0.0.1:{env.get('TENURE_MLFLOW_PORT', '5000')}",
+            gateway_url=env.get("TENURE_GATEWAY_URL")
+            or f"http://127.0.0.1:{env.get('TENURE_GATEWAY_PORT', '8090')}",
+            airflow_url=env.get("TENURE_AIRFLOW_URL")
+            or f"http://127.0.0.1:{env.get('TENURE_AIRFLOW_PORT', '8080')}",
+        )
+
+    @property
+    def signing_key(self) -> Path:
+        """Ed25519 private key of the trainer and validator services."""
+        return self.home / "keys" / "signing.pem"
+
+    @property
+    def configs(self) -> Path:
+        """Folder with `platform.yaml`, `datasets/` and `models/`."""
+        return self.include / "configs"
+
+    @property
+    def suites(self) -> Path:
+        """Folder of Great Expectations suites."""
+        return self.include / "expectations"

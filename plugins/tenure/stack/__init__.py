@@ -1,0 +1,1 @@
+"""The embedded stack: PostgreSQL, Airflow, MLflow and the gateway as processes of this machine."""

@@ -1,0 +1,120 @@
+"""Whether this machine and this environment can run Tenure, checked without starting it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from tenure.errors import TenureError
+from tenure.settings import REPOSITORY, Settings
+from tenure.stack import postgres, state
+from tenure.stack.endpoints import Endpoints
+
+_LOCKS = ("requirements.txt", "requirements-local.txt")
+_LEAST_FREE_GB = 2.0
+_LEAST_PYTHON = (3, 11)
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; `fix` is empty when it is well."""
+
+    name: str
+    healthy: bool
+    detail: str
+    fix: str = ""
+
+
+def examine(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Look at everything, one finding at a time."""
+    yield _python()
+    yield _packages()
+    yield _postgres()
+    yield _ports(settings, environment)
+    yield _home(settings.home)
+    yield _project()
+
+
+def _python() -> Finding:
+    found = ".".join(map(str, sys.version_info[:3]))
+    return Finding("python", sys.version_info >= _LEAST_PYTHON, found, "Use Python 3.11 or newer.")
+
+
+def _packages() -> Finding:
+    wrong = [problem for lock in _LOCKS for problem in _drift(REPOSITORY / lock)]
+    if not wrong:
+        return Finding("packages", healthy=True, detail="as locked")
+    shown = ", ".join(wrong[:_SHOWN])
+    more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+    return Finding("packages", healthy=False, detail=shown + more, fix="Run `make install`.")
+
+
+def _drift(lock: Path) -> Iterator[str]:
+    """Packages whose installed version is not the locked one."""
+    if not lock.exists():
+        return
+    for line in lock.read_text().splitlines():
+        if "==" not in line or line.startswith((" ", "#")):
+            continue
+        wanted = Requirement(line.rstrip(" \\"))
+        if wanted.marker and not wanted.marker.evaluate():
+            continue
+        try:
+            installed = version(wanted.name)
+        except PackageNotFoundError:
+            installed = "missing"
+        if not wanted.specifier.contains(installed if installed != "missing" else "0", True):
+            yield f"{wanted.name} is {installed}, locked {wanted.specifier}"
+
+
+def _postgres() -> Finding:
+    def ask() -> str:
+        command = [str(postgres.binaries() / "postgres"), "--version"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    return _tried("postgresql", ask, "Run `make install`, or set TENURE_DATABASE_URL.")
+
+
+def _ports(settings: Settings, environment: Mapping[str, str]) -> Finding:
+    if found := state.read(settings.home):
+        ports = ", ".join(f"{k} {v}" for k, v in found.endpoints.named().items())
+        return Finding("ports", healthy=True, detail=f"{ports} (the stack is up)")
+
+    def ask() -> str:
+        endpoints = Endpoints.from_environment(environment)
+        endpoints.require_free()
+        return ", ".join(f"{k} {v}" for k, v in endpoints.named().items()) + " are free"
+
+    return _tried("ports", ask, "Set TENURE_AIRFLOW_PORT, TENURE_MLFLOW_PORT, TENURE_GATEWAY_PORT.")
+
+
+def _home(home: Path) -> Finding:
+    existing = next(p for p in (home, *home.parents) if p.exists())
+    free = shutil.disk_usage(existing).free / 1e9
+    healthy = os.access(existing, os.W_OK) and free >= _LEAST_FREE_GB
+    detail = f"{home}: {free:.0f} GB free, {'' if os.access(existing, os.W_OK) else 'not '}writable"
+    return Finding(
+        "home", healthy, detail, f"Set TENURE_HOME to a folder with {_LEAST_FREE_GB} GB."
+    )
+
+
+def _project() -> Finding:
+    missing = [name for name in ("dags", "plugins", "include") if not (REPOSITORY / name).is_dir()]
+    detail = f"{REPOSITORY}: " + (f"no {', '.join(missing)}" if missing else "complete")
+    return Finding("project", not missing, detail, "Install from a checkout: `make install`.")
+
+
+def _tried(name: str, ask: Callable[[], str], fix: str) -> Finding:
+    try:
+        return Finding(name, healthy=True, detail=ask())
+    except TenureError as error:
+        return Finding(name, healthy=False, detail=error.what, fix=error.next_step)
+    except (OSError, subprocess.CalledProcessError) as error:
+        return Finding(name, healthy=False, detail=str(error), fix=fix)

@@ -1,0 +1,234 @@
+"""What every process of the stack is told, in one place: Airflow, MLflow and Tenure by environment.
+
+Secrets are random, made once and kept in files that only their owner reads.
+"""
+
+import base64
+import json
+import os
+import secrets
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from tenure.stack.endpoints import LOOPBACK, Endpoints
+from tenure.stack.postgres import Server
+from tenure.stack.processes import MARK
+
+# Airflow's own roles, which open its pages. What Tenure allows is in platform.yaml.
+USERS = {
+    "ada": "user",
+    "grace": "user",
+    "olga": "op",
+    "sam": "user",
+    "dora": "user",
+    "vera": "viewer",
+}
+_BYTECODE_OFF = "PYTHONDONTWRITEBYTECODE"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Folders of one stack.
+
+    Args:
+        home: All state.
+        project: The folder that holds `dags/`, `plugins/` and the Procfile.
+        include: Configs and suites.
+    """
+
+    home: Path
+    project: Path
+    include: Path
+
+    @property
+    def airflow(self) -> Path:
+        """AIRFLOW_HOME."""
+        return self.home / "airflow"
+
+    @property
+    def passwords(self) -> Path:
+        """User → password of Airflow's login, as JSON."""
+        return self.airflow / "simple_auth_manager_passwords.json"
+
+    @property
+    def logs(self) -> Path:
+        """One file a service."""
+        return self.home / "logs"
+
+    @property
+    def store(self) -> Path:
+        """The local object store."""
+        return self.home / "store"
+
+
+def prepare(layout: Layout) -> None:
+    """Make the folders and, the first time, the passwords of the users."""
+    for folder in (layout.airflow, layout.logs, layout.store / "mlflow"):
+        folder.mkdir(parents=True, exist_ok=True)
+    known = json.loads(layout.passwords.read_text()) if layout.passwords.exists() else {}
+    missing = {user: secrets.token_urlsafe(12) for user in USERS if user not in known}
+    if missing:
+        write_private(layout.passwords, json.dumps(known | missing, indent=2))
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a whole file that only its owner reads; never half, never open for a moment."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123
+        file.write(text)
+    draft.replace(path)
+
+
+def secret(layout: Layout, name: str, make: Callable[[], str] = secrets.token_urlsafe) -> str:
+    """A secret of the stack, made the first time and then kept in `<home>/keys`."""
+    path = layout.home / "keys" / name
+    if not path.exists():
+        write_private(path, make())
+    return path.read_text()
+
+
+def build(
+    layout: Layout, endpoints: Endpoints, server: Server, base: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The whole environment of the stack's processes.
+
+    Args:
+        layout: Folders.
+        endpoints: Ports.
+        server: PostgreSQL.
+        base: What to start from; the environment of this process by default.
+    """
+    inherited = dict(os.environ if base is None else base)
+    for key in [key for key in inherited if key.startswith(("AIRFLOW_", "MLFLOW_"))]:
+        del inherited[key]
+    inherited.pop(_BYTECODE_OFF, None)
+    tenure = _tenure(layout, endpoints, server)
+    path = os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)])
+    return {
+        **inherited,
+        **tenure,
+        **_airflow(layout, endpoints, server),
+        **_mlflow(layout, endpoints, server),
+        **_connections(tenure, endpoints, server),
+        MARK: str(layout.home),
+        "PATH": path,
+        "PYTHONPATH": str(layout.project / "plugins"),
+        "PYTHONUNBUFFERED": "1",
+        "OMP_NUM_THREADS": "1",
+        "NO_PROXY": ",".join(filter(None, [inherited.get("NO_PROXY"), f"{LOOPBACK},localhost"])),
+    }
+
+
+def _tenure(layout: Layout, endpoints: Endpoints, server: Server) -> dict[str, str]:
+    return {
+        "TENURE_HOME": str(layout.home),
+        "TENURE_INCLUDE": str(layout.include),
+        "TENURE_DATABASE_URL": server.url("tenure"),
+        "TENURE_STORE_URL": layout.store.as_uri(),
+        "TENURE_MLFLOW_URL": endpoints.url("mlflow"),
+        "TENURE_GATEWAY_URL": endpoints.url("gateway"),
+        "TENURE_AIRFLOW_URL": endpoints.url("airflow"),
+        **endpoints.variables(),
+    }
+
+
+def _airflow(layout: Layout, endpoints: Endpoints, server: Server) -> dict[str, str]:
+    """Defaults of Airflow that would not do here; FACTS says why."""
+    url = endpoints.url("airflow")
+    sections: dict[str, dict[str, object]] = {
+        "CORE": {
+            "DAGS_FOLDER": layout.project / "dags",
+            "PLUGINS_FOLDER": layout.project / "plugins",
+            "LOAD_EXAMPLES": False,
+            "EXECUTOR": "LocalExecutor",
+            "PARALLELISM": 4,
+            "MAX_ACTIVE_TASKS_PER_DAG": 4,
+            "EXECUTION_API_SERVER_URL": f"{url}/execution/",
+            "FERNET_KEY": secret(layout, "airflow-fernet", _fernet_key),
+            "SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{u}:{role}" for u, role in USERS.items()),
+            "SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": layout.passwords,
+            "DAGS_ARE_PAUSED_AT_CREATION": False,
+        },
+        "DATABASE": {
+            "SQL_ALCHEMY_CONN": server.url("airflow", "psycopg2"),
+            "SQL_ALCHEMY_POOL_SIZE": 5,
+            "LOAD_DEFAULT_CONNECTIONS": False,
+        },
+        "API": {
+            "HOST": LOOPBACK,
+            "PORT": endpoints.airflow,
+            "BASE_URL": url,
+            "WORKERS": 1,
+            "SECRET_KEY": secret(layout, "airflow-api"),
+            "INSTANCE_NAME": "Tenure",
+            "AUTO_REFRESH_INTERVAL": 3,
+        },
+        "API_AUTH": {"JWT_SECRET": secret(layout, "airflow-jwt", lambda: secrets.token_hex(64))},
+        "SCHEDULER": {
+            "SCHEDULER_IDLE_SLEEP_TIME": 0.5,
+            "TASK_INSTANCE_HEARTBEAT_TIMEOUT": 60,
+            "ORPHANED_TASKS_CHECK_INTERVAL": 30,
+        },
+        "DAG_PROCESSOR": {
+            "REFRESH_INTERVAL": 5,
+            "MIN_FILE_PROCESS_INTERVAL": 15,
+            "BUNDLE_REFRESH_CHECK_INTERVAL": 2,
+            "PARSING_PROCESSES": 2,
+            "DAG_BUNDLE_STORAGE_PATH": layout.airflow / "bundles",
+            "STALE_DAG_THRESHOLD": 60,
+        },
+        "LOGGING": {"BASE_LOG_FOLDER": layout.airflow / "logs", "COLORED_CONSOLE_LOG": False},
+        "USAGE_DATA_COLLECTION": {"ENABLED": False},
+        "OPENLINEAGE": {"DISABLED": True},
+    }
+    named = {
+        f"AIRFLOW__{section}__{key}": str(value)
+        for section, values in sections.items()
+        for key, value in values.items()
+    }
+    return {"AIRFLOW_HOME": str(layout.airflow), **named}
+
+
+def _mlflow(layout: Layout, endpoints: Endpoints, server: Server) -> dict[str, str]:
+    """MLflow's server reads its options from MLFLOW_* variables; clients read the last ones."""
+    return {
+        "MLFLOW_BACKEND_STORE_URI": server.url("mlflow", "psycopg2"),
+        "MLFLOW_DEFAULT_ARTIFACT_ROOT": (layout.store / "mlflow").as_uri(),
+        "MLFLOW_SERVE_ARTIFACTS": "false",
+        "MLFLOW_HOST": LOOPBACK,
+        "MLFLOW_PORT": str(endpoints.mlflow),
+        "MLFLOW_WORKERS": "1",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_TRACKING_URI": endpoints.url("mlflow"),
+    }
+
+
+def _connections(tenure: Mapping[str, str], endpoints: Endpoints, server: Server) -> dict[str, str]:
+    """The same places as Airflow connections, which is how operators find them everywhere."""
+    database = {"conn_type": "postgres", "login": "postgres", "schema": "tenure"}
+    if server.port:
+        database |= {"host": LOOPBACK, "password": server.password or ""}
+    else:
+        database |= {"host": quote(str(server.socket), safe="/")}
+    return {
+        "AIRFLOW_CONN_TENURE_DATABASE": json.dumps(database | {"port": server.port}),
+        "AIRFLOW_CONN_TENURE_STORE": json.dumps(
+            {"conn_type": "generic", "extra": {"url": tenure["TENURE_STORE_URL"]}}
+        ),
+        "AIRFLOW_CONN_TENURE_MLFLOW": _http(endpoints.mlflow),
+        "AIRFLOW_CONN_TENURE_GATEWAY": _http(endpoints.gateway),
+        "AIRFLOW_CONN_TENURE_AIRFLOW": _http(endpoints.airflow),
+    }
+
+
+def _http(port: int) -> str:
+    return json.dumps({"conn_type": "http", "schema": "http", "host": LOOPBACK, "port": port})
+
+
+def _fernet_key() -> str:
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()

@@ -1,0 +1,1 @@
+"""The Tenure pages inside the Airflow UI."""

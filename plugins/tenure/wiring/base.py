@@ -1,0 +1,94 @@
+"""What every stage needs: clock, ids, database, store, reports."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from tenure.config import PlatformConfig, load_platform
+from tenure.ports import ObjectStore
+from tenure.settings import Settings
+
+if TYPE_CHECKING:
+    from tenure.adapters.sql.database import Database
+    from tenure.adapters.sql.ledger import SqlLedger
+    from tenure.adapters.sql.reports import SqlReports
+
+
+class SystemClock:
+    """The machine's wall clock."""
+
+    def now(self) -> datetime:
+        """The present moment in UTC."""
+        return datetime.now(tz=UTC)
+
+
+class Uuid7:
+    """UUIDv7: 48 bits of milliseconds, then random bits (RFC 9562)."""
+
+    def new(self) -> str:
+        """A fresh id."""
+        milliseconds = int(datetime.now(tz=UTC).timestamp() * 1000)
+        random = uuid.uuid4().int & ((1 << 74) - 1)
+        value = milliseconds << 80 | 0x7 << 76 | (random >> 62) << 64 | 0b10 << 62
+        return str(uuid.UUID(int=value | random & ((1 << 62) - 1)))
+
+
+@dataclass(frozen=True)
+class Platform:
+    """The connected installation; parts are opened on first use."""
+
+    settings: Settings
+
+    @cached_property
+    def clock(self) -> SystemClock:
+        """Wall clock."""
+        return SystemClock()
+
+    @cached_property
+    def ids(self) -> Uuid7:
+        """Source of ids."""
+        return Uuid7()
+
+    @cached_property
+    def config(self) -> PlatformConfig:
+        """Roles."""
+        return load_platform(self.settings.include)
+
+    @cached_property
+    def database(self) -> "Database":
+        """The lifecycle database."""
+        from tenure.adapters.sql.database import Database
+
+        return Database(self.settings.database_url)
+
+    @cached_property
+    def ledger(self) -> "SqlLedger":
+        """The hash chain."""
+        from tenure.adapters.sql.ledger import SqlLedger
+
+        return SqlLedger(self.clock)
+
+    @cached_property
+    def store(self) -> ObjectStore:
+        """The object store that the settings name."""
+        return open_store(self.settings)
+
+    @cached_property
+    def reports(self) -> "SqlReports":
+        """The keeper of evidence."""
+        from tenure.adapters.sql.reports import SqlReports
+
+        return SqlReports(self.database, self.store)
+
+
+def open_store(settings: Settings) -> ObjectStore:
+    """The store of `settings.store_url`: a folder, or S3 through boto3."""
+    if settings.store_url.startswith("s3://"):
+        from tenure.adapters.s3_store import S3Store
+
+        return S3Store.from_url(settings.store_url, cache=settings.home / "cache")
+    from tenure.adapters.local_store import LocalStore
+
+    return LocalStore.from_url(settings.store_url)
