@@ -1,10 +1,9 @@
 """Runs the story on a stack of its own and shows what happened: table, links, `summary.json`."""
 
 import json
-import os
+import shutil
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from tenure.demo.airflow_api import AirflowUser
-from tenure.demo.receiver import receiving
 from tenure.demo.story import MODEL, Stage, Story
+from tenure.errors import StateConflict
 from tenure.settings import Settings
-from tenure.stack import Stack
+from tenure.stack import state
+from tenure.stack.embedded import Stack
+from tenure.stack.environment import write_private
 from tenure.wiring import maintenance, serving
 
 FIRST_CLICKS = (
@@ -24,63 +25,97 @@ FIRST_CLICKS = (
     "Open flights__ingest_data, its red task `ingest`, there the tab *Tenure*: the failure card.",
     "Open flight_late__promote_model, its task `canary`, the tab *Tenure*: how it was judged.",
 )
+_MARK = "lived-by-the-demo"
 
 
-def run(stack: Stack, *, folder: Path, console: Console) -> bool:
-    """Live the life on a started or fresh stack; True when nothing is wrong at the end.
+def make_room(home: Path) -> None:
+    """Remove the life that an earlier demo lived here, so that this one starts from nothing.
 
-    Args:
-        stack: Not yet started.
-        folder: Where `summary.json`, credentials and logs of the demo go.
-        console: Where progress is shown.
+    Raises:
+        StateConflict: The folder holds a lifecycle database that no demo made, or one that runs.
+    """
+    running = state.read(home)
+    if running and running.owner_lives:
+        raise StateConflict(
+            f"A stack of {home} runs already; process {running.owner} owns it.",
+            still_safe="It was not touched.",
+            next_step="End it with `tenure down`, or give the demo a folder: TENURE_HOME=…",
+        )
+    if (home / "postgres").exists() and not (home / _MARK).exists():
+        raise StateConflict(
+            f"{home} holds an installation that is not the demo's.",
+            still_safe="It was not touched.",
+            next_step="Give the demo a folder of its own: TENURE_HOME=… make demo.",
+        )
+    if (home / _MARK).exists():
+        shutil.rmtree(home)
+    home.mkdir(parents=True, exist_ok=True)
+    (home / _MARK).touch()
+
+
+def run(stack: Stack, *, console: Console) -> bool:
+    """Live the life on a stack that is not started yet; True when nothing is wrong at the end.
+
+    `summary.json`, the credentials and the client's log go to `<home>/demo`.
     """
     begin = time.monotonic()
-    folder.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as closing:
-        url = closing.enter_context(receiving(folder / "notices.jsonl"))
-        os.environ["TENURE_DEMO_WEBHOOK"] = f"{url}/notices"
-        os.environ["TENURE_ALERTS_URL"] = f"{url}/alerts"
 
-        def say(line: str) -> None:
-            console.print(
-                f"[{time.monotonic() - begin:5.0f} s] {line}", markup=False, highlight=False
-            )
+    def say(line: str) -> None:
+        passed = time.monotonic() - begin
+        console.print(f"[{passed:4.0f} s] {line}", markup=False, highlight=False)
 
-        stack.start()
-        stack.wait_healthy(say)
-        started = Stage("start the stack", "healthy", round(time.monotonic() - begin, 1), "")
-        story = _prepare(stack.settings, folder, say)
-        story.stages.append(started)
-        story.tell()
-        summary = _summary(story, round(time.monotonic() - begin, 1))
-        (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-        show(console, story, summary)
+    say("── start PostgreSQL, MLflow, the gateway and Airflow")
+    stack.start()
+    stack.wait_healthy(lambda name, _: say(f"   {name} is healthy"))
+    story = prepare(stack.settings, stack.home / "demo", say)
+    seconds = round(time.monotonic() - begin, 1)
+    story.stages.append(Stage("start the stack", "healthy", seconds, "tenure status"))
+    story.tell()
+    summary = conclude(story, begin)
+    text = json.dumps(summary, indent=2)
+    (story.folder / "summary.json").write_text(f"{text}\n", encoding="utf-8")
+    show(console, story, summary)
     return bool(summary["ledger_ok"]) and summary["invariant_violations"] == 0
 
 
-def _prepare(settings: Settings, folder: Path, say: Any) -> Story:
-    passwords = stack_passwords(settings.home)
+def people_around(url: str) -> dict[str, str]:
+    """Environment that tells the stack where the consumer and the on-call listen."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    alerts = {"conn_type": "http", "host": host, "port": int(port), "schema": "alerts"}
+    return {
+        "TENURE_DEMO_WEBHOOK": f"{url}/notices",
+        "AIRFLOW_CONN_TENURE_ALERTS": json.dumps(alerts),
+    }
+
+
+def prepare(settings: Settings, folder: Path, say: Callable[[str], None]) -> Story:
+    """The story with its people logged in and the client's key made."""
+    passwords = airflow_passwords(settings.home)
     people = {
         name: AirflowUser(settings.airflow_url, name, password)
         for name, password in passwords.items()
     }
-    story = Story(settings, folder, people, "", say)
-    key = serving.create_key(story.platform, name="passenger_app", scopes=("score", "outcome"))
-    story.gateway_key = key
-    credentials = folder / "credentials.json"
-    credentials.touch(mode=0o600)
-    credentials.write_text(json.dumps({"gateway_key": key, "users": passwords}, indent=2) + "\n")
+    story = Story(settings, folder, people, say)
+    story.gateway_key = serving.create_key(
+        story.platform, name="passenger_app", scopes=("score", "outcome")
+    )
+    secrets = {"gateway_key": story.gateway_key, "users": dict(passwords)}
+    write_private(folder / "credentials.json", json.dumps(secrets, indent=2))
     return story
 
 
-def stack_passwords(home: Path) -> Mapping[str, str]:
+def airflow_passwords(home: Path) -> Mapping[str, str]:
     """Airflow's users and their passwords, as the stack made them."""
     path = home / "airflow" / "simple_auth_manager_passwords.json"
     passwords: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
     return passwords
 
 
-def _summary(story: Story, seconds: float) -> dict[str, Any]:
+def conclude(story: Story, since: float) -> dict[str, Any]:
+    """Verify the ledger and the decision log, and put everything in numbers.
+
+    `since` is the monotonic moment at which the demo began.
+    """
     begin = time.monotonic()
     verdict = maintenance.verify_ledger(story.platform, invariants=True)
     answered, logged, different = story.decisions_match()
@@ -88,8 +123,8 @@ def _summary(story: Story, seconds: float) -> dict[str, Any]:
     story.say(f"client answered {answered:,}, decision log {logged:,}, different {different}")
     ok = "ok" if verdict["ok"] and not violations else "broken"
     took = round(time.monotonic() - begin, 1)
-    story.stages.append(Stage("verify the ledger", ok, took, "tenure ledger verify --invariants"))
-    requests = story.facts.requests(MODEL)
+    evidence = "tenure ledger verify --invariants"
+    story.stages.append(Stage("verify the ledger", ok, took, evidence))
     return {
         "stages": [asdict(stage) for stage in story.stages],
         "versions": [
@@ -99,12 +134,12 @@ def _summary(story: Story, seconds: float) -> dict[str, Any]:
         "quarantined_rows": sum(b["rows_quarantined"] for b in story.facts.batches("flights")),
         "decisions": logged,
         "outcomes": story.facts.outcome_count(MODEL),
-        "retrain_reason": requests[-1]["reason"],
+        "retrain_reason": story.facts.requests(MODEL)[-1]["reason"],
         "canary": story.canary,
         "invariant_violations": violations,
         "ledger_events": verdict["events"],
         "ledger_ok": verdict["ok"],
-        "seconds_total": seconds + took,
+        "seconds_total": round(time.monotonic() - since, 1),
     }
 
 
@@ -112,17 +147,17 @@ def show(console: Console, story: Story, summary: Mapping[str, Any]) -> None:
     """The closing table, where to look, and who may log in."""
     table = Table(title=f"The life of {MODEL}: {summary['seconds_total']:.0f} s")
     for column in ("stage", "verdict", "evidence", "seconds"):
-        table.add_column(
-            column, justify="right" if column == "seconds" else "left", overflow="fold"
-        )
+        right = column == "seconds"
+        table.add_column(column, justify="right" if right else "left", overflow="fold")
     for stage in story.stages:
         table.add_row(stage.name, stage.verdict, stage.evidence, f"{stage.seconds:.1f}")
     console.print(table)
     settings = story.settings
-    console.print(f"Airflow  {settings.airflow_url}   (users and passwords below)")
-    console.print(f"MLflow   {settings.mlflow_url}")
-    console.print(f"Gateway  {settings.gateway_url}   (key: {story.folder / 'credentials.json'})")
+    credentials = story.folder / "credentials.json"
+    console.print(f"Airflow  {settings.airflow_url}", highlight=False)
+    console.print(f"MLflow   {settings.mlflow_url}", highlight=False)
+    console.print(f"Gateway  {settings.gateway_url}  (key in {credentials})", highlight=False)
     for name, user in story.people.items():
         console.print(f"  {name:6} {user.password}", markup=False, highlight=False)
     for number, sentence in enumerate(FIRST_CLICKS, 1):
-        console.print(f"{number}. {sentence}", markup=False)
+        console.print(f"{number}. {sentence}", markup=False, highlight=False)

@@ -23,12 +23,11 @@ MODEL = "flight_late"
 DATASET = "flights"
 SEED = 2013
 PATIENCE_SECONDS = 240
-LIVE_SHARE = 0.12
-"""Of June's flights: enough decisions to measure the decay that retraining is decided on."""
-CANARY_SHARE = 0.8
-"""Of July and August, replayed until the canary ends."""
-CANARY_PACE = 350.0
-"""Requests a second during the canary: some ten analyses see the ramp."""
+FIRST_MONTHS = (1, 2)
+BROKEN_MONTH = 3
+LIVE_MONTH = 6
+LATER_MONTHS = (4, 5, 6)
+CANARY_MONTHS = (7, 8)
 EXPECTED_FAILURES = {("flights__ingest_data", "ingest"), ("flight_late__promote_model", "canary")}
 
 
@@ -50,18 +49,21 @@ class Story:
         settings: The running installation.
         folder: Where the client, the receiver and the summary keep their files.
         people: Logged-in users by name.
-        gateway_key: Key of the client.
         say: Gets one line at a time.
+        gateway_key: Key of the client.
+        live_share: Of June's flights: enough to measure the decay that retraining is decided on.
+        canary_share: Of July's and August's flights, replayed until the canary ends.
+        canary_pace: Requests a second during the canary: some ten analyses see the ramp.
     """
 
     settings: Settings
     folder: Path
     people: dict[str, AirflowUser]
-    gateway_key: str
     say: Callable[[str], None]
-    months: dict[str, tuple[int, ...]] = field(
-        default_factory=lambda: {"first": (1, 2), "later": (4, 5, 6)}
-    )
+    gateway_key: str = ""
+    live_share: float = 0.12
+    canary_share: float = 0.8
+    canary_pace: float = 350.0
     stages: list[Stage] = field(default_factory=list)
     canary: dict[str, Any] = field(default_factory=dict)
 
@@ -73,21 +75,20 @@ class Story:
 
     def tell(self) -> None:
         """Live the whole life, in order."""
-        first, later = self.months["first"], self.months["later"]
         with self._stage("ingest") as end:
-            end(*self._ingest(first))
+            end(*self._ingest(FIRST_MONTHS))
         with self._stage("refuse a broken batch") as end:
-            end(*self._refuse_broken(3))
+            end(*self._refuse_broken(BROKEN_MONTH))
         with self._stage("ingest the repaired batch") as end:
-            end(*self._ingest((3,)))
+            end(*self._ingest((BROKEN_MONTH,)))
         with self._stage("train") as end:
             end(*self._train(1))
         with self._stage("approve") as end:
             end(*self._approve(1, State.CHAMPION))
         with self._stage("serve") as end:
-            end(*self._serve(6))
+            end(*self._serve(LIVE_MONTH))
         with self._stage("ingest later months") as end:
-            end(*self._ingest(later))
+            end(*self._ingest(LATER_MONTHS))
         with self._stage("monitor") as end:
             end(*self._monitor())
         with self._stage("decide to retrain") as end:
@@ -97,7 +98,7 @@ class Story:
         with self._stage("approve the retrained version") as end:
             end(*self._approve(2, State.CANARY))
         with self._stage("canary") as end:
-            end(*self._canary((7, 8)))
+            end(*self._canary(CANARY_MONTHS))
         with self._stage("decommission") as end:
             end(*self._decommission())
 
@@ -157,7 +158,7 @@ class Story:
         return str(row["state"]), self.page(f"models/{MODEL}")
 
     def _serve(self, month: int) -> tuple[str, str]:
-        flights = sample_month(self.month(month), LIVE_SHARE, SEED)
+        flights = sample_month(self.month(month), self.live_share, SEED)
         client = self._client()
         self.say(f"replaying {len(flights):,} flights of 2013-{month:02} as requests")
         self._wait("the gateway to serve", self._gateway_serves)
@@ -192,8 +193,10 @@ class Story:
 
     def _canary(self, months: tuple[int, ...]) -> tuple[str, str]:
         ended = threading.Event()
-        client = self._client(CANARY_PACE)
-        flights = [f for m in months for f in sample_month(self.month(m), CANARY_SHARE, SEED + m)]
+        client = self._client(self.canary_pace)
+        flights = [
+            f for m in months for f in sample_month(self.month(m), self.canary_share, SEED + m)
+        ]
         worker = threading.Thread(
             target=client.run, args=(flights,), kwargs={"until": ended.is_set}, daemon=True
         )
@@ -264,7 +267,7 @@ class Story:
 
     def report(self, digest: str) -> str:
         """Page of a report."""
-        return self.page(f"reports/{digest}")
+        return self.page(f"report/{digest}")
 
     def page(self, path: str) -> str:
         """Page of Tenure inside Airflow."""
