@@ -6,7 +6,8 @@ ARG AIRFLOW_IMAGE=apache/airflow:slim-3.3.2-python3.11
 # hadolint ignore=DL3006
 FROM ${AIRFLOW_IMAGE}
 
-# The image's own constraints would win over our lock otherwise; every file is checked by hash.
+# The image's own constraints would win over our lock otherwise. What it brought in another version
+# is replaced, and every file that is fetched is checked by hash.
 ENV PIP_CONSTRAINT="" \
     UV_CONSTRAINT="" \
     PIP_NO_CACHE_DIR=1 \
@@ -20,19 +21,19 @@ ENV PIP_CONSTRAINT="" \
     TENURE_HOME=/opt/airflow/var \
     TENURE_INCLUDE=/opt/airflow/include
 
-USER airflow
+USER 50000
 WORKDIR /opt/airflow
 
 # The locks alone first: this layer is rebuilt only when a version changes.
-COPY --chown=airflow:0 requirements-build.txt requirements.txt /opt/airflow/
+COPY --chown=50000:0 requirements-build.txt requirements.txt /opt/airflow/
 RUN pip install --require-hashes -r requirements-build.txt \
-    && pip install --require-hashes --force-reinstall --compile -r requirements.txt
+    && pip install --require-hashes --compile -r requirements.txt
 
-COPY --chown=airflow:0 pyproject.toml README.md LICENSE requirements.in /opt/airflow/
-COPY --chown=airflow:0 plugins /opt/airflow/plugins
-COPY --chown=airflow:0 include /opt/airflow/include
-COPY --chown=airflow:0 dags /opt/airflow/dags
-# Without dependencies: the lock above is complete, and `pip check` says so of ours.
+COPY --chown=50000:0 pyproject.toml README.md LICENSE requirements.in /opt/airflow/
+COPY --chown=50000:0 plugins /opt/airflow/plugins
+COPY --chown=50000:0 include /opt/airflow/include
+COPY --chown=50000:0 dags /opt/airflow/dags
+# Without dependencies: the lock above is complete.
 RUN pip install --no-build-isolation --no-deps --editable . \
     && mkdir -p /opt/airflow/var \
     && tenure --help > /dev/null

@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.tenure-installed
 LOCKS := requirements-build.txt requirements.txt requirements-local.txt requirements-dev.txt
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
+CORE := tests plugins/tenure/lifecycle plugins/tenure/verdicts.py plugins/tenure/vocabulary.py --doctest-modules
 ONCE ?=
 PYTEST_ARGS ?=
 
@@ -27,14 +28,15 @@ $(STAMP): $(LOCKS) pyproject.toml
 	index=$${PIP_INDEX_URL:-$$($(BIN)/python -m pip config get global.index-url 2>/dev/null || true)}; \
 	if [ -n "$$index" ] && [ -z "$${UV_DEFAULT_INDEX:-}" ]; then export UV_DEFAULT_INDEX="$$index"; fi; \
 	if [ -n "$${PIP_CERT:-}" ] && [ -z "$${SSL_CERT_FILE:-}" ]; then export SSL_CERT_FILE="$$PIP_CERT"; fi; \
-	export VIRTUAL_ENV="$(CURDIR)/$(VENV)"; set -x; \
-	$(BIN)/uv pip install --require-hashes --compile-bytecode \
+	export VIRTUAL_ENV="$(CURDIR)/$(VENV)"; \
+	echo "Installing the locked packages into $(VENV); the first time takes about a minute."; \
+	$(BIN)/uv pip install --quiet --require-hashes --compile-bytecode \
 		-r requirements.txt -r requirements-local.txt -r requirements-dev.txt; \
 	$(BIN)/uv pip install --quiet --no-build-isolation --no-deps --editable .
 	@touch $@
 
 check: $(STAMP) ## Format, lint, types, import contracts, image, configs
-	@$(MAKE) --no-print-directory -j4 --output-sync=target \
+	@$(MAKE) --no-print-directory -k -j4 --output-sync=target \
 		check-types check-imports check-format check-lint check-image check-configs
 
 check-format:
@@ -56,11 +58,11 @@ check-configs:
 	$(BIN)/tenure check
 
 test-unit: $(STAMP) ## The pure core, in seconds
-	$(BIN)/python -m pytest -q -m "not airflow and not service and not e2e and not browser" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q $(CORE) -m "not airflow and not service and not e2e and not browser" $(PYTEST_ARGS)
 
 # The core first, so that a broken rule is seen before a minute of services is spent.
 test: $(STAMP) ## Everything but the browser
-	$(BIN)/python -m pytest -q -m "not airflow and not service and not e2e and not browser" \
+	$(BIN)/python -m pytest -q $(CORE) -m "not airflow and not service and not e2e and not browser" \
 		--cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -q -m "(airflow or service) and not e2e and not browser" $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -q -m "e2e and not browser" $(PYTEST_ARGS)

@@ -1,10 +1,12 @@
 """What the thinking needs from the world, where two implementations of it exist."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from tenure.errors import ArtifactRefused
 from tenure.verdicts import Report
 from tenure.vocabulary import RunRef
 
@@ -23,6 +25,18 @@ class Ids(Protocol):
     def new(self) -> str:
         """A UUIDv7 in its usual text form."""
         ...
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """What a store knows of an object without reading it.
+
+    `stamp` changes whenever the content may have changed (an ETag; inode, size and time).
+    """
+
+    size: int
+    modified: datetime
+    stamp: str
 
 
 class ObjectStore(Protocol):
@@ -63,6 +77,14 @@ class ObjectStore(Protocol):
         """Whether there is such an object."""
         ...
 
+    def info(self, key: str) -> ObjectInfo:
+        """Size, time and stamp, without reading the content.
+
+        Raises:
+            KeyError: There is no such object.
+        """
+        ...
+
     def delete(self, key: str) -> None:
         """Remove the object; absent is fine."""
         ...
@@ -70,6 +92,31 @@ class ObjectStore(Protocol):
     def url(self, key: str) -> str:
         """Where a person or another tool finds the object."""
         ...
+
+
+def is_object_key(key: str) -> bool:
+    """Whether the text may name an object: relative, printable, no hidden part, no way up.
+
+    >>> is_object_key("landing/flights/a.csv"), is_object_key("a/../b"), is_object_key("/a")
+    (True, False, False)
+    """
+    return (
+        0 < len(key.encode("utf-8", "replace")) <= 1024
+        and "\\" not in key
+        and key.isprintable()
+        and all(part and not part.startswith(".") for part in key.split("/"))
+    )
+
+
+def other_bytes(key: str, *, found: str, expected: str) -> ArtifactRefused:
+    """The error of a store whose object does not have the digest that was asked for."""
+    return ArtifactRefused(
+        f"The object {key} has SHA-256 {found[:12]}…, expected {expected[:12]}….",
+        still_safe="Its bytes were not used; the lifecycle database still names the right digest.",
+        next_step="Restore the object from a backup or the archive, or publish it anew; find out "
+        "who wrote to the store.",
+        evidence=key,
+    )
 
 
 class Reports(Protocol):
@@ -80,20 +127,116 @@ class Reports(Protocol):
         ...
 
 
-class Engine(Protocol):
-    """One scan over Parquet files, giving sufficient statistics only.
+@dataclass(frozen=True)
+class Decisions:
+    """Which decision rows a scan takes: those of one version with `after` < event_time <= `until`.
 
-    Paths are local files; columns must exist in every file.
+    Paths are local Parquet files; None leaves that side open.
     """
 
-    def histogram(
-        self, paths: Sequence[Path], numeric: dict[str, Sequence[float]], where: str | None = None
-    ) -> dict[str, list[int]]:
-        """Counts per bin for each numeric column: len(edges) + 1 bins, nulls last."""
+    paths: Sequence[Path]
+    version_id: int
+    after: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Span:
+    """How many decisions there are, and the event_time of the first and the last."""
+
+    rows: int
+    first: datetime | None
+    last: datetime | None
+
+
+@dataclass(frozen=True)
+class FeatureCounts:
+    """Everything that drift needs of one side, per column.
+
+    Args:
+        rows: Rows scanned.
+        bins: Numeric columns: below the first edge, (edge, edge] …, above the last edge.
+            The first inner bin also holds its lower edge.
+        categories: Categorical columns: count of each value.
+        nulls: Both kinds: null or NaN.
+    """
+
+    rows: int
+    bins: Mapping[str, tuple[int, ...]]
+    categories: Mapping[str, Mapping[str, int]]
+    nulls: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class ScoreBin:
+    """Labelled decisions whose score lies in [number / bins, (number + 1) / bins).
+
+    Sums run over the rows: of the score, of the squared error, of the log loss, and of the
+    squares of the last two (for their intervals).
+    """
+
+    number: int
+    rows: int
+    positives: int
+    score: float
+    squared_error: float
+    squared_error_2: float
+    log_loss: float
+    log_loss_2: float
+
+
+@dataclass(frozen=True)
+class OutcomeCounts:
+    """Everything that performance and live fairness need of a window.
+
+    Args:
+        decisions: Decisions in the window.
+        answered: Those that a model answered (not a rule).
+        labelled: Those answered by a model that have an outcome; the newest outcome counts.
+        cells: Value of each protected attribute (null is "") to (tp, fp, fn, tn) of the labelled.
+        score_bins: Non-empty bins of the labelled, in order of score.
+        bins: How many equal bins [0, 1] was cut into.
+    """
+
+    decisions: int
+    answered: int
+    labelled: int
+    cells: Mapping[tuple[str, ...], tuple[int, int, int, int]]
+    score_bins: Sequence[ScoreBin]
+    bins: int
+
+
+class Engine(Protocol):
+    """Scans Parquet where it lies and gives sufficient statistics only, never rows."""
+
+    def span(self, decisions: Decisions) -> Span:
+        """Count and extent of the decisions."""
         ...
 
-    def categories(
-        self, paths: Sequence[Path], columns: Sequence[str]
-    ) -> dict[str, dict[str, int]]:
-        """Counts per value for each categorical column; null is the empty string."""
+    def quantiles(
+        self, paths: Sequence[Path], columns: Sequence[str], shares: Sequence[float]
+    ) -> dict[str, list[float]]:
+        """Exact quantiles of numeric columns without nulls; an empty list when all are null."""
+        ...
+
+    def features(
+        self,
+        reference: Sequence[Path],
+        current: Decisions,
+        *,
+        edges: Mapping[str, Sequence[float]],
+        categorical: Sequence[str],
+    ) -> tuple[FeatureCounts, FeatureCounts]:
+        """Counts of reference and current in one scan. `edges` rise; at least two a column."""
+        ...
+
+    def outcomes(
+        self,
+        decisions: Decisions,
+        outcomes: Sequence[Path],
+        *,
+        attributes: Sequence[str],
+        bins: int,
+    ) -> OutcomeCounts:
+        """Decisions joined to their newest outcome. `attributes` are column names."""
         ...

@@ -3,6 +3,7 @@
 Operators build it from Airflow connections, the CLI and the gateway from TENURE_* variables.
 """
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,9 +37,10 @@ class Settings:
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] | None = None) -> "Settings":
-        """Read TENURE_* variables; what is absent falls back to the embedded default."""
+        """Read TENURE_* variables; what is absent is taken from the embedded stack of the home."""
         env = os.environ if env is None else env
         home = Path(env.get("TENURE_HOME") or REPOSITORY / "var").absolute()
+        env = {**_of_running_stack(home), **env}
         socket = home / "postgres"
         return cls(
             home=home,
@@ -68,3 +70,12 @@ class Settings:
     def suites(self) -> Path:
         """Folder of Great Expectations suites."""
         return self.include / "expectations"
+
+
+def _of_running_stack(home: Path) -> dict[str, str]:
+    """The TENURE_* variables that `tenure up` wrote down, so that another shell finds its ports."""
+    try:
+        found = json.loads((home / "stack.json").read_text())["environment"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return {str(key): str(value) for key, value in found.items() if key != "TENURE_HOME"}

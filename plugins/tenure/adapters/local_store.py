@@ -4,12 +4,13 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from shutil import copyfileobj
 from typing import BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
-from tenure.errors import ArtifactRefused
+from tenure.ports import ObjectInfo, is_object_key, other_bytes
 from tenure.vocabulary import digest_bytes
 
 _TEMPORARY = ".tmp"
@@ -64,7 +65,7 @@ class LocalStore:
         """
         data = self._existing(key).read_bytes()
         if digest is not None and digest_bytes(data) != digest:
-            raise _other_bytes(key, digest_bytes(data), digest)
+            raise other_bytes(key, found=digest_bytes(data), expected=digest)
         return data
 
     def fetch(self, key: str, digest: str | None = None) -> Path:
@@ -79,7 +80,7 @@ class LocalStore:
             with path.open("rb") as stream:
                 found = hashlib.file_digest(stream, "sha256").hexdigest()
             if found != digest:
-                raise _other_bytes(key, found, digest)
+                raise other_bytes(key, found=found, expected=digest)
         return path
 
     def list(self, prefix: str) -> Iterator[str]:
@@ -99,6 +100,19 @@ class LocalStore:
         path = self._path(key)
         return path.is_file() and path.resolve() == path
 
+    def info(self, key: str) -> ObjectInfo:
+        """Size, time and stamp, without reading the content.
+
+        Raises:
+            KeyError: There is no such object.
+        """
+        found = self._existing(key).stat()
+        return ObjectInfo(
+            size=found.st_size,
+            modified=datetime.fromtimestamp(found.st_mtime, tz=UTC),
+            stamp=f"{found.st_ino}-{found.st_size}-{found.st_mtime_ns}",
+        )
+
     def delete(self, key: str) -> None:
         """Remove the object; absent is fine."""
         if self.exists(key):
@@ -109,7 +123,7 @@ class LocalStore:
         return self._path(key).as_uri()
 
     def _path(self, key: str) -> Path:
-        if not _is_key(key):
+        if not is_object_key(key):
             raise ValueError(f"{key[:200]!r} is not an object key: relative, no dots, no backslash")
         return self._root.joinpath(*key.split("/"))
 
@@ -153,16 +167,6 @@ class _Hashing:
         return self._hash.hexdigest()
 
 
-def _is_key(key: str) -> bool:
-    parts = key.split("/")
-    return (
-        0 < len(key.encode("utf-8", "replace")) <= 1024
-        and "\\" not in key
-        and key.isprintable()
-        and all(part and not part.startswith(".") for part in parts)
-    )
-
-
 def _regular_files(folder: Path) -> Iterator[Path]:
     if not folder.is_dir():
         return
@@ -179,13 +183,3 @@ def _regular_files(folder: Path) -> Iterator[Path]:
 def _sync(stream: BinaryIO) -> None:
     stream.flush()
     os.fsync(stream.fileno())
-
-
-def _other_bytes(key: str, found: str, expected: str) -> ArtifactRefused:
-    return ArtifactRefused(
-        f"The object {key} has SHA-256 {found[:12]}…, expected {expected[:12]}….",
-        still_safe="Its bytes were not used; the lifecycle database still names the right digest.",
-        next_step="Restore the object from a backup or the archive, or publish it anew; find out "
-        "who wrote to the store.",
-        evidence=key,
-    )

@@ -8,7 +8,13 @@ import sys
 
 import typer
 
-from tenure.cli import stack
+from tenure.cli import (
+    bias,
+    demo,
+    migrate,
+    serve,
+    stack,
+)
 from tenure.errors import PortTaken, ServiceUnreachable, TenureError
 
 UNREACHABLE = 3
@@ -23,8 +29,14 @@ app = typer.Typer(
 )
 
 # One line a group. A module offers `register(app)` and imports what is heavy inside its commands.
-for register in (stack.register,):
-    register(app)
+for group in [
+    bias,
+    demo,
+    migrate,
+    serve,
+    stack,
+]:
+    group.register(app)
 
 
 def exit_code(error: TenureError) -> int:

@@ -1,7 +1,7 @@
 """`tenure demo`: the whole life of one model, in minutes."""
 
 import os
-import signal
+import sys
 from typing import Annotated
 
 import typer
@@ -21,14 +21,25 @@ def demo(
     from rich.console import Console
 
     from tenure.demo import show
+    from tenure.demo.receiver import receiving
     from tenure.settings import Settings
-    from tenure.stack import Stack
+    from tenure.stack import foreground
+    from tenure.stack.embedded import Stack
+    from tenure.stack.endpoints import Endpoints
 
     settings = Settings.from_environment()
-    console = Console(width=None if os.isatty(1) else 160)
-    with Stack(settings.home) as stack:
-        good = show.run(stack, folder=settings.home / "demo", console=console)
-        if not once:
-            console.print("Everything stays up. Ctrl-C ends every process.")
-            signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    show.make_room(settings.home)
+    with receiving(settings.home / "demo" / "notices.jsonl") as url:
+        stack = Stack(
+            settings.home,
+            Endpoints.from_environment(os.environ),
+            include=settings.include,
+            extra=show.people_around(url),
+        )
+        with foreground.ends_with(stack):
+            good = show.run(stack, console=console)
+            if not once:
+                console.print("Everything stays up. Ctrl-C ends every process.")
+                foreground.hold(stack, lambda name: console.print(f"{name} ended by itself"))
     raise typer.Exit(0 if good else 1)

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
@@ -17,24 +18,25 @@ def register(app: typer.Typer) -> None:
 
 def up() -> None:
     """Start the embedded stack and stay with it until Ctrl-C or SIGTERM."""
-    from tenure.stack.embedded import Stack
-    from tenure.stack.endpoints import Endpoints
+    from tenure.stack import Stack
     from tenure.stack.foreground import ends_with, hold
 
-    settings = Settings.from_environment()
-    stack = Stack(settings.home, Endpoints.from_environment(), include=settings.include)
     try:
-        with ends_with(stack):
-            print(f"Starting in {stack.home}; logs in {stack.layout.logs}", flush=True)
+        with ends_with(Stack(Settings.from_environment().home)) as stack:
+            logs = stack.layout.logs
+            _say(f"Starting in {stack.home}; logs in {logs}")
             stack.start(_ready)
             stack.wait_healthy(_ready)
             for name in ("airflow", "mlflow", "gateway"):
-                print(f"{name:<14} {stack.endpoints.url(name)}")
-            print(f"{'users':<14} {stack.layout.passwords}")
-            print("Ctrl-C ends everything.", flush=True)
-            hold(stack, lambda name: _gone(name, stack.layout.logs / f"{name}.log"))
+                _say(f"{name:<10} {stack.endpoints.url(name)}")
+            _say(f"{'users':<10} {stack.layout.passwords}")
+            _say("Ctrl-C ends everything.")
+            hold(
+                stack,
+                lambda name: _say(f"{name} ended by itself, the others go on: {logs}/{name}.log"),
+            )
     except KeyboardInterrupt:
-        print("Ended; no process is left.", flush=True)
+        _say("Ended; no process is left.")
 
 
 def down() -> None:
@@ -62,11 +64,17 @@ def status(as_json: AsJson = False) -> None:
         raise typer.Exit(3)
 
 
-def doctor(as_json: AsJson = False) -> None:
+def doctor(
+    as_json: AsJson = False,
+    only_live: Annotated[
+        bool, typer.Option("--live", help="Only what a health check asks.")
+    ] = False,
+) -> None:
     """Check whether this machine can run Tenure, without starting anything; exit 1 when not."""
-    from tenure.stack.doctor import examine
+    from tenure.stack.doctor import examine, live
 
-    findings = list(examine(Settings.from_environment(), os.environ))
+    looked = live(os.environ) if only_live else examine(Settings.from_environment(), os.environ)
+    findings = list(looked)
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -84,8 +92,8 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def _ready(name: str, seconds: float) -> None:
-    print(f"{seconds:6.1f} s  {name} is ready", flush=True)
+    _say(f"{seconds:6.1f} s  {name} is ready")
 
 
-def _gone(name: str, log: object) -> None:
-    print(f"{name} ended by itself; the others go on. Its log: {log}", flush=True)
+def _say(line: str) -> None:
+    print(line, flush=True)

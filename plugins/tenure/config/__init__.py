@@ -1,6 +1,13 @@
 """YAML into frozen typed models; errors name file, line, key and what is allowed."""
 
-from tenure.config.loader import ConfigSet, load_all, load_dataset, load_model, load_platform
+from tenure.config.loader import (
+    ConfigSet,
+    load_all,
+    load_dataset,
+    load_model,
+    load_platform,
+    parse_model,
+)
 from tenure.config.models import DatasetConfig, ModelConfig, PlatformConfig
 
 __all__ = [
@@ -12,4 +19,5 @@ __all__ = [
     "load_dataset",
     "load_model",
     "load_platform",
+    "parse_model",
 ]

@@ -86,6 +86,11 @@ def load_model(include: Path, name: str) -> tuple[ModelConfig, str]:
     return _load_named(include, "model", name)
 
 
+def parse_model(text: str) -> ModelConfig:
+    """The config from a text that was kept under its digest. Raises ConfigInvalid."""
+    return _read(Path("config_revision"), text.encode(), ModelConfig)
+
+
 class BrokenFile(ConfigInvalid):
     """ConfigInvalid that still knows its single problems."""
 
@@ -119,11 +124,15 @@ def _load_named(include: Path, kind: str, name: str) -> tuple[Any, str]:
 
 def _parse(path: Path, model: type[C]) -> tuple[C, str]:
     data = read_bounded(path)
+    return _read(path, data, model), digest_bytes(data)
+
+
+def _read(path: Path, data: bytes, model: type[C]) -> C:
     node = _compose(path, data)
     lines: dict[Location, int] = {}
     tree = _plain(path, node, (), lines)
     try:
-        return model.model_validate(tree), digest_bytes(data)
+        return model.model_validate(tree)
     except ValidationError as error:
         raise BrokenFile([_explain(path, e, model, lines) for e in error.errors()]) from None
 

@@ -1,15 +1,26 @@
 """Who must say yes, bound to exact bytes, until when."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
 from typing import Literal
 
 from pydantic import Field
 
+from tenure.errors import NotPermitted
 from tenure.lifecycle.policy import Policy
+from tenure.vocabulary import digest_json
 
 RiskTier = Literal["minimal", "limited", "high"]
 
 QUORUM: dict[str, int] = {"minimal": 1, "limited": 1, "high": 2}
 """Distinct approvers that each risk tier needs."""
+
+ACTION = "serve"
+"""What an approval allows: to serve this artifact. The database counts approvals of this action."""
+
+_SAFE = "No answer was recorded and no traffic moved; the champion keeps serving."
 
 
 class ApprovalPolicy(Policy):
@@ -17,3 +28,144 @@ class ApprovalPolicy(Policy):
 
     valid_days: int = Field(default=30, ge=1)
     ask_hours: int = Field(default=72, ge=1)
+
+
+class Choice(StrEnum):
+    """A human answer; `reject` is an answer like the other, not an error."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What an approver is asked about one version, and by whom it may be answered.
+
+    `quorum` is the number of distinct approvers; `evidence` the digest of the reports that were
+    shown, see `evidence_digest`.
+    """
+
+    name: str
+    trained_by: str
+    artifact: str
+    evidence: str
+    quorum: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An approval row: who answered what, about which bytes and which evidence, until when."""
+
+    approver: str
+    choice: Choice
+    artifact: str
+    evidence: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a question stands: who approved validly, who rejected, how many are missing."""
+
+    approvers: tuple[str, ...]
+    rejected_by: tuple[str, ...]
+    missing: int
+
+    @property
+    def is_approved(self) -> bool:
+        """Enough distinct people approved and nobody rejected."""
+        return self.missing == 0 and not self.rejected_by
+
+
+def evidence_digest(*, artifact: str, evaluation: str, bias: str) -> str:
+    """What an approval is bound to besides the artifact: the reports that were shown."""
+    return digest_json({"artifact": artifact, "bias": bias, "evaluation": evaluation})
+
+
+def quorum_of(*risk_tiers: str) -> int:
+    """The strictest quorum of the tiers that the config and the database name."""
+    return max(QUORUM.get(tier, max(QUORUM.values())) for tier in risk_tiers)
+
+
+def may_answer(
+    question: Question, answers: Sequence[Answer], approvers: Sequence[str]
+) -> tuple[str, ...]:
+    """Users who may still answer: approvers who neither trained the version nor answered."""
+    done = {a.approver.casefold() for a in answers} | {question.trained_by.casefold()}
+    return tuple(name for name in approvers if name.casefold() not in done)
+
+
+def admit(
+    question: Question, answers: Sequence[Answer], answer: Answer, *, is_approver: bool
+) -> bool:
+    """Judge whether an answer counts.
+
+    Returns:
+        False when the same person gave the same answer to the same bytes already (a repeated run).
+
+    Raises:
+        NotPermitted: The wrong person, other bytes than those asked about, or a second opinion of
+            somebody who answered already.
+    """
+    user = answer.approver
+    if not is_approver:
+        raise _refused(
+            f"{user} is not an approver, so {question.name} stays unanswered.",
+            "Clear this task and let an approver answer; roles stand in "
+            "include/configs/platform.yaml.",
+        )
+    if user.casefold() == question.trained_by.casefold():
+        raise _refused(
+            f"{user} trained {question.name} and may not approve or reject it.",
+            "Clear this task and let another approver answer.",
+        )
+    if (answer.artifact, answer.evidence) != (question.artifact, question.evidence):
+        raise _refused(
+            f"The answer of {user} is about artifact {answer.artifact[:12]} with evidence "
+            f"{answer.evidence[:12]}; {question.name} is artifact {question.artifact[:12]} with "
+            f"evidence {question.evidence[:12]}.",
+            "Clear this task: the question is asked again with what is true now.",
+        )
+    return _is_new(question, answers, answer)
+
+
+def standing(question: Question, answers: Sequence[Answer], *, now: datetime) -> Standing:
+    """Count the answers that hold: for these bytes and this evidence, in date, by another person.
+
+    A rejection never expires.
+    """
+    bound = [
+        a
+        for a in answers
+        if (a.artifact, a.evidence) == (question.artifact, question.evidence)
+        and a.approver.casefold() != question.trained_by.casefold()
+    ]
+    yes = {
+        a.approver.casefold() for a in bound if a.choice is Choice.APPROVE and a.expires_at > now
+    }
+    no = {a.approver.casefold() for a in bound if a.choice is Choice.REJECT}
+    return Standing(tuple(sorted(yes)), tuple(sorted(no)), max(0, question.quorum - len(yes)))
+
+
+def _is_new(question: Question, answers: Sequence[Answer], answer: Answer) -> bool:
+    user = answer.approver
+    before = [a for a in answers if a.approver.casefold() == user.casefold()]
+    if not before:
+        return True
+    first = before[0]
+    same = (first.choice, first.artifact, first.evidence) == (
+        answer.choice,
+        answer.artifact,
+        answer.evidence,
+    )
+    if not same:
+        raise _refused(
+            f"{user} answered {first.choice} for {question.name} already; answers are kept and "
+            f"do not change, and each seat of the quorum is another person.",
+            "Clear this task and let another approver answer.",
+        )
+    return False
+
+
+def _refused(what: str, next_step: str) -> NotPermitted:
+    return NotPermitted(what, still_safe=_SAFE, next_step=next_step)

@@ -229,7 +229,9 @@ def judge(
     # may use the whole of it.
     harm_threshold = len(policy.metrics) / policy.alpha
     safe_threshold = 1 / policy.alpha
-    metrics = tuple(_judge_metric(m, counts, harm_threshold, safe_threshold) for m in policy.metrics)
+    metrics = tuple(
+        _judge_metric(m, counts, harm_threshold, safe_threshold) for m in policy.metrics
+    )
     step = _step_subjects(counts, share_bp)
     action, why = _decide(policy, metrics, share_bp=share_bp, step=step, analyses=analyses)
     verdicts = {Action.ROLL_BACK: Verdict.FAILED, Action.PROMOTE: Verdict.PASSED}

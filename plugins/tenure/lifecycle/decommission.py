@@ -137,9 +137,14 @@ class Manifest:
             "items": [asdict(item) for item in self.items],
         }
 
-    def item(self, name: str) -> Item | None:
-        """The item with this role, if the archive has one."""
-        return next((item for item in self.items if item.name == name), None)
+    @property
+    def marked(self) -> tuple[Item, ...]:
+        """Items whose originals are to go."""
+        return tuple(item for item in self.items if item.delete_after)
+
+    def has(self, name: str) -> bool:
+        """Whether the archive has an item with this role."""
+        return any(item.name == name for item in self.items)
 
 
 def read_manifest(value: Mapping[str, object]) -> Manifest:
@@ -166,20 +171,17 @@ def next_step(progress: Progress, policy: DecommissionPolicy) -> Next:
 
     A version that came back to life (a rollback made it champion again) withdraws the request.
     """
-    if progress.step in {Step.REFUSED, Step.WITHDRAWN}:
+    ended = progress.step in {Step.REFUSED, Step.WITHDRAWN}
+    if ended or progress.record_digest is not None:
         return Next(Action.NOTHING)
-    if progress.record_digest is not None:
-        return Next(Action.NOTHING)
-    if progress.state is State.DELETED:
-        return Next(Action.RECORD, progress.deleted_at)
-    if progress.state is State.ARCHIVED:
-        blocked = f"{progress.name} is on legal hold" if progress.legal_hold else None
-        return Next(Action.DELETE, progress.retain_until, blocked)
-    if progress.state is State.RETIRING:
-        return Next(Action.ARCHIVE, progress.revoked_at)
-    if progress.state not in RETIRABLE:
-        return Next(Action.WITHDRAW)
-    return _before_retiring(progress, policy)
+    if progress.state in RETIRABLE:
+        return _before_retiring(progress, policy)
+    after = {
+        State.RETIRING: Next(Action.ARCHIVE, progress.revoked_at),
+        State.ARCHIVED: Next(Action.DELETE, progress.retain_until, _hold(progress)),
+        State.DELETED: Next(Action.RECORD, progress.deleted_at),
+    }
+    return after.get(progress.state, Next(Action.WITHDRAW))
 
 
 def _before_retiring(progress: Progress, policy: DecommissionPolicy) -> Next:
@@ -187,9 +189,42 @@ def _before_retiring(progress: Progress, policy: DecommissionPolicy) -> Next:
         return Next(Action.CONFIRM, blocked=f"{progress.name} waits for a second person")
     if progress.notified_at is None:
         return Next(Action.NOTIFY, progress.created_at)
-    blocked = f"{progress.name} is on legal hold" if progress.legal_hold else None
     due = progress.notified_at + timedelta(days=policy.notice_days)
-    return Next(Action.ARCHIVE, due, blocked)
+    return Next(Action.ARCHIVE, due, _hold(progress))
+
+
+def _hold(progress: Progress) -> str | None:
+    return f"{progress.name} is on legal hold" if progress.legal_hold else None
+
+
+class Permit(StrEnum):
+    """Whether a run may do a step: go, or it is done, or the run must end here and wait."""
+
+    GO = "go"
+    DONE = "done"
+    WAIT = "wait"
+
+
+_ORDER = (Action.CONFIRM, Action.NOTIFY, Action.ARCHIVE, Action.DELETE, Action.RECORD)
+
+
+def permit(
+    action: Action, progress: Progress, policy: DecommissionPolicy, now: datetime
+) -> tuple[Permit, str]:
+    """Whether a step may be done now, and why not in words for the task's log."""
+    if progress.step in {Step.REFUSED, Step.WITHDRAWN}:
+        return Permit.WAIT, f"The retirement of {progress.name} was {progress.step}."
+    step = next_step(progress, policy)
+    if step.action is Action.WITHDRAW:
+        return Permit.WAIT, f"{progress.name} is {progress.state} again; it does not retire."
+    if step.action is Action.NOTHING or _ORDER.index(step.action) > _ORDER.index(action):
+        return Permit.DONE, f"{action} of {progress.name} was done already."
+    if step.blocked is not None:
+        return Permit.WAIT, f"{step.blocked}."
+    if step.action is not action or not step.is_due(now):
+        due = f", due on {step.due:%Y-%m-%d %H:%M} UTC" if step.due else ""
+        return Permit.WAIT, f"{progress.name}: next comes {step.action}{due}."
+    return Permit.GO, ""
 
 
 def is_abandoned(progress: Progress, policy: DecommissionPolicy, now: datetime) -> bool:
@@ -240,14 +275,23 @@ def may_be_deleted(item: Item, still_needed: Collection[str]) -> bool:
     return item.delete_after and item.key not in still_needed
 
 
-def blast_radius(
-    *, consumers: Sequence[str], items: Sequence[Item], successor: str
-) -> dict[str, object]:
-    """What a retirement touches, for the second person who has to confirm it."""
-    going = [item for item in items if item.delete_after]
-    return {
-        "consumers": list(consumers),
-        "successor": successor or "none",
-        "deleted_keys": [item.key for item in going],
-        "deleted_bytes": sum(item.size for item in going),
-    }
+def question(
+    progress: Progress, policy: DecommissionPolicy, *, consumers: Sequence[str], keys: Sequence[str]
+) -> str:
+    """What the second person confirms, in Markdown: the blast radius and the dates.
+
+    Args:
+        progress: The request.
+        policy: Delays.
+        consumers: Names of those who are told.
+        keys: Originals that will be deleted in the end.
+    """
+    told = ", ".join(consumers) or "nobody uses it"
+    gone = "\n".join(f"- `{key}`" for key in keys) or "- nothing"
+    return (
+        f"**{progress.requested_by}** asks to retire **{progress.name}** ({progress.state}).\n\n"
+        f"Reason: {progress.reason}\n\nSuccessor: {progress.successor or 'none'}\n\n"
+        f"Told: {told}; access ends {policy.notice_days} days later (HTTP 410).\n\n"
+        f"Archived, read back and compared; {policy.retain_days} days later deleted for good:\n"
+        f"{gone}\n"
+    )

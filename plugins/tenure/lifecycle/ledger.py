@@ -128,9 +128,7 @@ def _fault(event: Event, last: Anchor) -> str | None:
     if event.seq != last.seq + 1:
         return f"event {last.seq + 1} is missing; after {last.seq} comes {event.seq}"
     if event.prev_hash != last.hash:
-        return (
-            f"prev_hash is {event.prev_hash[:12]}…, event {last.seq} has hash {last.hash[:12]}…"
-        )
+        return f"prev_hash is {event.prev_hash[:12]}…, event {last.seq} has hash {last.hash[:12]}…"
     expected = event_hash(
         seq=event.seq,
         op_key=event.op_key,

@@ -25,6 +25,10 @@ class GatePolicy(Policy):
             raise ValueError("mode: report_only needs a reason and an expires date")
         return self
 
+    def enforces(self, today: date) -> bool:
+        """Whether a bad verdict stops the version; an excuse ends with its expiry day."""
+        return self.mode == "enforce" or self.expires is None or today > self.expires
+
 
 Share = Field(ge=0.0, le=1.0)
 """A fraction of something, 0…1."""

@@ -1,8 +1,32 @@
-"""One controller that decides for every model whether to retrain, and says why or why not."""
+"""One controller that decides for every model whether to retrain, and says why or why not.
+
+It looks at what is, never at what happened: the newest results, the published batches, the
+requests. So it may be woken at any time, by anything, and gives the same answer twice.
+
+A model is retrained on data that holds what went wrong. Batches come by themselves, in any order
+and perhaps in the middle of a decision, so a reason alone is not enough: the batches must be new,
+reach the end of the window that first failed, and leave no hole among themselves.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import pairwise
 
 from pydantic import Field
 
+from tenure.errors import GateInconclusive
 from tenure.lifecycle.policy import Policy
+from tenure.lifecycle.training import Published, choose_snapshots
+from tenure.verdicts import Report, Verdict
+from tenure.vocabulary import State
+
+IN_PLAY = frozenset(State) - {State.DRAFT, State.REJECTED}
+"""A model with a version in one of these has had its first version."""
+UNDER_WAY = frozenset({State.TRAINED, State.VALIDATED, State.APPROVED, State.CANARY})
+_HOLE = 1.5
+"""Between two batches more than this many times the longest other distance is a missing batch."""
 
 
 class RetrainingPolicy(Policy):
@@ -16,4 +40,258 @@ class RetrainingPolicy(Policy):
     max_age_days: int | None = Field(default=None, ge=1)
     cooldown_hours: float = Field(default=24.0, ge=0.0)
     """No second request within this time of the last one (wall clock)."""
+    catch_up_hours: float = Field(default=24.0, ge=0.0)
+    """How far the newest batch may end before the window that failed (event time)."""
     frozen: bool = False
+
+
+class Action(StrEnum):
+    """What the controller does about a model."""
+
+    RETRAIN = "retrain"
+    HOLD = "hold"
+    """There is a reason, and something that must change first."""
+    INVESTIGATE = "investigate"
+    """A person should look; no retraining."""
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A version, as far as retraining asks."""
+
+    version: int
+    state: State
+    snapshots: frozenset[str]
+    """Digests that it was trained on."""
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A monitoring result of the champion; `until` in event time."""
+
+    kind: str
+    verdict: Verdict
+    until: datetime
+    summary: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The newest retrain request; `is_open` until its training ended."""
+
+    id: int
+    is_open: bool
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Everything that a decision rests on.
+
+    Args:
+        model: Name.
+        now: Wall clock.
+        versions: All of the model, newest first.
+        results: Of the champion, newest window first.
+        published: Snapshots of the dataset.
+        window_batches: Batches that a training takes.
+        asked: The newest request, if any.
+    """
+
+    model: str
+    now: datetime
+    versions: Sequence[Trained]
+    results: Sequence[Judged]
+    published: Sequence[Published]
+    window_batches: int
+    asked: Asked | None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do about a model, in one sentence with numbers; `code` is the reason, if any."""
+
+    action: Action
+    code: str
+    sentence: str
+    needs_until: datetime | None = None
+    """Event time that the batches must reach before this reason may retrain."""
+
+
+def decide(policy: RetrainingPolicy, seen: Situation) -> Decision:
+    """The first reason that holds, unless something holds it back."""
+    reason = next(_reasons(policy, seen))
+    if reason.action is not Action.RETRAIN:
+        return reason
+    obstacle = next(_obstacles(policy, seen, reason), None)
+    if obstacle is not None:
+        return Decision(Action.HOLD, reason.code, f"{reason.sentence} Held back: {obstacle}.")
+    batches = ", ".join(s.batch for s in _newest(seen))
+    return Decision(Action.RETRAIN, reason.code, f"{reason.sentence} Trains on {batches}.")
+
+
+def report(seen: Situation, decision: Decision) -> Report:
+    """The decision as evidence; a reason that is held back or needs a look is inconclusive."""
+    settled = decision.action in (Action.RETRAIN, Action.NOTHING)
+    return Report(
+        stage="retraining",
+        subject=seen.model,
+        verdict=Verdict.PASSED if settled else Verdict.INCONCLUSIVE,
+        summary=decision.sentence,
+        facts={
+            "action": str(decision.action),
+            "reason_code": decision.code,
+            "newest_version": seen.versions[0].version if seen.versions else None,
+            "batches": sorted({s.batch for s in seen.published}),
+        },
+    )
+
+
+def _reasons(policy: RetrainingPolicy, seen: Situation) -> Iterator[Decision]:
+    if not any(v.state in IN_PLAY for v in seen.versions):
+        yield _first_version(seen)
+        return
+    performance = _newest_result(seen, "performance")
+    if policy.on_performance and performance and performance.verdict is Verdict.FAILED:
+        since = _first_failure(seen, "performance")
+        yield Decision(Action.RETRAIN, "performance", performance.summary, since.until)
+    drift = _newest_result(seen, "drift")
+    drifted = drift is not None and drift.verdict is Verdict.FAILED
+    if drift and drifted and policy.on_drift:
+        since = _first_failure(seen, "drift")
+        yield Decision(Action.RETRAIN, "drift", drift.summary, since.until)
+    yield from _calendar(policy, seen)
+    if drift and drifted:
+        told = (
+            f"{drift.summary} Drift alone does not retrain (on_drift is off): look at the report."
+        )
+        yield Decision(Action.INVESTIGATE, "drift", told)
+    yield Decision(Action.NOTHING, "", _quiet(policy, seen, performance))
+
+
+def _first_version(seen: Situation) -> Decision:
+    count = len({s.batch for s in seen.published})
+    if count < seen.window_batches:
+        return Decision(
+            Action.NOTHING,
+            "",
+            f"No version yet, and {count} of the {seen.window_batches} batches that training "
+            "needs are published.",
+        )
+    told = (
+        f"No version is in play and {count} batches are published ({seen.window_batches} needed)."
+    )
+    return Decision(Action.RETRAIN, "first_version", told)
+
+
+def _calendar(policy: RetrainingPolicy, seen: Situation) -> Iterator[Decision]:
+    fresh, days = len(_new_batches(seen)), (seen.now - seen.versions[0].at).days
+    if policy.new_batches is not None and fresh >= policy.new_batches:
+        told = (
+            f"{fresh} batches are new since the last training ({policy.new_batches} ask for one)."
+        )
+        yield Decision(Action.RETRAIN, "new_batches", told)
+    if policy.max_age_days is not None and days >= policy.max_age_days:
+        told = f"The newest version is {days} days old (at most {policy.max_age_days})."
+        yield Decision(Action.RETRAIN, "age", told)
+
+
+def _quiet(policy: RetrainingPolicy, seen: Situation, performance: Judged | None) -> str:
+    told = performance.summary if performance else "Performance was not judged yet."
+    fresh, days = len(_new_batches(seen)), (seen.now - seen.versions[0].at).days
+    asked = (
+        "" if policy.new_batches is None else f" (of {policy.new_batches} that ask for training)"
+    )
+    limit = "" if policy.max_age_days is None else f" of at most {policy.max_age_days}"
+    return f"No reason to retrain. {told} {fresh} new batches{asked}; {days} days old{limit}."
+
+
+def _obstacles(policy: RetrainingPolicy, seen: Situation, reason: Decision) -> Iterator[str]:
+    """What must change first, the plainest first."""
+    if policy.frozen:
+        yield "retraining of this model is frozen in its YAML"
+    if seen.asked and seen.asked.is_open:
+        yield f"request {seen.asked.id} is not finished yet"
+    under_way = [v for v in seen.versions if v.state in UNDER_WAY]
+    if under_way:
+        yield f"version {under_way[0].version} is under way ({under_way[0].state})"
+    if seen.asked:
+        free_at = seen.asked.at + timedelta(hours=policy.cooldown_hours)
+        if seen.now < free_at:
+            yield f"the cooldown since request {seen.asked.id} ends at {free_at:%Y-%m-%d %H:%M:%S} UTC"
+    yield from _missing_data(policy, seen, reason)
+
+
+def _missing_data(policy: RetrainingPolicy, seen: Situation, reason: Decision) -> Iterator[str]:
+    chosen = _newest(seen)
+    if not chosen:
+        count = len({s.batch for s in seen.published})
+        yield f"{count} of the {seen.window_batches} batches that training needs are published"
+        return
+    newest = seen.versions[0] if seen.versions else None
+    if newest and {s.digest for s in chosen} == newest.snapshots:
+        batches = ", ".join(s.batch for s in chosen)
+        yield f"nothing new to learn from, version {newest.version} was trained on {batches} already"
+    reached = chosen[-1].time_max
+    if reason.needs_until and reached:
+        needed = reason.needs_until - timedelta(hours=policy.catch_up_hours)
+        if reached < needed:
+            yield (
+                f"waiting for batches up to {reason.needs_until:%Y-%m-%d %H:%M}, published up to "
+                f"{reached:%Y-%m-%d %H:%M}"
+            )
+    hole = _hole(seen, chosen)
+    if hole:
+        yield f"waiting for a batch that seems to be missing between {hole[0]} and {hole[1]}"
+
+
+def _newest(seen: Situation) -> tuple[Published, ...]:
+    """What a training would take now; nothing when there are too few."""
+    try:
+        return choose_snapshots(
+            seen.published, dataset=seen.model, window_batches=seen.window_batches
+        )
+    except GateInconclusive:
+        return ()
+
+
+def _hole(seen: Situation, chosen: Sequence[Published]) -> tuple[str, str] | None:
+    """Two neighbors among the chosen batches that lie further apart than batches ever did."""
+    ends = {s.batch: s.time_max for s in sorted(seen.published, key=lambda s: s.id) if s.time_max}
+    ordered = sorted(ends, key=lambda batch: ends[batch])
+    distances = {(a, b): ends[b] - ends[a] for a, b in pairwise(ordered)}
+    wanted = {s.batch for s in chosen}
+    for pair, distance in distances.items():
+        others = [d for other, d in distances.items() if other != pair]
+        if pair[1] in wanted and others and distance > _HOLE * max(others):
+            return pair
+    return None
+
+
+def _new_batches(seen: Situation) -> list[Published]:
+    """Snapshots published after the youngest that the newest version was trained on."""
+    if not seen.versions:
+        return list(seen.published)
+    known = [s.id for s in seen.published if s.digest in seen.versions[0].snapshots]
+    return [s for s in seen.published if s.id > max(known, default=0)]
+
+
+def _newest_result(seen: Situation, kind: str) -> Judged | None:
+    """The newest window that could be judged."""
+    judged = (r for r in seen.results if r.kind == kind and r.verdict is not Verdict.INCONCLUSIVE)
+    return next(judged, None)
+
+
+def _first_failure(seen: Situation, kind: str) -> Judged:
+    """The oldest window of the unbroken row of failures that lasts until now."""
+    oldest = None
+    for result in seen.results:
+        if result.kind != kind or result.verdict is Verdict.INCONCLUSIVE:
+            continue
+        if result.verdict is Verdict.PASSED:
+            break
+        oldest = result
+    assert oldest is not None
+    return oldest

@@ -21,7 +21,7 @@ class ReportLink(BaseOperatorLink):
 
     name = "Report"
 
-    def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002
+    def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
         """URL of the report page; empty when the task judged nothing."""
         return _found(operator)[0]
 
@@ -31,7 +31,7 @@ class MlflowRunLink(BaseOperatorLink):
 
     name = "MLflow run"
 
-    def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002
+    def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
         """URL of the run; empty when the task trained nothing."""
         return _found(operator)[1]
 

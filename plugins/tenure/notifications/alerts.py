@@ -61,12 +61,12 @@ def post(body: Mapping[str, object]) -> bool:
 
         url, headers = target
         answer = httpx.post(url, json=dict(body), headers=headers, timeout=TIMEOUT_SECONDS)
-        _log.info("alert=sent status=%s task=%s", answer.status_code, body.get("task"))
-        return answer.is_success
     except Exception as error:
         # The address may hold a token, so only the kind of error is named.
         _log.warning("alert=lost reason=%s connection=%s", type(error).__name__, CONNECTION)
         return False
+    _log.info("alert=sent status=%s task=%s", answer.status_code, body.get("task"))
+    return bool(answer.is_success)
 
 
 def _target() -> tuple[str, dict[str, str]] | None:

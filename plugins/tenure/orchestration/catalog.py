@@ -1,8 +1,10 @@
 """The models and datasets whose DAGs this process must build, read cheaply.
 
-The dag processor asks for all of them, a task only for its own: Airflow says which in the parsing
-context. A YAML that breaks keeps its last valid form, which is remembered in
-`<home>/cache/configs`; `dags/check_configs.py` shows the error meanwhile.
+Every parse of a DAG file and every task asks here. The dag processor needs all of them, a task only
+its own: Airflow says which in the parsing context. What a YAML said is remembered under its digest
+in `<home>/cache/configs`, so that the policies (numpy and scipy come with them: 0.7 s) are imported
+only when a file changed. A YAML that breaks keeps its last valid form;
+`dags/check_configs.py` shows the error meanwhile.
 """
 
 from __future__ import annotations
@@ -10,57 +12,79 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import get_parsing_context
-from pydantic import ValidationError
 
-from tenure.config import DatasetConfig, ModelConfig, load_dataset, load_model
 from tenure.errors import ConfigInvalid
 from tenure.settings import Settings
 from tenure.vocabulary import is_id
 
-C = TypeVar("C", ModelConfig, DatasetConfig)
+if TYPE_CHECKING:
+    from tenure.config import DatasetConfig, ModelConfig
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+class View:
+    """A config as plain attributes: the YAML with its defaults; read-only, no methods."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.__dict__.update({key: _frozen(value) for key, value in values.items()})
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{name} cannot be set: a config never changes")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, View) and self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.__dict__))
+
+    def __repr__(self) -> str:
+        return f"View({self.__dict__})"
+
+    def __getitem__(self, key: str) -> Any:
+        """A key of a mapping: `contract.columns["hour"]`."""
+        return self.__dict__[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.__dict__)
 
 
 def models() -> list[ModelConfig]:
-    """Configs of the models whose DAGs are needed here, by name."""
-    return _read("models", ModelConfig, load_model)
+    """Configs of the models whose DAGs are needed here, by name; see `View` for what they offer."""
+    return cast("list[ModelConfig]", _read("models"))
 
 
 def datasets() -> list[DatasetConfig]:
-    """Configs of the datasets whose DAGs are needed here, by name."""
-    return _read("datasets", DatasetConfig, load_dataset)
+    """Configs of the datasets whose DAGs are needed here, by name; see `View`."""
+    return cast("list[DatasetConfig]", _read("datasets"))
 
 
 def model_names() -> list[str]:
     """Names of all models, whichever DAG is being built; reads no file."""
-    return _names(Settings.from_environment().configs / "models")
+    return _names(Settings.from_environment(), "models")
 
 
 def dataset_names() -> list[str]:
     """Names of all datasets, whichever DAG is being built; reads no file."""
-    return _names(Settings.from_environment().configs / "datasets")
+    return _names(Settings.from_environment(), "datasets")
 
 
-def _read(
-    folder: str, kind: type[C], load: Callable[[Path, str], tuple[C, str]]
-) -> list[C]:
+def _read(folder: str) -> list[View]:
     settings = Settings.from_environment()
-    cache = settings.home / "cache" / "configs" / folder
-    found = []
-    for name in _needed(_names(settings.configs / folder)):
-        config = _one(settings, folder, name, cache / f"{name}.json", kind, load)
-        if config is not None:
-            found.append(config)
-    return found
+    code = _code_digest()
+    found = (_one(settings, folder, name, code) for name in _needed(_names(settings, folder)))
+    return [View(values) for values in found if values is not None]
 
 
-def _names(folder: Path) -> list[str]:
-    return sorted(path.stem for path in folder.glob("*.yaml") if is_id(path.stem))
+def _names(settings: Settings, folder: str) -> list[str]:
+    paths = (settings.configs / folder).glob("*.yaml")
+    return sorted(path.stem for path in paths if is_id(path.stem))
 
 
 def _needed(names: list[str]) -> list[str]:
@@ -69,44 +93,60 @@ def _needed(names: list[str]) -> list[str]:
     return [name for name in names if name == owner] if mark else names
 
 
-def _one(
-    settings: Settings,
-    folder: str,
-    name: str,
-    remembered: Path,
-    kind: type[C],
-    load: Callable[[Path, str], tuple[C, str]],
-) -> C | None:
+def _one(settings: Settings, folder: str, name: str, code: str) -> Mapping[str, Any] | None:
     path = settings.configs / folder / f"{name}.yaml"
-    digest, last = _recall(remembered)
+    remembered = settings.home / "cache" / "configs" / folder / f"{name}.json"
+    last = _recall(remembered)
+    key = f"{_digest_of(path)}.{code}"
+    if last.get("key") == key:
+        return cast("Mapping[str, Any]", last["config"])
     try:
-        if last is not None and digest == hashlib.sha256(path.read_bytes()).hexdigest():
-            return kind.model_validate(last)
-        config, digest = load(settings.include, name)
-    except (ConfigInvalid, ValidationError, OSError):
-        return _last_valid(kind, last)
-    _remember(remembered, digest, config)
+        config = _load(settings, folder, name)
+    except ConfigInvalid:
+        return last.get("config")
+    _remember(remembered, {"key": key, "config": config})
     return config
 
 
-def _last_valid(kind: type[C], last: object) -> C | None:
+def _load(settings: Settings, folder: str, name: str) -> dict[str, Any]:
+    """Read the YAML strictly. Raises ConfigInvalid."""
+    from tenure.config import load_dataset, load_model
+
+    load: Any = {"models": load_model, "datasets": load_dataset}[folder]
+    config, _ = load(settings.include, name)
+    values: dict[str, Any] = config.model_dump(mode="json")
+    return values
+
+
+def _digest_of(path: Path) -> str:
     try:
-        return kind.model_validate(last) if last is not None else None
-    except ValidationError:
-        return None
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return "absent"
 
 
-def _recall(path: Path) -> tuple[str, Any]:
+def _code_digest() -> str:
+    """Of the files that say what a YAML may hold and what its defaults are."""
+    folders = (_PACKAGE / "config", _PACKAGE / "lifecycle")
+    stamps = [
+        (str(path.relative_to(_PACKAGE)), stat.st_size, stat.st_mtime_ns)
+        for folder in folders
+        for path in sorted(folder.rglob("*.py"))
+        for stat in (path.stat(),)
+    ]
+    return hashlib.sha256(repr(stamps).encode()).hexdigest()
+
+
+def _recall(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_bytes())
-        return value["digest"], value["config"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return "", None
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) and isinstance(value.get("config"), dict) else {}
 
 
-def _remember(path: Path, digest: str, config: ModelConfig | DatasetConfig) -> None:
-    """Only what the YAML states, so that a default that changes in the code changes here too."""
-    body = {"digest": digest, "config": config.model_dump(mode="json", exclude_unset=True)}
+def _remember(path: Path, body: Mapping[str, object]) -> None:
+    """Whole or not at all: several processes read while one writes."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -115,3 +155,9 @@ def _remember(path: Path, digest: str, config: ModelConfig | DatasetConfig) -> N
     except OSError:  # a home that cannot be written costs speed, not DAGs
         with suppress(OSError):
             draft.unlink()
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, dict):
+        return View(value)
+    return tuple(_frozen(one) for one in value) if isinstance(value, list) else value

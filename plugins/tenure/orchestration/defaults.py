@@ -18,7 +18,7 @@ START = datetime(2013, 1, 1, tzinfo=UTC)
 IF_THIS_FAILS = """
 **If this fails**
 
-1. Open the red task and its tab *Tenure*: it says what happened, what is still safe and the next step.
+1. Open the red task and its tab *Tenure*: what happened, what is still safe, the next step.
 2. Serving does not depend on this DAG: gateways keep the last traffic plan by themselves.
 3. Clearing any task here is safe at any time: work that was done is found and not done twice.
 

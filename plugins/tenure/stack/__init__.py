@@ -1,1 +1,6 @@
 """The embedded stack: PostgreSQL, Airflow, MLflow and the gateway as processes of this machine."""
+
+from tenure.stack.embedded import Stack
+from tenure.stack.endpoints import Endpoints
+
+__all__ = ["Endpoints", "Stack"]

@@ -42,6 +42,30 @@ def examine(settings: Settings, environment: Mapping[str, str]) -> Iterator[Find
     yield _project()
 
 
+def live(environment: Mapping[str, str]) -> Iterator[Finding]:
+    """What the health check of a container asks, whatever its role: code and database."""
+    yield _python()
+    yield _database(environment.get("TENURE_DATABASE_URL", ""))
+
+
+def _database(url: str) -> Finding:
+    if not url:
+        return Finding("database", healthy=True, detail="TENURE_DATABASE_URL is not set here")
+
+    def ask() -> str:
+        import psycopg
+
+        plain = url.replace("postgresql+psycopg://", "postgresql://", 1)
+        try:
+            with psycopg.connect(plain, connect_timeout=5) as connection:
+                row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        except psycopg.Error as error:
+            raise OSError(str(error).strip()) from error
+        return f"at revision {row[0] if row else 'none'}"
+
+    return _tried("database", ask, "Start PostgreSQL, or correct TENURE_DATABASE_URL.")
+
+
 def _python() -> Finding:
     found = ".".join(map(str, sys.version_info[:3]))
     return Finding("python", sys.version_info >= _LEAST_PYTHON, found, "Use Python 3.11 or newer.")

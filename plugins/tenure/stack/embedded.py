@@ -23,7 +23,7 @@ from tenure.stack.services import Services, read_procfile, sessions_of
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
 ALL = ("postgres", "mlflow", "gateway", *AIRFLOW)
 Progress = Callable[[str, float], None]
-"""Called with the name of what is ready and the seconds since the start."""
+"""Called with the name of a service that became ready, and the seconds since the start."""
 _POLL_SECONDS = 0.25
 
 
@@ -32,28 +32,31 @@ class Stack:
 
     Args:
         home: All state; two stacks need two homes.
-        endpoints: Ports.
+        endpoints: Ports; those of the environment by default.
         project: Folder with `dags/`, `plugins/` and the Procfile.
-        include: Configs and suites; `<project>/include` by default.
+        include: Configs and suites; TENURE_INCLUDE or `<project>/include` by default.
         extra: More environment for every service.
     """
 
     def __init__(
         self,
         home: Path,
-        endpoints: Endpoints,
+        endpoints: Endpoints | None = None,
         *,
         project: Path = REPOSITORY,
         include: Path | None = None,
         extra: Mapping[str, str] | None = None,
     ) -> None:
-        self.layout = Layout(home.resolve(), project, include or project / "include")
-        self.endpoints = endpoints
+        named = os.environ.get("TENURE_INCLUDE")
+        include = include or (Path(named).absolute() if named else project / "include")
+        self.layout = Layout(home.resolve(), project, include)
+        self.endpoints = endpoints or Endpoints.from_environment()
         self.environment: dict[str, str] = {}
         self._extra = dict(extra or {})
         self._server: postgres.Server | None = None
         self._services: Services | None = None
         self._began = 0.0
+        self._mine = False
         self._recording = threading.Lock()
 
     @property
@@ -78,6 +81,7 @@ class Stack:
         self._refuse_second()
         self.endpoints.require_free()
         processes.become_subreaper()
+        self._mine = True
         try:
             self._start(on_progress)
         except BaseException:
@@ -116,7 +120,13 @@ class Stack:
         return [name for name in AIRFLOW if self._exit_code(name) is not None]
 
     def stop(self) -> int:
-        """End every process, tasks included; returns how many had to be swept up at the end."""
+        """End every process, tasks included; returns how many had to be swept up at the end.
+
+        Does nothing when this object did not start the stack of the home.
+        """
+        if not self._mine:
+            return 0
+        self._mine = False
         found = state.read(self.home)
         if self._services:
             self._services.stop()

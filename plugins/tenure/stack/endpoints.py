@@ -102,7 +102,7 @@ def holder(port: int) -> str:
 
 def _port(env: Mapping[str, str], variable: str, default: int) -> int:
     text = env.get(variable) or str(default)
-    if text.isdecimal() and (int(text) == default or 0 < int(text) < 2**16):
+    if text.isascii() and text.isdecimal() and (int(text) == default or 0 < int(text) < 2**16):
         return int(text)
     raise ConfigInvalid(
         f"{variable}={text!r} is not a port; allowed are 1 to 65535.",

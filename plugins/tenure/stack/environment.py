@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from tenure.stack.endpoints import LOOPBACK, Endpoints
 from tenure.stack.postgres import Server
@@ -113,7 +112,7 @@ def build(
         **tenure,
         **_airflow(layout, endpoints, server),
         **_mlflow(layout, endpoints, server),
-        **_connections(tenure, endpoints, server),
+        **_connections(tenure, endpoints, server, inherited.get("TENURE_ALERTS_URL")),
         MARK: str(layout.home),
         "PATH": path,
         "PYTHONPATH": str(layout.project / "plugins"),
@@ -208,22 +207,27 @@ def _mlflow(layout: Layout, endpoints: Endpoints, server: Server) -> dict[str, s
     }
 
 
-def _connections(tenure: Mapping[str, str], endpoints: Endpoints, server: Server) -> dict[str, str]:
+def _connections(
+    tenure: Mapping[str, str], endpoints: Endpoints, server: Server, alerts: str | None
+) -> dict[str, str]:
     """The same places as Airflow connections, which is how operators find them everywhere."""
     database = {"conn_type": "postgres", "login": "postgres", "schema": "tenure"}
     if server.port:
         database |= {"host": LOOPBACK, "password": server.password or ""}
     else:
-        database |= {"host": quote(str(server.socket), safe="/")}
+        database |= {"host": str(server.socket)}
     return {
         "AIRFLOW_CONN_TENURE_DATABASE": json.dumps(database | {"port": server.port}),
-        "AIRFLOW_CONN_TENURE_STORE": json.dumps(
-            {"conn_type": "generic", "extra": {"url": tenure["TENURE_STORE_URL"]}}
-        ),
+        "AIRFLOW_CONN_TENURE_STORE": _at(tenure["TENURE_STORE_URL"]),
         "AIRFLOW_CONN_TENURE_MLFLOW": _http(endpoints.mlflow),
         "AIRFLOW_CONN_TENURE_GATEWAY": _http(endpoints.gateway),
         "AIRFLOW_CONN_TENURE_AIRFLOW": _http(endpoints.airflow),
+        **({"AIRFLOW_CONN_TENURE_ALERTS": _at(alerts)} if alerts else {}),
     }
+
+
+def _at(url: str) -> str:
+    return json.dumps({"conn_type": "generic", "extra": {"url": url}})
 
 
 def _http(port: int) -> str:

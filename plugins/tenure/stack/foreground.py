@@ -1,10 +1,12 @@
 """Living in the foreground of a terminal or a container: signals end the stack in order."""
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 from tenure.stack.embedded import Stack
 
@@ -14,23 +16,28 @@ _LOOK_SECONDS = 1.0
 
 @contextmanager
 def ends_with(stack: Stack) -> Iterator[Stack]:
-    """Ctrl-C, SIGTERM and SIGHUP leave the block as KeyboardInterrupt; the stack ends with it.
+    """End every process of the stack at the end of the block, whatever ends that.
 
-    While it ends, further signals wait.
+    Ctrl-C, SIGTERM and SIGHUP leave the block as KeyboardInterrupt; while the stack ends, they are
+    ignored. Outside of the main thread, where Python lets nobody handle signals, only the end of
+    the block counts.
     """
-    before = {number: signal.signal(number, _interrupt) for number in _ENDING}
+    main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, _interrupt) for number in _ENDING if main}
     try:
         yield stack
     finally:
-        for number in _ENDING:
+        for number in before:
             signal.signal(number, signal.SIG_IGN)
-        stack.stop()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        try:
+            stack.stop()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
-def hold(stack: Stack, on_exit: Callable[[str], None]) -> None:
-    """Wait until a signal comes; say once of each service that it ended by itself."""
+def hold(stack: Stack, on_exit: Callable[[str], None]) -> NoReturn:
+    """Wait until a signal comes; name once each service that ended by itself."""
     said: set[str] = set()
     while True:
         for name in stack.exited():

@@ -15,7 +15,6 @@ from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
 import psutil
-from honcho.environ import parse_procfile
 
 RESTARTED = frozenset({"gateway", "mlflow"})
 """Airflow's processes stay down when they die: what happens without them can then be seen."""
@@ -25,6 +24,8 @@ _GRACE_SECONDS = 5.0  # the scheduler would wait for its tasks as long as they l
 
 def read_procfile(path: Path) -> dict[str, str]:
     """Command by service, in the order of the file."""
+    from honcho.environ import parse_procfile  # not in the image, which runs no stack
+
     return dict(parse_procfile(path.read_text()).processes)
 
 

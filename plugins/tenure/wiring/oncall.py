@@ -36,6 +36,15 @@ _BUG_NEXT = (
     "Clear the task once; what was done is not done twice. If it fails the same way, give this "
     "card and the traceback in the log to the platform team."
 )
+_ENDED = {
+    "AirflowTaskTimeout": "The task ran out of its time and was stopped.",
+    "AirflowTaskTerminated": "The task was told to stop: by a person, a restart or its scheduler.",
+}
+"""Airflow's ways of ending a task from outside that leave it a moment to say so."""
+_ENDED_NEXT = (
+    "If nobody stopped it on purpose, clear the task: work that was done is found and not done "
+    "twice. If it was too slow, look at what it waited for in the last lines of its log."
+)
 _LONGEST = 600
 """Characters of an unexpected error's own message that a card shows."""
 
@@ -44,7 +53,7 @@ _LONGEST = 600
 class FailureCard:
     """One failed try of one task, as a person must read it.
 
-    `kind` is the error's class; `evidence` a report digest, path or URL; `try_number` counts from 1.
+    `kind` is the error's class; `evidence` a report digest, path or URL; tries count from 1.
     """
 
     kind: str
@@ -121,10 +130,22 @@ def describe(
             evidence=error.evidence,
             **where,
         )
-    message = textwrap.shorten(str(error) or "no message", _LONGEST, placeholder=" …")
     kind = type(error).__name__
+    message = textwrap.shorten(str(error) or "no message", _LONGEST, placeholder=" …")
+    if kind in _ENDED:
+        return FailureCard(
+            kind="Killed",
+            what=f"{_ENDED[kind]} ({message})",
+            still_safe=_BUG_SAFE,
+            next_step=_ENDED_NEXT,
+            **where,
+        )
     return FailureCard(
-        kind=kind, what=f"{BUG}: {kind}: {message}", still_safe=_BUG_SAFE, next_step=_BUG_NEXT, **where
+        kind=kind,
+        what=f"{BUG}: {kind}: {message}",
+        still_safe=_BUG_SAFE,
+        next_step=_BUG_NEXT,
+        **where,
     )
 
 

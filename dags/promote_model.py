@@ -1,0 +1,65 @@
+"""Promote a version: people review it, then live traffic does.
+
+`review` asks one approver a seat in Airflow's required actions, `approve` closes the question,
+`canary` gives the version a small share of live traffic, judges it against the champion at each
+analysis, and promotes it or rolls it back. A model's first version becomes champion directly.
+Which version: the newest that waits, unless the form names one.
+
+**If this fails**
+
+1. Open the red task and its tab *Tenure*. "Safe: champion serves 100%" means
+   that nothing is urgent.
+2. `review` or `approve` red: the wrong person answered, or an approval expired. Clear it: the
+   question is asked again.
+3. `canary` red after a rollback: the version cannot serve again. Retrain it, or retire it.
+4. `canary` red for another reason: clear it. It takes over where the share was; meanwhile the lease
+   has ended and the champion serves 100%.
+5. Everything stopped, traffic must go back now: `tenure rollback MODEL --reason "..."` needs only
+   the lifecycle database.
+"""
+
+from airflow.sdk import Param, chain, dag
+
+from tenure.operators.approval import ApproveOperator, ReviewOperator, seats
+from tenure.operators.canary import CanaryOperator
+from tenure.orchestration import catalog
+from tenure.orchestration.assets import validated
+from tenure.orchestration.defaults import dag_settings
+
+VERSION = Param(
+    None,
+    type=["null", "integer"],
+    minimum=1,
+    title="Version",
+    description="Number of the version; empty for the newest that waits.",
+)
+
+
+def build(model_name: str, risk_tier: str, ask_hours: int, settings: dict[str, object]) -> None:
+    """Wire the three steps for one model."""
+
+    @dag(
+        dag_id=f"{model_name}__promote_model",
+        schedule=validated(model_name),
+        params={"version": VERSION},
+        **settings,
+    )
+    def promote_model() -> None:
+        chain(
+            ReviewOperator.partial(task_id="review", model=model_name, ask_hours=ask_hours).expand(
+                seat=seats(risk_tier)
+            ),
+            ApproveOperator(task_id="approve", model=model_name),
+            CanaryOperator(task_id="canary", model=model_name, ask_hours=ask_hours),
+        )
+
+    promote_model()
+
+
+for model in catalog.models():
+    build(
+        model.name,
+        model.risk_tier,
+        model.approval.ask_hours,
+        dag_settings(stage="canary", doc=__doc__, model=model),
+    )

@@ -1,0 +1,6 @@
+"""Batches as Arrow tables: read strictly against a contract, written the same on every machine."""
+
+from tenure.adapters.arrow_tables.reading import Batch, read_batch
+from tenure.adapters.arrow_tables.writing import time_range, write_quarantine, write_snapshot
+
+__all__ = ["Batch", "read_batch", "time_range", "write_quarantine", "write_snapshot"]

@@ -1,0 +1,68 @@
+"""Tables into Parquet whose bytes depend on nothing but the content and the pinned library."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+ROW_GROUP = 131_072
+
+
+def write_snapshot(table: pa.Table, quarantined: Mapping[int, object], path: Path) -> int:
+    """Write the rows that are not quarantined, in their order; returns how many.
+
+    No pandas or Arrow metadata, zstd, fixed row groups: equal content gives equal bytes.
+    """
+    kept = table
+    if quarantined:
+        rows = pa.array(
+            [row for row in range(table.num_rows) if row not in quarantined], pa.int64()
+        )
+        kept = table.take(rows)
+    _write(kept, path)
+    return int(kept.num_rows)
+
+
+def write_quarantine(original: pa.Table, reasons: Mapping[int, Sequence[str]], path: Path) -> None:
+    """Write the quarantined rows as they came, with `_row` (from 1) and `_reasons`."""
+    rows = sorted(reasons)
+    found = original.take(pa.array(rows, pa.int64()))
+    found = found.rename_columns(_distinct(found.column_names))
+    found = found.append_column("_row", pa.array([row + 1 for row in rows], pa.int64()))
+    why = pa.array([list(reasons[row]) for row in rows], pa.list_(pa.string()))
+    _write(found.append_column("_reasons", why), path)
+
+
+def time_range(table: pa.Table, column: str) -> tuple[datetime | None, datetime | None]:
+    """Earliest and latest time of a column, None when it holds no time."""
+    bounds = pc.min_max(table.column(column)).as_py()
+    return bounds["min"], bounds["max"]
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    pq.write_table(
+        table.replace_schema_metadata(None).combine_chunks(),
+        path,
+        row_group_size=ROW_GROUP,
+        version="2.6",
+        data_page_version="1.0",
+        compression="zstd",
+        compression_level=3,
+        use_dictionary=True,
+        write_statistics=True,
+        store_schema=False,
+    )
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Names that are there twice, or that we need ourselves, get a number."""
+    seen: Counter[str] = Counter({"_row": 1, "_reasons": 1})
+    found = []
+    for name in names:
+        seen[name] += 1
+        found.append(name if seen[name] == 1 else f"{name}__{seen[name]}")
+    return found

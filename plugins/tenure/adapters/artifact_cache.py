@@ -1,0 +1,68 @@
+"""Copies of artifacts beside a gateway, so that it can restart while the object store is away."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tenure.ports import ObjectStore
+from tenure.vocabulary import digest_bytes
+
+
+class CachedStore:
+    """An object store whose objects that are asked for by digest are kept in a folder.
+
+    A copy is used only when its SHA-256 is the one that is asked for; a spoilt one is read anew.
+    """
+
+    def __init__(self, store: ObjectStore, folder: Path) -> None:
+        self._store = store
+        self._folder = folder
+
+    def get(self, key: str, digest: str | None = None) -> bytes:
+        """Read bytes; from the folder when the digest is known there."""
+        return self._store.get(key) if digest is None else self.fetch(key, digest).read_bytes()
+
+    def fetch(self, key: str, digest: str | None = None) -> Path:
+        """A local path; the copy in the folder when a digest is given."""
+        if digest is None:
+            return self._store.fetch(key)
+        path = self._folder / digest
+        if not path.exists() or digest_bytes(path.read_bytes()) != digest:
+            self._keep(path, self._store.get(key, digest))
+        return path
+
+    def keep_only(self, digests: frozenset[str]) -> None:
+        """Remove the copies of everything else."""
+        if self._folder.exists():
+            for path in self._folder.iterdir():
+                if path.name not in digests:
+                    path.unlink()
+
+    def put(self, key: str, data: bytes) -> str:
+        """Straight to the store."""
+        return self._store.put(key, data)
+
+    def put_file(self, key: str, source: Path) -> str:
+        """Straight to the store."""
+        return self._store.put_file(key, source)
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Straight from the store."""
+        return self._store.list(prefix)
+
+    def exists(self, key: str) -> bool:
+        """Straight from the store."""
+        return self._store.exists(key)
+
+    def delete(self, key: str) -> None:
+        """Straight to the store."""
+        self._store.delete(key)
+
+    def url(self, key: str) -> str:
+        """Straight from the store."""
+        return self._store.url(key)
+
+    def _keep(self, path: Path, data: bytes) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{path.name}.tmp")
+        temporary.write_bytes(data)
+        temporary.replace(path)

@@ -1,0 +1,62 @@
+"""Decisions and outcomes as Parquet files with fixed types."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+_TIME = pa.timestamp("us", tz="UTC")
+DECISION_FIELDS = {
+    "decision_id": pa.string(),
+    "request_id": pa.string(),
+    "model": pa.string(),
+    "version": pa.int32(),
+    "version_id": pa.int64(),
+    "arm_assigned": pa.string(),
+    "arm_answered": pa.string(),
+    "generation": pa.int32(),
+    "share_bp": pa.int32(),
+    "subject": pa.string(),
+    "received_at": _TIME,
+    "event_time": _TIME,
+    "score": pa.float64(),
+    "decision": pa.bool_(),
+    "confidence": pa.float64(),
+    "fallback_level": pa.string(),
+    "reason": pa.string(),
+    "latency_ms": pa.float64(),
+}
+OUTCOME_FIELDS = {
+    "outcome_id": pa.string(),
+    "decision_id": pa.string(),
+    "request_id": pa.string(),
+    "label": pa.bool_(),
+    "observed_at": _TIME,
+    "received_at": _TIME,
+}
+
+
+def decisions_to_parquet(
+    columns: Mapping[str, Sequence[Any]], *, numeric: Sequence[str], categorical: Sequence[str]
+) -> bytes:
+    """A decision file; features stand as `f_<name>`, times are µs since 1970 in the columns."""
+    features = {f"f_{name}": pa.float64() for name in numeric}
+    features |= {f"f_{name}": pa.string() for name in categorical}
+    return _parquet(columns, DECISION_FIELDS | features)
+
+
+def outcomes_to_parquet(columns: Mapping[str, Sequence[Any]]) -> bytes:
+    """An outcome file."""
+    return _parquet(columns, OUTCOME_FIELDS)
+
+
+def _parquet(columns: Mapping[str, Sequence[Any]], fields: Mapping[str, pa.DataType]) -> bytes:
+    schema = pa.schema(list(fields.items()))
+    table = pa.table(
+        {name: pa.array(columns[name], type=kind) for name, kind in fields.items()}, schema=schema
+    )
+    target = io.BytesIO()
+    pq.write_table(table, target, compression="zstd")
+    return target.getvalue()

@@ -1,0 +1,86 @@
+"""Scans Parquet evidence with DuckDB for what must never be there; returns counts, not rows."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+PSEUDONYM = "[0-9a-f]{32,128}"
+"""What a subject looks like in a decision; anything else may be somebody's name."""
+
+
+def answers(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Decisions by model, plan generation and answering version."""
+    return _rows(
+        """
+        SELECT model, generation, version_id, count(*) AS decisions
+        FROM read_parquet($paths, union_by_name = true)
+        GROUP BY ALL ORDER BY ALL
+        """,
+        paths,
+    )
+
+
+def plain_subjects(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Decisions whose subject is no pseudonym, by model."""
+    return _rows(
+        f"""
+        SELECT model, count(*) AS decisions
+        FROM read_parquet($paths, union_by_name = true)
+        WHERE subject IS NULL OR NOT regexp_full_match(subject, '{PSEUDONYM}')
+        GROUP BY ALL ORDER BY ALL
+        """,  # noqa: S608
+        paths,
+    )
+
+
+def row_count(path: Path) -> int:
+    """Rows of one file, from its footer."""
+    return int(_rows("SELECT count(*) AS n FROM read_parquet($paths)", [path])[0]["n"])
+
+
+def quarantined_in(snapshot: Path, quarantine: Path) -> int:
+    """Quarantined rows that stand in a snapshot all the same.
+
+    Rows are compared column by column as text. A second row with the same key is left out: the
+    first one with the same values is rightly there.
+    """
+    with duckdb.connect() as connection:
+        both = [_columns(connection, path) for path in (snapshot, quarantine)]
+        shared = [name for name in both[0] if name in both[1]]
+        if not shared:
+            return 0
+        same = " AND ".join(
+            f"s.{_quoted(name)}::VARCHAR IS NOT DISTINCT FROM q.{_quoted(name)}::VARCHAR"
+            for name in shared
+        )
+        found = connection.execute(
+            f"""
+            SELECT count(*) FROM read_parquet($quarantine) q WHERE
+            NOT list_bool_and(list_transform(q._reasons, lambda why: why LIKE '%: key, allowed%'))
+            AND EXISTS (SELECT 1 FROM read_parquet($snapshot) s WHERE {same})
+            """,  # noqa: S608
+            {"quarantine": str(quarantine), "snapshot": str(snapshot)},
+        ).fetchone()
+    return int(found[0]) if found else 0
+
+
+def _rows(query: str, paths: Sequence[Path]) -> list[dict[str, Any]]:
+    if not paths:
+        return []
+    with duckdb.connect() as connection:
+        cursor = connection.execute(query, {"paths": [str(path) for path in paths]})
+        names = [column[0] for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _columns(connection: Any, path: Path) -> list[str]:
+    rows = connection.execute(
+        "SELECT name FROM parquet_schema($path) WHERE num_children IS NULL", {"path": str(path)}
+    )
+    return [row[0] for row in rows.fetchall()]
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

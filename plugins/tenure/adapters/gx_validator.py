@@ -1,0 +1,161 @@
+"""Runs an expectation suite over a table with Great Expectations, in memory, without its cloud."""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read when the library is imported
+
+import great_expectations as gx
+import pyarrow as pa
+from great_expectations.core.expectation_suite import ExpectationSuite
+from great_expectations.data_context.types.base import ProgressBarsConfig
+
+from tenure.lifecycle.expectations import (
+    Expectation,
+    Severity,
+    Suite,
+    allowed,
+    observed_rows,
+    observed_whole,
+)
+from tenure.lifecycle.quality import Finding
+
+logging.getLogger("great_expectations").setLevel(logging.ERROR)
+
+_RESULT = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
+_TIMES = ("min_value", "max_value")
+MAX_EXAMPLE = 40
+
+
+def validate(
+    table: pa.Table, suite: Suite, *, hidden: frozenset[str] = frozenset()
+) -> list[Finding]:
+    """One finding for each expectation, in the order of the suite.
+
+    An expectation that GX cannot compute is a critical finding that does not hold, whatever its
+    severity: a rule that says nothing must not pass.
+
+    Args:
+        table: Typed by the contract; missing values are null.
+        suite: Linted.
+        hidden: Columns with personal data: no value of theirs is quoted.
+    """
+    ours = {f"{n:08d}-0000-4000-8000-000000000000": e for n, e in enumerate(suite.expectations)}
+    configured = ExpectationSuite(
+        name=suite.name,
+        expectations=[
+            {
+                "id": ident,
+                "type": expectation.type,
+                "kwargs": _kwargs(expectation),
+                "severity": str(expectation.severity),
+            }
+            for ident, expectation in ours.items()
+        ],
+    )
+    results = _batch(table).validate(configured, result_format=_RESULT)
+    found = {result.expectation_config.id: result for result in results.results}
+    return [
+        _finding(expectation, found.get(ident), table.num_rows, hidden)
+        for ident, expectation in ours.items()
+    ]
+
+
+def _batch(table: pa.Table) -> Any:
+    """Rows are numbered from 0, so that GX's row indices are positions."""
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    asset = context.data_sources.add_pandas("tenure").add_dataframe_asset("batch")
+    definition = asset.add_batch_definition_whole_dataframe("whole")
+    return definition.get_batch({"dataframe": table.to_pandas()})
+
+
+def _kwargs(expectation: Expectation) -> dict[str, object]:
+    """ISO times become datetimes; the rest stays as the steward wrote it."""
+    return {
+        name: datetime.fromisoformat(value) if name in _TIMES and isinstance(value, str) else value
+        for name, value in expectation.kwargs.items()
+    }
+
+
+def _finding(expectation: Expectation, result: Any, rows: int, hidden: frozenset[str]) -> Finding:
+    failure = "no result" if result is None else next(_exceptions(result.exception_info), None)
+    if failure is not None:
+        return Finding(
+            rule=expectation.type,
+            subject=expectation.subject,
+            severity=Severity.CRITICAL,
+            holds=False,
+            observed=f"a rule that cannot be computed ({failure[:120]})",
+            allowed=allowed(expectation),
+        )
+    seen: Mapping[str, Any] = result.result
+    by_row = "element_count" in seen
+    return Finding(
+        rule=expectation.type,
+        subject=expectation.subject,
+        severity=expectation.severity,
+        holds=bool(result.success),
+        observed=_of_rows(expectation, seen, hidden)
+        if by_row
+        else _of_column(expectation, seen, hidden),
+        allowed=allowed(expectation),
+        rows=_rows(seen, rows) if by_row else (),
+    )
+
+
+def _of_rows(expectation: Expectation, seen: Mapping[str, Any], hidden: frozenset[str]) -> str:
+    columns = set(expectation.subject.split(" and "))
+    examples = [v for v in seen.get("partial_unexpected_list", ()) if v is not None]
+    return observed_rows(
+        expectation,
+        broken=int(seen.get("unexpected_count") or 0),
+        total=int(seen["element_count"]) - _missing(expectation, seen),
+        example=_plain(examples[0]) if examples and not columns & hidden else "",
+    )
+
+
+def _missing(expectation: Expectation, seen: Mapping[str, Any]) -> int:
+    """Nulls do not count for rules about values; for the rule about nulls they do."""
+    return 0 if expectation.type.endswith("be_null") else int(seen.get("missing_count") or 0)
+
+
+def _of_column(expectation: Expectation, seen: Mapping[str, Any], hidden: frozenset[str]) -> str:
+    unexpected = seen.get("partial_unexpected_list")
+    value = seen.get("observed_value")
+    if expectation.subject in hidden:
+        return observed_whole(expectation, "that is not shown")
+    if unexpected:
+        return observed_whole(expectation, f"with {', '.join(_plain(v) for v in unexpected[:3])}")
+    if isinstance(value, list):
+        return observed_whole(expectation, f"of {len(value):,} values")
+    return observed_whole(expectation, _plain(value))
+
+
+def _rows(seen: Mapping[str, Any], rows: int) -> Sequence[int]:
+    found = sorted({int(index) for index in seen.get("unexpected_index_list") or ()})
+    if found and not 0 <= found[0] <= found[-1] < rows:
+        raise IndexError(f"row {found[-1]} of a table of {rows} rows")
+    return found
+
+
+def _exceptions(info: Mapping[str, Any]) -> Iterator[str]:
+    """GX gives one exception, or one for each metric."""
+    if info.get("raised_exception"):
+        yield str(info.get("exception_message")).splitlines()[0]
+    for part in info.values():
+        if isinstance(part, dict) and part.get("raised_exception"):
+            yield str(part.get("exception_message")).splitlines()[0]
+
+
+def _plain(value: object) -> str:
+    """A value for people: short, and without characters that could steer a terminal or a log."""
+    if isinstance(value, float):
+        return f"{value:,.6g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    text = str(value) if isinstance(value, datetime) else repr(value)
+    return text if len(text) <= MAX_EXAMPLE else f"{text[:MAX_EXAMPLE]}…"

@@ -1,0 +1,117 @@
+"""Statistics over Parquet as Ibis expressions, run by DuckDB in this process.
+
+One expression a question, so that another backend of Ibis can run the same one where the data is.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tenure.ports import Decisions, FeatureCounts, OutcomeCounts, Span
+
+MEMORY_LIMIT = "2GB"
+"""More is spilled to disk by DuckDB."""
+
+
+class IbisEngine:
+    """Implements `tenure.ports.Engine`.
+
+    Args:
+        threads: Cores that a scan may use; None leaves it to DuckDB.
+    """
+
+    def __init__(self, *, threads: int | None = None) -> None:
+        self._threads = threads
+
+    @cached_property
+    def backend(self) -> Any:
+        """An in-memory DuckDB that neither installs extensions nor guesses a time zone."""
+        import ibis
+
+        options: dict[str, Any] = {
+            "memory_limit": MEMORY_LIMIT,
+            "autoinstall_known_extensions": "false",
+        }
+        if self._threads:
+            options["threads"] = str(self._threads)
+        backend = ibis.duckdb.connect(**options)
+        backend.raw_sql("SET TimeZone = 'UTC'")
+        return backend
+
+    def read(self, paths: Sequence[Path]) -> Any:
+        """The files as one Ibis table; a column that some files lack is null there."""
+        return self.backend.read_parquet(
+            [str(path) for path in paths], union_by_name=True, hive_partitioning=False
+        )
+
+    def span(self, decisions: Decisions) -> Span:
+        """Count and extent of the decisions."""
+        from tenure.adapters.ibis_engine.drift import of_version
+
+        rows = of_version(self, decisions)
+        found = (
+            rows.aggregate(
+                rows=rows.count(), first=rows.event_time.min(), last=rows.event_time.max()
+            )
+            .to_pyarrow()
+            .to_pylist()[0]
+        )
+        return Span(**found)
+
+    def quantiles(
+        self, paths: Sequence[Path], columns: Sequence[str], shares: Sequence[float]
+    ) -> dict[str, list[float]]:
+        """Exact quantiles of numeric columns; an empty list when all values are null."""
+        from tenure.adapters.ibis_engine.drift import quantiles
+
+        return quantiles(self.read(paths), columns, shares)
+
+    def sample(
+        self,
+        source: Sequence[Path] | Decisions,
+        *,
+        numeric: Sequence[str],
+        categorical: Sequence[str],
+        rows: int,
+        seed: int,
+    ) -> dict[str, list[Any]]:
+        """Columns of a replayable sample, for pictures; the same rows for the same seed."""
+        from tenure.adapters.ibis_engine.drift import of_version, sampled
+
+        table = of_version(self, source) if isinstance(source, Decisions) else self.read(source)
+        return sampled(table, numeric, categorical, rows=rows, seed=seed)
+
+    def features(
+        self,
+        reference: Sequence[Path],
+        current: Decisions,
+        *,
+        edges: Mapping[str, Sequence[float]],
+        categorical: Sequence[str],
+    ) -> tuple[FeatureCounts, FeatureCounts]:
+        """Bin, category and null counts of both sides in one scan."""
+        from tenure.adapters.ibis_engine.drift import feature_counts, of_version
+
+        return feature_counts(
+            self.read(reference), of_version(self, current), edges, tuple(categorical)
+        )
+
+    def outcomes(
+        self,
+        decisions: Decisions,
+        outcomes: Sequence[Path],
+        *,
+        attributes: Sequence[str],
+        bins: int,
+    ) -> OutcomeCounts:
+        """Confusion cells and score bins of the decisions, each joined to its newest outcome."""
+        from tenure.adapters.ibis_engine.drift import of_version
+        from tenure.adapters.ibis_engine.outcomes import outcome_counts
+
+        return outcome_counts(
+            of_version(self, decisions),
+            self.read(outcomes) if outcomes else None,
+            tuple(attributes),
+            bins,
+        )

@@ -1,0 +1,131 @@
+"""Events of the champion and the canary at each share, in one scan of decisions and outcomes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ibis
+
+from tenure.adapters.ibis_engine.outcomes import labelled
+from tenure.lifecycle.canary import ShareCounts
+from tenure.vocabulary import BASIS_POINTS
+
+if TYPE_CHECKING:
+    from tenure.adapters.ibis_engine import IbisEngine
+
+_ARMS = ("champion", "canary")
+
+
+@dataclass(frozen=True)
+class CanaryWindow:
+    """Which decisions and outcomes of a canary count.
+
+    Args:
+        first_generation: Traffic plan with which the canary began; older decisions do not count.
+        horizon_hours: After an event, how long until its label is final.
+        watermark: Outcomes are complete up to here; None means that no label is mature.
+    """
+
+    first_generation: int
+    horizon_hours: float
+    watermark: datetime | None
+
+
+def arm_counts(
+    engine: "IbisEngine",
+    decisions: Sequence[Path],
+    outcomes: Sequence[Path],
+    window: CanaryWindow,
+) -> list[ShareCounts]:
+    """Subjects and first events for each kind of event and share in which both arms had traffic.
+
+    A decision belongs to the arm that was *assigned*, so a fallback counts for the arm that failed.
+    Of each kind only a subject's first event counts, at the share and arm where it happened; a row
+    that was shipped twice counts once. Labels are the newest outcome of mature decisions only.
+    """
+    if not decisions:
+        return []
+    rows = _in_canary(engine.read(decisions), window.first_generation)
+    long = _errors(rows)
+    if outcomes and window.watermark is not None:
+        final = window.watermark - timedelta(hours=window.horizon_hours)
+        long = ibis.union(long, _wrong_labels(rows, engine.read(outcomes), final))
+    found = _count(long).to_pyarrow().to_pylist()
+    cells = {(row["event"], row["share_bp"], row["arm"]): row for row in found}
+    return [
+        _counts(event, share, [cells.get((event, share, arm), {}) for arm in _ARMS])
+        for event, share in sorted({key[:2] for key in cells})
+    ]
+
+
+def _in_canary(table: Any, first_generation: int) -> Any:
+    kept = table.filter(
+        table.generation >= first_generation,
+        table.share_bp > 0,
+        table.share_bp < BASIS_POINTS,
+        table.arm_assigned.isin(_ARMS),
+    )
+    ranked = kept.select(
+        "decision_id",
+        "request_id",
+        "subject",
+        "received_at",
+        "event_time",
+        "share_bp",
+        "fallback_level",
+        "decision",
+        arm=kept.arm_assigned,
+        copy=ibis.row_number().over(
+            ibis.window(group_by=kept.decision_id, order_by=kept.received_at)
+        ),
+    )
+    return ranked.filter(ranked.copy == 0).drop("copy")
+
+
+def _errors(rows: Any) -> Any:
+    return _long(rows, "error", rows.fallback_level != "model")
+
+
+def _wrong_labels(rows: Any, outcomes: Any, final: datetime) -> Any:
+    """Labels of events up to `final` do not change any more."""
+    known = labelled(rows, outcomes)
+    until = ibis.literal(final, type="timestamp('UTC', 6)")
+    mature = known.filter(known.label.notnull(), known.event_time <= until)
+    return _long(mature, "wrong_label", mature.decision != mature.label)
+
+
+def _long(rows: Any, event: str, hit: Any) -> Any:
+    return rows.select(
+        "share_bp",
+        "arm",
+        "subject",
+        "received_at",
+        "decision_id",
+        event=ibis.literal(event),
+        hit=hit.fill_null(False),  # a null is no event
+    )
+
+
+def _count(long: Any) -> Any:
+    order = ibis.window(
+        group_by=["event", "subject", "hit"], order_by=["received_at", "decision_id"]
+    )
+    placed = long.mutate(place=ibis.row_number().over(order))
+    marked = placed.mutate(first=(placed.hit & (placed.place == 0)).cast("int64"))
+    return marked.group_by("event", "share_bp", "arm").aggregate(
+        subjects=marked.subject.nunique(), events=marked.first.sum()
+    )
+
+
+def _counts(event: Any, share_bp: int, arms: Sequence[Any]) -> ShareCounts:
+    champion, canary = arms
+    return ShareCounts(
+        event=event,
+        share_bp=int(share_bp),
+        canary_subjects=int(canary.get("subjects", 0)),
+        canary_events=int(canary.get("events", 0)),
+        champion_subjects=int(champion.get("subjects", 0)),
+        champion_events=int(champion.get("events", 0)),
+    )

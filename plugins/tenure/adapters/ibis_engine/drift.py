@@ -1,0 +1,152 @@
+"""Bin, category and null counts of the reference and of a window, in one scan of each."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import ibis
+from ibis import selectors as s
+
+from tenure.ports import Decisions, FeatureCounts
+
+if TYPE_CHECKING:
+    from tenure.adapters.ibis_engine import IbisEngine
+
+BY_MODEL = ("model", "champion")
+"""Fallback levels at which a model gave the answer."""
+_NULL = -1
+_SIDES = ("reference", "current")
+
+
+def of_version(engine: "IbisEngine", decisions: Decisions) -> Any:
+    """The decision rows that the selection names, as an Ibis table."""
+    table = engine.read(decisions.paths)
+    table = table.filter(table.version_id == decisions.version_id)
+    if decisions.after is not None:
+        table = table.filter(table.event_time > _moment(decisions.after))
+    if decisions.until is not None:
+        table = table.filter(table.event_time <= _moment(decisions.until))
+    return table
+
+
+def quantiles(
+    table: Any, columns: Sequence[str], shares: Sequence[float]
+) -> dict[str, list[float]]:
+    """Exact quantiles of each column, NaN counted as null."""
+    if not columns:
+        return {}
+    numbers = table.select(**{name: number(table, name) for name in columns})
+    wanted = {name: numbers[name].quantile(list(shares)) for name in columns}
+    found = numbers.aggregate(**wanted).to_pyarrow().to_pylist()[0]
+    return {name: list(values or ()) for name, values in found.items()}
+
+
+def sampled(
+    table: Any, numeric: Sequence[str], categorical: Sequence[str], *, rows: int, seed: int
+) -> dict[str, list[Any]]:
+    """The rows whose hash with the seed is smallest."""
+    identity = ibis.literal(f"{seed}|").concat(
+        table.event_time.cast("string"), "|", table.score.cast("string")
+    )
+    columns = {name: number(table, name) for name in numeric}
+    columns |= {name: text(table, name) for name in categorical}
+    picked = table.select(_place=identity.hash(), **columns).order_by("_place", *columns)
+    found: dict[str, list[Any]] = picked.limit(rows).drop("_place").to_pyarrow().to_pydict()
+    return found
+
+
+def feature_counts(
+    reference: Any,
+    current: Any,
+    edges: Mapping[str, Sequence[float]],
+    categorical: Sequence[str],
+) -> tuple[FeatureCounts, FeatureCounts]:
+    """One expression: every value becomes (side, column, code) and the codes are counted."""
+    sides = list(zip((reference, _scores_of_models(current)), _SIDES, strict=True))
+    parts = []
+    if edges:
+        parts.append(_count_codes([_binned(table, side, edges) for table, side in sides]))
+    if categorical:
+        parts.append(_count_codes([_valued(table, side, categorical) for table, side in sides]))
+    rows = ibis.union(*parts) if len(parts) > 1 else parts[0]
+    found = rows.to_pyarrow().to_pylist()
+    first, second = (_assemble(found, side, edges, categorical) for side in _SIDES)
+    return first, second
+
+
+def number(table: Any, name: str) -> Any:
+    """The column as float64 with NaN as null; null throughout when there is no such column."""
+    if name not in table.columns:
+        return ibis.null().cast("float64")
+    value = table[name].cast("float64")
+    return ibis.ifelse(value.isnan(), ibis.null().cast("float64"), value)
+
+
+def text(table: Any, name: str) -> Any:
+    """The column as string; null throughout when there is no such column."""
+    return table[name].cast("string") if name in table.columns else ibis.null().cast("string")
+
+
+def _scores_of_models(table: Any) -> Any:
+    """The score of a rule is not the model's: null where no model answered."""
+    if not {"score", "fallback_level"} <= set(table.columns):
+        return table
+    by_model = table.fallback_level.isin(BY_MODEL)
+    return table.mutate(score=ibis.ifelse(by_model, table.score, ibis.null()))
+
+
+def _binned(table: Any, side: str, edges: Mapping[str, Sequence[float]]) -> Any:
+    codes = {name: _bin(number(table, name), e) for name, e in edges.items()}
+    return table.select(side=ibis.literal(side), **codes)
+
+
+def _valued(table: Any, side: str, categorical: Sequence[str]) -> Any:
+    return table.select(
+        side=ibis.literal(side), **{name: text(table, name) for name in categorical}
+    )
+
+
+def _bin(value: Any, edges: Sequence[float]) -> Any:
+    """0 below, 1… inside, len(edges) above, -1 null; an inner bin holds its upper edge."""
+    branches = [(value.isnull(), _NULL), (value < float(edges[0]), 0)]
+    branches += [(value <= float(edge), i) for i, edge in enumerate(edges[1:], start=1)]
+    return ibis.cases(*branches, else_=len(edges)).cast("int32")
+
+
+def _count_codes(sides: Sequence[Any]) -> Any:
+    long = ibis.union(*sides).pivot_longer(~s.cols("side"), names_to="column", values_to="code")
+    grouped = long.group_by("side", "column", "code").aggregate(rows=long.count())
+    return grouped.mutate(code=grouped.code.cast("string"))
+
+
+def _assemble(
+    found: Sequence[Mapping[str, Any]],
+    side: str,
+    edges: Mapping[str, Sequence[float]],
+    categorical: Sequence[str],
+) -> FeatureCounts:
+    counts: dict[str, dict[str | None, int]] = defaultdict(dict)
+    for row in found:
+        if row["side"] == side:
+            counts[row["column"]][row["code"]] = int(row["rows"])
+    some = next(iter([*edges, *categorical]))
+    return FeatureCounts(
+        rows=sum(counts[some].values()),
+        bins={
+            name: tuple(counts[name].get(str(i), 0) for i in range(len(e) + 1))
+            for name, e in edges.items()
+        },
+        categories={
+            name: {
+                value: n for value, n in sorted(counts[name].items(), key=str) if value is not None
+            }
+            for name in categorical
+        },
+        nulls={name: counts[name].get(str(_NULL), 0) for name in edges}
+        | {name: counts[name].get(None, 0) for name in categorical},
+    )
+
+
+def _moment(at: datetime) -> Any:
+    return ibis.literal(at, type="timestamp('UTC', 6)")

@@ -1,0 +1,152 @@
+"""Decisions joined to their newest outcome, reduced to confusion cells and score bins."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ibis
+
+from tenure.adapters.ibis_engine.drift import BY_MODEL, text
+from tenure.ports import OutcomeCounts, ScoreBin
+
+_CLIP = sys.float_info.epsilon
+"""No likelihood is taken for smaller, as in the evaluation of the holdout."""
+_SUMS = ("score", "squared_error", "squared_error_2", "log_loss", "log_loss_2")
+
+
+def outcome_counts(
+    decisions: Any, outcomes: Any | None, attributes: Sequence[str], bins: int
+) -> OutcomeCounts:
+    """Two aggregates over the same joined rows, as one expression."""
+    needed = decisions.select(
+        "decision_id",
+        "request_id",
+        "fallback_level",
+        "decision",
+        "score",
+        *(name for name in attributes if name in decisions.columns),
+    )
+    joined = labelled(needed, outcomes)
+    found = ibis.union(_cells(joined, attributes), _score_bins(joined, attributes, bins))
+    rows = found.to_pyarrow().to_pylist()
+    cells = [row for row in rows if row["bin"] is None]
+    return OutcomeCounts(
+        decisions=sum(row["rows"] for row in cells),
+        answered=sum(row["rows"] for row in cells if row["answered"]),
+        labelled=sum(row["rows"] for row in cells if _counts(row)),
+        cells=_confusion([row for row in cells if _counts(row)], len(attributes)),
+        score_bins=[_score_bin(row) for row in sorted(_binned(rows), key=lambda r: r["bin"])],
+        bins=bins,
+    )
+
+
+def labelled(decisions: Any, outcomes: Any | None) -> Any:
+    """The decisions with `label`: that of the newest outcome, null when there is none.
+
+    An outcome names a decision, or a request and so each of its decisions. Of several for one
+    decision the one received last counts, and of equals the greater id.
+    """
+    if outcomes is None:
+        return decisions.mutate(label=ibis.null().cast("boolean"))
+    columns = ("decision_id", "label", "received_at", "outcome_id")
+    direct = outcomes.filter(outcomes.decision_id.notnull()).select(*columns)
+    by_request = outcomes.filter(outcomes.decision_id.isnull(), outcomes.request_id.notnull()).drop(
+        "decision_id"
+    )
+    asked = decisions.select("decision_id", "request_id")
+    through = by_request.join(asked, "request_id").select(*columns)
+    every = ibis.union(direct, through)
+    order = ibis.window(
+        group_by="decision_id", order_by=[ibis.desc("received_at"), ibis.desc("outcome_id")]
+    )
+    ranked = every.mutate(place=ibis.row_number().over(order))
+    newest = ranked.filter(ranked.place == 0).select("decision_id", "label")
+    kept = decisions.drop("label") if "label" in decisions.columns else decisions
+    return kept.left_join(newest, "decision_id").drop("decision_id_right")
+
+
+def _cells(joined: Any, attributes: Sequence[str]) -> Any:
+    keys = _keys(joined, attributes)
+    rows = joined.select(
+        **keys,
+        answered=joined.fallback_level.isin(BY_MODEL),
+        decided=joined.decision,
+        label=joined.label,
+    )
+    counted = rows.group_by(*rows.columns).aggregate(rows=rows.count())
+    return counted.select(
+        *keys,
+        "answered",
+        "decided",
+        "label",
+        "rows",
+        bin=ibis.null().cast("int64"),
+        positives=ibis.null().cast("int64"),
+        **{name: ibis.null().cast("float64") for name in _SUMS},
+    )
+
+
+def _score_bins(joined: Any, attributes: Sequence[str], bins: int) -> Any:
+    kept = joined.filter(joined.label.notnull(), joined.fallback_level.isin(BY_MODEL))
+    truth = kept.label.cast("float64")
+    score = kept.score.cast("float64")
+    squared = (score - truth) * (score - truth)
+    loss = -ibis.greatest(ibis.ifelse(kept.label, score, 1 - score), _CLIP).ln()
+    rows = kept.select(
+        bin=ibis.least((score * bins).floor().cast("int64"), bins - 1),
+        label=kept.label,
+        score=score,
+        squared_error=squared,
+        squared_error_2=squared * squared,
+        log_loss=loss,
+        log_loss_2=loss * loss,
+    )
+    summed = rows.group_by("bin").aggregate(
+        rows=rows.count(),
+        positives=rows.label.cast("int64").sum(),
+        **{name: rows[name].sum() for name in _SUMS},
+    )
+    return summed.select(
+        **{name: ibis.null().cast("string") for name in _keys(joined, attributes)},
+        answered=ibis.literal(value=True),
+        decided=ibis.null().cast("boolean"),
+        label=ibis.null().cast("boolean"),
+        rows=summed.rows,
+        bin=summed.bin.cast("int64"),
+        positives=summed.positives.cast("int64"),
+        **{name: summed[name].cast("float64") for name in _SUMS},
+    )
+
+
+def _keys(table: Any, attributes: Sequence[str]) -> dict[str, Any]:
+    return {f"key_{i}": text(table, name) for i, name in enumerate(attributes)}
+
+
+def _binned(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [row for row in rows if row["bin"] is not None]
+
+
+def _counts(row: Mapping[str, Any]) -> bool:
+    return bool(row["answered"]) and row["label"] is not None
+
+
+def _confusion(
+    rows: Sequence[Mapping[str, Any]], attributes: int
+) -> dict[tuple[str, ...], tuple[int, int, int, int]]:
+    """(tp, fp, fn, tn) of each combination of attribute values."""
+    places = {(True, True): 0, (True, False): 1, (False, True): 2, (False, False): 3}
+    cells: dict[tuple[str, ...], list[int]] = {}
+    for row in rows:
+        group = tuple(row[f"key_{i}"] or "" for i in range(attributes))
+        place = places[bool(row["decided"]), bool(row["label"])]
+        cells.setdefault(group, [0, 0, 0, 0])[place] += int(row["rows"])
+    return {group: (c[0], c[1], c[2], c[3]) for group, c in sorted(cells.items())}
+
+
+def _score_bin(row: Mapping[str, Any]) -> ScoreBin:
+    return ScoreBin(
+        number=int(row["bin"]),
+        rows=int(row["rows"]),
+        positives=int(row["positives"]),
+        **{name: float(row[name]) for name in _SUMS},
+    )

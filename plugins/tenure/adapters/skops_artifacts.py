@@ -1,0 +1,175 @@
+"""Models as skops files: written with the same bytes each time, loaded only after three checks.
+
+Digest first, then signature, then *our* allow-list; nothing is parsed before the first two hold.
+"""
+
+import base64
+import binascii
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from tenure.errors import ArtifactRefused
+from tenure.lifecycle.registry import artifact_key, statement_bytes
+from tenure.ports import ObjectStore
+
+TRUSTED = (
+    "numpy.dtype",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.tree._tree.Tree",
+)
+"""Beyond the types that skops itself trusts; found to be all that our estimators need."""
+
+MAX_UNPACKED = 1024**3
+"""Bytes that an artifact may unpack to."""
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_SAFE = "Nothing was loaded; gateways keep what they serve."
+
+
+def dump(estimator: Any, *, name: str) -> bytes:
+    """The estimator as skops bytes that depend on its content alone.
+
+    Args:
+        estimator: A fitted scikit-learn estimator.
+        name: `model@version`, for the message.
+
+    Raises:
+        ArtifactRefused: It holds a type that is not on the allow-list.
+    """
+    import skops.io
+
+    data = skops.io.dumps(estimator)
+    _refuse_types(data, name)
+    return _canonical(data)
+
+
+def load_verified(store: ObjectStore, row: Mapping[str, Any], public_key: Path) -> Any:
+    """The estimator of a version, from bytes whose digest and signature hold.
+
+    Args:
+        store: Where the artifact lies.
+        row: Every column of the version.
+        public_key: PEM file of the trainer's public key.
+
+    Raises:
+        ArtifactRefused: The artifact is absent or other bytes, the signature does not fit this
+            row, or the file holds a type that is not on the allow-list.
+    """
+    import skops.io
+
+    name = f"{row['model']}@{row['version']}"
+    data = verified_bytes(store, row, public_key)
+    _refuse_types(data, name)
+    return skops.io.loads(data, trusted=list(TRUSTED))
+
+
+def verified_bytes(store: ObjectStore, row: Mapping[str, Any], public_key: Path) -> bytes:
+    """The artifact's bytes after the checks of digest and signature; nothing is parsed.
+
+    Raises:
+        ArtifactRefused: As for `load_verified`.
+    """
+    check_signature(row, public_key)
+    digest = str(row["artifact_digest"])
+    try:
+        return store.get(artifact_key(digest), digest)
+    except KeyError:
+        raise _refused(
+            f"{row['model']}@{row['version']}: the artifact {digest[:12]} is not in the store"
+        ) from None
+
+
+def check_signature(row: Mapping[str, Any], public_key: Path) -> None:
+    """Whether the trainer signed exactly this row's statement.
+
+    Raises:
+        ArtifactRefused: It did not, or the public key cannot be read.
+    """
+    name = f"{row['model']}@{row['version']}"
+    message = statement_bytes(row)
+    try:
+        key = load_pem_public_key(public_key.read_bytes())
+        if not isinstance(key, Ed25519PublicKey):
+            raise _refused(f"{public_key.name} is not an Ed25519 key")
+        key.verify(base64.b64decode(str(row["signature"]), validate=True), message)
+    except OSError as error:
+        raise _refused(
+            f"the public key {public_key.name} cannot be read: {error.strerror}"
+        ) from None
+    except (InvalidSignature, binascii.Error, ValueError):
+        raise _refused(
+            f"{name}: the signature does not fit its statement (model, version, run and digests)"
+        ) from None
+
+
+def _refuse_types(data: bytes, name: str) -> None:
+    import skops.io
+
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        small = unpacked <= MAX_UNPACKED
+        found = set(skops.io.get_untrusted_types(data=data)) - set(TRUSTED) if small else set()
+    except Exception as error:  # whatever a broken file makes the parser do
+        raise _refused(f"{name}: the artifact is no skops file ({type(error).__name__})") from error
+    if not small:
+        raise _refused(f"{name}: the artifact unpacks to {unpacked:,} bytes")
+    if found:
+        raise _refused(f"{name}: types that are not allowed: {', '.join(sorted(found))}")
+
+
+def _refused(what: str) -> ArtifactRefused:
+    return ArtifactRefused(
+        f"{what}.",
+        still_safe=_SAFE,
+        next_step="Do not serve this version. Train a new one; if nobody changed the file on "
+        "purpose, treat it as an incident and compare with the archive.",
+    )
+
+
+def _canonical(data: bytes) -> bytes:
+    """The same content with counted names instead of memory addresses, and without clock times.
+
+    skops names arrays and objects by `id()`. Constants (JSON nodes) share an id or not by the
+    interpreter's whim, so each gets one of its own; shared arrays and objects stay shared.
+    """
+    with zipfile.ZipFile(io.BytesIO(data)) as source:
+        schema = json.loads(source.read("schema.json"))
+        files: dict[str, str] = {}
+        _rename(schema, {}, files)
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as target:
+            for old, new in files.items():
+                target.writestr(zipfile.ZipInfo(new, _EPOCH), source.read(old))
+            text = json.dumps(schema, sort_keys=True, separators=(",", ":"))
+            target.writestr(zipfile.ZipInfo("schema.json", _EPOCH), text)
+    return buffer.getvalue()
+
+
+def _rename(node: Any, ids: dict[Any, int], files: dict[str, str]) -> None:
+    """Walk the schema depth first and replace ids and file names in place."""
+    if isinstance(node, list):
+        for child in node:
+            _rename(child, ids, files)
+    if not isinstance(node, dict):
+        return
+    if "__loader__" in node and "__id__" in node:
+        constant = node["__loader__"] == "JsonNode"
+        key = ("constant", len(ids)) if constant else node["__id__"]
+        node["__id__"] = ids.setdefault(key, len(ids) + 1)
+        if isinstance(node.get("file"), str):
+            old = node["file"]
+            suffix = Path(old).suffix
+            node["file"] = files.setdefault(old, f"{len(files) + 1:06d}{suffix}")
+    for child in node.values():
+        _rename(child, ids, files)

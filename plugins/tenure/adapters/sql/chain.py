@@ -1,0 +1,44 @@
+"""Reads the ledger back: what a verification and an archive need."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from tenure.adapters.sql.tables import ledger_event, ledger_head
+from tenure.lifecycle.ledger import Anchor, Event
+
+_COLUMNS = tuple(ledger_event.c[name] for name in Event.__dataclass_fields__)
+_PAGE = 1_000
+
+
+def events(connection: Connection, *, after: int = 0) -> Iterator[Event]:
+    """Events behind a sequence number, by number, a page at a time."""
+    query = select(*_COLUMNS).where(ledger_event.c.seq > after).order_by(ledger_event.c.seq)
+    result = connection.execute(query.execution_options(yield_per=_PAGE))
+    for row in result:
+        yield Event(**row._mapping)
+
+
+def head(connection: Connection) -> Anchor:
+    """The end of the chain by the head row, which every insert moves; genesis when empty."""
+    row = connection.execute(select(ledger_head.c.seq, ledger_head.c.hash)).first()
+    return Anchor(row.seq, row.hash) if row else Anchor()
+
+
+def hash_at(connection: Connection, seq: int) -> str | None:
+    """Hash of one event, or None when it is not there."""
+    query = select(ledger_event.c.hash).where(ledger_event.c.seq == seq)
+    return connection.execute(query).scalar_one_or_none()
+
+
+def of_version(connection: Connection, version_id: int, *, up_to: str) -> list[dict[str, Any]]:
+    """Events of a version's life, up to and with the first one that reached a state."""
+    query = (
+        select(*_COLUMNS)
+        .where(ledger_event.c.subject == f"mv:{version_id}")
+        .order_by(ledger_event.c.seq)
+    )
+    found = [dict(row) for row in connection.execute(query).mappings()]
+    last = next((i for i, row in enumerate(found) if row["dst"] == up_to), len(found) - 1)
+    return found[: last + 1]

@@ -1,0 +1,157 @@
+"""What the gateway reads and writes in the lifecycle database, as the role `tenure_gateway`."""
+
+import contextlib
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import SQLAlchemyError
+
+from tenure.adapters.sql.database import Database
+from tenure.adapters.sql.tables import (
+    gateway_ack,
+    gateway_key,
+    incident,
+    model,
+    model_version,
+    traffic_plan,
+)
+from tenure.lifecycle.serving import Catalog, TrafficPlan
+
+CHANNEL = "tenure_plan"
+_PLAN = tuple(traffic_plan.c[name] for name in TrafficPlan.__dataclass_fields__)
+
+
+def catalog(connection: Connection) -> Catalog:
+    """Read everything at once; a few small rows a model."""
+    plans = connection.execute(
+        select(*_PLAN)
+        .distinct(traffic_plan.c.model)
+        .order_by(traffic_plan.c.model, traffic_plan.c.generation.desc())
+    )
+    versions = connection.execute(
+        select(model_version.c.model, model_version.c.version, model_version.c.state)
+    )
+    keys = connection.execute(
+        select(gateway_key.c.key_digest, gateway_key.c.name, gateway_key.c.scopes).where(
+            gateway_key.c.revoked_at.is_(None)
+        )
+    )
+    return Catalog(
+        plans=[TrafficPlan(**row._mapping) for row in plans],
+        states={f"{row.model}@{row.version}": row.state for row in versions},
+        keys=[(row.key_digest, row.name, list(row.scopes)) for row in keys],
+        models=list(connection.execute(select(model.c.name)).scalars()),
+    )
+
+
+def version_rows(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Every column of the versions, by row id."""
+    query = select(model_version).where(model_version.c.id.in_(ids))
+    return {row["id"]: dict(row) for row in connection.execute(query).mappings()}
+
+
+def acknowledge(
+    connection: Connection, *, gateway: str, plan: TrafficPlan, seen_at: datetime
+) -> None:
+    """Say that the gateway serves by this generation; an older one never replaces a newer one."""
+    row = upsert(gateway_ack).values(
+        gateway_id=gateway, model=plan.model, generation=plan.generation, seen_at=seen_at
+    )
+    connection.execute(
+        row.on_conflict_do_update(
+            index_elements=["gateway_id", "model"],
+            set_={"generation": row.excluded.generation, "seen_at": row.excluded.seen_at},
+            where=gateway_ack.c.generation < row.excluded.generation,
+        )
+    )
+
+
+def advance_watermark(connection: Connection, model_name: str, reached: datetime) -> None:
+    """Move the outcome watermark forward; an earlier moment changes nothing."""
+    connection.execute(
+        update(model)
+        .where(
+            model.c.name == model_name,
+            or_(model.c.watermark.is_(None), model.c.watermark < reached),
+        )
+        .values(watermark=reached)
+    )
+
+
+def open_incident(
+    connection: Connection, *, dedupe_key: str, kind: str, subject: str, summary: str
+) -> None:
+    """Open an incident, or count one more in the one that is open for the same thing."""
+    row = upsert(incident).values(
+        dedupe_key=dedupe_key, kind=kind, subject=subject, severity="error", summary=summary
+    )
+    connection.execute(
+        row.on_conflict_do_update(
+            index_elements=["dedupe_key"],
+            index_where=text("state = 'open'"),
+            set_={"members": incident.c.members + 1, "summary": row.excluded.summary},
+        )
+    )
+
+
+def add_key(connection: Connection, *, digest: str, name: str, scopes: Sequence[str]) -> None:
+    """Put a key in force."""
+    connection.execute(
+        insert(gateway_key).values(key_digest=digest, name=name, scopes=list(scopes))
+    )
+
+
+def revoke_keys(connection: Connection, name: str) -> list[str]:
+    """Take every key of this name out of force; returns their digests."""
+    done = connection.execute(
+        update(gateway_key)
+        .where(gateway_key.c.name == name, gateway_key.c.revoked_at.is_(None))
+        .values(revoked_at=func.now())
+        .returning(gateway_key.c.key_digest)
+    )
+    return list(done.scalars())
+
+
+class PlanHints:
+    """LISTEN as a hint: wakes early when a plan is published, else waits as long as it is told."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._connection: Any = None
+        self._gave_up = threading.Event()
+
+    def wait(self, seconds: float) -> None:
+        """Return at the next published plan, at latest after the given time.
+
+        Without a connection it just sleeps: the poll of the caller is the truth.
+        """
+        try:
+            if self._connection is None:
+                self._connection = self._listen()
+            for _notice in self._connection.notifies(timeout=seconds, stop_after=1):
+                return
+        except Exception:  # a driver's own errors too: hints may fail, polling goes on
+            self.close()
+            self._gave_up.wait(seconds)
+
+    def close(self) -> None:
+        """Drop the connection; the next wait makes another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                connection.close()
+
+    def _listen(self) -> Any:
+        try:
+            pooled = self._database.engine.raw_connection()
+        except SQLAlchemyError as error:
+            raise ConnectionError(str(error)) from error
+        connection: Any = pooled.driver_connection
+        pooled.detach()
+        connection.autocommit = True
+        connection.execute(f"LISTEN {CHANNEL}")
+        return connection

@@ -1,0 +1,142 @@
+"""What training reads and writes: published snapshots, retrain requests, the plan of a run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from tenure.adapters.sql.tables import (
+    config_revision,
+    ledger_event,
+    retrain_request,
+    snapshot,
+    training_snapshot,
+)
+from tenure.lifecycle.training import Published
+
+_UNFINISHED = ("open", "running")
+
+
+@dataclass(frozen=True)
+class Request:
+    """A retrain request; `model_version_id` is the version that is trained for it."""
+
+    id: int
+    reason_code: str
+    reason: str
+    requested_by: str
+    state: str
+    model_version_id: int | None
+
+
+_REQUEST = tuple(retrain_request.c[name] for name in Request.__dataclass_fields__)
+
+
+def published(connection: Connection, dataset: str) -> list[Published]:
+    """Every snapshot of the dataset, oldest first."""
+    columns = tuple(snapshot.c[name] for name in Published.__dataclass_fields__)
+    rows = connection.execute(
+        select(*columns).where(snapshot.c.dataset == dataset).order_by(snapshot.c.id)
+    )
+    return [Published(**row._mapping) for row in rows]
+
+
+def snapshots_of(connection: Connection, version_id: int) -> list[Published]:
+    """The snapshots that a version is trained on, oldest first."""
+    columns = tuple(snapshot.c[name] for name in Published.__dataclass_fields__)
+    rows = connection.execute(
+        select(*columns)
+        .join(training_snapshot, training_snapshot.c.snapshot_id == snapshot.c.id)
+        .where(training_snapshot.c.model_version_id == version_id)
+        .order_by(snapshot.c.time_max.asc().nulls_first(), snapshot.c.batch)
+    )
+    return [Published(**row._mapping) for row in rows]
+
+
+def link_snapshots(connection: Connection, version_id: int, snapshots: Sequence[Published]) -> None:
+    """Record what a version is trained on; again is a no-op."""
+    connection.execute(
+        upsert(training_snapshot)
+        .values([{"model_version_id": version_id, "snapshot_id": s.id} for s in snapshots])
+        .on_conflict_do_nothing()
+    )
+
+
+def unfinished_request(connection: Connection, model: str) -> Request | None:
+    """The one open or running request of the model, locked until the transaction ends."""
+    row = connection.execute(
+        select(*_REQUEST)
+        .where(retrain_request.c.model == model, retrain_request.c.state.in_(_UNFINISHED))
+        .with_for_update()
+    ).first()
+    return Request(**row._mapping) if row else None
+
+
+def request_by_id(connection: Connection, request_id: int) -> Request:
+    """The request."""
+    row = connection.execute(select(*_REQUEST).where(retrain_request.c.id == request_id)).one()
+    return Request(**row._mapping)
+
+
+def file_request(
+    connection: Connection, *, model: str, reason_code: str, reason: str, requested_by: str
+) -> Request:
+    """A new open request; the database refuses a second unfinished one of the model."""
+    row = connection.execute(
+        insert(retrain_request)
+        .values(
+            model=model,
+            reason_code=reason_code,
+            reason=reason,
+            requested_by=requested_by,
+            state="open",
+        )
+        .returning(*_REQUEST)
+    ).one()
+    return Request(**row._mapping)
+
+
+def start_request(connection: Connection, request_id: int, version_id: int) -> None:
+    """Open to running, for this version."""
+    _change(connection, request_id, state="running", model_version_id=version_id)
+
+
+def close_request(
+    connection: Connection, request_id: int, *, version_id: int, state: str, at: datetime
+) -> None:
+    """Running to `done` or `failed`, if it still works for this version."""
+    connection.execute(
+        update(retrain_request)
+        .where(
+            retrain_request.c.id == request_id,
+            retrain_request.c.model_version_id == version_id,
+            retrain_request.c.state.in_(_UNFINISHED),
+        )
+        .values(state=state, closed_at=at)
+    )
+
+
+def plan_of(connection: Connection, op_key: str) -> dict[str, Any] | None:
+    """What the run with this key planned, from its ledger event."""
+    body = connection.execute(
+        select(ledger_event.c.body).where(ledger_event.c.op_key == op_key)
+    ).scalar_one_or_none()
+    return dict(body) if body is not None else None
+
+
+def config_text(connection: Connection, digest: str) -> str:
+    """The YAML that was remembered under this digest."""
+    return str(
+        connection.execute(
+            select(config_revision.c.body).where(config_revision.c.digest == digest)
+        ).scalar_one()
+    )
+
+
+def _change(connection: Connection, request_id: int, **values: Any) -> None:
+    connection.execute(
+        update(retrain_request).where(retrain_request.c.id == request_id).values(**values)
+    )

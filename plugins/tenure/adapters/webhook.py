@@ -1,0 +1,104 @@
+"""Posts notices to hosts that the platform config lists, and to no other."""
+
+import ipaddress
+import socket
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+import httpx
+
+from tenure.errors import NotPermitted, ServiceUnreachable
+from tenure.vocabulary import canonical_json
+
+MESSAGE_ID = "X-Tenure-Message-Id"
+"""The same message carries the same id each time it is sent: the receiver drops repetitions."""
+_SAFE = "The notice stays in the outbox; `maintain_platform` sends it again."
+
+
+class Webhook:
+    """Sends JSON by POST: no redirect is followed, no proxy is asked, the answer is not read.
+
+    Args:
+        hosts: Host names or addresses that may be posted to.
+        timeout_seconds: For each of connecting, sending and waiting for the status.
+    """
+
+    def __init__(self, hosts: tuple[str, ...], *, timeout_seconds: float = 5.0) -> None:
+        self._hosts = frozenset(host.casefold() for host in hosts)
+        self._timeout = timeout_seconds
+
+    def post(self, url: str, body: Mapping[str, object], *, message_id: str) -> None:
+        """Deliver one message.
+
+        Raises:
+            NotPermitted: The address is not one that notices may go to.
+            ServiceUnreachable: No answer in time, or one other than 2xx.
+        """
+        place = self._permitted(url)
+        headers = {"Content-Type": "application/json", MESSAGE_ID: message_id}
+        try:
+            with (
+                httpx.Client(
+                    timeout=self._timeout, follow_redirects=False, trust_env=False
+                ) as client,
+                client.stream(
+                    "POST", url, content=canonical_json(body), headers=headers
+                ) as response,
+            ):
+                status = response.status_code
+        except httpx.HTTPError as error:
+            raise _unreachable(f"{place} gave no answer: {type(error).__name__}.") from error
+        if not 200 <= status < 300:
+            raise _unreachable(f"{place} answered {status}.")
+
+    def _permitted(self, url: str) -> str:
+        """Host and port for messages; the path may hold a secret and is never shown."""
+        try:
+            parts = urlsplit(url)
+            host, port = (parts.hostname or "").casefold(), parts.port
+        except ValueError as error:
+            raise _refused("A webhook address cannot be read as a URL.") from error
+        if host not in self._hosts:
+            raise _refused(f"The webhook host {host!r} is not in webhook_hosts of platform.yaml.")
+        if parts.username or parts.password:
+            raise _refused(f"The webhook address of {host} carries a user name or password.")
+        if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(host)):
+            raise _refused(f"The webhook of {host} uses {parts.scheme!r}; only https is allowed.")
+        _refuse_special(host, port or 443)
+        return f"{host}:{port}" if port else host
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _refuse_special(host: str, port: int) -> None:
+    """A listed name must not lead to a cloud's metadata service or to everybody."""
+    try:
+        found = socket.getaddrinfo(host, port, proto=socket.IPPROTO_TCP)
+    except (OSError, UnicodeError) as error:
+        raise _unreachable(f"The webhook host {host} has no address.") from error
+    for *_, address in found:
+        ip = ipaddress.ip_address(str(address[0]).partition("%")[0])
+        if ip.is_link_local or ip.is_multicast or ip.is_unspecified:
+            raise _refused(f"The webhook host {host} leads to {ip}, which is never a receiver.")
+
+
+def _refused(what: str) -> NotPermitted:
+    return NotPermitted(
+        what,
+        still_safe=_SAFE,
+        next_step="Correct the webhook in the model's YAML (or the variable it names), or add the "
+        "host to webhook_hosts in platform.yaml.",
+    )
+
+
+def _unreachable(what: str) -> ServiceUnreachable:
+    return ServiceUnreachable(
+        what,
+        still_safe=_SAFE,
+        next_step="Nothing at first. If it lasts, ask the owner of the receiver.",
+    )

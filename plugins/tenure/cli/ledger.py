@@ -1,0 +1,56 @@
+"""`tenure ledger verify`: does the chain hold, and do the invariants."""
+
+from typing import Annotated, Any
+
+import typer
+
+from tenure.cli.output import AsJson, print_json, print_table
+
+group = typer.Typer(no_args_is_help=True, help="The hash chain of every change of state.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group."""
+    app.add_typer(group, name="ledger")
+
+
+@group.callback()
+def _group() -> None:
+    """The hash chain of every change of state."""
+
+
+@group.command()
+def verify(
+    invariants: Annotated[
+        bool, typer.Option("--invariants", help="Also look for rows that break a rule.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Recompute every hash; exit 1 with the first event, or the rules, that do not hold."""
+    from tenure.settings import Settings
+    from tenure.wiring.base import Platform
+    from tenure.wiring.ledger import verify_ledger
+
+    found = verify_ledger(Platform(Settings.from_environment()), invariants=invariants)
+    if as_json:
+        print_json(found)
+    else:
+        _print(found)
+    raise typer.Exit(0 if found["ok"] else 1)
+
+
+def _print(found: dict[str, Any]) -> None:
+    broken = found["broken"]
+    if broken:
+        print(f"BROKEN at event {broken['seq']}: {broken['why']}")
+        print(f"Still safe: the {found['events']} events before it hold.")
+        print("Next step: compare with a backup of the lifecycle database; find out who wrote to it.")
+    else:
+        print(f"{found['events']} events hold; head {found['head']}")
+    if not found["invariants"]:
+        return
+    rows = [(one["id"], one["rows"], one["meaning"]) for one in found["invariants"]]
+    print_table(("rule", "rows", "meaning"), rows)
+    for one in found["invariants"]:
+        for example in one["examples"]:
+            print(f"{one['id']}: " + ", ".join(f"{k}={v}" for k, v in example.items()))

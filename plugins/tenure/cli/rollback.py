@@ -1,0 +1,62 @@
+"""`tenure rollback`: take a version out of traffic now; works with Airflow stopped."""
+
+import getpass
+from typing import Annotated
+
+import typer
+
+from tenure.cli.output import AsJson, print_json
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("rollback")(rollback)
+
+
+def rollback(  # noqa: PLR0917  (the command line fills them by name)
+    model: Annotated[str, typer.Argument(help="Name of the model.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the ledger.")],
+    version: Annotated[
+        int | None,
+        typer.Option(
+            "--version", min=1, help="What to take out; default: the canary, else the champion."
+        ),
+    ] = None,
+    actor: Annotated[
+        str | None, typer.Option("--actor", help="Who does it; default: your login name.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Give all traffic to the newest earlier version that loads (a canary: to its champion).
+
+    With --version a second call does nothing; without it, a second call takes out the next one.
+    """
+    from tenure.settings import Settings
+    from tenure.wiring.base import Platform
+    from tenure.wiring.rollback import intend, roll_back
+
+    platform = Platform(Settings.from_environment())
+    intent = intend(platform, model, version)
+    if not as_json:
+        for name, why in intent.refused:
+            print(f"Passed over {name}: {why}")
+        print(intent.describe())
+        if not (yes or intent.done):
+            typer.confirm("Do it?", abort=True)
+    plan = roll_back(platform, intent, reason=reason, actor=actor or getpass.getuser())
+    if as_json:
+        print_json(
+            {
+                "model": model,
+                "removed": intent.remove.version,
+                "serving": intent.successor.version,
+                "canary_ended": intent.cancels.version if intent.cancels else None,
+                "passed_over": [{"version": n, "reason": why} for n, why in intent.refused],
+                "generation": plan.generation,
+                "fence": plan.fence,
+                "done_before": intent.done,
+            }
+        )
+    else:
+        print(f"Done: plan generation {plan.generation}, fence {plan.fence}.")

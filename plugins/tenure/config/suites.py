@@ -1,0 +1,180 @@
+"""Reads Great Expectations suites as data: an allow-list of types and arguments, file and line.
+
+What is not on the list is refused, above all what GX would run: conditions in pandas syntax, SQL,
+`$` expansion. Source of the format: GX's own suite JSON.
+"""
+
+import difflib
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from tenure.config.json_lines import LocatedJson, NotJson, parse
+from tenure.config.loader import BrokenFile, ConfigSet, Problem, load_all, read_bounded
+from tenure.config.suite_arguments import CATALOG, broken_arguments
+from tenure.lifecycle.expectations import Expectation, Severity, Suite
+from tenure.lifecycle.sources import Contract
+from tenure.vocabulary import canonical_json, digest_bytes, is_id
+
+MAX_DEPTH = 8
+MAX_EXPECTATIONS = 500
+SUITE_KEYS = ("name", "id", "expectations", "meta", "notes")
+EXPECTATION_KEYS = ("type", "kwargs", "severity", "id", "meta", "notes", "description")
+_NAMESPACE = uuid.UUID("7d1f4e0a-6f0e-5c61-9a27-0f9b1a6c3d52")
+"""Of ids that are derived from the content of an expectation."""
+
+
+def load_suite(include: Path, name: str, contract: Contract | None) -> Suite:
+    """The suite `expectations/<name>.json`, linted against the contract.
+
+    Raises:
+        ConfigInvalid: It lists every problem with file and line.
+    """
+    path = include / "expectations" / f"{name}.json"
+    if not is_id(name):
+        raise BrokenFile([Problem(path, 1, f"{name!r} is not an id (a-z, 0-9, _ and -, no __)")])
+    data = read_bounded(path)
+    tree = _tree(path, data)
+    problems = [Problem(path, line, message) for line, message in _lint(tree, name, contract)]
+    if problems:
+        raise BrokenFile(problems)
+    return Suite(name, digest_bytes(data), data.decode(), tuple(_expectations(tree, name)))
+
+
+def lint(include: Path, found: ConfigSet) -> list[Problem]:
+    """Problems of every suite: of each dataset against its contract, and of those nobody uses."""
+    contracts: dict[str, list[Contract | None]] = {
+        path.stem: [] for path in sorted((include / "expectations").glob("*.json"))
+    }
+    for dataset in found.datasets.values():
+        contracts.setdefault(dataset.suite, []).append(dataset.contract)
+    problems: dict[str, Problem] = {}
+    for name, uses in contracts.items():
+        for contract in uses or [None]:
+            try:
+                load_suite(include, name, contract)
+            except BrokenFile as error:
+                problems |= {str(problem): problem for problem in error.problems}
+    return list(problems.values())
+
+
+def check(include: Path) -> tuple[ConfigSet, list[Problem]]:
+    """Every config and suite, and all that is wrong with them, by file and line."""
+    found = load_all(include)
+    problems = found.problems + lint(include, found)
+    return found, sorted(problems, key=lambda p: (str(p.path), p.line, p.message))
+
+
+def _tree(path: Path, data: bytes) -> LocatedJson:
+    try:
+        return parse(data.decode("utf-8"), max_depth=MAX_DEPTH)
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise BrokenFile([Problem(path, line, "is not UTF-8")]) from None
+    except NotJson as error:
+        raise BrokenFile([Problem(path, error.line, f"is not JSON: {error}")]) from None
+
+
+def _lint(tree: LocatedJson, name: str, contract: Contract | None) -> Iterator[tuple[int, str]]:
+    suite = tree.value
+    if not isinstance(suite, dict):
+        yield 1, "a suite is an object with name and expectations"
+        return
+    yield from _unknown_keys(tree, (), suite, SUITE_KEYS)
+    if suite.get("name") != name:
+        yield tree.line("name"), f"name must be {name!r}, as the file is called"
+    expectations = suite.get("expectations")
+    if not isinstance(expectations, list) or not expectations:
+        yield tree.line("expectations"), "expectations is empty: a suite must check something"
+        return
+    if len(expectations) > MAX_EXPECTATIONS:
+        yield (
+            tree.line("expectations"),
+            f"has {len(expectations)} expectations; at most {MAX_EXPECTATIONS}",
+        )
+        return
+    for position, item in enumerate(expectations):
+        yield from _lint_one(tree, position, item, contract)
+    yield from _twice(tree, expectations)
+
+
+def _lint_one(
+    tree: LocatedJson, position: int, item: object, contract: Contract | None
+) -> Iterator[tuple[int, str]]:
+    at = ("expectations", position)
+    if not isinstance(item, dict):
+        yield tree.line(*at), "an expectation is an object with type and kwargs"
+        return
+    yield from _unknown_keys(tree, at, item, EXPECTATION_KEYS)
+    severity = item.get("severity", "critical")
+    if severity not in list(Severity):
+        yield (
+            tree.line(*at, "severity"),
+            f"severity {severity!r} is not allowed; allowed: {', '.join(Severity)}",
+        )
+    if item.get("id") is not None and not _is_uuid(item["id"]):
+        yield tree.line(*at, "id"), f"id {str(item['id'])[:60]!r} is not a UUID"
+    kind = item.get("type")
+    if not isinstance(kind, str) or kind not in CATALOG:
+        yield tree.line(*at, "type"), _unknown_type(kind)
+        return
+    kwargs = item.get("kwargs")
+    if not isinstance(kwargs, dict):
+        yield tree.line(*at), f"{kind} needs kwargs"
+        return
+    for key, message in broken_arguments(kind, kwargs, contract):
+        yield tree.line(*at, "kwargs", key), message
+
+
+def _unknown_keys(
+    tree: LocatedJson,
+    at: tuple[str | int, ...],
+    found: Mapping[str, object],
+    allowed: tuple[str, ...],
+) -> Iterator[tuple[int, str]]:
+    for key in found:
+        if key not in allowed:
+            near = difflib.get_close_matches(key, allowed, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            yield tree.line(*at, key), f"unknown key {key!r}{hint} Allowed: {', '.join(allowed)}"
+
+
+def _unknown_type(kind: object) -> str:
+    near = difflib.get_close_matches(str(kind), CATALOG, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"unknown expectation type {str(kind)[:100]!r}{hint} Allowed: {', '.join(CATALOG)}"
+
+
+def _twice(tree: LocatedJson, expectations: list[object]) -> Iterator[tuple[int, str]]:
+    """The same type and arguments, or the same id, a second time."""
+    seen: dict[str, int] = {}
+    for position, item in enumerate(expectations):
+        if not isinstance(item, dict):
+            continue
+        line = tree.line("expectations", position)
+        what = canonical_json([item.get("type"), item.get("kwargs")]).decode()
+        for key in (what, item.get("id")):
+            if key is not None and str(key) in seen:
+                yield line, f"is the same as the expectation on line {seen[str(key)]}"
+                break
+            seen[str(key)] = line
+
+
+def _expectations(tree: LocatedJson, name: str) -> Iterator[Expectation]:
+    suite = tree.value
+    assert isinstance(suite, dict)
+    for item in suite["expectations"]:
+        content = canonical_json([name, item["type"], item["kwargs"]]).decode()
+        yield Expectation(
+            id=item.get("id") or str(uuid.uuid5(_NAMESPACE, content)),
+            type=item["type"],
+            kwargs=item["kwargs"],
+            severity=Severity(item.get("severity", "critical")),
+        )
+
+
+def _is_uuid(value: object) -> bool:
+    try:
+        return str(uuid.UUID(str(value))) == value
+    except ValueError:
+        return False

@@ -1,0 +1,187 @@
+"""Makes a decision: route, score with fallback, log durably, answer."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from tenure.gateway.log import GroupLog
+from tenure.gateway.metrics import Metrics
+from tenure.gateway.records import DecisionRecord, encode, micros
+from tenure.gateway.refusals import Refusal
+from tenure.gateway.rows import Rows
+from tenure.gateway.scoring import ScoringFailed
+from tenure.gateway.view import LoadedVersion, ServedModel
+from tenure.lifecycle.serving import (
+    Arm,
+    Level,
+    Step,
+    assign,
+    confidence,
+    fallback_chain,
+    pseudonym,
+)
+from tenure.ports import Clock, Ids
+
+MAX_IN_FLIGHT = 512
+
+
+@dataclass(frozen=True)
+class Question:
+    """One request for decisions, parsed.
+
+    Args:
+        rows: The features.
+        subject: Whom it is about; routing sticks to it. None takes the request id.
+        request_id: The client's id, or None.
+        event_time: The client's clock, or None for now.
+        pinned: Version number that must answer, or None for routing.
+    """
+
+    rows: Rows
+    subject: str | None
+    request_id: str | None
+    event_time: datetime | None
+    pinned: int | None = None
+
+
+@dataclass(frozen=True)
+class _Scored:
+    by: LoadedVersion
+    arm: Arm
+    level: Level
+    reason: str
+    scores: list[float]
+
+
+class Decider:
+    """Decides, and never answers what is not in the log.
+
+    Args:
+        log: The decision log.
+        subject_key: Secret of the pseudonyms.
+        clock: Wall clock.
+        ids: Decision ids.
+        metrics: Counters.
+        monotonic: The clock of leases and latencies.
+    """
+
+    def __init__(
+        self,
+        log: GroupLog,
+        *,
+        subject_key: bytes,
+        clock: Clock,
+        ids: Ids,
+        metrics: Metrics,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._log = log
+        self._subject_key = subject_key
+        self._clock = clock
+        self._ids = ids
+        self._metrics = metrics
+        self._monotonic = monotonic
+        self._in_flight = 0
+
+    async def decide(self, model: ServedModel, question: Question) -> DecisionRecord:
+        """The record as it stands in the log.
+
+        Raises:
+            Refusal: 429 when too many requests wait, 503 when the record cannot be written.
+        """
+        if self._in_flight >= MAX_IN_FLIGHT:
+            raise Refusal(429, "busy", f"{MAX_IN_FLIGHT} requests are being scored; try again.")
+        self._in_flight += 1
+        try:
+            return await self._decide(model, question)
+        finally:
+            self._in_flight -= 1
+
+    async def _decide(self, model: ServedModel, question: Question) -> DecisionRecord:
+        began, received = self._monotonic(), self._clock.now()
+        decision_ids = [self._ids.new() for _ in range(question.rows.count)]
+        request_id = question.request_id or decision_ids[0]
+        subject = question.subject or request_id
+        assigned, share_bp = self._route(model, subject, question.pinned, began)
+        scored = await self._score(model, assigned, question.rows, began)
+        decisions = [score >= scored.by.threshold for score in scored.scores]
+        record = DecisionRecord(
+            model=model.name,
+            version=scored.by.version,
+            version_id=scored.by.id,
+            request_id=request_id,
+            subject=pseudonym(self._subject_key, subject),
+            arm_assigned=assigned.value,
+            arm_answered=scored.arm.value,
+            generation=model.held.plan.generation,
+            share_bp=share_bp,
+            received_at=micros(received),
+            event_time=micros(question.event_time or received),
+            fallback_level=scored.level.value,
+            reason=scored.reason,
+            latency_ms=(self._monotonic() - began) * 1000,
+            decision_ids=decision_ids,
+            scores=scored.scores,
+            decisions=decisions,
+            confidences=_confidences(scored, decisions),
+            numeric=dict(question.rows.numeric),
+            categorical=dict(question.rows.categorical),
+        )
+        await self._log.append(encode(record), sync=model.policy.durability == "fsync")
+        self._count(record, began)
+        return record
+
+    def _route(
+        self, model: ServedModel, subject: str, pinned: int | None, now: float
+    ) -> tuple[Arm, int]:
+        """The assigned arm, and the share in force; a pinned request is no part of the canary."""
+        if pinned is not None:
+            return (Arm.CHAMPION if pinned == model.champion.version else Arm.CANARY), 0
+        share_bp = model.held.share_bp(now)
+        return assign(subject, salt=model.held.plan.salt, share_bp=share_bp), share_bp
+
+    async def _score(self, model: ServedModel, assigned: Arm, rows: Rows, began: float) -> _Scored:
+        """The first level that gives a score. Never raises: the declared rule always can."""
+        reason = ""
+        for step in fallback_chain(assigned, model.policy.timeout_seconds):
+            version = model.canary if step.arm is Arm.CANARY else model.champion
+            try:
+                scores = await self._ask(version, step, rows, began)
+            except ScoringFailed as error:
+                self._metrics.failures.labels(model.name, step.arm.value, str(error)).inc()
+                reason = reason or f"{step.arm.value}: {error}"
+                continue
+            assert version is not None
+            return _Scored(version, step.arm, step.level, reason, scores)
+        named = model.canary if assigned is Arm.CANARY and model.canary else model.champion
+        scores = [model.policy.fallback_score] * rows.count
+        return _Scored(named, Arm.RULE, Level.RULE, reason, scores)
+
+    async def _ask(
+        self, version: LoadedVersion | None, step: Step, rows: Rows, began: float
+    ) -> list[float]:
+        if version is None or version.scorer is None:
+            raise ScoringFailed("not loaded")
+        try:
+            ordered = rows.in_order(version.signature.features)
+        except KeyError as error:
+            raise ScoringFailed("feature missing") from error
+        left = step.ends_after - (self._monotonic() - began)
+        return list(await version.scorer.score(ordered, timeout_seconds=left))
+
+    def _count(self, record: DecisionRecord, began: float) -> None:
+        self._metrics.decisions.labels(
+            record.model, record.arm_assigned, record.fallback_level
+        ).inc(len(record.decision_ids))
+        self._metrics.seconds.labels(record.model).observe(self._monotonic() - began)
+
+
+def _confidences(scored: _Scored, decisions: list[bool]) -> list[float]:
+    """A rule knows nothing, so it is confident of nothing."""
+    if scored.level is Level.RULE:
+        return [0.0] * len(decisions)
+    return [
+        confidence(score, decision=decision)
+        for score, decision in zip(scored.scores, decisions, strict=True)
+    ]

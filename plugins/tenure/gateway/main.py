@@ -1,0 +1,62 @@
+"""Builds and runs the gateway of one installation."""
+
+import logging
+
+from starlette.applications import Starlette
+
+from tenure.gateway import server
+from tenure.gateway.app import Gateway, Parts, create_app
+from tenure.gateway.records import DecisionDelivery, OutcomeDelivery, Table
+from tenure.settings import Settings
+from tenure.wiring.serving import GatewayPlatform, gateway_platform
+
+logger = logging.getLogger(__name__)
+
+
+def serve(settings: Settings, *, host: str, port: int) -> None:
+    """Serve until SIGTERM or Ctrl-C, then drain, seal and ship.
+
+    Raises:
+        PortTaken: Somebody listens there already.
+        StateConflict: A gateway with the same id runs on this home.
+    """
+    outside = gateway_platform(settings)
+    sock = server.bind(host, port)
+    try:
+        with outside.alone():
+            logger.info("gateway=%s listening=%s:%s", outside.gateway, host, port)
+            server.run(build(outside), sock)
+    finally:
+        sock.close()
+        outside.source.close()
+
+
+def build(outside: GatewayPlatform) -> Starlette:
+    """The app on real parts."""
+    return create_app(Gateway(parts(outside)))
+
+
+def parts(outside: GatewayPlatform) -> Parts:
+    """Deliveries, loader, source and secrets of this gateway."""
+    store = outside.platform.store
+
+    def decisions(table: Table) -> bytes:
+        return outside.decisions_to_parquet(table.columns, table.numeric, table.categorical)
+
+    def outcomes(table: Table) -> bytes:
+        return outside.outcomes_to_parquet(table.columns)
+
+    return Parts(
+        gateway=outside.gateway,
+        folder=outside.folder,
+        source=outside.source,
+        loader=outside.loader,
+        policy=outside.policy(),
+        deliver_decisions=DecisionDelivery(store, outside.gateway, decisions),
+        deliver_outcomes=OutcomeDelivery(
+            store, outside.gateway, outcomes, outside.advance_watermark
+        ),
+        subject_key=outside.subject_key,
+        clock=outside.platform.clock,
+        ids=outside.platform.ids,
+    )

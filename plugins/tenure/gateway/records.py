@@ -1,0 +1,211 @@
+"""What the logs hold: one record a request, and how a segment's records become tables."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from tenure.ports import ObjectStore
+
+MICROSECONDS = 1_000_000
+
+
+class DecisionRecord(msgspec.Struct, omit_defaults=True):
+    """The decisions of one request; lists have one entry a row. Times are µs since 1970, UTC."""
+
+    model: str
+    version: int
+    version_id: int
+    request_id: str
+    subject: str
+    arm_assigned: str
+    arm_answered: str
+    generation: int
+    share_bp: int
+    received_at: int
+    event_time: int
+    fallback_level: str
+    reason: str
+    latency_ms: float
+    decision_ids: list[str]
+    scores: list[float]
+    decisions: list[bool]
+    confidences: list[float]
+    numeric: dict[str, list[float | None]] = {}
+    categorical: dict[str, list[str | None]] = {}
+
+
+class OutcomeRecord(msgspec.Struct):
+    """The outcomes of one request, and the watermark that holds once they are stored."""
+
+    model: str
+    received_at: int
+    outcome_ids: list[str]
+    decision_ids: list[str | None]
+    request_ids: list[str | None]
+    labels: list[bool]
+    observed_at: list[int]
+    watermark: int | None = None
+
+
+class Table(msgspec.Struct):
+    """Columns for one Parquet file; `numeric` and `categorical` name the feature columns."""
+
+    columns: dict[str, list[Any]]
+    numeric: list[str] = []
+    categorical: list[str] = []
+
+
+encode = msgspec.msgpack.Encoder().encode
+decode_decision = msgspec.msgpack.Decoder(DecisionRecord).decode
+decode_outcome = msgspec.msgpack.Decoder(OutcomeRecord).decode
+
+_SAME_FOR_ALL_ROWS = (
+    "request_id",
+    "model",
+    "version",
+    "version_id",
+    "arm_assigned",
+    "arm_answered",
+    "generation",
+    "share_bp",
+    "subject",
+    "received_at",
+    "event_time",
+    "fallback_level",
+    "reason",
+    "latency_ms",
+)
+_ONE_A_ROW = {
+    "decision_id": "decision_ids",
+    "score": "scores",
+    "decision": "decisions",
+    "confidence": "confidences",
+}
+
+
+def micros(moment: datetime) -> int:
+    """µs since 1970; exact, unlike a float of seconds."""
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * MICROSECONDS + since.microseconds
+
+
+def moment(micros_: int) -> datetime:
+    """The opposite of `micros`."""
+    return datetime.fromtimestamp(micros_ // MICROSECONDS, tz=UTC).replace(
+        microsecond=micros_ % MICROSECONDS
+    )
+
+
+def partition(kind: str, model: str, received_at: int) -> str:
+    """Folder of the store for records of one hour of the gateway's clock."""
+    return f"{kind}/model={model}/{moment(received_at):date=%Y-%m-%d/hour=%H}"
+
+
+def decision_table(records: Sequence[DecisionRecord]) -> Table:
+    """One row a decision. A feature that a record does not have is null in its rows."""
+    numeric = list(dict.fromkeys(name for r in records for name in r.numeric))
+    categorical = list(dict.fromkeys(name for r in records for name in r.categorical))
+    columns: dict[str, list[Any]] = defaultdict(list)
+    for record in records:
+        rows = len(record.decision_ids)
+        for column, attribute in _ONE_A_ROW.items():
+            columns[column] += getattr(record, attribute)
+        for column in _SAME_FOR_ALL_ROWS:
+            columns[column] += [getattr(record, column)] * rows
+        absent: list[None] = [None] * rows
+        for name in numeric:
+            columns[f"f_{name}"] += record.numeric.get(name, absent)
+        for name in categorical:
+            columns[f"f_{name}"] += record.categorical.get(name, absent)
+    return Table(dict(columns), numeric, categorical)
+
+
+def outcome_table(records: Sequence[OutcomeRecord]) -> Table:
+    """One row an outcome."""
+    columns: dict[str, list[Any]] = defaultdict(list)
+    for record in records:
+        columns["outcome_id"] += record.outcome_ids
+        columns["decision_id"] += record.decision_ids
+        columns["request_id"] += record.request_ids
+        columns["label"] += record.labels
+        columns["observed_at"] += record.observed_at
+        columns["received_at"] += [record.received_at] * len(record.labels)
+    return Table(dict(columns))
+
+
+class DecisionDelivery:
+    """Stores a segment of decisions: one Parquet object a model and hour.
+
+    Args:
+        store: Object store.
+        gateway: Gateway id, part of the key.
+        to_parquet: Makes the bytes of a Parquet file from a table.
+    """
+
+    def __init__(
+        self, store: ObjectStore, gateway: str, to_parquet: Callable[[Table], bytes]
+    ) -> None:
+        self._store = store
+        self._gateway = gateway
+        self._to_parquet = to_parquet
+
+    def __call__(self, segment: str, payloads: Sequence[bytes]) -> None:
+        """Overwrites what an earlier try of the same segment stored."""
+        records = [decode_decision(payload) for payload in payloads]
+        for folder, group in _by_partition("decisions", records):
+            self._store.put(
+                f"{folder}/{self._gateway}-{segment}.parquet",
+                self._to_parquet(decision_table(group)),
+            )
+
+
+class OutcomeDelivery:
+    """Stores a segment of outcomes, then moves the watermarks that came with them.
+
+    Args:
+        store: Object store.
+        gateway: Gateway id, part of the key.
+        to_parquet: Makes the bytes of a Parquet file from a table.
+        advance: Moves the watermark of a model forward, never back.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        gateway: str,
+        to_parquet: Callable[[Table], bytes],
+        advance: Callable[[str, datetime], None],
+    ) -> None:
+        self._store = store
+        self._gateway = gateway
+        self._to_parquet = to_parquet
+        self._advance = advance
+
+    def __call__(self, segment: str, payloads: Sequence[bytes]) -> None:
+        """Store first: nobody may see a watermark before the outcomes that it promises."""
+        records = [decode_outcome(payload) for payload in payloads]
+        for folder, group in _by_partition("outcomes", [r for r in records if r.labels]):
+            self._store.put(
+                f"{folder}/{self._gateway}-{segment}.parquet",
+                self._to_parquet(outcome_table(group)),
+            )
+        for model, reached in _newest_watermarks(records).items():
+            self._advance(model, moment(reached))
+
+
+def _by_partition(kind: str, records: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:
+    groups: dict[str, list[Any]] = defaultdict(list)
+    for record in records:
+        groups[partition(kind, record.model, record.received_at)].append(record)
+    yield from sorted(groups.items())
+
+
+def _newest_watermarks(records: Sequence[OutcomeRecord]) -> Mapping[str, int]:
+    newest: dict[str, int] = {}
+    for record in records:
+        if record.watermark is not None:
+            newest[record.model] = max(record.watermark, newest.get(record.model, record.watermark))
+    return newest

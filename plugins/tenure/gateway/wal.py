@@ -1,0 +1,166 @@
+"""Write-ahead segments: framed records in a file, readable up to the last whole one.
+
+A segment is `<number>-<id>.open` while it is written and `<number>-<id>.wal` once it is sealed. It
+begins with a magic line; a frame is length (4 bytes), CRC32 of length and payload (4), payload.
+"""
+
+import os
+import struct
+import zlib
+from pathlib import Path
+
+MAGIC = b"TENURE1\n"
+_HEADER = struct.Struct("<II")
+_LENGTH = struct.Struct("<I")
+OPEN, SEALED = ".open", ".wal"
+
+
+def frame(payload: bytes) -> bytes:
+    """The bytes of one record; an empty one is refused, so that a hole does not look like it."""
+    if not payload:
+        raise ValueError("an empty payload cannot be framed")
+    length = len(payload)
+    return _HEADER.pack(length, _checksum(length, payload)) + payload
+
+
+def read_frames(data: bytes) -> tuple[list[bytes], int]:
+    """Payloads of every whole record from the start, and how many bytes of the file they take.
+
+    Reading stops at the first record that is cut off or does not match its checksum.
+    """
+    if not data.startswith(MAGIC):
+        return [], 0
+    payloads: list[bytes] = []
+    position = len(MAGIC)
+    while position + _HEADER.size <= len(data):
+        length, checksum = _HEADER.unpack_from(data, position)
+        end = position + _HEADER.size + length
+        payload = data[position + _HEADER.size : end]
+        if length == 0 or end > len(data) or _checksum(length, payload) != checksum:
+            break
+        payloads.append(payload)
+        position = end
+    return payloads, position
+
+
+def recover(folder: Path) -> list[Path]:
+    """Seal what a killed process left open: cut its torn tail off, drop it when nothing is left.
+
+    Returns the segments that were sealed here, oldest first.
+    """
+    sealed = []
+    for path in sorted(folder.glob(f"*{OPEN}")):
+        payloads, good = read_frames(path.read_bytes())
+        if not payloads:
+            path.unlink()
+            continue
+        with path.open("r+b") as stream:
+            stream.truncate(good)
+            os.fsync(stream.fileno())
+        sealed.append(seal(path))
+    return sealed
+
+
+def seal(path: Path) -> Path:
+    """Rename an open segment, so that the shipper sees it."""
+    target = path.with_suffix(SEALED)
+    path.rename(target)
+    sync_folder(path.parent)
+    return target
+
+
+def sealed_segments(folder: Path) -> list[Path]:
+    """Segments that wait for the shipper, oldest first."""
+    return sorted(folder.glob(f"*{SEALED}"))
+
+
+def next_number(folder: Path) -> int:
+    """One more than the highest number in the folder, so that order survives a wrong clock."""
+    numbers = [int(path.name.split("-", 1)[0]) for path in folder.glob("*-*")]
+    return max(numbers, default=0) + 1
+
+
+def sync_folder(folder: Path) -> None:
+    """Make created and renamed names durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _checksum(length: int, payload: bytes) -> int:
+    return zlib.crc32(payload, zlib.crc32(_LENGTH.pack(length)))
+
+
+class Segment:
+    """The segment that is being written; one thread only.
+
+    A failed write is undone by cutting the file back, so the next one may succeed. After a failed
+    sync nothing more is accepted: the kernel may have dropped the pages it could not write.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        self.size = 0
+        self.is_broken = False
+        self._synced = 0
+        try:
+            self._write(MAGIC)
+            sync_folder(path.parent)
+        except OSError:
+            os.close(self._file)
+            path.unlink()
+            raise
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it holds no record yet."""
+        return self.size <= len(MAGIC)
+
+    def append(self, frames: bytes, *, sync: bool) -> None:
+        """Write whole frames at the end, all or none. Raises OSError."""
+        self._write(frames)
+        if sync:
+            self.sync()
+
+    def sync(self) -> None:
+        """Put everything so far on the disk. Raises OSError, and is broken then."""
+        if self._synced == self.size:
+            return
+        try:
+            os.fdatasync(self._file)
+        except OSError:
+            self.is_broken = True
+            raise
+        self._synced = self.size
+
+    def close(self) -> Path | None:
+        """Sync, seal and close; None when there was nothing in it. Raises OSError."""
+        try:
+            if not self.is_broken:
+                self.sync()
+        finally:
+            os.close(self._file)
+        if self.is_empty:
+            self.path.unlink()
+            return None
+        return seal(self.path)
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(self._file, view) :]
+        except OSError:
+            self._cut_back()
+            raise
+        self.size += len(data)
+
+    def _cut_back(self) -> None:
+        try:
+            os.ftruncate(self._file, self.size)
+            os.lseek(self._file, self.size, os.SEEK_SET)
+        except OSError:
+            self.is_broken = True

@@ -1,0 +1,165 @@
+"""An expectation suite as data: which expectations exist, and how each is said in plain words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+LISTED = 8
+"""Values of a set that a sentence names before it counts the others."""
+ROW_COUNT = "expect_table_row_count_to_be_between"
+
+
+class Severity(StrEnum):
+    """What a broken expectation means; the words are those of Great Expectations."""
+
+    INFO = "info"
+    """Reported, nothing else."""
+    WARNING = "warning"
+    """The rows that break it are quarantined."""
+    CRITICAL = "critical"
+    """The batch fails."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """One expectation of a suite, already linted.
+
+    `id` names it within the suite; it comes from the file or is derived from the content.
+    """
+
+    id: str
+    type: str
+    kwargs: Mapping[str, object]
+    severity: Severity
+
+    @property
+    def subject(self) -> str:
+        """The column or columns that it looks at, or `the table`."""
+        named = [self.kwargs.get(k) for k in ("column", "column_A", "column_B")]
+        listed = self.kwargs.get("column_list")
+        columns = [str(c) for c in named if c is not None]
+        columns += [str(c) for c in listed] if isinstance(listed, list) else []
+        return " and ".join(columns) or "the table"
+
+    @property
+    def mostly(self) -> float:
+        """Share of rows that must hold, 0…1."""
+        return _number(self.kwargs.get("mostly"), 1.0)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """An expectation suite; `digest` is the SHA-256 of the file's bytes, `body` its text."""
+
+    name: str
+    digest: str
+    body: str
+    expectations: tuple[Expectation, ...]
+
+
+def allowed(expectation: Expectation) -> str:
+    """What the expectation allows, for people: `at most 2% nulls`, `1…12`."""
+    kwargs = expectation.kwargs
+    if expectation.type == "expect_column_values_to_not_be_null":
+        return "none" if expectation.mostly >= 1 else f"at most {_percent(1 - expectation.mostly)}"
+    if expectation.type == "expect_column_values_to_be_unique":
+        return "each value once" + _tolerance(expectation.mostly)
+    words = {
+        "expect_column_values_to_be_null": "only nulls",
+        "expect_compound_columns_to_be_unique": "each combination once",
+        "expect_column_pair_values_to_be_equal": "equal values",
+        "expect_column_pair_values_a_to_be_greater_than_b": _greater(kwargs),
+        "expect_column_values_to_match_regex": f"text like {kwargs.get('regex')}",
+        "expect_column_values_to_not_match_regex": f"no text like {kwargs.get('regex')}",
+    }.get(expectation.type)
+    if words is None:
+        words = _set_or_range(expectation.type, kwargs)
+    return words + _tolerance(expectation.mostly)
+
+
+def observed_rows(expectation: Expectation, *, broken: int, total: int, example: str) -> str:
+    """What was seen, for people: `3,121 of 28,834 nulls (10.8%)`."""
+    share = f" ({100 * broken / total:.1f}%)" if total else ""
+    if expectation.type == "expect_column_values_to_not_be_null":
+        return f"{broken:,} of {total:,} nulls{share}"
+    kind = _BROKEN.get(expectation.type, "rows that break it")
+    return f"{broken:,} of {total:,} {kind}{share}" + (f", such as {example}" if example else "")
+
+
+_BROKEN = {
+    "expect_column_values_to_be_null": "values that are not null",
+    "expect_column_values_to_be_between": "values out of range",
+    "expect_column_values_to_be_in_set": "unknown values",
+    "expect_column_values_to_not_be_in_set": "forbidden values",
+    "expect_column_values_to_be_unique": "repeated values",
+    "expect_compound_columns_to_be_unique": "repeated combinations",
+    "expect_column_value_lengths_to_be_between": "lengths out of range",
+    "expect_column_values_to_match_regex": "values of another form",
+    "expect_column_values_to_not_match_regex": "values of a forbidden form",
+}
+
+_MEASURES = {
+    "expect_column_mean_to_be_between": "mean",
+    "expect_column_median_to_be_between": "median",
+    "expect_column_min_to_be_between": "minimum",
+    "expect_column_max_to_be_between": "maximum",
+    "expect_column_stdev_to_be_between": "standard deviation",
+    "expect_column_sum_to_be_between": "sum",
+    "expect_column_unique_value_count_to_be_between": "number of different values",
+    "expect_column_proportion_of_unique_values_to_be_between": "share of different values",
+    "expect_column_proportion_of_non_null_values_to_be_between": "share of non-null values",
+    "expect_column_value_lengths_to_be_between": "length",
+}
+
+
+def observed_whole(expectation: Expectation, value: str) -> str:
+    """What was seen of a whole column or table, for people: `mean 53.2`, `28,834 rows`."""
+    if expectation.type == ROW_COUNT:
+        return f"{value} rows"
+    return f"{_MEASURES.get(expectation.type, 'set of values')} {value}"
+
+
+def _set_or_range(kind: str, kwargs: Mapping[str, object]) -> str:
+    values = kwargs.get("value_set")
+    if isinstance(values, list):
+        begin = "none of " if "not_be_in" in kind else "all of " if "contain" in kind else "one of "
+        more = len(values) - LISTED
+        listed = ", ".join(str(v) for v in values[:LISTED])
+        return begin + listed + (f" and {more} more" if more > 0 else "")
+    if kind == ROW_COUNT:
+        return f"{_range(kwargs)} rows"
+    quantity = _MEASURES.get(kind)
+    return (f"{quantity} " if quantity else "") + _range(kwargs)
+
+
+def _range(kwargs: Mapping[str, object]) -> str:
+    low, high = kwargs.get("min_value"), kwargs.get("max_value")
+    if low is not None and high is not None:
+        inside = " (ends excluded)" if kwargs.get("strict_min") or kwargs.get("strict_max") else ""
+        return f"{_plain(low)}…{_plain(high)}{inside}"
+    if low is not None:
+        return ("more than " if kwargs.get("strict_min") else "at least ") + _plain(low)
+    return ("less than " if kwargs.get("strict_max") else "at most ") + _plain(high)
+
+
+def _greater(kwargs: Mapping[str, object]) -> str:
+    relation = "≥" if kwargs.get("or_equal") else ">"
+    return f"{kwargs.get('column_A')} {relation} {kwargs.get('column_B')}"
+
+
+def _tolerance(mostly: float) -> str:
+    return "" if mostly >= 1 else f" in at least {_percent(mostly)} of the rows"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g}%"
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, int | float):
+        return f"{value:,}" if isinstance(value, int) else f"{value:,g}"
+    return str(value)
+
+
+def _number(value: object, default: float) -> float:
+    return float(value) if isinstance(value, int | float) else default

@@ -1,0 +1,9 @@
+"""Watching live decisions: drift, performance with late labels, fairness, data quality.
+
+`policy` what a YAML may state · `window` which decisions are judged together · `drift`, `quality`,
+`performance`, `fairness` one judgement each. Only the policy is light to import.
+"""
+
+from tenure.lifecycle.monitoring.policy import LABELLED, UNLABELLED, Kind, MonitoringPolicy
+
+__all__ = ["LABELLED", "UNLABELLED", "Kind", "MonitoringPolicy"]

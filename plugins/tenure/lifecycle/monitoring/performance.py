@@ -1,0 +1,188 @@
+"""How good the champion is by now, from counts of mature decisions, against its own holdout."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from tenure.lifecycle.evaluation import ECE_BINS, Measured, Metric
+from tenure.lifecycle.monitoring.policy import MonitoringPolicy
+from tenure.ports import OutcomeCounts, ScoreBin
+from tenure.verdicts import Check, Report, Verdict
+
+SCORE_BINS = 20 * ECE_BINS
+"""Fine enough for roc_auc: the error is at most half the share of pairs that fall into one bin."""
+HIGHER_IS_BETTER = frozenset({"roc_auc", "accuracy", "precision", "recall"})
+_DRAWS = 1000
+
+
+def wilson(part: int, whole: int, confidence: float) -> tuple[float, float]:
+    """Interval of a share; (0, 1) of nothing. Source: Wilson (1927)."""
+    if not whole:
+        return 0.0, 1.0
+    found = stats.binomtest(part, whole).proportion_ci(confidence, method="wilson")
+    return float(found.low), float(found.high)
+
+
+def measure(counts: OutcomeCounts, *, confidence: float, seed: int) -> dict[Metric, Measured]:
+    """The metrics of `tenure.lifecycle.evaluation`, from sufficient statistics.
+
+    All equal what the rows would give, but for roc_auc and the interval of ece, which take the
+    scores of one bin for equal. Of no rows none is defined.
+
+    Args:
+        counts: Of one window.
+        confidence: Of the intervals.
+        seed: Of ece's bootstrap.
+
+    Sources: as `evaluation.measure`; roc_auc's interval is DeLong's on binned scores.
+    """
+    tp, fp, fn, tn = (sum(cell[i] for cell in counts.cells.values()) for i in range(4))
+    rows = tp + fp + fn + tn
+    if not rows:
+        return {}
+    bins = counts.score_bins
+    squared = sum(b.squared_error for b in bins), sum(b.squared_error_2 for b in bins)
+    logs = sum(b.log_loss for b in bins), sum(b.log_loss_2 for b in bins)
+    return {
+        "roc_auc": _roc_auc(bins, confidence),
+        "brier": _mean(*squared, rows, confidence),
+        "log_loss": _mean(*logs, rows, confidence),
+        "accuracy": _share(tp + tn, rows, confidence),
+        "precision": _share(tp, tp + fp, confidence),
+        "recall": _share(tp, tp + fn, confidence),
+        "wrong_label_rate": _share(fp + fn, rows, confidence),
+        "ece": _ece(bins, counts.bins, confidence, seed),
+    }
+
+
+def judge_performance(
+    counts: OutcomeCounts,
+    policy: MonitoringPolicy,
+    *,
+    holdout: Mapping[str, float],
+    subject: str,
+    seed: int,
+    facts: Mapping[str, Any],
+) -> Report:
+    """Compare the window with the holdout of the same version.
+
+    Failed when the metric is worse than the holdout's by more than `max_decay` (relative) and its
+    whole interval is; inconclusive when only the point is, when too few mature decisions have an
+    outcome, or when either side does not define the metric.
+
+    Args:
+        counts: Of a window of mature decisions.
+        policy: Metric, limits.
+        holdout: Metrics of the version's holdout.
+        subject: What is judged.
+        seed: Of ece's bootstrap.
+        facts: Goes into the report.
+    """
+    measured = measure(counts, confidence=policy.confidence, seed=seed)
+    coverage = counts.labelled / counts.answered if counts.answered else 0.0
+    checks = [_coverage(counts, coverage, policy)]
+    if checks[0].verdict is Verdict.PASSED:
+        checks.append(_decay(measured, holdout, policy))
+    decisive = checks[-1]
+    what = f"{policy.metric} {decisive.observed}" if len(checks) > 1 else decisive.observed
+    summary = f"Performance {decisive.verdict}: {what}; allowed {decisive.allowed}."
+    body = {
+        **facts,
+        "decisions": counts.decisions,
+        "answered": counts.answered,
+        "labelled": counts.labelled,
+        "metrics": {k: m.value for k, m in measured.items() if m.value is not None},
+        "intervals": {k: [m.low, m.high] for k, m in measured.items() if m.low is not None},
+        "holdout": dict(holdout),
+        "score_bins": counts.bins,
+    }
+    return Report("monitoring", subject, decisive.verdict, summary, tuple(reversed(checks)), body)
+
+
+def _coverage(counts: OutcomeCounts, coverage: float, policy: MonitoringPolicy) -> Check:
+    enough = counts.labelled > 0 and coverage >= policy.min_label_coverage
+    return Check(
+        name="label coverage",
+        verdict=Verdict.PASSED if enough else Verdict.INCONCLUSIVE,
+        observed=f"{counts.labelled:,} of {counts.answered:,} mature decisions have an outcome "
+        f"({coverage:.1%})",
+        allowed=f"at least {policy.min_label_coverage:.0%}",
+    )
+
+
+def _decay(
+    measured: Mapping[Metric, Measured], holdout: Mapping[str, float], policy: MonitoringPolicy
+) -> Check:
+    now, before = measured[policy.metric], holdout.get(policy.metric)
+    if now.value is None or now.low is None or now.high is None or before is None:
+        missing = "on the holdout" if before is None else "on these decisions"
+        return Check(policy.metric, Verdict.INCONCLUSIVE, f"is not defined {missing}", "a number")
+    better_up = policy.metric in HIGHER_IS_BETTER
+    limit = before * (1 - policy.max_decay if better_up else 1 + policy.max_decay)
+    sign = -1.0 if better_up else 1.0
+    certain = sign * (now.high if better_up else now.low) > sign * limit
+    if certain:
+        verdict = Verdict.FAILED
+    else:
+        worse = sign * now.value > sign * limit
+        verdict = Verdict.INCONCLUSIVE if worse else Verdict.PASSED
+    change = (now.value - before) / before if before else float(now.value != before)
+    return Check(
+        name=policy.metric,
+        verdict=verdict,
+        observed=f"{now.value:.3f} [{now.low:.3f}, {now.high:.3f}] against {before:.3f} on the "
+        f"holdout ({change:+.1%})",
+        allowed=f"{'at least' if better_up else 'at most'} {limit:.3f} "
+        f"({policy.max_decay:.0%} worse)",
+        interval=(now.low, now.high),
+    )
+
+
+def _share(part: int, whole: int, confidence: float) -> Measured:
+    return Measured(part / whole, *wilson(part, whole, confidence)) if whole else Measured(None)
+
+
+def _mean(total: float, squares: float, rows: int, confidence: float) -> Measured:
+    value = total / rows
+    if rows < 2:
+        return Measured(value)
+    variance = max(squares - rows * value * value, 0.0) / (rows - 1)
+    half = float(stats.norm.ppf(0.5 + confidence / 2) * np.sqrt(variance / rows))
+    return Measured(value, max(0.0, value - half), value + half)
+
+
+def _roc_auc(bins: Sequence[ScoreBin], confidence: float) -> Measured:
+    positive = np.array([b.positives for b in bins], dtype=float)
+    negative = np.array([b.rows - b.positives for b in bins], dtype=float)
+    m, n = positive.sum(), negative.sum()
+    if m < 2 or n < 2:
+        return Measured(None)
+    below = (np.cumsum(negative) - negative / 2) / n  # share of negatives that a positive beats
+    above = 1 - (np.cumsum(positive) - positive / 2) / m  # share of positives that beat a negative
+    value = float(np.sum(positive * below) / m)
+    spread = np.sum(positive * (below - value) ** 2) / (m - 1) / m
+    spread += np.sum(negative * (above - value) ** 2) / (n - 1) / n
+    half = float(stats.norm.ppf(0.5 + confidence / 2) * np.sqrt(spread))
+    return Measured(value, max(0.0, value - half), min(1.0, value + half))
+
+
+def _ece(bins: Sequence[ScoreBin], fine: int, confidence: float, seed: int) -> Measured:
+    """Bins of one calibration bin are merged; what a row adds is its bin's mean score - label."""
+    place = np.array([b.number * ECE_BINS // fine for b in bins])
+    rows = np.array([b.rows for b in bins], dtype=float)
+    mean = np.array([b.score for b in bins]) / rows
+    positives = np.array([b.positives for b in bins], dtype=float)
+    counts = np.concatenate([rows - positives, positives])
+    gain = np.concatenate([mean, mean - 1.0])
+    member = np.equal.outer(np.concatenate([place, place]), np.arange(ECE_BINS)).astype(float)
+    total = counts.sum()
+
+    def error(cells: np.ndarray) -> np.ndarray:
+        return np.asarray(np.abs((cells * gain) @ member).sum(axis=-1) / total)
+
+    draws = np.random.default_rng(seed).multinomial(int(total), counts / total, size=_DRAWS)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(error(draws), [tail, 1 - tail])
+    return Measured(float(error(counts)), float(low), float(high))

@@ -1,0 +1,40 @@
+"""What counts as a change, stated by the model's YAML."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from tenure.lifecycle.evaluation import Metric
+from tenure.lifecycle.policy import Policy
+
+Kind = Literal["drift", "quality", "performance", "fairness"]
+
+UNLABELLED: tuple[Kind, ...] = ("drift", "quality")
+"""Judged as soon as decisions are there."""
+LABELLED: tuple[Kind, ...] = ("performance", "fairness")
+"""Judged when the labels of the decisions are mature."""
+
+
+class MonitoringPolicy(Policy):
+    """When a window of decisions counts as changed, compared with the training reference."""
+
+    min_decisions: int = Field(default=500, ge=1)
+    """Decisions since the last judged window that make a new one; with fewer nothing is judged."""
+    bins: int = Field(default=20, ge=4, le=200)
+    max_psi: float = Field(default=0.25, gt=0.0)
+    """Population stability index of one feature above which it has drifted."""
+    max_drifted_share: float = Field(default=0.3, ge=0.0, le=1.0)
+    """Share of drifted features above which the window has drifted."""
+    metric: Metric = "brier"
+    max_decay: float = Field(default=0.1, ge=0.0)
+    """Relative worsening of the metric against the holdout that is still accepted."""
+    min_label_coverage: float = Field(default=0.5, ge=0.0, le=1.0)
+    """Share of mature decisions with an outcome below which performance is inconclusive."""
+    max_null_increase: float = Field(default=0.05, ge=0.0, le=1.0)
+    """Rise of a feature's share of nulls against the reference, in points, that is accepted."""
+    max_outside: float = Field(default=0.05, ge=0.0, le=1.0)
+    """Share of values outside the range, or of a category, never seen in training."""
+    confidence: float = Field(default=0.95, gt=0.5, lt=1.0)
+    """Of every interval here; a limit counts as broken when the whole interval lies beyond it."""
+    report_rows: int = Field(default=2000, ge=100)
+    """Rows of each side that the drawn report samples; verdicts never sample."""

@@ -1,0 +1,139 @@
+"""Asks approvers through Airflow's required actions; the lifecycle database decides what counts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.providers.standard.version_compat import AIRFLOW_V_3_3_PLUS
+from airflow.sdk.exceptions import AirflowSkipException, TaskAwaitingInput
+
+from tenure.errors import GateInconclusive
+from tenure.lifecycle.approval import Choice, quorum_of
+from tenure.links.evidence import MlflowRunLink, ReportLink
+from tenure.operators.base import TenureOperator, explained, open_platform, run_ref
+from tenure.operators.people import assignable, who
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from tenure.vocabulary import RunRef, VersionRef
+    from tenure.wiring.base import Platform
+
+assert AIRFLOW_V_3_3_PLUS, "the window parks in awaiting_input, which Airflow 3.3 brought"
+
+OPTIONS = {"Approve": Choice.APPROVE, "Reject": Choice.REJECT}
+
+
+class ReviewOperator(HITLOperator):
+    """One seat of the quorum: shows the evidence, waits for one person, records the answer.
+
+    The person comes from the response itself, never from XCom. A wrong person makes the task red;
+    clearing it asks again. When nobody needs to be asked any more it is green at once.
+
+    Args:
+        model: The model whose newest waiting version is asked about.
+        seat: Number of the seat, from 1; each is filled by another person.
+        ask_hours: How long the window stays open.
+    """
+
+    operator_extra_links = (ReportLink(), MlflowRunLink())
+    connected: tuple[Platform, RunRef] | None = None
+
+    def __init__(self, *, model: str, seat: int = 1, ask_hours: int = 72, **kwargs: Any) -> None:
+        super().__init__(
+            subject=f"May the new version of {model} serve?",
+            options=list(OPTIONS),
+            response_timeout=timedelta(hours=ask_hours),
+            **kwargs,
+        )
+        self.model = model
+        self.seat = seat
+        self.ask_hours = ask_hours
+
+    def execute(self, context: Context) -> object:
+        """Open the window, or finish when the question is answered."""
+        from tenure.wiring import approval
+
+        with explained(context, model=self.model):
+            platform, run = self._connect(context)
+            version = found_work(platform, self.model, run, context)
+            asked = approval.ask(platform, version)
+            if asked is None:
+                self.log.info("seat=%s version=%s answer=not_needed", self.seat, version.name)
+                return {"version": version.version, "state": str(version.state)}
+            self.subject, self.body = asked.subject, asked.body
+            self.assigned_users = assignable(asked.approvers)
+            self.log.info("seat=%s version=%s asks=%s", self.seat, version.name, asked.approvers)
+        try:
+            super().execute(context)
+        except TaskAwaitingInput as waiting:
+            # What was shown travels with the task, so the answer is bound to exactly that.
+            waiting.kwargs = {"asked": [version.id, asked.artifact, asked.evidence]}
+            raise
+        return None
+
+    def execute_complete(
+        self, context: Context, event: dict[str, Any], asked: list[Any] | None = None
+    ) -> object:
+        """Record the answer of the person that the response names."""
+        from tenure.wiring import approval
+
+        with explained(context, model=self.model):
+            if "error" in event or asked is None:
+                raise self._unanswered(event)
+            platform, run = self._connect(context)
+            given = super().execute_complete(context, event)
+            outcome = approval.answer(
+                platform,
+                (int(asked[0]), str(asked[1]), str(asked[2])),
+                user=who(event),
+                choice=OPTIONS[given["chosen_options"][0]],
+                run=run,
+            )
+            self.log.info("seat=%s %s", self.seat, outcome.summary)
+            return {"version": outcome.version.version, "report": outcome.report}
+
+    def _connect(self, context: Context) -> tuple[Platform, RunRef]:
+        self.connected = (open_platform(), run_ref(context))
+        return self.connected
+
+    def _unanswered(self, event: dict[str, Any]) -> GateInconclusive:
+        return GateInconclusive(
+            f"Seat {self.seat}: nobody answered within {self.ask_hours} hours "
+            f"({event.get('error_type', 'no answer')}).",
+            still_safe="The version waits without traffic; the champion keeps serving.",
+            next_step="Tell an approver, then clear this task: the window opens again.",
+        )
+
+
+class ApproveOperator(TenureOperator):
+    """Closes the question: green when approved, skips what follows when rejected."""
+
+    def work(self, platform: Platform, run: RunRef, context: Context) -> object:
+        """Take all answers from the database and say where the version stands."""
+        from tenure.wiring import approval
+
+        version = found_work(platform, cast(str, self.model), run, context)
+        outcome = approval.conclude(platform, version, run)
+        self.log.info(outcome.summary)
+        if outcome.standing.rejected_by:
+            raise AirflowSkipException(outcome.summary)
+        return {"version": version.version, "report": outcome.report}
+
+
+def seats(risk_tier: str) -> list[int]:
+    """Numbers of the seats that a tier's quorum has, from 1: one mapped review task each."""
+    return list(range(1, quorum_of(risk_tier) + 1))
+
+
+def found_work(platform: Platform, model: str, run: RunRef, context: Context) -> VersionRef:
+    """The version that this run promotes; skips the task when there is none."""
+    from tenure.wiring import approval
+
+    wanted = context["params"].get("version")
+    version = approval.find_work(platform, model, run, int(wanted) if wanted else None)
+    if version is None:
+        raise AirflowSkipException(f"No version of {model} waits for promotion")
+    return version

@@ -1,0 +1,147 @@
+"""The pages, mounted at `/tenure` in Airflow's API server. Every route only reads."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.responses import HTMLResponse
+
+from tenure.errors import TenureError
+from tenure.operators.connections import settings_from_airflow
+from tenure.vocabulary import RunRef, is_id
+from tenure.web.rendering import HERE, render
+from tenure.web.security import GuardDep, SessionDep, signed_in, task_seen
+from tenure.wiring import pages
+from tenure.wiring.base import Platform
+from tenure.wiring.oncall import describe
+
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
+    "frame-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
+)
+DRAWN_POLICY = (
+    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; "
+    "style-src 'unsafe-inline'; img-src data:; font-src data:"
+)
+"""A drawn report may run its own plots and reach nothing: no cookie, no parent, no network."""
+STATIC = {
+    "tenure.css": "text/css",
+    "tenure.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+    "icon-dark.svg": "image/svg+xml",
+}
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
+
+
+@cache
+def platform() -> Platform:
+    """One for the process: it holds the pool of database connections."""
+    return Platform(settings_from_airflow())
+
+
+def build() -> FastAPI:
+    """The application; `signed_in` guards every route that it has or will have."""
+    app = FastAPI(
+        title="Tenure", dependencies=[signed_in], openapi_url=None, docs_url=None, redoc_url=None
+    )
+    app.get("/", response_class=HTMLResponse)(index)
+    app.get("/card", response_class=HTMLResponse)(card)
+    app.get("/model/{name}", response_class=HTMLResponse)(model)
+    app.get("/report/{digest}", response_class=HTMLResponse)(report)
+    app.get("/report/{digest}/drawn")(drawn)
+    app.get("/static/{name}")(static)
+    app.add_exception_handler(TenureError, _explain)
+    return app
+
+
+def index(request: Request, guard: GuardDep) -> HTMLResponse:
+    """Models, datasets and open incidents that the user may see."""
+    guard.require(None)
+    seen = pages.overview(platform())
+    models = [m for m in seen["models"] if guard.allows(f"{m['name']}__train_model")]
+    datasets = [d for d in seen["datasets"] if guard.allows(f"{d['name']}__ingest_data")]
+    return _page(
+        request, "index.html", models=models, datasets=datasets, incidents=seen["incidents"]
+    )
+
+
+def model(request: Request, guard: GuardDep, name: str) -> HTMLResponse:
+    """One model in full."""
+    if not is_id(name):
+        return _absent(request, "model", name)
+    guard.require(f"{name}__train_model")
+    found = pages.model_page(platform(), name)
+    if found is None:
+        return _absent(request, "model", name)
+    return _page(request, "model.html", model=found)
+
+
+def card(  # noqa: PLR0917 -- the query's names
+    request: Request,
+    guard: GuardDep,
+    session: SessionDep,
+    dag: str,
+    run: str,
+    task: str,
+    map_index: str = "-1",
+) -> HTMLResponse:
+    """The tab of a task: its failure card, its verdict, or what it waits for."""
+    guard.require(dag)
+    index = int(map_index) if re.fullmatch(r"-?\d{1,9}", map_index) else -1
+    seen = task_seen(session, dag, run, task, index)
+    ref = RunRef(dag_id=dag, run_id=run, task_id=task, map_index=index)
+    return _page(request, "card.html", page=pages.task_page(platform(), ref, seen))
+
+
+def report(request: Request, guard: GuardDep, digest: str) -> HTMLResponse:
+    """The evidence of one judgement, drawn by our own escaping template."""
+    row = pages.report_page(platform(), digest) if _DIGEST.fullmatch(digest) else None
+    if row is None:
+        return _absent(request, "report", digest)
+    guard.require(row["dag_id"])
+    return _page(request, "report.html", report=row)
+
+
+def drawn(request: Request, guard: GuardDep, digest: str) -> Response:
+    """The picture of a report: foreign HTML, so it gets an origin of its own."""
+    row = pages.report_page(platform(), digest) if _DIGEST.fullmatch(digest) else None
+    guard.require(row["dag_id"] if row else None)
+    html = pages.drawing(platform(), digest) if row else None
+    if html is None:
+        return _absent(request, "drawn report", digest)
+    headers = _HEADERS | {"Content-Security-Policy": DRAWN_POLICY}
+    return Response(html, media_type="text/html; charset=utf-8", headers=headers)
+
+
+def static(name: str) -> Response:
+    """Style sheet, script and icons."""
+    if name not in STATIC:
+        raise HTTPException(404)
+    headers = _HEADERS | {"Cache-Control": "private, max-age=300"}
+    return Response((HERE / "static" / name).read_bytes(), media_type=STATIC[name], headers=headers)
+
+
+def _page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+    root = request.scope.get("root_path", "").rstrip("/")
+    html = render(
+        template,
+        root=root,
+        airflow=root.removesuffix("/tenure"),
+        now=platform().clock.now(),
+        **values,
+    )
+    headers = _HEADERS | {"Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-store"}
+    return HTMLResponse(html, status_code=status, headers=headers)
+
+
+def _absent(request: Request, kind: str, name: str) -> HTMLResponse:
+    return _page(request, "absent.html", 404, kind=kind, name=name)
+
+
+def _explain(request: Request, error: Exception) -> Response:
+    """A page that cannot read the lifecycle database says so like any other card."""
+    return _page(request, "trouble.html", 503, card=describe(error))

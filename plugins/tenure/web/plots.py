@@ -1,0 +1,175 @@
+"""Small inline SVG plots; text in them is escaped, colors come from the style sheet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 190, 46, 12, 14, 26
+
+
+@dataclass(frozen=True)
+class Line:
+    """One series: a value for each analysis, None where there was none."""
+
+    name: str
+    css: str
+    values: Sequence[float | None]
+
+
+def canary(analyses: Sequence[Mapping[str, Any]]) -> Markup:
+    """Evidence of harm and of safety by analysis on a log scale, above the share of traffic.
+
+    Args:
+        analyses: Rows of `canary_analysis` of one version, in any order.
+    """
+    rows = sorted(analyses, key=lambda row: row["number"])
+    if len(rows) < 2:
+        return Markup("")
+    lines = [
+        Line("evidence of harm", "harm", [_largest(row["facts"], "harm") for row in rows]),
+        Line("evidence of safety", "safe", [_smallest(row["facts"], "safe") for row in rows]),
+    ]
+    shares = [row["share_bp"] / 10_000 for row in rows]
+    values = [v for line in lines for v in line.values if v is not None and v > 0]
+    top = max([40.0, *values])
+    bottom = min([0.05, *values])
+    limit = _threshold(rows[-1]["facts"])
+
+    def y(value: float) -> float:
+        low, high = math.log10(bottom), math.log10(top)
+        return _between((math.log10(max(value, bottom)) - low) / (high - low))
+
+    marks = [m for m in (0.1, 1.0, 10.0, 100.0, 1000.0) if bottom <= m <= top]
+    body = [_bars(shares), _grid([(y(m), f"{m:g}") for m in marks])]
+    body.append(_rule(y(limit), f"verdict at {limit:g}"))
+    body += [_path(line, [None if v is None else y(v) for v in line.values]) for line in lines]
+    return _frame(body, lines, f"Analyses 1 to {len(rows)}; bars show the share of traffic")
+
+
+def monitoring(results: Sequence[Mapping[str, Any]]) -> Markup:
+    """One square a window and kind, by verdict, oldest left."""
+    rows = sorted(results, key=lambda row: row["window_end"])
+    kinds = sorted({row["kind"] for row in rows})
+    if len(rows) < 2:
+        return Markup("")
+    windows = sorted({row["window_end"] for row in rows})
+    size, gap, left = 16, 4, 120
+    width = left + len(windows) * (size + gap)
+    cells = [
+        Markup('<text x="0" y="{}" class="axis">{}</text>').format(
+            index * (size + gap) + size - 4, kind
+        )
+        for index, kind in enumerate(kinds)
+    ]
+    for row in rows:
+        cells.append(
+            Markup(
+                '<rect class="{}" x="{}" y="{}" width="{}" height="{}" rx="3">'
+                "<title>{}</title></rect>"
+            ).format(
+                row["verdict"],
+                left + windows.index(row["window_end"]) * (size + gap),
+                kinds.index(row["kind"]) * (size + gap),
+                size,
+                size,
+                f"{row['kind']} {row['verdict']} until {row['window_end']:%Y-%m-%d %H:%M}",
+            )
+        )
+    height = len(kinds) * (size + gap)
+    return Markup(
+        '<svg class="plot squares" viewBox="0 0 {} {}" width="{}" height="{}" role="img" '
+        'aria-label="Verdicts of monitoring by window">{}</svg>'
+    ).format(width, height, width, height, Markup("").join(cells))
+
+
+def _largest(facts: Mapping[str, Any], kind: str) -> float | None:
+    values = _evidence(facts, kind)
+    return max(values) if values else None
+
+
+def _smallest(facts: Mapping[str, Any], kind: str) -> float | None:
+    values = _evidence(facts, kind)
+    return min(values) if values else None
+
+
+def _evidence(facts: Mapping[str, Any], kind: str) -> list[float]:
+    """E-values of each metric: facts.metrics.<event>.<kind>, or the same as a list."""
+    metrics = facts.get("metrics", {})
+    entries = metrics.values() if isinstance(metrics, Mapping) else metrics
+    found = []
+    for entry in entries:
+        if not isinstance(entry, Mapping) or (kind == "safe" and entry.get("required") is False):
+            continue
+        value = entry.get(kind, entry.get(f"e_{kind}"))
+        if isinstance(value, int | float) and math.isfinite(value):
+            found.append(float(value))
+    return found
+
+
+def _threshold(facts: Mapping[str, Any]) -> float:
+    alpha = facts.get("alpha", 0.05)
+    return 1 / alpha if isinstance(alpha, float) and 0 < alpha < 1 else 20.0
+
+
+def _between(part: float) -> float:
+    return TOP + (1 - min(max(part, 0.0), 1.0)) * (HEIGHT - TOP - BOTTOM)
+
+
+def _x(index: int, total: int) -> float:
+    return LEFT + (index + 0.5) * (WIDTH - LEFT - RIGHT) / total
+
+
+def _bars(shares: Sequence[float]) -> Markup:
+    step = (WIDTH - LEFT - RIGHT) / len(shares)
+    bars = [
+        Markup('<rect class="share" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>').format(
+            LEFT + i * step, _between(s), step, HEIGHT - BOTTOM - _between(s)
+        )
+        for i, s in enumerate(shares)
+    ]
+    return Markup("").join(bars)
+
+
+def _grid(marks: Sequence[tuple[float, str]]) -> Markup:
+    rows = [
+        Markup(
+            '<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>'
+            '<text class="axis" x="{}" y="{:.1f}" text-anchor="end">{}</text>'
+        ).format(LEFT, WIDTH - RIGHT, at, at, LEFT - 6, at + 4, text)
+        for at, text in marks
+    ]
+    return Markup("").join(rows)
+
+
+def _rule(at: float, text: str) -> Markup:
+    return Markup(
+        '<line class="limit" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>'
+        '<text class="axis" x="{}" y="{:.1f}" text-anchor="end">{}</text>'
+    ).format(LEFT, WIDTH - RIGHT, at, at, WIDTH - RIGHT - 2, at - 4, text)
+
+
+def _path(line: Line, heights: Sequence[float | None]) -> Markup:
+    points = [
+        f"{_x(i, len(heights)):.1f},{height:.1f}"
+        for i, height in enumerate(heights)
+        if height is not None
+    ]
+    return Markup('<polyline class="line {}" points="{}"/>').format(line.css, " ".join(points))
+
+
+def _frame(body: Sequence[Markup], lines: Sequence[Line], label: str) -> Markup:
+    keys = Markup("").join(
+        Markup('<span class="key {}">{}</span>').format(line.css, line.name) for line in lines
+    )
+    drawing = Markup(
+        '<svg class="plot" viewBox="0 0 {} {}" role="img" aria-label="{}">{}'
+        '<text class="axis" x="{}" y="{}">{}</text></svg>'
+    ).format(WIDTH, HEIGHT, label, Markup("").join(body), LEFT, HEIGHT - 8, label)
+    return Markup('<figure class="figure">{}<figcaption>{}</figcaption></figure>').format(
+        drawing, keys
+    )

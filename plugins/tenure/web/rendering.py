@@ -1,0 +1,119 @@
+"""Templates with autoescape on, and the few words that all pages share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from tenure.web import plots
+from tenure.wiring.oncall import BUG, TITLES
+
+HERE = Path(__file__).parent
+
+STATES = {
+    "draft": "being trained",
+    "trained": "trained, gates not passed yet",
+    "validated": "passed its gates, waits for approval",
+    "approved": "approved, waits for its canary",
+    "canary": "on probation with a share of the traffic",
+    "champion": "serves the traffic",
+    "superseded": "replaced, can be rolled back to",
+    "rolled_back": "lost its traffic",
+    "rejected": "turned down",
+    "retiring": "being retired",
+    "archived": "retired, archive verified",
+    "deleted": "retired, artifact deleted",
+}
+"""What each state means to somebody who reads it for the first time."""
+
+
+@cache
+def environment() -> Environment:
+    """The one environment; StrictUndefined, so a misspelt name is an error."""
+    made = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "ago": ago,
+        "count": count,
+        "facts": facts,
+        "moment": moment,
+        "percent_bp": percent_bp,
+        "short": short,
+        "sentence": sentence,
+        "url": lambda text: quote(str(text), safe=""),
+    }
+    made.globals |= {
+        "STATES": STATES,
+        "TITLES": TITLES,
+        "BUG": BUG,
+        "canary_plot": plots.canary,
+        "monitoring_plot": plots.monitoring,
+    }
+    return made
+
+
+def render(template: str, **values: Any) -> str:
+    """One page as HTML."""
+    return environment().get_template(template).render(**values)
+
+
+def moment(at: datetime | None) -> str:
+    """`2026-03-01 14:05 UTC`."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC") if at else "not yet"
+
+
+def ago(at: datetime | None, now: datetime) -> str:
+    """`5 min ago`; `in 20 s` for what is to come."""
+    if at is None:
+        return "never"
+    seconds = (now - at).total_seconds()
+    words = _span(abs(seconds))
+    return f"{words} ago" if seconds >= 0 else f"in {words}"
+
+
+def percent_bp(share_bp: int) -> str:
+    """Basis points as a percentage without needless zeros."""
+    return f"{share_bp / 100:g}%"
+
+
+def short(digest: str | None) -> str:
+    """The first 12 characters of a digest."""
+    return f"{digest[:12]}…" if digest else "none"
+
+
+def count(number: float | None) -> str:
+    """`12,345`, `-` for None."""
+    return f"{number:,}" if number is not None else "-"
+
+
+def sentence(text: str) -> str:
+    """Names of the code as words: `rolled_back` becomes `rolled back`."""
+    return text.replace("_", " ")
+
+
+def facts(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(name, text) of a report's facts; nested values as compact JSON, cut when very long."""
+    rows = []
+    for name, value in values.items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        rows.append((sentence(name), text if len(text) <= 600 else f"{text[:600]} …"))
+    return rows
+
+
+def _span(seconds: float) -> str:
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

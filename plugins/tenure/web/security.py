@@ -1,0 +1,80 @@
+"""The one file that knows Airflow's API server: who may read what, and what a task's state is.
+
+Routes of a plugin are public unless they depend on this (FACTS), so every route does.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.common.db.common import SessionDep
+from airflow.api_fastapi.core_api.security import GetUserDep, get_user, requires_access_dag
+from airflow.models.dag import DagTag
+from airflow.models.taskinstance import TaskInstance
+from fastapi import Depends, HTTPException, Request
+from sqlalchemy import select
+
+from tenure.wiring.pages import TaskSeen
+
+__all__ = ["GetUserDep", "Guard", "SessionDep", "signed_in", "task_seen"]
+
+signed_in = Depends(get_user)
+"""For the app itself: no route of it answers without a login (401) or with a bad one (403)."""
+
+
+class Guard:
+    """Asks Airflow whether this request's user may read a DAG's runs."""
+
+    def __init__(self, request: Request, user: GetUserDep) -> None:
+        self._request = request
+        self._user = user
+
+    def require(self, dag_id: str | None) -> None:
+        """Raise 403 unless the user may read the DAG; None asks for DAGs in general."""
+        check: Any = requires_access_dag("GET", DagAccessEntity.TASK_INSTANCE, param_dag_id=dag_id)
+        check(self._request, self._user)
+
+    def allows(self, dag_id: str) -> bool:
+        """The same as an answer, to leave rows out of a list."""
+        try:
+            self.require(dag_id)
+        except HTTPException:
+            return False
+        return True
+
+
+GuardDep = Annotated[Guard, Depends(Guard)]
+
+
+def task_seen(
+    session: Any, dag_id: str, run_id: str, task_id: str, map_index: int
+) -> TaskSeen | None:
+    """What Airflow knows about the task instance; None when there is none."""
+    ti = TaskInstance
+    rows = session.execute(
+        select(
+            ti.task_id,
+            ti.map_index,
+            ti.state,
+            ti.try_number,
+            ti.max_tries,
+        ).where(ti.dag_id == dag_id, ti.run_id == run_id)
+    ).all()
+    mine = {row.map_index: row for row in rows if row.task_id == task_id}
+    if not mine:
+        return None
+    tagged = session.scalar(
+        select(DagTag.name).where(DagTag.dag_id == dag_id, DagTag.name.startswith("stage:"))
+    )
+    copies = tuple(sorted((i, row.state or "none") for i, row in mine.items() if i >= 0))
+    row = mine.get(map_index)
+    failed = {r.task_id for r in rows if r.state == "failed" and r.task_id != task_id}
+    return TaskSeen(
+        state=row.state if row else None,
+        try_number=row.try_number if row else 0,
+        max_tries=row.max_tries if row else 0,
+        is_ours=tagged is not None,
+        culprits=tuple(sorted(failed)),
+        mapped=() if row else copies,
+    )

@@ -1,0 +1,108 @@
+"""The heavy half of training: rows into a fitted estimator, its bytes, its scored holdout."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tenure.config import DatasetConfig, ModelConfig
+from tenure.lifecycle import evaluation
+from tenure.lifecycle.registry import artifact_key, reference_key, statement_bytes
+from tenure.lifecycle.training import Published, split_by_time
+from tenure.vocabulary import VersionRef, digest_bytes
+from tenure.wiring.base import Platform
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a fit leaves: bytes to store, and facts for the version's row."""
+
+    artifact: bytes
+    reference: bytes
+    facts: dict[str, Any]
+
+
+def snapshot_key(dataset: str, digest: str) -> str:
+    """Where the rows of a snapshot lie in the object store."""
+    return f"snapshots/{dataset}/{digest}/data.parquet"
+
+
+def fit(
+    platform: Platform,
+    config: ModelConfig,
+    dataset: DatasetConfig,
+    snapshots: Sequence[Published],
+    *,
+    name: str,
+) -> Fitted:
+    """Split by time, fit on the older part, score the newer one; the same input, the same bytes.
+
+    Raises:
+        GateInconclusive: The rows cannot be split.
+        ConfigInvalid: Columns, estimator or parameters do not fit.
+        ArtifactRefused: A snapshot is not the bytes that were published, or the estimator holds
+            a type that no gateway would load.
+    """
+    from tenure.adapters import skops_artifacts, training_rows
+    from tenure.adapters.sklearn_trainer import build, score
+    from tenure.adapters.sklearn_trainer import fit as fit_estimator
+
+    policy, columns = config.training, config.features
+    numeric, categorical = columns.numeric, columns.categorical
+    rows = training_rows.read_rows(
+        [platform.store.fetch(snapshot_key(dataset.name, s.digest), s.digest) for s in snapshots],
+        numeric=numeric,
+        categorical=categorical,
+        label=config.label.column,
+        time=dataset.time_column,
+        protected=config.bias.attributes,
+    )
+    split = split_by_time(
+        rows.times, holdout_fraction=policy.holdout_fraction, gap_hours=policy.gap_hours
+    )
+    old, new = training_rows.pick(rows, split.train), training_rows.pick(rows, split.holdout)
+    unfitted = build(
+        policy.estimator,
+        policy.parameters,
+        numeric=numeric,
+        categorical=categorical,
+        seed=policy.seed,
+    )
+    estimator = fit_estimator(unfitted, old.features, old.labels)
+    scores = score(estimator, new.features)
+    threshold = config.evaluation.threshold
+    measured = evaluation.measure(scores, new.labels, threshold=threshold)
+    counted = {"train": len(old.labels), "holdout": len(new.labels), "unlabelled": rows.unlabelled}
+    return Fitted(
+        artifact=skops_artifacts.dump(estimator, name=name),
+        reference=training_rows.reference_bytes(
+            new, scores, threshold=threshold, numeric=numeric, categorical=categorical
+        ),
+        facts={
+            "threshold": threshold,
+            "features": {"numeric": list(numeric), "categorical": list(categorical)},
+            **training_rows.seen(old, numeric, categorical),
+            "metrics": evaluation.values(measured),
+            "intervals": evaluation.intervals(measured),
+            "rows": counted,
+            "base_rate": float(old.labels.mean()),
+            "seed": policy.seed,
+        },
+    )
+
+
+def store(platform: Platform, version: VersionRef, fitted: Fitted) -> dict[str, str]:
+    """Put artifact and reference into the object store; returns their keys and digests."""
+    artifact, holdout = (
+        artifact_key(digest_bytes(fitted.artifact)),
+        reference_key(version.model, version.version),
+    )
+    platform.store.put(artifact, fitted.artifact)
+    digest = platform.store.put(holdout, fitted.reference)
+    return {"artifact_key": artifact, "holdout_key": holdout, "holdout_digest": digest}
+
+
+def sign(platform: Platform, row: Mapping[str, Any]) -> str:
+    """Signature over the row's statement, by the key of this installation."""
+    from tenure.adapters.signing import Signer
+
+    return Signer(platform.settings.signing_key).sign(statement_bytes(row))

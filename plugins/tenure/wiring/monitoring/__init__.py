@@ -1,0 +1,123 @@
+"""Judges the live decisions of a model's champion, window by window, and says so in rows.
+
+Order: scan, judge, store the reports, then the results with their incidents in one transaction;
+last the picture, whose failure changes nothing. Done again at any point it stores nothing twice.
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tenure.lifecycle.monitoring import Kind
+from tenure.verdicts import Report
+from tenure.vocabulary import RunRef
+from tenure.wiring.base import Platform
+from tenure.wiring.monitoring.watched import Watched, bounds, find
+
+if TYPE_CHECKING:
+    from tenure.adapters.ibis_engine import IbisEngine
+    from tenure.lifecycle.monitoring.window import Window
+
+__all__ = ["Seen", "look", "monitor"]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a look at one model found.
+
+    Args:
+        results: Rows of `monitoring_result` that this run stored, now or in an earlier try.
+        sentence: Why there are none, or how many.
+    """
+
+    results: list[dict[str, Any]] = field(default_factory=list)
+    sentence: str = ""
+
+
+def monitor(platform: Platform, model_name: str, run: RunRef) -> Seen:
+    """Judge every window of the champion that is due.
+
+    Returns:
+        The results of this run, with nothing stored twice when it is tried again.
+    """
+    watched = find(platform, model_name)
+    if isinstance(watched, str):
+        return Seen(sentence=f"{model_name}: {watched}")
+    from tenure.adapters.ibis_engine import IbisEngine
+    from tenure.wiring.monitoring.drawing import draw_missing
+    from tenure.wiring.monitoring.judging import judge
+    from tenure.wiring.monitoring.storing import of_run, store
+
+    engine = IbisEngine()
+    due, waiting = _due(platform, engine, watched)
+    for window, kinds in due.items():
+        reports = judge(platform, engine, watched, window, kinds)
+        store(platform, watched, window, reports, run)
+    results = of_run(platform, watched, run)
+    draw_missing(platform, engine, watched, results)
+    told = "; ".join(f"{r['kind']} {r['verdict']}" for r in results) or "nothing to judge"
+    return Seen(results, f"{watched.name}: {told}{'. ' * bool(waiting)}{waiting}")
+
+
+def look(platform: Platform, model_name: str) -> list[Report]:
+    """Judge all decisions of the champion since it serves, storing nothing; for the terminal.
+
+    Returns:
+        Drift and quality, and performance and fairness when labels are mature; empty without
+        a champion or decisions.
+    """
+    watched = find(platform, model_name)
+    if isinstance(watched, str):
+        return []
+    from tenure.adapters.ibis_engine import IbisEngine
+    from tenure.lifecycle.monitoring.window import next_window
+    from tenure.wiring.monitoring.judging import judge
+
+    engine, found = IbisEngine(), []
+    for kinds, until in bounds(watched, platform.clock.now()):
+        if until is None:
+            continue
+        window = next_window(None, engine.span(watched.decisions(None, until)), 1)
+        if window:
+            found += list(judge(platform, engine, watched, window, kinds).values())
+    return found
+
+
+def _due(
+    platform: Platform, engine: "IbisEngine", watched: Watched
+) -> tuple[dict["Window", list[Kind]], str]:
+    """Windows that are due with the kinds to judge in each, and what is still waited for."""
+    from tenure.adapters.sql import monitoring
+    from tenure.lifecycle.monitoring.window import next_window
+
+    due: dict[Window, list[Kind]] = {}
+    waiting: list[str] = []
+    minimum = watched.config.monitoring.min_decisions
+    with platform.database.begin() as connection:
+        judged = monitoring.judged_until(connection, watched.row["id"])
+    for kinds, until in bounds(watched, platform.clock.now()):
+        if until is None:
+            waiting.append("no outcome watermark yet")
+            continue
+        spans = {
+            after: engine.span(watched.decisions(after, until))
+            for after in {judged.get(kind) for kind in kinds}
+        }
+        for kind in kinds:
+            span = spans[judged.get(kind)]
+            window = next_window(judged.get(kind), span, minimum)
+            if window is None:
+                waiting.append(f"{kind}: not enough yet, {span.rows:,} of {minimum:,} decisions")
+            elif _is_new(platform, watched, window, kind):
+                due.setdefault(window, []).append(kind)
+            else:
+                waiting.append(f"{kind}: inconclusive so far, and nothing new since")
+    return due, "; ".join(waiting)
+
+
+def _is_new(platform: Platform, watched: Watched, window: "Window", kind: Kind) -> bool:
+    from tenure.adapters.sql import monitoring
+
+    with platform.database.begin() as connection:
+        return not monitoring.is_stored(
+            connection, watched.row["id"], kind, window.after, window.until
+        )

@@ -1,0 +1,151 @@
+"""Trains what a run planned: model, scored holdout, MLflow run, signature, `trained`.
+
+Every step finds what an earlier try did: the MLflow run carries the training key, objects lie
+under their digests, and the version moves once.
+Import it inside functions: it loads SQLAlchemy.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from tenure.adapters.sql import training, versions
+from tenure.config import ModelConfig, load_dataset
+from tenure.errors import StateConflict
+from tenure.vocabulary import RunRef, State, VersionRef, digest_bytes, op_key
+from tenure.wiring.base import Platform
+from tenure.wiring.planning import TRAINER, pinned_config, planned_version
+from tenure.wiring.provenance import code_digest, lock_digest
+
+
+class Tracking(Protocol):
+    """MLflow, as training uses it; every method may be called again with the same arguments."""
+
+    def ensure_run(
+        self, model: str, *, training_key: str, name: str, tags: Mapping[str, str]
+    ) -> str:
+        """The run of this training, found by its key or created."""
+        ...
+
+    def log(
+        self,
+        run_id: str,
+        *,
+        params: Mapping[str, object],
+        metrics: Mapping[str, float],
+        files: Mapping[str, bytes],
+    ) -> None:
+        """Log and mark the run finished."""
+        ...
+
+    def ensure_version(
+        self,
+        model: str,
+        *,
+        version: int,
+        run_id: str,
+        folder: str,
+        tags: Mapping[str, str],
+        files: Mapping[str, bytes],
+    ) -> str:
+        """The registered version that mirrors `model@version`."""
+        ...
+
+
+def tracking(platform: Platform) -> Tracking:
+    """The MLflow server of the settings."""
+    from tenure.adapters.mlflow_registry import MlflowRegistry
+
+    return MlflowRegistry(platform.settings.mlflow_url)
+
+
+def train(
+    platform: Platform, model: str, run: RunRef, mlflow: Tracking | None = None
+) -> dict[str, object]:
+    """Fit, score the holdout, store, sign, and move the draft to `trained`.
+
+    Order: objects by digest, then the MLflow run found by key, then one transaction; killed
+    anywhere, the next try ends with the same version, the same run and the same bytes.
+
+    Returns:
+        Ids and digests.
+    """
+    from tenure.wiring import fitting
+
+    version = planned_version(platform, model, run)
+    if version.state is not State.DRAFT:
+        return _trained(version)
+    with platform.database.begin() as connection:
+        row = versions.row_by_id(connection, version.id)
+        chosen = training.snapshots_of(connection, version.id)
+    config = pinned_config(platform, row)
+    dataset, _ = load_dataset(platform.settings.include, config.dataset)
+    fitted = fitting.fit(platform, config, dataset, chosen, name=version.name)
+    facts = fitted.facts | {"request_id": row["facts"]["request_id"]}
+    facts |= {"reason": row["facts"]["reason"], "snapshots": [s.digest for s in chosen]}
+    facts |= {"batches": [s.batch for s in chosen]}
+    facts |= fitting.store(platform, version, fitted)
+    columns = {"artifact_digest": digest_bytes(fitted.artifact)}
+    columns |= {"code_digest": code_digest(), "lock_digest": lock_digest()}
+    service = mlflow or tracking(platform)
+    columns["mlflow_run_id"] = service.ensure_run(
+        model,
+        training_key=row["training_key"],
+        name=version.name,
+        tags=_tags(row | columns),
+    )
+    service.log(
+        columns["mlflow_run_id"],
+        params=_params(config, facts),
+        metrics=facts["metrics"],
+        files={"model/model.skops": fitted.artifact},
+    )
+    columns["signature"] = fitting.sign(platform, row | columns)
+    _commit(platform, version, columns | {"facts": facts}, run)
+    return _trained(planned_version(platform, model, run))
+
+
+def _commit(platform: Platform, version: VersionRef, columns: dict[str, Any], run: RunRef) -> None:
+    with platform.database.begin() as connection:
+        platform.ledger.move(
+            connection,
+            version,
+            State.TRAINED,
+            actor=TRAINER,
+            body={"artifact_digest": columns["artifact_digest"], "run_id": run.run_id},
+            op_key=op_key("train", f"mv:{version.id}", {"artifact": columns["artifact_digest"]}),
+            columns=columns,
+        )
+
+
+def _trained(version: VersionRef) -> dict[str, object]:
+    if version.artifact_digest is None:
+        raise StateConflict(
+            f"{version.name} was given up before it was trained.",
+            still_safe="Another run trains for the same request.",
+            next_step="Look at the newest run of this DAG; this one needs nothing more.",
+        )
+    return {
+        "version_id": version.id,
+        "version": version.version,
+        "artifact_digest": version.artifact_digest,
+    }
+
+
+def _tags(row: Mapping[str, Any]) -> dict[str, str]:
+    digests = ("artifact", "data", "suite", "code", "config", "lock")
+    tags = {f"tenure.{name}_digest": str(row[f"{name}_digest"]) for name in digests}
+    return tags | {"tenure.version": str(row["version"]), "tenure.trained_by": row["trained_by"]}
+
+
+def _params(config: ModelConfig, facts: Mapping[str, Any]) -> dict[str, object]:
+    """Only what the plan fixed: MLflow refuses to change a parameter on a later try."""
+    policy = config.training
+    fixed = {f"parameters.{name}": value for name, value in policy.parameters.items()}
+    return fixed | {
+        "estimator": policy.estimator,
+        "seed": policy.seed,
+        "batches": ",".join(facts["batches"]),
+        "rows.train": facts["rows"]["train"],
+        "rows.holdout": facts["rows"]["holdout"],
+        "threshold": config.evaluation.threshold,
+    }

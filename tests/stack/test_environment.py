@@ -1,0 +1,87 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tenure.stack import environment
+from tenure.stack.endpoints import Endpoints
+from tenure.stack.environment import Layout
+from tenure.stack.postgres import Server
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    one = Layout(tmp_path / "home", tmp_path / "project", tmp_path / "include")
+    environment.prepare(one)
+    return one
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Server:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        return Server(process, tmp_path / "a folder")
+
+
+def test_secrets_are_made_once_and_are_ours_alone(layout: Layout, server: Server) -> None:
+    first = environment.build(layout, Endpoints(), server, base={})
+    again = environment.build(layout, Endpoints(), server, base={})
+    assert first == again
+    files = [*(layout.home / "keys").iterdir(), layout.passwords]
+    assert len(files) == 4
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+    assert len(first["AIRFLOW__API_AUTH__JWT_SECRET"]) == 128
+
+
+def test_passwords_stay_and_new_users_get_one(layout: Layout) -> None:
+    before = json.loads(layout.passwords.read_text())
+    assert set(before) == set(environment.USERS)
+    layout.passwords.write_text(json.dumps({k: v for k, v in before.items() if k != "vera"}))
+    environment.prepare(layout)
+    after = json.loads(layout.passwords.read_text())
+    assert after.pop("vera") != before.pop("vera")
+    assert after == before
+
+
+def test_what_slows_or_misleads_is_not_inherited(layout: Layout, server: Server) -> None:
+    base = {
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "AIRFLOW__CORE__EXECUTOR": "KubernetesExecutor",
+        "AIRFLOW_CONN_OTHER": "x",
+        "MLFLOW_TRACKING_URI": "http://elsewhere",
+        "KEPT": "1",
+    }
+    env = environment.build(layout, Endpoints(), server, base=base)
+    assert env["KEPT"] == "1"
+    assert env["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
+    assert env["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:5000"
+    assert "PYTHONDONTWRITEBYTECODE" not in env
+    assert "AIRFLOW_CONN_OTHER" not in env
+
+
+def test_everything_listens_on_loopback(layout: Layout, server: Server) -> None:
+    env = environment.build(layout, Endpoints(), server, base={})
+    assert env["AIRFLOW__API__HOST"] == env["MLFLOW_HOST"] == "127.0.0.1"
+
+
+def test_the_database_is_reached_over_its_socket(layout: Layout, server: Server) -> None:
+    env = environment.build(layout, Endpoints(), server, base={})
+    connection = json.loads(env["AIRFLOW_CONN_TENURE_DATABASE"])
+    assert connection["host"] == str(server.socket)
+    assert env["TENURE_DATABASE_URL"].endswith(
+        "/tenure?host=" + str(server.socket).replace(" ", "%20")
+    )
+
+
+def test_alerts_go_where_the_environment_says(
+    layout: Layout, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "AIRFLOW_CONN_TENURE_ALERTS" not in environment.build(
+        layout, Endpoints(), server, base={}
+    )
+    base = {"TENURE_ALERTS_URL": "http://127.0.0.1:9/alerts"}
+    env = environment.build(layout, Endpoints(), server, base=base)
+    assert json.loads(env["AIRFLOW_CONN_TENURE_ALERTS"])["extra"] == {
+        "url": base["TENURE_ALERTS_URL"]
+    }
