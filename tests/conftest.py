@@ -1,8 +1,21 @@
 """Fixtures for all: one embedded PostgreSQL, a fresh lifecycle database for each test."""
 
 import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import psycopg
 import pytest
@@ -16,11 +29,14 @@ _TEMPLATE = "template_tenure"
 _numbers = itertools.count(1)
 
 
+_SERVICES = {"postgres_server", "mlflow_url"}
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whoever asks for PostgreSQL is a service test, marked or not."""
+    """Whoever asks for PostgreSQL or MLflow is a service test, marked or not."""
     for item in items:
-        if "postgres_server" in getattr(item, "fixturenames", ()):
+        if not _SERVICES.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.service)
 
 
@@ -31,6 +47,39 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgr
         _create(server, _TEMPLATE)
         upgrade(server.url(_TEMPLATE))
         yield server
+
+
+@pytest.fixture(scope="session")
+def mlflow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real MLflow server of this session, set up as in the stack: clients write artifacts."""
+    home = tmp_path_factory.mktemp("mlflow-home")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    places = ["--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}", "--default-artifact-root"]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += [*places, (home / "artifacts").as_uri(), "--no-serve-artifacts", "--workers", "1"]
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    url = f"http://127.0.0.1:{port}"
+    with (home / "mlflow.log").open("wb") as log:
+        server = subprocess.Popen(
+            command, env=os.environ | quiet, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        _wait(f"{url}/health", server)
+        yield url
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def _wait(url: str, server: "subprocess.Popen[bytes]") -> None:
+    for _ in range(600):
+        assert server.poll() is None, "MLflow ended"
+        with suppress(OSError), urllib.request.urlopen(url, timeout=5):
+            return
+        time.sleep(0.2)
+    pytest.fail("MLflow does not answer")
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +115,43 @@ def platform(settings: Settings) -> Iterator[Platform]:
     yield platform
     if "database" in platform.__dict__:
         platform.database.engine.dispose()
+
+
+@dataclass
+class Receiver:
+    """A consumer's HTTP server: keeps what it is sent, answers what it is told to."""
+
+    url: str = ""
+    answers: list[int] = field(default_factory=list)
+    """Status codes of the next answers; 204 when there are none left."""
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    """X-Tenure-Message-Id of every request, repetitions included."""
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A real server on a free loopback port."""
+    kept = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            kept.bodies.append(json.loads(body))
+            kept.ids.append(self.headers["X-Tenure-Message-Id"])
+            self.send_response(kept.answers.pop(0) if kept.answers else 204)
+            self.send_header("Location", "/elsewhere")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        kept.url = f"http://127.0.0.1:{server.server_address[1]}/notices"
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield kept
+        server.shutdown()
 
 
 def copy_of_template(server: postgres.Server) -> str:

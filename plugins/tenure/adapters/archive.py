@@ -1,7 +1,8 @@
 """Archives of retired versions: written, read back byte by byte, restored."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,27 +135,20 @@ def sample_predictions(reference: Path, rows: int) -> bytes:
     found: list[dict[str, Any]] = batch.to_pylist() if batch is not None else []
     return canonical_json(
         [
-            {"features": {name[2:]: row[name] for name in columns}, "score": row["score"]}
+            {"features": {name[2:]: _null(row[name]) for name in columns}, "score": row["score"]}
             for row in found
         ]
     )
 
 
-def largest_difference(
-    score: Callable[[Sequence[Sequence[Any]]], list[float]],
-    samples: Sequence[Mapping[str, Any]],
-    features: Sequence[str],
-) -> float:
-    """Largest difference between stored scores and those that a restored model gives now.
+def _null(value: object) -> object:
+    """Missing numbers are NaN in some files and null in others; JSON has null only."""
+    return None if isinstance(value, float) and math.isnan(value) else value
 
-    Args:
-        score: From rows, with values in the order of `features`, to scores.
-        samples: What `sample_predictions` wrote.
-        features: Column names.
-    """
-    rows = [[one["features"][name] for name in features] for one in samples]
-    pairs = zip(score(rows), samples, strict=True) if rows else ()
-    return max((abs(now - one["score"]) for now, one in pairs), default=0.0)
+
+def largest_difference(found: Sequence[float], stored: Sequence[float]) -> float:
+    """Largest difference between two rows of scores; 0 when there are none."""
+    return max((abs(a - b) for a, b in zip(found, stored, strict=True)), default=0.0)
 
 
 def incomplete(faults: Sequence[str]) -> ArchiveIncomplete:

@@ -68,7 +68,7 @@ def _frames(
 
     kept: list[dict[str, Any]] = [{}, {}]
     for name in (*numeric, *categorical):
-        pair = [side[name] for side in (reference, current)]
+        pair: Sequence[Sequence[Any]] = [side[name] for side in (reference, current)]
         if any(all(value is None for value in values) for values in pair):
             continue  # nothing to draw, and Evidently raises
         if name in categorical:

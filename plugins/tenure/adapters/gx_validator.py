@@ -2,6 +2,7 @@
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -56,7 +57,9 @@ def validate(
             for ident, expectation in ours.items()
         ],
     )
-    results = _batch(table).validate(configured, result_format=_RESULT)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pandas comments on how GX calls it
+        results = _batch(table).validate(configured, result_format=_RESULT)
     found = {result.expectation_config.id: result for result in results.results}
     return [
         _finding(expectation, found.get(ident), table.num_rows, hidden)

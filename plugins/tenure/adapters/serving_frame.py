@@ -1,30 +1,52 @@
-"""Turns rows of a request into the frame that an estimator reads, and asks it for scores."""
+"""Turns rows of a request into what an estimator reads, and asks it for scores."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tenure.lifecycle.serving import Score, Value
 
+Matrix = NDArray[np.float64]
 
-def scorer(estimator: Any, *, numeric: Sequence[str], categorical: Sequence[str]) -> Score:
+
+def scorer(
+    estimator: Any,
+    *,
+    numeric: Sequence[str],
+    categorical: Sequence[str],
+    examples: Sequence[Sequence[Value]],
+) -> Score:
     """A function from rows (numeric features, then categorical ones) to scores.
 
-    Numbers become float64 with NaN for null, texts stay objects with None for null.
+    Most of a call is scikit-learn looking at the frame. Where the pipeline is of the kind that we
+    build ourselves, its codes are looked up directly instead; that way is taken only when it gives
+    the very same scores on the examples.
+
+    Args:
+        estimator: A fitted classifier over a frame of the features.
+        numeric: Features that are float64 in the frame; null is NaN.
+        categorical: Features that are texts (objects); null is None.
+        examples: Rows to compare both ways on; they also warm the estimator up.
     """
-    width = len(numeric)
+    by_frame = _by_frame(estimator, numeric, categorical)
+    expected = by_frame(examples)
+    direct = _by_matrix(estimator, [*numeric, *categorical])
+    if direct is not None and direct(examples) == expected:
+        return direct
+    return by_frame
+
+
+def _by_frame(estimator: Any, numeric: Sequence[str], categorical: Sequence[str]) -> Score:
     names = [*numeric, *categorical]
 
     def score(rows: Sequence[Sequence[Value]]) -> list[float]:
-        columns = list(zip(*rows, strict=True))
-        data: dict[str, np.ndarray] = {}
-        for position, name in enumerate(names):
-            if position < width:
-                data[name] = np.array(columns[position], dtype=np.float64)
-            else:
-                data[name] = _texts(columns[position])
+        columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+        data: dict[str, NDArray[Any]] = {n: np.array(columns[n], dtype=float) for n in numeric}
+        data |= {n: _texts(columns[n]) for n in categorical}
         frame = pd.DataFrame(data, columns=names, copy=False)
         scores: list[float] = np.asarray(estimator.predict_proba(frame))[:, 1].tolist()
         return scores
@@ -32,7 +54,71 @@ def scorer(estimator: Any, *, numeric: Sequence[str], categorical: Sequence[str]
     return score
 
 
-def _texts(values: Sequence[Value]) -> np.ndarray:
+def _by_matrix(estimator: Any, names: Sequence[str]) -> Score | None:
+    """The same for numbers passed through and ordinal codes before a boosting; else None."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.pipeline import Pipeline
+
+    steps = [step for _, step in getattr(estimator, "steps", ())]
+    kinds = [type(step) for step in steps]
+    if type(estimator) is not Pipeline or kinds != [
+        ColumnTransformer,
+        HistGradientBoostingClassifier,
+    ]:
+        return None
+    found = [_columns(step, list(columns)) for _, step, columns in steps[0].transformers_]
+    if any(part is None for part in found):
+        return None
+    readers = [(names.index(name), read) for part in found if part for name, read in part]
+    model = steps[1]
+
+    def score(rows: Sequence[Sequence[Value]]) -> list[float]:
+        columns = list(zip(*rows, strict=True))
+        matrix: Matrix = np.empty((len(rows), len(readers)))
+        for target, (source, read) in enumerate(readers):
+            matrix[:, target] = read(columns[source])
+        scores: list[float] = model.predict_proba(matrix)[:, 1].tolist()
+        return scores
+
+    return score
+
+
+_Read = Callable[[Sequence[Value]], Matrix]
+
+
+def _columns(step: Any, names: list[str]) -> list[tuple[str, _Read]] | None:
+    """How each output column of a transformer is read from its input; None for unknown kinds."""
+    from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
+
+    if isinstance(step, str):
+        return [] if step == "drop" else None
+    if type(step) is FunctionTransformer and step.func is None:
+        return [(name, _numbers) for name in names]
+    if type(step) is OrdinalEncoder and _is_nan(step.unknown_value):
+        return [(n, _codes(c)) for n, c in zip(names, step.categories_, strict=True)]
+    return None
+
+
+def _codes(categories: Sequence[object]) -> _Read:
+    """Position of a text among the categories; what is not there, as null, is NaN."""
+    known = {value: float(code) for code, value in enumerate(categories) if isinstance(value, str)}
+
+    def read(values: Sequence[Value]) -> Matrix:
+        return np.array([known.get(value, math.nan) for value in values])  # type: ignore[arg-type]
+
+    return read
+
+
+def _numbers(values: Sequence[Value]) -> Matrix:
+    return np.array(values, dtype=float)
+
+
+def _texts(values: Sequence[Value]) -> NDArray[Any]:
     texts = np.empty(len(values), dtype=object)
     texts[:] = values
     return texts
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)

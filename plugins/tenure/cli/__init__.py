@@ -10,10 +10,14 @@ import typer
 
 from tenure.cli import (
     bias,
+    check,
+    data,
     demo,
+    drift,
     migrate,
     serve,
     stack,
+    suite,
 )
 from tenure.errors import PortTaken, ServiceUnreachable, TenureError
 
@@ -31,10 +35,14 @@ app = typer.Typer(
 # One line a group. A module offers `register(app)` and imports what is heavy inside its commands.
 for group in [
     bias,
+    check,
+    data,
     demo,
+    drift,
     migrate,
     serve,
     stack,
+    suite,
 ]:
     group.register(app)
 

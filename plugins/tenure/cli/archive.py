@@ -37,7 +37,7 @@ def verify(
         print_json(found)
         return
     print(
-        f"{found['archive']}: {found['items']} items, {found['bytes']:,} bytes read back by digest; "
+        f"{found['archive']}: {found['items']} items, {found['bytes']:,} bytes read back; "
         f"{found['predictions']} sample predictions reproduced "
         f"(largest difference {found['largest_difference']:.1e})"
     )

@@ -44,7 +44,9 @@ def _print(found: dict[str, Any]) -> None:
     if broken:
         print(f"BROKEN at event {broken['seq']}: {broken['why']}")
         print(f"Still safe: the {found['events']} events before it hold.")
-        print("Next step: compare with a backup of the lifecycle database; find out who wrote to it.")
+        print(
+            "Next step: compare with a backup of the lifecycle database; find out who wrote to it."
+        )
     else:
         print(f"{found['events']} events hold; head {found['head']}")
     if not found["invariants"]:

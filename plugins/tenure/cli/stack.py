@@ -52,7 +52,7 @@ def status(as_json: AsJson = False) -> None:
     from tenure.stack.embedded import status as ask
 
     settings = Settings.from_environment()
-    services = ask(settings.home)
+    services = ask(settings)
     if as_json:
         print_json({"home": settings.home, "services": [asdict(service) for service in services]})
     else:

@@ -185,12 +185,12 @@ def _refuse_aliases_and_depth(path: Path, text: str) -> None:
 
 def _plain(path: Path, node: yaml.Node, at: Location, lines: dict[Location, int]) -> object:
     lines[at] = node.start_mark.line + 1
+    if not node.tag.startswith("tag:yaml.org,2002:") or "python" in node.tag:
+        raise BrokenFile([Problem(path, lines[at], f"the tag {node.tag} is not allowed")])
     if isinstance(node, yaml.MappingNode):
         return dict(_pairs(path, node, at, lines))
     if isinstance(node, yaml.SequenceNode):
         return [_plain(path, child, (*at, i), lines) for i, child in enumerate(node.value)]
-    if not node.tag.startswith("tag:yaml.org,2002:") or "python" in node.tag:
-        raise BrokenFile([Problem(path, lines[at], f"the tag {node.tag} is not allowed")])
     try:
         return yaml.CSafeLoader("").construct_object(node)
     except (yaml.YAMLError, ValueError) as error:

@@ -15,8 +15,7 @@ from tenure.lifecycle.sources import Column, Contract
 MAX_VALUES = 1_000
 MAX_TEXT = 200
 _NUMBERS = ("integer", "number")
-_IGNORED = ("both_values_are_missing", "either_value_is_missing", "never")
-_IGNORED_LISTS = ("all_values_are_missing", "any_value_is_missing", "never")
+_IGNORED = ("both_values_are_missing", "either_value_is_missing", "neither")
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ CATALOG: dict[str, Entry] = {
         _PAIR, ("or_equal", "ignore_row_if", "mostly"), suits=(*_NUMBERS, "timestamp")
     ),
     "expect_column_pair_values_to_be_equal": Entry(_PAIR, ("ignore_row_if", "mostly")),
-    "expect_compound_columns_to_be_unique": Entry((), ("ignore_row_if",), ("column_list",)),
+    "expect_compound_columns_to_be_unique": Entry((), (), ("column_list",)),
     "expect_column_mean_to_be_between": Entry(_ONE, _RANGE, suits=_NUMBERS),
     "expect_column_median_to_be_between": Entry(_ONE, _RANGE, suits=_NUMBERS),
     "expect_column_min_to_be_between": Entry(_ONE, _RANGE, suits=_NUMBERS),
@@ -204,8 +203,7 @@ def _columns(value: object) -> str | None:
 
 
 def _ignored(value: object) -> str | None:
-    good = value in (*_IGNORED, *_IGNORED_LISTS)
-    return None if good else f"must be one of {', '.join((*_IGNORED, *_IGNORED_LISTS))}"
+    return None if value in _IGNORED else f"must be one of {', '.join(_IGNORED)}"
 
 
 def _regex(value: object) -> str | None:

@@ -17,8 +17,9 @@ from tenure.errors import StateConflict
 from tenure.settings import Settings
 from tenure.stack import state
 from tenure.stack.embedded import Stack
-from tenure.stack.environment import write_private
-from tenure.wiring import maintenance, serving
+from tenure.stack.environment import WATCHDOG, write_private
+from tenure.wiring import serving
+from tenure.wiring.ledger import verify_ledger
 
 FIRST_CLICKS = (
     "Click *Tenure* in Airflow's left bar: every model with its state, champion and verdicts.",
@@ -80,8 +81,7 @@ def run(stack: Stack, *, console: Console) -> bool:
 
 def people_around(url: str) -> dict[str, str]:
     """Environment that tells the stack where the consumer and the on-call listen."""
-    host, _, port = url.removeprefix("http://").partition(":")
-    alerts = {"conn_type": "http", "host": host, "port": int(port), "schema": "alerts"}
+    alerts = {"conn_type": "generic", "extra": {"url": f"{url}/alerts"}}
     return {
         "TENURE_DEMO_WEBHOOK": f"{url}/notices",
         "AIRFLOW_CONN_TENURE_ALERTS": json.dumps(alerts),
@@ -94,6 +94,7 @@ def prepare(settings: Settings, folder: Path, say: Callable[[str], None]) -> Sto
     people = {
         name: AirflowUser(settings.airflow_url, name, password)
         for name, password in passwords.items()
+        if name != WATCHDOG
     }
     story = Story(settings, folder, people, say)
     story.gateway_key = serving.create_key(
@@ -117,7 +118,7 @@ def conclude(story: Story, since: float) -> dict[str, Any]:
     `since` is the monotonic moment at which the demo began.
     """
     begin = time.monotonic()
-    verdict = maintenance.verify_ledger(story.platform, invariants=True)
+    verdict = verify_ledger(story.platform, invariants=True)
     answered, logged, different = story.decisions_match()
     violations = sum(row["rows"] for row in verdict["invariants"]) + different
     story.say(f"client answered {answered:,}, decision log {logged:,}, different {different}")

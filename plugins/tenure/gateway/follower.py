@@ -114,7 +114,8 @@ class Follower:
     def close(self) -> None:
         """End the thread; takes up to one poll."""
         self._stop.set()
-        self._thread.join(POLL_SECONDS * 4)
+        if self._thread.is_alive():
+            self._thread.join(POLL_SECONDS * 4)
 
     def restore(self) -> None:
         """Take over the state on disk: stable plans in full, canaries without their share."""

@@ -49,7 +49,8 @@ class Shipper:
         """Ship what is sealed and end; what cannot be shipped in time stays for the next start."""
         self._stopping = True
         self._wake.set()
-        self._thread.join(timeout_seconds)
+        if self._thread.is_alive():
+            self._thread.join(timeout_seconds)
 
     def ship_all(self) -> bool:
         """Ship what waits, oldest first; False when one could not be shipped (the rest waits)."""

@@ -220,7 +220,7 @@ def _obstacles(policy: RetrainingPolicy, seen: Situation, reason: Decision) -> I
     if seen.asked:
         free_at = seen.asked.at + timedelta(hours=policy.cooldown_hours)
         if seen.now < free_at:
-            yield f"the cooldown since request {seen.asked.id} ends at {free_at:%Y-%m-%d %H:%M:%S} UTC"
+            yield f"cooldown since request {seen.asked.id} until {free_at:%Y-%m-%d %H:%M:%S} UTC"
     yield from _missing_data(policy, seen, reason)
 
 
@@ -233,7 +233,7 @@ def _missing_data(policy: RetrainingPolicy, seen: Situation, reason: Decision) -
     newest = seen.versions[0] if seen.versions else None
     if newest and {s.digest for s in chosen} == newest.snapshots:
         batches = ", ".join(s.batch for s in chosen)
-        yield f"nothing new to learn from, version {newest.version} was trained on {batches} already"
+        yield f"nothing new to learn from, version {newest.version} is trained on {batches}"
     reached = chosen[-1].time_max
     if reason.needs_until and reached:
         needed = reason.needs_until - timedelta(hours=policy.catch_up_hours)

@@ -221,11 +221,26 @@ class Signature:
         """Numeric first, then categorical: the order of the serving frame."""
         return self.numeric + self.categorical
 
-    def example(self) -> tuple[Value, ...]:
-        """A row that training may have seen, to warm a model up with."""
-        numbers = [sum(self.ranges.get(name, (0.0, 0.0))) / 2 for name in self.numeric]
-        texts = [min(self.categories.get(name, {""}), default="") for name in self.categorical]
-        return (*numbers, *texts)
+    def examples(self, count: int = 32) -> list[tuple[Value, ...]]:
+        """Rows to warm a model up with: spread over what training saw, with nulls and a stranger.
+
+        They are the same rows every time.
+        """
+        return [
+            (
+                *(self._number(name, row + place) for place, name in enumerate(self.numeric)),
+                *(self._text(name, row + place) for place, name in enumerate(self.categorical)),
+            )
+            for row in range(count)
+        ]
+
+    def _number(self, name: str, turn: int) -> float | None:
+        low, high = self.ranges.get(name, (0.0, 1.0))
+        return None if turn % 9 == 8 else low + (high - low) * (turn % 7) / 6
+
+    def _text(self, name: str, turn: int) -> str | None:
+        values = [*sorted(self.categories.get(name, ())), None, "never seen"]
+        return values[turn % len(values)]
 
     def or_also(self, other: "Signature | None") -> "Signature":
         """What a request may hold while two versions are live; self says what it must hold."""

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tenure.operators.base import TenureOperator
-from tenure.orchestration import assets
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -46,8 +45,6 @@ class IngestOperator(TenureOperator):
         from tenure.wiring.ingestion import ingestion
 
         done = asdict(ingestion(platform, self._dataset).ingest(self.source_key, run))
-        context["outlet_events"][assets.snapshot(self._dataset)].extra = {
-            "batch": done["batch"],
-            "snapshot": done["snapshot"],
-        }
+        for asset in self.outlets:
+            context["outlet_events"][asset].extra = {n: done[n] for n in ("batch", "snapshot")}
         return done

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -25,6 +26,14 @@ ALL = ("postgres", "mlflow", "gateway", *AIRFLOW)
 Progress = Callable[[str, float], None]
 """Called with the name of a service that became ready, and the seconds since the start."""
 _POLL_SECONDS = 0.25
+_BEFORE_SCHEDULER = ("api-server", "dag-processor", "triggerer")
+_WARM_UP_SECONDS = 120.0
+_ELSEWHERE = (
+    "TENURE_DATABASE_URL",
+    "TENURE_GATEWAY_URL",
+    "TENURE_MLFLOW_URL",
+    "TENURE_AIRFLOW_URL",
+)
 
 
 class Stack:
@@ -113,7 +122,7 @@ class Stack:
 
     def status(self) -> list[Health]:
         """Ask every service."""
-        return status(self.home)
+        return status(self.settings)
 
     def exited(self) -> list[str]:
         """Services that ended by themselves and stay down."""
@@ -164,11 +173,24 @@ class Stack:
         try:
             ours = pool.submit(self._migrate_tenure)
             airflow = pool.submit(self._migrate_airflow)
-            for future, names in ((ours, ("gateway",)), (airflow, AIRFLOW)):
+            for future, names in ((ours, ("gateway",)), (airflow, _BEFORE_SCHEDULER)):
                 _wait_interruptibly(future)
                 services.start(*names)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+        self._warm_up()
+        services.start("scheduler")
+
+    def _warm_up(self) -> None:
+        """The first call of the execution API builds its routes, which takes long enough on a busy
+        machine for the first tasks to give up: so it is made before there are tasks.
+        """
+        url = f"{self.endpoints.url('airflow')}/execution/dag-runs/count"
+        deadline = time.monotonic() + _WARM_UP_SECONDS
+        while not health.is_answered(url) and time.monotonic() < deadline:
+            if self._exit_code("api-server") is not None:
+                return
+            time.sleep(_POLL_SECONDS)
 
     def _migrate_tenure(self) -> None:
         from tenure.migrations import upgrade
@@ -242,7 +264,6 @@ class Stack:
                 owner=os.getpid(),
                 owner_created=psutil.Process().create_time(),
                 endpoints=self.endpoints,
-                conninfo=self._server.conninfo("tenure"),
                 pids=pids,
                 sessions=sessions,
                 environment={k: v for k, v in self.environment.items() if k.startswith("TENURE_")},
@@ -250,8 +271,7 @@ class Stack:
         )
 
     def _probe(self, name: str) -> Health:
-        assert self._server
-        return health.probe(name, self.endpoints, self._server.conninfo("tenure"))
+        return health.probe(name, self.settings)
 
     def _exit_code(self, name: str) -> int | None:
         return self._services.exit_code(name) if self._services else None
@@ -271,24 +291,23 @@ class Stack:
         return time.monotonic() - self._began
 
 
-def status(home: Path) -> list[Health]:
-    """Ask every service of the stack of this home, from any process.
+def status(settings: Settings) -> list[Health]:
+    """Ask every service, from any process: the embedded stack, or what TENURE_*_URL name.
 
     Raises:
-        ServiceUnreachable: No stack of this home was started.
+        ServiceUnreachable: No stack of this home was started, and nothing else is named.
     """
-    found = state.read(home.resolve())
-    if not found:
+    found = state.read(settings.home.resolve())
+    if not found and not any(variable in os.environ for variable in _ELSEWHERE):
         raise ServiceUnreachable(
-            f"No stack of {home} is running.",
+            f"No stack of {settings.home} is running.",
             still_safe="What it stored stays.",
             next_step="Start it with `tenure up`.",
         )
+    pids = found.pids if found else {}
     with ThreadPoolExecutor(len(ALL)) as pool:
-        answers = list(
-            pool.map(lambda name: health.probe(name, found.endpoints, found.conninfo), ALL)
-        )
-    return [Health(a.name, a.url, a.healthy, a.detail, found.pids.get(a.name)) for a in answers]
+        answers = pool.map(lambda name: health.probe(name, settings), ALL)
+        return [replace(answer, pid=pids.get(answer.name)) for answer in answers]
 
 
 def down(home: Path) -> int:

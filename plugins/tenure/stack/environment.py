@@ -24,7 +24,10 @@ USERS = {
     "sam": "user",
     "dora": "user",
     "vera": "viewer",
+    "watchdog": "viewer",
 }
+WATCHDOG = "watchdog"
+"""The service user that `maintain_platform` reads runs and tasks as."""
 _BYTECODE_OFF = "PYTHONDONTWRITEBYTECODE"
 
 
@@ -112,7 +115,13 @@ def build(
         **tenure,
         **_airflow(layout, endpoints, server),
         **_mlflow(layout, endpoints, server),
-        **_connections(tenure, endpoints, server, inherited.get("TENURE_ALERTS_URL")),
+        **_connections(
+            tenure,
+            endpoints,
+            server,
+            inherited.get("TENURE_ALERTS_URL"),
+            json.loads(layout.passwords.read_text())[WATCHDOG],
+        ),
         MARK: str(layout.home),
         "PATH": path,
         "PYTHONPATH": str(layout.project / "plugins"),
@@ -208,7 +217,11 @@ def _mlflow(layout: Layout, endpoints: Endpoints, server: Server) -> dict[str, s
 
 
 def _connections(
-    tenure: Mapping[str, str], endpoints: Endpoints, server: Server, alerts: str | None
+    tenure: Mapping[str, str],
+    endpoints: Endpoints,
+    server: Server,
+    alerts: str | None,
+    watchdog_password: str,
 ) -> dict[str, str]:
     """The same places as Airflow connections, which is how operators find them everywhere."""
     database = {"conn_type": "postgres", "login": "postgres", "schema": "tenure"}
@@ -221,7 +234,9 @@ def _connections(
         "AIRFLOW_CONN_TENURE_STORE": _at(tenure["TENURE_STORE_URL"]),
         "AIRFLOW_CONN_TENURE_MLFLOW": _http(endpoints.mlflow),
         "AIRFLOW_CONN_TENURE_GATEWAY": _http(endpoints.gateway),
-        "AIRFLOW_CONN_TENURE_AIRFLOW": _http(endpoints.airflow),
+        "AIRFLOW_CONN_TENURE_AIRFLOW": _http(
+            endpoints.airflow, login=WATCHDOG, password=watchdog_password
+        ),
         **({"AIRFLOW_CONN_TENURE_ALERTS": _at(alerts)} if alerts else {}),
     }
 
@@ -230,8 +245,9 @@ def _at(url: str) -> str:
     return json.dumps({"conn_type": "generic", "extra": {"url": url}})
 
 
-def _http(port: int) -> str:
-    return json.dumps({"conn_type": "http", "schema": "http", "host": LOOPBACK, "port": port})
+def _http(port: int, **login: str) -> str:
+    place = {"conn_type": "http", "schema": "http", "host": LOOPBACK, "port": port}
+    return json.dumps(place | login)
 
 
 def _fernet_key() -> str:

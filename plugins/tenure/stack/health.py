@@ -1,13 +1,15 @@
 """Whether a service answers, asked from outside as a client would."""
 
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException
+from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
-from tenure.stack.endpoints import Endpoints
+from tenure.settings import Settings
 
 _TIMEOUT_SECONDS = 4.0
 _MONITOR = "/api/v2/monitor/health"
@@ -31,26 +33,19 @@ class Health:
     pid: int | None = None
 
 
-def probe(name: str, endpoints: Endpoints, conninfo: str) -> Health:
-    """Ask one service.
-
-    Args:
-        name: `postgres` or a name of the Procfile.
-        endpoints: Ports.
-        conninfo: How libpq reaches PostgreSQL.
-    """
+def probe(name: str, settings: Settings) -> Health:
+    """Ask one service: `postgres` or a name of the Procfile."""
     if name == "postgres":
-        where = f"127.0.0.1:{endpoints.postgres}" if endpoints.postgres else conninfo.split("'")[1]
-        return _judge(name, where, lambda: _postgres(conninfo))
+        url = settings.database_url.replace("postgresql+psycopg://", "postgresql://", 1)
+        return _judge(name, _without_password(url), lambda: _postgres(url))
     if name in _MONITORED:
-        airflow = endpoints.url("airflow")
+        airflow = settings.airflow_url
         return _judge(name, airflow, lambda: _component(airflow, _MONITORED[name]))
-    service, path = {
-        "api-server": ("airflow", _MONITOR),
-        "mlflow": ("mlflow", "/health"),
-        "gateway": ("gateway", "/v2/health/live"),
+    url, path = {
+        "api-server": (settings.airflow_url, _MONITOR),
+        "mlflow": (settings.mlflow_url, "/health"),
+        "gateway": (settings.gateway_url, "/v2/health/live"),
     }[name]
-    url = endpoints.url(service)
     return _judge(name, url, lambda: _answers(url + path))
 
 
@@ -65,6 +60,17 @@ def get(url: str) -> bytes:
         return body
 
 
+def is_answered(url: str) -> bool:
+    """Whether anything answers, were it a refusal; waits up to half a minute."""
+    try:
+        _open(url, timeout=30.0).close()
+    except HTTPError:
+        return True
+    except (OSError, HTTPException):
+        return False
+    return True
+
+
 def _judge(name: str, url: str, ask: Callable[[], str]) -> Health:
     began = time.monotonic()
     try:
@@ -73,6 +79,10 @@ def _judge(name: str, url: str, ask: Callable[[], str]) -> Health:
         trouble = str(getattr(error, "reason", None) or error) or type(error).__name__
     detail = trouble or f"answered in {(time.monotonic() - began) * 1000:.0f} ms"
     return Health(name, url, healthy=not trouble, detail=detail)
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"(//[^:@/]*):[^@/]*@", r"\1@", url)
 
 
 def _answers(url: str) -> str:
@@ -89,12 +99,12 @@ def _component(airflow: str, component: str) -> str:
     return f"{state['status'] or 'not seen yet'}, last heartbeat {heartbeat}"
 
 
-def _postgres(conninfo: str) -> str:
+def _postgres(url: str) -> str:
     import psycopg
 
     try:
-        with psycopg.connect(conninfo, connect_timeout=3) as connection:
+        with psycopg.connect(url, connect_timeout=3) as connection:
             connection.execute("SELECT 1")
     except psycopg.Error as error:
-        return str(error).strip().splitlines()[-1]
+        return str(error).strip().splitlines()[0]
     return ""

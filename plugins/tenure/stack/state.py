@@ -18,7 +18,6 @@ class State:
         owner: Process id of `tenure up` or whoever started it.
         owner_created: Its creation time (seconds), so that a recycled id is not taken for it.
         endpoints: Ports.
-        conninfo: How libpq reaches PostgreSQL.
         pids: Process id by service.
         sessions: Session id (as text, for JSON) → creation time of its leader.
         environment: TENURE_* variables of the services.
@@ -27,7 +26,6 @@ class State:
     owner: int
     owner_created: float
     endpoints: Endpoints
-    conninfo: str
     pids: dict[str, int] = field(default_factory=dict)
     sessions: dict[str, float] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)

@@ -62,10 +62,13 @@ def index(request: Request, guard: GuardDep) -> HTMLResponse:
     """Models, datasets and open incidents that the user may see."""
     guard.require(None)
     seen = pages.overview(platform())
-    models = [m for m in seen["models"] if guard.allows(f"{m['name']}__train_model")]
-    datasets = [d for d in seen["datasets"] if guard.allows(f"{d['name']}__ingest_data")]
+    hidden = {m["name"] for m in seen["models"] if not guard.allows(f"{m['name']}__train_model")}
     return _page(
-        request, "index.html", models=models, datasets=datasets, incidents=seen["incidents"]
+        request,
+        "index.html",
+        models=[m for m in seen["models"] if m["name"] not in hidden],
+        datasets=[d for d in seen["datasets"] if guard.allows(f"{d['name']}__ingest_data")],
+        incidents=[i for i in seen["incidents"] if not pages.concerns_any(i, hidden)],
     )
 
 

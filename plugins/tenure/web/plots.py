@@ -36,9 +36,8 @@ def canary(analyses: Sequence[Mapping[str, Any]]) -> Markup:
     ]
     shares = [row["share_bp"] / 10_000 for row in rows]
     values = [v for line in lines for v in line.values if v is not None and v > 0]
-    top = max([40.0, *values])
+    top = max([100.0, *values])
     bottom = min([0.05, *values])
-    limit = _threshold(rows[-1]["facts"])
 
     def y(value: float) -> float:
         low, high = math.log10(bottom), math.log10(top)
@@ -46,7 +45,8 @@ def canary(analyses: Sequence[Mapping[str, Any]]) -> Markup:
 
     marks = [m for m in (0.1, 1.0, 10.0, 100.0, 1000.0) if bottom <= m <= top]
     body = [_bars(shares), _grid([(y(m), f"{m:g}") for m in marks])]
-    body.append(_rule(y(limit), f"verdict at {limit:g}"))
+    for side, (name, limit) in zip(("start", "end"), _limits(rows[-1]["facts"]), strict=False):
+        body.append(_rule(y(limit), f"{name} from {limit:g}", side))
     body += [_path(line, [None if v is None else y(v) for v in line.values]) for line in lines]
     return _frame(body, lines, f"Analyses 1 to {len(rows)}; bars show the share of traffic")
 
@@ -98,22 +98,20 @@ def _smallest(facts: Mapping[str, Any], kind: str) -> float | None:
 
 
 def _evidence(facts: Mapping[str, Any], kind: str) -> list[float]:
-    """E-values of each metric: facts.metrics.<event>.<kind>, or the same as a list."""
-    metrics = facts.get("metrics", {})
-    entries = metrics.values() if isinstance(metrics, Mapping) else metrics
+    """E-values of the metrics: `facts.metrics[].e_harm`, `.e_safe`; safety only where required."""
     found = []
-    for entry in entries:
-        if not isinstance(entry, Mapping) or (kind == "safe" and entry.get("required") is False):
+    for entry in facts.get("metrics") or ():
+        if kind == "safe" and entry.get("required") is False:
             continue
-        value = entry.get(kind, entry.get(f"e_{kind}"))
+        value = entry.get(f"e_{kind}")
         if isinstance(value, int | float) and math.isfinite(value):
             found.append(float(value))
     return found
 
 
-def _threshold(facts: Mapping[str, Any]) -> float:
-    alpha = facts.get("alpha", 0.05)
-    return 1 / alpha if isinstance(alpha, float) and 0 < alpha < 1 else 20.0
+def _limits(facts: Mapping[str, Any]) -> list[tuple[str, float]]:
+    named = (("harm", facts.get("harm_threshold")), ("safe", facts.get("safe_threshold")))
+    return [(name, float(limit)) for name, limit in named if isinstance(limit, int | float)]
 
 
 def _between(part: float) -> float:
@@ -146,11 +144,12 @@ def _grid(marks: Sequence[tuple[float, str]]) -> Markup:
     return Markup("").join(rows)
 
 
-def _rule(at: float, text: str) -> Markup:
+def _rule(at: float, text: str, side: str) -> Markup:
+    x = LEFT + 2 if side == "start" else WIDTH - RIGHT - 2
     return Markup(
         '<line class="limit" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>'
-        '<text class="axis" x="{}" y="{:.1f}" text-anchor="end">{}</text>'
-    ).format(LEFT, WIDTH - RIGHT, at, at, WIDTH - RIGHT - 2, at - 4, text)
+        '<text class="axis" x="{}" y="{:.1f}" text-anchor="{}">{}</text>'
+    ).format(LEFT, WIDTH - RIGHT, at, at, x, at - 4, side, text)
 
 
 def _path(line: Line, heights: Sequence[float | None]) -> Markup:

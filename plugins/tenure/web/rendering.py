@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -11,11 +12,15 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from tenure.web import plots
 from tenure.wiring.oncall import BUG, TITLES
 
 HERE = Path(__file__).parent
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_UNTOLD = frozenset({"event", "reason", "run_id", "model"})
+"""Keys of an event's body that are shown elsewhere, or say nothing to a person."""
 
 STATES = {
     "draft": "being trained",
@@ -47,9 +52,12 @@ def environment() -> Environment:
     made.filters |= {
         "ago": ago,
         "count": count,
+        "event": event,
         "facts": facts,
         "moment": moment,
+        "number": number,
         "percent_bp": percent_bp,
+        "prose": prose,
         "short": short,
         "sentence": sentence,
         "url": lambda text: quote(str(text), safe=""),
@@ -110,6 +118,37 @@ def facts(values: Mapping[str, Any]) -> list[tuple[str, str]]:
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         rows.append((sentence(name), text if len(text) <= 600 else f"{text[:600]} …"))
     return rows
+
+
+def prose(text: str) -> Markup:
+    """Escaped text in which `backticks` are set as code."""
+    parts = str(text).split("`")
+    if len(parts) % 2 == 0:  # a lonely backtick means nothing
+        return escape(text)
+    code = Markup("<code>{}</code>")
+    return Markup("").join(
+        code.format(part) if index % 2 else escape(part) for index, part in enumerate(parts)
+    )
+
+
+def number(value: float | None) -> str:
+    """Three significant digits; `beyond 1e300` for an e-value that overflowed."""
+    return f"{value:.3g}" if value is not None else "beyond 1e300"
+
+
+def event(body: Mapping[str, Any]) -> str:
+    """What a ledger event that moves no version says: `version m@2, answer approve`."""
+    told = {key: value for key, value in body.items() if key not in _UNTOLD and value is not None}
+    words = [f"{sentence(key)} {_brief(value)}" for key, value in told.items()]
+    return ", ".join(([sentence(str(body["event"]))] if "event" in body else []) + words)
+
+
+def _brief(value: object) -> str:
+    if isinstance(value, str):
+        return short(value) if _DIGEST.fullmatch(value) else value
+    if isinstance(value, list | tuple):
+        return " and ".join(_brief(one) for one in value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _span(seconds: float) -> str:

@@ -10,6 +10,7 @@ from tenure.lifecycle.registry import artifact_key, reference_key, statement_byt
 from tenure.lifecycle.training import Published, split_by_time
 from tenure.vocabulary import VersionRef, digest_bytes
 from tenure.wiring.base import Platform
+from tenure.wiring.publication import snapshot_key
 
 
 @dataclass(frozen=True)
@@ -19,11 +20,6 @@ class Fitted:
     artifact: bytes
     reference: bytes
     facts: dict[str, Any]
-
-
-def snapshot_key(dataset: str, digest: str) -> str:
-    """Where the rows of a snapshot lie in the object store."""
-    return f"snapshots/{dataset}/{digest}/data.parquet"
 
 
 def fit(
@@ -49,7 +45,10 @@ def fit(
     policy, columns = config.training, config.features
     numeric, categorical = columns.numeric, columns.categorical
     rows = training_rows.read_rows(
-        [platform.store.fetch(snapshot_key(dataset.name, s.digest), s.digest) for s in snapshots],
+        [
+            platform.store.fetch(snapshot_key(dataset.name, s.digest, "data.parquet"), s.digest)
+            for s in snapshots
+        ],
         numeric=numeric,
         categorical=categorical,
         label=config.label.column,

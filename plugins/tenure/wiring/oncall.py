@@ -74,15 +74,23 @@ class FailureCard:
         return TITLES.get(self.kind, BUG)
 
     @property
-    def is_calm(self) -> bool:
-        """Whether the first thing to say is that nothing is urgent."""
-        return self.kind == "CanaryRolledBack"
+    def calm(self) -> str:
+        """What to say before anything else when nothing is urgent; else empty."""
+        first, _, _ = self.what.partition(". ")
+        return f"{first}." if first.startswith("Safe:") else ""
+
+    @property
+    def cause(self) -> str:
+        """What happened, without the calming words before it."""
+        return self.what.removeprefix(self.calm).lstrip()
 
     def lines(self) -> list[str]:
-        """Labelled paragraphs for logs, cause first (or calm first, after a rollback)."""
-        cause, safe = f"{self.kind}: {self.what}", f"Still safe: {self.still_safe}"
-        rows = [safe, cause] if self.is_calm else [cause, safe]
-        rows.append(f"Next step: {self.next_step}")
+        """Labelled paragraphs for logs, cause first."""
+        rows = [
+            f"{self.kind}: {self.what}",
+            f"Still safe: {self.still_safe}",
+            f"Next step: {self.next_step}",
+        ]
         return rows + ([f"Evidence: {self.evidence}"] if self.evidence else [])
 
     def report(self, run: RunRef) -> Report:

@@ -1,6 +1,6 @@
 """What the Tenure pages show, put together for the eye; reads only."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -126,6 +126,13 @@ def overview(platform: Platform) -> Row:
             "datasets": sql.datasets(connection),
             "incidents": sql.open_incidents(connection),
         }
+
+
+def concerns_any(incident: Row, models: Iterable[str]) -> bool:
+    """Whether the incident is about one of the models."""
+    from tenure.adapters.sql import overview as sql
+
+    return any(sql.concerns(incident, name) for name in models)
 
 
 def model_page(platform: Platform, name: str) -> Row | None:

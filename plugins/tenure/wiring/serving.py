@@ -257,9 +257,12 @@ class VerifiedLoader:
         public_key = self._platform.settings.home / "keys" / "signing.pub"
         estimator = load_verified(self._cache, row, public_key)
         signature = Signature.from_facts(row["facts"])
-        score = scorer(estimator, numeric=signature.numeric, categorical=signature.categorical)
-        score([signature.example()])
-        return score
+        return scorer(
+            estimator,
+            numeric=signature.numeric,
+            categorical=signature.categorical,
+            examples=signature.examples(),
+        )
 
     def keep_only(self, digests: frozenset[str]) -> None:
         """Drop the copies of all other artifacts."""

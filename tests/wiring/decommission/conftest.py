@@ -1,8 +1,10 @@
 """A version that may retire, a mirror that forgets, and people."""
 
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,6 +29,21 @@ class Forgetful:
     def tombstone(self, model: str, version: int, *, run_id: str | None, reason: str) -> list[str]:
         self.gone.append(f"{model}@{version}")
         return [f"models:/{model}/{version}"]
+
+
+@dataclass
+class Ahead:
+    """The machine's clock, some time ahead."""
+
+    ahead: timedelta = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(tz=UTC) + self.ahead
+
+
+@pytest.fixture
+def clock() -> Ahead:
+    return Ahead()
 
 
 @pytest.fixture
@@ -94,9 +111,9 @@ def make_version(platform: Platform) -> Callable[..., VersionRef]:
 
 
 @pytest.fixture
-def include_with(platform: Platform, tmp_path: Path) -> Callable[[str, str], Platform]:
+def include_with(platform: Platform, tmp_path: Path) -> Iterator[Callable[[str, str], Platform]]:
     """An installation like `platform` whose model YAML has one text replaced."""
-    import shutil
+    made: list[Platform] = []
 
     def change(old: str, new: str) -> Platform:
         folder = tmp_path / "include"
@@ -104,6 +121,9 @@ def include_with(platform: Platform, tmp_path: Path) -> Callable[[str, str], Pla
         path = folder / "configs" / "models" / f"{MODEL}.yaml"
         assert old in path.read_text()
         path.write_text(path.read_text().replace(old, new))
-        return Platform(replace(platform.settings, include=folder))
+        made.append(Platform(replace(platform.settings, include=folder)))
+        return made[-1]
 
-    return change
+    yield change
+    for one in made:
+        one.database.dispose()

@@ -181,7 +181,7 @@ class World:
 
 
 def configured(settings: Settings, folder: Path, *, high_risk: bool = False) -> Settings:
-    """The same installation with configs of its own: a quick canary, two approvers, one operator."""
+    """The same installation with configs of its own: a quick canary, approvers, an operator."""
     include = folder / "include"
     shutil.copytree(REPOSITORY / "include", include)
     people = include / "configs" / "platform.yaml"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -69,7 +70,7 @@ def from_text(column: pa.ChunkedArray, kind: ColumnType) -> TypedColumn:
         "timestamp": _MOMENT,
     }[kind]
     good = pc.match_substring_regex(column, pattern)
-    bad_rows = _rows(pc.fill_null(pc.invert(good), False))
+    bad_rows = positions(pc.fill_null(pc.invert(good), False))
     text = pc.if_else(pc.fill_null(good, False), column, pa.scalar(None, pa.string()))
     if kind == "timestamp":
         values, impossible = _moments(text)
@@ -103,7 +104,7 @@ def _within_bounds(values: pa.ChunkedArray, kind: ColumnType) -> TypedColumn:
         why = "a year outside 1…9999"
     else:
         return TypedColumn(values)
-    rows = _rows(pc.fill_null(bad, False))
+    rows = positions(pc.fill_null(bad, False))
     if rows:
         values = pc.if_else(pc.fill_null(bad, False), pa.scalar(None, values.type), values)
     return TypedColumn(values, bad_rows=rows, why=why)
@@ -127,6 +128,10 @@ def _moment(value: str | None) -> datetime | None:
         return None
 
 
-def _rows(mask: pa.ChunkedArray) -> list[int]:
-    rows: list[int] = pc.indices_nonzero(mask).to_pylist()
+def positions(mask: pa.ChunkedArray) -> list[int]:
+    """Rows (from 0) where the mask is true; it holds no null.
+
+    Through numpy: `pc.indices_nonzero` of pyarrow 25 crashes on a column without rows.
+    """
+    rows: list[int] = np.flatnonzero(mask.to_numpy()).tolist()
     return rows

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv
 
-from tenure.adapters.arrow_tables.cells import TypedColumn, from_arrow, from_text
+from tenure.adapters.arrow_tables.cells import TypedColumn, from_arrow, from_text, positions
 from tenure.lifecycle.expectations import Severity
 from tenure.lifecycle.quality import CONTRACT, Finding
 from tenure.lifecycle.sources import Column, Contract, Source
@@ -97,7 +97,7 @@ def _broken_cells(name: str, column: Column, typed: TypedColumn) -> Iterator[Fin
     if typed.bad_rows:
         yield _breach(name, _said(typed.bad_rows, typed.why), column.type, typed.bad_rows)
     if not column.nullable:
-        nulls = [r for r in _positions(pc.is_null(typed.values)) if r not in set(typed.bad_rows)]
+        nulls = sorted({*positions(pc.is_null(typed.values))} - {*typed.bad_rows})
         if nulls:
             yield _breach(name, _said(nulls, "null"), f"{column.type}, never null", nulls)
 
@@ -108,7 +108,7 @@ def _repeated_keys(table: pa.Table, key: tuple[str, ...]) -> list[Finding]:
         return []
     numbered = table.select(list(key)).append_column("_row", pa.array(range(table.num_rows)))
     firsts = numbered.group_by(list(key)).aggregate([("_row", "min")]).column("_row_min")
-    rows = _positions(pc.invert(pc.is_in(numbered.column("_row"), value_set=firsts)))
+    rows = positions(pc.invert(pc.is_in(numbered.column("_row"), value_set=firsts)))
     share = 100 * len(rows) / max(table.num_rows, 1)
     return [
         Finding(
@@ -194,6 +194,8 @@ def _refuse_bombs(size: int, columns: int) -> None:
 
 def _cause(error: Exception, path: Path) -> str:
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if "straddl" in first:
+        return "a row of more than 1 MiB, or a quote that is never closed"
     return re.sub(r"\s+", " ", first.replace(str(path), "the file"))[:160]
 
 
@@ -217,8 +219,3 @@ def _said(rows: list[int], why: str) -> str:
 
 def _shown(name: str) -> str:
     return repr(name)[1:-1][:80] or "''"
-
-
-def _positions(mask: pa.ChunkedArray) -> list[int]:
-    rows: list[int] = pc.indices_nonzero(mask).to_pylist()
-    return rows

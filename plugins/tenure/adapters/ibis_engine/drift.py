@@ -66,9 +66,9 @@ def feature_counts(
     sides = list(zip((reference, _scores_of_models(current)), _SIDES, strict=True))
     parts = []
     if edges:
-        parts.append(_count_codes([_binned(table, side, edges) for table, side in sides]))
+        parts.append(_count_bins([_binned(table, side, edges) for table, side in sides], edges))
     if categorical:
-        parts.append(_count_codes([_valued(table, side, categorical) for table, side in sides]))
+        parts.append(_count_values([_valued(table, side, categorical) for table, side in sides]))
     rows = ibis.union(*parts) if len(parts) > 1 else parts[0]
     found = rows.to_pyarrow().to_pylist()
     first, second = (_assemble(found, side, edges, categorical) for side in _SIDES)
@@ -114,10 +114,25 @@ def _bin(value: Any, edges: Sequence[float]) -> Any:
     return ibis.cases(*branches, else_=len(edges)).cast("int32")
 
 
-def _count_codes(sides: Sequence[Any]) -> Any:
+def _count_bins(sides: Sequence[Any], edges: Mapping[str, Sequence[float]]) -> Any:
+    """Bins as whole numbers, a range of them for each column: half the cost of names."""
+    stride = max(len(e) for e in edges.values()) + 2
+    rows = ibis.union(*sides)
+    codes = ibis.array([rows[name] + i * stride for i, name in enumerate(edges)])
+    long = rows.select("side", code=codes.unnest())
+    grouped = long.group_by("side", "code").aggregate(rows=long.count())
+    place = (grouped.code - _NULL) // stride
+    return grouped.select(
+        "side",
+        column=ibis.cases(*((place == i, name) for i, name in enumerate(edges))),
+        code=(grouped.code - place * stride).cast("string"),
+        rows="rows",
+    )
+
+
+def _count_values(sides: Sequence[Any]) -> Any:
     long = ibis.union(*sides).pivot_longer(~s.cols("side"), names_to="column", values_to="code")
-    grouped = long.group_by("side", "column", "code").aggregate(rows=long.count())
-    return grouped.mutate(code=grouped.code.cast("string"))
+    return long.group_by("side", "column", "code").aggregate(rows=long.count())
 
 
 def _assemble(

@@ -11,6 +11,7 @@ from tenure.ports import OutcomeCounts, ScoreBin
 
 _CLIP = sys.float_info.epsilon
 """No likelihood is taken for smaller, as in the evaluation of the holdout."""
+_UNIT = 1e9
 _SUMS = ("score", "squared_error", "squared_error_2", "log_loss", "log_loss_2")
 
 
@@ -104,7 +105,7 @@ def _score_bins(joined: Any, attributes: Sequence[str], bins: int) -> Any:
     summed = rows.group_by("bin").aggregate(
         rows=rows.count(),
         positives=rows.label.cast("int64").sum(),
-        **{name: rows[name].sum() for name in _SUMS},
+        **{name: _exact_sum(rows[name]) for name in _SUMS},
     )
     return summed.select(
         **{name: ibis.null().cast("string") for name in _keys(joined, attributes)},
@@ -116,6 +117,11 @@ def _score_bins(joined: Any, attributes: Sequence[str], bins: int) -> Any:
         positives=summed.positives.cast("int64"),
         **{name: summed[name].cast("float64") for name in _SUMS},
     )
+
+
+def _exact_sum(column: Any) -> Any:
+    """Sum in fixed point: equal whatever order the threads add in, so that a replay is equal."""
+    return (column * _UNIT).round().cast("int64").sum().cast("float64") / _UNIT
 
 
 def _keys(table: Any, attributes: Sequence[str]) -> dict[str, Any]:

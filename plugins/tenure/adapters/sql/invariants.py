@@ -51,7 +51,7 @@ def plan_arms(connection: Connection) -> Mapping[tuple[str, int], frozenset[int]
 
 
 def published(connection: Connection) -> list[dict[str, Any]]:
-    """Every judged batch: counts, quarantine file, snapshot, and whether a version trained on it."""
+    """Every judged batch: counts, files, snapshot, and whether a version was trained on it."""
     rows = connection.execute(
         text(
             """

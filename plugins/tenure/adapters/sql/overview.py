@@ -9,6 +9,9 @@ from sqlalchemy import Connection, Select, String, cast, func, or_, select
 from tenure.adapters.sql import tables as t
 
 Row = dict[str, Any]
+_ABOUT_VERSION = ("mv", "canary", "approval", "decommission")
+_ABOUT_MODEL = ("model", "promotion", "training")
+"""Kinds of ledger subjects, before the colon."""
 EVENTS = 200
 """Ledger events, analyses and results that one page shows, newest first."""
 
@@ -138,7 +141,8 @@ def _of_model(connection: Connection, table: Any, name: str, limit: int = EVENTS
 
 def _events(connection: Connection, name: str, ids: Iterable[int]) -> list[Row]:
     event = t.ledger_event
-    subjects = [f"mv:{one}" for one in ids]
+    subjects = [f"{kind}:{one}" for one in ids for kind in _ABOUT_VERSION]
+    subjects += [f"{kind}:{name}" for kind in _ABOUT_MODEL]
     return _rows(
         connection,
         select(event)

@@ -15,6 +15,8 @@ SCORE_BINS = 20 * ECE_BINS
 """Fine enough for roc_auc: the error is at most half the share of pairs that fall into one bin."""
 HIGHER_IS_BETTER = frozenset({"roc_auc", "accuracy", "precision", "recall"})
 _DRAWS = 1000
+_EQUAL = 1e-12
+"""0.8 less 10% is not quite 0.72 in binary; at the limit is not beyond it."""
 
 
 def wilson(part: int, whole: int, confidence: float) -> tuple[float, float]:
@@ -122,11 +124,11 @@ def _decay(
     better_up = policy.metric in HIGHER_IS_BETTER
     limit = before * (1 - policy.max_decay if better_up else 1 + policy.max_decay)
     sign = -1.0 if better_up else 1.0
-    certain = sign * (now.high if better_up else now.low) > sign * limit
+    certain = sign * ((now.high if better_up else now.low) - limit) > _EQUAL
     if certain:
         verdict = Verdict.FAILED
     else:
-        worse = sign * now.value > sign * limit
+        worse = sign * (now.value - limit) > _EQUAL
         verdict = Verdict.INCONCLUSIVE if worse else Verdict.PASSED
     change = (now.value - before) / before if before else float(now.value != before)
     return Check(

@@ -30,14 +30,18 @@ def judge_quality(
     """
     checks = [_nulls(name, reference, current, policy) for name in current.nulls if name != "score"]
     checks += [
-        _outside(name, bins[0] + bins[-1], sum(bins), "outside the range", policy)
+        _outside(name, bins[0] + bins[-1], sum(bins), "outside the range of training", policy)
         for name, bins in current.bins.items()
         if name != "score"
     ]
     for name, counts in current.categories.items():
         known = set(categories.get(name) or reference.categories[name])
         unseen = sum(n for value, n in counts.items() if value not in known)
-        checks.append(_outside(name, unseen, sum(counts.values()), "of a category", policy))
+        checks.append(
+            _outside(
+                name, unseen, sum(counts.values()), "of categories unknown to training", policy
+            )
+        )
     checks.sort(key=lambda c: (c.verdict is Verdict.PASSED, -(c.interval or (0.0, 0.0))[0]))
     bad = [c for c in checks if c.verdict is Verdict.FAILED]
     verdict = worst(c.verdict for c in checks)
@@ -71,7 +75,7 @@ def _outside(name: str, count: int, known: int, what: str, policy: MonitoringPol
     return Check(
         name="never seen in training",
         verdict=Verdict.FAILED if interval[0] > policy.max_outside else Verdict.PASSED,
-        observed=f"{count / max(known, 1):.1%} {what} seen in training",
+        observed=f"{count / max(known, 1):.1%} {what}",
         allowed=f"at most {policy.max_outside:.1%}",
         subject=name,
         interval=interval,

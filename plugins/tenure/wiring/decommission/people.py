@@ -127,9 +127,15 @@ def _requester(retirement: Retirement, connection: "Connection", run: RunRef) ->
 
 
 def _require_fit(connection: "Connection", ref: VersionRef) -> None:
-    from tenure.adapters.sql import decommissions
+    from tenure.adapters.sql import decommissions, versions
 
-    why = refusal(ref.state, decommissions.in_live_plan(connection, ref.id))
+    row = versions.row_by_id(connection, ref.id)
+    evidence = ("artifact_digest", "signature", "evaluation_report", "bias_report")
+    why = refusal(
+        ref.state,
+        in_live_plan=decommissions.in_live_plan(connection, ref.id),
+        has_evidence=all(row[name] for name in evidence),
+    )
     if why is not None:
         raise _unfit(ref.name, why)
 

@@ -127,12 +127,17 @@ def _replay(platform: Platform, folder: Path) -> tuple[int, float]:
 
     row = json.loads((folder / "version.json").read_bytes())
     samples = json.loads((folder / "samples.json").read_bytes())
+    if not samples:
+        return 0, 0.0
     public_key = platform.settings.signing_key.with_suffix(".pub")
     estimator = load_verified(LocalStore(folder), row, public_key)
     names = row["facts"]["features"]
-    score = scorer(estimator, numeric=names["numeric"], categorical=names["categorical"])
     features = [*names["numeric"], *names["categorical"]]
-    difference = largest_difference(score, samples, features)
+    rows = [[one["features"][name] for name in features] for one in samples]
+    score = scorer(
+        estimator, numeric=names["numeric"], categorical=names["categorical"], examples=rows
+    )
+    difference = largest_difference(score(rows), [one["score"] for one in samples])
     if not difference <= TOLERANCE:
         raise incomplete([f"artifact: predictions differ by up to {difference:.3g}"])
     return len(samples), difference

@@ -1,7 +1,8 @@
 """Judges the live decisions of a model's champion, window by window, and says so in rows.
 
-Order: scan, judge, store the reports, then the results with their incidents in one transaction;
-last the picture, whose failure changes nothing. Done again at any point it stores nothing twice.
+Order: scan, judge, store the reports, then the results with their incidents in one transaction.
+Done again at any point it stores nothing twice. The picture comes after, in a task of its own: its
+failure changes nothing.
 """
 
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from tenure.adapters.ibis_engine import IbisEngine
     from tenure.lifecycle.monitoring.window import Window
 
-__all__ = ["Seen", "look", "monitor"]
+__all__ = ["Seen", "draw", "look", "monitor"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,6 @@ def monitor(platform: Platform, model_name: str, run: RunRef) -> Seen:
     if isinstance(watched, str):
         return Seen(sentence=f"{model_name}: {watched}")
     from tenure.adapters.ibis_engine import IbisEngine
-    from tenure.wiring.monitoring.drawing import draw_missing
     from tenure.wiring.monitoring.judging import judge
     from tenure.wiring.monitoring.storing import of_run, store
 
@@ -53,9 +53,23 @@ def monitor(platform: Platform, model_name: str, run: RunRef) -> Seen:
         reports = judge(platform, engine, watched, window, kinds)
         store(platform, watched, window, reports, run)
     results = of_run(platform, watched, run)
-    draw_missing(platform, engine, watched, results)
     told = "; ".join(f"{r['kind']} {r['verdict']}" for r in results) or "nothing to judge"
     return Seen(results, f"{watched.name}: {told}{'. ' * bool(waiting)}{waiting}")
+
+
+def draw(platform: Platform, model_name: str, run: RunRef) -> list[str]:
+    """Draw the drift windows that this Airflow run judged and that have no picture yet.
+
+    Returns:
+        Keys of the pictures in the object store; never raises for a picture that failed.
+    """
+    watched = find(platform, model_name)
+    if isinstance(watched, str):
+        return []
+    from tenure.wiring.monitoring.drawing import draw_missing
+    from tenure.wiring.monitoring.storing import of_run
+
+    return draw_missing(platform, watched, of_run(platform, watched, run))
 
 
 def look(platform: Platform, model_name: str) -> list[Report]:

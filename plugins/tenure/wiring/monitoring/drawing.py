@@ -1,14 +1,11 @@
 """Draws a sample of a drift window beside its report, after the verdict stands."""
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tenure.wiring.base import Platform
 from tenure.wiring.monitoring.judging import reference_file
 from tenure.wiring.monitoring.watched import Watched
-
-if TYPE_CHECKING:
-    from tenure.adapters.ibis_engine import IbisEngine
 
 _log = logging.getLogger("tenure.monitoring")
 
@@ -18,27 +15,28 @@ def drawing_key(digest: str) -> str:
     return f"reports/{digest[:2]}/{digest}.html"
 
 
-def draw_missing(
-    platform: Platform, engine: "IbisEngine", watched: Watched, results: list[dict[str, Any]]
-) -> None:
-    """Draw the drift windows of this run that have no picture yet; never raises."""
+def draw_missing(platform: Platform, watched: Watched, results: list[dict[str, Any]]) -> list[str]:
+    """Draw the drift windows that have no picture yet; a failure is a warning, never an error."""
+    keys = []
     for result in results:
-        key = drawing_key(result["report_digest"])
-        if result["kind"] != "drift":
+        if result["kind"] != "drift" or result["model_version_id"] != watched.row["id"]:
             continue
+        key = drawing_key(result["report_digest"])
         try:
             if not platform.store.exists(key):
-                platform.store.put(key, _drawn(platform, engine, watched, result))
+                platform.store.put(key, _drawn(platform, watched, result))
+            keys.append(key)
         except Exception as error:  # the verdict stands; a picture is worth no red task
             cause = f"{type(error).__name__}: {error}".splitlines()[0][:200]
             _log.warning("drawing=failed report=%s cause=%s", result["report_digest"], cause)
+    return keys
 
 
-def _drawn(
-    platform: Platform, engine: "IbisEngine", watched: Watched, result: dict[str, Any]
-) -> bytes:
+def _drawn(platform: Platform, watched: Watched, result: dict[str, Any]) -> bytes:
     from tenure.adapters.evidently_reporter import draw
+    from tenure.adapters.ibis_engine import IbisEngine
 
+    engine = IbisEngine()
     columns: dict[str, Any] = {
         "numeric": [f"f_{name}" for name in watched.numeric],
         "categorical": [f"f_{name}" for name in watched.categorical],

@@ -1,0 +1,48 @@
+"""Take what lands in `landing/<dataset>/`: judge it, set bad rows aside, publish a snapshot.
+
+`discover` lists the files that were not judged by the present contract and suite; `ingest` runs
+once for each: contract, then expectations, then bad rows into quarantine with their reasons, then
+the good rows as a snapshot named by its content. Nothing new is green.
+
+**If this fails**
+
+1. Open the red `ingest` (its name is the file) and its tab *Tenure*: it names column, observed and
+   allowed. Nothing of that batch was published; other batches and all models in service go on.
+2. The source is wrong: its owner drops the repaired file under the same name; the next run takes it
+   by itself. The red task stays as history, clearing it gives the same answer.
+3. A rule is wrong: the steward edits the suite or the dataset's YAML, runs `tenure check`, and the
+   next run judges every landed file anew.
+4. `discover` red: a YAML or suite is broken (`tenure check`), or store or database do not answer.
+"""
+
+from airflow.sdk import dag
+
+from tenure.operators.ingestion import DiscoverOperator, IngestOperator
+from tenure.orchestration import catalog
+from tenure.orchestration.assets import snapshot
+from tenure.orchestration.defaults import dag_settings, schedule
+
+
+def build(dataset: str, cron: str, settings: dict[str, object]) -> None:
+    """Wire the two steps for one dataset."""
+
+    @dag(dag_id=f"{dataset}__ingest_data", schedule=schedule(cron), **settings)
+    def ingest_data() -> None:
+        found = DiscoverOperator(task_id="discover", dataset=dataset)
+        IngestOperator.partial(
+            task_id="ingest",
+            dataset=dataset,
+            outlets=[snapshot(dataset)],
+            max_active_tis_per_dagrun=2,
+            map_index_template="{{ task.source_key }}",
+        ).expand(source_key=found.output)
+
+    ingest_data()
+
+
+for config in catalog.datasets():
+    build(
+        config.name,
+        config.schedule,
+        dag_settings(stage="ingestion", doc=__doc__, dataset=config),
+    )

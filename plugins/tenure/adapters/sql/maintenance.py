@@ -1,0 +1,110 @@
+"""What the reconciler and the watchdog look at."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select, text
+
+from tenure.adapters.sql.tables import dataset, model, model_version, report, retrain_request
+from tenure.lifecycle.ledger import Anchor
+from tenure.vocabulary import State
+
+ALIASES = {"champion": State.CHAMPION, "challenger": State.CANARY}
+"""MLflow alias to the state whose version it mirrors."""
+
+
+@dataclass(frozen=True)
+class ModelAliases:
+    """Aliases of one model by the lifecycle database: now, and whoever had them before."""
+
+    model: str
+    wanted: dict[str, int | None]
+    earlier: dict[str, set[int]]
+
+
+@dataclass(frozen=True)
+class LeftBehind:
+    """A retrain request in state `running`."""
+
+    id: int
+    model: str
+    model_version_id: int | None
+    created_at: datetime
+
+
+def aliases(connection: Connection) -> list[ModelAliases]:
+    """What MLflow must mirror, by model."""
+    found: dict[str, ModelAliases] = {}
+    versions = select(model_version.c.model, model_version.c.version, model_version.c.state)
+    for row in connection.execute(versions.order_by(model_version.c.model)):
+        one = found.setdefault(
+            row.model, ModelAliases(row.model, dict.fromkeys(ALIASES), defaultdict(set))
+        )
+        for alias, state in ALIASES.items():
+            if row.state == str(state):
+                one.wanted[alias] = row.version
+    places = {str(state): alias for alias, state in ALIASES.items()}
+    for row in connection.execute(text(_EVER), {"places": list(places)}):
+        found[row.model].earlier[places[row.dst]].add(row.version)
+    return list(found.values())
+
+
+def canaries_without_controller(connection: Connection, before: datetime) -> list[dict[str, Any]]:
+    """Models whose newest plan has a canary with a lease that ended before a moment."""
+    rows = connection.execute(text(_ORPHANS), {"before": before})
+    return [dict(row) for row in rows.mappings()]
+
+
+def open_incidents(connection: Connection, prefix: str) -> list[str]:
+    """Dedupe keys of open incidents that begin with a prefix."""
+    query = text(
+        "SELECT dedupe_key FROM incident WHERE state = 'open' AND starts_with(dedupe_key, :prefix)"
+    )
+    return list(connection.execute(query, {"prefix": prefix}).scalars())
+
+
+def running_requests(connection: Connection, before: datetime) -> list[LeftBehind]:
+    """Retrain requests that were taken up and not closed, filed before a moment."""
+    names = LeftBehind.__dataclass_fields__
+    query = select(*(retrain_request.c[name] for name in names)).where(
+        retrain_request.c.state == "running", retrain_request.c.created_at < before
+    )
+    return [LeftBehind(**row._mapping) for row in connection.execute(query)]
+
+
+def names(connection: Connection) -> dict[str, str]:
+    """Owner of every model and dataset that is known."""
+    found = {row.name: row.owner for row in connection.execute(select(dataset))}
+    return found | {row.name: row.owner for row in connection.execute(select(model))}
+
+
+def tasks_with_card(connection: Connection) -> set[tuple[str, str, str, int]]:
+    """Tasks that said why they failed: DAG, run, task, map index."""
+    where = (report.c.dag_id, report.c.run_id, report.c.task_id, report.c.map_index)
+    query = select(*where).where(report.c.stage == "failure").distinct()
+    return {(row[0], row[1], row[2], row[3]) for row in connection.execute(query)}
+
+
+def last_verified(connection: Connection) -> Anchor:
+    """Where the newest stored verification of the ledger ended; genesis before the first."""
+    query = (
+        select(report.c.body["facts"])
+        .where(report.c.stage == "ledger", report.c.verdict == "passed")
+        .order_by(report.c.id.desc())
+    )
+    facts = connection.execute(query.limit(1)).scalar_one_or_none()
+    return Anchor(int(facts["seq"]), str(facts["hash"])) if facts else Anchor()
+
+
+_EVER = """
+    SELECT DISTINCT v.model, v.version, x.dst FROM ledger_event x
+    JOIN model_version v ON x.subject = 'mv:' || v.id WHERE x.dst = ANY(:places)
+"""
+_ORPHANS = """
+    SELECT p.model, p.generation, p.share_bp, p.lease_until, v.version
+    FROM (SELECT DISTINCT ON (model) * FROM traffic_plan ORDER BY model, generation DESC) p
+    JOIN model_version v ON v.id = p.canary_id
+    WHERE p.lease_until < :before ORDER BY p.model
+"""

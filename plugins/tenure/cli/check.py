@@ -1,0 +1,66 @@
+"""`tenure check`: every YAML and suite, by file and line."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tenure.cli.output import AsJson, print_json
+
+if TYPE_CHECKING:
+    from tenure.config.loader import Problem
+
+Where = Annotated[
+    Path | None,
+    typer.Argument(help="The folder `include`, what holds it, or one file in it."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("check")(check)
+
+
+def check(path: Where = None, as_json: AsJson = False) -> None:
+    """Check all configs and expectation suites; exit 1 when one is broken."""
+    from tenure.config import suites
+    from tenure.settings import Settings
+
+    include = Settings.from_environment().include if path is None else _include(path)
+    found, problems = suites.check(include)
+    if path is not None and path.is_file():
+        problems = [problem for problem in problems if problem.path == path.absolute()]
+    counts = {
+        "datasets": len(found.datasets),
+        "models": len(found.models),
+        "suites": len(list((include / "expectations").glob("*.json"))),
+    }
+    show(problems, counts, as_json=as_json)
+
+
+def show(problems: "list[Problem]", counts: dict[str, int], *, as_json: bool) -> None:
+    """Print the problems; raises typer.Exit(1) when there are any."""
+    if as_json:
+        listed = [{"file": str(p.path), "line": p.line, "message": p.message} for p in problems]
+        print_json({"ok": not problems, "problems": listed, **counts})
+    else:
+        for problem in problems:
+            print(f"{_short(problem.path)}:{problem.line}: {problem.message}")
+        said = ", ".join(f"{number} {what}" for what, number in counts.items())
+        print(f"{len(problems)} problems; valid: {said}" if problems else f"All valid: {said}")
+    if problems:
+        raise typer.Exit(1)
+
+
+def _include(path: Path) -> Path:
+    """The `include` folder that a path means. Raises typer.BadParameter."""
+    path = path.absolute()
+    for folder in (path, path / "include", *path.parents):
+        if (folder / "configs").is_dir():
+            return folder
+    raise typer.BadParameter(f"{path} is not in a folder with `configs`")
+
+
+def _short(path: Path) -> Path:
+    """Relative to where the reader stands, so that a click in the terminal opens it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

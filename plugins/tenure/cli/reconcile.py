@@ -1,0 +1,41 @@
+"""`tenure reconcile`: makes what follows the lifecycle database follow it, now."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import typer
+
+from tenure.cli.output import AsJson, print_json, print_table
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(reconcile)
+
+
+def reconcile(as_json: AsJson = False) -> None:
+    """Deliver notices, repair MLflow's aliases, resume retirements, check the ledger.
+
+    Safe at any time, as often as you like; exit 1 when a part failed, 3 when one is unreachable.
+    """
+    from tenure.settings import Settings
+    from tenure.vocabulary import RunRef
+    from tenure.wiring.base import Platform
+    from tenure.wiring.reconciliation import reconcile as do
+
+    run = RunRef("cli", "reconcile", "reconcile")
+    parts = do(Platform(Settings.from_environment()), run)
+    if as_json:
+        print_json(parts)
+    else:
+        rows = [
+            (name, found.get("kind", "ok"), _words(found.items())) for name, found in parts.items()
+        ]
+        print_table(("part", "result", "what"), rows)
+    kinds = {found["kind"] for found in parts.values() if "kind" in found}
+    if kinds:
+        raise typer.Exit(3 if kinds == {"ServiceUnreachable"} else 1)
+
+
+def _words(items: Iterable[tuple[str, Any]]) -> str:
+    return ", ".join(f"{k}={v}" for k, v in items if k != "kind")

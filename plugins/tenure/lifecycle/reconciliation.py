@@ -1,0 +1,111 @@
+"""What follows the lifecycle database, and how it is put right when it does not."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+ORPHAN_GRACE = timedelta(seconds=60)
+"""A controller that is taken over by its next try may miss one lease."""
+SPEAK_GRACE = timedelta(seconds=60)
+"""A failed task's own card may be on its way for so long."""
+DEAD_AFTER = timedelta(minutes=15)
+"""A retrain request that no run has worked on for so long was left behind."""
+
+
+@dataclass(frozen=True)
+class AliasRepair:
+    """An alias in MLflow that points elsewhere than the lifecycle database says.
+
+    Args:
+        alias: `champion` or `challenger`.
+        found: Version number that it points to, or None.
+        wanted: Version number that it must point to, or None to remove it.
+        by_hand: Whether somebody moved it: `found` never had that place by the ledger.
+    """
+
+    alias: str
+    found: int | None
+    wanted: int | None
+    by_hand: bool
+
+
+def alias_repairs(
+    wanted: Mapping[str, int | None],
+    found: Mapping[str, int],
+    earlier: Mapping[str, Collection[int]],
+) -> list[AliasRepair]:
+    """What to change in MLflow, by alias.
+
+    Args:
+        wanted: Version of each alias by the lifecycle database; None for nobody.
+        found: Version of each alias by MLflow.
+        earlier: Versions that ever had the alias's place by the ledger: pointing to one of them is
+            mere lateness, pointing to another one is somebody's doing.
+    """
+    return [
+        AliasRepair(
+            alias,
+            found.get(alias),
+            version,
+            by_hand=alias in found and found[alias] not in earlier.get(alias, ()),
+        )
+        for alias, version in sorted(wanted.items())
+        if found.get(alias) != version
+    ]
+
+
+@dataclass(frozen=True)
+class FailedTask:
+    """A failed task instance as Airflow tells it."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    ended_at: datetime | None
+    tries: int
+
+    @property
+    def key(self) -> tuple[str, str, str, int]:
+        """What its failure card is found by."""
+        return self.dag_id, self.run_id, self.task_id, self.map_index
+
+    @property
+    def model(self) -> str | None:
+        """The model or dataset whose DAG it is; None for DAGs of the platform."""
+        owner, mark, _ = self.dag_id.partition("__")
+        return owner if mark else None
+
+
+def is_ours(dag_id: str, names: Collection[str]) -> bool:
+    """Whether Tenure made the DAG: of a known model or dataset, or one of the platform's.
+
+    >>> is_ours("m__train_model", ["m"]), is_ours("x__train_model", ["m"]), is_ours("other", [])
+    (True, False, False)
+    """
+    owner, mark, _ = dag_id.partition("__")
+    return owner in names if mark else dag_id in {"retrain_models", "maintain_platform"}
+
+
+def silent_deaths(
+    failed: Sequence[FailedTask],
+    *,
+    spoken: Collection[tuple[str, str, str, int]],
+    names: Collection[str],
+    now: datetime,
+) -> list[FailedTask]:
+    """Failed tasks of ours that never said why: they were killed before they could.
+
+    Args:
+        failed: What Airflow calls failed.
+        spoken: Tasks that have a failure card.
+        names: Known models and datasets.
+        now: The present moment.
+    """
+    return [
+        task
+        for task in failed
+        if task.key not in spoken
+        and is_ours(task.dag_id, names)
+        and (task.ended_at is None or task.ended_at + SPEAK_GRACE <= now)
+    ]

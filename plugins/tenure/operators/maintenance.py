@@ -1,0 +1,65 @@
+"""Keeps the platform in order: one light task every few minutes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk import Connection
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from tenure.notifications import alerts
+from tenure.operators.base import TenureOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from tenure.vocabulary import RunRef
+    from tenure.wiring.base import Platform
+    from tenure.wiring.maintenance import Airflow
+    from tenure.wiring.oncall import FailureCard
+
+CONNECTION = "tenure_airflow"
+"""Its login reads tasks and runs through Airflow's REST API."""
+
+
+class MaintainOperator(TenureOperator):
+    """Reconciles, resumes, watches for killed tasks, verifies the ledger; red only for the last."""
+
+    def work(self, platform: Platform, run: RunRef, context: Context) -> object:
+        """Do every part, then alert for the tasks that could not do so themselves."""
+        from tenure.wiring.maintenance import maintain
+
+        airflow = self._airflow(platform)
+        found = maintain(platform, run, airflow)
+        for task, card in found.cards:
+            alerts.post(_notice(task, card))
+        return found.parts
+
+    def _airflow(self, platform: Platform) -> Airflow | None:
+        from tenure.wiring.maintenance import airflow_rest
+
+        try:
+            connection = Connection.get(CONNECTION)
+        except AirflowNotFoundException:
+            connection = None
+        if connection is None or not connection.login:
+            self.log.warning("watchdog=off reason=no-login connection=%s", CONNECTION)
+            return None
+        return airflow_rest(
+            platform.settings.airflow_url, connection.login, connection.password or ""
+        )
+
+
+def _notice(task: RunRef, card: FailureCard) -> dict[str, object]:
+    return {
+        "dag": task.dag_id,
+        "run": task.run_id,
+        "task": task.task_id,
+        "map_index": task.map_index,
+        "kind": card.kind,
+        "cause": card.what,
+        "still_safe": card.still_safe,
+        "next_step": card.next_step,
+        "owner": card.owner,
+        "url": card.log_url,
+    }

@@ -1,0 +1,50 @@
+"""Judges live decisions, and draws what was judged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from tenure.operators.base import TenureOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from tenure.vocabulary import RunRef
+    from tenure.wiring.base import Platform
+
+
+class MonitorOperator(TenureOperator):
+    """Judges every window of the champion's decisions that is due.
+
+    Green also when a verdict is failed: that is a result and an incident, not a broken task.
+    Skipped, so that its outlets wake nobody, when too few decisions came since the last window.
+    """
+
+    def work(self, platform: Platform, run: RunRef, context: Context) -> object:
+        """Store what is judged and tell it in the events of the outlets."""
+        from tenure.wiring.monitoring import monitor
+
+        seen = monitor(platform, cast(str, self.model), run)
+        self.log.info(seen.sentence)
+        if not seen.results:
+            raise AirflowSkipException(seen.sentence)
+        verdicts = {row["kind"]: row["verdict"] for row in seen.results}
+        for outlet in self.outlets:
+            context["outlet_events"][outlet].extra = {"verdicts": verdicts}
+        return {
+            "verdicts": verdicts,
+            "reports": {row["kind"]: row["report_digest"] for row in seen.results},
+        }
+
+
+class DrawOperator(TenureOperator):
+    """Draws an Evidently page of a sample of each drift window that this run judged."""
+
+    def work(self, platform: Platform, run: RunRef, context: Context) -> Any:
+        """Keys of the pictures; empty, with a warning in the log, when drawing failed."""
+        del context
+        from tenure.wiring.monitoring import draw
+
+        return draw(platform, cast(str, self.model), run)

@@ -1,0 +1,149 @@
+"""The same rows and seed give the same bytes, in this process and in any other."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tenure.adapters.sklearn_trainer import build, fit, score
+from tenure.adapters.skops_artifacts import dump
+from tenure.errors import ConfigInvalid
+from tenure.vocabulary import digest_bytes
+
+NUMERIC, CATEGORICAL = ["temp", "hour"], ["carrier"]
+
+
+def rows(n: int = 600) -> tuple[pd.DataFrame, Any]:
+    rng = np.random.default_rng(4)
+    frame = pd.DataFrame(
+        {
+            "temp": rng.normal(size=n),
+            "hour": rng.integers(0, 24, n).astype(float),
+            "carrier": rng.choice(["AA", "B6", "UA"], n).astype(object),
+        }
+    )
+    late = frame.temp + (frame.carrier == "UA") + rng.normal(size=n) > 0.5
+    frame.loc[::9, "temp"] = np.nan
+    frame.loc[::11, "carrier"] = None
+    return frame, late.to_numpy()
+
+
+def trained(name: str, seed: int = 7, **parameters: Any) -> Any:
+    estimator = build(name, parameters, numeric=NUMERIC, categorical=CATEGORICAL, seed=seed)
+    return fit(estimator, *rows())
+
+
+def digest(name: str, seed: int = 7, **parameters: Any) -> str:
+    return digest_bytes(dump(trained(name, seed, **parameters), name="m@1"))
+
+
+ESTIMATORS = ["hist_gradient_boosting", "logistic_regression", f"{__name__}:forest"]
+
+
+def forest(**parameters: Any) -> Any:
+    """An entry point: needs no missing values, so it brings its own pipeline."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    texts = OneHotEncoder(handle_unknown="ignore")
+    columns = ColumnTransformer([("n", "passthrough", NUMERIC), ("c", texts, CATEGORICAL)])
+    return Pipeline([("columns", columns), ("model", RandomForestClassifier(**parameters))])
+
+
+def not_an_estimator() -> Any:
+    return object()
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entry points are found by module name; pytest's import mode does not register this file."""
+    monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or _this_module())
+
+
+def _this_module() -> Any:
+    import types
+
+    module = types.ModuleType(__name__)
+    module.__dict__.update(globals())
+    return module
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_same_seed_same_bytes(name: str) -> None:
+    assert digest(name) == digest(name)
+
+
+def test_other_seed_other_bytes() -> None:
+    name = f"{__name__}:forest"
+    assert digest(name, seed=7) != digest(name, seed=8)
+
+
+def test_same_bytes_in_another_process_with_other_threads_and_hashes() -> None:
+    """What a retry on another machine does: other addresses, hash seed and number of cores."""
+    program = (
+        "import runpy, sys; found = runpy.run_path(sys.argv[1]);"
+        "print(found['digest']('hist_gradient_boosting', max_iter=10))"
+    )
+    printed = set()
+    for threads, hashes in (("1", "1"), ("2", "77")):
+        environment = os.environ | {
+            "OMP_NUM_THREADS": threads,
+            "PYTHONHASHSEED": hashes,
+            "PYTHONPATH": str(Path(__file__).parents[2] / "plugins"),
+        }
+        command = [sys.executable, "-c", program, __file__]
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=True, timeout=120
+        )
+        printed.add(done.stdout.strip().splitlines()[-1])
+    assert printed == {digest("hist_gradient_boosting", max_iter=10)}
+
+
+@pytest.mark.parametrize("name", ESTIMATORS[:2])
+def test_unseen_and_missing_values_are_answered(name: str) -> None:
+    frame = pd.DataFrame(
+        {"temp": [np.nan, 1.0], "hour": [5.0, np.nan], "carrier": ["ZZ", None]},
+        columns=["temp", "hour", "carrier"],
+    )
+    frame["carrier"] = frame["carrier"].astype(object)
+    found = score(trained(name), frame)
+    assert ((found > 0) & (found < 1)).all()
+
+
+@pytest.mark.parametrize("name", ESTIMATORS[:2])
+def test_it_learns(name: str) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    frame, late = rows()
+    assert roc_auc_score(late, score(trained(name), frame)) > 0.7
+
+
+def test_parameters_reach_the_classifier() -> None:
+    found = trained("hist_gradient_boosting", max_iter=3).named_steps["model"]
+    assert found.n_iter_ == 3
+    assert found.random_state == 7
+
+
+@pytest.mark.parametrize(
+    ("case", "name", "parameters", "says"),
+    [
+        ("unknown estimator", "deep_thought", {}, "'deep_thought' is not known"),
+        ("unknown parameter", "hist_gradient_boosting", {"speed": 3}, "speed"),
+        ("refused value", "hist_gradient_boosting", {"max_iter": -1}, "max_iter"),
+        ("no such module", "no_such_module:make", {}, "no_such_module"),
+        ("no such function", "math:make", {}, "make"),
+        ("not an estimator", f"{__name__}:not_an_estimator", {}, "gave a object"),
+    ],
+)
+def test_a_wrong_policy_is_named(
+    case: str, name: str, parameters: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ConfigInvalid, match=says):
+        trained(name, **parameters)

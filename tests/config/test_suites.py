@@ -1,0 +1,278 @@
+"""Suites are data: whatever is not on the list is refused by file and line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tenure.config import load_dataset
+from tenure.config.loader import BrokenFile
+from tenure.config.suites import check, load_suite
+from tenure.lifecycle.expectations import Severity
+from tenure.lifecycle.sources import Column, Contract
+from tenure.settings import REPOSITORY
+
+CONTRACT = Contract(
+    columns={
+        "id": Column(type="string"),
+        "n": Column(type="integer"),
+        "x": Column(type="number"),
+        "at": Column(type="timestamp"),
+        "ok": Column(type="boolean"),
+    }
+)
+BETWEEN = "expect_column_values_to_be_between"
+IN_SET = "expect_column_values_to_be_in_set"
+NOT_NULL = "expect_column_values_to_not_be_null"
+REGEX = "expect_column_values_to_match_regex"
+
+
+def expectation(kind: object = NOT_NULL, **kwargs: Any) -> dict[str, Any]:
+    return {"type": kind, "kwargs": kwargs or {"column": "x"}}
+
+
+def refusals(
+    tmp_path: Path, body: str | bytes, contract: Contract | None = CONTRACT
+) -> list[tuple[int, str]]:
+    folder = tmp_path / "expectations"
+    folder.mkdir(exist_ok=True)
+    (folder / "s.json").write_bytes(body.encode() if isinstance(body, str) else body)
+    try:
+        load_suite(tmp_path, "s", contract)
+    except BrokenFile as error:
+        return [(problem.line, problem.message) for problem in error.problems]
+    return []
+
+
+def suite(*expectations: object, **more: object) -> str:
+    """One line for each expectation, the first on line 3."""
+    head = "".join(f', "{k}": {json.dumps(v)}' for k, v in more.items())
+    lines = ",\n".join(json.dumps(e) for e in expectations)
+    return f'{{"name": "s"{head},\n"expectations": [\n{lines}\n]}}\n'
+
+
+GOOD = {
+    "null": expectation(column="x", mostly=0.98),
+    "between": expectation(BETWEEN, column="n", min_value=0, max_value=0),
+    "between times": expectation(
+        BETWEEN, column="at", min_value="2013-01-01T00:00:00Z", max_value="2014-01-01T00:00:00Z"
+    ),
+    "set": expectation(IN_SET, column="id", value_set=["a", "b"]),
+    "regex": expectation(REGEX, column="id", regex=r"^a+\Z"),
+    "pair": expectation(
+        "expect_column_pair_values_a_to_be_greater_than_b", column_A="x", column_B="n"
+    ),
+    "compound": expectation("expect_compound_columns_to_be_unique", column_list=["id", "at"]),
+    "rows": expectation("expect_table_row_count_to_be_between", min_value=1),
+    "all keys": expectation() | {"meta": {"a": 1}, "notes": "n", "severity": "info", "id": None},
+}
+
+
+@pytest.mark.parametrize("item", GOOD.values(), ids=GOOD.keys())
+def test_good(tmp_path: Path, item: dict[str, Any]) -> None:
+    assert refusals(tmp_path, suite(item)) == []
+
+
+BAD = {
+    "misspelt type": (
+        expectation("expect_column_values_to_not_be_nul"),
+        "unknown expectation type 'expect_column_values_to_not_be_nul'; did you mean "
+        f"'{NOT_NULL}'? Allowed: {NOT_NULL}, ",
+    ),
+    "type far from any": (expectation("zzz"), "unknown expectation type 'zzz' Allowed: "),
+    "type is a list": (expectation(["x"]), "unknown expectation type"),
+    "raw SQL": (
+        expectation("unexpected_rows_expectation", unexpected_rows_query="DROP TABLE x"),
+        "unknown expectation type",
+    ),
+    "pandas condition": (
+        expectation(column="x", row_condition='__import__("os").system("ls")'),
+        "row_condition is not allowed: conditions run code",
+    ),
+    "condition parser": (
+        expectation(column="x", condition_parser="pandas"),
+        "condition_parser is not allowed",
+    ),
+    "misspelt argument": (
+        expectation(BETWEEN, column="x", min_val=1, max_value=2),
+        f"{BETWEEN} has no argument 'min_val'; did you mean 'min_value'?",
+    ),
+    "no column": (expectation(NOT_NULL, mostly=0.5), f"{NOT_NULL} needs 'column'"),
+    "column null": (expectation(NOT_NULL, column=None), f"{NOT_NULL} needs 'column'"),
+    "unknown column": (
+        expectation(column="idd"),
+        "column 'idd' is not in the contract; did you mean 'id'? Known: id, n, x, at, ok",
+    ),
+    "unknown column in a list": (
+        expectation("expect_compound_columns_to_be_unique", column_list=["id", "zzz"]),
+        "column 'zzz' is not in the contract Known: ",
+    ),
+    "min above max": (
+        expectation(BETWEEN, column="x", min_value=2, max_value=1),
+        "min_value 2 is larger than max_value 1",
+    ),
+    "times the wrong way": (
+        expectation(
+            BETWEEN, column="at", min_value="2014-01-01T00:00Z", max_value="2013-01-01T00:00Z"
+        ),
+        "is larger than max_value",
+    ),
+    "neither min nor max": (
+        expectation(BETWEEN, column="x"),
+        "needs min_value or max_value: without both it checks nothing",
+    ),
+    "time without zone": (
+        expectation(BETWEEN, column="at", min_value="2013-01-01"),
+        "min_value must be a number or an ISO time with its zone",
+    ),
+    "number for a time": (
+        expectation(BETWEEN, column="at", min_value=1),
+        "min_value 1 cannot be compared with at, which is timestamp",
+    ),
+    "range of text": (
+        expectation(BETWEEN, column="id", min_value=1),
+        f"{BETWEEN} is for integer or number or timestamp; id is string",
+    ),
+    "mostly zero": (expectation(column="x", mostly=0), "mostly must be above 0 and at most 1"),
+    "mostly too large": (expectation(column="x", mostly=1.5), "mostly must be above 0"),
+    "mostly is a flag": (expectation(column="x", mostly=True), "mostly must be above 0"),
+    "set of nothing": (expectation(IN_SET, column="id", value_set=[]), "a list of 1…1,000"),
+    "set too large": (
+        expectation(IN_SET, column="id", value_set=[str(i) for i in range(1001)]),
+        "a list of 1…1,000",
+    ),
+    "set of another type": (
+        expectation(IN_SET, column="n", value_set=[1, "2"]),
+        "the value '2' is no integer, as n is",
+    ),
+    "set by environment": (
+        expectation(IN_SET, column="id", value_set=["$HOME"]),
+        "value_set: `$` is not allowed",
+    ),
+    "suite parameter": (
+        expectation(BETWEEN, column="x", min_value={"$PARAMETER": "now()"}),
+        "min_value must be a number",
+    ),
+    "invalid regex": (expectation(REGEX, column="id", regex="("), "is not a regular expression"),
+    "regex that never ends": (
+        expectation(REGEX, column="id", regex=r"^(a+)+\Z"),
+        "repeats something that repeats",
+    ),
+    "long regex": (expectation(REGEX, column="id", regex="a" * 201), "1…200 characters"),
+    "severity": (
+        expectation() | {"severity": "fatal"},
+        "severity 'fatal' is not allowed; allowed: info, warning, critical",
+    ),
+    "id": (expectation() | {"id": "one"}, "id 'one' is not a UUID"),
+    "unknown key": (
+        expectation() | {"kwarg": {}},
+        "unknown key 'kwarg'; did you mean 'kwargs'? Allowed: type, kwargs",
+    ),
+    "no kwargs": ({"type": NOT_NULL}, f"{NOT_NULL} needs kwargs"),
+    "no object": ("x", "an expectation is an object with type and kwargs"),
+}
+
+
+@pytest.mark.parametrize(("item", "message"), BAD.values(), ids=BAD.keys())
+def test_bad(tmp_path: Path, item: object, message: str) -> None:
+    good = expectation(column="ok")
+
+    found = refusals(tmp_path, suite(good, item))
+
+    assert [line for line, _ in found] == [4]
+    assert message in found[0][1]
+
+
+FILES = {
+    "empty": ("", 1, "is not JSON: ends too early"),
+    "cut": ('{"name": "s",\n"expec', 2, "is not JSON: cannot be read at"),
+    "duplicate key": ('{"name": "s",\n"name": "s"}', 2, "the key 'name' stands here twice"),
+    "two values": ('{"name": "s"}\n{}', 1, "something follows after the end"),
+    "NaN": ('{"name":\nNaN}', 2, "cannot be read at 'NaN}'"),
+    "infinity": ('{"name":\n1e999}', 2, "the number 1e999 is too large"),
+    "deep": ("[" * 5000, 1, "is nested deeper than 8 levels"),
+    "comment": ("// no\n{}", 1, "cannot be read at"),
+    "not UTF-8": (b'{"name":\n"\xff"}', 2, "is not UTF-8"),
+    "no object": ("[]", 1, "a suite is an object"),
+    "no expectations": (suite(), 2, "expectations is empty: a suite must check something"),
+    "absent expectations": ('{"name": "s"}', 1, "expectations is empty"),
+    "other name": (suite(expectation()).replace('"s"', '"t"'), 1, "name must be 's'"),
+    "unknown key": (
+        suite(expectation(), suite_parameters={}),
+        1,
+        "unknown key 'suite_parameters' Allowed: name, id, expectations, meta, notes",
+    ),
+    "the same twice": (
+        suite(expectation(), expectation()),
+        4,
+        "is the same as the expectation on line 3",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "line", "message"), FILES.values(), ids=FILES.keys())
+def test_broken_file(tmp_path: Path, body: str | bytes, line: int, message: str) -> None:
+    found = refusals(tmp_path, body)
+
+    assert len(found) == 1
+    assert found[0][0] == line
+    assert message in found[0][1]
+
+
+def test_without_a_contract_columns_are_not_looked_up(tmp_path: Path) -> None:
+    assert refusals(tmp_path, suite(expectation(column="whatever")), contract=None) == []
+
+
+def test_all_problems_come_at_once(tmp_path: Path) -> None:
+    bad = [item for item, _ in BAD.values()]
+
+    lines = {line for line, _ in refusals(tmp_path, suite(*bad))}
+
+    assert lines == set(range(3, 3 + len(bad)))
+
+
+def test_ids_are_given_or_derived_and_stay(tmp_path: Path) -> None:
+    given = "0b6b8a6e-3c1f-4c55-9a3e-0d7c52a1f3aa"
+    body = suite(expectation() | {"id": given}, expectation(column="id"))
+    assert refusals(tmp_path, body) == []
+
+    first, second = load_suite(tmp_path, "s", CONTRACT).expectations
+    again = load_suite(tmp_path, "s", CONTRACT).expectations
+
+    assert first.id == given
+    assert second.id == again[1].id != given
+    assert second.severity is Severity.CRITICAL
+
+
+@pytest.mark.parametrize("name", ["..", "../s", "/s", "a__b"])
+def test_a_name_that_is_no_id(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BrokenFile, match="is not an id"):
+        load_suite(tmp_path, name, None)
+
+
+def test_the_suite_of_the_house_is_valid() -> None:
+    include = REPOSITORY / "include"
+    config, _ = load_dataset(include, "flights")
+
+    assert len(load_suite(include, "flights", config.contract).expectations) == 14
+    assert check(include)[1] == []
+
+
+def test_check_lists_configs_and_suites_by_file(tmp_path: Path) -> None:
+    (tmp_path / "configs/datasets").mkdir(parents=True)
+    (tmp_path / "expectations").mkdir()
+    (tmp_path / "expectations/unused.json").write_text(suite(expectation("zzz")))
+    (tmp_path / "configs/datasets/d.yaml").write_text(
+        "name: d\ndescription: D.\nowner: a\nsteward: s\ntime_column: at\nsuite: gone\n"
+        "contract: {columns: {at: {type: timestamp}}}\n"
+    )
+
+    _, problems = check(tmp_path)
+
+    assert [(p.path.name, p.line) for p in problems] == [
+        ("platform.yaml", 1),
+        ("gone.json", 1),
+        ("unused.json", 1),
+        ("unused.json", 3),
+    ]

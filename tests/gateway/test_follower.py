@@ -1,0 +1,192 @@
+"""Plans are followed forwards only, and only by versions that are loaded."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tenure.errors import ServiceUnreachable
+from tenure.gateway.app import Gateway
+from tenure.lifecycle.serving import TrafficPlan
+
+Plans = Callable[..., TrafficPlan]
+DOWN = ServiceUnreachable("no database", still_safe="x", next_step="y")
+
+
+def model_of(gateway: Gateway) -> Any:
+    return gateway.follower.view.models["flight_late"]
+
+
+@pytest.fixture
+def restarted(world: Any) -> Iterator[Callable[[], Gateway]]:
+    made: list[Gateway] = []
+
+    def restart() -> Gateway:
+        made.append(world.gateway())
+        return made[-1]
+
+    yield restart
+    for one in made:
+        one.close()
+
+
+def test_serves_and_acknowledges_once_a_generation(world: Any, gateway: Gateway) -> None:
+    for _ in range(3):
+        gateway.follower.poll()
+    assert world.source.acknowledged == [("flight_late", 1)]
+    assert world.loader.loads == [11]
+
+
+def test_acknowledges_after_the_canary_is_loaded(
+    world: Any, gateway: Gateway, plans: Plans
+) -> None:
+    gateway.follower.poll()
+    world.loader.models[12] = RuntimeError("not yet")
+    world.publish(plans(2, canary=12, share_bp=500))
+    gateway.follower.poll()
+    assert world.source.acknowledged == [("flight_late", 1)]
+    world.loader.models[12] = world.loader.models[11]
+    world.clock.seconds += 6
+    gateway.follower.poll()
+    assert world.source.acknowledged == [("flight_late", 1), ("flight_late", 2)]
+
+
+def test_keeps_the_old_plan_while_the_new_one_cannot_be_loaded(
+    world: Any, gateway: Gateway, plans: Plans
+) -> None:
+    gateway.follower.poll()
+    world.loader.models[12] = ValueError("flipped byte")
+    world.publish(plans(2, canary=12, share_bp=5000))
+    for _ in range(5):
+        gateway.follower.poll()
+    assert model_of(gateway).held.plan.generation == 1
+    assert world.loader.loads == [11, 12]
+    assert world.source.refusals == ["flight_late@2: ValueError('flipped byte')"]
+    world.clock.seconds += 5
+    gateway.follower.poll()
+    assert world.loader.loads == [11, 12, 12]
+
+
+def test_same_generation_is_no_renewal(world: Any, gateway: Gateway, plans: Plans) -> None:
+    world.publish(plans(2, canary=12, share_bp=500))
+    gateway.follower.poll()
+    world.clock.seconds += 19
+    world.clock.wall += timedelta(seconds=19)
+    gateway.follower.poll()
+    assert model_of(gateway).held.share_bp(world.clock.seconds) == 500
+    world.clock.seconds += 1
+    gateway.follower.poll()
+    assert model_of(gateway).held.share_bp(world.clock.seconds) == 0
+
+
+def test_next_generation_renews(world: Any, gateway: Gateway, plans: Plans) -> None:
+    world.publish(plans(2, canary=12, share_bp=500))
+    gateway.follower.poll()
+    world.clock.seconds += 15
+    world.clock.wall += timedelta(seconds=15)
+    renewed = replace(
+        plans(3, canary=12, share_bp=500), lease_until=world.clock.wall + timedelta(seconds=20)
+    )
+    world.publish(renewed)
+    gateway.follower.poll()
+    assert model_of(gateway).held.seconds_left(world.clock.seconds) == 20
+    assert world.loader.loads == [11, 12]
+
+
+def test_lease_that_ended_before_it_was_read_is_not_acknowledged(
+    world: Any, gateway: Gateway, plans: Plans
+) -> None:
+    world.clock.wall += timedelta(seconds=60)
+    world.publish(plans(2, canary=12, share_bp=500))
+    gateway.follower.poll()
+    assert model_of(gateway).held.share_bp(world.clock.seconds) == 0
+    assert world.source.acknowledged == []
+
+
+def test_older_generation_is_ignored(world: Any, gateway: Gateway, plans: Plans) -> None:
+    world.publish(plans(5))
+    gateway.follower.poll()
+    world.publish(plans(4, canary=12, share_bp=10_000))
+    gateway.follower.poll()
+    assert model_of(gateway).held.plan.generation == 5
+
+
+def test_database_away_keeps_the_plan(world: Any, gateway: Gateway) -> None:
+    gateway.follower.poll()
+    world.source.error = DOWN
+    with pytest.raises(ServiceUnreachable):
+        gateway.follower.poll()
+    assert model_of(gateway).is_ready
+    assert gateway.follower.view.keys
+
+
+def test_restart_without_database_serves_the_stable_plan(
+    world: Any, restarted: Callable[[], Gateway], eventually: Callable[..., Any]
+) -> None:
+    restarted().follower.poll()
+    world.source.error = DOWN
+    second = restarted()
+    second.start()
+    eventually(lambda: second.follower.view.models)
+    assert model_of(second).is_ready
+    assert len(second.follower.view.keys) == 3
+    assert second.follower.view.states["flight_late@1"] == "champion"
+
+
+def test_restart_without_database_gives_a_canary_nothing_until_confirmed(
+    world: Any, restarted: Callable[[], Gateway], plans: Plans
+) -> None:
+    world.publish(plans(2, canary=12, share_bp=10_000))
+    restarted().follower.poll()
+    second = restarted()
+    second.follower.restore()
+    assert model_of(second).held.share_bp(world.clock.seconds) == 0
+    second.follower.poll()
+    assert model_of(second).held.share_bp(world.clock.seconds) == 10_000
+
+
+def test_canary_that_a_fresh_gateway_cannot_load_gets_nothing(
+    world: Any, gateway: Gateway, plans: Plans
+) -> None:
+    world.loader.models[12] = ValueError("gone")
+    world.publish(plans(2, canary=12, share_bp=10_000))
+    gateway.follower.poll()
+    assert model_of(gateway).is_ready
+    assert model_of(gateway).held.share_bp(world.clock.seconds) == 0
+    assert world.source.acknowledged == []
+
+
+def test_copies_of_unnamed_artifacts_are_dropped(
+    world: Any, gateway: Gateway, plans: Plans
+) -> None:
+    world.publish(plans(2, canary=12, share_bp=500))
+    gateway.follower.poll()
+    assert world.loader.kept == {f"{1:064}", f"{2:064}"}
+    world.publish(plans(3))
+    gateway.follower.poll()
+    assert world.loader.kept == {f"{1:064}"}
+
+
+def test_unnamed_versions_leave_memory_after_a_while(
+    world: Any, gateway: Gateway, plans: Plans
+) -> None:
+    world.publish(plans(2, canary=12, share_bp=500))
+    gateway.follower.poll()
+    world.publish(plans(3))
+    gateway.follower.poll()
+    world.clock.seconds += 61
+    gateway.follower.poll()
+    world.clock.wall += timedelta(seconds=0)
+    world.publish(plans(4, canary=12, share_bp=500))
+    gateway.follower.poll()
+    assert world.loader.loads == [11, 12, 12]
+
+
+def test_spoilt_state_file_does_not_stop_the_gateway(
+    world: Any, gateway: Gateway, eventually: Callable[..., Any]
+) -> None:
+    (world.folder / "state.json").write_text("{broken")
+    gateway.start()
+    eventually(lambda: gateway.follower.view.models)

@@ -1,0 +1,201 @@
+"""Segments reach the store once, in order, whenever the process dies."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tenure.gateway import wal
+from tenure.gateway.records import (
+    DecisionDelivery,
+    DecisionRecord,
+    OutcomeDelivery,
+    OutcomeRecord,
+    decision_table,
+    encode,
+    micros,
+    moment,
+)
+from tenure.gateway.shipper import Shipper
+
+NOON = datetime(2026, 5, 1, 12, 59, 59, 999_999, tzinfo=UTC)
+
+
+def decision(number: int, **changes: Any) -> DecisionRecord:
+    values: dict[str, Any] = {
+        "model": "m",
+        "version": 1,
+        "version_id": 11,
+        "request_id": f"r{number}",
+        "subject": "p",
+        "arm_assigned": "champion",
+        "arm_answered": "champion",
+        "generation": 1,
+        "share_bp": 0,
+        "received_at": micros(NOON),
+        "event_time": micros(NOON),
+        "fallback_level": "model",
+        "reason": "",
+        "latency_ms": 1.0,
+        "decision_ids": [f"d{number}"],
+        "scores": [0.5],
+        "decisions": [True],
+        "confidences": [0.5],
+        "numeric": {"hour": [9.0]},
+        "categorical": {"carrier": ["AA"]},
+    }
+    return DecisionRecord(**{**values, **changes})
+
+
+def outcome(watermark: datetime | None, labels: int = 1) -> OutcomeRecord:
+    return OutcomeRecord(
+        model="m",
+        received_at=micros(NOON),
+        outcome_ids=[f"o{n}" for n in range(labels)],
+        decision_ids=["d1"] * labels,
+        request_ids=[None] * labels,
+        labels=[True] * labels,
+        observed_at=[micros(NOON)] * labels,
+        watermark=None if watermark is None else micros(watermark),
+    )
+
+
+def write(folder: Path, name: str, records: Sequence[Any], tail: bytes = b"") -> Path:
+    path = folder / f"{name}.wal"
+    frames = b"".join(wal.frame(encode(record)) for record in records)
+    path.write_bytes(wal.MAGIC + frames + tail)
+    return path
+
+
+class Store:
+    def __init__(self) -> None:
+        self.objects: dict[str, Any] = {}
+        self.fail_on: str | None = None
+
+    def put(self, key: str, data: Any) -> str:
+        if self.fail_on is not None and self.fail_on in key:
+            raise OSError("store is down")
+        self.objects[key] = data
+        return key
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store()
+
+
+def decisions_to(store: Store) -> DecisionDelivery:
+    return DecisionDelivery(store, "gw", lambda table: table)  # type: ignore[arg-type,return-value]
+
+
+def test_micros_are_exact() -> None:
+    assert moment(micros(NOON)) == NOON
+    before = datetime(1969, 12, 31, 23, 59, 59, 1, tzinfo=UTC)
+    assert moment(micros(before)) == before
+
+
+def test_key_names_model_hour_gateway_and_segment(tmp_path: Path, store: Store) -> None:
+    later = micros(NOON) + 1
+    path = write(tmp_path, "000000001-a", [decision(1), decision(2, received_at=later)])
+    assert Shipper(tmp_path, decisions_to(store)).ship_all()
+    assert sorted(store.objects) == [
+        "decisions/model=m/date=2026-05-01/hour=12/gw-000000001-a.parquet",
+        "decisions/model=m/date=2026-05-01/hour=13/gw-000000001-a.parquet",
+    ]
+    assert not path.exists()
+
+
+def test_again_after_a_kill_before_the_delete(tmp_path: Path, store: Store) -> None:
+    path = write(tmp_path, "000000001-a", [decision(1), decision(2)])
+    left = path.read_bytes()
+    shipper = Shipper(tmp_path, decisions_to(store))
+    shipper.ship_all()
+    first = dict(store.objects)
+    path.write_bytes(left)
+    shipper.ship_all()
+    assert store.objects == first
+
+
+def test_order_is_kept_when_the_store_fails(tmp_path: Path, store: Store) -> None:
+    write(tmp_path, "000000001-a", [decision(1)])
+    write(tmp_path, "000000002-b", [decision(2)])
+    shipper = Shipper(tmp_path, decisions_to(store))
+    store.fail_on = "000000001"
+    assert not shipper.ship_all()
+    assert store.objects == {}
+    assert shipper.waiting == 2
+    store.fail_on = None
+    assert shipper.ship_all()
+    assert len(store.objects) == 2
+
+
+def test_damaged_segment_ships_its_good_part_and_is_kept(tmp_path: Path, store: Store) -> None:
+    write(tmp_path, "000000001-a", [decision(1)], tail=b"\x01" * 30)
+    write(tmp_path, "000000002-b", [decision(2)])
+    assert Shipper(tmp_path, decisions_to(store)).ship_all()
+    assert len(store.objects) == 2
+    assert (tmp_path / "damaged" / "000000001-a.wal").exists()
+
+
+def test_thread_ships_what_was_left_and_ends(tmp_path: Path, store: Store) -> None:
+    write(tmp_path, "000000001-a", [decision(1)])
+    shipper = Shipper(tmp_path, decisions_to(store))
+    shipper.start()
+    shipper.close()
+    assert len(store.objects) == 1
+
+
+def test_table_of_versions_with_other_features() -> None:
+    table = decision_table(
+        [
+            decision(1),
+            decision(
+                2,
+                decision_ids=["d2", "d3"],
+                scores=[0.1, 0.2],
+                decisions=[False, False],
+                confidences=[0.9, 0.8],
+                numeric={"temp": [1.0, None]},
+                categorical={},
+            ),
+        ]
+    )
+    assert table.columns["decision_id"] == ["d1", "d2", "d3"]
+    assert table.columns["request_id"] == ["r1", "r2", "r2"]
+    assert table.columns["f_hour"] == [9.0, None, None]
+    assert table.columns["f_temp"] == [None, 1.0, None]
+    assert table.columns["f_carrier"] == ["AA", None, None]
+    assert (table.numeric, table.categorical) == (["hour", "temp"], ["carrier"])
+
+
+def test_watermark_moves_after_the_outcomes_are_stored(tmp_path: Path, store: Store) -> None:
+    seen: list[tuple[str, int]] = []
+    write(tmp_path, "000000001-a", [outcome(NOON), outcome(None)])
+    delivery = OutcomeDelivery(
+        store,  # type: ignore[arg-type]
+        "gw",
+        lambda table: table,  # type: ignore[arg-type,return-value]
+        lambda model, reached: seen.append((f"{model} {reached}", len(store.objects))),
+    )
+    shipper = Shipper(tmp_path, delivery)
+    store.fail_on = "outcomes"
+    assert not shipper.ship_all()
+    assert seen == []
+    store.fail_on = None
+    assert shipper.ship_all()
+    assert seen == [(f"m {NOON}", 1)]
+
+
+def test_segment_waits_when_the_watermark_cannot_be_moved(tmp_path: Path, store: Store) -> None:
+    write(tmp_path, "000000001-a", [outcome(NOON, labels=0)])
+
+    def down(_model: str, _reached: datetime) -> None:
+        raise OSError("database is down")
+
+    delivery = OutcomeDelivery(store, "gw", lambda table: table, down)  # type: ignore[arg-type,return-value]
+    shipper = Shipper(tmp_path, delivery)
+    assert not shipper.ship_all()
+    assert shipper.waiting == 1
+    assert store.objects == {}

@@ -1,0 +1,313 @@
+"""A lifecycle database with a life in it: three versions, a canary, a decommission, incidents."""
+
+import hashlib
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+import pytest
+from sqlalchemy import insert
+
+from tenure.adapters.sql import plans, versions
+from tenure.adapters.sql import tables as t
+from tenure.verdicts import Check, Report, Verdict
+from tenure.vocabulary import RunRef, State
+from tenure.wiring.base import Platform
+
+NASTY = '<script>document.title="owned"</script>'
+"""Stands where data of strangers stands: column names, values, reasons."""
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Life:
+    """Writes rows through the same functions as the stages do."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+        self.now = datetime.now(tz=UTC)
+        self._keys = count()
+
+    def whole(self) -> "Life":
+        with self.platform.database.begin() as connection:
+            versions.register_model(
+                connection,
+                name="flight_late",
+                owner="ada",
+                risk_tier="limited",
+                purpose="Warn passengers of a probable late arrival before departure.",
+            )
+        self.dataset()
+        first, second, third = (self.version(n) for n in (1, 2, 3))
+        self.champion(first)
+        self.champion(second, after=first)
+        self.canary(third, champion=second)
+        self.decommission(first)
+        self.monitoring(second)
+        self.incident()
+        return self
+
+    def report(self, stage: str, verdict: Verdict, summary: str, **more: object) -> str:
+        facts = {"rows": 20_321, "seed": 7, NASTY: NASTY, "mlflow_run_id": "b" * 32}
+        report = Report(
+            stage=stage,
+            subject=str(more.get("subject", "flight_late@2")),
+            verdict=verdict,
+            summary=summary,
+            checks=(
+                Check("roc_auc", Verdict.PASSED, "0.712", "at least 0.60", interval=(0.702, 0.721)),
+                Check(f"psi {NASTY}", verdict, "0.31", "at most 0.25", subject=NASTY),
+            ),
+            facts=facts,
+        )
+        run = RunRef(f"flight_late__{stage}", f"run-{next(self._keys)}", stage)
+        return self.platform.reports.save(report, model="flight_late", dataset=None, run=run)
+
+    def dataset(self) -> None:
+        with self.platform.database.begin() as connection:
+            connection.execute(
+                insert(t.dataset).values(
+                    name="flights", owner="ada", steward="sam", sensitivity="public"
+                )
+            )
+            connection.execute(
+                insert(t.validation).values(
+                    dataset="flights",
+                    batch="2013-03",
+                    source_key="landing/flights/2013-03.parquet",
+                    source_digest=digest("file"),
+                    suite_digest=digest("suite"),
+                    config_digest=digest("config"),
+                    verdict="failed",
+                    rows_in=28_834,
+                    rows_ok=25_713,
+                    rows_quarantined=3_121,
+                    report_digest=self.report("quality", Verdict.FAILED, "2 of 14 failed"),
+                )
+            )
+
+    def version(self, number: int) -> int:
+        evaluation = self.report(
+            "evaluation", Verdict.PASSED, f"AUC of version {number} is 0.712 [0.702, 0.721]"
+        )
+        bias = self.report(
+            "bias", Verdict.PASSED, f"version {number}: worst gap 0.21, allowed 0.35"
+        )
+        with self.platform.database.begin() as connection:
+            ref = versions.create_draft(
+                connection,
+                model_name="flight_late",
+                trained_by="ada",
+                training_key=digest(f"training {number}"),
+            )
+            versions.set_columns(
+                connection,
+                ref.id,
+                artifact_digest=digest(f"artifact {number}"),
+                signature="signed",
+                evaluation_report=evaluation,
+                bias_report=bias,
+                facts={"metrics": {"roc_auc": 0.712, "brier": 0.151}},
+            )
+        for state in (State.TRAINED, State.VALIDATED):
+            self.move(ref.id, state, reason=f"gates {NASTY}")
+        with self.platform.database.begin() as connection:
+            connection.execute(
+                insert(t.approval).values(
+                    model_version_id=ref.id,
+                    action="serve",
+                    approver="grace",
+                    trained_by="ada",
+                    answer="approve",
+                    artifact_digest=digest(f"artifact {number}"),
+                    evidence_digest=evaluation,
+                    note=f"better in June {NASTY}",
+                    expires_at=self.now + timedelta(days=30),
+                )
+            )
+        self.move(ref.id, State.APPROVED, reason="approved by grace")
+        return ref.id
+
+    def move(self, version_id: int, state: State, reason: str = "demo") -> None:
+        with self.platform.database.begin() as connection:
+            self._move(connection, version_id, state, reason)
+
+    def _move(
+        self, connection: object, version_id: int, state: State, reason: str = "demo"
+    ) -> None:
+        self.platform.ledger.move(
+            connection,
+            versions.get_by_id(connection, version_id),
+            state,
+            actor="flight_late__promote_model",
+            body={"reason": reason},
+            op_key=digest(f"{version_id} {state} {next(self._keys)}"),
+        )
+
+    def plan(self, connection: object, champion: int, canary: int | None, share_bp: int) -> None:
+        seen = plans.newest(connection, "flight_late")
+        plans.publish(
+            connection,
+            model="flight_late",
+            seen=seen,
+            fence=seen.fence if seen else 1,
+            champion_id=champion,
+            canary_id=canary,
+            share_bp=share_bp,
+            salt="salt",
+            lease_seconds=20 if canary else None,
+            now=self.now,
+            reason="analysis" if canary else "promoted",
+            actor="flight_late__promote_model",
+        )
+
+    def champion(self, version_id: int, after: int | None = None) -> None:
+        if after:
+            self.move(version_id, State.CANARY)
+        with self.platform.database.begin() as connection:
+            if after:
+                self._move(connection, after, State.SUPERSEDED, "replaced")
+            self._move(connection, version_id, State.CHAMPION, "safe on wrong labels")
+            self.plan(connection, version_id, None, 0)
+
+    def canary(self, version_id: int, champion: int) -> None:
+        source = random.Random(7)  # noqa: S311
+        harm, safe = 1.0, 1.0
+        with self.platform.database.begin() as connection:
+            self._move(connection, version_id, State.CANARY, "probation begins")
+            self.plan(connection, champion, version_id, 500)
+            self.plan(connection, champion, version_id, 5000)
+            for number in range(1, 25):
+                harm *= source.uniform(0.7, 1.2)
+                safe *= source.uniform(0.95, 1.3)
+                metrics = [
+                    {
+                        "event": "wrong_label",
+                        "required": True,
+                        "canary_events": 30 * number,
+                        "canary_subjects": 100 * number,
+                        "champion_events": 290 * number,
+                        "champion_subjects": 1000 * number,
+                        "e_harm": harm,
+                        "e_safe": safe,
+                    },
+                    {
+                        "event": "error",
+                        "required": False,
+                        "canary_events": 0,
+                        "canary_subjects": 120 * number,
+                        "champion_events": 1,
+                        "champion_subjects": 1200 * number,
+                        "e_harm": 0.9,
+                        "e_safe": None,
+                    },
+                ]
+                connection.execute(
+                    insert(t.canary_analysis).values(
+                        model_version_id=version_id,
+                        number=number,
+                        generation=number + 3,
+                        share_bp=500 if number < 9 else 5000,
+                        verdict="inconclusive",
+                        action="wait",
+                        facts={
+                            "metrics": metrics,
+                            "harm_threshold": 40.0,
+                            "safe_threshold": 20.0,
+                            "explanation": "not yet safe on wrong_label",
+                        },
+                    )
+                )
+
+    def decommission(self, version_id: int) -> None:
+        record = self.report("decommission", Verdict.PASSED, "flight_late@1 decommissioned")
+        with self.platform.database.begin() as connection:
+            row = connection.execute(
+                insert(t.decommission)
+                .values(
+                    model_version_id=version_id,
+                    step="deleted",
+                    reason=f"superseded by version 2 {NASTY}",
+                    successor="flight_late@2",
+                    requested_by="dora",
+                    second_person="grace",
+                    archive_digest=digest("archive"),
+                    retain_until=self.now,
+                    notified_at=self.now,
+                    revoked_at=self.now,
+                    verified_at=self.now,
+                    deleted_at=self.now,
+                    record_digest=record,
+                )
+                .returning(t.decommission.c.id)
+            ).scalar_one()
+            connection.execute(
+                insert(t.archive_item).values(
+                    decommission_id=row,
+                    key="artifacts/x.skops",
+                    archive_key="archive/flight_late/1/x.skops",
+                    size=123_456,
+                    sha256=digest("x"),
+                    verified_at=self.now,
+                    deleted_at=self.now,
+                )
+            )
+        for state in (State.RETIRING, State.ARCHIVED, State.DELETED):
+            self.move(version_id, state, "two people agreed")
+
+    def monitoring(self, version_id: int) -> None:
+        with self.platform.database.begin() as connection:
+            for week in range(12):
+                for kind in ("drift", "performance", "fairness", "quality"):
+                    verdict = "failed" if kind == "drift" and week > 9 else "passed"
+                    connection.execute(
+                        insert(t.monitoring_result).values(
+                            model="flight_late",
+                            model_version_id=version_id,
+                            window_start=self.now - timedelta(days=7 * (13 - week)),
+                            window_end=self.now - timedelta(days=7 * (12 - week)),
+                            kind=kind,
+                            verdict=verdict,
+                            decisions=2_345,
+                            report_digest=digest(f"{kind}{week}"),
+                        )
+                    )
+            connection.execute(
+                insert(t.retrain_request).values(
+                    model="flight_late",
+                    reason_code="performance",
+                    reason="wrong labels 31.2% against 26.0% on the holdout (10% worse allowed)",
+                    requested_by="retrain_models",
+                    state="done",
+                )
+            )
+        self.report("retraining", Verdict.PASSED, "no retraining: the last one was 2 h ago")
+        self.report("monitoring", Verdict.FAILED, "3 of 14 features drifted: temp PSI 2.1")
+
+    def incident(self) -> None:
+        with self.platform.database.begin() as connection:
+            connection.execute(
+                insert(t.incident).values(
+                    dedupe_key="drift:flight_late",
+                    kind="drift",
+                    subject="flight_late@2",
+                    severity="warning",
+                    summary=f"temp has PSI 2.1 (at most 0.25) {NASTY}",
+                    members=3,
+                )
+            )
+
+
+@pytest.fixture
+def life(platform: Platform) -> Life:
+    """An empty database and the hand that fills it."""
+    return Life(platform)
+
+
+@pytest.fixture
+def new_life() -> Callable[[Platform], Life]:
+    """For stacks that have a database of their own."""
+    return Life
