@@ -50,16 +50,12 @@ FORM = {
     ),
 }
 
-for config in models():
 
-    @dag(
-        dag_id=f"{config.name}__decommission_model",
-        schedule=None,
-        params=FORM,
-        **dag_settings(stage="decommission", model=config, doc=__doc__),
-    )
-    def decommission_model(model: str = config.name) -> None:
-        """Wire the six tasks."""
+def build(model: str, settings: dict[str, object]) -> None:
+    """Wire the six tasks for one model; arguments of the DAG function would become its params."""
+
+    @dag(dag_id=f"{model}__decommission_model", schedule=None, params=FORM, **settings)
+    def decommission_model() -> None:
         chain(
             RequestDecommissionOperator(task_id="plan", model=model),
             ConfirmDecommissionOperator(task_id="confirm", model=model),
@@ -70,3 +66,7 @@ for config in models():
         )
 
     decommission_model()
+
+
+for config in models():
+    build(config.name, dag_settings(stage="decommission", model=config, doc=__doc__))

@@ -24,7 +24,7 @@ from tenure.operators.training import (
     RegisterOperator,
     TrainOperator,
 )
-from tenure.orchestration.assets import retrain_request
+from tenure.orchestration.assets import retrain_request, validated
 from tenure.orchestration.catalog import models
 from tenure.orchestration.defaults import dag_settings
 
@@ -36,22 +36,27 @@ REASON = Param(
     description="Why a new version is wanted; kept with the retrain request and the version.",
 )
 
-for config in models():
+
+def build(model: str, settings: dict[str, object]) -> None:
+    """Wire the five tasks for one model; arguments of the DAG function would become its params."""
 
     @dag(
-        dag_id=f"{config.name}__train_model",
-        schedule=[retrain_request(config.name)],
+        dag_id=f"{model}__train_model",
+        schedule=[retrain_request(model)],
         params={"reason": REASON},
-        **dag_settings(stage="training", model=config, doc=__doc__),
+        **settings,
     )
-    def train_model(model: str = config.name) -> None:
-        """Wire the five tasks."""
+    def train_model() -> None:
         chain(
             PlanTrainingOperator(task_id="plan", model=model),
             TrainOperator(task_id="train", model=model),
             EvaluateOperator(task_id="evaluate", model=model),
             BiasAuditOperator(task_id="audit_bias", model=model),
-            RegisterOperator(task_id="register", model=model),
+            RegisterOperator(task_id="register", model=model, outlets=[validated(model)]),
         )
 
     train_model()
+
+
+for config in models():
+    build(config.name, dag_settings(stage="training", model=config, doc=__doc__))

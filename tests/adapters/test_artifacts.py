@@ -187,7 +187,7 @@ def test_an_estimator_with_a_strange_type_is_refused_when_it_is_written() -> Non
     "estimator",
     [
         LogisticRegression(),
-        HistGradientBoostingClassifier(max_iter=5, categorical_features=None),
+        HistGradientBoostingClassifier(max_iter=5, categorical_features=None, random_state=1),
         RandomForestClassifier(n_estimators=5, random_state=1),
         CalibratedClassifierCV(LogisticRegression(), cv=2),
     ],

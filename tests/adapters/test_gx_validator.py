@@ -107,7 +107,7 @@ CASES: dict[str, tuple[Finding | tuple[str, dict[str, Any]], bool, list[int], st
         ),
         False,
         [1, 2, 3],
-        "x and n has 3 of 4 rows that break it (75.0%), such as (4.0, nan), allowed x ≥ n",
+        "x and n has 3 of 4 rows that break it (75.0%), such as (nan, 2), allowed x ≥ n",
     ),
 }
 

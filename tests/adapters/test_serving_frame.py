@@ -59,7 +59,8 @@ def test_scores_are_those_of_the_pipeline(name: str, is_short: bool) -> None:
     estimator = fitted(name)
     score = make(estimator)
     assert score(ROWS) == by_hand(estimator)
-    assert [score([row])[0] for row in ROWS] == pytest.approx(by_hand(estimator), abs=0)
+    # One row alone may differ in the last digits: BLAS adds in another order.
+    assert [score([row])[0] for row in ROWS] == pytest.approx(by_hand(estimator), rel=1e-12)
     assert ("matrix" in score.__qualname__) is is_short
 
 

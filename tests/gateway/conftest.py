@@ -513,6 +513,26 @@ def process(platform: Platform) -> Iterator[Process]:
 
 
 @pytest.fixture
+def life_of() -> type[Life]:
+    """For tests that bring their own database."""
+    return Life
+
+
+@pytest.fixture
+def process_of() -> Iterator[Callable[[Platform], Process]]:
+    """Makes processes that end with the test."""
+    made: list[Process] = []
+
+    def make(platform: Platform) -> Process:
+        made.append(Process(platform))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
 def keys(platform: Platform) -> dict[str, str]:
     """Headers with a score key, and with an outcome key."""
     score = create_key(platform, "app", ["score"])

@@ -14,8 +14,9 @@ from fairlearn.metrics import (
 )
 from pydantic import ValidationError
 
-from tenure.lifecycle.bias import BiasPolicy, audit
-from tenure.lifecycle.disparity import RATES, Cells, Gap, gap, rates, views
+from tenure.lifecycle.bias import RATES, BiasPolicy
+from tenure.lifecycle.bias.audit import audit
+from tenure.lifecycle.bias.disparity import Cells, Gap, gap, rates, views
 from tenure.verdicts import Report, Verdict
 
 TODAY = date(2026, 11, 22)

@@ -14,9 +14,9 @@ from tenure.lifecycle.evaluation import (
     MetricGate,
     intervals,
     judge,
-    measure,
     values,
 )
+from tenure.lifecycle.evaluation.metrics import measure
 from tenure.verdicts import Report, Verdict
 
 TODAY = date(2026, 11, 22)

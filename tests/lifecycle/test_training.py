@@ -6,13 +6,8 @@ import numpy as np
 import pytest
 
 from tenure.errors import GateInconclusive
-from tenure.lifecycle.training import (
-    Published,
-    choose_snapshots,
-    data_digest,
-    split_by_time,
-    suite_digest,
-)
+from tenure.lifecycle.training import Published, choose_snapshots, data_digest, suite_digest
+from tenure.lifecycle.training.split import split_by_time
 
 HOUR = 3_600_000_000
 

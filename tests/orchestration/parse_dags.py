@@ -40,9 +40,7 @@ def describe(dag: "DAG") -> dict[str, object]:
         "catchup": dag.catchup,
         "max_active_runs": dag.max_active_runs,
         "paused": dag.is_paused_upon_creation,
-        "params": {
-            name: dag.params.get_param(name).schema.get("type") for name in dag.params
-        },
+        "params": {name: dag.params.get_param(name).schema.get("type") for name in dag.params},
         "tasks": {task.task_id: task_of(task) for task in dag.tasks},
     }
 
@@ -50,9 +48,7 @@ def describe(dag: "DAG") -> dict[str, object]:
 def task_of(task: object) -> dict[str, object]:
     """A task, mapped or not."""
     given = getattr(task, "partial_kwargs", {})
-    templated = {
-        field: getattr(task, field, given.get(field)) for field in task.template_fields
-    }
+    templated = {field: getattr(task, field, given.get(field)) for field in task.template_fields}
     return {
         "owner": task.owner,
         "retries": task.retries,

@@ -156,6 +156,8 @@ def _exceptions(info: Mapping[str, Any]) -> Iterator[str]:
 
 def _plain(value: object) -> str:
     """A value for people: short, and without characters that could steer a terminal or a log."""
+    if isinstance(value, tuple | list):
+        return f"({', '.join(_plain(part) for part in value)})"[:MAX_EXAMPLE]
     if isinstance(value, float):
         return f"{value:,.6g}"
     if isinstance(value, int):

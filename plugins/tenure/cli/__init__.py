@@ -9,12 +9,15 @@ import sys
 import typer
 
 from tenure.cli import (
+    archive,
     bias,
     check,
     data,
     demo,
     drift,
+    ledger,
     migrate,
+    reconcile,
     serve,
     stack,
     suite,
@@ -34,12 +37,15 @@ app = typer.Typer(
 
 # One line a group. A module offers `register(app)` and imports what is heavy inside its commands.
 for group in [
+    archive,
     bias,
     check,
     data,
     demo,
     drift,
+    ledger,
     migrate,
+    reconcile,
     serve,
     stack,
     suite,

@@ -1,5 +1,7 @@
 """`tenure data`: what was judged, what was published."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,7 +29,8 @@ def list_batches(
     """List judged batches, newest first."""
     from tenure.wiring.datasets import batches
 
-    found = batches(_platform(), dataset)
+    with _platform() as platform:
+        found = batches(platform, dataset)
     if as_json:
         print_json(found)
         return
@@ -44,7 +47,8 @@ def show(
     """Show the newest judgement of a batch with its checks."""
     from tenure.wiring.datasets import judgement
 
-    found = judgement(_platform(), dataset, batch)
+    with _platform() as platform:
+        found = judgement(platform, dataset, batch)
     if found is None:
         raise typer.BadParameter(f"{dataset} has no batch {batch!r} that was judged")
     if as_json:
@@ -67,8 +71,14 @@ def _short(value: Any) -> str:
     return str(value)[:19] if hasattr(value, "tzinfo") else str(value)[:12]
 
 
-def _platform() -> "Platform":
+@contextmanager
+def _platform() -> "Iterator[Platform]":
+    """The installation of the environment, closed again."""
     from tenure.settings import Settings
     from tenure.wiring.base import Platform
 
-    return Platform(Settings.from_environment())
+    platform = Platform(Settings.from_environment())
+    try:
+        yield platform
+    finally:
+        platform.database.dispose()

@@ -59,7 +59,10 @@ class Gateway:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.metrics = Metrics()
-        deliveries: dict[str, Deliver] = {"decisions": parts.deliver_decisions, "outcomes": parts.deliver_outcomes}
+        deliveries: dict[str, Deliver] = {
+            "decisions": parts.deliver_decisions,
+            "outcomes": parts.deliver_outcomes,
+        }
         folders = {name: parts.folder / "wal" / name for name in deliveries}
         for folder in folders.values():
             folder.mkdir(parents=True, exist_ok=True)

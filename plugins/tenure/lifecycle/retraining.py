@@ -150,9 +150,13 @@ def report(seen: Situation, decision: Decision) -> Report:
 
 
 def _reasons(policy: RetrainingPolicy, seen: Situation) -> Iterator[Decision]:
-    if not any(v.state in IN_PLAY for v in seen.versions):
+    if any(v.state in IN_PLAY for v in seen.versions):
+        yield from _later_versions(policy, seen)
+    else:
         yield _first_version(seen)
-        return
+
+
+def _later_versions(policy: RetrainingPolicy, seen: Situation) -> Iterator[Decision]:
     performance = _newest_result(seen, "performance")
     if policy.on_performance and performance and performance.verdict is Verdict.FAILED:
         since = _first_failure(seen, "performance")
@@ -226,10 +230,16 @@ def _obstacles(policy: RetrainingPolicy, seen: Situation, reason: Decision) -> I
 
 def _missing_data(policy: RetrainingPolicy, seen: Situation, reason: Decision) -> Iterator[str]:
     chosen = _newest(seen)
-    if not chosen:
+    if chosen:
+        yield from _unfit_data(policy, seen, reason, chosen)
+    else:
         count = len({s.batch for s in seen.published})
         yield f"{count} of the {seen.window_batches} batches that training needs are published"
-        return
+
+
+def _unfit_data(
+    policy: RetrainingPolicy, seen: Situation, reason: Decision, chosen: Sequence[Published]
+) -> Iterator[str]:
     newest = seen.versions[0] if seen.versions else None
     if newest and {s.digest for s in chosen} == newest.snapshots:
         batches = ", ".join(s.batch for s in chosen)
@@ -272,8 +282,6 @@ def _hole(seen: Situation, chosen: Sequence[Published]) -> tuple[str, str] | Non
 
 def _new_batches(seen: Situation) -> list[Published]:
     """Snapshots published after the youngest that the newest version was trained on."""
-    if not seen.versions:
-        return list(seen.published)
     known = [s.id for s in seen.published if s.digest in seen.versions[0].snapshots]
     return [s for s in seen.published if s.id > max(known, default=0)]
 

@@ -10,10 +10,10 @@ from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk.exceptions import TaskAwaitingInput
 from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
-from tenure.lifecycle.canary import Action
 from tenure.operators.approval import found_work
 from tenure.operators.base import TenureOperator, explained, open_platform, run_ref
-from tenure.operators.people import who
+from tenure.operators.people import assignable, who
+from tenure.vocabulary import Role
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -81,6 +81,8 @@ class CanaryOperator(TenureOperator):
         return self.connected
 
     def _watch(self, probation: Probation, context: Context) -> object:
+        from tenure.lifecycle.canary import Action  # numpy and scipy: not while the DAG is parsed
+
         pause = probation.config.canary.analysis_seconds
         while True:
             started = time.monotonic()
@@ -98,6 +100,7 @@ class CanaryOperator(TenureOperator):
             time.sleep(max(0.0, pause - (time.monotonic() - started)))
 
     def _finish(self, probation: Probation, judgement: CanaryJudgement) -> object:
+        from tenure.lifecycle.canary import Action
         from tenure.wiring import canary
 
         if judgement.action is Action.ROLL_BACK:
@@ -111,10 +114,12 @@ class CanaryOperator(TenureOperator):
         upsert_hitl_detail(
             ti_id=context["ti"].id,
             options=[PROLONG, GIVE_UP],
+            params={},
             subject=f"No verdict about canary {name}: keep observing or roll back?",
             body=f"{judgement.explanation}\n\nIts lease ends now and the champion serves 100%. "
             f"*{PROLONG}* starts another {probation.config.canary.max_analyses} analyses at the "
             "same share. An operator must answer.",
+            assigned_users=assignable(probation.platform.config.roles.get(Role.OPERATOR, ())),
         )
         raise TaskAwaitingInput(
             method_name="answered",

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from tenure.operators.base import TenureOperator
-from tenure.orchestration.assets import validated
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -58,17 +57,15 @@ class EvaluateOperator(TenureOperator):
 
 
 class RegisterOperator(TenureOperator):
-    """Mirrors the version in MLflow, moves it to `validated` and says so through an asset."""
-
-    def __init__(self, *, model: str, **kwargs: Any) -> None:
-        super().__init__(model=model, **{"outlets": [validated(model)], **kwargs})
+    """Mirrors the version in MLflow, moves it to `validated` and says so through its outlets."""
 
     def work(self, platform: Platform, run: RunRef, context: Context) -> object:
         """Ids and the artifact's digest; the same go to the asset event, for people."""
         from tenure.wiring.validation import register
 
         answer = register(platform, str(self.model), run)
-        context["outlet_events"][validated(str(self.model))].extra = answer
+        for asset in self.outlets:
+            context["outlet_events"][asset].extra = answer
         return answer
 
 

@@ -182,8 +182,9 @@ class Stack:
         services.start("scheduler")
 
     def _warm_up(self) -> None:
-        """The first call of the execution API builds its routes, which takes long enough on a busy
-        machine for the first tasks to give up: so it is made before there are tasks.
+        """Make the first call of the execution API before there are tasks.
+
+        It builds the routes, which takes long enough on a busy machine for a task to give up.
         """
         url = f"{self.endpoints.url('airflow')}/execution/dag-runs/count"
         deadline = time.monotonic() + _WARM_UP_SECONDS

@@ -9,8 +9,7 @@ from typing import Any
 
 from tenure.adapters.sql import reports, versions
 from tenure.errors import GateFailed, GateInconclusive, StateConflict, TenureError
-from tenure.lifecycle import bias, evaluation
-from tenure.lifecycle.disparity import Cells
+from tenure.lifecycle import evaluation
 from tenure.verdicts import Check, Report, Verdict
 from tenure.vocabulary import RunRef, State, VersionRef
 from tenure.wiring.base import Platform
@@ -22,6 +21,7 @@ def evaluation_report(platform: Platform, version: VersionRef) -> Report:
     import numpy as np
 
     from tenure.adapters.training_rows import read_scores
+    from tenure.lifecycle.evaluation.metrics import measure
 
     row = row_of(platform, version)
     policy = pinned_config(platform, row).evaluation
@@ -32,10 +32,10 @@ def evaluation_report(platform: Platform, version: VersionRef) -> Report:
     trivial = np.full(len(labels), facts["base_rate"])
     report = evaluation.judge(
         policy,
-        evaluation.measure(scores, labels, threshold=policy.threshold),
+        measure(scores, labels, threshold=policy.threshold),
         subject=version.name,
         rows=len(labels),
-        baseline=evaluation.measure(trivial, labels, threshold=policy.threshold),
+        baseline=measure(trivial, labels, threshold=policy.threshold),
         today=platform.clock.now().date(),
     )
     return _bound(report, row)
@@ -44,13 +44,15 @@ def evaluation_report(platform: Platform, version: VersionRef) -> Report:
 def bias_report(platform: Platform, version: VersionRef) -> Report:
     """The verdict on groups, from one scan of the scored holdout."""
     from tenure.adapters.ibis_engine.confusion import confusion_cells
+    from tenure.lifecycle.bias.audit import audit
+    from tenure.lifecycle.bias.disparity import Cells
 
     row = row_of(platform, version)
     config = pinned_config(platform, row)
     facts = _facts(row)
     path = platform.store.fetch(facts["holdout_key"], facts["holdout_digest"])
     attributes = config.bias.attributes
-    report = bias.audit(
+    report = audit(
         Cells.of(attributes, confusion_cells([path], attributes)),
         config.bias,
         subject=version.name,

@@ -6,8 +6,10 @@ from typing import Any
 
 from tenure.config import DatasetConfig, ModelConfig
 from tenure.lifecycle import evaluation
+from tenure.lifecycle.evaluation.metrics import measure
 from tenure.lifecycle.registry import artifact_key, reference_key, statement_bytes
-from tenure.lifecycle.training import Published, split_by_time
+from tenure.lifecycle.training import Published
+from tenure.lifecycle.training.split import split_by_time
 from tenure.vocabulary import VersionRef, digest_bytes
 from tenure.wiring.base import Platform
 from tenure.wiring.publication import snapshot_key
@@ -69,7 +71,7 @@ def fit(
     estimator = fit_estimator(unfitted, old.features, old.labels)
     scores = score(estimator, new.features)
     threshold = config.evaluation.threshold
-    measured = evaluation.measure(scores, new.labels, threshold=threshold)
+    measured = measure(scores, new.labels, threshold=threshold)
     counted = {"train": len(old.labels), "holdout": len(new.labels), "unlabelled": rows.unlabelled}
     return Fitted(
         artifact=skops_artifacts.dump(estimator, name=name),

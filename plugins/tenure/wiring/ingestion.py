@@ -227,7 +227,7 @@ def _kept(known: Mapping[str, Any]) -> str:
     if key is None:
         return ""
     what = f"{rows:,} rows with their reasons lie" if rows else "The file as it came lies"
-    return f" {what} in {key}."
+    return f" {what} in {key.rpartition('/')[0]}/."
 
 
 def _broken_file_name(found: str, suffix: str, rows: int) -> Finding:

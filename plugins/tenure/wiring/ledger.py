@@ -1,6 +1,7 @@
 """Checks the chain and the invariants over everything that is stored."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -63,8 +64,9 @@ def check_chain(connection: "Connection", after: Anchor | None = None) -> ChainC
     from tenure.adapters.sql import chain
 
     start = after or Anchor()
-    events = chain.events(connection, after=start.seq)
-    return verify_chain(events, after=start, head=chain.head(connection))
+    head = chain.head(connection)
+    with closing(chain.events(connection, after=start.seq)) as events:
+        return verify_chain(events, after=start, head=head)
 
 
 def find_breaches(platform: Platform) -> list[Finding]:

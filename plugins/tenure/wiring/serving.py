@@ -12,12 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from tenure.config import load_model
 from tenure.errors import ConfigInvalid, StateConflict
-from tenure.lifecycle.serving import Catalog, Score, ServingPolicy, Signature, TrafficPlan
+from tenure.lifecycle.serving import Catalog, ServingPolicy, TrafficPlan
 from tenure.settings import Settings
 from tenure.vocabulary import is_id, op_key
 from tenure.wiring.base import Platform
+from tenure.wiring.serving_models import ServingPolicies, VerifiedLoader
 
 Scope = Literal["score", "outcome", "admin"]
 SCOPES: tuple[Scope, ...] = ("score", "outcome", "admin")
@@ -98,13 +98,13 @@ class GatewayPlatform:
         return PlanSource(self.platform, self.gateway)
 
     @cached_property
-    def loader(self) -> "VerifiedLoader":
+    def loader(self) -> VerifiedLoader:
         """Models by digest and signature."""
         return VerifiedLoader(self.platform, self.folder / "artifacts")
 
     def policy(self) -> Callable[[str], ServingPolicy]:
         """The serving policies of the model YAMLs."""
-        return _Policies(self.platform.settings)
+        return ServingPolicies(self.platform.settings)
 
     @cached_property
     def subject_key(self) -> bytes:
@@ -234,58 +234,6 @@ class PlanSource:
         """Let go of every connection."""
         self._hints.close()
         self._platform.database.dispose()
-
-
-class VerifiedLoader:
-    """Loads versions whose digest, signature and types hold, and warms them up."""
-
-    def __init__(self, platform: Platform, folder: Path) -> None:
-        self._platform = platform
-        self._folder = folder
-
-    @cached_property
-    def _cache(self) -> Any:
-        from tenure.adapters.artifact_cache import CachedStore
-
-        return CachedStore(self._platform.store, self._folder)
-
-    def load(self, row: Mapping[str, Any]) -> Score:
-        """The warm scoring function. Raises ArtifactRefused, or whatever the model raises."""
-        from tenure.adapters.serving_frame import scorer
-        from tenure.adapters.skops_artifacts import load_verified
-
-        public_key = self._platform.settings.home / "keys" / "signing.pub"
-        estimator = load_verified(self._cache, row, public_key)
-        signature = Signature.from_facts(row["facts"])
-        return scorer(
-            estimator,
-            numeric=signature.numeric,
-            categorical=signature.categorical,
-            examples=signature.examples(),
-        )
-
-    def keep_only(self, digests: frozenset[str]) -> None:
-        """Drop the copies of all other artifacts."""
-        self._cache.keep_only(digests)
-
-
-class _Policies:
-    """Policies by model, read again when the YAML changes; a broken YAML keeps the last one."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._read: dict[str, tuple[int, ServingPolicy]] = {}
-
-    def __call__(self, model: str) -> ServingPolicy:
-        stamp, policy = self._read.get(model, (-1, ServingPolicy()))
-        try:
-            current = (self._settings.configs / "models" / f"{model}.yaml").stat().st_mtime_ns
-            if current != stamp:
-                policy = load_model(self._settings.include, model)[0].serving
-        except (OSError, ConfigInvalid):
-            current = stamp
-        self._read[model] = (current, policy)
-        return policy
 
 
 def _made_once(path: Path, make: Callable[[], str]) -> str:

@@ -190,3 +190,8 @@ def test_nulls_and_unseen_categories_are_drift() -> None:
     for current in (nulls, unseen):
         (found,) = drift.shifts(reference, current, POLICY)
         assert found.verdict is Verdict.FAILED
+
+
+def test_one_filled_bin_or_no_rows_have_no_noise_and_no_distance() -> None:
+    assert drift.psi_noise(counts(9, 0), counts(7, 0), 0.95) == 0.0
+    assert drift.ks(counts(0, 0), counts(7, 1)) == (0.0, 1.0)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tenure.lifecycle import evaluation
+from tenure.lifecycle.evaluation import metrics
 from tenure.lifecycle.monitoring import MonitoringPolicy, performance
 from tenure.ports import OutcomeCounts, ScoreBin
 from tenure.verdicts import Verdict
@@ -51,7 +51,7 @@ def test_equal_the_metrics_of_the_rows() -> None:
     scores = rng.beta(2, 3, 5000)
     scores[:3] = [0.0, 1.0, 0.5]
     labels = rng.uniform(size=5000) < scores * 0.8
-    rows = evaluation.measure(scores, labels, threshold=0.5)
+    rows = metrics.measure(scores, labels, threshold=0.5)
     found = performance.measure(counted(scores, labels), confidence=0.95, seed=1)
     assert set(found) == set(rows)
     for name, expected in rows.items():
@@ -153,3 +153,11 @@ def test_wilson() -> None:
     low, high = performance.wilson(20, 100, 0.95)
     assert (low, high) == (pytest.approx(0.1333, abs=1e-4), pytest.approx(0.2888, abs=1e-4))
     assert performance.wilson(0, 0, 0.95) == (0.0, 1.0)
+
+
+def test_one_row_has_a_mean_without_interval_and_no_auc() -> None:
+    found = performance.measure(counted(np.array([0.7]), np.array([True])), confidence=0.95, seed=1)
+    assert found["brier"].value == pytest.approx(0.09)
+    assert found["brier"].low is None
+    assert found["roc_auc"].value is None
+    assert found["precision"].value == 1.0

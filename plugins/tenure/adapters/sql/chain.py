@@ -1,6 +1,6 @@
 """Reads the ledger back: what a verification and an archive need."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -12,12 +12,12 @@ _COLUMNS = tuple(ledger_event.c[name] for name in Event.__dataclass_fields__)
 _PAGE = 1_000
 
 
-def events(connection: Connection, *, after: int = 0) -> Iterator[Event]:
-    """Events behind a sequence number, by number, a page at a time."""
+def events(connection: Connection, *, after: int = 0) -> Generator[Event, None, None]:
+    """Events behind a sequence number, a page at a time; close it when stopping early."""
     query = select(*_COLUMNS).where(ledger_event.c.seq > after).order_by(ledger_event.c.seq)
-    result = connection.execute(query.execution_options(yield_per=_PAGE))
-    for row in result:
-        yield Event(**row._mapping)
+    with connection.execute(query.execution_options(yield_per=_PAGE)) as result:
+        for row in result:
+            yield Event(**row._mapping)
 
 
 def head(connection: Connection) -> Anchor:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, or_, select, text, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -29,7 +30,7 @@ def catalog(connection: Connection) -> Catalog:
     """Read everything at once; a few small rows a model."""
     plans = connection.execute(
         select(*_PLAN)
-        .distinct(traffic_plan.c.model)
+        .ext(distinct_on(traffic_plan.c.model))
         .order_by(traffic_plan.c.model, traffic_plan.c.generation.desc())
     )
     versions = connection.execute(

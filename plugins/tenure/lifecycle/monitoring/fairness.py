@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tenure.lifecycle.bias import BiasPolicy, audit
-from tenure.lifecycle.disparity import Cells
+from tenure.lifecycle.bias import BiasPolicy
+from tenure.lifecycle.bias.audit import audit
+from tenure.lifecycle.bias.disparity import Cells
 from tenure.ports import OutcomeCounts
 from tenure.verdicts import Report, Verdict
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from tenure.lifecycle.evaluation import ECE_BINS, Measured, Metric
+from tenure.lifecycle.evaluation import Measured, Metric
+from tenure.lifecycle.evaluation.metrics import ECE_BINS
 from tenure.lifecycle.monitoring.policy import MonitoringPolicy
 from tenure.ports import OutcomeCounts, ScoreBin
 from tenure.verdicts import Check, Report, Verdict

@@ -8,19 +8,15 @@ whose interval reaches back is **inconclusive**: more data or a person.
 
 from collections.abc import Iterator
 from datetime import date
-from typing import Literal
 
 import numpy as np
-from pydantic import Field, model_validator
 
-from tenure.lifecycle.disparity import (
+from tenure.lifecycle.bias.disparity import (
     CELLS,
-    RATES,
     Bools,
     Cells,
     Floats,
     Gap,
-    RateName,
     View,
     bases,
     gap,
@@ -29,35 +25,10 @@ from tenure.lifecycle.disparity import (
     simultaneous,
     views,
 )
-from tenure.lifecycle.policy import GatePolicy
+from tenure.lifecycle.bias.policy import RATES, BiasPolicy, RateName
 from tenure.verdicts import Check, Report, Verdict, worst
 
 _SHOWN = 5
-
-
-class BiasPolicy(GatePolicy):
-    """Bounds on the worst gap between the groups of each protected attribute."""
-
-    attributes: tuple[str, ...] = Field(min_length=1)
-    intersections: bool = True
-    metric: RateName = "selection_rate"
-    min_ratio: float | None = Field(default=None, ge=0.0, le=1.0)
-    """Lowest group's rate over the highest's; 0.8 is the four-fifths rule."""
-    max_difference: float | None = Field(default=None, ge=0.0, le=1.0)
-    """Highest group's rate minus the lowest's."""
-    min_group_rows: int = Field(default=100, ge=1)
-    """Rows that the metric counts (for a false positive rate: negative labels); a smaller group
-    is shown as `inconclusive`, never dropped."""
-    small_groups: Literal["inconclusive", "report"] = "inconclusive"
-    """What groups below the minimum do to the verdict; `report` shows them and judges the rest."""
-    bootstrap_draws: int = Field(default=1000, ge=100)
-    confidence: float = Field(default=0.95, gt=0.5, lt=1.0)
-
-    @model_validator(mode="after")
-    def _bounded(self) -> "BiasPolicy":
-        if self.min_ratio is None and self.max_difference is None:
-            raise ValueError("state min_ratio or max_difference (or both)")
-        return self
 
 
 def audit(cells: Cells, policy: BiasPolicy, *, subject: str, seed: int, today: date) -> Report:

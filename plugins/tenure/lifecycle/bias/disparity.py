@@ -7,13 +7,10 @@ an attribute is its highest group's rate minus its lowest's, the *ratio* lowest 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-RateName = Literal["selection_rate", "true_positive_rate", "false_positive_rate"]
-RATES: tuple[RateName, ...] = ("selection_rate", "true_positive_rate", "false_positive_rate")
 CELLS = ("tp", "fp", "fn", "tn")
 
 Floats = NDArray[np.float64]

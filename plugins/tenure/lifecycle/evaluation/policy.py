@@ -1,0 +1,34 @@
+"""What a model's YAML may state about its evaluation."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from tenure.lifecycle.policy import GatePolicy, Policy
+
+Metric = Literal[
+    "roc_auc", "brier", "log_loss", "accuracy", "precision", "recall", "wrong_label_rate", "ece"
+]
+
+
+class MetricGate(Policy):
+    """A bound on one metric of the holdout; exactly one of minimum and maximum."""
+
+    metric: Metric
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> "MetricGate":
+        if (self.minimum is None) == (self.maximum is None):
+            raise ValueError("state exactly one of minimum and maximum")
+        return self
+
+
+class EvaluationPolicy(GatePolicy):
+    """The gate between trained and validated."""
+
+    threshold: float = Field(default=0.5, ge=0.0, le=1.0)
+    """Scores at or above it decide `positive`."""
+    min_rows: int = Field(default=500, ge=1)
+    gates: tuple[MetricGate, ...] = Field(min_length=1)

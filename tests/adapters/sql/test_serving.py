@@ -1,0 +1,134 @@
+"""What the gateway's own database role may do, and that its writes only go forwards."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
+
+from tenure.adapters.sql import serving, tables, versions
+from tenure.adapters.sql.database import Database
+from tenure.errors import ConfigInvalid
+from tenure.lifecycle.serving import TrafficPlan
+from tenure.wiring.base import Platform
+from tenure.wiring.serving import GatewayPlatform, create_key, revoke_key
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+PLAN = TrafficPlan("m", 3, 1, 1, None, 0, "s", None, None)
+
+
+@pytest.fixture
+def database(platform: Platform) -> Iterator[Database]:
+    """The same database as `tenure_gateway`, with one model in it."""
+    with platform.database.begin() as c:
+        versions.register_model(c, name="m", owner="ada", risk_tier="limited", purpose="a test")
+    url = platform.settings.database_url.replace("postgres@", "tenure_gateway@")
+    made = Database(url)
+    yield made
+    made.dispose()
+
+
+def test_role_can_do_its_work(database: Database) -> None:
+    with database.begin() as c:
+        assert c.execute(text("SELECT current_user")).scalar_one() == "tenure_gateway"
+        assert serving.catalog(c).models == ["m"]
+        assert serving.version_rows(c, [1]) == {}
+        serving.acknowledge(c, gateway="gw", plan=PLAN, seen_at=NOW)
+        serving.advance_watermark(c, "m", NOW)
+        for _ in range(2):
+            serving.open_incident(
+                c, dedupe_key="artifact:m@1", kind="artifact_refused", subject="m@1", summary="x"
+            )
+        assert c.execute(select(tables.incident.c.members)).scalar_one() == 2
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE model SET owner = 'mallory'",
+        "INSERT INTO gateway_key (key_digest, name, scopes) VALUES ('a', 'b', '[]')",
+        "INSERT INTO traffic_plan DEFAULT VALUES",
+        "UPDATE model_version SET state = 'champion'",
+        "SELECT * FROM approval",
+        "DELETE FROM gateway_ack",
+    ],
+)
+def test_role_can_do_nothing_else(database: Database, statement: str) -> None:
+    with pytest.raises(DBAPIError, match="permission denied"), database.begin() as c:
+        c.execute(text(statement))
+
+
+def test_watermark_only_moves_forwards(database: Database) -> None:
+    seen = []
+    for step in (1, 0, 2):
+        with database.begin() as c:
+            serving.advance_watermark(c, "m", NOW + timedelta(hours=step))
+            seen.append(c.execute(select(tables.model.c.watermark)).scalar_one())
+    assert seen == [NOW + timedelta(hours=h) for h in (1, 1, 2)]
+
+
+def test_older_acknowledgement_never_replaces_a_newer_one(database: Database) -> None:
+    for generation in (3, 2):
+        with database.begin() as c:
+            plan = replace(PLAN, generation=generation)
+            serving.acknowledge(c, gateway="gw", plan=plan, seen_at=NOW)
+    with database.begin() as c:
+        assert c.execute(select(tables.gateway_ack.c.generation)).scalars().all() == [3]
+
+
+def test_keys_are_stored_as_digests_and_end(platform: Platform, database: Database) -> None:
+    secret = create_key(platform, "app", ["score"], actor="olga")
+    second = create_key(platform, "app", ["score", "outcome"], actor="olga")
+    assert secret != second
+    with database.begin() as c:
+        stored = c.execute(select(tables.gateway_key)).all()
+        assert secret not in str(stored)
+        assert {name for _, name, _ in serving.catalog(c).keys} == {"app"}
+    assert revoke_key(platform, "app", actor="olga") == 2
+    assert revoke_key(platform, "app", actor="olga") == 0
+    with database.begin() as c:
+        assert serving.catalog(c).keys == []
+    with platform.database.begin() as c:
+        events = c.execute(select(tables.ledger_event.c.subject, tables.ledger_event.c.actor))
+        assert events.all() == [("key:app", "olga")] * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "scopes"), [("../app", ["score"]), ("app", []), ("app", ["everything"])]
+)
+def test_bad_keys(platform: Platform, name: str, scopes: Any) -> None:
+    with pytest.raises(ConfigInvalid, match="scopes of score, outcome, admin"):
+        create_key(platform, name, scopes)
+
+
+def test_hint_wakes_before_the_poll(platform: Platform, database: Database) -> None:
+    import threading
+    import time
+
+    source = GatewayPlatform(platform, "gw").source
+    source.wait(0.01)
+
+    def notify() -> None:
+        time.sleep(0.3)
+        with platform.database.begin() as c:
+            c.execute(text("SELECT pg_notify('tenure_plan', 'm')"))
+
+    thread = threading.Thread(target=notify)
+    thread.start()
+    began = time.monotonic()
+    source.wait(10)
+    assert time.monotonic() - began < 5
+    thread.join()
+    source.close()
+
+
+def test_wait_without_a_database_just_waits() -> None:
+    import time
+
+    hints = serving.PlanHints(Database("postgresql+psycopg://postgres@/x?host=/nowhere"))
+    began = time.monotonic()
+    hints.wait(0.1)
+    assert 0.1 <= time.monotonic() - began < 6

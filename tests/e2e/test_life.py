@@ -1,0 +1,263 @@
+"""One whole life through a real scheduler, PostgreSQL, MLflow and gateway; then what must hold.
+
+The life is the demo's, on a slice: fewer requests and a wider margin, so that the canary is short.
+In the middle of the canary every Airflow process is killed.
+"""
+
+import json
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from rich.console import Console
+
+from tenure.demo import show
+from tenure.demo.receiver import receiving
+from tenure.demo.story import DATASET, MODEL, Story
+from tenure.settings import REPOSITORY
+from tenure.stack import processes, state
+from tenure.stack.embedded import AIRFLOW, Stack
+from tenure.stack.endpoints import Endpoints
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+LEASE_SECONDS = 15
+
+
+@dataclass
+class Life:
+    """A finished life on a stack that still runs."""
+
+    stack: Stack
+    story: Story
+    summary: dict[str, Any]
+    notices: Path
+    fallback_seconds: float
+
+
+class InterruptedStory(Story):
+    """Kills every Airflow process in the middle of the canary, and starts them again."""
+
+    stack: Stack
+    fallback_seconds = float("nan")
+
+    def _canary_ended(self) -> dict[str, Any] | None:
+        ended = super()._canary_ended()
+        if ended is None and self.fallback_seconds != self.fallback_seconds:
+            version = self._version(2)
+            if version and self.facts.analyses(version["id"]) and self._plan()["share_bp"] > 0:
+                self._interrupt()
+        return ended
+
+    def _interrupt(self) -> None:
+        kill_airflow(self.stack)
+        began = time.monotonic()
+        while self._plan()["share_bp"] > 0 and time.monotonic() - began < LEASE_SECONDS * 4:
+            time.sleep(0.2)
+        self.fallback_seconds = time.monotonic() - began
+        self.say(f"all of Airflow killed; champion alone after {self.fallback_seconds:.1f} s")
+        assert self.stack._services
+        self.stack._services.start(*AIRFLOW)
+
+    def _plan(self) -> dict[str, Any]:
+        answer = httpx.get(
+            f"{self.settings.gateway_url}/v2/models/{MODEL}/plan",
+            headers={"Authorization": f"Bearer {self.gateway_key}"},
+            timeout=10,
+        )
+        plan: dict[str, Any] = answer.raise_for_status().json()
+        return plan
+
+
+def kill_airflow(stack: Stack) -> None:
+    """SIGKILL to Airflow's processes and to every task of theirs."""
+    found = state.read(stack.home)
+    assert found
+    leaders = [psutil.Process(found.pids[name]) for name in AIRFLOW]
+    everyone = [*leaders, *(child for one in leaders for child in one.children(recursive=True))]
+    for process in everyone:
+        with suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(everyone, timeout=10)
+
+
+def slice_of_configs(folder: Path) -> Path:
+    """The project's configs with a canary that a small slice can decide."""
+    include = Path(shutil.copytree(REPOSITORY / "include", folder / "include"))
+    path = include / "configs" / "models" / f"{MODEL}.yaml"
+    text = path.read_text(encoding="utf-8")
+    text, changed = re.subn(r"(event: wrong_label, margin: )[0-9.]+", r"\g<1>1.5", text)
+    assert changed == 1
+    text, changed = re.subn(r"lease_seconds: \d+", f"lease_seconds: {LEASE_SECONDS}", text)
+    assert changed == 1
+    path.write_text(text, encoding="utf-8")
+    return include
+
+
+@pytest.fixture(scope="module")
+def life() -> Iterator[Life]:
+    # A short path: the name of a Unix socket must stay below 108 bytes.
+    with tempfile.TemporaryDirectory(prefix="tenure-") as name:
+        folder = Path(name)
+        home = folder / "home"
+        notices = folder / "notices.jsonl"
+        with receiving(notices) as url:
+            stack = Stack(
+                home,
+                Endpoints.free(),
+                include=slice_of_configs(folder),
+                extra=show.people_around(url),
+            )
+            try:
+                yield lived(stack, notices)
+            finally:
+                stack.stop()
+                leaders: dict[int, float] = {}
+                assert processes.of_stack(home, leaders) == []
+
+
+def lived(stack: Stack, notices: Path) -> Life:
+    console = Console(width=140)
+    began = time.monotonic()
+
+    def say(line: str) -> None:
+        console.print(f"[{time.monotonic() - began:4.0f} s] {line}", markup=False, highlight=False)
+
+    stack.start()
+    stack.wait_healthy()
+    plain = show.prepare(stack.settings, stack.home / "demo", say)
+    story = InterruptedStory(
+        plain.settings,
+        plain.folder,
+        plain.people,
+        say,
+        gateway_key=plain.gateway_key,
+        live_share=0.06,
+        canary_pace=250.0,
+    )
+    story.stack = stack
+    story.tell()
+    summary = show.conclude(story, began)
+    return Life(stack, story, summary, notices, story.fallback_seconds)
+
+
+def test_every_stage_was_lived(life: Life) -> None:
+    stages = {stage["name"]: stage["verdict"] for stage in life.summary["stages"]}
+    assert stages["ingest"] == "passed"
+    assert stages["refuse a broken batch"] == "refused"
+    assert stages["train"] == "validated"
+    assert stages["approve"] == "champion"
+    assert stages["retrain"] == "validated"
+    assert stages["decommission"] == "deleted with record"
+    assert stages["verify the ledger"] == "ok"
+
+
+def test_the_summary_counts_what_happened(life: Life) -> None:
+    summary = life.summary
+    assert summary["quarantined_rows"] > 1_000
+    assert summary["retrain_reason"]
+    assert summary["canary"]["analyses"] > 2
+    assert summary["canary"]["outcome"] in {"promoted", "rolled back"}
+    assert sorted(v["state"] for v in summary["versions"])[1] == "deleted"
+    assert summary["ledger_ok"] is True
+    assert summary["invariant_violations"] == 0
+    json.dumps(summary)
+
+
+def test_the_decision_log_equals_what_the_client_was_answered(life: Life) -> None:
+    answered, logged, different = life.story.decisions_match()
+    assert different == 0
+    assert answered == logged > 3_000
+
+
+def test_with_airflow_dead_the_champion_serves_alone_within_the_lease(life: Life) -> None:
+    assert life.fallback_seconds <= LEASE_SECONDS + 1
+
+
+def test_the_consumer_was_told_and_the_on_call_was_paged(life: Life) -> None:
+    notices = [json.loads(line) for line in life.notices.read_text().splitlines()]
+    assert any(n["path"] == "/notices" and "flight_late" in n["body"] for n in notices)
+    assert any(n["path"] == "/alerts" and "flights__ingest_data" in n["body"] for n in notices)
+
+
+@pytest.mark.parametrize("path", ["", "card", f"models/{MODEL}", "report/0"])
+def test_no_page_without_a_login(life: Life, path: str) -> None:
+    answer = httpx.get(life.story.page(path), follow_redirects=True)
+    assert answer.status_code in {401, 403}
+
+
+def test_no_answer_without_a_key(life: Life) -> None:
+    url = f"{life.story.settings.gateway_url}/v2/models/{MODEL}"
+    assert httpx.get(url).status_code == 401
+    assert httpx.post(f"{url}/infer", json={}).status_code == 401
+
+
+def test_the_retired_version_is_gone(life: Life) -> None:
+    gone = next(v for v in life.summary["versions"] if v["state"] == "deleted")
+    answer = httpx.post(
+        f"{life.story.settings.gateway_url}/v2/models/{MODEL}/versions/{gone['version']}/infer",
+        headers={"Authorization": f"Bearer {life.story.gateway_key}"},
+        json={},
+    )
+    assert answer.status_code == 410
+
+
+def test_the_card_of_the_broken_batch_tells_what_to_do(life: Life) -> None:
+    rows = life.story.facts.reports()
+    card = next(r for r in rows if r["stage"] == "failure" and "ingest" in r["dag_id"])
+    assert "temp" in card["body"]["facts"]["what"]
+    assert re.search(r"\d[\d,]* of [\d,]+", card["body"]["facts"]["what"])
+    assert card["body"]["facts"]["still_safe"]
+    assert card["body"]["facts"]["next_step"]
+
+
+def test_clearing_finished_tasks_again_changes_nothing(life: Life) -> None:
+    before = life.story.facts.versions(), life.story.facts.ledger_length()
+    olga = life.story.people["olga"]
+    for dag_id in (f"{MODEL}__train_model", f"{MODEL}__decommission_model"):
+        run = olga.runs(dag_id)[0]["dag_run_id"]
+        olga.call(
+            "POST",
+            f"/dags/{dag_id}/clearTaskInstances",
+            json={"dry_run": False, "dag_run_id": run, "only_failed": False},
+        )
+        wait_for_end(life, dag_id, run)
+    assert (life.story.facts.versions(), life.story.facts.ledger_length()) == before
+
+
+def wait_for_end(life: Life, dag_id: str, run_id: str) -> None:
+    """Until the run has ended again; a question that is asked again is answered again."""
+    grace, olga = life.story.people["grace"], life.story.people["olga"]
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
+        for question in grace.open_questions():
+            grace.answer(question, question["options"][0])
+        found = next(r for r in olga.runs(dag_id) if r["dag_run_id"] == run_id)
+        if found["state"] in {"success", "failed"}:
+            assert found["state"] == "success"
+            return
+        time.sleep(1)
+    pytest.fail(f"{dag_id} {run_id} did not end")
+
+
+def test_a_broken_yaml_shows_in_the_banner_and_hides_nothing(life: Life) -> None:
+    models = life.stack.layout.include / "configs" / "models"
+    broken = models / "other.yaml"
+    broken.write_text("name: other\npurpos: none\n", encoding="utf-8")
+    olga = life.story.people["olga"]
+    deadline = time.monotonic() + 120
+    while not (errors := olga.import_errors()) and time.monotonic() < deadline:
+        time.sleep(1)
+    broken.unlink()
+    assert any("other.yaml:2: unknown key 'purpos'" in error for error in errors)
+    dags = {row["dag_id"] for row in olga.call("GET", "/dags", limit=50)["dags"]}
+    assert {f"{MODEL}__train_model", f"{DATASET}__ingest_data"} <= dags

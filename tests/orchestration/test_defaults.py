@@ -1,0 +1,45 @@
+"""Cron with seconds, docs, tags: what DAG files take for granted."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+pytestmark = pytest.mark.airflow
+
+
+@pytest.mark.parametrize(
+    ("cron", "after", "then"),
+    [
+        ("* * * * * */20", datetime(2026, 1, 1, 0, 0, 5, tzinfo=UTC), "2026-01-01T00:00:20"),
+        ("0 6 * * *", datetime(2026, 1, 1, 7, tzinfo=UTC), "2026-01-02T06:00:00"),
+    ],
+)
+def test_five_and_six_fields_are_scheduled(cron: str, after: datetime, then: str) -> None:
+    from airflow.serialization.encoders import coerce_to_core_timetable
+    from airflow.timetables.base import DataInterval, TimeRestriction
+
+    from tenure.orchestration.defaults import START, schedule
+
+    timetable = coerce_to_core_timetable(schedule(cron))
+    timetable.validate()
+    following = timetable.next_dagrun_info(
+        last_automated_data_interval=DataInterval.exact(after),
+        restriction=TimeRestriction(earliest=START, latest=None, catchup=True),
+    )
+    assert following.run_after.isoformat().startswith(then)
+
+
+@pytest.mark.parametrize(
+    ("doc", "own", "tail"),
+    [
+        ("What it does.", None, "one heading for each kind of error."),
+        ("What it does.", "Ask Ada.", "**If this fails**\n\nAsk Ada."),
+        ("Does.\n\n**If this fails**\n\nAsk.", None, "Does.\n\n**If this fails**\n\nAsk."),
+    ],
+)
+def test_docs_end_with_one_section_about_failing(doc: str, own: str | None, tail: str) -> None:
+    from tenure.orchestration.defaults import doc_md
+
+    text = doc_md(doc, own)
+    assert text.endswith(tail)
+    assert text.count("**If this fails**") == 1

@@ -1,0 +1,85 @@
+"""Parsing is cheap, a task builds its own DAG only, and a broken YAML takes nobody down."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tenure.settings import REPOSITORY
+
+pytestmark = pytest.mark.airflow
+
+Parse = Callable[..., dict[str, Any]]
+MODEL = Path("configs") / "models" / "flight_late.yaml"
+
+
+@pytest.fixture
+def include(tmp_path: Path) -> Path:
+    """A copy of the configs that a test may break."""
+    return Path(shutil.copytree(REPOSITORY / "include", tmp_path / "include"))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+def spoil(include: Path) -> None:
+    with (include / MODEL).open("a", encoding="utf-8") as file:
+        file.write("risk_teir: high\n")
+
+
+def second_model(include: Path) -> None:
+    text = (include / MODEL).read_text(encoding="utf-8").replace("name: flight_late", "name: other")
+    (include / MODEL).with_stem("other").write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("file", "dag_id"),
+    [
+        ("train_model.py", "flight_late__train_model"),
+        ("promote_model.py", "flight_late__promote_model"),
+        ("monitor_model.py", "flight_late__monitor_model"),
+        ("decommission_model.py", "flight_late__decommission_model"),
+        ("ingest_data.py", "flights__ingest_data"),
+    ],
+)
+def test_a_task_builds_its_own_dag_without_the_heavy_libraries(
+    parse: Parse, include: Path, home: Path, file: str, dag_id: str
+) -> None:
+    second_model(include)
+    parse(home=home, include=include)
+    found = parse(home=home, include=include, file=file, dag_id=dag_id)
+    assert list(found["dags"]) == [dag_id]
+    assert found["heavy"] == []
+
+
+def test_the_dag_processor_builds_all(parse: Parse, include: Path, home: Path) -> None:
+    second_model(include)
+    found = parse(home=home, include=include, file="train_model.py")
+    assert sorted(found["dags"]) == ["flight_late__train_model", "other__train_model"]
+
+
+def test_a_broken_yaml_keeps_its_last_valid_dags_and_says_so(
+    parse: Parse, include: Path, home: Path
+) -> None:
+    whole = parse(home=home, include=include)
+    spoil(include)
+    found = parse(home=home, include=include)
+    assert list(found["dags"]) == list(whole["dags"])
+    assert [Path(path).name for path in found["errors"]] == ["check_configs.py"]
+    (banner,) = found["errors"].values()
+    line = len((include / MODEL).read_text(encoding="utf-8").splitlines())
+    assert f"{include / MODEL}:{line}: unknown key 'risk_teir'; did you mean 'risk_tier'?" in banner
+
+
+def test_a_yaml_that_was_never_valid_hides_only_its_own_dags(
+    parse: Parse, include: Path, home: Path
+) -> None:
+    second_model(include)
+    spoil(include)
+    found = parse(home=home, include=include, file="train_model.py")
+    assert list(found["dags"]) == ["other__train_model"]
+    assert found["errors"] == {}
