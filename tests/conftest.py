@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -24,6 +25,11 @@ from tenure.migrations import upgrade
 from tenure.settings import REPOSITORY, Settings
 from tenure.stack import postgres
 from tenure.wiring.base import Platform
+
+# Airflow writes its airflow.cfg where it is first imported: not into the home of whoever tests.
+os.environ.setdefault(
+    "AIRFLOW_HOME", str(Path(tempfile.gettempdir()) / f"tenure-tests-airflow-{os.getuid()}")
+)
 
 _TEMPLATE = "template_tenure"
 _numbers = itertools.count(1)

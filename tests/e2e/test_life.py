@@ -189,7 +189,7 @@ def test_the_consumer_was_told_and_the_on_call_was_paged(life: Life) -> None:
     assert any(n["path"] == "/alerts" and "flights__ingest_data" in n["body"] for n in notices)
 
 
-@pytest.mark.parametrize("path", ["", "card", f"models/{MODEL}", "report/0"])
+@pytest.mark.parametrize("path", ["", "card", f"model/{MODEL}", "report/0"])
 def test_no_page_without_a_login(life: Life, path: str) -> None:
     answer = httpx.get(life.story.page(path), follow_redirects=True)
     assert answer.status_code in {401, 403}

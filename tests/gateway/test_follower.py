@@ -1,5 +1,6 @@
 """Plans are followed forwards only, and only by versions that are loaded."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -188,5 +189,31 @@ def test_spoilt_state_file_does_not_stop_the_gateway(
     world: Any, gateway: Gateway, eventually: Callable[..., Any]
 ) -> None:
     (world.folder / "state.json").write_text("{broken")
+    world.source.error = DOWN
     gateway.start()
+    time.sleep(0.1)
+    world.source.error = None
+    eventually(lambda: gateway.follower.view.models)
+
+
+def test_what_is_on_disk_is_not_used_while_the_database_answers(
+    world: Any, restarted: Callable[[], Gateway], plans: Plans, eventually: Callable[..., Any]
+) -> None:
+    restarted().follower.poll()
+    world.loader.loads.clear()
+    world.publish(replace(plans(2), champion_id=12))
+    second = restarted()
+    second.start()
+    eventually(lambda: second.follower.view.models)
+    assert model_of(second).champion.version == 2
+    assert world.loader.loads == [12]
+
+
+def test_other_errors_of_a_poll_do_not_end_the_follower(
+    world: Any, gateway: Gateway, eventually: Callable[..., Any]
+) -> None:
+    world.source.error = KeyError("a bug")
+    gateway.start()
+    time.sleep(0.1)
+    world.source.error = None
     eventually(lambda: gateway.follower.view.models)

@@ -1,16 +1,12 @@
 """What clients see: answers, refusals that name the field, scopes, fallback."""
 
-import gzip
-import json
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from tenure.gateway.bodies import MAX_BODY_BYTES
 from tenure.lifecycle.serving import ServingPolicy
 
 INFER = "/v2/models/flight_late/infer"
@@ -26,12 +22,6 @@ def settle(world: Any, client: TestClient, generation: int) -> None:
             return
         time.sleep(0.01)
     raise AssertionError(f"generation {generation} was not taken up")
-
-
-@pytest.fixture
-def served(world: Any, client: TestClient) -> tuple[Any, TestClient]:
-    """Both at once."""
-    return world, client
 
 
 # ---------------------------------------------------------------- answers
@@ -64,7 +54,7 @@ def test_answer(client: TestClient, ask: Ask) -> None:
     assert answer.headers["X-Tenure-Version"] == "1"
 
 
-def test_answered_decision_is_shipped_with_its_row(world: Any, ask: Ask) -> None:
+def test_answered_decision_is_shipped_with_its_row(world: Any, ask: Ask, wait_ready: Any) -> None:
     from tenure.gateway.app import create_app
 
     with TestClient(create_app(world.gateway())) as client:
@@ -80,13 +70,6 @@ def test_answered_decision_is_shipped_with_its_row(world: Any, ask: Ask) -> None
     assert len(row["subject"]) == 32
     assert row["event_time"] == 1_372_669_200_000_000
     assert world.watermarks == []
-
-
-def wait_ready(client: TestClient) -> None:
-    deadline = time.monotonic() + 10
-    while client.get("/v2/health/ready").status_code != 200:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_many_rows_one_decision_each(client: TestClient, ask: Ask) -> None:
@@ -189,213 +172,6 @@ def test_revoked_key_ends_without_restart(world: Any, client: TestClient) -> Non
         time.sleep(0.01)
 
 
-# ---------------------------------------------------------------- bad input
-
-
-def raw(body: bytes, **headers: str) -> dict[str, Any]:
-    return {"content": body, "headers": {**JSON, **headers}}
-
-
-@pytest.mark.parametrize(
-    ("call", "status", "code"),
-    [
-        pytest.param(raw(b""), 400, "malformed", id="89 empty"),
-        pytest.param({"content": b"{}"}, 415, "not_json", id="90 no content type"),
-        pytest.param(
-            {"content": b"{}", "headers": {"Content-Type": "text/plain"}}, 415, "not_json", id="90"
-        ),
-        pytest.param(raw(b'{"id":"\xff"}'), 400, "malformed", id="91 invalid UTF-8"),
-        pytest.param(raw(b'{"inputs":[NaN]}'), 400, "malformed", id="92 NaN"),
-        pytest.param(raw(b'{"inputs":[-Infinity]}'), 400, "malformed", id="92 Infinity"),
-        pytest.param(raw(b"[" * 200_000), 422, "invalid", id="94 deep"),
-        pytest.param(
-            raw(b'{"inputs":[{"name":"a","data":' + b"[" * 200_000), 400, "too_deep", id="94 data"
-        ),
-        pytest.param(raw(b'{"inputs":' + b"[" * 200_000), 422, "invalid", id="94 deep inside"),
-        pytest.param(
-            raw(b'{"inputs":[],"inputs":[]}'), 400, "duplicate_key", id="95 duplicate key"
-        ),
-        pytest.param(
-            raw(b'{"inputs":[{"name":"a","name":"b","shape":[1],"datatype":"FP64","data":[1]}]}'),
-            400,
-            "duplicate_key",
-            id="95 duplicate key inside",
-        ),
-        pytest.param(raw(b"[]"), 422, "invalid", id="not an object"),
-        pytest.param(raw(b"{}"), 422, "invalid", id="no inputs"),
-        pytest.param(raw(b'{"inputs":[],"extra":1}'), 422, "invalid", id="unknown key"),
-        pytest.param(raw(b'{"inputs":[]}'), 422, "wrong_row_count", id="no rows"),
-        pytest.param(raw(b'{"inputs":[]} x'), 400, "malformed", id="trailing bytes"),
-        pytest.param(raw(b"\xef\xbb\xbf{}"), 400, "malformed", id="byte order mark"),
-        pytest.param(raw(b'{"id":"\\ud800","inputs":[]}'), 400, "malformed", id="113 surrogate"),
-        pytest.param(
-            raw(b" " * (MAX_BODY_BYTES + 1)), 413, "too_large", id="100 one byte too many"
-        ),
-        pytest.param(
-            raw(gzip.compress(b"{}"), **{"Content-Encoding": "gzip"}), 415, "encoded", id="103 gzip"
-        ),
-    ],
-)
-def test_bad_bodies(client: TestClient, call: dict[str, Any], status: int, code: str) -> None:
-    answer = client.post(INFER, **call)
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert set(answer.json()) == {"error", "code", "field"}
-
-
-def test_body_without_length_is_bounded(client: TestClient) -> None:
-    def endless() -> Any:
-        for _ in range(64):
-            yield b" " * 65_536
-
-    answer = client.post(INFER, content=endless(), headers=JSON)
-    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
-
-
-@pytest.mark.parametrize(
-    ("changes", "code", "field"),
-    [
-        pytest.param({"hour": None}, "missing_feature", "inputs.hour", id="96 missing"),
-        pytest.param({"extra": [1.0]}, "unknown_feature", "inputs.extra", id="96 extra"),
-        pytest.param({"hour": [True]}, "not_a_number", "inputs.hour[0]", id="98 bool"),
-        pytest.param({"hour": ["nan"]}, "not_a_number", "inputs.hour[0]", id="99 nan text"),
-        pytest.param({"hour": ["1e999"]}, "not_a_number", "inputs.hour[0]", id="99 1e999 text"),
-        pytest.param({"hour": [[1.0]]}, "not_a_number", "inputs.hour[0]", id="nested"),
-        pytest.param({"hour": [10**400]}, "not_a_number", "inputs.hour[0]", id="114 10^400"),
-        pytest.param({"hour": [1.0, 2.0]}, "wrong_shape", "inputs.temp", id="ragged"),
-        pytest.param({"carrier": [7]}, "not_a_text", "inputs.carrier[0]", id="number as text"),
-        pytest.param({"carrier": ["x" * 257]}, "not_a_text", "inputs.carrier[0]", id="long text"),
-        pytest.param(
-            {"h\u043eur": [1.0]}, "unknown_feature", "inputs.h\u043eur", id="115 homoglyph"
-        ),
-    ],
-)
-def test_bad_features(
-    client: TestClient, ask: Ask, changes: dict[str, Any], code: str, field: str
-) -> None:
-    answer = client.post(INFER, content=json.dumps(ask(**changes)), headers=JSON)
-    assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (422, code, field)
-
-
-@pytest.mark.parametrize(
-    ("tensor", "code"),
-    [
-        ({"shape": [2]}, "wrong_shape"),
-        ({"shape": [1, 2]}, "wrong_shape"),
-        ({"shape": []}, "wrong_shape"),
-        ({"shape": [-1]}, "wrong_shape"),
-        ({"shape": [1.5]}, "invalid"),
-        ({"datatype": "BYTES"}, "wrong_datatype"),
-        ({"datatype": "FP65"}, "wrong_datatype"),
-        ({"datatype": "INT64"}, "not_a_number"),
-        ({"name": "temp"}, "duplicate_feature"),
-        ({"name": 3}, "invalid"),
-    ],
-)
-def test_bad_tensors(client: TestClient, ask: Ask, tensor: dict[str, Any], code: str) -> None:
-    request = ask(hour=[9.5])
-    request["inputs"][0] |= tensor
-    answer = client.post(INFER, json=request)
-    assert (answer.status_code, answer.json()["code"]) == (422, code)
-    assert answer.json()["field"] is not None
-
-
-@pytest.mark.parametrize(
-    ("where", "value", "code"),
-    [
-        ("event_time", "2013-07-01", "invalid_time"),
-        ("event_time", "2013-07-01T09:00:00", "invalid_time"),
-        ("event_time", "0000-00-00T00:00:00Z", "invalid_time"),
-        ("event_time", "0001-01-01T00:00:00+14:00", "invalid_time"),
-        ("event_time", 1372669200, "invalid"),
-        ("subject", "", "invalid_text"),
-        ("subject", "a\r\nb", "invalid_text"),
-        ("subject", "x" * 257, "invalid_text"),
-        ("subject", 5, "invalid"),
-        ("other", "x", "invalid"),
-    ],
-)
-def test_bad_parameters(client: TestClient, ask: Ask, where: str, value: object, code: str) -> None:
-    request = ask()
-    request["parameters"][where] = value
-    answer = client.post(INFER, json=request)
-    assert (answer.status_code, answer.json()["code"]) == (422, code)
-
-
-@pytest.mark.parametrize(("rows", "status"), [(999, 200), (1000, 200), (1001, 413)])
-def test_most_rows(client: TestClient, ask: Ask, rows: int, status: int) -> None:
-    request = ask(hour=[1] * rows, temp=[1] * rows, carrier=["AA"] * rows)
-    assert client.post(INFER, json=request).status_code == status
-
-
-@pytest.mark.parametrize(
-    ("policy", "changes", "status"),
-    [
-        ({}, {"carrier": ["ZZ"]}, 200),
-        ({"on_unseen_category": "reject"}, {"carrier": ["ZZ"]}, 422),
-        ({"on_unseen_category": "reject"}, {"carrier": ["UA"]}, 200),
-        ({"on_unseen_category": "reject"}, {"carrier": [None]}, 200),
-        ({}, {"hour": [24]}, 200),
-        ({"on_out_of_range": "reject"}, {"hour": [22.9]}, 200),
-        ({"on_out_of_range": "reject"}, {"hour": [23]}, 200),
-        ({"on_out_of_range": "reject"}, {"hour": [23.1]}, 422),
-        ({"on_out_of_range": "reject"}, {"hour": [-0.1]}, 422),
-        ({"on_out_of_range": "reject"}, {"hour": [None]}, 200),
-    ],
-)
-def test_values_that_training_did_not_see(
-    served: tuple[Any, TestClient], ask: Ask, policy: dict[str, Any], changes: Any, status: int
-) -> None:
-    world, client = served
-    world.policy = ServingPolicy(**policy)
-    time.sleep(0.1)  # the follower takes the policy up at its next look
-    answer = client.post(INFER, json=ask(**changes))
-    assert answer.status_code == status
-    if status == 422:
-        assert answer.json()["field"] in {"inputs.carrier[0]", "inputs.hour[0]"}
-
-
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({}, None),
-        ({"dataframe_split": {"columns": [], "data": []}, "dataframe_records": []}, None),
-        ({"dataframe_split": {"columns": ["hour", "hour"], "data": [[1, 1]]}}, "columns"),
-        ({"dataframe_split": {"columns": ["hour"], "data": [[1, 2]]}}, "data[0]"),
-        ({"dataframe_records": [{"hour": 1, "temp": 1, "carrier": "AA"}, {"hour": 2}]}, "[1].temp"),
-        ({"dataframe_records": [{"hour": 1, "temp": 1}]}, "carrier"),
-        ({"dataframe_records": [{"hour": 1, "temp": 1, "carrier": "AA", "x": 1}]}, "x"),
-        ({"dataframe_records": []}, "dataframe_records"),
-        ({"instances": []}, None),
-    ],
-)
-def test_bad_invocations(client: TestClient, body: dict[str, Any], field: str | None) -> None:
-    answer = client.post("/invocations", json=body)
-    assert answer.status_code == 422
-    assert (answer.json()["field"] or "").endswith(field or "")
-
-
-@pytest.mark.parametrize(
-    ("verb", "path", "status", "code"),
-    [
-        ("GET", "/nowhere", 404, "no_such_path"),
-        ("GET", INFER, 405, "method_not_allowed"),
-        ("POST", "/v2/models/ghost/infer", 404, "unknown_model"),
-        ("POST", "/v2/models/unborn/infer", 503, "not_serving"),
-        ("POST", "/v2/models/../etc/infer", 404, "no_such_path"),
-        ("POST", "/v2/models/flight_late/versions/9/infer", 404, "unknown_version"),
-        ("POST", "/v2/models/flight_late/versions/x/infer", 404, "no_such_path"),
-    ],
-)
-def test_wrong_places(client: TestClient, verb: str, path: str, status: int, code: str) -> None:
-    answer = client.request(verb, path)
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
-
-
-def test_method_override_is_ignored(client: TestClient) -> None:
-    answer = client.get(INFER, headers={"X-HTTP-Method-Override": "POST"})
-    assert answer.status_code == 405
-
-
 # ---------------------------------------------------------------- versions
 
 
@@ -467,7 +243,9 @@ def test_broken_canary_falls_back_to_the_champion(
     assert "secret" not in answer.text
 
 
-def test_everything_broken_answers_by_the_rule(world: Any, ask: Ask, plans: Any) -> None:
+def test_everything_broken_answers_by_the_rule(
+    world: Any, ask: Ask, plans: Any, wait_ready: Any
+) -> None:
     world.loader.models |= {11: broken, 12: lambda rows: [float("nan")] * len(rows)}
     world.policy = ServingPolicy(fallback_score=0.7)
     from tenure.gateway.app import create_app
@@ -542,94 +320,6 @@ def test_log_that_cannot_write_means_503(
     assert (answer.status_code, answer.json()["code"]) == (503, "log_unavailable")
     assert client.get("/v2/health/ready").status_code == 503
     assert client.get("/v2/health/live").status_code == 200
-
-
-# ---------------------------------------------------------------- outcomes
-
-
-@pytest.fixture
-def truth(client: TestClient) -> TestClient:
-    client.headers["Authorization"] = "Bearer outcome-key"
-    return client
-
-
-OUTCOMES = "/v2/models/flight_late/outcomes"
-
-
-def test_outcomes_and_watermark_are_shipped(world: Any, ask: Ask) -> None:
-    from tenure.gateway.app import create_app
-
-    with TestClient(create_app(world.gateway())) as client:
-        client.headers["Authorization"] = "Bearer outcome-key"
-        wait_ready(client)
-        body = {
-            "outcomes": [
-                {"decision_id": "d1", "label": True, "observed_at": "2013-07-02T09:00:00Z"},
-                {"request_id": "r1", "label": False},
-            ],
-            "watermark": "2013-07-03T00:00:00Z",
-        }
-        answer = client.post(OUTCOMES, json=body)
-        assert answer.status_code == 200
-        assert answer.json()["accepted"] == 2
-    rows = world.rows("outcomes")
-    assert [(r["decision_id"], r["request_id"], r["label"]) for r in rows] == [
-        ("d1", None, True),
-        (None, "r1", False),
-    ]
-    assert rows[1]["observed_at"] == rows[1]["received_at"]
-    assert world.watermarks == [("flight_late", datetime(2013, 7, 3, tzinfo=UTC))]
-
-
-def test_watermark_alone(truth: TestClient) -> None:
-    body = {"outcomes": [], "watermark": "2013-07-03T00:00:00Z"}
-    assert truth.post(OUTCOMES, json=body).json()["accepted"] == 0
-
-
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({"outcomes": []}, "outcomes"),
-        ({"outcomes": [{"label": True}]}, "outcomes[0]"),
-        ({"outcomes": [{"label": True, "decision_id": "a", "request_id": "b"}]}, "outcomes[0]"),
-        ({"outcomes": [{"label": 1, "decision_id": "a"}]}, "outcomes[0].label"),
-        ({"outcomes": [{"label": "true", "decision_id": "a"}]}, "outcomes[0].label"),
-        ({"outcomes": [{"decision_id": "a"}]}, "outcomes[0]"),
-        ({"outcomes": [{"label": True, "decision_id": ""}]}, "outcomes[0].decision_id"),
-        ({"outcomes": [{"label": True, "decision_id": "a", "x": 1}]}, "outcomes[0]"),
-        (
-            {"outcomes": [{"label": True, "decision_id": "a", "observed_at": "yesterday"}]},
-            "outcomes[0].observed_at",
-        ),
-        ({"outcomes": [], "watermark": "2013-07-03"}, "watermark"),
-        ({"outcomes": [], "watermark": "2999-01-01T00:00:00Z"}, "watermark"),
-    ],
-)
-def test_bad_outcomes(truth: TestClient, body: dict[str, Any], field: str) -> None:
-    answer = truth.post(OUTCOMES, json=body)
-    assert (answer.status_code, answer.json()["field"]) == (422, field)
-
-
-@pytest.mark.parametrize(
-    ("ahead", "status"), [(299, 200), (300, 200), (301, 422)], ids=["below", "at", "above"]
-)
-def test_watermark_ahead_of_the_clock(
-    world: Any, truth: TestClient, ahead: int, status: int
-) -> None:
-    moment = world.clock.wall + timedelta(seconds=ahead)
-    body = {"outcomes": [], "watermark": moment.isoformat()}
-    assert truth.post(OUTCOMES, json=body).status_code == status
-
-
-def test_most_outcomes(truth: TestClient) -> None:
-    body = {"outcomes": [{"decision_id": "d", "label": True}] * 10_001}
-    answer = truth.post(OUTCOMES, json=body)
-    assert (answer.status_code, answer.json()["code"]) == (413, "too_many_outcomes")
-
-
-def test_outcomes_of_a_model_that_does_not_exist(truth: TestClient) -> None:
-    answer = truth.post("/v2/models/ghost/outcomes", json={"outcomes": []})
-    assert answer.json()["code"] == "unknown_model"
 
 
 # ---------------------------------------------------------------- metrics

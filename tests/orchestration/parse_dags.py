@@ -19,7 +19,7 @@ def main(folder: str, dag_id: str) -> None:
         bag = DagBag(folder)
     seconds = time.process_time() - began
     loaded = {name.partition(".")[0] for name in set(sys.modules) - before}
-    print(
+    sys.stdout.write(
         json.dumps(
             {
                 "errors": {str(path): text for path, text in bag.import_errors.items()},

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.airflow
     ],
 )
 def test_five_and_six_fields_are_scheduled(cron: str, after: datetime, then: str) -> None:
+    import pendulum
     from airflow.serialization.encoders import coerce_to_core_timetable
     from airflow.timetables.base import DataInterval, TimeRestriction
 
@@ -23,7 +24,7 @@ def test_five_and_six_fields_are_scheduled(cron: str, after: datetime, then: str
     timetable = coerce_to_core_timetable(schedule(cron))
     timetable.validate()
     following = timetable.next_dagrun_info(
-        last_automated_data_interval=DataInterval.exact(after),
+        last_automated_data_interval=DataInterval.exact(pendulum.instance(after)),
         restriction=TimeRestriction(earliest=START, latest=None, catchup=True),
     )
     assert following.run_after.isoformat().startswith(then)

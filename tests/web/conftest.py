@@ -174,7 +174,7 @@ class Life:
             self.plan(connection, version_id, None, 0)
 
     def canary(self, version_id: int, champion: int) -> None:
-        source = random.Random(7)  # noqa: S311
+        source = random.Random(7)
         harm, safe = 1.0, 1.0
         with self.platform.database.begin() as connection:
             self._move(connection, version_id, State.CANARY, "probation begins")

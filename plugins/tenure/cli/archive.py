@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from tenure.cli.connection import connected
 from tenure.cli.output import AsJson, print_json
 
 group = typer.Typer(no_args_is_help=True, help="Archives of retired versions.")
@@ -25,14 +26,13 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Restore into an empty folder, load the artifact, and let it predict the stored samples."""
-    from tenure.settings import Settings
-    from tenure.wiring.base import Platform
     from tenure.wiring.decommission import verify as verify_archive
 
     model, _, number = version.partition("@")
     if not model or not number.isdecimal():
         raise typer.BadParameter(f"{version!r} is not MODEL@VERSION", param_hint="VERSION")
-    found = verify_archive(Platform(Settings.from_environment()), model, int(number))
+    with connected() as platform:
+        found = verify_archive(platform, model, int(number))
     if as_json:
         print_json(found)
         return

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from tenure.cli.connection import connected
 from tenure.cli.output import AsJson, print_json, print_table
 from tenure.verdicts import Check, Verdict
 
@@ -18,16 +19,15 @@ def register(app: typer.Typer) -> None:
 
 def bias_audit(version: Named, as_json: AsJson = False) -> None:
     """Audit a trained version's scored holdout; exits 1 unless the gate passed."""
-    from tenure.settings import Settings
     from tenure.vocabulary import RunRef, is_id
-    from tenure.wiring.base import Platform
     from tenure.wiring.evidence import bias_audit as audit
 
     model, _, number = version.partition("@")
     if not is_id(model) or not number.isdecimal():
         raise typer.BadParameter(f"{version!r} is not MODEL@VERSION, such as flight_late@2")
     run = RunRef("cli", "bias-audit", version, user=getpass.getuser())
-    report, digest = audit(Platform(Settings.from_environment()), model, int(number), run)
+    with connected() as platform:
+        report, digest = audit(platform, model, int(number), run)
     if as_json:
         print_json(report.to_dict() | {"digest": digest})
     else:

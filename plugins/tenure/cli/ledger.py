@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tenure.cli.connection import connected
 from tenure.cli.output import AsJson, print_json, print_table
 
 group = typer.Typer(no_args_is_help=True, help="The hash chain of every change of state.")
@@ -27,11 +28,10 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Recompute every hash; exit 1 with the first event, or the rules, that do not hold."""
-    from tenure.settings import Settings
-    from tenure.wiring.base import Platform
     from tenure.wiring.ledger import verify_ledger
 
-    found = verify_ledger(Platform(Settings.from_environment()), invariants=invariants)
+    with connected() as platform:
+        found = verify_ledger(platform, invariants=invariants)
     if as_json:
         print_json(found)
     else:

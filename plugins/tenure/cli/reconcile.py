@@ -5,6 +5,7 @@ from typing import Any
 
 import typer
 
+from tenure.cli.connection import connected
 from tenure.cli.output import AsJson, print_json, print_table
 
 
@@ -18,13 +19,11 @@ def reconcile(as_json: AsJson = False) -> None:
 
     Safe at any time, as often as you like; exit 1 when a part failed, 3 when one is unreachable.
     """
-    from tenure.settings import Settings
     from tenure.vocabulary import RunRef
-    from tenure.wiring.base import Platform
     from tenure.wiring.reconciliation import reconcile as do
 
-    run = RunRef("cli", "reconcile", "reconcile")
-    parts = do(Platform(Settings.from_environment()), run)
+    with connected() as platform:
+        parts = do(platform, RunRef("cli", "reconcile", "reconcile"))
     if as_json:
         print_json(parts)
     else:

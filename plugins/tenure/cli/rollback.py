@@ -1,11 +1,15 @@
 """`tenure rollback`: take a version out of traffic now; works with Airflow stopped."""
 
 import getpass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tenure.cli.connection import connected
 from tenure.cli.output import AsJson, print_json
+
+if TYPE_CHECKING:
+    from tenure.wiring.rollback import Intent
 
 
 def register(app: typer.Typer) -> None:
@@ -32,19 +36,13 @@ def rollback(  # noqa: PLR0917  (the command line fills them by name)
 
     With --version a second call does nothing; without it, a second call takes out the next one.
     """
-    from tenure.settings import Settings
-    from tenure.wiring.base import Platform
     from tenure.wiring.rollback import intend, roll_back
 
-    platform = Platform(Settings.from_environment())
-    intent = intend(platform, model, version)
-    if not as_json:
-        for name, why in intent.refused:
-            print(f"Passed over {name}: {why}")
-        print(intent.describe())
-        if not (yes or intent.done):
-            typer.confirm("Do it?", abort=True)
-    plan = roll_back(platform, intent, reason=reason, actor=actor or getpass.getuser())
+    with connected() as platform:
+        intent = intend(platform, model, version)
+        if not as_json:
+            _confirm(intent, asked=not yes)
+        plan = roll_back(platform, intent, reason=reason, actor=actor or getpass.getuser())
     if as_json:
         print_json(
             {
@@ -60,3 +58,11 @@ def rollback(  # noqa: PLR0917  (the command line fills them by name)
         )
     else:
         print(f"Done: plan generation {plan.generation}, fence {plan.fence}.")
+
+
+def _confirm(intent: "Intent", *, asked: bool) -> None:
+    for name, why in intent.refused:
+        print(f"Passed over {name}: {why}")
+    print(intent.describe())
+    if asked and not intent.done:
+        typer.confirm("Do it?", abort=True)

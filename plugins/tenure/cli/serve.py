@@ -1,11 +1,16 @@
 """`tenure serve` and `tenure key`: the scoring gateway and who may call it."""
 
 import os
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tenure.cli.output import AsJson, print_json
+
+if TYPE_CHECKING:
+    from tenure.wiring.base import Platform
 
 keys = typer.Typer(help="API keys of the gateway.", no_args_is_help=True)
 
@@ -43,15 +48,13 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a key and print it; it cannot be shown again."""
-    from tenure.settings import Settings
-    from tenure.wiring.base import Platform
     from tenure.wiring.serving import SCOPES, create_key
 
-    platform = Platform(Settings.from_environment())
     scopes = [known for known in SCOPES if known in scope]
     if unknown := sorted(set(scope) - set(SCOPES)):
         raise typer.BadParameter(f"{unknown[0]!r}; allowed: {', '.join(SCOPES)}")
-    secret = create_key(platform, name, scopes, actor=_user())
+    with _platform() as platform:
+        secret = create_key(platform, name, scopes, actor=_user())
     if as_json:
         print_json({"name": name, "scopes": scopes, "key": secret})
     else:
@@ -63,17 +66,28 @@ def revoke(
     name: Annotated[str, typer.Argument(help="Whose keys end.")], as_json: AsJson = False
 ) -> None:
     """Take every key of a name out of force; running gateways follow within a second."""
-    from tenure.settings import Settings
-    from tenure.wiring.base import Platform
     from tenure.wiring.serving import revoke_key
 
-    revoked = revoke_key(Platform(Settings.from_environment()), name, actor=_user())
+    with _platform() as platform:
+        revoked = revoke_key(platform, name, actor=_user())
     if as_json:
         print_json({"name": name, "revoked": revoked})
     else:
         print(f"{revoked} key(s) of {name} revoked")
     if not revoked:
         raise typer.Exit(code=1)
+
+
+@contextmanager
+def _platform() -> "Iterator[Platform]":
+    from tenure.settings import Settings
+    from tenure.wiring.base import Platform
+
+    platform = Platform(Settings.from_environment())
+    try:
+        yield platform
+    finally:
+        platform.database.dispose()
 
 
 def _user() -> str:

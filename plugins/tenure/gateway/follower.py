@@ -104,11 +104,12 @@ class Follower:
         self._unnamed_since: dict[int, float] = {}
         self._failed_at: dict[int, float] = {}
         self._acknowledged: dict[str, int] = {}
+        self._was_reachable = True
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
 
     def start(self) -> None:
-        """Serve by what is on disk, then by the database as soon as it answers."""
+        """Serve by the database, or by what is on disk until it answers."""
         self._thread.start()
 
     def close(self) -> None:
@@ -134,22 +135,32 @@ class Follower:
         self._disk.write(self._known)
 
     def _run(self) -> None:
+        """The database first; the copy on disk only when it does not answer."""
+        if not self._look():
+            self._fall_back_on_disk()
+        while not self._stop.is_set():
+            self._source.wait(POLL_SECONDS)
+            self._look()
+
+    def _look(self) -> bool:
+        try:
+            self.poll()
+        except ServiceUnreachable as error:
+            if self._was_reachable:
+                logger.warning("database=unreachable cause=%s", error.what)
+            self._was_reachable = False
+            return False
+        except Exception:  # a follower that dies would freeze the plan without anybody knowing
+            logger.exception("follower=failed")
+            return False
+        self._was_reachable = True
+        return True
+
+    def _fall_back_on_disk(self) -> None:
         try:
             self.restore()
-        except Exception:
+        except Exception:  # a spoilt file must not keep the gateway from what comes later
             logger.exception("state_file=unreadable")
-        was_reachable = True
-        while not self._stop.is_set():
-            try:
-                self.poll()
-                was_reachable = True
-            except ServiceUnreachable as error:
-                if was_reachable:
-                    logger.warning("database=unreachable cause=%s", error.what)
-                was_reachable = False
-            except Exception:  # a follower that dies would freeze the plan without anybody knowing
-                logger.exception("follower=failed")
-            self._source.wait(POLL_SECONDS)
 
     def _take(self, known: Catalog, *, confirmed: bool) -> None:
         """Build the next view. Keys and states count at once; loading a model may take a while."""

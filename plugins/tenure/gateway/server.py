@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 from tenure.errors import PortTaken
 
 _DRAIN_SECONDS = 10
+_CONNECTIONS = 2048
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -39,6 +40,7 @@ def run(app: Starlette, sock: socket.socket) -> None:
         date_header=False,
         lifespan="on",
         timeout_keep_alive=30,
+        limit_concurrency=_CONNECTIONS,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
         h11_max_incomplete_event_size=64 * 1024,
     )

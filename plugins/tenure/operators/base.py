@@ -171,7 +171,11 @@ def _store(card: FailureCard, context: Context) -> None:
     from tenure.wiring.oncall import save
 
     try:
-        save(open_platform(), card, run_ref(context))
+        platform = open_platform()  # a connection of its own: the task's may be what broke
+        try:
+            save(platform, card, run_ref(context))
+        finally:
+            platform.database.dispose()
     except Exception as error:  # the cause must stay the task's own, not that of its card
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         _log.warning(_short(f"The failure card was not stored: {reason}"))

@@ -181,6 +181,9 @@ def _airflow(layout: Layout, endpoints: Endpoints, server: Server) -> dict[str, 
             "TASK_INSTANCE_HEARTBEAT_TIMEOUT": 60,
             "ORPHANED_TASKS_CHECK_INTERVAL": 30,
         },
+        # Seconds until a worker sees that its process ended. Whoever answers a waiting task before
+        # that makes Airflow believe that the task was killed (it is tried again).
+        "WORKERS": {"MIN_HEARTBEAT_INTERVAL": 1},
         "DAG_PROCESSOR": {
             "REFRESH_INTERVAL": 5,
             "MIN_FILE_PROCESS_INTERVAL": 15,

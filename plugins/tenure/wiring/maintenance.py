@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from tenure.errors import LedgerBroken
 from tenure.lifecycle.reconciliation import DEAD_AFTER, FailedTask, silent_deaths
@@ -109,7 +110,7 @@ def _watch(
 
 
 def _killed(platform: Platform, task: FailedTask, owner: str) -> FailureCard:
-    place = f"/dags/{task.dag_id}/runs/{task.run_id}/tasks/{task.task_id}"
+    place = f"/dags/{task.dag_id}/runs/{quote(task.run_id, safe='')}/tasks/{task.task_id}"
     place += f"/mapped/{task.map_index}" if task.map_index >= 0 else ""
     ended = f" at {task.ended_at:%Y-%m-%d %H:%M:%S} UTC" if task.ended_at else ""
     return FailureCard(

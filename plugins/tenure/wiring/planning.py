@@ -52,6 +52,21 @@ def plan(
     Raises:
         GateInconclusive: Too few batches are published; the request stays open.
     """
+    planned = _known(platform, model, run) or _plan(platform, model, run, (by_hand, reason))
+    if planned is not None:
+        _tell(platform, model, run, planned)
+    return planned
+
+
+def _known(platform: Platform, model: str, run: RunRef) -> Planned | None:
+    with platform.database.begin() as connection:
+        known = training.plan_of(connection, _plan_key(model, run))
+    names = Planned.__dataclass_fields__
+    return Planned(**{name: known[name] for name in names}) if known else None
+
+
+def _plan(platform: Platform, model: str, run: RunRef, asked: tuple[bool, str]) -> Planned | None:
+    by_hand, reason = asked
     config, digest = load_model(platform.settings.include, model)
     try:
         with platform.database.begin() as connection:
@@ -62,18 +77,32 @@ def plan(
                 risk_tier=config.risk_tier,
                 purpose=config.purpose,
             )
-            known = training.plan_of(connection, _plan_key(model, run))
-            if known is not None:
-                return Planned(known["version_id"], known["version"], known["request_id"])
             _remember(connection, platform, config, digest)
             request = training.unfinished_request(connection, model)
             if request is None and not by_hand:
                 return None
-            return _plan(platform, connection, config, digest, (request, run, reason))
+            return _answer(platform, connection, config, digest, (request, run, reason))
     except GateInconclusive as error:
         report = Report("training", model, Verdict.INCONCLUSIVE, error.what)
         error.evidence = platform.reports.save(report, model=model, dataset=None, run=run)
         raise
+
+
+def _tell(platform: Platform, model: str, run: RunRef, planned: Planned) -> None:
+    """What the task's tab shows."""
+    with platform.database.begin() as connection:
+        row = versions.row_by_id(connection, planned.version_id)
+        chosen = training.snapshots_of(connection, planned.version_id)
+        request = training.request_by_id(connection, planned.request_id)
+    name, rows = f"{model}@{planned.version}", sum(s.rows for s in chosen)
+    summary = (
+        f"{name} answers retrain request {request.id} of {request.requested_by} "
+        f"({request.reason}): {rows:,} rows of {', '.join(s.batch for s in chosen)}"
+    )
+    digests = ("config_digest", "data_digest", "suite_digest")
+    facts = {name: row[name] for name in digests} | {"snapshots": [s.digest for s in chosen]}
+    report = Report("training", name, Verdict.PASSED, summary, facts=facts)
+    platform.reports.save(report, model=model, dataset=None, run=run)
 
 
 def has_plan(platform: Platform, model: str, run: RunRef) -> bool:
@@ -125,7 +154,7 @@ def _remember(
     )
 
 
-def _plan(
+def _answer(
     platform: Platform,
     connection: "Connection",
     config: ModelConfig,

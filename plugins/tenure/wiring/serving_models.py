@@ -53,6 +53,7 @@ class ServingPolicies:
         self._read: dict[str, tuple[int, ServingPolicy]] = {}
 
     def __call__(self, model: str) -> ServingPolicy:
+        """The policy of a model; the defaults for one that never had a valid YAML."""
         stamp, policy = self._read.get(model, (-1, ServingPolicy()))
         try:
             current = (self._settings.configs / "models" / f"{model}.yaml").stat().st_mtime_ns

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from tenure.adapters.sql import training, versions
 from tenure.config import ModelConfig, load_dataset
 from tenure.errors import StateConflict
+from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef, State, VersionRef, digest_bytes, op_key
 from tenure.wiring.base import Platform
 from tenure.wiring.planning import TRAINER, pinned_config, planned_version
@@ -100,8 +101,29 @@ def train(
         files={"model/model.skops": fitted.artifact},
     )
     columns["signature"] = fitting.sign(platform, row | columns)
+    _tell(platform, version, columns, facts, run)
     _commit(platform, version, columns | {"facts": facts}, run)
     return _trained(planned_version(platform, model, run))
+
+
+def _tell(
+    platform: Platform,
+    version: VersionRef,
+    columns: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    run: RunRef,
+) -> None:
+    """What the task's tab shows."""
+    rows = facts["rows"]
+    summary = (
+        f"{version.name} trained on {rows['train']:,} rows of {', '.join(facts['batches'])}, "
+        f"{rows['holdout']:,} newer rows held out; artifact {columns['artifact_digest'][:12]}"
+    )
+    told = {"rows": rows, "metrics": facts["metrics"], "seed": facts["seed"]}
+    names = ("artifact_digest", "code_digest", "lock_digest", "mlflow_run_id")
+    told |= {name: columns[name] for name in names}
+    report = Report("training", version.name, Verdict.PASSED, summary, facts=told)
+    platform.reports.save(report, model=version.model, dataset=None, run=run)
 
 
 def _commit(platform: Platform, version: VersionRef, columns: dict[str, Any], run: RunRef) -> None:

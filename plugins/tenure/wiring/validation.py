@@ -10,7 +10,7 @@ from typing import Any
 
 from tenure.adapters.sql import training, versions
 from tenure.errors import StateConflict
-from tenure.verdicts import Report
+from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef, State, VersionRef, canonical_json, op_key
 from tenure.wiring import evidence
 from tenure.wiring.base import Platform
@@ -66,7 +66,7 @@ def register(
             raise _given_up(platform, version)
         passed = {stage: _passed(platform, row, stage) for stage in _COLUMNS}
         verified_bytes(platform.store, row, platform.settings.signing_key.with_suffix(".pub"))
-        (mlflow or tracking(platform)).ensure_version(
+        number = (mlflow or tracking(platform)).ensure_version(
             model,
             version=version.version,
             run_id=row["mlflow_run_id"],
@@ -74,6 +74,7 @@ def register(
             tags={"tenure.artifact_digest": row["artifact_digest"]},
             files={f"reports/{s}.json": canonical_json(r.to_dict()) for s, r in passed.items()},
         )
+        _tell(platform, version, row, number, run)
         _validate(platform, version, row, run)
     return {
         "version_id": version.id,
@@ -125,6 +126,19 @@ def _settle(
             at=platform.clock.now(),
         )
     raise evidence.refusal(platform, report, version.model)
+
+
+def _tell(
+    platform: Platform, version: VersionRef, row: Mapping[str, Any], number: str, run: RunRef
+) -> None:
+    """What the task's tab shows."""
+    summary = (
+        f"{version.name} passed its gates and waits for approval; MLflow has it as version {number}"
+    )
+    names = (*_COLUMNS.values(), "artifact_digest", "mlflow_run_id")
+    facts = {name: row[name] for name in names}
+    report = Report("registry", version.name, Verdict.PASSED, summary, facts=facts)
+    platform.reports.save(report, model=version.model, dataset=None, run=run)
 
 
 def _validate(platform: Platform, version: VersionRef, row: Mapping[str, Any], run: RunRef) -> None:

@@ -10,12 +10,16 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sklearn.linear_model import LogisticRegression
 
+from tenure.adapters import skops_artifacts
+from tenure.adapters.signing import Signer
 from tenure.adapters.sql import plans, versions
 from tenure.lifecycle.approval import Choice
+from tenure.lifecycle.registry import FIELDS, artifact_key, statement_bytes
 from tenure.settings import REPOSITORY, Settings
 from tenure.verdicts import Check, Report, Verdict
-from tenure.vocabulary import RunRef, State, VersionRef, digest_json
+from tenure.vocabulary import RunRef, State, VersionRef, digest_bytes, digest_json
 from tenure.wiring import approval, promotion
 from tenure.wiring.base import Platform
 
@@ -65,7 +69,7 @@ class World:
                 actor="trainer",
                 body={},
                 op_key=digest_json(["train", n]),
-                columns={"artifact_digest": digest_json(n), "signature": "s"},
+                columns=self._signed(draft, n),
             )
             self.platform.ledger.move(
                 connection,
@@ -77,6 +81,16 @@ class World:
                 columns={f"{stage}_report": digest for stage, digest in reports.items()},
             )
         return self.now(draft)
+
+    def _signed(self, draft: VersionRef, n: int) -> dict[str, object]:
+        """A real artifact under the trainer's real signature."""
+        data = skops_artifacts.dump(fitted(n), name=draft.name)
+        digest = digest_bytes(data)
+        self.platform.store.put(artifact_key(digest), data)
+        columns = dict.fromkeys(FIELDS[3:], digest) | {"mlflow_run_id": f"run-{n}"}
+        row = {"model": draft.model, "version": draft.version, **columns}
+        signer = Signer(self.platform.settings.signing_key)
+        return columns | {"signature": signer.sign(statement_bytes(row))}
 
     def approved(self) -> VersionRef:
         version = self.validated()
@@ -178,6 +192,11 @@ class World:
         pq.write_table(table, sink)
         key = f"{kind}/model={MODEL}/{at:date=%Y-%m-%d/hour=%H}/g-{part}.parquet"
         self.platform.store.put(key, sink.getvalue().to_pybytes())
+
+
+def fitted(n: int) -> LogisticRegression:
+    """An estimator whose bytes differ for each number."""
+    return LogisticRegression(C=float(n)).fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
 
 
 def configured(settings: Settings, folder: Path, *, high_risk: bool = False) -> Settings:

@@ -1,5 +1,6 @@
 """Moves that meet each other or are killed half-way: one wins, nothing is mixed, nothing twice."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,8 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from tenure.cli import app
 from tenure.errors import StateConflict, TenureError
+from tenure.lifecycle.registry import artifact_key
 from tenure.settings import REPOSITORY
 from tenure.vocabulary import State
 from tenure.wiring import canary, promotion
@@ -221,25 +225,16 @@ def test_a_task_killed_at_any_point_is_done_once(
 
 
 def test_champion_rollback_gives_traffic_to_the_newest_that_loads(
-    world: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    world: Callable[..., Any],
 ) -> None:
-    from tenure.adapters import skops_artifacts
-    from tenure.errors import ArtifactRefused
-
     life = world()
     oldest, broken, bad = life.champion(), life.promoted(), life.promoted()
-
-    def load(store: object, row: dict[str, object], key: object) -> object:
-        if row["version"] == broken.version:
-            raise ArtifactRefused("its bytes are gone", still_safe="-", next_step="-")
-        return object()
-
-    monkeypatch.setattr(skops_artifacts, "load_verified", load)
+    life.platform.store.put(artifact_key(broken.artifact_digest), b"other bytes")
     intent = intend(life.platform, "flight_late")
     assert intent.describe() == (
         "flight_late@3 (champion) loses all traffic; flight_late@1 serves 100%."
     )
-    assert intent.refused == (("flight_late@2", "its bytes are gone"),)
+    assert [name for name, _ in intent.refused] == ["flight_late@2"]
     fence = life.plan().fence
     plan = roll_back(life.platform, intent, reason="complaints", actor="olga")
     assert (plan.champion_id, plan.canary_id, plan.fence) == (oldest.id, None, fence + 1)
@@ -252,12 +247,9 @@ def test_champion_rollback_gives_traffic_to_the_newest_that_loads(
 
 
 def test_champion_rollback_ends_its_canary_in_the_same_moment(
-    world: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    world: Callable[..., Any],
 ) -> None:
-    from tenure.adapters import skops_artifacts
-
     life = world()
-    monkeypatch.setattr(skops_artifacts, "load_verified", lambda *_: object())
     oldest, champion = life.champion(), life.promoted()
     challenger = life.approved()
     policy = load_model(life.platform.settings.include, "flight_late")[0].canary
@@ -266,6 +258,31 @@ def test_champion_rollback_ends_its_canary_in_the_same_moment(
     assert (plan.champion_id, plan.canary_id) == (oldest.id, None)
     states = [life.now(v).state for v in (champion, challenger)]
     assert states == [State.ROLLED_BACK, State.ROLLED_BACK]
+
+
+def test_the_command_works_without_airflow_and_once(
+    world: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life = world()
+    oldest, bad = life.champion(), life.promoted()
+    settings = life.platform.settings
+    for name, value in {
+        "TENURE_HOME": str(settings.home),
+        "TENURE_INCLUDE": str(settings.include),
+        "TENURE_DATABASE_URL": settings.database_url,
+        "TENURE_STORE_URL": settings.store_url,
+    }.items():
+        monkeypatch.setenv(name, value)
+    runner = CliRunner()
+    options = ["flight_late", "--reason", "complaints", "--actor", "olga"]
+    refused = runner.invoke(app, ["rollback", *options], input="n\n")
+    assert (refused.exit_code, life.now(bad).state) == (1, State.CHAMPION)
+    for done_before in (False, True):
+        result = runner.invoke(app, ["rollback", *options, "--version", "2", "--json"])
+        answer = json.loads(result.stdout)
+        assert (answer["removed"], answer["serving"], answer["done_before"]) == (2, 1, done_before)
+    assert (life.now(oldest).state, life.now(bad).state) == (State.CHAMPION, State.ROLLED_BACK)
+    assert life.events(bad).count("rolled_back") == 1
 
 
 def test_nothing_to_roll_back_is_said(world: Callable[..., Any]) -> None:

@@ -7,8 +7,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from tenure.adapters.skops_artifacts import load_verified
-from tenure.adapters.sql import versions
-from tenure.errors import ArtifactRefused, GateFailed, GateInconclusive, StateConflict
+from tenure.adapters.sql import reports, versions
+from tenure.errors import (
+    ArtifactRefused,
+    ConfigInvalid,
+    GateFailed,
+    GateInconclusive,
+    StateConflict,
+)
 from tenure.lifecycle.registry import FIELDS
 from tenure.vocabulary import RunRef, State, digest_bytes
 from tenure.wiring import evidence, planning
@@ -294,3 +300,37 @@ def test_rejecting_it_later_keeps_finished_tasks_green(world: Any) -> None:
         )
     world.life()
     assert world.versions()[0].state is State.REJECTED
+
+
+def test_every_task_has_a_verdict_for_its_tab(world: Any) -> None:
+    for month in (1, 2):
+        world.publish(month)
+    world.request()
+    world.life()
+    told = {}
+    with world.platform.database.begin() as connection:
+        for task in ("plan", "train", "evaluate", "audit_bias", "register"):
+            (row,) = reports.of_task(connection, "loan_ok__train_model", "r1", task)
+            told[task] = (row["verdict"], row["summary"].split(";")[0].split(":")[0])
+    assert told == {
+        "plan": ("passed", "loan_ok@1 answers retrain request 1 of controller (performance fell)"),
+        "train": (
+            "passed",
+            "loan_ok@1 trained on 299 rows of 2013-01, 2013-02, 100 newer rows held out",
+        ),
+        "evaluate": ("passed", "all 1 gates passed on 100 held-out rows"),
+        "audit_bias": ("passed", "bias audit passed on 100 rows"),
+        "register": ("passed", "loan_ok@1 passed its gates and waits for approval"),
+    }
+
+
+def test_a_yaml_that_breaks_later_leaves_a_finished_plan_alone(world: Any) -> None:
+    for month in (1, 2):
+        world.publish(month)
+    world.request()
+    planned = world.plan()
+    world.configure(estimator="[broken")
+    assert world.plan() == planned
+    world.train()
+    with pytest.raises(ConfigInvalid):
+        world.plan("r2")

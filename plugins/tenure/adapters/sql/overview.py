@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Connection, Select, String, cast, func, or_, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from tenure.adapters.sql import tables as t
 
@@ -44,7 +45,7 @@ def datasets(connection: Connection) -> list[Row]:
             for row in _rows(
                 connection,
                 select(table)
-                .distinct(table.c.dataset)
+                .ext(distinct_on(table.c.dataset))
                 .order_by(table.c.dataset, table.c.id.desc()),
             )
         }
@@ -108,7 +109,9 @@ def _grouped(connection: Connection, query: Select[Any], key: str) -> dict[str, 
 
 def _newest_plans() -> Select[Any]:
     plan = t.traffic_plan
-    return select(plan).distinct(plan.c.model).order_by(plan.c.model, plan.c.generation.desc())
+    return (
+        select(plan).ext(distinct_on(plan.c.model)).order_by(plan.c.model, plan.c.generation.desc())
+    )
 
 
 def _newest_reports(owner: str) -> Select[Any]:
@@ -118,7 +121,7 @@ def _newest_reports(owner: str) -> Select[Any]:
     return (
         select(report)
         .where(column.is_not(None), report.c.stage != "failure")
-        .distinct(column, report.c.stage)
+        .ext(distinct_on(column, report.c.stage))
         .order_by(column, report.c.stage, report.c.id.desc())
     )
 

@@ -279,6 +279,38 @@ def test_database_away_and_back(
     assert sorted(logged) == sorted(load.answered)
 
 
+INFER = f"POST /v2/models/{MODEL}/infer HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    ("request_", "allowed"),
+    [
+        pytest.param(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n" * 3, {200}, id="110"),
+        pytest.param(
+            f"GET /v2/health/live HTTP/1.1\r\nX: {'a' * 65_536}\r\n\r\n".encode(),
+            {200, 400, 431},
+            id="106 long header",
+        ),
+        pytest.param(
+            f"{INFER}Content-Length: 2\r\n\r\n{{}}{{}}".encode(), {400, 401}, id="102 too short"
+        ),
+        pytest.param(f"{INFER}Content-Length: -1\r\n\r\n{{}}".encode(), {400}, id="102 negative"),
+        pytest.param(
+            f"{INFER}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".encode(),
+            {400, 401},
+            id="110 both lengths",
+        ),
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", {400}, id="TLS"),
+    ],
+)
+def test_raw_bytes(bare_gateway: Any, request_: bytes, allowed: set[int]) -> None:
+    with socket.create_connection(("127.0.0.1", bare_gateway.port), timeout=5) as connection:
+        connection.sendall(request_)
+        answer = connection.recv(65_536)
+    assert int(answer.split(b" ", 2)[1]) in allowed
+    assert bare_gateway.get("/v2/health/live") == 200
+
+
 def platform_on(database_url: str, home: Path) -> Platform:
     return Platform(
         Settings(

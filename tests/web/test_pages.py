@@ -1,0 +1,299 @@
+"""The pages as a browser gets them, over a real lifecycle database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tenure.errors import CanaryRolledBack, GateFailed
+from tenure.verdicts import Verdict
+from tenure.vocabulary import RunRef
+from tenure.wiring import oncall
+from tenure.wiring.base import Platform
+from tenure.wiring.pages import TaskSeen, drawn_key
+
+if TYPE_CHECKING:
+    from fastapi.testclient import TestClient
+
+pytestmark = pytest.mark.airflow
+
+RUN = RunRef("flight_late__train_model", "manual__2026-01-01T00:00:00+00:00", "evaluate")
+CARD = "/card?dag=flight_late__train_model&run=manual__2026-01-01T00:00:00%2B00:00&task=evaluate"
+NASTY = '<script>document.title="owned"</script>'
+
+
+class FakeGuard:
+    """Lets everybody read everything but the DAGs that it was told to hide."""
+
+    hidden: frozenset[str] = frozenset()
+
+    def allows(self, dag_id: str) -> bool:
+        return dag_id not in self.hidden
+
+    def require(self, dag_id: str | None) -> None:
+        from fastapi import HTTPException
+
+        if dag_id in self.hidden:
+            raise HTTPException(403)
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Say what Airflow knows about the task."""
+    from tenure.web import app
+
+    def say(task: TaskSeen | None) -> None:
+        monkeypatch.setattr(app, "task_seen", lambda *_: task)
+
+    say(None)
+    return say
+
+
+@pytest.fixture
+def client(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+    """A signed-in reader. Login itself is tested below, and in the browser against Airflow."""
+    from airflow.api_fastapi.common.db.common import _get_session
+    from airflow.api_fastapi.core_api.security import get_user
+    from fastapi.testclient import TestClient
+
+    from tenure.web import app, security
+
+    monkeypatch.setattr(app, "platform", lambda: platform)
+    built = app.build()
+    built.dependency_overrides |= {
+        get_user: lambda: "reader",
+        security.Guard: FakeGuard,
+        _get_session: lambda: None,
+    }
+    with TestClient(built, root_path="/tenure") as http:
+        yield http
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/card?dag=a&run=b&task=c",
+        "/model/flight_late",
+        f"/report/{'a' * 64}",
+        f"/report/{'a' * 64}/drawn",
+        "/static/tenure.css",
+    ],
+)
+def test_nothing_is_told_without_a_login(path: str) -> None:
+    from fastapi.testclient import TestClient
+
+    from tenure.web.app import build
+
+    with TestClient(build()) as http:
+        assert http.get(path).status_code == 401
+
+
+def test_the_table_above_holds_every_route() -> None:
+    from tenure.web.app import build
+
+    paths = sorted(route.path for route in build().routes)  # type: ignore[attr-defined]
+    assert paths == [
+        "/",
+        "/card",
+        "/model/{name}",
+        "/report/{digest}",
+        "/report/{digest}/drawn",
+        "/static/{name}",
+    ]
+
+
+def test_an_empty_installation_says_what_to_do_next(client: TestClient) -> None:
+    text = client.get("/").text
+    assert "No model is known yet. Write <code>include/configs/models/" in text
+    assert "drop a file into <code>landing/" in text
+
+
+def test_the_overview_shows_state_share_verdicts_and_incidents(
+    client: TestClient, life: Any
+) -> None:
+    life.whole()
+    text = client.get("/").text
+    for words in (
+        'href="/tenure/model/flight_late"',
+        "version 2",
+        "version 3 at 50%",
+        "monitoring: failed",
+        "1 open incident",
+        "25,713 of 28,834",
+    ):
+        assert words in text
+
+
+def test_the_model_page_tells_the_whole_life(client: TestClient, life: Any) -> None:
+    life.whole()
+    text = client.get("/model/flight_late").text
+    for words in (
+        "retired, artifact deleted",
+        "serves the traffic",
+        "better in June",
+        "24 analyses",
+        "evidence of harm",
+        "1 of 1 items read back and verified",
+        "asked by dora, confirmed by grace",
+        "wrong labels 31.2% against 26.0%",
+        "Decommission record",
+        "ledger event 17",
+        "<svg",
+    ):
+        assert words in text
+
+
+@pytest.mark.parametrize("path", ["/", "/model/flight_late"])
+def test_what_strangers_wrote_is_never_run(client: TestClient, life: Any, path: str) -> None:
+    life.whole()
+    text = client.get(path).text
+    assert NASTY not in text
+    assert "&lt;script&gt;document.title=" in text
+
+
+def test_a_report_shows_its_checks_escaped(client: TestClient, life: Any) -> None:
+    life.whole()
+    digest = life.report("monitoring", Verdict.FAILED, f"3 drifted {NASTY}")
+    answer = client.get(f"/report/{digest}")
+    assert "0.702 to 0.721" in answer.text
+    assert "at most 0.25" in answer.text
+    assert NASTY not in answer.text
+    assert "Drawn report" not in answer.text
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'; style-src")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_drawn_report_gets_a_sandbox(client: TestClient, life: Any, platform: Platform) -> None:
+    life.whole()
+    digest = life.report("monitoring", Verdict.FAILED, "3 drifted")
+    assert client.get(f"/report/{digest}/drawn").status_code == 404
+    platform.store.put(drawn_key(digest), b"<script>1</script>")
+    answer = client.get(f"/report/{digest}/drawn")
+    assert answer.content == b"<script>1</script>"
+    assert answer.headers["content-security-policy"] == (
+        "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; "
+        "style-src 'unsafe-inline'; img-src data:; font-src data:"
+    )
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert f"/tenure/report/{digest}/drawn" in client.get(f"/report/{digest}").text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/model/unknown",
+        "/model/a__b",
+        "/model/%2e%2e",
+        f"/report/{'0' * 64}",
+        "/report/not-a-digest",
+        f"/report/{'0' * 64}/drawn",
+        "/static/%2e%2e%2fapp.py",
+        "/static/app.py",
+        f"/model/{NASTY}",
+    ],
+)
+def test_what_is_not_there_is_a_plain_404(client: TestClient, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 404
+    assert NASTY not in answer.text
+
+
+def test_a_model_that_the_user_may_not_see_is_left_out(
+    client: TestClient, life: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life.whole()
+    digest = life.report("evaluation", Verdict.PASSED, "fine")
+    hidden = {"flight_late__train_model", "flight_late__evaluation"}
+    monkeypatch.setattr(FakeGuard, "hidden", frozenset(hidden))
+    assert "flight_late" not in client.get("/").text
+    for path in ("/model/flight_late", CARD, f"/report/{digest}", f"/report/{digest}/drawn"):
+        assert client.get(path).status_code == 403
+
+
+def test_a_failure_card_says_what_is_safe_and_what_to_do(
+    client: TestClient, platform: Platform, seen: Callable[..., None]
+) -> None:
+    error = GateFailed(
+        f"AUC 0.58 {NASTY}",
+        still_safe="The champion.",
+        next_step="Run `tenure x`.",
+        evidence="d" * 64,
+    )
+    oncall.save(platform, oncall.describe(error, owner="ada", log_url="http://log/1"), RUN)
+    seen(TaskSeen("failed", 1))
+    text = client.get(CARD).text
+    for words in (
+        "A gate said no",
+        "The champion.",
+        "Run <code>tenure x</code>.",
+        f'href="/tenure/report/{"d" * 64}"',
+        "ada",
+        'href="http://log/1"',
+    ):
+        assert words in text
+    assert NASTY not in text
+
+
+def test_a_rollback_begins_calmly(
+    client: TestClient, platform: Platform, seen: Callable[..., None]
+) -> None:
+    words = "Safe: champion serves 100%; nothing is urgent."
+    error = CanaryRolledBack(f"{words} m@2 did harm.", still_safe="m@1.", next_step="Later.")
+    oncall.save(platform, oncall.describe(error), RUN)
+    seen(TaskSeen("failed", 1))
+    text = client.get(CARD).text
+    assert text.index(words) < text.index("What happened") < text.index("m@2 did harm.")
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        (TaskSeen("failed", 1), "Killed before it could say anything"),
+        (TaskSeen("success", 1), "Done, nothing to judge"),
+        (TaskSeen("running", 1), "Airflow says <em>running</em>"),
+        (TaskSeen("awaiting_input", 1), "Waits for a person"),
+        (TaskSeen("upstream_failed", culprits=("train",)), "<code>train</code>"),
+        (TaskSeen("skipped"), "That is no error."),
+        (TaskSeen("success", is_ours=False), "Not a task of Tenure"),
+        (TaskSeen(None, mapped=((0, "failed"), (1, "success"))), "This task has 2 copies"),
+        (None, "There is no such task instance"),
+    ],
+)
+def test_a_task_without_a_report_says_why(
+    client: TestClient, seen: Callable[..., None], task: TaskSeen | None, words: str
+) -> None:
+    seen(task)
+    assert words in client.get(CARD).text
+
+
+@pytest.mark.parametrize("index", ["-1", "{MAP_INDEX}", "undefined", "", "9" * 40])
+def test_whatever_airflow_puts_for_the_copy_is_read(
+    client: TestClient, seen: Callable[..., None], index: str
+) -> None:
+    seen(TaskSeen("success", 1))
+    answer = client.get(CARD, params={**dict(_query(CARD)), "map_index": index})
+    assert answer.status_code == 200
+
+
+def test_a_database_that_is_down_is_a_card_as_well(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    from dataclasses import replace
+
+    from tenure.web import app
+
+    lost = Platform(replace(settings, database_url="postgresql+psycopg://x@127.0.0.1:9/x"))
+    monkeypatch.setattr(app, "platform", lambda: lost)
+    answer = client.get("/")
+    assert answer.status_code == 503
+    assert "A service does not answer" in answer.text
+    assert "tenure doctor" in answer.text
+
+
+def _query(path: str) -> list[tuple[str, str]]:
+    from urllib.parse import parse_qsl
+
+    return parse_qsl(path.partition("?")[2])

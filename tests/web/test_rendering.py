@@ -1,0 +1,92 @@
+"""The small words and plots of the pages."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tenure.vocabulary import State
+from tenure.web import plots, rendering
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s ago"),
+        (119, "119 s ago"),
+        (120, "2 min ago"),
+        (7_199, "120 min ago"),
+        (7_200, "2 h ago"),
+        (172_800, "2 d ago"),
+        (-20, "in 20 s"),
+    ],
+)
+def test_ago(seconds: int, words: str) -> None:
+    assert rendering.ago(NOW - timedelta(seconds=seconds), NOW) == words
+
+
+def test_every_state_is_explained() -> None:
+    assert set(rendering.STATES) == {str(state) for state in State}
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("run `a b`.", "run <code>a b</code>."),
+        ("`<b>` and <i>", "<code>&lt;b&gt;</code> and &lt;i&gt;"),
+        ("a lonely ` stays", "a lonely ` stays"),
+        ("", ""),
+    ],
+)
+def test_prose_sets_backticks_as_code_and_escapes_the_rest(text: str, html: str) -> None:
+    assert str(rendering.prose(text)) == html
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0, "0%"), (1, "0.01%"), (500, "5%"), (10_000, "100%")]
+)
+def test_shares_in_percent(share: int, text: str) -> None:
+    assert rendering.percent_bp(share) == text
+
+
+def test_an_event_that_moves_no_version_is_told_in_words() -> None:
+    body = {"event": "consumers_told", "reason": "x", "by": ["ada", "bo"], "artifact": "a" * 64}
+    assert rendering.event(body) == f"consumers told, by ada and bo, artifact {'a' * 12}…"
+
+
+def analysis(number: int, harm: float | None, safe: float | None) -> dict[str, object]:
+    metrics = [
+        {"event": "wrong_label", "required": True, "e_harm": harm, "e_safe": safe},
+        {"event": "error", "required": False, "e_harm": 0.5, "e_safe": 1e-6},
+    ]
+    facts = {"metrics": metrics, "harm_threshold": 40.0, "safe_threshold": 20.0}
+    return {"number": number, "share_bp": 500 * number, "facts": facts}
+
+
+def test_a_canary_plot_holds_both_lines_and_both_limits() -> None:
+    svg = str(plots.canary([analysis(2, 0.9, 3.0), analysis(1, 1.0, 1.0), analysis(3, 2.0, None)]))
+    assert "harm from 40" in svg
+    assert "safe from 20" in svg
+    assert svg.count("<polyline") == 2
+    assert svg.count('class="share"') == 3
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_one_analysis_is_no_plot(number: int) -> None:
+    assert plots.canary([analysis(n, 1.0, 1.0) for n in range(number)]) == ""
+
+
+def test_a_plot_draws_what_a_person_wrote_without_analysis() -> None:
+    prolonged = {"number": 3, "share_bp": 0, "facts": {"user": "olga"}}
+    assert "<svg" in plots.canary([analysis(1, 1.0, 1.0), analysis(2, 1.0, 1.0), prolonged])
+
+
+def test_monitoring_squares_escape_their_titles() -> None:
+    rows = [
+        {"kind": "<b>", "verdict": "failed", "window_end": NOW + timedelta(days=day)}
+        for day in range(2)
+    ]
+    svg = str(plots.monitoring(rows))
+    assert "<b>" not in svg
+    assert svg.count("<rect") == 2
