@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from sklearn import metrics as sk
 
 from tenure.lifecycle.evaluation import (
@@ -165,3 +166,14 @@ def test_the_report_carries_the_trivial_baseline() -> None:
     )
     assert report.facts["baseline"]["roc_auc"] == 0.5  # type: ignore[index]
     assert len(report.digest) == 64
+
+
+@pytest.mark.parametrize("bounds", [{}, {"minimum": 0.1, "maximum": 0.9}])
+def test_a_gate_states_exactly_one_bound(bounds: dict[str, float]) -> None:
+    with pytest.raises(ValidationError, match="exactly one of minimum and maximum"):
+        MetricGate(metric="brier", **bounds)
+
+
+def test_one_row_has_a_mean_without_an_interval() -> None:
+    found = measure(np.array([0.3]), np.array([True]), threshold=0.5)["brier"]
+    assert found == Measured(pytest.approx(0.49), None, None)

@@ -3,7 +3,13 @@
 import pytest
 
 from tenure.errors import ArtifactRefused
-from tenure.lifecycle.registry import FIELDS, statement, statement_bytes
+from tenure.lifecycle.registry import (
+    FIELDS,
+    artifact_key,
+    reference_key,
+    statement,
+    statement_bytes,
+)
 
 ROW = {name: f"{name}-value" for name in FIELDS} | {"version": 3, "state": "trained", "facts": {}}
 
@@ -23,3 +29,8 @@ def test_every_field_is_needed(field: str, value: object) -> None:
 @pytest.mark.parametrize("field", FIELDS)
 def test_every_field_changes_the_bytes(field: str) -> None:
     assert statement_bytes({**ROW, field: "other"}) != statement_bytes(ROW)
+
+
+def test_keys_are_derived_from_digest_and_number() -> None:
+    assert artifact_key("ab" * 32) == f"artifacts/{'ab' * 32}.skops"
+    assert reference_key("flight_late", 3) == "reference/flight_late/3.parquet"

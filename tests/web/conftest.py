@@ -307,7 +307,7 @@ def life(platform: Platform) -> Life:
     return Life(platform)
 
 
-@pytest.fixture
-def new_life() -> Callable[[Platform], Life]:
+@pytest.fixture(scope="session")
+def make_life() -> Callable[[Platform], Life]:
     """For stacks that have a database of their own."""
     return Life

@@ -136,6 +136,7 @@ def _tenure(layout: Layout, endpoints: Endpoints, server: Server) -> dict[str, s
         "TENURE_HOME": str(layout.home),
         "TENURE_INCLUDE": str(layout.include),
         "TENURE_DATABASE_URL": server.url("tenure"),
+        "TENURE_GATEWAY_DATABASE_URL": server.gateway_url(),
         "TENURE_STORE_URL": layout.store.as_uri(),
         "TENURE_MLFLOW_URL": endpoints.url("mlflow"),
         "TENURE_GATEWAY_URL": endpoints.url("gateway"),

@@ -62,6 +62,11 @@ class Server:
             return f"postgresql+{driver}://postgres:{secret}@{LOOPBACK}:{self.port}/{database}"
         return f"postgresql+{driver}://postgres@/{database}?host={quote(str(self.socket))}"
 
+    def gateway_url(self) -> str:
+        """The lifecycle database as the role that may read plans and little else; by socket."""
+        place = f"host={quote(str(self.socket))}&port={self.port or 5432}"
+        return f"postgresql+psycopg://tenure_gateway@/tenure?{place}"
+
     def conninfo(self, database: str) -> str:
         """The same for libpq, which reaches the server over its socket in any case."""
         return f"host='{self.socket}' port={self.port or 5432} user=postgres dbname={database}"

@@ -9,7 +9,7 @@ import pytest
 from tenure.errors import CanaryRolledBack, NotPermitted, StateConflict
 from tenure.lifecycle.canary import Action
 from tenure.vocabulary import State
-from tenure.wiring import canary
+from tenure.wiring import canary, canary_end
 from tenure.wiring.rollback import intend, roll_back
 
 pytestmark = pytest.mark.service
@@ -117,14 +117,14 @@ def test_without_verdict_it_holds_and_lets_the_lease_end(world: Callable[..., An
     held = life.plan()
     assert held.generation == probation.plan.generation
     with pytest.raises(NotPermitted, match="grace is not an operator"):
-        canary.prolong(life.platform, challenger.id, user="grace")
-    canary.prolong(life.platform, challenger.id, user="Olga")
+        canary_end.prolong(life.platform, challenger.id, user="grace")
+    canary_end.prolong(life.platform, challenger.id, user="Olga")
     again = canary.enter(life.platform, challenger, life.run()).probation
     assert again is not None
     assert again.plan.fence == held.fence + 1
     assert [again.analyse().action for _ in range(3)] == [Action.WAIT, Action.WAIT, Action.HOLD]
-    canary.give_up(life.platform, challenger.id, user="olga")
-    canary.give_up(life.platform, challenger.id, user="olga")
+    canary_end.give_up(life.platform, challenger.id, user="olga")
+    canary_end.give_up(life.platform, challenger.id, user="olga")
     with pytest.raises(CanaryRolledBack, match="by olga: no verdict; a person ended the canary"):
         canary.enter(life.platform, challenger, life.run())
 

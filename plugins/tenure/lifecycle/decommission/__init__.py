@@ -1,14 +1,44 @@
 """Retiring a model version in steps, each proven before the next."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pydantic import Field
 
+from tenure.lifecycle.decommission.manifest import (
+    Item,
+    Manifest,
+    archive_prefix,
+    may_be_deleted,
+    read_manifest,
+)
 from tenure.lifecycle.policy import Policy
 from tenure.vocabulary import Role, State
+
+__all__ = [
+    "ABANDONED_AFTER",
+    "REQUESTERS",
+    "RETIRABLE",
+    "Action",
+    "DecommissionPolicy",
+    "Item",
+    "Manifest",
+    "Next",
+    "Permit",
+    "Progress",
+    "Step",
+    "archive_prefix",
+    "is_abandoned",
+    "may_be_deleted",
+    "next_step",
+    "permit",
+    "person_refusal",
+    "question",
+    "read_manifest",
+    "refusal",
+]
 
 RETIRABLE = (State.SUPERSEDED, State.ROLLED_BACK, State.REJECTED)
 """States from which a version may retire: it serves nobody."""
@@ -95,75 +125,6 @@ class Next:
     def is_due(self, now: datetime) -> bool:
         """Whether it may be done now."""
         return self.blocked is None and (self.due is None or now >= self.due)
-
-
-@dataclass(frozen=True)
-class Item:
-    """One object of the archive and the original that it is a copy of.
-
-    Args:
-        name: Role of the item: artifact, reference, evaluation, config…
-        key: Where the original lies, or `database:…` when it is a row.
-        archive_key: Where the copy lies.
-        size: Bytes.
-        sha256: Of both.
-        delete_after: Whether the original goes once the archive is verified and retained.
-    """
-
-    name: str
-    key: str
-    archive_key: str
-    size: int
-    sha256: str
-    delete_after: bool = False
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What an archive holds; deletion follows it and nothing else."""
-
-    model: str
-    version: int
-    row: Mapping[str, object]
-    items: tuple[Item, ...]
-
-    def to_dict(self) -> dict[str, object]:
-        """JSON form; its digest stands in the lifecycle database."""
-        return {
-            "format": 1,
-            "model": self.model,
-            "version": self.version,
-            "row": dict(self.row),
-            "items": [asdict(item) for item in self.items],
-        }
-
-    @property
-    def marked(self) -> tuple[Item, ...]:
-        """Items whose originals are to go."""
-        return tuple(item for item in self.items if item.delete_after)
-
-    def has(self, name: str) -> bool:
-        """Whether the archive has an item with this role."""
-        return any(item.name == name for item in self.items)
-
-
-def read_manifest(value: Mapping[str, object]) -> Manifest:
-    """The manifest from its JSON form. Raises KeyError or TypeError when it is none."""
-    items = value["items"]
-    row = value["row"]
-    if not isinstance(items, list) or not isinstance(row, dict):
-        raise TypeError("a manifest has a row and a list of items")
-    return Manifest(
-        model=str(value["model"]),
-        version=int(str(value["version"])),
-        row=row,
-        items=tuple(Item(**item) for item in items),
-    )
-
-
-def archive_prefix(model: str, version: int) -> str:
-    """Where everything about a retired version lies."""
-    return f"archive/{model}/{version}/"
 
 
 def next_step(progress: Progress, policy: DecommissionPolicy) -> Next:
@@ -272,16 +233,6 @@ def person_refusal(
     if requested_by is not None and person.casefold() == requested_by.casefold():
         return f"{person} asked for the retirement, so somebody else must confirm it"
     return None
-
-
-def may_be_deleted(item: Item, still_needed: Collection[str]) -> bool:
-    """Whether the original of an item may go: the archive holds it and no other version needs it.
-
-    Args:
-        item: An item whose original would be deleted.
-        still_needed: Keys that versions which are not deleted refer to.
-    """
-    return item.delete_after and item.key not in still_needed
 
 
 def question(

@@ -1,0 +1,49 @@
+"""docs/oncall.md has one heading for each kind of card, and says what each needs to say."""
+
+import re
+
+import pytest
+
+from tenure import errors
+from tenure.errors import TenureError
+from tenure.settings import REPOSITORY
+from tenure.wiring.oncall import TITLES
+
+TEXT = (REPOSITORY / "docs" / "oncall.md").read_text(encoding="utf-8")
+SECTIONS = {
+    part.partition("\n")[0]: part.partition("\n")[2]
+    for part in re.split(r"^### ", TEXT, flags=re.M)[1:]
+}
+KINDS = {
+    name
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, TenureError) and kind is not TenureError
+}
+
+
+def test_headings_are_the_kinds_of_error_and_no_others() -> None:
+    assert set(SECTIONS) == KINDS | {"Killed", "Any other kind"}
+
+
+def test_headings_stand_in_the_order_of_the_tree_of_errors() -> None:
+    order = [name for name in vars(errors) if name in KINDS]
+    assert [name for name in SECTIONS if name in KINDS] == order
+
+
+def test_the_cards_that_need_no_class_are_known_to_the_code() -> None:
+    assert set(TITLES) == KINDS | {"Killed"}
+
+
+@pytest.mark.parametrize("kind", sorted(SECTIONS))
+def test_a_section_says_meaning_safety_action_and_an_example(kind: str) -> None:
+    section = SECTIONS[kind]
+    places = [section.find(mark) for mark in ("**Meaning.**", "**Safe.**", "**Do.**", "\n```\n")]
+    assert -1 not in places
+    assert places == sorted(places)
+    assert section.count("```") == 2
+
+
+def test_only_what_the_document_says_is_tried_again() -> None:
+    retried = {name for name in KINDS if getattr(errors, name).retryable}
+    assert retried == {"ServiceUnreachable"}
+    assert "Only *ServiceUnreachable* is tried again by itself" in TEXT
