@@ -7,6 +7,7 @@ prints the Markdown that stands in RESULTS.md.
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -42,9 +43,9 @@ def main() -> None:
                 stack.start()
                 stack.wait_healthy()
                 healthy = time.monotonic() - began
-                story = show.prepare(stack.settings, home / "demo", console.print)
-                story.tell()
-                summary = show.conclude(story, began)
+                with closing(show.prepare(stack.settings, home / "demo", console.print)) as story:
+                    story.tell()
+                    summary = show.conclude(story, began)
                 found = state.read(home)
                 assert found
                 cpu = cpu_seconds(found.pids)

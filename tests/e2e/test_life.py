@@ -118,7 +118,9 @@ def life() -> Iterator[Life]:
                 extra=show.people_around(url),
             )
             try:
-                yield lived(stack, notices)
+                life = lived(stack, notices)
+                yield life
+                life.story.close()
             finally:
                 stack.stop()
                 leaders: dict[int, float] = {}
@@ -145,8 +147,11 @@ def lived(stack: Stack, notices: Path) -> Life:
         canary_pace=250.0,
     )
     story.stack = stack
-    story.tell()
-    summary = show.conclude(story, began)
+    try:
+        story.tell()
+        summary = show.conclude(story, began)
+    finally:
+        plain.platform.database.dispose()
     return Life(stack, story, summary, notices, story.fallback_seconds)
 
 

@@ -14,6 +14,7 @@ from tenure.lifecycle.decommission import (
     Permit,
     Progress,
     Step,
+    archive_prefix,
     is_abandoned,
     may_be_deleted,
     next_step,
@@ -255,6 +256,7 @@ def test_a_manifest_is_read_back_as_it_was_written() -> None:
     assert manifest.marked == (ITEM,)
     assert manifest.has("config")
     assert not manifest.has("lock")
+    assert all(item.archive_key.startswith(archive_prefix("m", 2)) for item in manifest.items)
 
 
 @pytest.mark.parametrize(

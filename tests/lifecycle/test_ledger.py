@@ -115,3 +115,19 @@ def test_the_hash_does_not_depend_on_the_reader() -> None:
         body={"share": 0.5, "n": 1},
     )
     assert verify_chain([elsewhere]).ok
+
+
+def test_numbers_are_hashed_as_jsonb_keeps_them() -> None:
+    """Each pair is what is written and what PostgreSQL gives back for it."""
+    event = chain(1)[0]
+    written = {"big": 1e22, "list": [1.2345e25, {"zero": -0.0}], "pair": (0.5, 1), "name": "x"}
+    read = {
+        "big": 10**22,
+        "list": [12345 * 10**21, {"zero": 0.0}],
+        "pair": [0.5, 1],
+        "name": "x",
+    }
+    content = {name: getattr(event, name) for name in Event.__dataclass_fields__ if name != "hash"}
+    assert event_hash(**(content | {"body": written})) == event_hash(**(content | {"body": read}))
+    other = read | {"big": 10**22 + 1}
+    assert event_hash(**(content | {"body": written})) != event_hash(**(content | {"body": other}))

@@ -1,4 +1,4 @@
-"""A DAG with one task for each kind of card; the browser tests put it into a project of their own."""
+"""A DAG with one task for each kind of card; the browser tests put it into their project."""
 
 import os
 import signal

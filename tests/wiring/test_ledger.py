@@ -298,6 +298,7 @@ MUTATIONS: list[tuple[str, Callable[[Platform], None]]] = [
     ("I6", sql("UPDATE model_version SET state = 'superseded' WHERE version = 2")),
     ("I7", file(lambda store: decisions(store, (1, 2, SUBJECT)))),
     ("I7", file(lambda store: decisions(store, (9, 1, SUBJECT)))),
+    ("I7", file(lambda store: store.put(DECISIONS, b"no Parquet"))),
     (
         "I8",
         sql(
@@ -323,6 +324,7 @@ MUTATIONS: list[tuple[str, Callable[[Platform], None]]] = [
     ("I10", sql("UPDATE snapshot SET rows = 4")),
     ("I10", file(lambda store: parquet(store, SNAPSHOT, {"flight_id": ["a"]}))),
     ("I10", file(lambda store: store.delete(QUARANTINE))),
+    ("I10", file(lambda store: store.put(SNAPSHOT, b"no Parquet"))),
     (
         "I11",
         sql(
@@ -381,6 +383,18 @@ def test_a_healthy_installation_breaks_nothing(healthy: Platform) -> None:
     assert [one["id"] for one in found["invariants"]] == [f"I{n}" for n in range(1, 18)]
     assert all(one["meaning"] for one in found["invariants"])
     assert found["events"] > 10
+
+
+def test_a_file_that_could_not_be_read_has_no_rows_to_count(healthy: Platform) -> None:
+    key = "quarantine/flights/2013-02/b-c.rejected"
+    healthy.store.put(key, b"no Parquet")
+    sql(
+        "INSERT INTO validation (dataset, batch, source_key, source_digest, suite_digest, "
+        "config_digest, verdict, rows_in, rows_ok, rows_quarantined, quarantine_key, "
+        "report_digest) VALUES ('flights', '2013-02', 'k', 'b', 's', 'c', 'failed', 0, 0, 0, "
+        f"'{key}', 'r')"
+    )(healthy)
+    assert violated(healthy) == set()
 
 
 def test_every_invariant_has_a_mutation() -> None:

@@ -35,17 +35,26 @@ def plain_subjects(paths: Sequence[Path]) -> list[dict[str, Any]]:
     )
 
 
-def row_count(path: Path) -> int:
-    """Rows of one file, from its footer."""
-    return int(_rows("SELECT count(*) AS n FROM read_parquet($paths)", [path])[0]["n"])
+def row_count(path: Path) -> int | None:
+    """Rows of one file, from its footer; None when it is no Parquet file (any more)."""
+    return _count([path])
 
 
-def quarantined_in(snapshot: Path, quarantine: Path) -> int:
-    """Quarantined rows that stand in a snapshot all the same.
+def unreadable(paths: Sequence[Path]) -> list[Path]:
+    """Files that are no Parquet files (any more); one scan when all are."""
+    if _count(paths) is not None:
+        return []
+    return [path for path in paths if row_count(path) is None]
+
+
+def quarantined_in(snapshot: Path, quarantine: Path) -> int | None:
+    """Quarantined rows that stand in a snapshot all the same; None when a file is not readable.
 
     Rows are compared column by column as text. A second row with the same key is left out: the
     first one with the same values is rightly there.
     """
+    if unreadable([snapshot, quarantine]):
+        return None
     with duckdb.connect() as connection:
         both = [_columns(connection, path) for path in (snapshot, quarantine)]
         shared = [name for name in both[0] if name in both[1]]
@@ -64,6 +73,14 @@ def quarantined_in(snapshot: Path, quarantine: Path) -> int:
             {"quarantine": str(quarantine), "snapshot": str(snapshot)},
         ).fetchone()
     return int(found[0]) if found else 0
+
+
+def _count(paths: Sequence[Path]) -> int | None:
+    query = "SELECT count(*) AS n FROM read_parquet($paths, union_by_name = true)"
+    try:
+        return sum(int(row["n"]) for row in _rows(query, paths))
+    except duckdb.Error:
+        return None
 
 
 def _rows(query: str, paths: Sequence[Path]) -> list[dict[str, Any]]:

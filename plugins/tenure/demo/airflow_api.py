@@ -24,6 +24,10 @@ class AirflowUser:
         self._client = httpx.Client(timeout=60)
         self._token: str | None = None
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
     def call(
         self, method: str, path: str, *, json: Mapping[str, object] | None = None, **params: Any
     ) -> Any:

@@ -4,6 +4,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -68,15 +69,20 @@ def run(stack: Stack, *, console: Console) -> bool:
     say("── start PostgreSQL, MLflow, the gateway and Airflow")
     stack.start()
     stack.wait_healthy(lambda name, _: say(f"   {name} is healthy"))
-    story = prepare(stack.settings, stack.home / "demo", say)
+    with closing(prepare(stack.settings, stack.home / "demo", say)) as story:
+        summary = _live(story, begin)
+        show(console, story, summary)
+    return bool(summary["ledger_ok"]) and summary["invariant_violations"] == 0
+
+
+def _live(story: Story, begin: float) -> dict[str, Any]:
     seconds = round(time.monotonic() - begin, 1)
     story.stages.append(Stage("start the stack", "healthy", seconds, "tenure status"))
     story.tell()
     summary = conclude(story, begin)
     text = json.dumps(summary, indent=2)
     (story.folder / "summary.json").write_text(f"{text}\n", encoding="utf-8")
-    show(console, story, summary)
-    return bool(summary["ledger_ok"]) and summary["invariant_violations"] == 0
+    return summary
 
 
 def people_around(url: str) -> dict[str, str]:

@@ -29,7 +29,7 @@ BROKEN_MONTH = 3
 LIVE_MONTH = 6
 LATER_MONTHS = (4, 5, 6)
 CANARY_MONTHS = (7, 8)
-READING_TIME = timedelta(seconds=3)
+READING_TIME = timedelta(seconds=5)
 EXPECTED_FAILURES = {("flights__ingest_data", "ingest"), ("flight_late__promote_model", "canary")}
 
 
@@ -104,6 +104,12 @@ class Story:
         with self._stage("decommission") as end:
             end(*self._decommission())
 
+    def close(self) -> None:
+        """Log everybody out and leave the lifecycle database."""
+        for person in self.people.values():
+            person.close()
+        self.platform.database.dispose()
+
     def upstream(self, month: int, damage: str = "none") -> None:
         """The upstream drops a month into the landing zone; whole or not at all."""
         draft = write_month(self.folder / "upstream", month, damage=damage)  # type: ignore[arg-type]
@@ -157,8 +163,8 @@ class Story:
     def _wait_answering(self, what: str, look: Callable[[], Any]) -> Any:
         """Wait while grace says yes to what she is asked, after a moment's reading.
 
-        An answer within the second in which a question is asked can reach Airflow before its own
-        executor has told that the asking process ended; the task is then tried and asked again.
+        An answer within seconds of the question can reach Airflow before its own executor has told
+        that the asking process ended; the task is then tried again, and asks again.
         """
         grace = self.people["grace"]
 

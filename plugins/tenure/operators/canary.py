@@ -101,7 +101,7 @@ class CanaryOperator(TenureOperator):
 
     def _finish(self, probation: Probation, judgement: CanaryJudgement) -> object:
         from tenure.lifecycle.canary import Action
-        from tenure.wiring import canary
+        from tenure.wiring import canary_end
 
         if judgement.action is Action.ROLL_BACK:
             raise canary_end.rolled_back(probation.platform, probation.version)

@@ -32,27 +32,34 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 class View:
     """A config as plain attributes: the YAML with its defaults; read-only, no methods."""
 
+    __slots__ = ("_values",)
+
     def __init__(self, values: Mapping[str, Any]) -> None:
-        self.__dict__.update({key: _frozen(value) for key, value in values.items()})
+        object.__setattr__(self, "_values", values)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name not in self._values:
+            raise AttributeError(f"{name} is not a key of this config")
+        return _frozen(self._values[name])
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{name} cannot be set: a config never changes")
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, View) and self.__dict__ == other.__dict__
+        return isinstance(other, View) and self._values == other._values
 
     def __hash__(self) -> int:
-        return hash(tuple(self.__dict__))
+        return hash(tuple(self._values))
 
     def __repr__(self) -> str:
-        return f"View({self.__dict__})"
+        return f"View({self._values})"
 
     def __getitem__(self, key: str) -> Any:
         """A key of a mapping: `contract.columns["hour"]`."""
-        return self.__dict__[key]
+        return _frozen(self._values[key])
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.__dict__)
+        return iter(self._values)
 
 
 def models() -> list[ModelConfig]:

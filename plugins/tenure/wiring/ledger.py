@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 EXAMPLES = 3
 """Breaches that an answer shows; it counts all."""
+_ROWS = ".parquet"
+"""Other quarantined files could not be read as rows; they are kept whole."""
 _DECISIONS_FOLLOW_PLANS = (
     "I7",
     "Every decision was made by a version that the traffic plan of its generation named.",
@@ -71,6 +73,7 @@ def check_chain(connection: "Connection", after: Anchor | None = None) -> ChainC
 
 def find_breaches(platform: Platform) -> list[Finding]:
     """Every invariant with what breaks it, I1 to I17."""
+    from tenure.adapters import evidence_scan
     from tenure.adapters.sql import invariants
 
     now = platform.clock.now()
@@ -82,11 +85,14 @@ def find_breaches(platform: Platform) -> list[Finding]:
         arms = invariants.plan_arms(connection)
         batches = invariants.published(connection)
     decisions = [platform.store.fetch(key) for key in platform.store.list("decisions/")]
-    found["I7"] = Finding(*_DECISIONS_FOLLOW_PLANS, _unplanned(decisions, arms))
+    broken = evidence_scan.unreadable(decisions)
+    sound = [path for path in decisions if path not in broken]
+    lost = [{"unreadable": path.name} for path in broken]
+    found["I7"] = Finding(*_DECISIONS_FOLLOW_PLANS, [*_unplanned(sound, arms), *lost])
     more = {
         "I9": list(_leaked(platform, batches)),
         "I10": list(_lost(platform, batches)),
-        "I15": _plain_subjects(decisions),
+        "I15": evidence_scan.plain_subjects(sound),
     }
     for number, breaches in more.items():
         known = found[number]
@@ -106,12 +112,6 @@ def _unplanned(
     ]
 
 
-def _plain_subjects(decisions: "Sequence[Path]") -> list[dict[str, Any]]:
-    from tenure.adapters import evidence_scan
-
-    return evidence_scan.plain_subjects(decisions)
-
-
 def _leaked(platform: Platform, batches: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """Snapshots that were trained on and hold rows which were put into quarantine."""
     from tenure.adapters import evidence_scan
@@ -122,7 +122,7 @@ def _leaked(platform: Platform, batches: Sequence[Mapping[str, Any]]) -> Iterato
         snapshot, quarantine = _files(platform, batch)
         if snapshot is not None and quarantine is not None:
             rows = evidence_scan.quarantined_in(snapshot, quarantine)
-            if rows:
+            if rows != 0:
                 yield {**_named(batch), "quarantined_rows_in_snapshot": rows}
 
 
@@ -134,7 +134,11 @@ def _lost(platform: Platform, batches: Sequence[Mapping[str, Any]]) -> Iterator[
         snapshot, quarantine = _files(platform, batch)
         counted = {
             "published": (batch["rows"], snapshot, batch["digest"] is not None),
-            "quarantined": (batch["rows_quarantined"], quarantine, bool(batch["quarantine_key"])),
+            "quarantined": (
+                batch["rows_quarantined"],
+                quarantine,
+                str(batch["quarantine_key"]).endswith(_ROWS),
+            ),
         }
         for what, (rows, path, expected) in counted.items():
             if not expected:
@@ -147,9 +151,10 @@ def _lost(platform: Platform, batches: Sequence[Mapping[str, Any]]) -> Iterator[
 def _files(platform: Platform, batch: Mapping[str, Any]) -> "tuple[Path | None, Path | None]":
     """Local paths of snapshot and quarantine file; None for one that is not there."""
     digest = batch["digest"]
+    quarantine = batch["quarantine_key"]
     keys = (
         f"snapshots/{batch['dataset']}/{digest}/data.parquet" if digest else None,
-        batch["quarantine_key"],
+        quarantine if quarantine and quarantine.endswith(_ROWS) else None,
     )
     found = [
         platform.store.fetch(key) if key and platform.store.exists(key) else None for key in keys
