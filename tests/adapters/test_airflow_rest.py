@@ -75,7 +75,7 @@ def server() -> Iterator[Server]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         kept.url = f"http://127.0.0.1:{http.server_address[1]}"
-        Thread(target=http.serve_forever, daemon=True).start()
+        Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
         yield kept
         http.shutdown()
 

@@ -35,7 +35,7 @@ class Receiver(BaseHTTPRequestHandler):
 def receiver() -> Iterator[int]:
     Receiver.got.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield server.server_address[1]
         server.shutdown()
 

@@ -283,7 +283,7 @@ class Story:
 
     def report(self, digest: str) -> str:
         """Page of a report."""
-        return self.page(f"report/{digest}")
+        return self.page(f"report/{digest[:12]}")
 
     def page(self, path: str) -> str:
         """Page of Tenure inside Airflow."""

@@ -125,7 +125,11 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class MetricJudgement:
-    """One metric in one analysis. E-values count for `harm` or `safe` from their thresholds on."""
+    """One metric in one analysis. E-values count for `harm` or `safe` from their thresholds on.
+
+    `rate_ratio` is the challenger's rate over the champion's, compared within each share; the sums
+    over all shares mix days on which the arms had different weights. None without events.
+    """
 
     event: Event
     margin: float
@@ -134,6 +138,7 @@ class MetricJudgement:
     canary_events: int
     champion_subjects: int
     champion_events: int
+    rate_ratio: float | None
     log_harm: float
     log_safe: float
     harmful: bool
@@ -148,9 +153,10 @@ class MetricJudgement:
 
     def describe(self) -> str:
         """The numbers in one clause."""
+        ratio = f" {self.rate_ratio:.2f} times the champion's:" if self.rate_ratio else ""
         return (
-            f"{self.event} canary {_rate(self.canary_events, self.canary_subjects)}, champion "
-            f"{_rate(self.champion_events, self.champion_subjects)}, "
+            f"{self.event}{ratio} canary {_rate(self.canary_events, self.canary_subjects)}, "
+            f"champion {_rate(self.champion_events, self.champion_subjects)}, "
             f"E(harm) {_e(self.log_harm)}, E(safe) {_e(self.log_safe)}"
         )
 
@@ -210,6 +216,25 @@ def log_e_value(counts: Sequence[ShareCounts], *, null: float, grid: NDArray[np.
     return float(logsumexp(total) - math.log(len(grid)))
 
 
+def rate_ratio(counts: Sequence[ShareCounts]) -> float | None:
+    """Rate of the challenger over the champion's, each share a stratum; None without events.
+
+    Source: Mantel & Haenszel (1959), the relative-risk form of Nurminen (1981).
+
+    >>> same = ShareCounts("wrong_label", 500, 100, 20, 1000, 200)
+    >>> later = ShareCounts("wrong_label", 5000, 1000, 400, 1000, 400)
+    >>> rate_ratio([same, later])
+    1.0
+    """
+    above = below = 0.0
+    for row in counts:
+        total = row.canary_subjects + row.champion_subjects
+        if total:
+            above += row.canary_events * row.champion_subjects / total
+            below += row.champion_events * row.canary_subjects / total
+    return above / below if below else None
+
+
 def judge(
     policy: CanaryPolicy, counts: Sequence[ShareCounts], *, share_bp: int, analyses: int
 ) -> CanaryJudgement:
@@ -266,6 +291,7 @@ def _judge_metric(
         canary_events=sum(row.canary_events for row in rows),
         champion_subjects=sum(row.champion_subjects for row in rows),
         champion_events=sum(row.champion_events for row in rows),
+        rate_ratio=rate_ratio(rows),
         log_harm=log_harm,
         log_safe=log_safe,
         harmful=log_harm >= math.log(harm_threshold),

@@ -33,7 +33,8 @@ STATIC = {
     "icon.svg": "image/svg+xml",
     "icon-dark.svg": "image/svg+xml",
 }
-_DIGEST = re.compile(r"[0-9a-f]{64}")
+_DIGEST = re.compile(r"[0-9a-f]{12,64}")
+"""A digest, or enough of its beginning to be the only one."""
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
 
 
@@ -113,7 +114,7 @@ def drawn(request: Request, guard: GuardDep, digest: str) -> Response:
     """The picture of a report: foreign HTML, so it gets an origin of its own."""
     row = pages.report_page(platform(), digest) if _DIGEST.fullmatch(digest) else None
     guard.require(row["dag_id"] if row else None)
-    html = pages.drawing(platform(), digest) if row else None
+    html = pages.drawing(platform(), row["digest"]) if row else None
     if html is None:
         return _absent(request, "drawn report", digest)
     headers = _HEADERS | {"Content-Security-Policy": DRAWN_POLICY}

@@ -152,7 +152,7 @@ def report_page(platform: Platform, digest: str) -> Row | None:
     if row is None:
         return None
     try:
-        drawn = platform.store.exists(drawn_key(digest))
+        drawn = platform.store.exists(drawn_key(row["digest"]))
     except Exception:  # the words of a report are worth more than its picture
         drawn = False
     return row | {"drawn": drawn}

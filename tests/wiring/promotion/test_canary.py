@@ -66,7 +66,10 @@ def test_a_good_challenger_goes_5_50_100(
     assert life.count("canary_analysis") == 3
     lines = [record.getMessage() for record in caplog.records]
     assert "analysis=3 model=flight_late@2 share=50% action=promote" in lines[2]
-    assert "wrong_label canary 425/2100 (20.2%), champion 1190/3900 (30.5%)" in lines[2]
+    assert (
+        "wrong_label 0.66 times the champion's: canary 425/2100 (20.2%), champion 1190/3900 (30.5%)"
+        in lines[2]
+    )
     assert canary.enter(life.platform, challenger, life.run()).probation is None
     with life.platform.database.begin() as connection:
         report = connection.exec_driver_sql(
