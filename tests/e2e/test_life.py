@@ -266,3 +266,16 @@ def test_a_broken_yaml_shows_in_the_banner_and_hides_nothing(life: Life) -> None
     assert any("other.yaml:2: unknown key 'purpos'" in error for error in errors)
     dags = {row["dag_id"] for row in olga.call("GET", "/dags", limit=50)["dags"]}
     assert {f"{MODEL}__train_model", f"{DATASET}__ingest_data"} <= dags
+
+
+def test_training_by_hand_goes_by_the_form_and_names_its_person(life: Life) -> None:
+    life.story.people["ada"].trigger(f"{MODEL}__train_model", {"reason": "A new season."})
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
+        asked = life.story.facts.requests(MODEL)[-1]
+        if asked["reason_code"] == "manual" and asked["state"] not in {"open", "running"}:
+            break
+        time.sleep(1)
+    assert "A new season." in asked["reason"]
+    assert asked["state"] == "done"
+    assert life.story.facts.versions(MODEL)[-1]["state"] in {"validated", "approved", "canary"}

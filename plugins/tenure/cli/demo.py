@@ -29,6 +29,7 @@ def demo(
 
     settings = Settings.from_environment()
     console = Console(width=None if sys.stdout.isatty() else 160)
+    good = False
     show.make_room(settings.home)
     with receiving(settings.home / "demo" / "notices.jsonl") as url:
         stack = Stack(
@@ -37,9 +38,12 @@ def demo(
             include=settings.include,
             extra=show.people_around(url),
         )
-        with foreground.ends_with(stack):
-            good = show.run(stack, console=console)
-            if not once:
-                console.print("Everything stays up. Ctrl-C ends every process.")
-                foreground.hold(stack, lambda name: console.print(f"{name} ended by itself"))
+        try:
+            with foreground.ends_with(stack):
+                good = show.run(stack, console=console)
+                if not once:
+                    console.print("Everything stays up. Ctrl-C ends every process.")
+                    foreground.hold(stack, lambda name: console.print(f"{name} ended by itself"))
+        except KeyboardInterrupt:
+            console.print("Ended; no process is left.")
     raise typer.Exit(0 if good else 1)
