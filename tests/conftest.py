@@ -26,6 +26,8 @@ from tenure.settings import REPOSITORY, Settings
 from tenure.stack import postgres
 from tenure.wiring.base import Platform
 
+# Several OpenMP threads on few cores wait for each other: fits would take seconds, not hundredths.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Airflow writes its airflow.cfg where it is first imported: not into the home of whoever tests.
 os.environ.setdefault(
     "AIRFLOW_HOME", str(Path(tempfile.gettempdir()) / f"tenure-tests-airflow-{os.getuid()}")

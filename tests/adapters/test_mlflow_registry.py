@@ -122,7 +122,9 @@ def test_aliases_speak_tenure_s_numbers(registry: MlflowRegistry, model: str) ->
     assert registry.get_aliases("a-model-that-is-not-there") == {}
 
 
+@pytest.mark.service
 def test_a_server_that_is_away_is_retryable_and_quick() -> None:
+    """A service test, because it sits out the pauses between MLflow's own tries."""
     began = time.monotonic()
     with pytest.raises(ServiceUnreachable, match="MLflow does not answer") as caught:
         run_of(MlflowRegistry("http://127.0.0.1:9"), "m")

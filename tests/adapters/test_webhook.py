@@ -55,6 +55,8 @@ def test_a_receiver_that_never_answers_costs_its_timeout() -> None:
         ("file:///etc/passwd", "not in webhook_hosts"),
         ("http://127.0.0.1:99999/", "cannot be read as a URL"),
         ("", "not in webhook_hosts"),
+        ("http://127.0.0.1:9/secret\n", "cannot be read as a URL"),
+        ("http://127.0.0.1:9/\x00", "cannot be read as a URL"),
     ],
 )
 def test_no_other_place_is_asked(url: str, why: str) -> None:
@@ -63,11 +65,12 @@ def test_no_other_place_is_asked(url: str, why: str) -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("address", ["169.254.169.254", "::ffff:169.254.169.254"])
 def test_a_listed_name_that_leads_to_a_metadata_service_is_refused(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     def resolve(*_: object, **__: object) -> list[Any]:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("169.254.169.254", 443))]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 443))]
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     with pytest.raises(NotPermitted, match=r"leads to 169\.254\.169\.254"):

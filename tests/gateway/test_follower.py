@@ -217,3 +217,49 @@ def test_other_errors_of_a_poll_do_not_end_the_follower(
     time.sleep(0.1)
     world.source.error = None
     eventually(lambda: gateway.follower.view.models)
+
+
+def test_a_canary_that_never_loads_does_not_keep_the_champion_away(
+    world: Any, gateway: Gateway, plans: Plans
+) -> None:
+    world.loader.models = {11: OSError("store is down"), 12: ValueError("flipped byte")}
+    world.publish(plans(2, canary=12, share_bp=10_000))
+    gateway.follower.poll()
+    assert not model_of(gateway).is_ready
+    world.loader.models[11] = lambda rows: [0.8] * len(rows)
+    world.clock.seconds += 6
+    gateway.follower.poll()
+    assert model_of(gateway).is_ready
+    assert model_of(gateway).held.share_bp(world.clock.seconds) == 0
+    assert world.source.acknowledged == []
+
+
+def test_a_gateway_that_is_not_ready_takes_a_newer_champion_without_its_canary(
+    world: Any, gateway: Gateway, plans: Plans
+) -> None:
+    world.loader.models = {11: OSError("gone"), 12: lambda rows: [0.2] * len(rows)}
+    gateway.follower.poll()
+    world.publish(replace(plans(2, canary=11, share_bp=500), champion_id=12))
+    world.clock.seconds += 6
+    gateway.follower.poll()
+    assert model_of(gateway).is_ready
+    assert model_of(gateway).champion.version == 2
+    assert model_of(gateway).held.share_bp(world.clock.seconds) == 0
+
+
+def test_a_row_that_cannot_be_read_holds_up_its_own_model_only(
+    world: Any, gateway: Gateway, plans: Plans
+) -> None:
+    """Facts without features: other models must still follow their plans, rollbacks above all."""
+    catalog = world.source.catalog
+    other = {**catalog.versions[12], "id": 21, "model": "broken", "facts": {}}
+    world.loader.models[21] = KeyError("features")
+    world.source.catalog = replace(
+        catalog,
+        plans=[replace(plans(1), model="broken", champion_id=21), *catalog.plans],
+        versions={**catalog.versions, 21: other},
+    )
+    gateway.follower.poll()
+    assert model_of(gateway).is_ready
+    assert world.source.acknowledged == [("flight_late", 1)]
+    assert not gateway.follower.view.models["broken"].is_ready

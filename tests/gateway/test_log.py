@@ -134,3 +134,27 @@ def test_close_seals(make: Make, tmp_path: Path) -> None:
     log.close()
     assert len(wal.sealed_segments(tmp_path)) == 1
     assert len(stored(tmp_path)) == 5
+
+
+def test_a_probe_that_cannot_be_removed_does_not_end_the_writer(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., Any]
+) -> None:
+    """A disk that turned read-only refuses that too, even for a file that is not there."""
+    monkeypatch.setattr(log_module, "_PROBE_SECONDS", 0.02)
+    removals: list[Path] = []
+
+    def read_only(path: Any, *_: object, **__: object) -> int:
+        if isinstance(path, Path):
+            removals.append(path)
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    log = make()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", read_only)
+        patch.setattr(Path, "write_bytes", read_only)
+        patch.setattr(Path, "unlink", read_only)
+        (error,) = asyncio.run(append_many(log, 1))
+        assert isinstance(error, Refusal)
+        eventually(lambda: (tmp_path / ".probe") in removals)
+    eventually(lambda: log.failure is None)
+    assert asyncio.run(append_many(log, 1)) == [None]

@@ -5,14 +5,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from tenure.adapters.decision_tables import decisions_to_parquet
 from tenure.gateway import wal
 from tenure.gateway.records import (
     DecisionDelivery,
     DecisionRecord,
     OutcomeDelivery,
     OutcomeRecord,
+    Table,
     decision_table,
     encode,
     micros,
@@ -199,3 +203,26 @@ def test_segment_waits_when_the_watermark_cannot_be_moved(tmp_path: Path, store:
     assert not shipper.ship_all()
     assert shipper.waiting == 1
     assert store.objects == {}
+
+
+def test_a_feature_that_changed_its_kind_does_not_block_the_log(
+    tmp_path: Path, store: Store
+) -> None:
+    """One segment may hold the last request of the old champion and the first of the new one."""
+    new = {"numeric": {}, "categorical": {"hour": ["9"]}}
+    write(tmp_path, "000000001-a", [decision(1), decision(2, version=2, **new), decision(3)])
+    to_parquet = decision_parquet
+    delivery = DecisionDelivery(store, "gw", to_parquet)  # type: ignore[arg-type]
+    assert Shipper(tmp_path, delivery).ship_all()
+    rows = [row for data in store.objects.values() for row in read_parquet(data)]
+    hours = {row["decision_id"]: row["f_hour"] for row in rows}
+    assert hours == {"d1": 9.0, "d2": "9", "d3": 9.0}
+
+
+def decision_parquet(table: Table) -> bytes:
+    return decisions_to_parquet(table.columns, numeric=table.numeric, categorical=table.categorical)
+
+
+def read_parquet(data: bytes) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(pa.BufferReader(data)).to_pylist()
+    return rows

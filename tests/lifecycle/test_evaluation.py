@@ -6,6 +6,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from scipy import stats
 from sklearn import metrics as sk
 
 from tenure.lifecycle.evaluation import (
@@ -17,7 +18,7 @@ from tenure.lifecycle.evaluation import (
     judge,
     values,
 )
-from tenure.lifecycle.evaluation.metrics import measure
+from tenure.lifecycle.evaluation.metrics import measure, wilson
 from tenure.verdicts import Report, Verdict
 
 TODAY = date(2026, 11, 22)
@@ -46,6 +47,19 @@ def test_metrics_equal_scikit_learn() -> None:
         },
         rel=1e-12,
     )
+
+
+@pytest.mark.parametrize("part", [0, 1, 20, 99, 100])
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
+def test_wilson_equals_scipy(part: int, confidence: float) -> None:
+    found = stats.binomtest(part, 100).proportion_ci(confidence, method="wilson")
+    assert wilson(part, 100, confidence) == pytest.approx((found.low, found.high), rel=1e-12)
+
+
+def test_wilson_at_the_ends() -> None:
+    assert wilson(0, 0, 0.95) == (0.0, 1.0)
+    assert wilson(0, 7, 0.95)[0] == 0.0
+    assert wilson(7, 7, 0.95)[1] == 1.0
 
 
 def test_ece_by_hand() -> None:

@@ -38,25 +38,29 @@ def test_aliases_follow_the_ledger(
     assert alias_repairs({"champion": wanted}, found, {"champion": earlier}) == expected, name
 
 
-def task(dag_id: str = "m__train_model", ended: datetime | None = NOW - SPEAK_GRACE) -> FailedTask:
-    return FailedTask(dag_id, "r", "train", -1, ended, 1)
+def task(
+    dag_id: str = "m__train_model", ended: datetime | None = NOW - SPEAK_GRACE, tries: int = 1
+) -> FailedTask:
+    return FailedTask(dag_id, "r", "train", -1, ended, tries)
 
 
 @pytest.mark.parametrize(
     ("name", "failed", "spoken", "dead"),
     [
-        ("killed", task(), set(), True),
-        ("said why", task(), {("m__train_model", "r", "train", -1)}, False),
-        ("another map index said why", task(), {("m__train_model", "r", "train", 0)}, True),
-        ("its card may be on its way", task(ended=NOW - SPEAK_GRACE + SECOND), set(), False),
-        ("no end", task(ended=None), set(), True),
-        ("not ours", task("etl"), set(), False),
-        ("of a model that is not ours", task("x__train_model"), set(), False),
-        ("of the platform", task("retrain_models"), set(), True),
+        ("killed", task(), {}, True),
+        ("said why", task(), {("m__train_model", "r", "train", -1): 1}, False),
+        ("its last try said why", task(tries=2), {("m__train_model", "r", "train", -1): 2}, False),
+        ("only an earlier try did", task(tries=2), {("m__train_model", "r", "train", -1): 1}, True),
+        ("another map index said why", task(), {("m__train_model", "r", "train", 0): 1}, True),
+        ("its card may be on its way", task(ended=NOW - SPEAK_GRACE + SECOND), {}, False),
+        ("no end", task(ended=None), {}, True),
+        ("not ours", task("etl"), {}, False),
+        ("of a model that is not ours", task("x__train_model"), {}, False),
+        ("of the platform", task("retrain_models"), {}, True),
     ],
 )
 def test_only_tasks_of_ours_that_said_nothing_are_dead(
-    name: str, failed: FailedTask, spoken: set[tuple[str, str, str, int]], dead: bool
+    name: str, failed: FailedTask, spoken: dict[tuple[str, str, str, int], int], dead: bool
 ) -> None:
     found = silent_deaths([failed], spoken=spoken, names={"m"}, now=NOW)
     assert found == ([failed] if dead else []), name

@@ -223,12 +223,24 @@ def test_held_back(
     assert decision.sentence.endswith(f"{why}.")
 
 
-@pytest.mark.parametrize("state", [State.TRAINED, State.VALIDATED, State.APPROVED, State.CANARY])
+@pytest.mark.parametrize("state", [State.VALIDATED, State.APPROVED, State.CANARY])
 def test_held_back_by_a_version_under_way(state: State) -> None:
     under_way = champion(1, 2, 3, state=state, version=2)
     decision = decide(POLICY, replace(JUDGED_BAD, versions=[under_way, champion(1, 2, 3)]))
     assert decision.action is Action.HOLD
     assert f"version 2 is under way ({state})" in decision.sentence
+
+
+@pytest.mark.parametrize("state", [State.DRAFT, State.TRAINED])
+@pytest.mark.parametrize(("is_open", "action"), [(True, Action.HOLD), (False, Action.RETRAIN)])
+def test_a_training_that_died_holds_nothing_back_once_its_request_is_closed(
+    state: State, is_open: bool, action: Action
+) -> None:
+    """The watchdog closes the request; the version stays where its run was killed, for ever."""
+    left = champion(1, 2, 3, state=state, version=2)
+    asked = Asked(7, is_open, NOW - timedelta(days=30))
+    seen = replace(JUDGED_BAD, versions=[left, champion(1, 2, 3)], asked=asked)
+    assert decide(POLICY, seen).action is action
 
 
 def test_too_few_batches_hold_a_reason_back() -> None:

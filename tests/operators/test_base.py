@@ -51,10 +51,10 @@ def connected(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
 
 
 def cards(platform: Platform) -> list[dict[str, Any]]:
-    from tenure.adapters.sql import failures
+    from tenure.adapters.sql import reports
 
     with platform.database.begin() as connection:
-        rows = failures.of_run(connection, RUN.dag_id, RUN.run_id)
+        rows = reports.of_run(connection, RUN.dag_id, RUN.run_id)
     return [row["body"]["facts"] for row in rows]
 
 

@@ -31,16 +31,15 @@ def test_five_and_six_fields_are_scheduled(cron: str, after: datetime, then: str
 
 
 @pytest.mark.parametrize(
-    ("doc", "own", "tail"),
+    ("doc", "tail"),
     [
-        ("What it does.", None, "one heading for each kind of error."),
-        ("What it does.", "Ask Ada.", "**If this fails**\n\nAsk Ada."),
-        ("Does.\n\n**If this fails**\n\nAsk.", None, "Does.\n\n**If this fails**\n\nAsk."),
+        ("What it does.", "one heading for each kind of error."),
+        ("Does.\n\n**If this fails**\n\nAsk.", "Does.\n\n**If this fails**\n\nAsk."),
     ],
 )
-def test_docs_end_with_one_section_about_failing(doc: str, own: str | None, tail: str) -> None:
+def test_docs_end_with_one_section_about_failing(doc: str, tail: str) -> None:
     from tenure.orchestration.defaults import doc_md
 
-    text = doc_md(doc, own)
+    text = doc_md(doc)
     assert text.endswith(tail)
     assert text.count("**If this fails**") == 1

@@ -11,6 +11,7 @@ from tenure.lifecycle.reconciliation import FailedTask
 from tenure.vocabulary import RunRef, VersionRef
 from tenure.wiring.base import Platform
 from tenure.wiring.maintenance import maintain
+from tenure.wiring.oncall import describe, save
 from tenure.wiring.reconciliation import reconcile
 
 pytestmark = pytest.mark.service
@@ -229,6 +230,19 @@ def test_a_killed_task_gets_the_card_that_it_could_not_write(
     assert "task_killed" in incidents(platform)
     again = maintain(platform, RUN, Tasks([killed()]), aliases)
     assert again.cards == ()
+
+
+def test_a_task_that_is_killed_after_a_try_that_said_why_gets_a_card(
+    platform: Platform, aliases: Aliases
+) -> None:
+    make(platform, 1, "champion")
+    first = describe(ServiceUnreachable("MLflow is down.", still_safe="all", next_step="wait"))
+    save(platform, first, RunRef(f"{MODEL}__train_model", "manual__1", "train"))
+    found = maintain(platform, RUN, Tasks([killed(tries=1)]), aliases)
+    assert found.cards == ()
+    found = maintain(platform, RUN, Tasks([killed(tries=2)]), aliases)
+    assert [card.kind for _, card in found.cards] == ["Killed"]
+    assert maintain(platform, RUN, Tasks([killed(tries=2)]), aliases).cards == ()
 
 
 def test_a_request_that_no_run_works_on_is_closed(platform: Platform, aliases: Aliases) -> None:

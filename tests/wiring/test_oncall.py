@@ -104,12 +104,12 @@ def test_the_card_is_a_report_row(error: Exception, verdict: Verdict) -> None:
 
 
 def test_a_card_is_stored_once_and_needs_no_object_store(platform: Platform) -> None:
-    from tenure.adapters.sql import failures
+    from tenure.adapters.sql import reports
 
     card = describe(gate_failed(), model="flight_late")
     assert oncall.save(platform, card, RUN) == oncall.save(platform, card, RUN)
     with platform.database.begin() as connection:
-        rows = failures.of_run(connection, RUN.dag_id, RUN.run_id)
+        rows = reports.of_run(connection, RUN.dag_id, RUN.run_id)
     assert [FailureCard.from_facts(row["body"]["facts"]) for row in rows] == [card]
     assert list(platform.store.list("reports/")) == []
 

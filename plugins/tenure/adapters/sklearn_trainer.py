@@ -139,6 +139,5 @@ def _invalid(what: str) -> ConfigInvalid:
     return ConfigInvalid(
         f"{what}.",
         still_safe=_SAFE,
-        next_step="Correct `training` in the model's YAML (see docs/operating.md) and trigger "
-        "the training again.",
+        next_step="Correct `training` in the model's YAML and trigger the training again.",
     )

@@ -54,9 +54,9 @@ class Webhook:
     def _permitted(self, url: str) -> str:
         """Host and port for messages; the path may hold a secret and is never shown."""
         try:
-            parts = urlsplit(url)
+            parts, _ = urlsplit(url), httpx.URL(url)  # what one forgives the other may refuse
             host, port = (parts.hostname or "").casefold(), parts.port
-        except ValueError as error:
+        except (ValueError, httpx.InvalidURL) as error:
             raise _refused("A webhook address cannot be read as a URL.") from error
         if host not in self._hosts:
             raise _refused(f"The webhook host {host!r} is not in webhook_hosts of platform.yaml.")
@@ -83,6 +83,7 @@ def _refuse_special(host: str, port: int) -> None:
         raise _unreachable(f"The webhook host {host} has no address.") from error
     for *_, address in found:
         ip = ipaddress.ip_address(str(address[0]).partition("%")[0])
+        ip = getattr(ip, "ipv4_mapped", None) or ip
         if ip.is_link_local or ip.is_multicast or ip.is_unspecified:
             raise _refused(f"The webhook host {host} leads to {ip}, which is never a receiver.")
 

@@ -1,9 +1,8 @@
 """`tenure archive verify`: can a retired version be brought back."""
 
-from typing import Annotated
-
 import typer
 
+from tenure.cli.arguments import NamedVersion, split_version
 from tenure.cli.connection import connected
 from tenure.cli.output import AsJson, print_json
 
@@ -21,18 +20,13 @@ def _group() -> None:
 
 
 @group.command()
-def verify(
-    version: Annotated[str, typer.Argument(help="MODEL@VERSION, for example flight_late@1.")],
-    as_json: AsJson = False,
-) -> None:
+def verify(version: NamedVersion, as_json: AsJson = False) -> None:
     """Restore into an empty folder, load the artifact, and let it predict the stored samples."""
     from tenure.wiring.decommission import verify as verify_archive
 
-    model, _, number = version.partition("@")
-    if not model or not number.isdecimal():
-        raise typer.BadParameter(f"{version!r} is not MODEL@VERSION", param_hint="VERSION")
+    model, number = split_version(version)
     with connected() as platform:
-        found = verify_archive(platform, model, int(number))
+        found = verify_archive(platform, model, number)
     if as_json:
         print_json(found)
         return

@@ -1,15 +1,11 @@
 """`tenure bias-audit`: how a version treats the groups of its protected attributes."""
 
-import getpass
-from typing import Annotated
-
 import typer
 
-from tenure.cli.connection import connected
+from tenure.cli.arguments import NamedVersion, split_version
+from tenure.cli.connection import connected, login_name
 from tenure.cli.output import AsJson, print_json, print_table
 from tenure.verdicts import Check, Verdict
-
-Named = Annotated[str, typer.Argument(metavar="MODEL@VERSION", help="Such as flight_late@2.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -17,17 +13,15 @@ def register(app: typer.Typer) -> None:
     app.command("bias-audit")(bias_audit)
 
 
-def bias_audit(version: Named, as_json: AsJson = False) -> None:
+def bias_audit(version: NamedVersion, as_json: AsJson = False) -> None:
     """Audit a trained version's scored holdout; exits 1 unless the gate passed."""
-    from tenure.vocabulary import RunRef, is_id
+    from tenure.vocabulary import RunRef
     from tenure.wiring.evidence import bias_audit as audit
 
-    model, _, number = version.partition("@")
-    if not is_id(model) or not number.isdecimal():
-        raise typer.BadParameter(f"{version!r} is not MODEL@VERSION, such as flight_late@2")
-    run = RunRef("cli", "bias-audit", version, user=getpass.getuser())
+    model, number = split_version(version)
+    run = RunRef("cli", "bias-audit", version, user=login_name())
     with connected() as platform:
-        report, digest = audit(platform, model, int(number), run)
+        report, digest = audit(platform, model, number, run)
     if as_json:
         print_json(report.to_dict() | {"digest": digest})
     else:

@@ -30,10 +30,11 @@ def check(path: Where = None, as_json: AsJson = False) -> None:
     found, problems = suites.check(include)
     if path is not None and path.is_file():
         problems = [problem for problem in problems if problem.path == path.absolute()]
+    broken = {problem.path for problem in problems}
     counts = {
         "datasets": len(found.datasets),
         "models": len(found.models),
-        "suites": len(list((include / "expectations").glob("*.json"))),
+        "suites": len(set((include / "expectations").glob("*.json")) - broken),
     }
     show(problems, counts, as_json=as_json)
 

@@ -1,5 +1,6 @@
-"""The installation that the environment names, for as long as a command runs."""
+"""The installation that the environment names, and who runs the command."""
 
+import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -20,3 +21,11 @@ def connected() -> Iterator["Platform"]:
     finally:
         if "database" in platform.__dict__:
             platform.database.dispose()
+
+
+def login_name() -> str:
+    """Who runs the command; `cli` where the system has no name for the user (in a container)."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "cli"

@@ -1,15 +1,11 @@
 """`tenure data`: what was judged, what was published."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from tenure.cli.connection import connected
 from tenure.cli.output import AsJson, print_json, print_table
-
-if TYPE_CHECKING:
-    from tenure.wiring.base import Platform
 
 group = typer.Typer(name="data", help="Batches and snapshots.", no_args_is_help=True)
 
@@ -29,7 +25,7 @@ def list_batches(
     """List judged batches, newest first."""
     from tenure.wiring.datasets import batches
 
-    with _platform() as platform:
+    with connected() as platform:
         found = batches(platform, dataset)
     if as_json:
         print_json(found)
@@ -47,7 +43,7 @@ def show(
     """Show the newest judgement of a batch with its checks."""
     from tenure.wiring.datasets import judgement
 
-    with _platform() as platform:
+    with connected() as platform:
         found = judgement(platform, dataset, batch)
     if found is None:
         raise typer.BadParameter(f"{dataset} has no batch {batch!r} that was judged")
@@ -69,16 +65,3 @@ def _short(value: Any) -> str:
     if value is None:
         return "-"
     return str(value)[:19] if hasattr(value, "tzinfo") else str(value)[:12]
-
-
-@contextmanager
-def _platform() -> "Iterator[Platform]":
-    """The installation of the environment, closed again."""
-    from tenure.settings import Settings
-    from tenure.wiring.base import Platform
-
-    platform = Platform(Settings.from_environment())
-    try:
-        yield platform
-    finally:
-        platform.database.dispose()

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from tenure.cli.connection import connected
 from tenure.cli.output import AsJson, print_json, print_table
 
 
@@ -16,12 +17,11 @@ def drift(
     model: Annotated[str, typer.Argument(help="Name of the model.")], as_json: AsJson = False
 ) -> None:
     """Judge all decisions of the champion: drift, quality, and performance when labels are in."""
-    from tenure.settings import Settings
     from tenure.verdicts import Verdict, worst
-    from tenure.wiring.base import Platform
     from tenure.wiring.monitoring import look
 
-    reports = look(Platform(Settings.from_environment()), model)
+    with connected() as platform:
+        reports = look(platform, model)
     verdict = worst(report.verdict for report in reports)
     if as_json:
         print_json(

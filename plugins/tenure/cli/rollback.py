@@ -1,11 +1,10 @@
 """`tenure rollback`: take a version out of traffic now; works with Airflow stopped."""
 
-import getpass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tenure.cli.connection import connected
+from tenure.cli.connection import connected, login_name
 from tenure.cli.output import AsJson, print_json
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def rollback(  # noqa: PLR0917  (the command line fills them by name)
         intent = intend(platform, model, version)
         if not as_json:
             _confirm(intent, asked=not yes)
-        plan = roll_back(platform, intent, reason=reason, actor=actor or getpass.getuser())
+        plan = roll_back(platform, intent, reason=reason, actor=actor or login_name())
     if as_json:
         print_json(
             {

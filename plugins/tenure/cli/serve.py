@@ -1,16 +1,12 @@
 """`tenure serve` and `tenure key`: the scoring gateway and who may call it."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from tenure.cli.connection import connected, login_name
 from tenure.cli.output import AsJson, print_json
-
-if TYPE_CHECKING:
-    from tenure.wiring.base import Platform
 
 keys = typer.Typer(help="API keys of the gateway.", no_args_is_help=True)
 
@@ -53,8 +49,8 @@ def create(
     scopes = [known for known in SCOPES if known in scope]
     if unknown := sorted(set(scope) - set(SCOPES)):
         raise typer.BadParameter(f"{unknown[0]!r}; allowed: {', '.join(SCOPES)}")
-    with _platform() as platform:
-        secret = create_key(platform, name, scopes, actor=_user())
+    with connected() as platform:
+        secret = create_key(platform, name, scopes, actor=login_name())
     if as_json:
         print_json({"name": name, "scopes": scopes, "key": secret})
     else:
@@ -68,27 +64,11 @@ def revoke(
     """Take every key of a name out of force; running gateways follow within a second."""
     from tenure.wiring.serving import revoke_key
 
-    with _platform() as platform:
-        revoked = revoke_key(platform, name, actor=_user())
+    with connected() as platform:
+        revoked = revoke_key(platform, name, actor=login_name())
     if as_json:
         print_json({"name": name, "revoked": revoked})
     else:
         print(f"{revoked} key(s) of {name} revoked")
     if not revoked:
         raise typer.Exit(code=1)
-
-
-@contextmanager
-def _platform() -> "Iterator[Platform]":
-    from tenure.settings import Settings
-    from tenure.wiring.base import Platform
-
-    platform = Platform(Settings.from_environment())
-    try:
-        yield platform
-    finally:
-        platform.database.dispose()
-
-
-def _user() -> str:
-    return os.environ.get("USER") or os.environ.get("LOGNAME") or "cli"

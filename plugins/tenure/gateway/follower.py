@@ -181,7 +181,10 @@ class Follower:
         self._forget(named)
 
     def _serve(self, plan: TrafficPlan, known: Catalog, *, confirmed: bool) -> ServedModel | None:
-        """The model by its newest plan; by the old one as long as the new one cannot be loaded."""
+        """The model by its newest plan; by the old one as long as the new one cannot be loaded.
+
+        Unless the old one cannot answer either: then the newest plan, its canary without share.
+        """
         policy = self._policy(plan.model)
         current = self.view.models.get(plan.model)
         if current is not None and not supersedes(plan, current.held, confirmed=confirmed):
@@ -191,7 +194,7 @@ class Follower:
             return _served(current.held, arms, policy) or current
         arms = [self._version(i, known) for i in plan.version_ids]
         is_complete = all(arm is not None and arm.scorer is not None for arm in arms)
-        if current is not None and not is_complete:
+        if current is not None and current.is_ready and not is_complete:
             return replace(current, policy=policy)
         held = hold(
             plan,
@@ -229,13 +232,7 @@ class Follower:
             cause = error.what if isinstance(error, TenureError) else repr(error)
             logger.error("load=refused version=%s cause=%s", name, cause)  # noqa: TRY400
             self._report(row, cause)
-        return LoadedVersion(
-            id=row["id"],
-            version=row["version"],
-            threshold=float(row["facts"].get("threshold", 0.5)),
-            signature=Signature.from_facts(row["facts"]),
-            scorer=scorer,
-        )
+        return _described(row, scorer)
 
     def _report(self, row: Mapping[str, Any], cause: str) -> None:
         try:
@@ -269,6 +266,16 @@ class Follower:
                 del self._unnamed_since[version_id]
                 if scorer is not None:
                     scorer.close()
+
+
+def _described(row: Mapping[str, Any], scorer: Scorer | None) -> LoadedVersion:
+    """The version; one whose facts cannot be read accepts nothing and holds up no other model."""
+    facts = row["facts"]
+    try:
+        signature, threshold = Signature.from_facts(facts), float(facts.get("threshold", 0.5))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        signature, threshold, scorer = Signature((), ()), 0.5, None
+    return LoadedVersion(row["id"], row["version"], threshold, signature, scorer)
 
 
 def _served(

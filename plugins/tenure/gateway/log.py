@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,7 +139,8 @@ class GroupLog:
         except OSError:
             return
         finally:
-            probe.unlink(missing_ok=True)
+            with suppress(OSError):  # a disk that is read-only now refuses this as well
+                probe.unlink(missing_ok=True)
 
     def _is_due(self) -> bool:
         if self._segment is None or self._segment.is_empty:

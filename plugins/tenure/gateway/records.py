@@ -137,7 +137,7 @@ def outcome_table(records: Sequence[OutcomeRecord]) -> Table:
 
 
 class DecisionDelivery:
-    """Stores a segment of decisions: one Parquet object a model and hour.
+    """Stores a segment of decisions: one Parquet object a model and hour, rarely a second.
 
     Args:
         store: Object store.
@@ -156,10 +156,12 @@ class DecisionDelivery:
         """Overwrites what an earlier try of the same segment stored."""
         records = [decode_decision(payload) for payload in payloads]
         for folder, group in _by_partition("decisions", records):
-            self._store.put(
-                f"{folder}/{self._gateway}-{segment}.parquet",
-                self._to_parquet(decision_table(group)),
-            )
+            for number, alike in enumerate(_alike(group), 1):
+                part = segment if number == 1 else f"{segment}-{number}"
+                self._store.put(
+                    f"{folder}/{self._gateway}-{part}.parquet",
+                    self._to_parquet(decision_table(alike)),
+                )
 
 
 class OutcomeDelivery:
@@ -201,6 +203,25 @@ def _by_partition(kind: str, records: Sequence[Any]) -> Iterator[tuple[str, list
     for record in records:
         groups[partition(kind, record.model, record.received_at)].append(record)
     yield from sorted(groups.items())
+
+
+def _alike(records: Sequence[DecisionRecord]) -> list[list[DecisionRecord]]:
+    """Records that one table can hold: in each, a feature is a number or a text, never both.
+
+    A new champion may read as text what the old one read as a number, in the same second.
+    """
+    parts: list[tuple[set[str], set[str], list[DecisionRecord]]] = []
+    for record in records:
+        numbers, texts = record.numeric.keys(), record.categorical.keys()
+        fitting = (p for p in parts if p[0].isdisjoint(texts) and p[1].isdisjoint(numbers))
+        part = next(fitting, None)
+        if part is None:
+            part = (set(), set(), [])
+            parts.append(part)
+        part[0].update(numbers)
+        part[1].update(texts)
+        part[2].append(record)
+    return [alike for _, _, alike in parts]
 
 
 def _newest_watermarks(records: Sequence[OutcomeRecord]) -> Mapping[str, int]:

@@ -23,7 +23,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from scipy.special import logsumexp
 
 from tenure.lifecycle.policy import Policy
 from tenure.verdicts import Check, Verdict
@@ -213,7 +212,8 @@ def log_e_value(counts: Sequence[ShareCounts], *, null: float, grid: NDArray[np.
         shrink = np.log(pi * null + 1 - pi) - np.log(pi * grid + 1 - pi)
         total += row.canary_events * (np.log(grid / null) + shrink)
         total += row.champion_events * shrink
-    return float(logsumexp(total) - math.log(len(grid)))
+    largest = total.max()  # taken off before exp, which would overflow
+    return float(largest + np.log(np.mean(np.exp(total - largest))))
 
 
 def rate_ratio(counts: Sequence[ShareCounts]) -> float | None:

@@ -90,7 +90,7 @@ def is_ours(dag_id: str, names: Collection[str]) -> bool:
 def silent_deaths(
     failed: Sequence[FailedTask],
     *,
-    spoken: Collection[tuple[str, str, str, int]],
+    spoken: Mapping[tuple[str, str, str, int], int],
     names: Collection[str],
     now: datetime,
 ) -> list[FailedTask]:
@@ -98,14 +98,15 @@ def silent_deaths(
 
     Args:
         failed: What Airflow calls failed.
-        spoken: Tasks that have a failure card.
+        spoken: The newest try of each task that has a failure card: an earlier try that said why
+            does not speak for one that was killed.
         names: Known models and datasets.
         now: The present moment.
     """
     return [
         task
         for task in failed
-        if task.key not in spoken
+        if spoken.get(task.key, 0) < task.tries
         and is_ours(task.dag_id, names)
         and (task.ended_at is None or task.ended_at + SPEAK_GRACE <= now)
     ]

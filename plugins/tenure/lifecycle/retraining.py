@@ -22,9 +22,10 @@ from tenure.lifecycle.training import Published, choose_snapshots
 from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import State
 
-IN_PLAY = frozenset(State) - {State.DRAFT, State.REJECTED}
+IN_PLAY = frozenset(State) - {State.DRAFT, State.TRAINED, State.REJECTED}
 """A model with a version in one of these has had its first version."""
-UNDER_WAY = frozenset({State.TRAINED, State.VALIDATED, State.APPROVED, State.CANARY})
+UNDER_WAY = frozenset({State.VALIDATED, State.APPROVED, State.CANARY})
+"""Not a trained one: while its run lives its request is open, and a run that died leaves it so."""
 _HOLE = 1.5
 """Between two batches more than this many times the longest other distance is a missing batch."""
 

@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseNotifier, Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from tenure.vocabulary import RunRef
+
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from tenure.wiring.oncall import FailureCard
 
 CONNECTION = "tenure_alerts"
 TIMEOUT_SECONDS = 5.0
@@ -23,24 +27,30 @@ class FailureNotifier(BaseNotifier):
 
     def notify(self, context: Context) -> None:
         """Post one notice; without the connection there is one line in the log and nothing else."""
-        post(notice(context))
+        ti = context["ti"]
+        map_index = -1 if ti.map_index is None else ti.map_index
+        task = RunRef(ti.dag_id, ti.run_id, ti.task_id, map_index)
+        post(notice(task, card_of(context)))
 
 
-def notice(context: Context) -> dict[str, object]:
-    """What is posted: where, why, what is still safe, what to do, and the link to open."""
+def card_of(context: Context) -> FailureCard:
+    """The card that the operator stored, else one made from what was raised."""
     from tenure.wiring.oncall import describe
 
-    ti = context["ti"]
     error = context.get("exception")
-    card = getattr(error, "card", None) or describe(
+    return getattr(error, "card", None) or describe(
         error if isinstance(error, Exception) else RuntimeError(str(error or "no reason given")),
-        log_url=str(getattr(ti, "log_url", "") or ""),
+        log_url=str(getattr(context["ti"], "log_url", "") or ""),
     )
+
+
+def notice(task: RunRef, card: FailureCard) -> dict[str, object]:
+    """What is posted: where, why, what is still safe, what to do, and the link to open."""
     return {
-        "dag": ti.dag_id,
-        "run": ti.run_id,
-        "task": ti.task_id,
-        "map_index": -1 if ti.map_index is None else ti.map_index,
+        "dag": task.dag_id,
+        "run": task.run_id,
+        "task": task.task_id,
+        "map_index": task.map_index,
         "kind": card.kind,
         "cause": card.what,
         "still_safe": card.still_safe,

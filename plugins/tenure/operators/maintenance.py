@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from tenure.vocabulary import RunRef
     from tenure.wiring.base import Platform
     from tenure.wiring.maintenance import Airflow
-    from tenure.wiring.oncall import FailureCard
 
 CONNECTION = "tenure_airflow"
 """Its login reads tasks and runs through Airflow's REST API."""
@@ -32,7 +31,7 @@ class MaintainOperator(TenureOperator):
         airflow = self._airflow(platform)
         found = maintain(platform, run, airflow)
         for task, card in found.cards:
-            alerts.post(_notice(task, card))
+            alerts.post(alerts.notice(task, card))
         return found.parts
 
     def _airflow(self, platform: Platform) -> Airflow | None:
@@ -48,18 +47,3 @@ class MaintainOperator(TenureOperator):
         return airflow_rest(
             platform.settings.airflow_url, connection.login, connection.password or ""
         )
-
-
-def _notice(task: RunRef, card: FailureCard) -> dict[str, object]:
-    return {
-        "dag": task.dag_id,
-        "run": task.run_id,
-        "task": task.task_id,
-        "map_index": task.map_index,
-        "kind": card.kind,
-        "cause": card.what,
-        "still_safe": card.still_safe,
-        "next_step": card.next_step,
-        "owner": card.owner,
-        "url": card.log_url,
-    }

@@ -32,10 +32,7 @@ def dag_settings(
     doc: str | None,
     model: ModelConfig | None = None,
     dataset: DatasetConfig | None = None,
-    owner: str | None = None,
     retries: int = 2,
-    retry_delay_seconds: float = 10.0,
-    if_this_fails: str | None = None,
     **overrides: Any,
 ) -> dict[str, Any]:
     """Keyword arguments for `@dag(dag_id=…, schedule=…, **dag_settings(…))`.
@@ -45,16 +42,14 @@ def dag_settings(
         doc: The DAG file's docstring; "If this fails" is appended when it does not hold one.
         model: Whose DAG this is; gives owner, `model:` and `tier:`.
         dataset: Whose DAG this is; gives the owner and `dataset:`.
-        owner: Overrides the owner; `platform` for DAGs of no model.
-        retries: Further tries, with back-off; errors that cannot heal do not use them.
-        retry_delay_seconds: Before the second try; doubled each time, at most 5 minutes.
-        if_this_fails: Markdown that replaces the usual section.
+        retries: Further tries, after 10 seconds and then twice as long each time, at most 5 minutes;
+            errors that cannot heal do not use them.
         overrides: Win over everything here; `default_args` are merged.
     """
     default_args: dict[str, Any] = {
-        "owner": owner or getattr(model or dataset, "owner", "platform"),
+        "owner": getattr(model or dataset, "owner", "platform"),
         "retries": retries,
-        "retry_delay": timedelta(seconds=retry_delay_seconds),
+        "retry_delay": timedelta(seconds=10),
         "retry_exponential_backoff": True,
         "max_retry_delay": timedelta(minutes=5),
         "on_failure_callback": FailureNotifier(),
@@ -65,7 +60,7 @@ def dag_settings(
         "max_active_runs": 1,
         "is_paused_upon_creation": False,
         "tags": tags(stage=stage, model=model, dataset=dataset),
-        "doc_md": doc_md(doc, if_this_fails),
+        "doc_md": doc_md(doc),
     }
     default_args |= overrides.pop("default_args", {})
     return settings | overrides | {"default_args": default_args}
@@ -81,15 +76,10 @@ def tags(
     return [*(mine or ["platform"]), f"stage:{stage}", f"tier:{tier}"]
 
 
-def doc_md(doc: str | None, if_this_fails: str | None = None) -> str:
-    """Markdown that ends with the section **If this fails**."""
+def doc_md(doc: str | None) -> str:
+    """Markdown that ends with the section **If this fails**: its own, else the usual one."""
     text = (doc or "").strip()
-    if if_this_fails is None and "**If this fails**" in text:
-        return text
-    section = if_this_fails.strip() if if_this_fails else IF_THIS_FAILS.strip()
-    if "**If this fails**" not in section:
-        section = f"**If this fails**\n\n{section}"
-    return f"{text}\n\n{section}"
+    return text if "**If this fails**" in text else f"{text}\n\n{IF_THIS_FAILS.strip()}"
 
 
 def schedule(cron: str) -> CronTriggerTimetable:

@@ -11,6 +11,7 @@ from tenure.ports import ObjectStore
 from tenure.settings import Settings
 
 if TYPE_CHECKING:
+    from tenure.adapters.mlflow_registry import MlflowRegistry
     from tenure.adapters.sql.database import Database
     from tenure.adapters.sql.ledger import SqlLedger
     from tenure.adapters.sql.reports import SqlReports
@@ -81,6 +82,13 @@ class Platform:
         from tenure.adapters.sql.reports import SqlReports
 
         return SqlReports(self.database, self.store)
+
+    @cached_property
+    def mlflow(self) -> "MlflowRegistry":
+        """The MLflow server, which follows the lifecycle database."""
+        from tenure.adapters.mlflow_registry import MlflowRegistry
+
+        return MlflowRegistry(self.settings.mlflow_url)
 
 
 def open_store(settings: Settings) -> ObjectStore:

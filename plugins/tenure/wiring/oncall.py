@@ -10,6 +10,8 @@ from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef
 from tenure.wiring.base import Platform
 
+STAGE = "failure"
+"""Stage of a failure card among the reports."""
 TITLES: dict[str, str] = {
     "ConfigInvalid": "A config file says something that is not allowed",
     "DataRejected": "A batch of data was rejected",
@@ -97,7 +99,7 @@ class FailureCard:
         """The card as the evidence row that is stored."""
         inconclusive = self.kind == "GateInconclusive"
         return Report(
-            stage="failure",
+            stage=STAGE,
             subject=f"{run.dag_id}.{run.task_id}",
             verdict=Verdict.INCONCLUSIVE if inconclusive else Verdict.FAILED,
             summary=textwrap.shorten(self.what, 300, placeholder=" …"),
@@ -159,26 +161,26 @@ def describe(
 
 def save(platform: Platform, card: FailureCard, run: RunRef) -> str:
     """Store the card under its task and return its digest."""
-    from tenure.adapters.sql import failures
+    from tenure.adapters.sql import reports
 
+    report = card.report(run)
     with platform.database.begin() as connection:
-        return failures.insert(
-            connection, card.report(run), model=card.model, dataset=card.dataset, run=run
-        )
+        reports.insert(connection, report, model=card.model, dataset=card.dataset, run=run)
+    return report.digest
 
 
 def evidence_links(platform: Platform, run: RunRef) -> tuple[str, str]:
     """URLs of the task's newest verdict and of its run's MLflow run; empty where there is none."""
-    from tenure.adapters.sql import failures
+    from tenure.adapters.sql import reports
 
     with platform.database.begin() as connection:
-        rows = failures.of_run(connection, run.dag_id, run.run_id)
+        rows = reports.of_run(connection, run.dag_id, run.run_id)
     own = [
         row
         for row in rows
         if row["task_id"] == run.task_id
         and row["map_index"] == run.map_index
-        and row["stage"] != failures.STAGE
+        and row["stage"] != STAGE
     ]
     report = f"{platform.settings.airflow_url}/tenure/report/{own[0]['digest']}" if own else ""
     return report, mlflow_link(platform.settings.mlflow_url, mlflow_run_of(rows))

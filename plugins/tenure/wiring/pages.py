@@ -61,10 +61,10 @@ _RUNNING = frozenset(
 
 def task_page(platform: Platform, run: RunRef, seen: TaskSeen | None) -> TaskPage:
     """The card of a failed task, the verdict of a green one, or what it is waiting for."""
-    from tenure.adapters.sql import failures
+    from tenure.adapters.sql import reports
 
     with platform.database.begin() as connection:
-        rows = failures.of_run(connection, run.dag_id, run.run_id)
+        rows = reports.of_run(connection, run.dag_id, run.run_id)
     own = [r for r in rows if (r["task_id"], r["map_index"]) == (run.task_id, run.map_index)]
     link = mlflow_link(platform.settings.mlflow_url, mlflow_run_of(own or rows))
     return decide(own, run, seen, mlflow_url=link)

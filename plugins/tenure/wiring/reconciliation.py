@@ -45,7 +45,7 @@ def reconcile(
         Numbers of each part: `outbox`, `aliases`, `canaries`, `retirements`, `ledger`; a part that
         failed has `error` and an open incident instead.
     """
-    follower = registry or _mlflow(platform)
+    follower = registry or platform.mlflow
     parts: dict[str, Part] = {
         "outbox": lambda: vars(deliver(platform)),
         "aliases": lambda: _aliases(platform, follower),
@@ -209,9 +209,3 @@ def broken_ledger(broken: Broken) -> LedgerBroken:
         next_step="Run `tenure ledger verify`, compare with a backup of the lifecycle database, "
         "and find out who wrote to it. Promote nothing until then.",
     )
-
-
-def _mlflow(platform: Platform) -> Registry:
-    from tenure.adapters.mlflow_registry import MlflowRegistry
-
-    return MlflowRegistry(platform.settings.mlflow_url)

@@ -96,20 +96,6 @@ def roll_back(platform: Platform, intent: Intent, *, reason: str, actor: str) ->
         return promotion.replace_champion(mine, successor, reason=reason)
 
 
-def rollback_champion(platform: Platform, model: str, *, reason: str, actor: str) -> PlanRow:
-    """The champion is rolled back; the newest superseded version that loads serves again.
-
-    Raises:
-        StateConflict: There is no champion, or nothing that loads.
-    """
-    with platform.database.begin() as connection:
-        champions = versions.in_state(connection, model, (State.CHAMPION,))
-    if not champions:
-        raise _nothing(model, "no champion")
-    intent = intend(platform, model, champions[0].version)
-    return roll_back(platform, intent, reason=reason, actor=actor)
-
-
 def _newest_that_loads(
     platform: Platform, model: str
 ) -> tuple[VersionRef, tuple[tuple[str, str], ...]]:

@@ -6,7 +6,7 @@ Import it inside functions: it loads SQLAlchemy.
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from tenure.adapters.sql import training, versions
 from tenure.config import ModelConfig, load_dataset
@@ -17,50 +17,12 @@ from tenure.wiring.base import Platform
 from tenure.wiring.planning import TRAINER, pinned_config, planned_version
 from tenure.wiring.provenance import code_digest, lock_digest
 
-
-class Tracking(Protocol):
-    """MLflow, as training uses it; every method may be called again with the same arguments."""
-
-    def ensure_run(
-        self, model: str, *, training_key: str, name: str, tags: Mapping[str, str]
-    ) -> str:
-        """The run of this training, found by its key or created."""
-        ...
-
-    def log(
-        self,
-        run_id: str,
-        *,
-        params: Mapping[str, object],
-        metrics: Mapping[str, float],
-        files: Mapping[str, bytes],
-    ) -> None:
-        """Log and mark the run finished."""
-        ...
-
-    def ensure_version(
-        self,
-        model: str,
-        *,
-        version: int,
-        run_id: str,
-        folder: str,
-        tags: Mapping[str, str],
-        files: Mapping[str, bytes],
-    ) -> str:
-        """The registered version that mirrors `model@version`."""
-        ...
-
-
-def tracking(platform: Platform) -> Tracking:
-    """The MLflow server of the settings."""
+if TYPE_CHECKING:
     from tenure.adapters.mlflow_registry import MlflowRegistry
-
-    return MlflowRegistry(platform.settings.mlflow_url)
 
 
 def train(
-    platform: Platform, model: str, run: RunRef, mlflow: Tracking | None = None
+    platform: Platform, model: str, run: RunRef, mlflow: "MlflowRegistry | None" = None
 ) -> dict[str, object]:
     """Fit, score the holdout, store, sign, and move the draft to `trained`.
 
@@ -87,7 +49,7 @@ def train(
     facts |= fitting.store(platform, version, fitted)
     columns = {"artifact_digest": digest_bytes(fitted.artifact)}
     columns |= {"code_digest": code_digest(), "lock_digest": lock_digest()}
-    service = mlflow or tracking(platform)
+    service = mlflow or platform.mlflow
     columns["mlflow_run_id"] = service.ensure_run(
         model,
         training_key=row["training_key"],

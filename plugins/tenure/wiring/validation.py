@@ -6,7 +6,7 @@ SQLAlchemy.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tenure.adapters.sql import training, versions
 from tenure.errors import StateConflict
@@ -15,7 +15,9 @@ from tenure.vocabulary import RunRef, State, VersionRef, canonical_json, op_key
 from tenure.wiring import evidence
 from tenure.wiring.base import Platform
 from tenure.wiring.planning import planned_version
-from tenure.wiring.training import Tracking, tracking
+
+if TYPE_CHECKING:
+    from tenure.adapters.mlflow_registry import MlflowRegistry
 
 VALIDATOR = "service:validator"
 """How the ledger names the service that judges."""
@@ -48,7 +50,7 @@ def audit_bias(platform: Platform, model: str, run: RunRef) -> dict[str, object]
 
 
 def register(
-    platform: Platform, model: str, run: RunRef, mlflow: Tracking | None = None
+    platform: Platform, model: str, run: RunRef, mlflow: "MlflowRegistry | None" = None
 ) -> dict[str, object]:
     """Mirror the version in MLflow, move it to `validated`, close its request.
 
@@ -66,7 +68,7 @@ def register(
             raise _given_up(platform, version)
         passed = {stage: _passed(platform, row, stage) for stage in _COLUMNS}
         verified_bytes(platform.store, row, platform.settings.signing_key.with_suffix(".pub"))
-        number = (mlflow or tracking(platform)).ensure_version(
+        number = (mlflow or platform.mlflow).ensure_version(
             model,
             version=version.version,
             run_id=row["mlflow_run_id"],

@@ -144,6 +144,33 @@ def test_the_artifact_cannot_change_after_training(life: Life) -> None:
 
 
 @pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("facts", {"threshold": 0.0}),
+        ("evaluation_report", "f" * 64),
+        ("bias_report", "f" * 64),
+        ("data_digest", "f" * 64),
+    ],
+)
+def test_what_approvers_were_shown_cannot_change_after_validation(
+    life: Life, column: str, value: Any
+) -> None:
+    """The threshold decides with the artifact, and no signature covers it."""
+    version = life.champion()
+    refused(
+        life,
+        "what was approved of m@1 cannot change",
+        lambda c: versions.set_columns(c, version.id, **{column: value}),
+    )
+
+
+def test_no_new_move_can_be_made_legal(life: Life) -> None:
+    """Or `validated` to `champion` would need no approval."""
+    statement = insert(tables.legal_move).values(src="validated", dst="champion")
+    refused(life, "moves are added by a migration", lambda c: c.execute(statement))
+
+
+@pytest.mark.parametrize(
     ("case", "changes"),
     [
         ("nobody approved", None),

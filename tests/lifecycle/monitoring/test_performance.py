@@ -149,12 +149,6 @@ def test_a_holdout_without_the_metric(holdout: dict[str, float]) -> None:
     assert "is not defined on the holdout" in report.summary
 
 
-def test_wilson() -> None:
-    low, high = performance.wilson(20, 100, 0.95)
-    assert (low, high) == (pytest.approx(0.1333, abs=1e-4), pytest.approx(0.2888, abs=1e-4))
-    assert performance.wilson(0, 0, 0.95) == (0.0, 1.0)
-
-
 def test_one_row_has_a_mean_without_interval_and_no_auc() -> None:
     found = performance.measure(counted(np.array([0.7]), np.array([True])), confidence=0.95, seed=1)
     assert found["brier"].value == pytest.approx(0.09)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from tenure.lifecycle.evaluation.metrics import wilson
 from tenure.lifecycle.monitoring import MonitoringPolicy
-from tenure.lifecycle.monitoring.performance import wilson
 from tenure.lifecycle.monitoring.quality import judge_quality
 from tenure.ports import FeatureCounts
 from tenure.verdicts import Report, Verdict

@@ -21,7 +21,7 @@ from tenure.vocabulary import State
 from tenure.wiring import canary, promotion
 from tenure.wiring.approval import load_model
 from tenure.wiring.base import Platform
-from tenure.wiring.rollback import intend, roll_back, rollback_champion
+from tenure.wiring.rollback import intend, roll_back
 
 pytestmark = pytest.mark.service
 
@@ -243,7 +243,7 @@ def test_champion_rollback_gives_traffic_to_the_newest_that_loads(
     assert roll_back(life.platform, intent, reason="complaints", actor="olga") == plan
     assert intend(life.platform, "flight_late", version=3).done
     with pytest.raises(StateConflict, match="no superseded version that loads"):
-        rollback_champion(life.platform, "flight_late", reason="again", actor="olga")
+        intend(life.platform, "flight_late")
 
 
 def test_champion_rollback_ends_its_canary_in_the_same_moment(
@@ -254,7 +254,8 @@ def test_champion_rollback_ends_its_canary_in_the_same_moment(
     challenger = life.approved()
     policy = load_model(life.platform.settings.include, "flight_late")[0].canary
     promotion.start_canary(life.platform, challenger.id, policy, actor="controller")
-    plan = rollback_champion(life.platform, "flight_late", reason="complaints", actor="olga")
+    intent = intend(life.platform, "flight_late", champion.version)
+    plan = roll_back(life.platform, intent, reason="complaints", actor="olga")
     assert (plan.champion_id, plan.canary_id) == (oldest.id, None)
     states = [life.now(v).state for v in (champion, challenger)]
     assert states == [State.ROLLED_BACK, State.ROLLED_BACK]

@@ -9,16 +9,15 @@ Cell = tuple[int, int, int, int]
 
 
 def confusion_cells(
-    paths: Sequence[Path], attributes: Sequence[str], *, engine: IbisEngine | None = None
+    paths: Sequence[Path], attributes: Sequence[str]
 ) -> dict[tuple[str, ...], Cell]:
     """Rows as (tp, fp, fn, tn) for each combination of `g_<attribute>` values that occurs.
 
     Args:
         paths: Reference files: columns `g_<attribute>`, `decision` and `label`.
         attributes: Names without the prefix; a null value is the group "".
-        engine: Where the scan runs; by default DuckDB in this process.
     """
-    rows = (engine or IbisEngine()).read(paths)
+    rows = IbisEngine().read(paths)
     rows = rows.filter(rows.decision.notnull(), rows.label.notnull())
     keys = {f"k{i}": rows[f"g_{name}"].fill_null("") for i, name in enumerate(attributes)}
     counted = rows.group_by(**keys).aggregate(

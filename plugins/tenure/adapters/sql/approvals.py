@@ -50,9 +50,12 @@ def record(connection: Connection, version: VersionRef, answer: Answer, *, note:
 
 
 def lock_version(connection: Connection, version_id: int) -> dict[str, Any]:
-    """Every column of the version; other answers and moves wait until this transaction ends."""
+    """Every column of the version; other answers and moves wait until this transaction ends.
+
+    Rows that only refer to the version do not wait, or a canary's analysis could deadlock with us.
+    """
     query = select(model_version).where(model_version.c.id == version_id)
-    return dict(connection.execute(query.with_for_update()).mappings().one())
+    return dict(connection.execute(query.with_for_update(key_share=True)).mappings().one())
 
 
 def risk_tier(connection: Connection, model_name: str) -> str:

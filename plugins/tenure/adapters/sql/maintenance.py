@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, func, select, text
 
 from tenure.adapters.sql.tables import dataset, model, model_version, report, retrain_request
 from tenure.lifecycle.ledger import Anchor
@@ -80,11 +80,12 @@ def names(connection: Connection) -> dict[str, str]:
     return found | {row.name: row.owner for row in connection.execute(select(model))}
 
 
-def tasks_with_card(connection: Connection) -> set[tuple[str, str, str, int]]:
-    """Tasks that said why they failed: DAG, run, task, map index."""
+def tasks_with_card(connection: Connection) -> dict[tuple[str, str, str, int], int]:
+    """The newest try that said why it failed, by DAG, run, task and map index."""
     where = (report.c.dag_id, report.c.run_id, report.c.task_id, report.c.map_index)
-    query = select(*where).where(report.c.stage == "failure").distinct()
-    return {(row[0], row[1], row[2], row[3]) for row in connection.execute(query)}
+    tried = func.max(report.c.body["facts"]["try_number"].as_integer())
+    query = select(*where, tried).where(report.c.stage == "failure").group_by(*where)
+    return {(row[0], row[1], row[2], row[3]): row[4] or 1 for row in connection.execute(query)}
 
 
 def last_verified(connection: Connection) -> Anchor:

@@ -8,21 +8,13 @@ from sqlalchemy import Connection, insert, select
 
 from tenure.adapters.sql.tables import traffic_plan
 from tenure.errors import StateConflict
+from tenure.lifecycle.serving import TrafficPlan
 
 
 @dataclass(frozen=True)
-class PlanRow:
-    """One generation of a model's traffic plan. Shares in basis points, lease in seconds."""
+class PlanRow(TrafficPlan):
+    """A traffic plan with who published it, and why."""
 
-    model: str
-    generation: int
-    fence: int
-    champion_id: int
-    canary_id: int | None
-    share_bp: int
-    salt: str
-    lease_seconds: int | None
-    lease_until: datetime | None
     reason: str
     actor: str
     created_at: datetime

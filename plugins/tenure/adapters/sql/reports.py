@@ -25,25 +25,32 @@ class SqlReports:
         digest = report.digest
         self._store.put(report_key(digest), canonical_json(report.to_dict()))
         with self._database.begin() as connection:
-            connection.execute(
-                upsert(reports)
-                .values(
-                    digest=digest,
-                    stage=report.stage,
-                    subject=report.subject,
-                    model=model,
-                    dataset=dataset,
-                    verdict=str(report.verdict),
-                    summary=report.summary,
-                    body=_json(report),
-                    dag_id=run.dag_id,
-                    run_id=run.run_id,
-                    task_id=run.task_id,
-                    map_index=run.map_index,
-                )
-                .on_conflict_do_nothing()
-            )
+            insert(connection, report, model=model, dataset=dataset, run=run)
         return digest
+
+
+def insert(
+    connection: Connection, report: Report, *, model: str | None, dataset: str | None, run: RunRef
+) -> None:
+    """The row alone: for failure cards, which must stand even when the object store is down."""
+    connection.execute(
+        upsert(reports)
+        .values(
+            digest=report.digest,
+            stage=report.stage,
+            subject=report.subject,
+            model=model,
+            dataset=dataset,
+            verdict=str(report.verdict),
+            summary=report.summary,
+            body=json.loads(canonical_json(report.to_dict())),
+            dag_id=run.dag_id,
+            run_id=run.run_id,
+            task_id=run.task_id,
+            map_index=run.map_index,
+        )
+        .on_conflict_do_nothing()
+    )
 
 
 def report_key(digest: str) -> str:
@@ -51,18 +58,11 @@ def report_key(digest: str) -> str:
     return f"reports/{digest[:2]}/{digest}.json"
 
 
-def of_task(
-    connection: Connection, dag_id: str, run_id: str, task_id: str, map_index: int = -1
-) -> list[dict[str, Any]]:
-    """Reports that a task wrote, newest first."""
+def of_run(connection: Connection, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+    """Every report that the run's tasks wrote, newest first."""
     rows = connection.execute(
         select(reports)
-        .where(
-            reports.c.dag_id == dag_id,
-            reports.c.run_id == run_id,
-            reports.c.task_id == task_id,
-            reports.c.map_index == map_index,
-        )
+        .where(reports.c.dag_id == dag_id, reports.c.run_id == run_id)
         .order_by(reports.c.id.desc())
     )
     return [dict(row) for row in rows.mappings()]
@@ -73,8 +73,3 @@ def by_digest(connection: Connection, beginning: str) -> dict[str, Any] | None:
     query = select(reports).where(reports.c.digest.startswith(beginning)).order_by(reports.c.id)
     found = list(connection.execute(query).mappings())
     return dict(found[0]) if len({row["digest"] for row in found}) == 1 else None
-
-
-def _json(report: Report) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(canonical_json(report.to_dict()))
-    return value

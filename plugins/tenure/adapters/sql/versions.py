@@ -47,7 +47,9 @@ def create_draft(
     connection: Connection, *, model_name: str, trained_by: str, training_key: str
 ) -> VersionRef:
     """The draft of a training run; the same `training_key` gives the same version again."""
-    connection.execute(select(model.c.name).where(model.c.name == model_name).with_for_update())
+    mine = select(model.c.name).where(model.c.name == model_name)
+    # key_share: whoever holds the ledger and inserts a row of this model need not wait for us.
+    connection.execute(mine.with_for_update(key_share=True))
     known = connection.execute(
         select(*_REF).where(model_version.c.training_key == training_key)
     ).first()

@@ -1,5 +1,6 @@
 """Metrics of a scored sample with intervals, in numpy alone."""
 
+import math
 from statistics import NormalDist
 from typing import get_args
 
@@ -57,13 +58,23 @@ def measure(scores: Floats, labels: Bools, *, threshold: float) -> dict[Metric, 
     }
 
 
-def _share(part: int, whole: int) -> Measured:
+def wilson(part: int, whole: int, confidence: float) -> tuple[float, float]:
+    """Interval of a share; (0, 1) of nothing. Source: Wilson (1927).
+
+    >>> [round(end, 4) for end in wilson(20, 100, 0.95)]
+    [0.1334, 0.2888]
+    """
     if not whole:
-        return Measured(None)
-    z, p = _Z, part / whole
+        return 0.0, 1.0
+    z, p = NormalDist().inv_cdf(0.5 + confidence / 2), part / whole
     middle = (p + z * z / (2 * whole)) / (1 + z * z / whole)
-    half = z * np.sqrt(p * (1 - p) / whole + z * z / (4 * whole * whole)) / (1 + z * z / whole)
-    return Measured(p, max(0.0, float(middle - half)), min(1.0, float(middle + half)))
+    half = z * math.sqrt(p * (1 - p) / whole + z * z / (4 * whole * whole)) / (1 + z * z / whole)
+    # Exact at the ends, where rounding would put the limit just inside.
+    return (middle - half if part else 0.0), (middle + half if part < whole else 1.0)
+
+
+def _share(part: int, whole: int) -> Measured:
+    return Measured(part / whole, *wilson(part, whole, CONFIDENCE)) if whole else Measured(None)
 
 
 def _mean(losses: Floats) -> Measured:

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import stats
 
 from tenure.lifecycle.evaluation import Measured, Metric
-from tenure.lifecycle.evaluation.metrics import ECE_BINS
+from tenure.lifecycle.evaluation.metrics import ECE_BINS, wilson
 from tenure.lifecycle.monitoring.policy import MonitoringPolicy
 from tenure.ports import OutcomeCounts, ScoreBin
 from tenure.verdicts import Check, Report, Verdict
@@ -18,14 +18,6 @@ HIGHER_IS_BETTER = frozenset({"roc_auc", "accuracy", "precision", "recall"})
 _DRAWS = 1000
 _EQUAL = 1e-12
 """0.8 less 10% is not quite 0.72 in binary; at the limit is not beyond it."""
-
-
-def wilson(part: int, whole: int, confidence: float) -> tuple[float, float]:
-    """Interval of a share; (0, 1) of nothing. Source: Wilson (1927)."""
-    if not whole:
-        return 0.0, 1.0
-    found = stats.binomtest(part, whole).proportion_ci(confidence, method="wilson")
-    return float(found.low), float(found.high)
 
 
 def measure(counts: OutcomeCounts, *, confidence: float, seed: int) -> dict[Metric, Measured]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tenure.lifecycle.monitoring.performance import wilson
+from tenure.lifecycle.evaluation.metrics import wilson
 from tenure.lifecycle.monitoring.policy import MonitoringPolicy
 from tenure.ports import FeatureCounts
 from tenure.verdicts import Check, Report, Verdict, worst

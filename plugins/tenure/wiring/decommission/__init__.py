@@ -62,8 +62,4 @@ def decommissioning(
     platform: Platform, model: str, mirror: Mirror | None = None
 ) -> Decommissioning:
     """The use case of a model; `mirror` is MLflow unless a test brings its own."""
-    if mirror is None:
-        from tenure.adapters.mlflow_registry import MlflowRegistry
-
-        mirror = MlflowRegistry(platform.settings.mlflow_url)
-    return Decommissioning(Retirement(platform, model, mirror))
+    return Decommissioning(Retirement(platform, model, mirror or platform.mlflow))
