@@ -42,8 +42,8 @@ def dag_settings(
         doc: The DAG file's docstring; "If this fails" is appended when it does not hold one.
         model: Whose DAG this is; gives owner, `model:` and `tier:`.
         dataset: Whose DAG this is; gives the owner and `dataset:`.
-        retries: Further tries, after 10 seconds and then twice as long each time, at most 5 minutes;
-            errors that cannot heal do not use them.
+        retries: Further tries; the pause before them doubles from 10 seconds to 5 minutes at most.
+            Errors that cannot heal do not use them.
         overrides: Win over everything here; `default_args` are merged.
     """
     default_args: dict[str, Any] = {
