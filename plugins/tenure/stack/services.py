@@ -54,6 +54,8 @@ class Services:
     def start(self, *names: str) -> None:
         """Start services; from then on the gateway and MLflow are kept alive."""
         for name in names:
+            if name in self._running:  # one that ended by itself is read before it is replaced
+                self._running[name].poll()
             self._rotate(name)
             self._spawn(name)
         if self._keeper is None:
