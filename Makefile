@@ -63,8 +63,9 @@ test-unit: $(STAMP) ## The pure core, in seconds
 # The core first, so that a broken rule is seen before a minute of services is spent.
 test: $(STAMP) ## Everything but the browser
 	$(BIN)/python -m pytest -q $(CORE) -m "not airflow and not service and not e2e and not browser" \
-		--cov --cov-report=term:skip-covered $(PYTEST_ARGS)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "(airflow or service) and not e2e and not browser" $(PYTEST_ARGS)
+		--cov --cov-report= $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "(airflow or service) and not e2e and not browser" \
+		--cov --cov-append --cov-report=term:skip-covered $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -q -m "e2e and not browser" $(PYTEST_ARGS)
 
 test-browser: $(STAMP) ## What a person sees, in Chromium
