@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tenure.adapters.sql import canary, plans, versions
+from tenure.adapters.sql import canary, monitoring, plans, versions
 from tenure.adapters.sql.plans import PlanRow
 from tenure.errors import StateConflict
 from tenure.lifecycle.canary import CanaryPolicy
@@ -237,6 +237,9 @@ def _move(
         body["evidence"] = evidence
     ledger = mine.platform.ledger
     ledger.move(mine.connection, version, target, actor=mine.actor, body=body, op_key=key)
+    if target in {State.SUPERSEDED, State.ROLLED_BACK}:
+        at = mine.platform.clock.now()
+        monitoring.close_incidents_of(mine.connection, version=version.name, at=at)
 
 
 def _key(kind: str, version: VersionRef) -> str:

@@ -11,8 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from typer.testing import CliRunner
 
+from tenure.adapters.sql import monitoring
+from tenure.adapters.sql.tables import incident
 from tenure.cli import app
 from tenure.errors import StateConflict, TenureError
 from tenure.lifecycle.registry import artifact_key
@@ -58,6 +61,29 @@ def together(*actions: Callable[[], object]) -> list[Exception | None]:
     for thread in threads:
         thread.join(60)
     return ends  # type: ignore[return-value]
+
+
+def test_what_monitoring_found_of_a_replaced_champion_is_closed(
+    world: Callable[..., Any],
+) -> None:
+    life = world()
+    champion, challenger, plan = in_canary(life)
+    with life.platform.database.begin() as connection:
+        for version in (champion, challenger):
+            monitoring.open_incident(
+                connection,
+                dedupe_key=f"monitoring:{version.model}:{version.version}",
+                kind="performance_failed",
+                subject=version.name,
+                severity="error",
+                summary="worse",
+                facts={},
+                at=life.platform.clock.now(),
+            )
+    promote(life.platform, challenger.id, plan)
+    with life.platform.database.begin() as connection:
+        left = connection.execute(select(incident.c.subject).where(incident.c.state == "open"))
+        assert list(left.scalars()) == [challenger.name]
 
 
 def test_two_promotions_at_once_have_one_winner(world: Callable[..., Any]) -> None:

@@ -150,3 +150,16 @@ def close_incident(connection: Connection, *, dedupe_key: str, at: datetime) -> 
         .values(state="closed", closed_at=at)
     )
     return bool(closed.rowcount)
+
+
+def close_incidents_of(connection: Connection, *, version: str, at: datetime) -> None:
+    """Close what monitoring found about a version (`model@version`) that serves no more."""
+    connection.execute(
+        update(incident)
+        .where(
+            incident.c.subject == version,
+            incident.c.dedupe_key.startswith("monitoring:"),
+            incident.c.state == "open",
+        )
+        .values(state="closed", closed_at=at)
+    )
