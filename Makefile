@@ -6,12 +6,13 @@ STAMP := $(VENV)/.tenure-installed
 LOCKS := requirements-build.txt requirements.txt requirements-local.txt requirements-dev.txt
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
 CORE := tests plugins/tenure/lifecycle plugins/tenure/verdicts.py plugins/tenure/vocabulary.py --doctest-modules
+PROMPT := not fault and not fault_root and not soak and not e2e and not browser
 ONCE ?=
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help install check test test-unit test-browser demo up down lock clean \
-	check-format check-lint check-types check-imports check-image check-configs
+	fault-test fault-test-root soak check-format check-lint check-types check-imports check-image check-configs
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -58,18 +59,27 @@ check-configs:
 	$(BIN)/tenure check
 
 test-unit: $(STAMP) ## The pure core, in seconds
-	$(BIN)/python -m pytest -q $(CORE) -m "not airflow and not service and not e2e and not browser" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q $(CORE) -m "not airflow and not service and $(PROMPT)" $(PYTEST_ARGS)
 
 # The core first, so that a broken rule is seen before a minute of services is spent.
 test: $(STAMP) ## Everything but the browser
-	$(BIN)/python -m pytest -q $(CORE) -m "not airflow and not service and not e2e and not browser" \
+	$(BIN)/python -m pytest -q $(CORE) -m "not airflow and not service and $(PROMPT)" \
 		--cov --cov-report= $(PYTEST_ARGS)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "(airflow or service) and not e2e and not browser" \
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "(airflow or service) and $(PROMPT)" \
 		--cov --cov-append --cov-report=term:skip-covered $(PYTEST_ARGS)
-	$(BIN)/python -m pytest -q -m "e2e and not browser" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -m "e2e and not browser and not fault and not soak" $(PYTEST_ARGS)
 
 test-browser: $(STAMP) ## What a person sees, in Chromium
 	$(BIN)/python -m pytest -q -m browser $(PYTEST_ARGS)
+
+fault-test: $(STAMP) ## Faults injected into real processes, one after another
+	$(BIN)/python -m pytest -q -m fault $(PYTEST_ARGS)
+
+fault-test-root: $(STAMP) ## Faults that need the kernel's help: root, mounts, network namespaces
+	$(BIN)/python -m pytest -q -m fault_root $(PYTEST_ARGS)
+
+soak: $(STAMP) ## Fifteen minutes of steady load on gateways that are restarted in turn
+	$(BIN)/python -m pytest -q -s -m soak $(PYTEST_ARGS)
 
 demo: $(STAMP) ## The whole life of one model on real data (ONCE=1 stops afterwards)
 	@ONCE="$(ONCE)" exec $(BIN)/tenure demo
