@@ -1,7 +1,7 @@
 # The image for every role: api-server, scheduler, dag-processor, triggerer, worker, gateway.
 #   docker build -t tenure .
 #   docker run tenure scheduler      (the entry point of the official image runs `airflow …`)
-#   docker run tenure tenure serve --host 0.0.0.0
+#   docker run tenure tenure serve --host 0.0.0.0 --behind-tls
 ARG AIRFLOW_IMAGE=apache/airflow:slim-3.3.2-python3.11
 # hadolint ignore=DL3006
 FROM ${AIRFLOW_IMAGE}

@@ -8,15 +8,16 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
@@ -37,7 +38,7 @@ _TEMPLATE = "template_tenure"
 _numbers = itertools.count(1)
 
 
-_SERVICES = {"postgres_server", "mlflow_url"}
+_SERVICES = {"postgres_server", "mlflow_url", "s3_server"}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -55,6 +56,34 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgr
         _create(server, _TEMPLATE)
         upgrade(server.url(_TEMPLATE))
         yield server
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """A real server of the S3 protocol on a free port of loopback."""
+    from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_store(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A store on a bucket of this test alone."""
+    import boto3
+
+    from tenure.adapters.s3_store import S3Store
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    bucket = f"b{tmp_path.name.replace('_', '-')}".lower()[:60].rstrip("-")
+    boto3.client("s3", endpoint_url=s3_server).create_bucket(Bucket=bucket)
+    url = f"s3://{bucket}/home?endpoint_url={s3_server}"
+    return S3Store.from_url(url, cache=tmp_path / "cache")
 
 
 @pytest.fixture(scope="session")
@@ -157,9 +186,97 @@ def receiver() -> Iterator[Receiver]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         kept.url = f"http://127.0.0.1:{server.server_address[1]}/notices"
-        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield kept
         server.shutdown()
+
+
+class Wire:
+    """A TCP proxy before PostgreSQL's socket.
+
+    `mode` is `pass`; `hold`: it swallows everything and keeps connections open; `cut`: it ends
+    them and takes no new ones. `at_commit` acts once, at the next COMMIT: `lose_reply` (the server
+    gets it, the client never hears), `lose_request` (the server never gets it).
+    """
+
+    def __init__(self, upstream: str) -> None:
+        self.upstream = upstream
+        self.mode = "pass"
+        self.at_commit = ""
+        self.lost = 0
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._server.getsockname()[1])
+        self._start(self._accept)
+
+    def url(self, database_url: str) -> str:
+        """The same database through this wire."""
+        parts = urlsplit(database_url)
+        options = "sslmode=disable&gssencmode=disable"
+        return f"{parts.scheme}://postgres@127.0.0.1:{self.port}{parts.path}?{options}"
+
+    def cut(self) -> None:
+        """End every connection and refuse new ones."""
+        self.mode = "cut"
+        for pair in self._pairs:
+            self._end(*pair)
+
+    def close(self) -> None:
+        self.cut()
+        self._server.close()
+
+    def _start(self, target: Callable[..., None], *arguments: Any) -> None:
+        threading.Thread(target=target, args=arguments, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._server.accept()
+                if self.mode == "cut":
+                    client.close()
+                    continue
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(self.upstream)
+                self._pairs.append((client, server))
+                self._start(self._pump, client, server, True)
+                self._start(self._pump, server, client, False)
+
+    def _pump(self, source: socket.socket, target: socket.socket, to_server: bool) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if self.mode == "hold":
+                    continue
+                if to_server and self.at_commit and b"COMMIT" in data:
+                    self._lose(source, target, data)
+                    return
+                target.sendall(data)
+        self._end(source, target)
+
+    def _lose(self, client: socket.socket, server: socket.socket, data: bytes) -> None:
+        how, self.at_commit = self.at_commit, ""
+        self.lost += 1
+        # Nobody hears the server any more: the other pump's target is gone before it answers.
+        client.shutdown(socket.SHUT_RDWR)
+        if how == "lose_reply":
+            server.sendall(data)
+            server.shutdown(socket.SHUT_WR)
+        else:
+            self._end(client, server)
+
+    @staticmethod
+    def _end(*ends: socket.socket) -> None:
+        for one in ends:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def wire(fresh_database_url: str) -> Iterator[Wire]:
+    """A wire to the server of this test's database."""
+    folder = parse_qs(urlsplit(fresh_database_url).query)["host"][0]
+    made = Wire(f"{folder}/.s.PGSQL.5432")
+    yield made
+    made.close()
 
 
 def copy_of_template(server: postgres.Server) -> str:

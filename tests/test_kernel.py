@@ -35,6 +35,10 @@ def test_docstring_examples_hold(module: object) -> None:
         ("a/b", False),
         ("a\n", False),
         ("a\x00", False),
+        ("con", False),
+        ("com1", False),
+        ("com10", True),
+        ("const", True),
     ],
 )
 def test_ids(text: str, allowed: bool) -> None:

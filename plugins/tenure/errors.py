@@ -3,6 +3,7 @@
 TenureError
 ├── ConfigInvalid        a YAML or suite file says something that is not allowed
 ├── DataRejected         a batch broke its contract or a critical expectation
+├── SchemaBroken         data changed shape under a model that reads it
 ├── GateFailed           a gate judged `failed`
 ├── GateInconclusive     a gate could not judge: more data or a person is needed
 ├── CanaryRolledBack     the challenger did harm and lost its traffic
@@ -54,6 +55,10 @@ class ConfigInvalid(TenureError):
 
 class DataRejected(TenureError):
     """A batch broke its contract or a critical expectation."""
+
+
+class SchemaBroken(TenureError):
+    """Data changed shape under a model that reads it; other models go on."""
 
 
 class GateFailed(TenureError):

@@ -53,6 +53,14 @@ class ObjectStore(Protocol):
         """Store a file of any size (overwrites), returns its SHA-256."""
         ...
 
+    def put_once(self, key: str, source: Path) -> str:
+        """Store a file that never changes; the same bytes again are fine. Returns their SHA-256.
+
+        Raises:
+            ArtifactRefused: Other bytes lie there; they stay.
+        """
+        ...
+
     def get(self, key: str, digest: str | None = None) -> bytes:
         """Read bytes; with `digest`, raises ArtifactRefused when they differ.
 
@@ -89,8 +97,20 @@ class ObjectStore(Protocol):
         """Remove the object; absent is fine."""
         ...
 
+    def sweep(self, before: datetime) -> int:
+        """Remove unfinished writes that began before the moment; returns how many."""
+        ...
+
     def url(self, key: str) -> str:
         """Where a person or another tool finds the object."""
+        ...
+
+    def encryption(self) -> str | None:
+        """How what is put here is encrypted at rest, for people; None when it is not known to be.
+
+        Raises:
+            ServiceUnreachable: The store does not answer.
+        """
         ...
 
 

@@ -15,6 +15,8 @@ ID_PATTERN = r"^[a-z0-9](?:_?[a-z0-9-])*_?$"
 """No double underscore: it separates the parts of a DAG id."""
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN, max_length=64)]
 """Name of a model, dataset or consumer; safe in paths, DAG ids and URLs."""
+_DEVICE = "con|prn|aux|nul|(com|lpt)[0-9]"
+"""No file of these names can be checked out on Windows."""
 
 BASIS_POINTS = 10_000
 """A share of traffic is a whole number of these: 500 is 5%."""
@@ -140,10 +142,11 @@ def op_key(kind: str, subject: str, intent: Mapping[str, object]) -> str:
 def is_id(text: str) -> bool:
     """Whether the text may name a model, dataset or consumer.
 
-    >>> is_id("flight_late"), is_id("../etc"), is_id("a__b")
-    (True, False, False)
+    >>> is_id("flight_late"), is_id("../etc"), is_id("a__b"), is_id("nul")
+    (True, False, False, False)
     """
-    return len(text) <= 64 and re.fullmatch(ID_PATTERN, text) is not None
+    fine = len(text) <= 64 and re.fullmatch(ID_PATTERN, text) is not None
+    return fine and not re.fullmatch(_DEVICE, text)
 
 
 def _plain(value: object) -> object:

@@ -1,45 +1,20 @@
 """One contract for the folder and for S3."""
 
 import os
-from collections.abc import Iterator
+import resource
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from tenure.adapters.confined import Limits, run_confined
 from tenure.adapters.local_store import LocalStore
 from tenure.errors import ArtifactRefused, ServiceUnreachable
 from tenure.ports import ObjectStore
 from tenure.vocabulary import digest_bytes
 
 ABSENT = "0" * 64
-
-
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[str]:
-    """A real server of the S3 protocol on a free port of loopback."""
-    from moto.moto_server.threaded_moto_server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def s3_store(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
-    import boto3
-
-    from tenure.adapters.s3_store import S3Store
-
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    bucket = f"b{tmp_path.name.replace('_', '-')}".lower()[:60].rstrip("-")
-    boto3.client("s3", endpoint_url=s3_server).create_bucket(Bucket=bucket)
-    return S3Store.from_url(
-        f"s3://{bucket}/home?endpoint_url={s3_server}", cache=tmp_path / "cache"
-    )
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.service)])
@@ -79,6 +54,20 @@ def test_a_file_keeps_its_digest_and_suffix(store: ObjectStore, tmp_path: Path) 
     fetched = store.fetch("snapshots/d/data.parquet", digest)
     assert fetched.read_bytes() == source.read_bytes()
     assert fetched.suffix == ".parquet"
+
+
+def test_what_never_changes_is_stored_once(store: ObjectStore, tmp_path: Path) -> None:
+    source = tmp_path / "a"
+    source.write_bytes(b"one")
+    digest = store.put_once("snapshots/d/a", source)
+    before = store.info("snapshots/d/a").stamp
+
+    assert digest == store.put_once("snapshots/d/a", source) == digest_bytes(b"one")
+    assert store.info("snapshots/d/a").stamp == before
+    source.write_bytes(b"two")
+    with pytest.raises(ArtifactRefused, match="snapshots/d/a has SHA-256"):
+        store.put_once("snapshots/d/a", source)
+    assert store.get("snapshots/d/a") == b"one"
 
 
 def test_an_absent_object_is_a_key_error(store: ObjectStore) -> None:
@@ -175,11 +164,42 @@ class TestLocal:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(os, "fsync", full)
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(ServiceUnreachable, match=r"store cannot be written: No space left"):
             store.put("a", b"new")
 
         assert store.get("a") == b"old"
         assert list(store.list("")) == ["a"]
+        assert list((tmp_path / "store/.tmp").iterdir()) == []
+
+    def test_a_disk_that_is_full_leaves_nothing(self, tmp_path: Path) -> None:
+        store = LocalStore(tmp_path / "store")
+        store.put("a", b"old")
+        source = tmp_path / "big"
+        source.write_bytes(b"x" * 100_000)
+
+        def write() -> bytes:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+            store.put_file("a", source)
+            return b""
+
+        with pytest.raises(ServiceUnreachable, match=r"store cannot be written: File too large\."):
+            run_confined(write, Limits(memory_bytes=1 << 30, cpu_seconds=10))
+
+        assert store.get("a") == b"old"
+        assert list((tmp_path / "store/.tmp").iterdir()) == []
+
+    def test_what_killed_writers_left_is_swept(self, tmp_path: Path) -> None:
+        store = LocalStore(tmp_path / "store")
+        assert store.sweep(NOW) == 0
+        store.put("a", b"x")
+        for name, age in (("old", 7200), ("young", 60)):
+            draft = tmp_path / "store/.tmp" / name
+            draft.write_bytes(b"half")
+            os.utime(draft, (NOW.timestamp() - age,) * 2)
+
+        assert store.sweep(NOW - timedelta(hours=1)) == 1
+        assert [path.name for path in (tmp_path / "store/.tmp").iterdir()] == ["young"]
+        assert store.get("a") == b"x"
 
 
 @pytest.mark.service
@@ -213,3 +233,49 @@ class TestS3:
 
         with pytest.raises(ValueError, match="is not s3://"):
             S3Store.from_url("s3://b/p?endpoint=http://x", cache=tmp_path)
+
+
+def test_nothing_is_taken_for_encrypted_that_is_not_known_to_be(store: ObjectStore) -> None:
+    assert store.encryption() is None
+
+
+def test_a_folder_is_encrypted_when_the_settings_say_why(tmp_path: Path) -> None:
+    url = f"{(tmp_path / 'a store').as_uri()}?encrypted=LUKS+volume+vg0"
+    assert LocalStore.from_url(url).encryption() == "LUKS volume vg0"
+    assert LocalStore.from_url(f"{tmp_path.as_uri()}?encrypted=").encryption() is None
+    assert LocalStore.from_url(f"{tmp_path.as_uri()}?encrypted=+").encryption() is None
+    with pytest.raises(ValueError, match="encrypted=reason"):
+        LocalStore.from_url(f"{tmp_path.as_uri()}?encrypt=yes")
+
+
+@pytest.mark.service
+def test_a_bucket_says_how_it_encrypts(s3_server: str, s3_store: ObjectStore) -> None:
+    import boto3
+
+    bucket = s3_store.url("a").removeprefix("s3://").partition("/")[0]
+    boto3.client("s3", endpoint_url=s3_server).put_bucket_encryption(
+        Bucket=bucket,
+        ServerSideEncryptionConfiguration={
+            "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}]
+        },
+    )
+    assert s3_store.encryption() == "aws:kms by default of the bucket"
+
+
+@pytest.mark.service
+def test_every_put_asks_for_encryption_when_the_url_says_so(
+    s3_server: str, s3_store: ObjectStore, tmp_path: Path
+) -> None:
+    import boto3
+
+    from tenure.adapters.s3_store import S3Store
+
+    bucket = s3_store.url("a").removeprefix("s3://").partition("/")[0]
+    url = f"s3://{bucket}/home?endpoint_url={s3_server}&sse=AES256"
+    store = S3Store.from_url(url, cache=tmp_path / "other")
+    assert store.encryption() == "AES256 on every put"
+    store.put("a", b"one")
+    client = boto3.client("s3", endpoint_url=s3_server)
+    head = client.head_object(Bucket=bucket, Key="home/a")
+    assert head["ServerSideEncryption"] == "AES256"
+    assert list(store.list("")) == ["a"]

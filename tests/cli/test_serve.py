@@ -38,6 +38,29 @@ def test_create_as_json(run: CliRunner) -> None:
     assert (answer["name"], answer["scopes"]) == ("app", ["admin"])
 
 
+def test_rotation(run: CliRunner) -> None:
+    ids = []
+    for _ in range(2):
+        made = run.invoke(app, ["key", "create", "app", "--scope", "score", "--json"])
+        ids.append(json.loads(made.stdout)["id"])
+    ended = run.invoke(app, ["key", "revoke", "app", "--id", ids[0]])
+    assert ended.stdout == "1 key(s) of app revoked\n"
+    rows = json.loads(run.invoke(app, ["key", "list", "--json"]).stdout)
+    assert [(row["id"], row["revoked_at"] is None) for row in rows] == [
+        (ids[0], False),
+        (ids[1], True),
+    ]
+    table = run.invoke(app, ["key", "list"]).stdout.splitlines()
+    assert " ".join(table[0].split()) == "id name scopes models rows/s created last used revoked"
+    assert table[1].startswith(f"{ids[0]}  app   score   all     any")
+
+
+def test_key_for_a_model_that_is_not_registered(run: CliRunner) -> None:
+    command = ["key", "create", "app", "--scope", "score", "--model", "ghost"]
+    done = run.invoke(app, command)
+    assert (done.exit_code, type(done.exception).__name__) == (1, "ConfigInvalid")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -45,6 +68,10 @@ def test_create_as_json(run: CliRunner) -> None:
         ["key", "create", "app", "--scope", "everything"],
         ["serve", "--port", "0"],
         ["serve", "--port", "65536"],
+        ["serve", "--host", "0.0.0.0"],
+        ["serve", "--host", "::"],
+        ["serve", "--host", "gateway.example"],
+        ["key", "create", "app", "--scope", "score", "--rows-per-second", "0"],
     ],
 )
 def test_wrong_usage(arguments: list[str]) -> None:

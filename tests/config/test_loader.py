@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tenure.config.loader import BrokenFile, load_all, load_dataset, load_platform
+from tenure.config.loader import MAX_PROBLEMS, load_all, load_dataset, load_platform
+from tenure.config.problems import BrokenFile
 from tenure.settings import REPOSITORY
 
 GOOD = """\
@@ -122,6 +123,63 @@ CASES = {
     "deep": ("a: " + "[" * 21 + "]" * 21, [(1, "is nested deeper than 20 levels")]),
     "very deep": ("[" * 50_000, [(1, "is nested deeper than 20 levels")]),
     "large": (GOOD + "#" * 262_144, [(1, "at most 262,144")]),
+    "sexagesimal": (
+        GOOD + "retention_days: 1:30\n",
+        [(12, "write '1:30' as a plain decimal number, or in quotes if it is text")],
+    ),
+    "octal": (GOOD + "retention_days: 010\n", [(12, "write '010' as a plain decimal number")]),
+    "hexadecimal": (GOOD + "retention_days: 0x10\n", [(12, "write '0x10' as a plain")]),
+    "grouped digits": (GOOD + "retention_days: 1_000\n", [(12, "write '1_000' as a plain")]),
+    "infinity": (
+        GOOD + "quality: {max_quarantined: .inf}\n",
+        [(12, "quality.max_quarantined: Input should be a finite number")],
+    ),
+    "negative": (
+        GOOD + "quality: {min_rows: -1}\n",
+        [(12, "quality.min_rows: Input should be greater than or equal to 0, got '-1'")],
+    ),
+    "more than the whole": (
+        GOOD + "quality: {max_quarantined: 1.5}\n",
+        [(12, "quality.max_quarantined: Input should be less than or equal to 1, got '1.5'")],
+    ),
+    "billion laughs": (
+        "a: &a [lol, lol]\nb: &b [*a, *a, *a]\nc: [*b, *b, *b]\n",
+        [(1, "anchors and aliases are not allowed")],
+    ),
+    "object tag": (
+        GOOD.replace("ada", "!!python/name:os.system"),
+        [(3, "the tag tag:yaml.org,2002:python/name:os.system is not allowed")],
+    ),
+    "binary": (GOOD.replace("ada", "!!binary aGk="), [(3, "the tag tag:yaml.org,2002:binary")]),
+    "a path for a name": (
+        GOOD.replace("suite: d", "suite: ../../etc/passwd"),
+        [(6, "suite: String should match pattern")],
+    ),
+    "an absolute name": (
+        GOOD.replace("suite: d", "suite: /etc/passwd"),
+        [(6, "suite: String should match pattern")],
+    ),
+    "a name of 300 characters": (
+        GOOD.replace("suite: d", f"suite: {'d' * 300}"),
+        [(6, "suite: String should have at most 64 characters")],
+    ),
+    "NUL in quotes": (
+        GOOD.replace("ada", '"a\\0"'),
+        [(3, "holds the character U+0000, which is not text")],
+    ),
+    "terminal code in quotes": (
+        GOOD.replace("D.", '"\\e[2J"'),
+        [(2, "holds the character U+001B, which is not text")],
+    ),
+    "terminal code in a key": (
+        GOOD + '"\\e[2J": 1\n',
+        [(12, "a key holds the character U+001B, which is not text")],
+    ),
+    "half a character": (GOOD.replace("ada", '"\\ud800"'), [(3, "is not YAML: ")]),
+    "template": (
+        GOOD.replace("suite: d", "suite: {{ d }}"),
+        [(6, "keys must be plain names")],
+    ),
     "environment": (
         GOOD.replace("name: d\n", "name: ${HOME}\n"),
         [(1, "name: String should match pattern")],
@@ -161,7 +219,10 @@ def test_the_bound_of_size(include: Path, size: tuple[int, bool]) -> None:
         assert refusal(include) == (1, "has 262,145 bytes; at most 262,144")
 
 
-@pytest.mark.parametrize("name", ["..", "../d", "/etc/passwd", "a__b", "A", "", "a" * 65, "d\0"])
+@pytest.mark.parametrize(
+    "name",
+    ["..", "../d", "/etc/passwd", "a__b", "A", "", "a" * 65, "a" * 300, "d\0", "con", "d:e", "d "],
+)
 def test_a_name_that_is_no_id(include: Path, name: str) -> None:
     assert "is not an id" in refusal(include, name)[1]
 
@@ -181,6 +242,30 @@ def test_links_folders_and_pipes_are_no_files(include: Path) -> None:
     os.mkfifo(folder / "pipe.yaml")
     for name in ("link", "folder", "pipe", "absent"):
         assert refusal(include, name) == (1, "is not a regular file")
+
+
+def test_text_is_never_expanded(include: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET", "hunter2")
+    write(include, GOOD.replace("D.", '"${SECRET} $SECRET {{ 7 * 7 }}"'))
+
+    assert load_dataset(include, "d")[0].description == "${SECRET} $SECRET {{ 7 * 7 }}"
+
+
+def test_a_file_of_ten_megabytes_is_not_read_whole(include: Path) -> None:
+    write(include, "a" * 10_000_000)
+    assert refusal(include) == (1, "has 10,000,000 bytes; at most 262,144")
+
+
+def test_a_key_of_a_hundred_thousand_characters_is_cut_in_the_message(include: Path) -> None:
+    write(include, GOOD + "k" * 1000 + ": 1\n")
+    assert len(refusal(include)[1]) < 400
+
+
+def test_ten_thousand_unknown_keys_are_not_all_explained(include: Path) -> None:
+    write(include, GOOD + "".join(f"k{i}: 1\n" for i in range(10_000)))
+    with pytest.raises(BrokenFile) as error:
+        load_dataset(include, "d")
+    assert len(error.value.problems) == MAX_PROBLEMS
 
 
 def test_a_broken_file_leaves_the_others_alone(include: Path) -> None:

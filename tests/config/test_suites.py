@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tenure.config import load_dataset
-from tenure.config.loader import BrokenFile
+from tenure.config.problems import BrokenFile
 from tenure.config.suites import check, load_suite
 from tenure.lifecycle.expectations import Severity
 from tenure.lifecycle.sources import Column, Contract
@@ -25,6 +25,8 @@ CONTRACT = Contract(
 BETWEEN = "expect_column_values_to_be_between"
 IN_SET = "expect_column_values_to_be_in_set"
 NOT_NULL = "expect_column_values_to_not_be_null"
+PROPORTION = "expect_column_proportion_of_non_null_values_to_be_between"
+LENGTHS = "expect_column_value_lengths_to_be_between"
 REGEX = "expect_column_values_to_match_regex"
 
 
@@ -60,6 +62,10 @@ GOOD = {
     ),
     "set": expectation(IN_SET, column="id", value_set=["a", "b"]),
     "regex": expectation(REGEX, column="id", regex=r"^a+\Z"),
+    "regex that would never end in Python": expectation(REGEX, column="id", regex=r"^(a+)+\Z"),
+    "words with signs": expectation() | {"notes": "x < 3 && y > 4, a <- b"},
+    "share of 0…1": expectation(PROPORTION, column="x", min_value=0, max_value=1),
+    "one length": expectation(LENGTHS, column="id", min_value=3, max_value=3),
     "pair": expectation(
         "expect_column_pair_values_a_to_be_greater_than_b", column_A="x", column_B="n"
     ),
@@ -118,6 +124,22 @@ BAD = {
         ),
         "is larger than max_value",
     ),
+    "the same, ends excluded": (
+        expectation(BETWEEN, column="x", min_value=1, max_value=1, strict_max=True),
+        "min_value and max_value are both 1, ends excluded: nothing can pass",
+    ),
+    "share above 1": (
+        expectation(PROPORTION, column="x", min_value=98),
+        "min_value 98 is above 1: nothing can pass",
+    ),
+    "length below 0": (
+        expectation(LENGTHS, column="id", max_value=-1),
+        "max_value -1 is below 0: nothing can pass",
+    ),
+    "fewer rows than none": (
+        expectation("expect_table_row_count_to_be_between", max_value=-1),
+        "max_value -1 is below 0: nothing can pass",
+    ),
     "neither min nor max": (
         expectation(BETWEEN, column="x"),
         "needs min_value or max_value: without both it checks nothing",
@@ -155,9 +177,13 @@ BAD = {
         "min_value must be a number",
     ),
     "invalid regex": (expectation(REGEX, column="id", regex="("), "is not a regular expression"),
-    "regex that never ends": (
-        expectation(REGEX, column="id", regex=r"^(a+)+\Z"),
-        "repeats something that repeats",
+    "regex that looks ahead": (
+        expectation(REGEX, column="id", regex="a(?!b)"),
+        "regex looks ahead or behind: no text may be read twice, got 'a(?!b)'",
+    ),
+    "huge regex": (
+        expectation(REGEX, column="id", regex="(a{100}){100}"),
+        "regex repeats too often: 10,000 characters written out, limit 1,000",
     ),
     "long regex": (expectation(REGEX, column="id", regex="a" * 201), "1…200 characters"),
     "severity": (
@@ -169,6 +195,27 @@ BAD = {
         expectation() | {"kwarg": {}},
         "unknown key 'kwarg'; did you mean 'kwargs'? Allowed: type, kwargs",
     ),
+    "HTML in notes": (
+        expectation() | {"notes": "see <a href=x>here</a>"},
+        "notes holds HTML (<a…): write text",
+    ),
+    "HTML in a description": (
+        expectation() | {"description": "<script>alert(1)</script>"},
+        "description holds HTML (<script…): write text",
+    ),
+    "HTML deep in meta": (
+        expectation() | {"meta": {"a": [{"<img/src=x>": 1}]}},
+        "meta holds HTML (<img/src=x…): write text",
+    ),
+    "a condition that writes a file": (
+        expectation(column="x", row_condition='x.to_csv("/tmp/x")'),
+        "row_condition is not allowed: conditions run code",
+    ),
+    "SQL in a batch": (
+        expectation("expect_query_results_to_match_comparison", query="SELECT 1"),
+        "unknown expectation type",
+    ),
+    "own metric": (expectation(column="x", meta="x"), f"{NOT_NULL} has no argument 'meta'"),
     "no kwargs": ({"type": NOT_NULL}, f"{NOT_NULL} needs kwargs"),
     "no object": ("x", "an expectation is an object with type and kwargs"),
 }
@@ -191,6 +238,15 @@ FILES = {
     "two values": ('{"name": "s"}\n{}', 1, "something follows after the end"),
     "NaN": ('{"name":\nNaN}', 2, "cannot be read at 'NaN}'"),
     "infinity": ('{"name":\n1e999}', 2, "the number 1e999 is too large"),
+    "NUL in a text": ('{"name": "s\\u0000"}', 1, "a text holds the character U+0000, which is"),
+    "half a character": ('{"name":\n"\\ud800"}', 2, "a text holds the character U+D800"),
+    "terminal code in a key": ('{"\\u001b[2J": 1}', 1, "a text holds the character U+001B"),
+    "large": ('{"name": "' + "s" * 262_144, 1, "bytes; at most 262,144"),
+    "HTML in the notes": (
+        suite(expectation(), notes="<b>all</b>"),
+        1,
+        "notes holds HTML (<b…): write text",
+    ),
     "deep": ("[" * 5000, 1, "is nested deeper than 8 levels"),
     "comment": ("// no\n{}", 1, "cannot be read at"),
     "not UTF-8": (b'{"name":\n"\xff"}', 2, "is not UTF-8"),
@@ -245,7 +301,7 @@ def test_ids_are_given_or_derived_and_stay(tmp_path: Path) -> None:
     assert second.severity is Severity.CRITICAL
 
 
-@pytest.mark.parametrize("name", ["..", "../s", "/s", "a__b"])
+@pytest.mark.parametrize("name", ["..", "../s", "/s", "a__b", "a/b", "s\0", "a" * 300, "nul"])
 def test_a_name_that_is_no_id(tmp_path: Path, name: str) -> None:
     with pytest.raises(BrokenFile, match="is not an id"):
         load_suite(tmp_path, name, None)

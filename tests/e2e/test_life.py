@@ -239,6 +239,18 @@ def test_clearing_finished_tasks_again_changes_nothing(life: Life) -> None:
     assert (life.story.facts.versions(), life.story.facts.ledger_length()) == before
 
 
+def test_a_snapshot_is_scored_in_shards_into_the_same_log(life: Life) -> None:
+    before = len(life.story.facts.decided_requests(MODEL))
+    run = life.story.people["olga"].trigger(f"{MODEL}__batch_score", {"shard_rows": 20_000})
+    wait_for_end(life, f"{MODEL}__batch_score", run)
+    tasks = life.story.people["olga"].tasks(f"{MODEL}__batch_score", run)
+    assert len([t for t in tasks if t["task_id"] == "score"]) >= 2
+    report = next(r for r in life.story.facts.reports() if r["stage"] == "batch_scoring")
+    assert report["verdict"] == "passed"
+    added = len(life.story.facts.decided_requests(MODEL)) - before
+    assert added == report["body"]["facts"]["rows"] > 20_000
+
+
 def wait_for_end(life: Life, dag_id: str, run_id: str) -> None:
     """Until the run has ended again; a question that is asked again is answered again."""
     grace, olga = life.story.people["grace"], life.story.people["olga"]

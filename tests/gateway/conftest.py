@@ -1,5 +1,9 @@
 """A gateway on fakes: everything but its database, its models and its store is real."""
 
+import contextlib
+import itertools
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,13 +14,25 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from tenure.adapters.model_process import ModelProcess, Pipe
+from tenure.gateway import server
 from tenure.gateway.app import Gateway, Parts, create_app
 from tenure.gateway.records import DecisionDelivery, OutcomeDelivery
-from tenure.lifecycle.serving import Catalog, Score, ServingPolicy, TrafficPlan
+from tenure.lifecycle.serving import (
+    ApiKey,
+    CanaryStop,
+    Catalog,
+    GatewayPolicy,
+    Score,
+    ServingPolicy,
+    TrafficPlan,
+)
+from tenure.wiring import model_child
 from tenure.wiring.base import Uuid7
 
 MODEL = "flight_late"
 SCORE_KEY, OUTCOME_KEY, ADMIN_KEY = "score-key", "outcome-key", "admin-key"
+METRICS_KEY = "metrics-key"
 FACTS = {
     "threshold": 0.5,
     "features": {"numeric": ["hour", "temp"], "categorical": ["carrier"]},
@@ -46,9 +62,12 @@ class FakeSource:
         self.catalog = Catalog()
         self.acknowledged: list[tuple[str, int]] = []
         self.refusals: list[str] = []
+        self.reads = 0
+        self.stops: list[CanaryStop] = []
         self.error: Exception | None = None
 
     def read(self, known_versions: frozenset[int]) -> Catalog:
+        self.reads += 1
         if self.error is not None:
             raise self.error
         return self.catalog
@@ -56,11 +75,46 @@ class FakeSource:
     def acknowledge(self, plan: TrafficPlan) -> None:
         self.acknowledged.append((plan.model, plan.generation))
 
-    def report_refusal(self, model: str, version: int, cause: str) -> None:
-        self.refusals.append(f"{model}@{version}: {cause}")
+    def report_failure(self, model: str, version: int, kind: str, cause: str) -> None:
+        self.refusals.append(f"{kind} {model}@{version}: {cause}")
+
+    def stop_canary(self, stop: CanaryStop) -> None:
+        if self.error is not None:
+            raise self.error
+        self.stops.append(stop)
 
     def wait(self, seconds: float) -> None:
         time.sleep(0.01)
+
+
+class ThreadModel(ModelProcess):
+    """A model process that is a thread: the same pipe and protocol, on a function of the test."""
+
+    def __init__(self, score: Score) -> None:
+        ours, theirs = socket.socketpair()
+        super().__init__(Pipe(ours), handle=-1)
+        self._thread = threading.Thread(target=self._serve, args=(theirs, score), daemon=True)
+        self._thread.start()
+
+    def _serve(self, sock: socket.socket, score: Score) -> None:
+        with sock, contextlib.suppress(EOFError, OSError, SystemExit):
+            model_child.serve(Pipe(sock), score, name="thread")
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive() and self.pipe.fileno() >= 0
+
+    def die(self) -> None:
+        """End as a process ends: its own end of the pipe is gone, ours is still open."""
+        with contextlib.suppress(OSError):
+            self.pipe.socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join(5)
+
+    def close(self) -> None:
+        if self.pipe.fileno() >= 0:
+            with contextlib.suppress(OSError):
+                self.pipe.socket.shutdown(socket.SHUT_RDWR)
+            self.pipe.close()
 
 
 class FakeLoader:
@@ -69,17 +123,23 @@ class FakeLoader:
     def __init__(self) -> None:
         self.models: dict[int, Score | Exception] = {}
         self.loads: list[int] = []
+        self.started: list[ThreadModel] = []
         self.kept: frozenset[str] = frozenset()
 
-    def load(self, row: Mapping[str, Any]) -> Score:
+    def load(self, row: Mapping[str, Any]) -> ThreadModel:
         self.loads.append(row["id"])
         model = self.models[row["id"]]
         if isinstance(model, Exception):
             raise model
-        return model
+        self.started.append(ThreadModel(model))
+        return self.started[-1]
 
     def keep_only(self, digests: frozenset[str]) -> None:
         self.kept = digests
+
+    def close(self) -> None:
+        for model in self.started:
+            model.close()
 
 
 class MemoryStore:
@@ -137,6 +197,7 @@ class World:
     watermarks: list[tuple[str, datetime]] = field(default_factory=list)
     policy: ServingPolicy = field(default_factory=ServingPolicy)
     states: dict[str, str] = field(default_factory=dict)
+    used: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.loader.models = {11: constant(0.8), 12: constant(0.2)}
@@ -148,8 +209,8 @@ class World:
         from hashlib import sha256
 
         keys = [
-            (sha256(secret.encode()).hexdigest(), secret, [secret.removesuffix("-key")])
-            for secret in (SCORE_KEY, OUTCOME_KEY, ADMIN_KEY)
+            ApiKey(sha256(secret.encode()).hexdigest(), secret, [secret.removesuffix("-key")])
+            for secret in (SCORE_KEY, OUTCOME_KEY, METRICS_KEY, ADMIN_KEY)
         ]
         self.source.catalog = Catalog(
             plans=[newest],
@@ -179,6 +240,7 @@ class World:
                 clock=self.clock,
                 ids=Uuid7(),
                 monotonic=self.clock.monotonic,
+                note_use=self.used.extend,
             )
         )
 
@@ -216,6 +278,37 @@ def client(world: World) -> Iterator[TestClient]:
         yield client
 
 
+@contextlib.contextmanager
+def serving(world: World, limits: GatewayPolicy | None = None) -> Iterator[str]:
+    """The world's gateway behind the real server, in a thread; its URL once it is ready."""
+    sock = server.bind("127.0.0.1", 0)
+    made = world.gateway()
+    running = server.create_server(create_app(made), limits=limits)
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [sock]})
+    thread.start()
+    try:
+        wait_for(lambda: made.follower.seen_at is not None)
+        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
+    finally:
+        running.should_exit = True
+        thread.join(20)
+        sock.close()
+
+
+@pytest.fixture
+def url(world: World) -> Iterator[str]:
+    """A gateway on fakes, over real sockets."""
+    with serving(world) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def shared_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The same for all tests of a module."""
+    with serving(World(tmp_path_factory.mktemp("gateway"))) as url:
+        yield url
+
+
 @pytest.fixture
 def served(world: World, client: TestClient) -> tuple[World, TestClient]:
     """Both at once."""
@@ -242,11 +335,13 @@ def eventually() -> Callable[..., Any]:
 def ask() -> Callable[..., dict[str, Any]]:
     """Makes the body of an infer request; keyword arguments replace features or parts."""
 
+    numbers = itertools.count(1)
+
     def make(subject: str = "s1", **changes: Any) -> dict[str, Any]:
         features: dict[str, Any] = {"hour": [9.0], "temp": [50.5], "carrier": ["AA"]}
         features |= changes
         return {
-            "id": f"request-{subject}",
+            "id": f"request-{next(numbers)}-{subject}",
             "parameters": {"subject": subject, "event_time": "2013-07-01T09:00:00Z"},
             "inputs": [
                 {
@@ -279,3 +374,17 @@ def constants() -> Callable[[float], Score]:
 def wait_ready() -> Callable[[TestClient], None]:
     """Waits until the gateway says that it is ready."""
     return lambda client: wait_for(lambda: client.get("/v2/health/ready").status_code == 200)
+
+
+@pytest.fixture
+def in_thread() -> Iterator[Callable[[Score], ThreadModel]]:
+    """Makes model processes that are threads; they end with the test."""
+    made: list[ThreadModel] = []
+
+    def make(score: Score) -> ThreadModel:
+        made.append(ThreadModel(score))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()

@@ -64,7 +64,7 @@ def test_keeps_the_old_plan_while_the_new_one_cannot_be_loaded(
         gateway.follower.poll()
     assert model_of(gateway).held.plan.generation == 1
     assert world.loader.loads == [11, 12]
-    assert world.source.refusals == ["flight_late@2: ValueError('flipped byte')"]
+    assert world.source.refusals == ["artifact_refused flight_late@2: ValueError('flipped byte')"]
     world.clock.seconds += 5
     gateway.follower.poll()
     assert world.loader.loads == [11, 12, 12]
@@ -132,7 +132,7 @@ def test_restart_without_database_serves_the_stable_plan(
     second.start()
     eventually(lambda: second.follower.view.models)
     assert model_of(second).is_ready
-    assert len(second.follower.view.keys) == 3
+    assert len(second.follower.view.keys) == len(world.source.catalog.keys)
     assert second.follower.view.states["flight_late@1"] == "champion"
 
 

@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 from tenure.lifecycle.serving import ServingPolicy
 
 INFER = "/v2/models/flight_late/infer"
+PLAN = "/v2/models/flight_late/plan"
 JSON = {"Content-Type": "application/json"}
 Ask = Callable[..., dict[str, Any]]
 
@@ -34,7 +35,7 @@ def test_answer(client: TestClient, ask: Ask) -> None:
     assert (body["model_name"], body["model_version"], body["id"]) == (
         "flight_late",
         "1",
-        "request-s1",
+        "request-1-s1",
     )
     assert body["outputs"] == [
         {"name": "score", "shape": [1], "datatype": "FP64", "data": [0.8]},
@@ -49,6 +50,7 @@ def test_answer(client: TestClient, ask: Ask) -> None:
         "confidence": [0.8],
         "fallback_level": "model",
         "reason": "",
+        "cached": False,
     }
     assert answer.headers["X-Tenure-Decision-Ids"] == decision_id
     assert answer.headers["X-Tenure-Version"] == "1"
@@ -65,7 +67,7 @@ def test_answered_decision_is_shipped_with_its_row(world: Any, ask: Ask, wait_re
     assert row["decision_id"] == body["parameters"]["decision_ids"][0]
     assert (row["f_hour"], row["f_temp"], row["f_carrier"]) == (9.0, None, "ZZ")
     assert (row["version_id"], row["score"], row["decision"]) == (11, 0.8, True)
-    assert row["request_id"] == "request-s1"
+    assert row["request_id"] == "request-1-s1"
     assert row["subject"] != "s1"
     assert len(row["subject"]) == 32
     assert row["event_time"] == 1_372_669_200_000_000
@@ -137,9 +139,11 @@ def test_describe_and_plan(client: TestClient) -> None:
         ("GET", "/v2/health/live", (200, 200, 200, 200, 200)),
         ("GET", "/v2/health/ready", (200, 200, 200, 200, 200)),
         ("GET", "/v2/models/flight_late/ready", (200, 200, 200, 200, 200)),
-        ("GET", "/metrics", (401, 401, 200, 200, 200)),
+        ("GET", "/openapi.json", (200, 200, 200, 200, 200)),
+        ("GET", "/metrics", (401, 401, 403, 403, 200)),
         ("GET", "/v2/models/flight_late", (401, 401, 200, 200, 200)),
         ("GET", "/v2/models/flight_late/plan", (401, 401, 200, 200, 200)),
+        ("GET", "/v2/models/flight_late/schema", (401, 401, 200, 200, 200)),
         ("POST", INFER, (401, 401, 415, 403, 415)),
         ("POST", "/v2/models/flight_late/versions/1/infer", (401, 401, 415, 403, 415)),
         ("POST", "/invocations", (401, 401, 415, 403, 415)),
@@ -157,7 +161,7 @@ def test_scopes(client: TestClient, verb: str, path: str, statuses: tuple[int, .
 
 @pytest.mark.parametrize("value", ["score-key", "Basic score-key", "Bearer", "Bearer  "])
 def test_malformed_authorization(client: TestClient, value: str) -> None:
-    answer = client.get("/metrics", headers={"Authorization": value})
+    answer = client.get(PLAN, headers={"Authorization": value})
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
@@ -167,7 +171,7 @@ def test_revoked_key_ends_without_restart(world: Any, client: TestClient) -> Non
 
     world.source.catalog = replace(world.source.catalog, keys=[])
     deadline = time.monotonic() + 5
-    while client.get("/metrics").status_code != 401:
+    while client.get(PLAN).status_code != 401:
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -328,7 +332,7 @@ def test_log_that_cannot_write_means_503(
 def test_metrics(client: TestClient, ask: Ask) -> None:
     client.post(INFER, json=ask())
     client.post(INFER, content=b"", headers=JSON)
-    text = client.get("/metrics").text
+    text = client.get("/metrics", headers={"Authorization": "Bearer metrics-key"}).text
     line = 'tenure_decisions_total{arm="champion",level="model",model="flight_late"} 1.0'
     assert line in text
     assert 'tenure_refusals_total{code="malformed"} 1.0' in text

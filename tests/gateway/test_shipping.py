@@ -19,10 +19,9 @@ from tenure.gateway.records import (
     Table,
     decision_table,
     encode,
-    micros,
-    moment,
 )
 from tenure.gateway.shipper import Shipper
+from tenure.lifecycle.serving.decision_log import micros, moment
 
 NOON = datetime(2026, 5, 1, 12, 59, 59, 999_999, tzinfo=UTC)
 
@@ -226,3 +225,77 @@ def decision_parquet(table: Table) -> bytes:
 def read_parquet(data: bytes) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = pq.read_table(pa.BufferReader(data)).to_pylist()
     return rows
+
+
+def test_what_was_set_aside_is_told_until_somebody_hears_it(tmp_path: Path, store: Store) -> None:
+    write(tmp_path, "000000001-a", [decision(1)], tail=b"\x01" * 30)
+    told: list[tuple[str, list[str]]] = []
+    down = [True]
+    empty: list[int] = []
+
+    def alarm(log: str, files: Sequence[str]) -> None:
+        if down.pop() if down else False:
+            raise OSError("database is down")
+        told.append((log, list(files)))
+
+    shipper = Shipper(tmp_path, decisions_to(store), alarm=alarm, on_empty=lambda: empty.append(1))
+    for _ in range(3):
+        shipper._look_around(shipper.ship_all())
+    assert told == [(tmp_path.name, ["000000001-a.wal"])]
+    assert empty == []
+    (tmp_path / "damaged" / "000000001-a.wal").unlink()
+    shipper._look_around(shipper.ship_all())
+    assert empty == [1]
+
+
+def test_what_is_sealed_while_it_ships_is_shipped_before_it_ends(
+    tmp_path: Path, store: Store
+) -> None:
+    """SIGTERM in the middle of a delivery, as the last segment is sealed."""
+    deliver = decisions_to(store)
+
+    def slow(segment: str, payloads: Sequence[bytes]) -> None:
+        deliver(segment, payloads)
+        if segment.endswith("a"):
+            write(tmp_path, "000000002-b", [decision(2)])
+            shipper._stopping = True
+
+    shipper = Shipper(tmp_path, slow)
+    write(tmp_path, "000000001-a", [decision(1)])
+    shipper.start()
+    shipper._thread.join(0.5)
+    shipper.close()
+    assert len(store.objects) == 2
+
+
+def test_what_a_person_must_look_at_is_queued_after_it_is_stored() -> None:
+    queued: list[dict[str, Any]] = []
+    store = Store()
+
+    def enqueue(rows: list[dict[str, Any]]) -> None:
+        assert store.objects, "queued before the decision itself was stored"
+        queued.extend(rows)
+
+    delivery = DecisionDelivery(
+        store,  # type: ignore[arg-type]
+        "gw",
+        lambda table: table,  # type: ignore[arg-type,return-value]
+        None,
+        enqueue,
+    )
+    sure = decision(1)
+    unsure = decision(
+        2,
+        decision_ids=["d2", "d3"],
+        scores=[0.9, 0.51],
+        decisions=[True, True],
+        confidences=[0.9, 0.51],
+        review=[False, True],
+    )
+    nobody = decision(4, fallback_level="review", reason="champion: timeout", review=[True])
+    delivery("1", [encode(record) for record in (sure, unsure, nobody)])
+    assert [(row["decision_id"], row["reason"]) for row in queued] == [
+        ("d3", "low confidence"),
+        ("d4", "champion: timeout"),
+    ]
+    assert {row["received_at"] for row in queued} == {NOON}

@@ -133,3 +133,52 @@ def test_segment_that_cannot_begin_leaves_nothing(
     with pytest.raises(OSError, match="No space"):
         wal.Segment(tmp_path / "000000001-a.open")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "kept"),
+    [
+        (b"tenure1\n" + wal.frame(b"answered"), []),
+        (b"\x00" * 64, []),
+        (bytes_of([b"one"]) + b"\x04\x00\x00\x00\x00\x00\x00\x00two!" + wal.frame(b"x"), [b"one"]),
+    ],
+    ids=["damaged magic", "zeros", "flipped in the middle"],
+)
+def test_recover_sets_aside_what_was_whole_once(
+    tmp_path: Path, data: bytes, kept: list[bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "000000001-a.open").write_bytes(data)
+    sealed = wal.recover(tmp_path)
+    assert [wal.read_frames(path.read_bytes())[0] for path in sealed] == [kept][: len(sealed)]
+    assert bool(sealed) == bool(kept)
+    (aside,) = wal.damaged_files(tmp_path)
+    assert (aside.name, aside.read_bytes()) == ("000000001-a.open", data)
+    assert list(tmp_path.glob("*.open")) == []
+    assert "segment=damaged" in caplog.text
+
+
+@pytest.mark.parametrize("cut", range(1, 8 + 4))
+def test_a_torn_tail_alarms_nobody(tmp_path: Path, cut: int) -> None:
+    torn = wal.frame(b"torn")[:cut]
+    (tmp_path / "000000001-a.open").write_bytes(bytes_of([b"one"]) + torn)
+    (path,) = wal.recover(tmp_path)
+    assert path.read_bytes() == bytes_of([b"one"])
+    assert wal.damaged_files(tmp_path) == []
+
+
+def test_what_could_not_be_synced_is_cut_off_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer was refused, so a restart must not find it; what was answered before stays."""
+    segment = wal.Segment(tmp_path / "000000001-a.open")
+    segment.append(wal.frame(b"answered"), sync=False)
+
+    def fail(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fdatasync", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        segment.append(wal.frame(b"refused"), sync=True)
+    path = segment.close()
+    assert path is not None
+    assert wal.read_frames(path.read_bytes())[0] == [b"answered"]

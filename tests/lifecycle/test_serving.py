@@ -85,7 +85,7 @@ def test_new_salt_draws_other_subjects() -> None:
 def test_bound_of_share(
     monkeypatch: pytest.MonkeyPatch, bucket_of: int, share_bp: int, expected: Arm
 ) -> None:
-    monkeypatch.setattr(serving, "bucket", lambda _salt, _subject: bucket_of)
+    monkeypatch.setattr(serving.plan, "bucket", lambda _salt, _subject: bucket_of)
     assert assign("any", salt="s", share_bp=share_bp) is expected
 
 

@@ -25,12 +25,14 @@ TASKS = {
         "delete",
         "record",
     ],
+    "flight_late__batch_score": ["plan", "score", "finish"],
     "retrain_models": ["decide"],
     "maintain_platform": ["maintain"],
 }
 FORMS = {
     "flight_late__train_model": {"reason": "string"},
     "flight_late__promote_model": {"version": ["null", "integer"]},
+    "flight_late__batch_score": {"snapshot": "string", "shard_rows": "integer"},
     "flight_late__decommission_model": {
         "version": "integer",
         "reason": "string",

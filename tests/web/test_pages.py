@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,6 +29,7 @@ class FakeGuard:
     """Lets everybody read everything but the DAGs that it was told to hide."""
 
     hidden: frozenset[str] = frozenset()
+    user = "olga"
 
     def allows(self, dag_id: str) -> bool:
         return dag_id not in self.hidden
@@ -76,9 +78,11 @@ def client(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[Test
     [
         "/",
         "/card?dag=a&run=b&task=c",
+        "/dataset/flights",
         "/model/flight_late",
         f"/report/{'a' * 64}",
         f"/report/{'a' * 64}/drawn",
+        "/reviews",
         "/static/tenure.css",
     ],
 )
@@ -98,11 +102,94 @@ def test_the_table_above_holds_every_route() -> None:
     assert paths == [
         "/",
         "/card",
+        "/dataset/{name}",
         "/model/{name}",
         "/report/{digest}",
         "/report/{digest}/drawn",
+        "/reviews",
+        "/reviews/{decision_id}/answer",
+        "/reviews/{decision_id}/claim",
         "/static/{name}",
     ]
+
+
+@pytest.mark.parametrize("act", ["claim", "answer"])
+def test_nobody_acts_without_a_login(act: str) -> None:
+    from fastapi.testclient import TestClient
+
+    from tenure.web.app import build
+
+    with TestClient(build()) as http:
+        assert http.post(f"/reviews/x/{act}", json={"decision": True}).status_code == 401
+
+
+@pytest.fixture
+def waiting(make_life: Callable[..., Any], platform: Platform) -> str:
+    """One decision that a person has to look at."""
+    from tenure.adapters.sql import reviews
+
+    life = make_life(platform).whole()
+    row = {
+        "decision_id": "01234567-89ab-7cde-8f01-23456789abcd",
+        "model": "flight_late",
+        "version": 2,
+        "subject": "f" * 32,
+        "score": 0.51,
+        "decision": True,
+        "confidence": 0.51,
+        "fallback_level": "model",
+        "reason": NASTY,
+        "received_at": life.now,
+        "expires_at": life.now + timedelta(hours=1),
+    }
+    with platform.database.begin() as connection:
+        reviews.add(connection, [row])
+    return str(row["decision_id"])
+
+
+def test_a_waiting_decision_is_claimed_and_answered_on_its_page(
+    client: TestClient, waiting: str
+) -> None:
+    assert "1 decision waits for a person" in client.get("/").text
+    before = client.get("/reviews").text
+    assert waiting in before
+    assert 'data-act="claim"' in before
+    assert NASTY not in before
+    assert client.post(f"/reviews/{waiting}/claim", json={}).json()["state"] == "claimed"
+    assert 'data-act="answer"' in client.get("/reviews").text
+    said = client.post(f"/reviews/{waiting}/answer", json={"decision": False, "note": "seen"})
+    assert (said.status_code, said.json()["state"]) == (200, "answered")
+    assert "Nothing waits" in client.get("/reviews").text
+
+
+def test_a_foreign_form_cannot_act(client: TestClient, waiting: str) -> None:
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):
+        headers = {"content-type": kind}
+        answer = client.post(f"/reviews/{waiting}/claim", content="{}", headers=headers)
+        assert answer.status_code in {415, 422}
+    assert 'data-act="claim"' in client.get("/reviews").text
+
+
+@pytest.mark.parametrize(("who", "status"), [("vera claim", 403), ("olga answer", 409)])
+def test_a_refused_act_says_why_and_what_next(
+    client: TestClient,
+    waiting: str,
+    monkeypatch: pytest.MonkeyPatch,
+    who: str,
+    status: int,
+) -> None:
+    user, act = who.split()
+    monkeypatch.setattr(FakeGuard, "user", user)
+    answer = client.post(f"/reviews/{waiting}/{act}", json={"decision": True, "note": ""})
+    assert answer.status_code == status
+    assert set(answer.json()) == {"error", "still_safe", "next_step"}
+
+
+def test_reviews_of_hidden_models_are_not_shown(
+    client: TestClient, waiting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeGuard, "hidden", frozenset({"flight_late__train_model"}))
+    assert waiting not in client.get("/reviews").text
 
 
 def test_an_empty_installation_says_what_to_do_next(client: TestClient) -> None:

@@ -1,5 +1,6 @@
 """What a look into the landing folder costs, and what it trusts."""
 
+import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -96,3 +97,32 @@ def test_one_run_takes_so_many(
         store.put(f"landing/d/{number}.parquet", bytes([number]))
 
     assert look(store, tmp_path, set()) == [f"landing/d/{n}.parquet" for n in range(taken)]
+
+
+def test_a_time_in_the_future_is_not_believed(tmp_path: Path) -> None:
+    """Of a writer whose clock is wrong: what counts then is how long we see it unchanged."""
+    store = CountingStore(tmp_path / "store")
+    store.put("landing/d/a.parquet", b"one")
+    path = tmp_path / "store/landing/d/a.parquet"
+    os.utime(path, (4e9, 4e9))
+
+    for age, seen in ((0, False), (59, False), (60, True)):
+        assert bool(look(store, tmp_path, set(), settle=60, age=age)) is seen, age
+    os.utime(path, (4e9 + 1, 4e9 + 1))
+    for age, seen in ((61, False), (120, False), (121, True)):
+        assert bool(look(store, tmp_path, set(), settle=60, age=age)) is seen, age
+
+
+def test_a_file_that_grows_while_it_is_read_waits(tmp_path: Path) -> None:
+    class Growing(CountingStore):
+        def fetch(self, key: str, digest: str | None = None) -> Path:
+            path = super().fetch(key, digest)
+            with path.open("ab") as stream:
+                stream.write(b"more")
+            return path
+
+    store = Growing(tmp_path / "store")
+    store.put("landing/d/a.parquet", b"one")
+
+    assert look(store, tmp_path, set()) == []
+    assert look(CountingStore(tmp_path / "store"), tmp_path, set()) == ["landing/d/a.parquet"]

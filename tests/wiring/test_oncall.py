@@ -3,7 +3,7 @@
 import pytest
 
 from tenure import errors
-from tenure.config.loader import BrokenFile
+from tenure.config.problems import BrokenFile
 from tenure.errors import CanaryRolledBack, GateFailed, GateInconclusive, TenureError
 from tenure.verdicts import Check, Report, Verdict
 from tenure.vocabulary import RunRef

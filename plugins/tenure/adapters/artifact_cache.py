@@ -1,5 +1,6 @@
 """Copies of artifacts beside a gateway, so that it can restart while the object store is away."""
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from tenure.vocabulary import digest_bytes
 class CachedStore:
     """An object store whose objects that are asked for by digest are kept in a folder.
 
-    A copy is used only when its SHA-256 is the one that is asked for; a spoilt one is read anew.
+    A copy is used only when its SHA-256 is the one that is asked for; a spoilt one, or a
+    link in its place, is read anew.
     """
 
     def __init__(self, store: ObjectStore, folder: Path) -> None:
@@ -26,7 +28,7 @@ class CachedStore:
         if digest is None:
             return self._store.fetch(key)
         path = self._folder / digest
-        if not path.exists() or digest_bytes(path.read_bytes()) != digest:
+        if not path.is_file() or path.is_symlink() or digest_bytes(path.read_bytes()) != digest:
             self._keep(path, self._store.get(key, digest))
         return path
 
@@ -63,6 +65,6 @@ class CachedStore:
 
     def _keep(self, path: Path, data: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.tmp")
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         temporary.write_bytes(data)
         temporary.replace(path)

@@ -1,7 +1,10 @@
-"""Counts what the gateway shipped: decision and outcome Parquet files."""
+"""Counts, finds and samples what was shipped: decision and outcome Parquet files."""
 
-from collections.abc import Iterable
+import hashlib
+import heapq
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -18,3 +21,29 @@ def request_ids(paths: Iterable[Path]) -> list[str]:
 def row_count(paths: Iterable[Path]) -> int:
     """Rows of all files, from their footers."""
     return sum(pq.read_metadata(path).num_rows for path in paths)
+
+
+def find(paths: Iterable[Path], column: str, wanted: Collection[str]) -> list[dict[str, Any]]:
+    """Whole rows whose column has one of the values, each with the columns of its own file."""
+    values = sorted(wanted)
+    return [
+        row
+        for path in paths
+        if column in pq.read_schema(path).names
+        for row in pq.read_table(path, filters=[(column, "in", values)]).to_pylist()
+    ]
+
+
+def sample(paths: Iterable[Path], rows: int, seed: int) -> list[str]:
+    """Ids of randomly chosen decisions; the same for the same files' rows and seed."""
+    key = str(seed).encode()
+
+    def place(decision_id: str) -> bytes:
+        return hashlib.blake2b(decision_id.encode(), key=key, digest_size=8).digest()
+
+    ids = (
+        str(value)
+        for path in paths
+        for value in pq.read_table(path, columns=["decision_id"])["decision_id"].to_pylist()
+    )
+    return heapq.nsmallest(rows, ids, key=place)

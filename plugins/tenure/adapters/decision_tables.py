@@ -41,10 +41,22 @@ OUTCOME_FIELDS = {
 def decisions_to_parquet(
     columns: Mapping[str, Sequence[Any]], *, numeric: Sequence[str], categorical: Sequence[str]
 ) -> bytes:
-    """A decision file; features stand as `f_<name>`, times are µs since 1970 in the columns."""
+    """A decision file; features stand as `f_<name>`, or row by row in `sealed` where personal.
+
+    Times are µs since 1970 in the columns.
+    """
     features = {f"f_{name}": pa.float64() for name in numeric}
     features |= {f"f_{name}": pa.string() for name in categorical}
+    features |= {"sealed": pa.binary()} if "sealed" in columns else {}
     return _parquet(columns, DECISION_FIELDS | features)
+
+
+def scores_to_parquet(keys: pa.Table, columns: Mapping[str, Sequence[Any]]) -> bytes:
+    """What was decided of each row of a snapshot, beside the columns that name the row."""
+    table = keys.replace_schema_metadata(None)
+    for name in ("decision_id", "score", "decision", "confidence"):
+        table = table.append_column(name, pa.array(columns[name], DECISION_FIELDS[name]))
+    return _bytes(table)
 
 
 def outcomes_to_parquet(columns: Mapping[str, Sequence[Any]]) -> bytes:
@@ -57,6 +69,10 @@ def _parquet(columns: Mapping[str, Sequence[Any]], fields: Mapping[str, pa.DataT
     table = pa.table(
         {name: pa.array(columns[name], type=kind) for name, kind in fields.items()}, schema=schema
     )
+    return _bytes(table)
+
+
+def _bytes(table: pa.Table) -> bytes:
     target = io.BytesIO()
     pq.write_table(table, target, compression="zstd")
     return target.getvalue()

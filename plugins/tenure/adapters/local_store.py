@@ -2,20 +2,22 @@
 
 import hashlib
 import os
-import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import copyfileobj
 from typing import BinaryIO, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
+from tenure.files import digest_file, disk_errors, whole_file
 from tenure.ports import ObjectInfo, is_object_key, other_bytes
 from tenure.vocabulary import digest_bytes
 
-_TEMPORARY = ".tmp"
+_DRAFTS = ".tmp"
 """Unfinished writes lie here; names that begin with a dot are no objects."""
 _CHUNK = 1024 * 1024
+_SAID = "encrypted"
 
 
 class LocalStore:
@@ -25,37 +27,55 @@ class LocalStore:
     also after a power cut. Links, pipes and hidden files inside the folder are not objects.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, encrypted: str | None = None) -> None:
         self._root = root.resolve()
+        self._encrypted = encrypted
 
     @classmethod
     def from_url(cls, url: str) -> "LocalStore":
-        """The store of `file:///folder`."""
+        """The store of `file:///folder[?encrypted=reason]`.
+
+        A folder does not encrypt. Whoever runs it may say that its volume does, and why they know.
+        """
         parts = urlsplit(url)
-        if parts.scheme != "file" or parts.netloc not in {"", "localhost"}:
-            raise ValueError(f"{url!r} is not a file:///folder URL")
-        return cls(Path(unquote(parts.path)))
+        options = {name: values[0].strip() for name, values in parse_qs(parts.query).items()}
+        if parts.scheme != "file" or parts.netloc not in {"", "localhost"} or {*options} - {_SAID}:
+            raise ValueError(f"{url!r} is not a file:///folder[?encrypted=reason] URL")
+        return cls(Path(unquote(parts.path)), encrypted=options.get(_SAID))
 
     def put(self, key: str, data: bytes) -> str:
-        """Store bytes (overwrites), returns their SHA-256."""
-        path = self._path(key)
-        temporary, stream = self._begin()
-        with stream:
+        """Store bytes (overwrites), returns their SHA-256.
+
+        Raises:
+            ServiceUnreachable: The disk is full or read-only.
+        """
+        with self._writing(key) as stream:
             stream.write(data)
-            _sync(stream)
-        self._finish(temporary, path)
         return digest_bytes(data)
 
     def put_file(self, key: str, source: Path) -> str:
-        """Store a file of any size (overwrites), returns its SHA-256."""
-        path = self._path(key)
-        temporary, stream = self._begin()
-        with stream, source.open("rb") as origin:
+        """Store a file of any size (overwrites), returns its SHA-256.
+
+        Raises:
+            ServiceUnreachable: The disk is full or read-only.
+        """
+        with self._writing(key) as stream, source.open("rb") as origin:
             hashed = _Hashing(stream)
             copyfileobj(origin, cast(BinaryIO, hashed), _CHUNK)
-            _sync(stream)
-        self._finish(temporary, path)
         return hashed.digest
+
+    def put_once(self, key: str, source: Path) -> str:
+        """Store a file that never changes, returns its SHA-256; the same bytes again are fine.
+
+        Raises:
+            ArtifactRefused: Other bytes lie there; they stay.
+            ServiceUnreachable: The disk is full or read-only.
+        """
+        if not self.exists(key):
+            return self.put_file(key, source)
+        digest = digest_file(source)
+        self.fetch(key, digest)
+        return digest
 
     def get(self, key: str, digest: str | None = None) -> bytes:
         """Read bytes; with `digest`, raises ArtifactRefused when they differ.
@@ -77,8 +97,7 @@ class LocalStore:
         """
         path = self._existing(key)
         if digest is not None:
-            with path.open("rb") as stream:
-                found = hashlib.file_digest(stream, "sha256").hexdigest()
+            found = digest_file(path)
             if found != digest:
                 raise other_bytes(key, found=found, expected=digest)
         return path
@@ -118,9 +137,23 @@ class LocalStore:
         if self.exists(key):
             self._path(key).unlink(missing_ok=True)
 
+    def sweep(self, before: datetime) -> int:
+        """Remove what writers that were killed before that moment left behind; returns how many."""
+        removed = 0
+        for draft in _entries(self._root / _DRAFTS):
+            with suppress(FileNotFoundError):
+                if draft.stat().st_mtime < before.timestamp():
+                    draft.unlink()
+                    removed += 1
+        return removed
+
     def url(self, key: str) -> str:
         """`file:///…` of the object."""
         return self._path(key).as_uri()
+
+    def encryption(self) -> str | None:
+        """The reason that the URL gives, None when it gives none."""
+        return self._encrypted or None
 
     def _path(self, key: str) -> Path:
         if not is_object_key(key):
@@ -132,23 +165,17 @@ class LocalStore:
             raise KeyError(key)
         return self._path(key)
 
-    def _begin(self) -> tuple[Path, BinaryIO]:
-        folder = self._root / _TEMPORARY
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / secrets.token_hex(16)
-        return temporary, temporary.open("xb")
-
-    def _finish(self, temporary: Path, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.parent.resolve() != path.parent:
-            temporary.unlink()
-            raise ValueError(f"{path} leads through a link")
-        temporary.replace(path)
-        descriptor = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    @contextmanager
+    def _writing(self, key: str) -> Iterator[BinaryIO]:
+        """A stream into the object; drafts lie in a hidden folder of the store."""
+        path, drafts = self._path(key), self._root / _DRAFTS
+        with disk_errors(self._root):
+            drafts.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.parent.resolve() != path.parent:
+                raise ValueError(f"{path} leads through a link")
+            with whole_file(path, drafts) as stream:
+                yield stream
 
 
 class _Hashing:
@@ -167,6 +194,10 @@ class _Hashing:
         return self._hash.hexdigest()
 
 
+def _entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
 def _regular_files(folder: Path) -> Iterator[Path]:
     if not folder.is_dir():
         return
@@ -178,8 +209,3 @@ def _regular_files(folder: Path) -> Iterator[Path]:
                 yield from _regular_files(Path(entry.path))
             elif entry.is_file(follow_symlinks=False):
                 yield Path(entry.path)
-
-
-def _sync(stream: BinaryIO) -> None:
-    stream.flush()
-    os.fsync(stream.fileno())

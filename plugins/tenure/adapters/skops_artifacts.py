@@ -7,6 +7,7 @@ import base64
 import binascii
 import io
 import json
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from tenure.errors import ArtifactRefused
 from tenure.lifecycle.registry import artifact_key, statement_bytes
 from tenure.ports import ObjectStore
+from tenure.vocabulary import digest_bytes
 
 TRUSTED = (
     "numpy.dtype",
@@ -31,6 +33,9 @@ TRUSTED = (
 
 MAX_UNPACKED = 1024**3
 """Bytes that an artifact may unpack to."""
+
+_MEMBER = re.compile(r"(schema\.json|[0-9a-f-]{1,40}\.(npy|npz|bin))\Z")
+"""Names of what skops writes; no folder, no other kind of file."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _SAFE = "Nothing was loaded; gateways keep what they serve."
@@ -65,10 +70,30 @@ def load_verified(store: ObjectStore, row: Mapping[str, Any], public_key: Path) 
         ArtifactRefused: The artifact is absent or other bytes, the signature does not fit this
             row, or the file holds a type that is not on the allow-list.
     """
+    return load_bytes(verified_bytes(store, row, public_key), row, _read(public_key))
+
+
+def load_bytes(data: bytes, row: Mapping[str, Any], public_key: bytes) -> Any:
+    """The estimator of a version from bytes that came from anywhere.
+
+    Args:
+        data: What is said to be the artifact.
+        row: The version; at least the columns of its statement, and `signature`.
+        public_key: The trainer's public key as PEM.
+
+    Raises:
+        ArtifactRefused: As for `load_verified`.
+    """
     import skops.io
 
     name = f"{row['model']}@{row['version']}"
-    data = verified_bytes(store, row, public_key)
+    found = digest_bytes(data)
+    if found != row["artifact_digest"]:
+        raise _refused(
+            f"{name}: the artifact has SHA-256 {found[:12]}…, not "
+            f"{str(row['artifact_digest'])[:12]}… as registered"
+        )
+    _check(row, public_key)
     _refuse_types(data, name)
     return skops.io.loads(data, trusted=list(TRUSTED))
 
@@ -95,20 +120,29 @@ def check_signature(row: Mapping[str, Any], public_key: Path) -> None:
     Raises:
         ArtifactRefused: It did not, or the public key cannot be read.
     """
-    name = f"{row['model']}@{row['version']}"
-    message = statement_bytes(row)
+    _check(row, _read(public_key))
+
+
+def _read(public_key: Path) -> bytes:
     try:
-        key = load_pem_public_key(public_key.read_bytes())
-        if not isinstance(key, Ed25519PublicKey):
-            raise _refused(f"{public_key.name} is not an Ed25519 key")
-        key.verify(base64.b64decode(str(row["signature"]), validate=True), message)
+        return public_key.read_bytes()
     except OSError as error:
         raise _refused(
             f"the public key {public_key.name} cannot be read: {error.strerror}"
         ) from None
+
+
+def _check(row: Mapping[str, Any], public_key: bytes) -> None:
+    message = statement_bytes(row)
+    try:
+        key = load_pem_public_key(public_key)
+        if not isinstance(key, Ed25519PublicKey):
+            raise _refused("the public key is not an Ed25519 key")
+        key.verify(base64.b64decode(str(row["signature"]), validate=True), message)
     except (InvalidSignature, binascii.Error, ValueError):
         raise _refused(
-            f"{name}: the signature does not fit its statement (model, version, run and digests)"
+            f"{row['model']}@{row['version']}: the signature does not fit its statement "
+            "(model, version, run and digests)"
         ) from None
 
 
@@ -116,16 +150,28 @@ def _refuse_types(data: bytes, name: str) -> None:
     import skops.io
 
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
+        unpacked = _unpacked(data)
         small = unpacked <= MAX_UNPACKED
         found = set(skops.io.get_untrusted_types(data=data)) - set(TRUSTED) if small else set()
+    except MemoryError:  # says nothing about the file
+        raise
     except Exception as error:  # whatever a broken file makes the parser do
-        raise _refused(f"{name}: the artifact is no skops file ({type(error).__name__})") from error
+        why = str(error) if type(error) is ValueError else type(error).__name__
+        raise _refused(f"{name}: the artifact is no skops file ({why[:120]})") from error
     if not small:
         raise _refused(f"{name}: the artifact unpacks to {unpacked:,} bytes")
     if found:
         raise _refused(f"{name}: types that are not allowed: {', '.join(sorted(found))}")
+
+
+def _unpacked(data: bytes) -> int:
+    """Bytes that it unpacks to. Raises ValueError when it holds what skops does not write."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        entries = archive.infolist()
+    for entry in entries:
+        if not _MEMBER.match(entry.filename):
+            raise ValueError(f"it holds {entry.filename[:80]!r}")
+    return sum(entry.file_size for entry in entries)
 
 
 def _refused(what: str) -> ArtifactRefused:

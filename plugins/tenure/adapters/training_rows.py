@@ -1,4 +1,4 @@
-"""Rows of snapshots as frames for the trainer, and the scored holdout as a reference file."""
+"""Rows of snapshots as frames for an estimator, and the scored holdout as a reference file."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -45,16 +45,26 @@ def read_rows(
     label: str,
     time: str,
     protected: Sequence[str],
+    names: Mapping[str, Sequence[str]] | None = None,
 ) -> TrainingRows:
     """Read only the named columns of the files, one after the other.
+
+    Args:
+        paths: The files.
+        numeric: Features that are numbers.
+        categorical: Features that are texts.
+        label: What is predicted.
+        time: When it happened.
+        protected: Groups.
+        names: Names that a column may have in a file, the first that is there counts.
 
     Raises:
         ConfigInvalid: A column is absent or has a type that its part cannot take.
     """
-    names = list(dict.fromkeys([*numeric, *categorical, label, time, *protected]))
+    wanted = list(dict.fromkeys([*numeric, *categorical, label, time, *protected]))
     try:
-        table = pa.concat_tables([pq.read_table(path, columns=names) for path in paths])
-        table = table.select(names)
+        parts = [_read_columns(path, wanted, names or {}) for path in paths]
+        table = pa.concat_tables(parts, promote_options="permissive")
         labelled = table.filter(pc.is_valid(table[label]))
         columns: dict[str, Any] = {n: _numbers(labelled[n]) for n in numeric}
         columns |= {name: _texts(labelled[name], None) for name in categorical}
@@ -66,12 +76,90 @@ def read_rows(
             unlabelled=table.num_rows - labelled.num_rows,
         )
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, KeyError) as error:
-        raise ConfigInvalid(
-            f"The snapshots do not fit the model's columns: {str(error).splitlines()[0]}",
-            still_safe="No version was made; whatever serves now keeps serving.",
-            next_step="Compare features, label and bias.attributes in the model's YAML with the "
-            "contract of its dataset; run `tenure check`.",
-        ) from error
+        raise _misfit(error, "No version was made; whatever serves now keeps serving.") from error
+
+
+def _read_columns(
+    path: Path, wanted: Sequence[str], names: Mapping[str, Sequence[str]]
+) -> pa.Table:
+    """The columns under the names that the model has for them, in its order."""
+    stored = _stored(pq.read_schema(path).names, wanted, names)
+    table = pq.read_table(path, columns=list(dict.fromkeys(stored)))
+    return pa.table([table.column(name) for name in stored], names=list(wanted))
+
+
+def _stored(
+    there: Sequence[str], wanted: Sequence[str], names: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """What the wanted columns are called in a file."""
+    return [next((n for n in names.get(w, ()) if n in there), w) for w in wanted]
+
+
+@dataclass(frozen=True)
+class ShardRows:
+    """Some rows of one snapshot, to be scored.
+
+    Args:
+        features: A frame as in `TrainingRows`.
+        subjects: Who each row is about, as text; null is the empty text.
+        times: Microseconds since 1970, shape (n,); None without a time column.
+        keys: The columns that a row is found again by.
+    """
+
+    features: Any
+    subjects: Sequence[str]
+    times: NDArray[np.int64] | None
+    keys: pa.Table
+
+
+def read_shard(
+    path: Path,
+    start: int,
+    stop: int,
+    *,
+    numeric: Sequence[str],
+    categorical: Sequence[str],
+    subject: str,
+    time: str | None,
+    keys: Sequence[str],
+    names: Mapping[str, Sequence[str]] | None = None,
+) -> ShardRows:
+    """Read rows `start` up to `stop` of a file: only the row groups that hold them.
+
+    `names` are the names that a column may have in the file; the first that is there counts.
+
+    Raises:
+        ConfigInvalid: A column is absent or has a type that its part cannot take.
+    """
+    wanted = dict.fromkeys([*numeric, *categorical, subject, *keys, *([time] if time else [])])
+    try:
+        file = pq.ParquetFile(path)
+        stored = _stored(file.schema_arrow.names, list(wanted), names or {})
+        table = _slice(file, start, stop, list(dict.fromkeys(stored)))
+        table = pa.table([table.column(name) for name in stored], names=list(wanted))
+        columns: dict[str, Any] = {n: _numbers(table[n]) for n in numeric}
+        columns |= {name: _texts(table[name], None) for name in categorical}
+        return ShardRows(
+            features=pd.DataFrame(columns, columns=[*numeric, *categorical]),
+            subjects=list(_texts(table[subject], "")),
+            times=_instants(table[time]).cast(pa.int64()).to_numpy() if time else None,
+            keys=table.select(list(dict.fromkeys(keys))),
+        )
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, KeyError) as error:
+        raise _misfit(error, "Nothing of this shard was stored; other shards stand.") from error
+
+
+def _slice(file: pq.ParquetFile, start: int, stop: int, names: list[str]) -> pa.Table:
+    groups: list[int] = []
+    first = at = 0
+    for number in range(file.num_row_groups):
+        rows = file.metadata.row_group(number).num_rows
+        if at < stop and at + rows > start:
+            first = first if groups else at
+            groups.append(number)
+        at += rows
+    table = file.read_row_groups(groups, columns=names)
+    return table.select(names).slice(start - first, stop - start)
 
 
 def pick(rows: TrainingRows, index: NDArray[np.intp]) -> TrainingRows:
@@ -147,3 +235,12 @@ def _instants(column: Any) -> Any:
     if pa.types.is_timestamp(column.type) and column.type.tz is None:
         column = pc.assume_timezone(column, "UTC")
     return column.cast(_INSTANT, safe=False)
+
+
+def _misfit(error: Exception, still_safe: str) -> ConfigInvalid:
+    return ConfigInvalid(
+        f"The snapshots do not fit the model's columns: {str(error).splitlines()[0]}",
+        still_safe=still_safe,
+        next_step="Compare features, label and bias.attributes in the model's YAML with the "
+        "contract of its dataset; run `tenure check`.",
+    )

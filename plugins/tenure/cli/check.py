@@ -8,7 +8,7 @@ import typer
 from tenure.cli.output import AsJson, print_json
 
 if TYPE_CHECKING:
-    from tenure.config.loader import Problem
+    from tenure.config.problems import Problem
 
 Where = Annotated[
     Path | None,

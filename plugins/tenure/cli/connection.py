@@ -1,12 +1,15 @@
 """The installation that the environment names, and who runs the command."""
 
-import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tenure.wiring.identity import login_name
+
 if TYPE_CHECKING:
     from tenure.wiring.base import Platform
+
+__all__ = ["connected", "login_name"]
 
 
 @contextmanager
@@ -21,11 +24,3 @@ def connected() -> Iterator["Platform"]:
     finally:
         if "database" in platform.__dict__:
             platform.database.dispose()
-
-
-def login_name() -> str:
-    """Who runs the command; `cli` where the system has no name for the user (in a container)."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "cli"

@@ -10,6 +10,8 @@ from tenure.cli.output import AsJson, print_json, print_table
 group = typer.Typer(name="data", help="Batches and snapshots.", no_args_is_help=True)
 
 _LISTED = ("batch", "verdict", "rows_in", "rows_ok", "rows_quarantined", "snapshot", "judged_at")
+_REGISTER = ("sensitivity", "owner", "steward")
+_OPENED = ("created_at", "reader", "purpose", "model", "run_id")
 
 
 def register(app: typer.Typer) -> None:
@@ -30,8 +32,11 @@ def list_batches(
     if as_json:
         print_json(found)
         return
-    rows = [[row["dataset"], *(_short(row[name]) for name in _LISTED)] for row in found]
-    print_table(("dataset", *_LISTED), rows)
+    rows = [
+        [row["dataset"], *(_short(row[name]) for name in _LISTED), *(row[n] for n in _REGISTER)]
+        for row in found
+    ]
+    print_table(("dataset", *_LISTED, *_REGISTER), rows)
 
 
 @group.command("show")
@@ -40,7 +45,7 @@ def show(
     batch: Annotated[str, typer.Argument()],
     as_json: AsJson = False,
 ) -> None:
-    """Show the newest judgement of a batch with its checks."""
+    """Show the newest judgement of a batch with its checks, and who opened its snapshot."""
     from tenure.wiring.datasets import judgement
 
     with connected() as platform:
@@ -51,13 +56,82 @@ def show(
         print_json(found)
         return
     print(found["report"]["summary"])
-    for name in ("verdict", "source_key", "snapshot", "quarantine", "report_digest"):
+    named = ("verdict", "source_key", "snapshot", "quarantine", "report_digest")
+    for name in (*named, *_REGISTER):
         print(f"{name.replace('_', ' ')}: {found[name] or '-'}")
     checks = found["report"]["body"]["checks"]
     print_table(
         ("verdict", "subject", "observed", "allowed", "rule"),
         [[c["verdict"], c["subject"], c["observed"], c["allowed"], c["name"]] for c in checks],
     )
+    if found["reads"]:
+        print()
+        opened = [[_short(read[name]) for name in _OPENED] for read in found["reads"]]
+        print_table(("opened at", *_OPENED[1:]), opened)
+
+
+@group.command("schema")
+def schema(dataset: Annotated[str, typer.Argument()], as_json: AsJson = False) -> None:
+    """Show which models cannot read what is published, and why; exit 1 when there are any."""
+    from tenure.config import load_dataset
+    from tenure.wiring.compatibility import breaks
+
+    with connected() as platform:
+        config, _ = load_dataset(platform.settings.include, dataset)
+        found = [vars(one) for one in breaks(platform, config)]
+    if as_json:
+        print_json(found)
+    elif found:
+        print_table(("model", "change", "verdict", "batch"), [list(row.values()) for row in found])
+    else:
+        print(f"Every model that reads {dataset} can read all that is published of it.")
+    if found:
+        raise typer.Exit(1)
+
+
+@group.command("owners")
+def owners(
+    write: Annotated[bool, typer.Option("--write", help="Write the file CODEOWNERS.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print who reviews each suite and contract, as a CODEOWNERS file; exit 1 if it differs."""
+    from tenure.settings import REPOSITORY, Settings
+    from tenure.wiring.datasets import code_owners
+
+    path, wanted = REPOSITORY / "CODEOWNERS", code_owners(Settings.from_environment().include)
+    if write:
+        path.write_text(wanted, encoding="utf-8")
+    is_same = path.is_file() and path.read_text(encoding="utf-8") == wanted
+    if as_json:
+        print_json({"file": path, "is_same": is_same, "lines": wanted.splitlines()})
+    else:
+        print(wanted, end="")
+    if not is_same:
+        raise typer.Exit(1)
+
+
+@group.command("diff")
+def diff(
+    first: Annotated[str, typer.Argument(help="Beginning of a digest, or DATASET:BATCH.")],
+    second: Annotated[str, typer.Argument(help="The same, of what it is compared with.")],
+    as_json: AsJson = False,
+) -> None:
+    """Compare two snapshots: schema, row counts, and each column in numbers side by side."""
+    from tenure.wiring.comparison import compare, table
+
+    with connected() as platform:
+        found = compare(platform, first, second)
+    if as_json:
+        print_json(found)
+        return
+    for side in ("a", "b"):
+        which = found[side]
+        print(
+            f"{side}: {which['dataset']} {which['batch']} {_short(which['digest'])}, "
+            f"{found['rows'][side]:,} rows"
+        )
+    header, rows = table(found)
+    print_table(header, rows)
 
 
 def _short(value: Any) -> str:

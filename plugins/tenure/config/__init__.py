@@ -6,6 +6,7 @@ from tenure.config.loader import (
     load_dataset,
     load_model,
     load_platform,
+    parse_dataset,
     parse_model,
 )
 from tenure.config.models import DatasetConfig, ModelConfig, PlatformConfig
@@ -19,5 +20,6 @@ __all__ = [
     "load_dataset",
     "load_model",
     "load_platform",
+    "parse_dataset",
     "parse_model",
 ]

@@ -15,6 +15,8 @@ _WORD = re.compile(
     )""",
     re.VERBOSE,
 )
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+"""Controls, halves of characters and what is no character: no database or terminal bears them."""
 _END = re.compile(r"[ \t\r\n]*\Z")
 
 
@@ -59,13 +61,21 @@ class _Reader:
     max_depth: int
     position: int = 0
     lines: dict[Location, int] = field(default_factory=dict)
+    newlines: int = 0
+    counted: int = 0
 
     def fault(self, message: str) -> NotJson:
-        return NotJson(self.text.count("\n", 0, self.position) + 1, message)
+        return NotJson(self._line(), message)
+
+    def _line(self) -> int:
+        """Line of the position; the position only grows, so each character is counted once."""
+        self.newlines += self.text.count("\n", self.counted, self.position)
+        self.counted = max(self.counted, self.position)
+        return self.newlines + 1
 
     def value(self, at: Location) -> object:
         kind, word = self._next()
-        self.lines[at] = self.text.count("\n", 0, self.position) + 1
+        self.lines[at] = self._line()
         if len(at) > self.max_depth:
             raise self.fault(f"is nested deeper than {self.max_depth} levels")
         if word == "{":
@@ -85,9 +95,9 @@ class _Reader:
             if kind != "string":
                 raise self.fault("a key in double quotes was expected")
             key = str(self._scalar(word))
-            line = self.text.count("\n", 0, self.position) + 1
+            line = self._line()
             if key in found:
-                raise self.fault(f"the key {key!r} stands here twice")
+                raise self.fault(f"the key {key[:60]!r} stands here twice")
             self._expect(":")
             found[key] = self.value((*at, key))
             self.lines[(*at, key)] = line
@@ -110,6 +120,8 @@ class _Reader:
             raise self.fault(f"{word[:40]} cannot be read: {error}") from None
         if isinstance(value, float) and not math.isfinite(value):
             raise self.fault(f"the number {word[:40]} is too large")
+        if isinstance(value, str) and (bad := UNPRINTABLE.search(value)):
+            raise self.fault(f"a text holds the character U+{ord(bad[0]):04X}, which is not text")
         return value
 
     def _next(self) -> tuple[str, str]:

@@ -1,7 +1,5 @@
 """The three kinds of YAML: platform, dataset, model. Stages own their policies."""
 
-from typing import Literal
-
 from pydantic import Field, model_validator
 
 from tenure.lifecycle.approval import ApprovalPolicy, RiskTier
@@ -13,7 +11,8 @@ from tenure.lifecycle.monitoring import MonitoringPolicy
 from tenure.lifecycle.policy import Policy
 from tenure.lifecycle.quality import QualityPolicy
 from tenure.lifecycle.retraining import RetrainingPolicy
-from tenure.lifecycle.serving import ServingPolicy
+from tenure.lifecycle.sensitivity import Sensitivity
+from tenure.lifecycle.serving import GatewayPolicy, ServingPolicy
 from tenure.lifecycle.sources import Contract, Source
 from tenure.lifecycle.training import TrainingPolicy
 from tenure.vocabulary import Id, Role
@@ -25,6 +24,7 @@ class PlatformConfig(Policy):
     roles: dict[Role, tuple[str, ...]]
     webhook_hosts: tuple[str, ...] = ("127.0.0.1",)
     """Hosts that notices may be posted to."""
+    gateway: GatewayPolicy = GatewayPolicy()
 
     def allows(self, user: str, role: Role) -> bool:
         """Whether the user has the role; names compare without case."""
@@ -38,12 +38,15 @@ class DatasetConfig(Policy):
     description: str
     owner: str
     steward: str
-    sensitivity: Literal["public", "internal", "restricted"] = "internal"
+    sensitivity: Sensitivity = "internal"
     source: Source = Source()
     schedule: str = "*/10 * * * *"
     """Cron expression; a sixth field means seconds."""
     contract: Contract
-    time_column: str
+    time_column: str | None = None
+    """When what a row tells happened. A dataset without one can be kept, not trained on."""
+    entity_column: str | None = None
+    """Whom or what a row is about; a new model takes it as its subject."""
     suite: Id
     quality: QualityPolicy = QualityPolicy()
     retention_days: int = Field(default=730, ge=1)
@@ -51,10 +54,22 @@ class DatasetConfig(Policy):
     @model_validator(mode="after")
     def _columns_exist(self) -> "DatasetConfig":
         known = self.contract.columns
-        for column in (self.time_column, *self.contract.key):
+        named = (*self.structure, *([self.entity_column] if self.entity_column else []))
+        for column in named:
             if column not in known:
                 raise ValueError(f"{column!r} is not a column of the contract")
+        time = self.time_column
+        if time is not None and known[time].type != "timestamp":
+            raise ValueError(f"the time column {time!r} is {known[time].type}, not timestamp")
+        if time is not None and known[time].sensitivity == "personal":
+            raise ValueError(f"the time column {self.time_column!r} cannot be personal")
         return self
+
+    @property
+    def structure(self) -> tuple[str, ...]:
+        """Columns without which a batch has no sense: its time and its key."""
+        time = () if self.time_column is None else (self.time_column,)
+        return (*time, *self.contract.key)
 
 
 class Label(Policy):
@@ -62,6 +77,15 @@ class Label(Policy):
 
     column: str
     horizon_hours: float = Field(default=24.0, ge=0.0)
+
+
+class LandedOutcomes(Policy):
+    """Outcomes that come as a dataset: `decision_id` or `request_id`, `label`, `observed_at`.
+
+    A snapshot is complete up to its latest `observed_at`: the watermark moves there.
+    """
+
+    dataset: Id
 
 
 class Features(Policy):
@@ -93,8 +117,12 @@ class ModelConfig(Policy):
     risk_tier: RiskTier = "limited"
     dataset: Id
     label: Label
+    outcomes: LandedOutcomes | None = None
+    """None: outcomes are posted to the gateways."""
     subject_column: str
     features: Features
+    personal: dict[str, str] = Field(default_factory=dict)
+    """Personal columns that the model reads in clear, each with the reason why it must."""
     schedule: str = "0 6 * * *"
     """Cron expression of the monitoring DAG; a sixth field means seconds."""
     training: TrainingPolicy = TrainingPolicy()
@@ -115,3 +143,21 @@ class ModelConfig(Policy):
         if self.label.column in self.features.all:
             raise ValueError(f"the label {self.label.column!r} is also a feature")
         return self
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """Every column of the dataset that the model names, but its time."""
+        label, subject = self.label.column, self.subject_column
+        return frozenset({*self.features.all, *self.bias.attributes, label, subject})
+
+    @model_validator(mode="after")
+    def _personal_columns_are_read_for_a_reason(self) -> "ModelConfig":
+        for column, reason in self.personal.items():
+            if column not in self.columns:
+                raise ValueError(f"personal: the model does not read {column!r}")
+            if len(reason.split()) < _REASON_WORDS:
+                raise ValueError(f"personal: say in a few words why {column!r} is read in clear")
+        return self
+
+
+_REASON_WORDS = 3

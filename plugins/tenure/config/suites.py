@@ -5,12 +5,14 @@ What is not on the list is refused, above all what GX would run: conditions in p
 """
 
 import difflib
+import re
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tenure.config.json_lines import LocatedJson, NotJson, parse
-from tenure.config.loader import BrokenFile, ConfigSet, Problem, load_all, read_bounded
+from tenure.config.loader import ConfigSet, load_all
+from tenure.config.problems import MAX_BYTES, NOT_AN_ID, BrokenFile, Problem, read_bounded
 from tenure.config.suite_arguments import CATALOG, broken_arguments
 from tenure.lifecycle.expectations import Expectation, Severity, Suite
 from tenure.lifecycle.sources import Contract
@@ -20,6 +22,7 @@ MAX_DEPTH = 8
 MAX_EXPECTATIONS = 500
 SUITE_KEYS = ("name", "id", "expectations", "meta", "notes")
 EXPECTATION_KEYS = ("type", "kwargs", "severity", "id", "meta", "notes", "description")
+_TAG = re.compile(r"<[A-Za-z/!?][^\s<>]{0,20}")
 _NAMESPACE = uuid.UUID("7d1f4e0a-6f0e-5c61-9a27-0f9b1a6c3d52")
 """Of ids that are derived from the content of an expectation."""
 
@@ -30,10 +33,21 @@ def load_suite(include: Path, name: str, contract: Contract | None) -> Suite:
     Raises:
         ConfigInvalid: It lists every problem with file and line.
     """
-    path = include / "expectations" / f"{name}.json"
+    folder = include / "expectations"
     if not is_id(name):
-        raise BrokenFile([Problem(path, 1, f"{name!r} is not an id (a-z, 0-9, _ and -, no __)")])
-    data = read_bounded(path)
+        raise BrokenFile([Problem(folder, 1, NOT_AN_ID.format(name[:80]))])
+    path = folder / f"{name}.json"
+    return parse_suite(read_bounded(path), name, contract, path)
+
+
+def parse_suite(data: bytes, name: str, contract: Contract | None, path: Path) -> Suite:
+    """The suite from the bytes of any revision of its file; `path` is what problems are called by.
+
+    Raises:
+        ConfigInvalid: It lists every problem with file and line.
+    """
+    if len(data) > MAX_BYTES:
+        raise BrokenFile([Problem(path, 1, f"has {len(data):,} bytes; at most {MAX_BYTES:,}")])
     tree = _tree(path, data)
     problems = [Problem(path, line, message) for line, message in _lint(tree, name, contract)]
     if problems:
@@ -81,6 +95,7 @@ def _lint(tree: LocatedJson, name: str, contract: Contract | None) -> Iterator[t
         yield 1, "a suite is an object with name and expectations"
         return
     yield from _unknown_keys(tree, (), suite, SUITE_KEYS)
+    yield from _broken_words(tree, (), suite)
     if suite.get("name") != name:
         yield tree.line("name"), f"name must be {name!r}, as the file is called"
     expectations = suite.get("expectations")
@@ -106,6 +121,7 @@ def _lint_one(
         yield tree.line(*at), "an expectation is an object with type and kwargs"
         return
     yield from _unknown_keys(tree, at, item, EXPECTATION_KEYS)
+    yield from _broken_words(tree, at, item)
     severity = item.get("severity", "critical")
     if severity not in list(Severity):
         yield (
@@ -136,7 +152,33 @@ def _unknown_keys(
         if key not in allowed:
             near = difflib.get_close_matches(key, allowed, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            yield tree.line(*at, key), f"unknown key {key!r}{hint} Allowed: {', '.join(allowed)}"
+            message = f"unknown key {key[:60]!r}{hint} Allowed: {', '.join(allowed)}"
+            yield tree.line(*at, key), message
+
+
+def _broken_words(
+    tree: LocatedJson, at: tuple[str | int, ...], found: Mapping[str, object]
+) -> Iterator[tuple[int, str]]:
+    """Words for people are text: pages of GX and of others would run what looks like HTML."""
+    for key in ("notes", "description", "meta"):
+        for text in _texts(found.get(key)):
+            if _TAG.search(text):
+                yield (
+                    tree.line(*at, key),
+                    f"{key} holds HTML ({_TAG.findall(text)[0]}…): write text",
+                )
+                break
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from (key, *_texts(inner))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
 
 
 def _unknown_type(kind: object) -> str:

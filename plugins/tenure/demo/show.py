@@ -19,7 +19,7 @@ from tenure.settings import Settings
 from tenure.stack import state
 from tenure.stack.embedded import Stack
 from tenure.stack.environment import WATCHDOG, write_private
-from tenure.wiring import serving
+from tenure.wiring import api_keys
 from tenure.wiring.ledger import verify_ledger
 
 FIRST_CLICKS = (
@@ -103,8 +103,8 @@ def prepare(settings: Settings, folder: Path, say: Callable[[str], None]) -> Sto
         if name != WATCHDOG
     }
     story = Story(settings, folder, people, say)
-    story.gateway_key = serving.create_key(
-        story.platform, name="passenger_app", scopes=("score", "outcome")
+    story.gateway_key = api_keys.create_key(
+        story.platform, name="passenger_app", scopes=("score", "outcome", "metrics")
     )
     secrets = {"gateway_key": story.gateway_key, "users": dict(passwords)}
     write_private(folder / "credentials.json", json.dumps(secrets, indent=2))

@@ -1,17 +1,163 @@
-"""Bytes of a JSON answer."""
+"""What the gateway says: the bodies of its answers, which are also their published schemas."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Annotated, Any, Literal
 
 import msgspec
-from starlette.responses import Response
 
-_encoder = msgspec.json.Encoder()
+from tenure.lifecycle.serving import Arm, Level
+
+Header = tuple[bytes, bytes]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_JSON = (b"content-type", b"application/json")
+_encode = msgspec.json.Encoder().encode
 
 
-def json_response(
-    value: object, *, status: int = 200, headers: Mapping[str, str] | None = None
-) -> Response:
+class Answer:
+    """Status, headers and body, as an ASGI app."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, body: bytes, *, status: int, headers: Iterable[Header]) -> None:
+        self.body = body
+        self.status = status
+        self.headers = [*headers, (b"content-length", b"%d" % len(body))]
+
+    def with_header(self, header: Header) -> "Answer":
+        """The same answer with one header more."""
+        return Answer(self.body, status=self.status, headers=[header, *self.headers[:-1]])
+
+    async def __call__(self, _scope: Any, _receive: Any, send: Send) -> None:
+        """Send it."""
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+def json_answer(value: object, *, status: int = 200, headers: Iterable[Header] = ()) -> Answer:
     """Encode with msgspec; NaN cannot occur because scores are checked to be finite."""
-    return Response(
-        _encoder.encode(value), status_code=status, headers=headers, media_type="application/json"
-    )
+    return Answer(_encode(value), status=status, headers=[_JSON, *headers])
+
+
+_Arm = Annotated[str, msgspec.Meta(extra_json_schema={"enum": [str(one) for one in Arm]})]
+_Level = Annotated[str, msgspec.Meta(extra_json_schema={"enum": [str(one) for one in Level]})]
+
+
+class Parameters(msgspec.Struct):
+    """How a decision came about; lists have one entry a row.
+
+    `fallback_level` says which level answered, `reason` why it was not the model, else it is empty.
+    `cached`: the scores were known from an earlier request; the decision is a new one all the same.
+    """
+
+    decision_ids: list[str]
+    version: int
+    arm: _Arm
+    arm_assigned: _Arm
+    generation: int
+    confidence: list[float]
+    fallback_level: _Level
+    reason: str
+    cached: bool = False
+
+
+class Scores(msgspec.Struct):
+    """The scores, one a row."""
+
+    shape: list[int]
+    data: list[float]
+    name: Literal["score"] = "score"
+    datatype: Literal["FP64"] = "FP64"
+
+
+class Decisions(msgspec.Struct):
+    """The decisions, one a row: whether the score reaches the version's threshold."""
+
+    shape: list[int]
+    data: list[bool]
+    name: Literal["decision"] = "decision"
+    datatype: Literal["BOOL"] = "BOOL"
+
+
+class InferAnswer(msgspec.Struct):
+    """Answer of `/infer`; `outputs` are the scores, then the decisions."""
+
+    model_name: str
+    model_version: str
+    id: str
+    parameters: Parameters
+    outputs: tuple[Scores, Decisions]
+
+
+class Prediction(msgspec.Struct):
+    """One row of `/invocations`."""
+
+    score: float
+    decision: bool
+
+
+class InvocationsAnswer(msgspec.Struct):
+    """Answer of `/invocations`."""
+
+    predictions: list[Prediction]
+    parameters: Parameters
+
+
+class OutcomesAnswer(msgspec.Struct):
+    """Answer of `/outcomes`: they are durable, and are joined to decisions later."""
+
+    accepted: int
+    outcome_ids: list[str]
+
+
+class Stopped(msgspec.Struct):
+    """The canary gets nothing more at this gateway; others hear of it through the database."""
+
+    model: str
+    canary: int
+
+
+class Live(msgspec.Struct):
+    """The process runs."""
+
+    live: bool
+
+
+class Ready(msgspec.Struct, omit_defaults=True):
+    """Whether requests may be sent here; a caller with a key is told what is missing."""
+
+    ready: bool
+    gateway: str | None = None
+    models: list[str] | None = None
+    not_loaded: list[str] | None = None
+    log_failures: list[str] | None = None
+
+
+class TensorMetadata(msgspec.Struct):
+    """A feature or an output of a model; -1 stands for the number of rows."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class ModelMetadata(msgspec.Struct):
+    """Names, types and live versions of a model."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
+class Plan(msgspec.Struct):
+    """The traffic plan as this gateway applies it at this moment."""
+
+    model: str
+    generation: int
+    champion: int
+    canary: int | None
+    share_bp: int
+    lease_seconds_left: float | None
+    gateway: str

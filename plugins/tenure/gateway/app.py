@@ -1,28 +1,38 @@
-"""Puts the parts of a gateway together as a Starlette app."""
+"""Puts the parts of a gateway together as an ASGI app."""
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.routing import Route
-
-from tenure.gateway import refusals
+from tenure.errors import TenureError
 from tenure.gateway.decisions import Decider
 from tenure.gateway.endpoints import Endpoints
-from tenure.gateway.follower import Follower, Loader, Source
+from tenure.gateway.follower import Follower, Source
+from tenure.gateway.front import Front
+from tenure.gateway.inspection import Inspection
+from tenure.gateway.keys import Gatekeeper, Tokens
 from tenure.gateway.known import StateFile
 from tenure.gateway.log import GroupLog
 from tenure.gateway.metrics import Metrics
 from tenure.gateway.outcomes import OutcomeDesk
+from tenure.gateway.reception import Reception
 from tenure.gateway.records import DecisionDelivery, OutcomeDelivery
+from tenure.gateway.replays import Replays
+from tenure.gateway.sealing import Vault, sealed_for_now
 from tenure.gateway.shipper import Deliver, Shipper
-from tenure.lifecycle.serving import ServingPolicy
+from tenure.gateway.stops import Stops
+from tenure.gateway.worker import Loader
+from tenure.lifecycle.serving import GatewayPolicy, ServingPolicy
 from tenure.ports import Clock, Ids
+
+logger = logging.getLogger(__name__)
+
+_NOTE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,11 @@ class Parts:
         deliver_decisions: Stores a segment of decisions.
         deliver_outcomes: Stores a segment of outcomes and moves watermarks.
         subject_key: Secret of the pseudonyms.
+        limits: What this gateway takes on.
+        tokens: What verifies an identity provider's tokens; None when only keys are accepted.
+        note_use: Writes that keys were used just now.
+        vault: Keys that seal personal features; None when no model is personal.
+        alarm: Opens an incident about files of a log that were set aside.
     """
 
     gateway: str
@@ -51,6 +66,11 @@ class Parts:
     clock: Clock
     ids: Ids
     monotonic: Callable[[], float] = time.monotonic
+    limits: GatewayPolicy = field(default_factory=GatewayPolicy)
+    tokens: Tokens | None = None
+    note_use: Callable[[Sequence[str]], None] = lambda _digests: None
+    vault: Vault | None = None
+    alarm: Callable[[str, Sequence[str]], None] = lambda _log, _files: None
 
 
 class Gateway:
@@ -66,7 +86,16 @@ class Gateway:
         folders = {name: parts.folder / "wal" / name for name in deliveries}
         for folder in folders.values():
             folder.mkdir(parents=True, exist_ok=True)
-        self.shippers = {name: Shipper(folders[name], d) for name, d in deliveries.items()}
+        forget = parts.vault.forget if parts.vault is not None else None
+        self.shippers = {
+            name: Shipper(
+                folders[name],
+                deliver,
+                alarm=parts.alarm,
+                on_empty=forget if name == "decisions" else None,
+            )
+            for name, deliver in deliveries.items()
+        }
         self.logs = {
             name: GroupLog(folder, new_id=parts.ids.new, on_sealed=self.shippers[name].wake)
             for name, folder in folders.items()
@@ -76,8 +105,12 @@ class Gateway:
             loader=parts.loader,
             policy=parts.policy,
             disk=StateFile(parts.folder / "state.json"),
+            stops=Stops(parts.folder / "stops.json"),
             clock=parts.clock,
             monotonic=parts.monotonic,
+        )
+        self.keeper = Gatekeeper(
+            lambda: self.follower.view.keys, tokens=parts.tokens, monotonic=parts.monotonic
         )
 
     def start(self) -> None:
@@ -93,11 +126,12 @@ class Gateway:
             log.close()
             self.shippers[name].close()
 
-    def endpoints(self) -> Endpoints:
+    def handlers(self) -> tuple[Endpoints, Inspection]:
         """The HTTP surface over these parts."""
         parts = self.parts
-        return Endpoints(
-            follower=self.follower,
+        reception = Reception(self.follower, self.keeper)
+        taking = Endpoints(
+            reception=reception,
             decider=Decider(
                 self.logs["decisions"],
                 subject_key=parts.subject_key,
@@ -105,51 +139,47 @@ class Gateway:
                 ids=parts.ids,
                 metrics=self.metrics,
                 monotonic=parts.monotonic,
+                **({} if parts.vault is None else {"seal": partial(sealed_for_now, parts.vault)}),
             ),
             desk=OutcomeDesk(self.logs["outcomes"], clock=parts.clock, ids=parts.ids),
+            replays=Replays(parts.monotonic),
+            metrics=self.metrics,
+            limits=parts.limits,
+        )
+        telling = Inspection(
+            reception=reception,
             logs=self.logs,
             shippers=self.shippers,
             metrics=self.metrics,
+            limits=parts.limits,
             gateway=parts.gateway,
             monotonic=parts.monotonic,
         )
+        return taking, telling
 
 
-def create_app(gateway: Gateway) -> Starlette:
+def create_app(gateway: Gateway) -> Front:
     """The ASGI app; its lifespan starts and closes the gateway."""
 
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_app: object) -> AsyncIterator[None]:
         gateway.start()
+        noting = asyncio.create_task(_note_use(gateway))
         try:
             yield
         finally:
+            noting.cancel()
             await asyncio.to_thread(gateway.close)
 
-    return Starlette(
-        routes=_routes(gateway.endpoints()),
-        lifespan=lifespan,
-        exception_handlers={
-            HTTPException: refusals.on_http_exception,
-            refusals.Refusal: refusals.on_refusal,
-            Exception: refusals.on_crash,
-        },
-    )
+    return Front(gateway.handlers(), gateway.metrics, lifespan)
 
 
-def _routes(ends: Endpoints) -> list[Route]:
-    """Hot paths first: routes are tried in order."""
-    model = "/v2/models/{model}"
-    table = [
-        ("POST", f"{model}/infer", ends.infer),
-        ("POST", f"{model}/versions/{{version:int}}/infer", ends.infer_version),
-        ("POST", "/invocations", ends.invocations),
-        ("POST", f"{model}/outcomes", ends.outcomes),
-        ("GET", f"{model}/plan", ends.plan),
-        ("GET", f"{model}/ready", ends.model_ready),
-        ("GET", model, ends.describe),
-        ("GET", "/v2/health/live", ends.live),
-        ("GET", "/v2/health/ready", ends.ready),
-        ("GET", "/metrics", ends.prometheus),
-    ]
-    return [Route(path, ends.counted(handler), methods=[verb]) for verb, path, handler in table]
+async def _note_use(gateway: Gateway) -> None:
+    """Once a minute, beside the requests: which keys are in use."""
+    while True:
+        await asyncio.sleep(_NOTE_SECONDS)
+        if used := gateway.keeper.used():
+            try:
+                await asyncio.to_thread(gateway.parts.note_use, used)
+            except TenureError as error:
+                logger.warning("key_use=not_noted cause=%s", error.what)

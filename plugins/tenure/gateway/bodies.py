@@ -1,20 +1,31 @@
 """Reads request bodies strictly: size first, then JSON without gaps or doubles, then types."""
 
-import asyncio
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
 
+from tenure.gateway.calls import Call
 from tenure.gateway.refusals import Refusal
 
-MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_TEXT = 256
-BODY_SECONDS = 10.0
 
-_Text = str | None
+_Text = Annotated[
+    str | None,
+    msgspec.Meta(
+        description=f"1 to {MAX_TEXT} printable characters.",
+        extra_json_schema={"minLength": 1, "maxLength": MAX_TEXT},
+    ),
+]
+_Moment = Annotated[
+    str | None,
+    msgspec.Meta(description="ISO 8601 with an offset.", extra_json_schema={"format": "date-time"}),
+]
+_Values = Annotated[
+    list[Any], msgspec.Meta(extra_json_schema={"items": {"type": ["number", "string", "null"]}})
+]
 
 
 class Tensor(msgspec.Struct, forbid_unknown_fields=True):
@@ -23,7 +34,7 @@ class Tensor(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     shape: list[int]
     datatype: str
-    data: list[Any]
+    data: _Values
     parameters: dict[str, Any] = {}
 
 
@@ -38,7 +49,7 @@ class InferParameters(msgspec.Struct, forbid_unknown_fields=True):
     """Who is decided about, and when it happens by the client's clock."""
 
     subject: _Text = None
-    event_time: _Text = None
+    event_time: _Moment = None
 
 
 class InferBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -54,7 +65,7 @@ class Split(msgspec.Struct, forbid_unknown_fields=True):
     """pandas' `split` orientation."""
 
     columns: list[str]
-    data: list[list[Any]]
+    data: list[_Values]
     index: list[Any] = []
 
 
@@ -71,43 +82,64 @@ class Outcome(msgspec.Struct, forbid_unknown_fields=True):
     label: bool
     decision_id: _Text = None
     request_id: _Text = None
-    observed_at: _Text = None
+    observed_at: _Moment = None
 
 
 class OutcomesBody(msgspec.Struct, forbid_unknown_fields=True):
     """Body of `/outcomes`."""
 
     outcomes: list[Outcome]
-    watermark: _Text = None
+    watermark: _Moment = None
+
+
+class StopBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of `/canary/stop`; the reason stands in the ledger."""
+
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT)]
 
 
 infer_body = msgspec.json.Decoder(InferBody)
+stop_body = msgspec.json.Decoder(StopBody)
 invocations_body = msgspec.json.Decoder(InvocationsBody)
 outcomes_body = msgspec.json.Decoder(OutcomesBody)
 
 
-async def read_body(request: Request) -> bytes:
-    """The body, never more than the limit of it. Raises Refusal."""
-    headers = request.headers
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise Refusal(415, "not_json", f"Content-Type is {kind!r}; allowed is application/json.")
-    if headers.get("content-encoding", "identity").lower() != "identity":
-        raise Refusal(415, "encoded", "Content-Encoding is not accepted.")
-    declared = headers.get("content-length", "0")
-    if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
-        raise _too_large(int(declared))
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            return await _bounded(request)
-    except TimeoutError:
-        raise Refusal(408, "slow_body", f"The body took over {BODY_SECONDS:.0f} s.") from None
-    except ClientDisconnect:
-        raise Refusal(400, "disconnected", "The client left before the body was read.") from None
+async def read_body(call: Call, max_bytes: int) -> bytes:
+    """The body, never more of it than allowed. Raises Refusal.
+
+    How long a client may take is the server's business (`server.py`).
+    """
+    headers = call.headers
+    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if kind != b"application/json":
+        message = f"Content-Type is {kind[:80].decode('latin-1')!r}; allowed is application/json."
+        raise Refusal(415, "not_json", message, "Content-Type")
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise Refusal(415, "encoded", "A Content-Encoding is not accepted.", "Content-Encoding")
+    declared = headers.get(b"content-length", b"")
+    if declared.isdigit() and int(declared[:20]) > max_bytes:
+        raise _too_large(int(declared[:20]), max_bytes)
+    return await _bounded(call, max_bytes)
 
 
-def parse(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
+def parse_infer(body: bytes) -> InferBody:
+    """Decode the body of `/infer`; see `parse`."""
+    return parse(infer_body, body, is_plain=_is_plain)
+
+
+def parse(
+    decoder: "msgspec.json.Decoder[Any]",
+    body: bytes,
+    *,
+    is_plain: Callable[[bytes, Any], bool] = lambda _body, _value: False,
+) -> Any:
     """Decode into the decoder's type.
+
+    Args:
+        decoder: For one type.
+        body: What was sent.
+        is_plain: Whether it is certain, at a glance, that no key stands twice; when it is not, the
+            body is read a second time to find out.
 
     Raises:
         Refusal: 400 when it is not JSON as RFC 8259 has it (or says a key twice), 422 when the
@@ -115,7 +147,8 @@ def parse(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
     """
     try:
         value = decoder.decode(body)
-        _by_key_once.decode(body.decode())
+        if not is_plain(body, value):
+            _by_key_once.decode(body.decode())
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$")
         raise Refusal(422, "invalid", f"{message}.", path.strip("`.") or None) from None
@@ -125,8 +158,22 @@ def parse(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
     except RecursionError:
         raise Refusal(400, "too_deep", "The body is nested too deep.") from None
     except (msgspec.DecodeError, ValueError) as error:
-        raise Refusal(400, "malformed", f"The body is not JSON: {error}.") from None
+        raise Refusal(400, "malformed", f"The body is not JSON: {str(error)[:200]}.") from None
     return value
+
+
+def _is_plain(body: bytes, value: InferBody) -> bool:
+    """Whether there are just as many colons as keys that must be there: then none stands twice.
+
+    Each key in the text has its colon, so keys in the text <= colons outside of texts. Those that
+    the value shows to be there are all different, and are counted from below: a field that was
+    sent with its default, or a colon in a category, merely leads to the second look.
+    """
+    who = value.parameters
+    sent = [text for text in (value.id, who.subject, who.event_time) if text is not None]
+    in_parameters = len(sent) - (value.id is not None)
+    keys = 1 + len(sent) + (in_parameters > 0) + 4 * len(value.inputs)
+    return body.count(b":") - sum(t.count(":") for t in sent) == keys and b"\\" not in body
 
 
 def text(value: str | None, field: str) -> str | None:
@@ -151,19 +198,25 @@ def instant(value: str | None, field: str) -> datetime | None:
     return in_utc
 
 
-async def _bounded(request: Request) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > MAX_BODY_BYTES:
-            raise _too_large(size)
-        chunks.append(chunk)
-    return b"".join(chunks)
+async def _bounded(call: Call, max_bytes: int) -> bytes:
+    message = await call.receive()
+    chunks = [message.get("body", b"")]
+    size = len(chunks[0])
+    while message.get("more_body", False):
+        message = await call.receive()
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > max_bytes:
+            break
+    if message["type"] == "http.disconnect":
+        raise Refusal(400, "disconnected", "The client left before the body was read.")
+    if size > max_bytes:
+        raise _too_large(size, max_bytes)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _too_large(size: int) -> Refusal:
-    message = f"The body has {size:,} bytes or more; allowed are {MAX_BODY_BYTES:,}."
+def _too_large(size: int, max_bytes: int) -> Refusal:
+    message = f"The body has {size:,} bytes or more; allowed are {max_bytes:,}."
     return Refusal(413, "too_large", message)
 
 

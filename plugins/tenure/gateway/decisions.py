@@ -1,13 +1,13 @@
 """Makes a decision: route, score with fallback, log durably, answer."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from tenure.gateway.log import GroupLog
 from tenure.gateway.metrics import Metrics
-from tenure.gateway.records import DecisionRecord, encode, micros
+from tenure.gateway.records import DecisionRecord, encode
 from tenure.gateway.refusals import Refusal
 from tenure.gateway.rows import Rows
 from tenure.gateway.scoring import ScoringFailed
@@ -15,12 +15,15 @@ from tenure.gateway.view import LoadedVersion, ServedModel
 from tenure.lifecycle.serving import (
     Arm,
     Level,
+    ServingPolicy,
     Step,
+    Value,
     assign,
     confidence,
     fallback_chain,
     pseudonym,
 )
+from tenure.lifecycle.serving.decision_log import micros
 from tenure.ports import Clock, Ids
 
 MAX_IN_FLIGHT = 512
@@ -47,11 +50,13 @@ class Question:
 
 @dataclass(frozen=True)
 class _Scored:
+    assigned: int
     by: LoadedVersion
     arm: Arm
     level: Level
     reason: str
     scores: list[float]
+    cached: bool = False
 
 
 class Decider:
@@ -64,6 +69,7 @@ class Decider:
         ids: Decision ids.
         metrics: Counters.
         monotonic: The clock of leases and latencies.
+        seal: Gives a record the form in which it may lie on the disk.
     """
 
     def __init__(
@@ -75,7 +81,9 @@ class Decider:
         ids: Ids,
         metrics: Metrics,
         monotonic: Callable[[], float] = time.monotonic,
+        seal: Callable[[DecisionRecord], DecisionRecord] = lambda record: record,
     ) -> None:
+        self._seal = seal
         self._log = log
         self._subject_key = subject_key
         self._clock = clock
@@ -106,6 +114,7 @@ class Decider:
         assigned, share_bp = self._route(model, subject, question.pinned, began)
         scored = await self._score(model, assigned, question.rows, began)
         decisions = [score >= scored.by.threshold for score in scored.scores]
+        confidences = _confidences(scored, decisions)
         record = DecisionRecord(
             model=model.name,
             version=scored.by.version,
@@ -124,12 +133,14 @@ class Decider:
             decision_ids=decision_ids,
             scores=scored.scores,
             decisions=decisions,
-            confidences=_confidences(scored, decisions),
+            confidences=confidences,
             numeric=dict(question.rows.numeric),
             categorical=dict(question.rows.categorical),
+            cached=scored.cached,
+            review=_for_review(model.policy, scored.level, confidences),
         )
-        await self._log.append(encode(record), sync=model.policy.durability == "fsync")
-        self._count(record, began)
+        await self._log.append(encode(self._seal(record)), sync=model.policy.durability == "fsync")
+        self._count(record, scored, began)
         return record
 
     def _route(
@@ -142,44 +153,87 @@ class Decider:
         return assign(subject, salt=model.held.plan.salt, share_bp=share_bp), share_bp
 
     async def _score(self, model: ServedModel, assigned: Arm, rows: Rows, began: float) -> _Scored:
-        """The first level that gives a score. Never raises: the declared rule always can."""
+        """The first level that gives a score. Never raises: rule and review always can answer."""
+        named = model.canary if assigned is Arm.CANARY and model.canary else model.champion
         reason = ""
         for step in fallback_chain(assigned, model.policy.timeout_seconds):
             version = model.canary if step.arm is Arm.CANARY else model.champion
             try:
-                scores = await self._ask(version, step, rows, began)
+                scores, cached = await self._ask(model, version, step, rows, began)
             except ScoringFailed as error:
                 self._metrics.failures.labels(model.name, step.arm.value, str(error)).inc()
                 reason = reason or f"{step.arm.value}: {error}"
                 continue
             assert version is not None
-            return _Scored(version, step.arm, step.level, reason, scores)
-        named = model.canary if assigned is Arm.CANARY and model.canary else model.champion
-        scores = [model.policy.fallback_score] * rows.count
-        return _Scored(named, Arm.RULE, Level.RULE, reason, scores)
+            return _Scored(named.version, version, step.arm, step.level, reason, scores, cached)
+        rule = model.policy.fallback_score
+        level = Level.REVIEW if rule is None else Level.RULE
+        return _Scored(named.version, named, Arm.RULE, level, reason, [rule or 0.0] * rows.count)
 
     async def _ask(
-        self, version: LoadedVersion | None, step: Step, rows: Rows, began: float
-    ) -> list[float]:
+        self,
+        model: ServedModel,
+        version: LoadedVersion | None,
+        step: Step,
+        rows: Rows,
+        began: float,
+    ) -> tuple[list[float], bool]:
+        """The scores, and whether they were known. Raises ScoringFailed."""
         if version is None or version.scorer is None:
             raise ScoringFailed("not loaded")
         try:
             ordered = rows.in_order(version.signature.features)
         except KeyError as error:
             raise ScoringFailed("feature missing") from error
+        if not version.breaker.allows(self._monotonic()):
+            raise ScoringFailed("circuit open")
+        if model.policy.cache_rows and (known := self._cached(model, version, ordered)):
+            return known, True
         left = step.ends_after - (self._monotonic() - began)
-        return list(await version.scorer.score(ordered, timeout_seconds=left))
+        try:
+            scores = list(await version.scorer.score(ordered, timeout_seconds=left))
+        except ScoringFailed:
+            version.breaker.failed(self._monotonic(), fatal=not version.is_alive)
+            raise
+        version.breaker.succeeded(self._monotonic())
+        if model.policy.cache_rows:
+            version.cache.keep(ordered, scores, most=model.policy.cache_rows)
+        return scores, False
 
-    def _count(self, record: DecisionRecord, began: float) -> None:
+    def _cached(
+        self, model: ServedModel, version: LoadedVersion, rows: Sequence[Sequence[Value]]
+    ) -> list[float] | None:
+        scores = version.cache.find(rows)
+        self._metrics.cache.labels(model.name, "hit" if scores else "miss").inc(len(rows))
+        return scores
+
+    def _count(self, record: DecisionRecord, scored: _Scored, began: float) -> None:
         self._metrics.decisions.labels(
             record.model, record.arm_assigned, record.fallback_level
         ).inc(len(record.decision_ids))
         self._metrics.seconds.labels(record.model).observe(self._monotonic() - began)
+        if scored.level is not Level.MODEL:
+            self._metrics.fallbacks.labels(
+                record.model, str(scored.assigned), record.fallback_level, record.reason
+            ).inc(len(record.decision_ids))
+        if record.review:
+            self._metrics.reviews.labels(record.model).inc(sum(record.review))
+
+
+def _for_review(policy: ServingPolicy, level: Level, confidences: list[float]) -> list[bool]:
+    """Which rows a person has to look at; empty when none is."""
+    if level is Level.REVIEW:
+        return [True] * len(confidences)
+    least = policy.review_below_confidence
+    if least is None or level is Level.RULE:
+        return []
+    unsure = [one < least for one in confidences]
+    return unsure if any(unsure) else []
 
 
 def _confidences(scored: _Scored, decisions: list[bool]) -> list[float]:
     """A rule knows nothing, so it is confident of nothing."""
-    if scored.level is Level.RULE:
+    if scored.arm is Arm.RULE:
         return [0.0] * len(decisions)
     return [
         confidence(score, decision=decision)

@@ -1,276 +1,195 @@
-"""The HTTP surface: Open Inference Protocol v2, MLflow's /invocations, outcomes, plan, health."""
+"""The endpoints that take something in: Open Inference Protocol v2, MLflow's, outcomes."""
 
-import logging
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import partial
+from hashlib import blake2b
 
-from starlette.requests import Request
-from starlette.responses import Response
-
-from tenure.gateway import bodies, rows
-from tenure.gateway.answers import json_response
+from tenure.gateway import answers, bodies
+from tenure.gateway.answers import Answer, Header, json_answer
+from tenure.gateway.calls import Call
 from tenure.gateway.decisions import Decider, Question
-from tenure.gateway.follower import Follower
-from tenure.gateway.keys import authorize
-from tenure.gateway.log import GroupLog
+from tenure.gateway.keys import Caller
 from tenure.gateway.metrics import Metrics
 from tenure.gateway.outcomes import OutcomeDesk
+from tenure.gateway.reception import Reception
 from tenure.gateway.records import DecisionRecord
 from tenure.gateway.refusals import Refusal
-from tenure.gateway.shipper import Shipper
+from tenure.gateway.replays import Replays
 from tenure.gateway.view import ServedModel
-from tenure.lifecycle.serving import GONE
+from tenure.lifecycle.serving import GatewayPolicy
 
-logger = logging.getLogger(__name__)
-
-SCORE, OUTCOME = "score", "outcome"
+SCORE, OUTCOME, ADMIN = "score", "outcome", "admin"
 _HEADER_IDS = 64
 """Most decision ids that are repeated in a header; the body has all of them."""
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
 class Endpoints:
     """Handlers; each reads the view once, so that a request sees one plan only."""
 
-    follower: Follower
+    reception: Reception
     decider: Decider
     desk: OutcomeDesk
-    logs: dict[str, GroupLog]
-    shippers: dict[str, Shipper]
+    replays: Replays
     metrics: Metrics
-    gateway: str
-    monotonic: Callable[[], float]
+    limits: GatewayPolicy
 
-    def counted(self, handler: Handler) -> Handler:
-        """The handler, with its refusals counted and answered."""
-
-        async def guarded(request: Request) -> Response:
-            try:
-                return await handler(request)
-            except Refusal as refusal:
-                self.metrics.refusals.labels(refusal.code).inc()
-                return refusal.response()
-
-        return guarded
-
-    async def live(self, _request: Request) -> Response:
-        """The process runs."""
-        return json_response({"live": True})
-
-    async def ready(self, _request: Request) -> Response:
-        """A verified champion is in memory for every plan, and decisions can be logged."""
-        models = self.follower.view.models.values()
-        missing = [model.name for model in models if not model.is_ready]
-        failures = [log.failure for log in self.logs.values() if log.failure]
-        ready = bool(models) and not missing and not failures
-        body = {
-            "ready": ready,
-            "gateway": self.gateway,
-            "models": [model.name for model in models],
-            "not_loaded": missing,
-            "log_failures": failures,
-        }
-        return json_response(body, status=200 if ready else 503)
-
-    async def model_ready(self, request: Request) -> Response:
-        """One model's champion is in memory."""
-        model = self.follower.view.models.get(request.path_params["model"])
-        ready = model is not None and model.is_ready
-        return json_response({"ready": ready}, status=200 if ready else 503)
-
-    async def describe(self, request: Request) -> Response:
-        """Names, types and live versions of a model."""
-        authorize(request, self.follower.view.keys, None)
-        model = self._model(request.path_params["model"])
-        signature = model.champion.signature
-        versions = [model.champion, *([model.canary] if model.canary else [])]
-        body = {
-            "name": model.name,
-            "versions": [str(version.version) for version in versions],
-            "platform": "tenure_sklearn",
-            "inputs": [
-                *(_tensor(name, "FP64") for name in signature.numeric),
-                *(_tensor(name, "BYTES") for name in signature.categorical),
-            ],
-            "outputs": [_tensor("score", "FP64"), _tensor("decision", "BOOL")],
-        }
-        return json_response(body)
-
-    async def plan(self, request: Request) -> Response:
-        """The plan as this gateway applies it at this moment."""
-        authorize(request, self.follower.view.keys, None)
-        model = self._model(request.path_params["model"])
-        now = self.monotonic()
-        left = model.held.seconds_left(now)
-        body = {
-            "model": model.name,
-            "generation": model.held.plan.generation,
-            "champion": model.champion.version,
-            "canary": model.canary.version if model.canary else None,
-            "share_bp": model.held.share_bp(now),
-            "lease_seconds_left": None if left is None else round(left, 3),
-            "gateway": self.gateway,
-        }
-        return json_response(body)
-
-    async def infer(self, request: Request) -> Response:
+    async def infer(self, call: Call) -> Answer:
         """Score by the traffic plan."""
-        view = self.follower.view
-        authorize(request, view.keys, SCORE)
-        return await self._infer(request, self._model(request.path_params["model"]), None)
-
-    async def infer_version(self, request: Request) -> Response:
-        """Score with one live version; 410 once it is being retired."""
-        authorize(request, self.follower.view.keys, SCORE)
-        name, version = request.path_params["model"], request.path_params["version"]
-        return await self._infer(request, self._pinned(name, version), version)
-
-    async def invocations(self, request: Request) -> Response:
-        """MLflow's scoring protocol; `X-Tenure-Model` chooses when several models are served."""
-        view = self.follower.view
-        authorize(request, view.keys, SCORE)
-        model = self._model(self._only_model(request))
-        body = bodies.parse(bodies.invocations_body, await bodies.read_body(request))
-        question = Question(
-            rows=rows.rows_of_frame(body, _terms(model)),
-            subject=_header(request, "x-tenure-subject"),
-            request_id=_header(request, "x-request-id"),
-            event_time=_header_time(request, "x-tenure-event-time"),
+        caller = self._scorer(call)
+        return await self._infer(
+            call, caller, self.reception.model(call.params["model"], caller), None
         )
-        record = await self.decider.decide(model, question)
-        predictions = [
-            {"score": score, "decision": decision}
-            for score, decision in zip(record.scores, record.decisions, strict=True)
-        ]
-        body_out = {"predictions": predictions, "parameters": _parameters(record)}
-        return json_response(body_out, headers=_headers(record))
 
-    async def outcomes(self, request: Request) -> Response:
+    async def infer_version(self, call: Call) -> Answer:
+        """Score with one live version; 410 once it is being retired."""
+        caller = self._scorer(call)
+        name, number = call.params["model"], call.params["version"]
+        model, version = self.reception.pinned(name, number, caller)
+        return await self._infer(call, caller, model, version)
+
+    async def invocations(self, call: Call) -> Answer:
+        """MLflow's scoring protocol; `X-Tenure-Model` chooses when several models are served."""
+        caller = self._scorer(call)
+        model = self.reception.only_model(call, caller)
+        raw = await bodies.read_body(call, self.limits.max_body_bytes)
+        body = bodies.parse(bodies.invocations_body, raw)
+        question = Question(
+            rows=model.contract.of_frame(body, self.limits.max_rows),
+            subject=_header(call, "X-Tenure-Subject"),
+            request_id=_header(call, "X-Request-Id"),
+            event_time=_header_time(call, "X-Tenure-Event-Time"),
+        )
+        return await self._once(call, caller, model, question, raw)
+
+    async def outcomes(self, call: Call) -> Answer:
         """Take in ground truth and the watermark."""
-        view = self.follower.view
-        authorize(request, view.keys, OUTCOME)
-        name = request.path_params["model"]
-        if name not in view.known:
-            raise _unknown(name)
-        body = bodies.parse(bodies.outcomes_body, await bodies.read_body(request))
-        record = await self.desk.take(name, body)
+        caller = self.reception.admit(call, OUTCOME)
+        self.reception.keeper.charge(caller)
+        name = self.reception.known(call.params["model"], caller)
+        raw = await bodies.read_body(call, self.limits.max_body_bytes)
+        record = await self.desk.take(name, bodies.parse(bodies.outcomes_body, raw))
         self.metrics.outcomes.labels(name).inc(len(record.labels))
-        return json_response({"accepted": len(record.labels), "outcome_ids": record.outcome_ids})
+        return json_answer(answers.OutcomesAnswer(len(record.labels), record.outcome_ids))
 
-    async def prometheus(self, request: Request) -> Response:
-        """Metrics, for any key."""
-        authorize(request, self.follower.view.keys, None)
-        now = self.monotonic()
-        for model in self.follower.view.models.values():
-            self.metrics.generation.labels(model.name).set(model.held.plan.generation)
-            self.metrics.share.labels(model.name).set(model.held.share_bp(now))
-        for name, shipper in self.shippers.items():
-            self.metrics.unshipped.labels(name).set(shipper.waiting)
-        seen = self.follower.seen_at
-        self.metrics.database_age.set(-1 if seen is None else now - seen)
-        return Response(self.metrics.text(), media_type="text/plain; version=0.0.4")
+    async def stop_canary(self, call: Call) -> Answer:
+        """Give the canary nothing more here, database or not."""
+        caller = self.reception.admit(call, ADMIN)
+        model = self.reception.model(call.params["model"], caller)
+        raw = await bodies.read_body(call, self.limits.max_body_bytes)
+        body = bodies.parse(bodies.stop_body, raw)
+        stop = partial(self.reception.follower.stop_canary, by=caller.name, reason=body.reason)
+        version = await asyncio.to_thread(stop, model.name)
+        if version is None:
+            message = f"{model.name} has no canary in generation {model.held.plan.generation}."
+            raise Refusal(409, "no_canary", message, "model")
+        return json_answer(answers.Stopped(model.name, version))
 
-    async def _infer(self, request: Request, model: ServedModel, pinned: int | None) -> Response:
-        body = bodies.parse(bodies.infer_body, await bodies.read_body(request))
+    def _scorer(self, call: Call) -> Caller:
+        """A caller that may score, with a row taken from its budget; the rest follows."""
+        caller = self.reception.admit(call, SCORE)
+        self.reception.keeper.charge(caller)
+        return caller
+
+    async def _infer(
+        self, call: Call, caller: Caller, model: ServedModel, pinned: int | None
+    ) -> Answer:
+        raw = await bodies.read_body(call, self.limits.max_body_bytes)
+        body = bodies.parse_infer(raw)
         parameters = body.parameters
         question = Question(
-            rows=rows.rows_of_tensors(body.inputs, _terms(model)),
+            rows=model.contract.of_tensors(body.inputs, self.limits.max_rows),
             subject=bodies.text(parameters.subject, "parameters.subject"),
             request_id=bodies.text(body.id, "id"),
             event_time=bodies.instant(parameters.event_time, "parameters.event_time"),
             pinned=pinned,
         )
-        record = await self.decider.decide(model, question)
-        shape = [len(record.scores)]
-        answer = {
-            "model_name": record.model,
-            "model_version": str(record.version),
-            "id": record.request_id,
-            "parameters": _parameters(record),
-            "outputs": [
-                {"name": "score", "shape": shape, "datatype": "FP64", "data": record.scores},
-                {"name": "decision", "shape": shape, "datatype": "BOOL", "data": record.decisions},
-            ],
-        }
-        return json_response(answer, headers=_headers(record))
+        return await self._once(call, caller, model, question, raw)
 
-    def _model(self, name: str) -> ServedModel:
-        view = self.follower.view
-        model = view.models.get(name)
-        if model is not None:
-            return model
-        if name in view.known:
-            raise Refusal(503, "not_serving", f"{name[:64]!r} has no traffic plan yet.", "model")
-        raise _unknown(name)
+    async def _once(
+        self, call: Call, caller: Caller, model: ServedModel, question: Question, raw: bytes
+    ) -> Answer:
+        """Decide; a request whose id is known gets the decision that was made."""
+        protocol = _invocations_answer if call.path == "/invocations" else _infer_answer
+        decide = partial(self._decide, caller, model, question, protocol)
+        if question.request_id is None:
+            return await decide()
+        answer, replayed = await self.replays.once(
+            (caller.id, model.name, question.request_id), _digest(call, raw), decide
+        )
+        if replayed:
+            self.metrics.replayed.labels(model.name).inc()
+        return answer
 
-    def _pinned(self, name: str, version: int) -> ServedModel:
-        state = self.follower.view.states.get(f"{name}@{version}")
-        if state is None:
-            raise Refusal(404, "unknown_version", "There is no such version.", "version")
-        if state in GONE:
-            message = f"{name}@{version} is {state}: it never answers again."
-            raise Refusal(410, "version_gone", message, "version")
-        model = self._model(name)
-        live = {model.champion.version, *([model.canary.version] if model.canary else [])}
-        if version not in live:
-            message = f"{name}@{version} is {state} and not in the traffic plan."
-            raise Refusal(409, "version_not_live", message, "version")
-        return model
-
-    def _only_model(self, request: Request) -> str:
-        asked = request.headers.get("x-tenure-model")
-        if asked is not None:
-            return asked
-        names = sorted(self.follower.view.models)
-        if len(names) != 1:
-            message = f"{len(names)} models are served; name one in X-Tenure-Model."
-            raise Refusal(400 if names else 503, "which_model", message, "X-Tenure-Model")
-        return names[0]
+    async def _decide(
+        self,
+        caller: Caller,
+        model: ServedModel,
+        question: Question,
+        protocol: Callable[[DecisionRecord], Answer],
+    ) -> Answer:
+        self.reception.keeper.overdraw(caller, question.rows.count - 1)
+        return protocol(await self.decider.decide(model, question))
 
 
-def _terms(model: ServedModel) -> rows.Terms:
-    return rows.Terms(model.accepts, model.champion.signature.features, model.policy)
+def _infer_answer(record: DecisionRecord) -> Answer:
+    shape = [len(record.scores)]
+    outputs = answers.Scores(shape, record.scores), answers.Decisions(shape, record.decisions)
+    body = answers.InferAnswer(
+        record.model, str(record.version), record.request_id, _parameters(record), outputs
+    )
+    return json_answer(body, headers=_headers(record))
 
 
-def _unknown(name: str) -> Refusal:
-    return Refusal(404, "unknown_model", f"There is no model {name[:64]!r}.", "model")
+def _invocations_answer(record: DecisionRecord) -> Answer:
+    predictions = [
+        answers.Prediction(score, decision)
+        for score, decision in zip(record.scores, record.decisions, strict=True)
+    ]
+    body = answers.InvocationsAnswer(predictions, _parameters(record))
+    return json_answer(body, headers=_headers(record))
 
 
-def _tensor(name: str, datatype: str) -> dict[str, Any]:
-    return {"name": name, "datatype": datatype, "shape": [-1]}
+def _parameters(record: DecisionRecord) -> answers.Parameters:
+    return answers.Parameters(
+        decision_ids=record.decision_ids,
+        version=record.version,
+        arm=record.arm_answered,
+        arm_assigned=record.arm_assigned,
+        generation=record.generation,
+        confidence=record.confidences,
+        fallback_level=record.fallback_level,
+        reason=record.reason,
+        cached=record.cached,
+    )
 
 
-def _parameters(record: DecisionRecord) -> dict[str, Any]:
-    return {
-        "decision_ids": record.decision_ids,
-        "version": record.version,
-        "arm": record.arm_answered,
-        "arm_assigned": record.arm_assigned,
-        "generation": record.generation,
-        "confidence": record.confidences,
-        "fallback_level": record.fallback_level,
-        "reason": record.reason,
-    }
+def _headers(record: DecisionRecord) -> list[Header]:
+    return [
+        (b"x-tenure-decision-ids", ",".join(record.decision_ids[:_HEADER_IDS]).encode()),
+        (b"x-tenure-version", b"%d" % record.version),
+        (b"x-tenure-arm", record.arm_answered.encode()),
+        (b"x-tenure-generation", b"%d" % record.generation),
+        (b"x-tenure-fallback-level", record.fallback_level.encode()),
+        (b"x-tenure-reason", record.reason.encode("latin-1", "replace")),
+    ]
 
 
-def _headers(record: DecisionRecord) -> dict[str, str]:
-    return {
-        "X-Tenure-Decision-Ids": ",".join(record.decision_ids[:_HEADER_IDS]),
-        "X-Tenure-Version": str(record.version),
-        "X-Tenure-Arm": record.arm_answered,
-        "X-Tenure-Generation": str(record.generation),
-        "X-Tenure-Fallback-Level": record.fallback_level,
-        "X-Tenure-Reason": record.reason,
-    }
+def _digest(call: Call, raw: bytes) -> bytes:
+    """Of all that a decision depends on: the place, the body, and the headers that say who."""
+    who = (
+        call.headers.get(b"x-tenure-subject", b""),
+        call.headers.get(b"x-tenure-event-time", b""),
+    )
+    return blake2b(b"\0".join((call.path.encode(), *who, raw)), digest_size=16).digest()
 
 
-def _header(request: Request, name: str) -> str | None:
-    return bodies.text(request.headers.get(name), name)
+def _header(call: Call, name: str) -> str | None:
+    return bodies.text(call.header(name.lower().encode()), name)
 
 
-def _header_time(request: Request, name: str) -> datetime | None:
-    return bodies.instant(request.headers.get(name), name)
+def _header_time(call: Call, name: str) -> datetime | None:
+    return bodies.instant(call.header(name.lower().encode()), name)

@@ -7,21 +7,21 @@ kept on disk, so that a restart during an outage of the database serves the same
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
 from tenure.errors import ServiceUnreachable, TenureError
-from tenure.gateway.keys import Key
+from tenure.gateway.keys import Caller
 from tenure.gateway.known import StateFile
-from tenure.gateway.scoring import Scorer
+from tenure.gateway.stops import Stops
 from tenure.gateway.view import LoadedVersion, ServedModel, View
+from tenure.gateway.worker import Loader, Workers
 from tenure.lifecycle.serving import (
+    CanaryStop,
     Catalog,
     HeldPlan,
-    Score,
     ServingPolicy,
-    Signature,
     TrafficPlan,
     hold,
     supersedes,
@@ -31,9 +31,6 @@ from tenure.ports import Clock
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
-_RETRY_LOAD_SECONDS = 5.0
-_KEEP_UNNAMED_SECONDS = 60.0
-"""How long a version stays in memory that no plan names any more: requests may still hold it."""
 
 
 class Source(Protocol):
@@ -47,24 +44,16 @@ class Source(Protocol):
         """This gateway serves by the plan."""
         ...
 
-    def report_refusal(self, model: str, version: int, cause: str) -> None:
-        """A version that a plan names could not be loaded: open an incident."""
+    def report_failure(self, model: str, version: int, kind: str, cause: str) -> None:
+        """A version that a plan names was refused, or its process died: open an incident."""
+        ...
+
+    def stop_canary(self, stop: CanaryStop) -> None:
+        """A person stopped a canary here: write it down, and roll the canary back."""
         ...
 
     def wait(self, seconds: float) -> None:
         """Sleep, at most so long; less when a plan was published."""
-        ...
-
-
-class Loader(Protocol):
-    """Where models come from."""
-
-    def load(self, row: Mapping[str, Any]) -> Score:
-        """From a version row to its scoring function, verified and warm. Raises if it is not."""
-        ...
-
-    def keep_only(self, digests: frozenset[str]) -> None:
-        """Drop copies of all other artifacts: a retired model must not linger on this disk."""
         ...
 
 
@@ -76,6 +65,7 @@ class Follower:
         loader: Loads versions.
         policy: The serving policy of a model.
         disk: Where the last known state is kept.
+        stops: Canaries that were stopped here by hand.
         clock: Wall clock.
         monotonic: Seconds that never jump; leases are measured by it.
     """
@@ -87,6 +77,7 @@ class Follower:
         loader: Loader,
         policy: Callable[[str], ServingPolicy],
         disk: StateFile,
+        stops: Stops,
         clock: Clock,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -97,12 +88,13 @@ class Follower:
         self._loader = loader
         self._policy = policy
         self._disk = disk
+        self._stops = stops
+        self._swap = threading.Lock()
+        """Held while `view` is replaced: a stop must not be lost between two looks."""
         self._clock = clock
         self._monotonic = monotonic
         self._known = Catalog()
-        self._loaded: dict[int, LoadedVersion] = {}
-        self._unnamed_since: dict[int, float] = {}
-        self._failed_at: dict[int, float] = {}
+        self._workers = Workers(loader, report=self._report, monotonic=monotonic)
         self._acknowledged: dict[str, int] = {}
         self._was_reachable = True
         self._stop = threading.Event()
@@ -113,10 +105,11 @@ class Follower:
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread; takes up to one poll."""
+        """End the thread, which takes up to one poll, and every model process."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(POLL_SECONDS * 4)
+        self._workers.close()
 
     def restore(self) -> None:
         """Take over the state on disk: stable plans in full, canaries without their share."""
@@ -130,9 +123,44 @@ class Follower:
         known = replace(fresh, versions={**self._known.versions, **fresh.versions})
         self._take(known, confirmed=True)
         self.seen_at = self._monotonic()
+        self._tell_stops()
         for model in self.view.models.values():
             self._acknowledge(model)
         self._disk.write(self._known)
+
+    def stop_canary(self, model: str, *, by: str, reason: str) -> int | None:
+        """Give the canary of a model nothing more, from this moment on; from any thread.
+
+        Returns:
+            Its version, or None when there is no canary.
+
+        Raises:
+            OSError: It cannot be kept on disk; nothing changed.
+        """
+        with self._swap:
+            served = self.view.models.get(model)
+            if served is None or served.canary is None:
+                return None
+            canary = served.canary
+            now = self._clock.now()
+            self._stops.put(CanaryStop(model, canary.id, canary.version, by, reason, now))
+            self._show(self.view.models.values())
+        logger.warning("canary=stopped model=%s version=%s by=%s", model, canary.version, by)
+        return canary.version
+
+    def _show(self, models: Iterable[ServedModel]) -> None:
+        self.view = replace(self.view, models={m.name: self._stops.applied(m) for m in models})
+
+    def _tell_stops(self) -> None:
+        """The audit, and the rollback for everybody, once the database is there to take it."""
+        for stop in self._stops.untold():
+            try:
+                self._source.stop_canary(stop)
+            except TenureError as error:
+                logger.warning("stop=not_told model=%s cause=%s", stop.model, error.what)
+                continue
+            with self._swap:
+                self._stops.put(replace(stop, is_told=True))
 
     def _run(self) -> None:
         """The database first; the copy on disk only when it does not answer."""
@@ -149,12 +177,21 @@ class Follower:
             if self._was_reachable:
                 logger.warning("database=unreachable cause=%s", error.what)
             self._was_reachable = False
+            self._tend()
             return False
         except Exception:  # a follower that dies would freeze the plan without anybody knowing
             logger.exception("follower=failed")
+            self._tend()
             return False
         self._was_reachable = True
         return True
+
+    def _tend(self) -> None:
+        """Without the database: finish loads and restart what died, by the plans that it has."""
+        try:
+            self._take(self._known, confirmed=False)
+        except Exception:  # as above
+            logger.exception("follower=failed")
 
     def _fall_back_on_disk(self) -> None:
         try:
@@ -164,21 +201,25 @@ class Follower:
 
     def _take(self, known: Catalog, *, confirmed: bool) -> None:
         """Build the next view. Keys and states count at once; loading a model may take a while."""
-        self.view = replace(
-            self.view,
-            known=frozenset(known.models),
-            states=known.states,
-            keys={digest: Key(name, frozenset(scopes)) for digest, name, scopes in known.keys},
-        )
+        with self._swap:
+            self.view = replace(
+                self.view,
+                known=frozenset(known.models),
+                states=known.states,
+                keys={key.digest: Caller.of(key) for key in known.keys},
+            )
         served = [self._serve(plan, known, confirmed=confirmed) for plan in known.plans]
-        self.view = replace(self.view, models={m.name: m for m in served if m is not None})
+        with self._swap:
+            self._show(model for model in served if model is not None)
         named = {i for m in self.view.models.values() for i in m.held.plan.version_ids}
         named |= {i for plan in known.plans for i in plan.version_ids}
         kept = {i: row for i, row in known.versions.items() if i in named}
         if kept.keys() != self._known.versions.keys():
             self._loader.keep_only(frozenset(str(r["artifact_digest"]) for r in kept.values()))
         self._known = replace(known, versions=kept)
-        self._forget(named)
+        self._workers.forget(named)
+        with self._swap:
+            self._stops.forget(named)
 
     def _serve(self, plan: TrafficPlan, known: Catalog, *, confirmed: bool) -> ServedModel | None:
         """The model by its newest plan; by the old one as long as the new one cannot be loaded.
@@ -193,7 +234,7 @@ class Follower:
             arms = [self._version(i, known) for i in current.held.plan.version_ids]
             return _served(current.held, arms, policy) or current
         arms = [self._version(i, known) for i in plan.version_ids]
-        is_complete = all(arm is not None and arm.scorer is not None for arm in arms)
+        is_complete = all(arm is not None and arm.is_alive for arm in arms)
         if current is not None and current.is_ready and not is_complete:
             return replace(current, policy=policy)
         held = hold(
@@ -205,38 +246,12 @@ class Follower:
         return _served(held, arms, policy)
 
     def _version(self, version_id: int, known: Catalog) -> LoadedVersion | None:
-        """The version from memory or freshly loaded; without scorer when it was refused."""
-        loaded = self._loaded.get(version_id)
-        if loaded is not None and loaded.scorer is not None:
-            return loaded
         row = known.versions.get(version_id)
-        if row is None:
-            return None
-        if loaded is not None and not self._is_time_to_retry(version_id):
-            return loaded
-        self._loaded[version_id] = loaded = self._try_load(row)
-        return loaded
+        return None if row is None else self._workers.version(row)
 
-    def _is_time_to_retry(self, version_id: int) -> bool:
-        return self._monotonic() - self._failed_at.get(version_id, 0.0) >= _RETRY_LOAD_SECONDS
-
-    def _try_load(self, row: Mapping[str, Any]) -> LoadedVersion:
-        name = f"{row['model']}@{row['version']}"
-        scorer = None
-        started = self._monotonic()
+    def _report(self, row: Mapping[str, Any], kind: str, cause: str) -> None:
         try:
-            scorer = Scorer(self._loader.load(row), name=name)
-            logger.info("load=ok version=%s seconds=%.2f", name, self._monotonic() - started)
-        except Exception as error:  # bytes from outside: anything may come; the old plan stays
-            self._failed_at[row["id"]] = self._monotonic()
-            cause = error.what if isinstance(error, TenureError) else repr(error)
-            logger.error("load=refused version=%s cause=%s", name, cause)  # noqa: TRY400
-            self._report(row, cause)
-        return _described(row, scorer)
-
-    def _report(self, row: Mapping[str, Any], cause: str) -> None:
-        try:
-            self._source.report_refusal(row["model"], row["version"], cause)
+            self._source.report_failure(row["model"], row["version"], kind, cause)
         except TenureError as error:
             logger.warning("incident=not_opened cause=%s", error.what)
 
@@ -254,28 +269,6 @@ class Follower:
                 held.plan.generation,
                 held.share_bp(self._monotonic()),
             )
-
-    def _forget(self, named: set[int]) -> None:
-        """Let go of versions that no plan has named for a while."""
-        now = self._monotonic()
-        for version_id in list(self._loaded):
-            if version_id in named:
-                self._unnamed_since.pop(version_id, None)
-            elif now - self._unnamed_since.setdefault(version_id, now) > _KEEP_UNNAMED_SECONDS:
-                scorer = self._loaded.pop(version_id).scorer
-                del self._unnamed_since[version_id]
-                if scorer is not None:
-                    scorer.close()
-
-
-def _described(row: Mapping[str, Any], scorer: Scorer | None) -> LoadedVersion:
-    """The version; one whose facts cannot be read accepts nothing and holds up no other model."""
-    facts = row["facts"]
-    try:
-        signature, threshold = Signature.from_facts(facts), float(facts.get("threshold", 0.5))
-    except (KeyError, TypeError, ValueError, AttributeError):
-        signature, threshold, scorer = Signature((), ()), 0.5, None
-    return LoadedVersion(row["id"], row["version"], threshold, signature, scorer)
 
 
 def _served(

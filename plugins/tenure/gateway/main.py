@@ -1,12 +1,12 @@
 """Builds and runs the gateway of one installation."""
 
 import logging
-
-from starlette.applications import Starlette
+from functools import partial
 
 from tenure.gateway import server
 from tenure.gateway.app import Gateway, Parts, create_app
 from tenure.gateway.records import DecisionDelivery, OutcomeDelivery, Table
+from tenure.gateway.sealing import sealed_for_good
 from tenure.settings import Settings
 from tenure.wiring.serving import GatewayPlatform, gateway_platform
 
@@ -25,15 +25,16 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
     try:
         with outside.alone():
             logger.info("gateway=%s listening=%s:%s", outside.gateway, host, port)
-            server.run(build(outside), sock)
+            outside.loader.warm_up()
+            gateway = Gateway(parts(outside))
+            server.create_server(
+                create_app(gateway),
+                limits=outside.limits,
+                broken=lambda code: gateway.metrics.broken_connections.labels(code).inc(),
+            ).run(sockets=[sock])
     finally:
         sock.close()
         outside.source.close()
-
-
-def build(outside: GatewayPlatform) -> Starlette:
-    """The app on real parts."""
-    return create_app(Gateway(parts(outside)))
 
 
 def parts(outside: GatewayPlatform) -> Parts:
@@ -52,11 +53,22 @@ def parts(outside: GatewayPlatform) -> Parts:
         source=outside.source,
         loader=outside.loader,
         policy=outside.policy(),
-        deliver_decisions=DecisionDelivery(store, outside.gateway, decisions),
+        deliver_decisions=DecisionDelivery(
+            store,
+            outside.gateway,
+            decisions,
+            partial(sealed_for_good, outside.vault),
+            outside.enqueue_reviews,
+        ),
         deliver_outcomes=OutcomeDelivery(
             store, outside.gateway, outcomes, outside.advance_watermark
         ),
         subject_key=outside.subject_key,
         clock=outside.platform.clock,
         ids=outside.platform.ids,
+        limits=outside.limits,
+        tokens=outside.tokens,
+        note_use=outside.source.note_use,
+        vault=outside.vault,
+        alarm=outside.report_damage,
     )

@@ -1,6 +1,18 @@
-"""What Prometheus reads; each gateway has a registry of its own, as tests run several."""
+"""What Prometheus reads; each gateway has a registry of its own, as tests run several.
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+Labels take values from short lists only: registered models, our own routes and codes.
+"""
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
@@ -10,6 +22,40 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self.requests = Counter(
+            "http_requests",
+            "Requests answered.",
+            ["method", "route", "status"],
+            registry=self.registry,
+        )
+        self.request_seconds = Histogram(
+            "http_request_duration_seconds",
+            "From the first byte handed to the gateway's code to the answer.",
+            ["method", "route"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.broken_connections = Counter(
+            "tenure_connections_refused",
+            "Connections ended before a request was whole.",
+            ["code"],
+            registry=self.registry,
+        )
+        self.replayed = Counter(
+            "tenure_replayed_answers",
+            "Requests whose id was known: answered with the decision made before.",
+            ["model"],
+            registry=self.registry,
+        )
+        self.cache = Counter(
+            "tenure_score_cache",
+            "Rows looked up in the cache of scores.",
+            ["model", "result"],
+            registry=self.registry,
+        )
         self.decisions = Counter(
             "tenure_decisions",
             "Scored rows, by the arm that was assigned and the level that answered.",
@@ -20,6 +66,18 @@ class Metrics:
             "tenure_scoring_failures",
             "Requests that an arm could not score.",
             ["model", "arm", "reason"],
+            registry=self.registry,
+        )
+        self.fallbacks = Counter(
+            "tenure_fallbacks",
+            "Scored rows that the assigned version did not answer, by the level that did.",
+            ["model", "version", "level", "reason"],
+            registry=self.registry,
+        )
+        self.reviews = Counter(
+            "tenure_reviews",
+            "Rows that a person has to look at.",
+            ["model"],
             registry=self.registry,
         )
         self.refusals = Counter(
@@ -56,6 +114,34 @@ class Metrics:
             registry=self.registry,
         )
 
+    def route(self, method: str, path: str) -> "Route":
+        """The counters of one of our routes."""
+        return Route(self, method, path)
+
     def text(self) -> bytes:
         """The exposition format."""
         return generate_latest(self.registry)
+
+
+class Route:
+    """Counts one route; the children of its counters are looked up once."""
+
+    def __init__(self, metrics: Metrics, method: str, path: str) -> None:
+        self.path = path
+        self._metrics = metrics
+        self._method = method
+        self._seconds = metrics.request_seconds.labels(method, path)
+        self._by_status: dict[int, Counter] = {}
+
+    def answered(self, status: int, seconds: float) -> None:
+        """One more answer."""
+        counter = self._by_status.get(status)
+        if counter is None:
+            counter = self._metrics.requests.labels(self._method, self.path, str(status))
+            self._by_status[status] = counter
+        counter.inc()
+        self._seconds.observe(seconds)
+
+    def refused(self, code: str) -> None:
+        """One more refusal."""
+        self._metrics.refusals.labels(code).inc()

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 from tenure.gateway import bodies
 from tenure.gateway.bodies import Outcome, OutcomesBody
 from tenure.gateway.log import GroupLog
-from tenure.gateway.records import OutcomeRecord, encode, micros
+from tenure.gateway.records import OutcomeRecord, encode
 from tenure.gateway.refusals import Refusal
+from tenure.lifecycle.serving.decision_log import micros
 from tenure.ports import Clock, Ids
 
 MAX_OUTCOMES = 10_000

@@ -2,14 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from tenure.lifecycle.serving.decision_log import moment, partition
 from tenure.ports import ObjectStore
-
-MICROSECONDS = 1_000_000
 
 
 class DecisionRecord(msgspec.Struct, omit_defaults=True):
@@ -35,6 +34,22 @@ class DecisionRecord(msgspec.Struct, omit_defaults=True):
     confidences: list[float]
     numeric: dict[str, list[float | None]] = {}
     categorical: dict[str, list[str | None]] = {}
+    seal_key: str = ""
+    """Id of the local key that `sealed_values` is sealed with; empty for a plain record."""
+    sealed_values: bytes = b""
+    sealed: list[bytes] = []
+    """Features of each row under the subject's key, as they are shipped; empty: plain."""
+    review: list[bool] = []
+    """Rows that a person has to look at; empty when none is."""
+    cached: bool = False
+    """Whether the scores were known from an earlier request: for the answer, not for the table."""
+
+
+class Values(msgspec.Struct, array_like=True):
+    """The features of a record, by themselves."""
+
+    numeric: dict[str, list[float | None]]
+    categorical: dict[str, list[str | None]]
 
 
 class OutcomeRecord(msgspec.Struct):
@@ -86,28 +101,11 @@ _ONE_A_ROW = {
 }
 
 
-def micros(moment: datetime) -> int:
-    """µs since 1970; exact, unlike a float of seconds."""
-    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * MICROSECONDS + since.microseconds
-
-
-def moment(micros_: int) -> datetime:
-    """The opposite of `micros`."""
-    return datetime.fromtimestamp(micros_ // MICROSECONDS, tz=UTC).replace(
-        microsecond=micros_ % MICROSECONDS
-    )
-
-
-def partition(kind: str, model: str, received_at: int) -> str:
-    """Folder of the store for records of one hour of the gateway's clock."""
-    return f"{kind}/model={model}/{moment(received_at):date=%Y-%m-%d/hour=%H}"
-
-
 def decision_table(records: Sequence[DecisionRecord]) -> Table:
     """One row a decision. A feature that a record does not have is null in its rows."""
     numeric = list(dict.fromkeys(name for r in records for name in r.numeric))
     categorical = list(dict.fromkeys(name for r in records for name in r.categorical))
+    has_sealed = any(record.sealed for record in records)
     columns: dict[str, list[Any]] = defaultdict(list)
     for record in records:
         rows = len(record.decision_ids)
@@ -116,6 +114,8 @@ def decision_table(records: Sequence[DecisionRecord]) -> Table:
         for column in _SAME_FOR_ALL_ROWS:
             columns[column] += [getattr(record, column)] * rows
         absent: list[None] = [None] * rows
+        if has_sealed:
+            columns["sealed"] += record.sealed or absent
         for name in numeric:
             columns[f"f_{name}"] += record.numeric.get(name, absent)
         for name in categorical:
@@ -143,18 +143,29 @@ class DecisionDelivery:
         store: Object store.
         gateway: Gateway id, part of the key.
         to_parquet: Makes the bytes of a Parquet file from a table.
+        seal: Seals personal features for good; None when no record holds any.
+        enqueue: Puts decisions that a person has to look at into the queue, once each.
     """
 
     def __init__(
-        self, store: ObjectStore, gateway: str, to_parquet: Callable[[Table], bytes]
+        self,
+        store: ObjectStore,
+        gateway: str,
+        to_parquet: Callable[[Table], bytes],
+        seal: Callable[[list[DecisionRecord]], list[DecisionRecord]] | None = None,
+        enqueue: Callable[[list[dict[str, Any]]], None] | None = None,
     ) -> None:
         self._store = store
         self._gateway = gateway
         self._to_parquet = to_parquet
+        self._seal = seal
+        self._enqueue = enqueue
 
     def __call__(self, segment: str, payloads: Sequence[bytes]) -> None:
         """Overwrites what an earlier try of the same segment stored."""
         records = [decode_decision(payload) for payload in payloads]
+        if self._seal is not None:
+            records = self._seal(records)
         for folder, group in _by_partition("decisions", records):
             for number, alike in enumerate(_alike(group), 1):
                 part = segment if number == 1 else f"{segment}-{number}"
@@ -162,6 +173,29 @@ class DecisionDelivery:
                     f"{folder}/{self._gateway}-{part}.parquet",
                     self._to_parquet(decision_table(alike)),
                 )
+        waiting = [row for record in records for row in for_review(record)]
+        if waiting and self._enqueue is not None:
+            self._enqueue(waiting)
+
+
+def for_review(record: DecisionRecord) -> list[dict[str, Any]]:
+    """What the queue keeps of each decision of the request that a person has to look at."""
+    chosen = [n for n, wanted in enumerate(record.review) if wanted]
+    return [
+        {
+            "decision_id": record.decision_ids[n],
+            "model": record.model,
+            "version": record.version,
+            "subject": record.subject,
+            "score": record.scores[n],
+            "decision": record.decisions[n],
+            "confidence": record.confidences[n],
+            "fallback_level": record.fallback_level,
+            "reason": record.reason or "low confidence",
+            "received_at": moment(record.received_at),
+        }
+        for n in chosen
+    ]
 
 
 class OutcomeDelivery:

@@ -1,10 +1,21 @@
 """What a client is told when it is refused: `{"error", "code", "field"}` and a status."""
 
+import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
 
-from tenure.gateway.answers import json_response
+from tenure.gateway.answers import Answer, Header, json_answer
+
+_AFTER_SECONDS = 1
+"""When a client is asked to come again after 429 and 503, where nothing better is known."""
+
+
+class ErrorBody(msgspec.Struct, rename={"message": "error"}):
+    """Every refusal: a sentence for people, a stable word for programs, the place if any."""
+
+    message: str
+    code: str
+    field: str | None = None
 
 
 class Refusal(Exception):
@@ -15,36 +26,49 @@ class Refusal(Exception):
         code: Stable word for programs.
         message: One sentence for people; names what was observed and what is allowed.
         field: Place in the request, as `inputs.temp.data[3]`, where there is one.
+        retry_after: Seconds after which it may work, for 429 and 503.
     """
 
-    def __init__(self, status: int, code: str, message: str, field: str | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        field: str | None = None,
+        *,
+        retry_after: int = _AFTER_SECONDS,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
         self.field = field
+        self.retry_after = retry_after
 
-    def response(self) -> Response:
+    def answer(self) -> Answer:
         """The JSON error."""
-        body = {"error": self.message, "code": self.code, "field": self.field}
-        headers = {"WWW-Authenticate": "Bearer"} if self.status == 401 else None
-        return json_response(body, status=self.status, headers=headers)
+        body = ErrorBody(_encodable(self.message), self.code, self.field and _encodable(self.field))
+        return json_answer(body, status=self.status, headers=self._headers())
+
+    def _headers(self) -> list[Header]:
+        if self.status == 401:
+            return [(b"www-authenticate", b"Bearer")]
+        if self.status in {429, 503}:
+            return [(b"retry-after", b"%d" % self.retry_after)]
+        return []
 
 
-async def on_refusal(_request: Request, error: Exception) -> Response:
-    """Starlette's handler for `Refusal`."""
-    assert isinstance(error, Refusal)
-    return error.response()
+def _encodable(text: str) -> str:
+    """Half of a surrogate pair, as JSON may escape it, has no UTF-8."""
+    return text.encode(errors="replace").decode()
 
 
-async def on_http_exception(_request: Request, error: Exception) -> Response:
+async def on_http_exception(_request: Request, error: Exception) -> Answer:
     """Starlette's own 404 and 405, in our form."""
     assert isinstance(error, HTTPException)
     codes = {404: "no_such_path", 405: "method_not_allowed"}
     code = codes.get(error.status_code, "refused")
-    return Refusal(error.status_code, code, f"{error.detail}.").response()
-
-
-async def on_crash(_request: Request, _error: Exception) -> Response:
-    """A bug: the client hears no detail, the log has the trace (Starlette raises it again)."""
-    return Refusal(500, "internal_error", "The gateway failed on this request.").response()
+    answer = Refusal(error.status_code, code, f"{error.detail}.").answer()
+    for name, value in (error.headers or {}).items():
+        answer = answer.with_header((name.lower().encode(), value.encode()))
+    return answer

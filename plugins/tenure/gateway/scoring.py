@@ -1,140 +1,250 @@
-"""One thread a version scores what waits, in batches: 64 rows cost as much as one."""
+"""Micro-batches to the process of one version: 64 rows cost as much as one.
+
+What arrives while the process is busy goes to it together as soon as it answers, so batches grow
+with the load and an idle process answers at once. All of it happens in the event loop.
+"""
 
 import asyncio
-import itertools
 import logging
 import math
-import queue
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from tenure.lifecycle.serving import Score, Value
+import msgspec
+
+from tenure.lifecycle.serving import Value
 
 logger = logging.getLogger(__name__)
 
 Row = Sequence[Value]
 
 BATCH_ROWS = 64
-WINDOW_SECONDS = 0.001
+_HANGS = 0.9
+"""Part of a request's time in the process after which that is to blame, not the queue."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[list[float] | str]).decode
+
+TIMEOUT, ENDED = "timeout", "process ended"
 
 
 class ScoringFailed(Exception):
     """A version gave no usable score; the message is a short reason for the answer and the log."""
 
 
-@dataclass(frozen=True)
+class Model(Protocol):
+    """The process that holds a version, as the event loop uses it; nothing here ever waits."""
+
+    def fileno(self) -> int:
+        """What becomes readable when an answer came or the process ended."""
+        ...
+
+    def use_from_loop(self) -> None:
+        """Called once, before the rest."""
+        ...
+
+    def push(self, message: bytes) -> bool:
+        """Send; false when some of it has to wait for `flush`. Raises OSError."""
+        ...
+
+    def flush(self) -> bool:
+        """Send what had to wait; false when some still has to. Raises OSError."""
+        ...
+
+    def feed(self) -> list[bytes]:
+        """Whole messages that came. Raises EOFError, OSError, ValueError."""
+        ...
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process has not ended."""
+        ...
+
+    def close(self) -> None:
+        """Kill the process; a second call does nothing."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
 class _Job:
     rows: Sequence[Row]
     scores: "asyncio.Future[Sequence[float]]"
+    timeout_seconds: float
 
 
 class Scorer:
-    """The thread of one version. A hung model blocks only itself.
+    """Asks the process of one version. When that hangs or dies, nothing else does.
 
     Args:
-        score: From rows to one score each; called in this thread only.
+        model: The process; this scorer alone uses it from now on.
         name: For logs, as `flight_late@3`.
     """
 
-    def __init__(self, score: Score, *, name: str) -> None:
-        self._score = score
+    def __init__(self, model: Model, *, name: str) -> None:
+        self._model = model
         self._name = name
-        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._busy_since: float | None = None
-        threading.Thread(target=self._run, name=f"score-{name}", daemon=True).start()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._attaching = threading.Lock()
+        self._waiting: list[_Job] = []
+        self._asked: list[_Job] = []
+        self._asked_at = 0.0
+        self._hang: asyncio.TimerHandle | None = None
+        self._descriptor = -1
+        self._is_due = False
+        self._has_ended = False
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process can still answer."""
+        return not self._has_ended and self._model.is_alive
 
     async def score(self, rows: Sequence[Row], *, timeout_seconds: float) -> Sequence[float]:
         """One finite score a row.
 
         Raises:
-            ScoringFailed: The model raised, gave something else than probabilities, took too long,
-                or has been hanging on an earlier batch for that long.
+            ScoringFailed: The model raised, gave something else than probabilities, took too long
+                or has been hanging on an earlier batch for that long, or its process ended.
         """
-        busy_since = self._busy_since
-        if timeout_seconds <= 0 or (
-            busy_since is not None and time.monotonic() - busy_since > timeout_seconds
-        ):
-            raise ScoringFailed("timeout")
-        loop = asyncio.get_running_loop()
-        scores: asyncio.Future[Sequence[float]] = loop.create_future()
-        timer = loop.call_later(timeout_seconds, _give_up, scores)
-        self._queue.put(_Job(rows, scores))
+        loop = self._attached()
+        if loop is None or self._has_ended:
+            raise ScoringFailed(ENDED)
+        if timeout_seconds <= 0 or self._hangs_for(timeout_seconds):
+            raise ScoringFailed(TIMEOUT)
+        job = _Job(rows, loop.create_future(), timeout_seconds)
+        timer = loop.call_later(timeout_seconds, self._give_up, job)
+        self._waiting.append(job)
+        if not self._asked and not self._is_due:
+            self._is_due = True
+            loop.call_soon(self._ask)
         try:
-            return await scores
+            return await job.scores
         finally:
             timer.cancel()
 
     def close(self) -> None:
-        """End the thread once it has scored what waits."""
-        self._queue.put(None)
-
-    def _run(self) -> None:
-        while (job := self._queue.get()) is not None:
-            batch, closing = self._gather(job)
-            self._busy_since = time.monotonic()
-            results = self._score_batch(batch)
-            self._busy_since = None
-            _deliver(batch, results)
-            if closing:
+        """Kill the process and fail what waits; from any thread."""
+        with self._attaching:
+            if self._loop is None:
+                self._has_ended = True
+                self._model.close()
                 return
-
-    def _gather(self, first: _Job) -> tuple[list[_Job], bool]:
-        batch, rows = [first], len(first.rows)
-        ends = time.monotonic() + WINDOW_SECONDS
-        while rows < BATCH_ROWS:
-            try:
-                job = self._queue.get(timeout=max(0.0, ends - time.monotonic()))
-            except queue.Empty:
-                break
-            if job is None:
-                return batch, True
-            batch.append(job)
-            rows += len(job.rows)
-        return batch, False
-
-    def _score_batch(self, batch: list[_Job]) -> list[Sequence[float] | ScoringFailed]:
-        """Together; when that fails each alone, so that one bad row does not spoil the others."""
-        whole = self._score_rows([row for job in batch for row in job.rows])
-        if isinstance(whole, ScoringFailed):
-            if len(batch) == 1:
-                return [whole]
-            return [self._score_rows(job.rows) for job in batch]
-        scores = iter(whole)
-        return [list(itertools.islice(scores, len(job.rows))) for job in batch]
-
-    def _score_rows(self, rows: Sequence[Row]) -> Sequence[float] | ScoringFailed:
         try:
-            scores = self._score(rows)
-        except Exception as error:  # the model's code is not ours; whatever it raises, we fall back
-            logger.warning("score=failed version=%s cause=%r", self._name, error)
-            return ScoringFailed(f"error: {type(error).__name__}")
-        if len(scores) != len(rows):
-            return ScoringFailed("wrong number of scores")
-        if not all(math.isfinite(s) and 0.0 <= s <= 1.0 for s in scores):
-            return ScoringFailed("score is not a probability")
-        return scores
+            self._loop.call_soon_threadsafe(self._end, "closed")
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            self._has_ended = True
+            self._model.close()
+
+    def _hangs_for(self, seconds: float) -> bool:
+        return bool(self._asked) and time.monotonic() - self._asked_at > seconds
+
+    def _give_up(self, job: _Job) -> None:
+        """Nobody waits for the job any more; a process that had all of its time hangs."""
+        if job in self._asked and self._hangs_for(_HANGS * job.timeout_seconds):
+            self._end(TIMEOUT)
+        else:
+            _fail(job, TIMEOUT)
+
+    def _attached(self) -> asyncio.AbstractEventLoop | None:
+        """The loop, from the first request on; None when it was closed before that."""
+        if self._loop is None:
+            with self._attaching:
+                if not self._has_ended:
+                    loop = asyncio.get_running_loop()
+                    self._model.use_from_loop()
+                    self._descriptor = self._model.fileno()
+                    loop.add_reader(self._descriptor, self._on_readable)
+                    self._loop = loop
+        return self._loop
+
+    def _ask(self) -> None:
+        """Send what waits, as far as one batch goes; whoever gave up is left out."""
+        self._is_due = False
+        if self._asked or self._has_ended:
+            return
+        self._waiting = [job for job in self._waiting if not job.scores.done()]
+        count = rows = 0
+        while count < len(self._waiting) and rows < BATCH_ROWS:
+            rows += len(self._waiting[count].rows)
+            count += 1
+        self._asked, self._waiting = self._waiting[:count], self._waiting[count:]
+        if self._asked:
+            self._send(_encode([job.rows for job in self._asked]))
+
+    def _send(self, message: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        self._asked_at = time.monotonic()
+        patience = max(job.timeout_seconds for job in self._asked)
+        self._hang = loop.call_later(patience, self._end, TIMEOUT)
+        try:
+            if not self._model.push(message):
+                loop.add_writer(self._descriptor, self._on_writable)
+        except OSError:
+            self._end(ENDED)
+
+    def _on_writable(self) -> None:
+        try:
+            if self._model.flush():
+                asyncio.get_running_loop().remove_writer(self._descriptor)
+        except OSError:
+            self._end(ENDED)
+
+    def _on_readable(self) -> None:
+        try:
+            for message in self._model.feed():
+                self._settle(_decode(message))
+        except (EOFError, OSError):
+            self._end(ENDED)
+        except (ValueError, msgspec.MsgspecError) as error:
+            logger.error("model=talks_nonsense version=%s cause=%s", self._name, error)  # noqa: TRY400
+            self._end(ENDED)
+
+    def _settle(self, results: Sequence[list[float] | str]) -> None:
+        """Hand over what the process answered; its word is checked, for it runs foreign code."""
+        if len(results) != len(self._asked):
+            raise ValueError(f"{len(results)} results for {len(self._asked)} requests")
+        if self._hang is not None:
+            self._hang.cancel()
+        asked, self._asked = self._asked, []
+        for job, result in zip(asked, results, strict=True):
+            checked = _checked(job, result)
+            if isinstance(checked, str):
+                _fail(job, checked)
+            elif not job.scores.done():
+                job.scores.set_result(checked)
+        self._ask()
+
+    def _end(self, reason: str) -> None:
+        """Kill the process; those who were asked learn why, those who waited that it is gone."""
+        if self._has_ended:
+            return
+        self._has_ended = True
+        if self._hang is not None:
+            self._hang.cancel()
+        logger.warning("model=ended version=%s reason=%s", self._name, reason)
+        if self._loop is not None:
+            self._loop.remove_reader(self._descriptor)
+            self._loop.remove_writer(self._descriptor)
+        self._model.close()
+        for job in self._asked:
+            _fail(job, reason)
+        for job in self._waiting:
+            _fail(job, ENDED)
 
 
-def _deliver(batch: list[_Job], results: Sequence[Sequence[float] | ScoringFailed]) -> None:
-    """Hand all results over with one call into the loop."""
-
-    def settle() -> None:
-        for job, result in zip(batch, results, strict=True):
-            if job.scores.done():
-                continue
-            if isinstance(result, ScoringFailed):
-                job.scores.set_exception(result)
-            else:
-                job.scores.set_result(result)
-
-    try:
-        batch[0].scores.get_loop().call_soon_threadsafe(settle)
-    except RuntimeError:  # the loop is closed: nobody waits any more
-        logger.warning("score=no_waiter requests=%s", len(batch))
+def _checked(job: _Job, result: list[float] | str) -> list[float] | str:
+    """The scores, or why they cannot be used."""
+    if isinstance(result, str):
+        return result[:80]
+    if len(result) != len(job.rows):
+        return "wrong number of scores"
+    if not all(math.isfinite(score) and 0.0 <= score <= 1.0 for score in result):
+        return "score is not a probability"
+    return result
 
 
-def _give_up(scores: "asyncio.Future[Sequence[float]]") -> None:
-    if not scores.done():
-        scores.set_exception(ScoringFailed("timeout"))
+def _fail(job: _Job, reason: str) -> None:
+    if not job.scores.done():
+        job.scores.set_exception(ScoringFailed(reason))

@@ -5,12 +5,14 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tenure.failpoints import failpoint
 from tenure.gateway import wal
 
 logger = logging.getLogger(__name__)
 
 Deliver = Callable[[str, Sequence[bytes]], None]
 
+_IDLE_SECONDS = 60.0
 _RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -21,11 +23,23 @@ class Shipper:
         folder: Folder of the segments.
         deliver: Stores the payloads of a segment, given its name. It writes to keys that depend on
             the name and the payloads alone, so doing it again after a crash changes nothing.
+        alarm: Tells somebody (given the log's name) which files were set aside; it may fail.
+        on_empty: Called when nothing waits, at least every minute.
     """
 
-    def __init__(self, folder: Path, deliver: Deliver) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        deliver: Deliver,
+        *,
+        alarm: Callable[[str, Sequence[str]], None] = lambda _log, _files: None,
+        on_empty: Callable[[], None] | None = None,
+    ) -> None:
         self._folder = folder
         self._deliver = deliver
+        self._alarm = alarm
+        self._on_empty = on_empty
+        self._told: list[str] = []
         self._wake = threading.Event()
         self._stopping = False
         self._failures = 0
@@ -77,13 +91,27 @@ class Shipper:
         while True:
             self._wake.wait(self._pause())
             self._wake.clear()
+            is_last = self._stopping  # known before the look: what was sealed before is seen by it
             done = self.ship_all()
-            if self._stopping and (done or self._failures > 1):
+            self._look_around(done)
+            if is_last and (done or self._failures > 1):
                 return
 
-    def _pause(self) -> float | None:
+    def _look_around(self, done: bool) -> None:
+        """Never fails: a shipper that dies would let the disk fill up."""
+        aside = [path.name for path in wal.damaged_files(self._folder)]
+        try:
+            if aside != self._told and aside:
+                self._alarm(self._folder.name, aside)
+            self._told = aside
+            if done and not aside and self._on_empty is not None:
+                self._on_empty()
+        except Exception as error:  # told again in the next round
+            logger.warning("ship=no_alarm log=%s cause=%r", self._folder.name, error)
+
+    def _pause(self) -> float:
         if not self._failures:
-            return None
+            return _IDLE_SECONDS
         return _RETRY_SECONDS[min(self._failures, len(_RETRY_SECONDS)) - 1]
 
     def _ship(self, path: Path) -> None:
@@ -91,16 +119,9 @@ class Shipper:
         payloads, good = wal.read_frames(data)
         if payloads:
             self._deliver(path.stem, payloads)
+        failpoint("ship.delivered")
         if good == len(data):
             path.unlink()
             return
-        damaged = self._folder / "damaged"
-        damaged.mkdir(exist_ok=True)
-        path.rename(damaged / path.name)
-        logger.error(
-            "segment=damaged name=%s good_bytes=%s bytes=%s kept_in=%s",
-            path.name,
-            good,
-            len(data),
-            damaged.name,
-        )
+        wal.set_aside(path, good)
+        path.unlink()

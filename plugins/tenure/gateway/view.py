@@ -2,21 +2,34 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from tenure.gateway.keys import Key
+from tenure.gateway.cache import ScoreCache
+from tenure.gateway.keys import Caller
+from tenure.gateway.rows import Contract
 from tenure.gateway.scoring import Scorer
-from tenure.lifecycle.serving import HeldPlan, ServingPolicy, Signature
+from tenure.lifecycle.serving import Breaker, HeldPlan, ServingPolicy, Signature
 
 
 @dataclass(frozen=True)
 class LoadedVersion:
-    """A version that a plan names. Without a `scorer` it could not be loaded: others answer."""
+    """A version that a plan names. Without a `scorer` it could not be loaded: others answer.
+
+    The breaker belongs to the version, not to a process of it: it outlives restarts.
+    """
 
     id: int
     version: int
     threshold: float
     signature: Signature
     scorer: Scorer | None
+    breaker: Breaker = field(default_factory=Breaker, compare=False)
+    cache: ScoreCache = field(default_factory=ScoreCache, compare=False)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process runs, verified and warm."""
+        return self.scorer is not None and self.scorer.is_alive
 
 
 @dataclass(frozen=True)
@@ -33,17 +46,22 @@ class ServedModel:
     policy: ServingPolicy
     accepts: Signature
 
+    @cached_property
+    def contract(self) -> Contract:
+        """What the rows of a request are held to."""
+        return Contract(self.accepts, self.champion.signature.features, self.policy)
+
     @property
     def is_ready(self) -> bool:
-        """Whether a verified champion is in memory."""
-        return self.champion.scorer is not None
+        """Whether a verified champion can answer."""
+        return self.champion.is_alive
 
     @property
     def is_complete(self) -> bool:
-        """Whether every version that the plan names is in memory."""
+        """Whether every version that the plan names can answer."""
         without_canary = self.held.plan.canary_id is None
         return self.is_ready and (
-            without_canary or (self.canary is not None and self.canary.scorer is not None)
+            without_canary or (self.canary is not None and self.canary.is_alive)
         )
 
 
@@ -61,4 +79,4 @@ class View:
     models: Mapping[str, ServedModel] = field(default_factory=dict)
     known: frozenset[str] = frozenset()
     states: Mapping[str, str] = field(default_factory=dict)
-    keys: Mapping[str, Key] = field(default_factory=dict)
+    keys: Mapping[str, Caller] = field(default_factory=dict)

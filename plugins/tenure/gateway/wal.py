@@ -4,15 +4,21 @@ A segment is `<number>-<id>.open` while it is written and `<number>-<id>.wal` on
 begins with a magic line; a frame is length (4 bytes), CRC32 of length and payload (4), payload.
 """
 
+import logging
 import os
+import shutil
 import struct
 import zlib
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 MAGIC = b"TENURE1\n"
 _HEADER = struct.Struct("<II")
 _LENGTH = struct.Struct("<I")
 OPEN, SEALED = ".open", ".wal"
+DAMAGED = "damaged"
+"""Folder, inside that of the segments, of files that do not read as they were written."""
 
 
 def frame(payload: bytes) -> bytes:
@@ -43,14 +49,47 @@ def read_frames(data: bytes) -> tuple[list[bytes], int]:
     return payloads, position
 
 
+def is_torn(rest: bytes) -> bool:
+    """Whether bytes after the last whole record are the beginning of one, or of the magic line.
+
+    That is what a process leaves that was killed while it wrote: nobody was answered for it.
+    Anything else was whole once and is damaged now.
+    """
+    if len(rest) < _HEADER.size:
+        return True
+    length, _ = _HEADER.unpack_from(rest)
+    return bool(length > len(rest) - _HEADER.size)
+
+
+def set_aside(path: Path, good: int) -> None:
+    """Keep a copy of a file that does not read as it was written, for a person to look at."""
+    damaged = path.parent / DAMAGED
+    damaged.mkdir(exist_ok=True)
+    shutil.copyfile(path, damaged / path.name)
+    sync_folder(damaged)
+    size = path.stat().st_size
+    logger.error(
+        "segment=damaged name=%s good_bytes=%s bytes=%s kept_in=%s", path.name, good, size, DAMAGED
+    )
+
+
+def damaged_files(folder: Path) -> list[Path]:
+    """What was set aside and nobody has taken away yet."""
+    return sorted((folder / DAMAGED).glob("*"))
+
+
 def recover(folder: Path) -> list[Path]:
     """Seal what a killed process left open: cut its torn tail off, drop it when nothing is left.
 
+    What was not torn but changed afterwards is set aside as a whole first.
     Returns the segments that were sealed here, oldest first.
     """
     sealed = []
     for path in sorted(folder.glob(f"*{OPEN}")):
-        payloads, good = read_frames(path.read_bytes())
+        data = path.read_bytes()
+        payloads, good = read_frames(data)
+        if not (is_torn(data[good:]) if good else MAGIC.startswith(data[: len(MAGIC)])):
+            set_aside(path, good)
         if not payloads:
             path.unlink()
             continue
@@ -120,10 +159,22 @@ class Segment:
         return self.size <= len(MAGIC)
 
     def append(self, frames: bytes, *, sync: bool) -> None:
-        """Write whole frames at the end, all or none. Raises OSError."""
+        """Write whole frames at the end, all or none.
+
+        Raises:
+            OSError: They are not in the segment. When it was the sync that failed, they were cut
+                off again, so that what is refused is not found here after a restart.
+        """
+        before = self.size
         self._write(frames)
-        if sync:
+        if not sync:
+            return
+        try:
             self.sync()
+        except OSError:
+            self.size = before
+            self._cut_back()
+            raise
 
     def sync(self) -> None:
         """Put everything so far on the disk. Raises OSError, and is broken then."""

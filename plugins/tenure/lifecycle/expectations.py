@@ -77,6 +77,26 @@ def allowed(expectation: Expectation) -> str:
     return words + _tolerance(expectation.mostly)
 
 
+def topic(expectation: Expectation) -> str:
+    """What the expectation is about, for people: `temp, nulls`, `month, values`, `the table`."""
+    if expectation.type == ROW_COUNT:
+        return expectation.subject
+    return f"{expectation.subject}, {_TOPICS.get(expectation.type, 'values')}"
+
+
+_TOPICS = {
+    "expect_column_values_to_not_be_null": "nulls",
+    "expect_column_values_to_be_null": "nulls",
+    "expect_column_values_to_be_unique": "repetition",
+    "expect_compound_columns_to_be_unique": "repetition",
+    "expect_column_value_lengths_to_be_between": "length",
+    "expect_column_values_to_match_regex": "form",
+    "expect_column_values_to_not_match_regex": "form",
+    "expect_column_pair_values_to_be_equal": "both",
+    "expect_column_pair_values_a_to_be_greater_than_b": "order",
+}
+
+
 def observed_rows(expectation: Expectation, *, broken: int, total: int, example: str) -> str:
     """What was seen, for people: `3,121 of 28,834 nulls (10.8%)`."""
     share = f" ({100 * broken / total:.1f}%)" if total else ""

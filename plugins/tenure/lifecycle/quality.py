@@ -13,8 +13,12 @@ SHOWN = 3
 """Findings that the summary spells out before it counts the others."""
 CONTRACT = "contract"
 """Rule of the findings about the shape of a batch; without its shape nothing else is judged."""
+SCHEMA = "schema"
+"""Rule of the findings about columns that came and went; they stop readers, not the batch."""
+CELL_RULES = ("width", "encoding", "type", "null")
+"""Rules of the contract about single rows and cells: they set rows aside, not the batch."""
 _LIMITS = {"max_quarantined", "min_rows"}
-_NO_EXPECTATIONS = {CONTRACT, "key", *_LIMITS}
+_NO_EXPECTATIONS = {CONTRACT, SCHEMA, "key", *_LIMITS, *CELL_RULES}
 
 
 class QualityPolicy(Policy):
@@ -50,7 +54,7 @@ class Finding:
     rows: Sequence[int] = ()
 
     def __str__(self) -> str:
-        if self.rule == CONTRACT:
+        if self.rule in {CONTRACT, SCHEMA}:
             return f"{self.subject}: found {self.observed}, expected {self.allowed}"
         return f"{self.subject} has {self.observed}, allowed {self.allowed}"
 

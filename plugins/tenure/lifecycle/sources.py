@@ -1,13 +1,19 @@
 """Where batches come from and what shape they must have: source, contract, schedule."""
 
 import re
+from datetime import date
 from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tenure.lifecycle.policy import Policy
 
 ColumnType = Literal["string", "integer", "number", "boolean", "timestamp"]
+Encoding = Literal[
+    "utf-8", "utf-16", "utf-16-le", "utf-16-be", "iso-8859-1", "iso-8859-2", "iso-8859-15",
+    "windows-1250", "windows-1251", "windows-1252", "shift_jis", "gb18030", "big5", "euc-kr",
+]  # fmt: skip
 
 
 class Column(Policy):
@@ -19,21 +25,115 @@ class Column(Policy):
     description: str = ""
 
 
+class Rename(Policy):
+    """A column that has a new name; both are taken until the last day of the grace window."""
+
+    to: str
+    until: date
+    """Last day (UTC) on which landed files and models may still use the old name."""
+
+
 class Contract(Policy):
-    """The shape that every batch must have; anything else stops it."""
+    """The shape of every batch.
+
+    Without its key and its time a batch is stopped. Another column that is gone, or has another
+    type, is left out of the snapshot and stops the models that read it; a column that the contract
+    does not know is left out and stops nobody (see `lifecycle/schema.py`).
+    """
 
     columns: dict[str, Column] = Field(min_length=1)
     key: tuple[str, ...] = ()
     """Columns that together identify a row; a second row with the same key is quarantined."""
     allow_extra_columns: bool = False
+    """Whether columns that the contract does not know are left out without a word."""
+    renames: dict[str, Rename] = Field(default_factory=dict)
+    """Old name to new name; snapshots carry the new one. Keep an entry as long as snapshots with
+    the old name are trained on."""
+
+    @model_validator(mode="after")
+    def _renames_lead_to_columns(self) -> "Contract":
+        for old, rename in self.renames.items():
+            if old in self.columns:
+                raise ValueError(f"renames: {old!r} is still a column of the contract")
+            if rename.to not in self.columns:
+                raise ValueError(
+                    f"renames: {rename.to!r} (for {old!r}) is not a column of the contract"
+                )
+        return self
+
+    def renamed(self, today: date | None = None) -> dict[str, str]:
+        """Old name to new name: of all renames, or of those whose window is open today."""
+        return {
+            old: rename.to
+            for old, rename in self.renames.items()
+            if today is None or today <= rename.until
+        }
+
+
+class CsvFormat(Policy):
+    """How the CSV files of a source are written; `tenure new dataset` finds it out."""
+
+    delimiter: str = Field(default=",", pattern=r"^[\t\x20\x21\x23-\x26\x28-\x7e]$")
+    quote: Literal['"', "'", ""] = '"'
+    """Surrounds cells that hold delimiters or line ends; empty: cells are never quoted."""
+    encoding: Encoding = "utf-8"
+    """Of UTF-8 and UTF-16 a byte order mark is skipped."""
+    decimal: Literal[".", ","] = "."
+    nulls: tuple[str, ...] = ()
+    """Words that mean "no value" in columns that are not text, as an empty cell does everywhere."""
+    true_words: tuple[str, ...] = Field(default=("true",), min_length=1)
+    false_words: tuple[str, ...] = Field(default=("false",), min_length=1)
+    """Cells of a boolean column, whatever their case."""
+    times: tuple[str, ...] = ()
+    """Ways to write a time beside ISO 8601, of %Y %m %d %H %M %S: `%d.%m.%Y %H:%M`."""
+
+    @model_validator(mode="after")
+    def _times_can_be_read(self) -> "CsvFormat":
+        for form in self.times:
+            parts = re.findall(r"%(.)", form)
+            if len(set(parts)) < len(parts) or not {*"Ymd"} <= {*parts} <= {*"YmdHMS"}:
+                raise ValueError(f"{form!r} must hold each of %Y %m %d once, and may %H %M %S")
+        return self
 
 
 class Source(Policy):
     """Files land in `landing/<dataset>/` of the object store."""
 
     format: Literal["parquet", "csv"] = "parquet"
-    settle_seconds: int = Field(default=0, ge=0)
-    """A file younger than this may still be written and is left alone."""
+    csv: CsvFormat = CsvFormat()
+    time_zone: str | None = None
+    """Zone of dates and times that do not name theirs (`UTC`, `Europe/Berlin`); without it, such a
+    time is refused."""
+    settle_seconds: int = Field(default=15, ge=0)
+    """A file that changed later than this may still be written and is left alone. 0 is right where
+    files are renamed into place, as object stores always do."""
+    memory_mb: int = Field(default=4096, ge=1024)
+    """Memory that judging one file may take; a file that needs more is refused unread."""
+
+    @property
+    def max_batch_bytes(self) -> int:
+        """Bytes that the rows of a file may take once they are decompressed.
+
+        Within `memory_mb`, 512 MiB are for the libraries, and judging takes 10 times the rows.
+        """
+        return (self.memory_mb - 512) * 1024 * 1024 // 10
+
+    @model_validator(mode="after")
+    def _zone_is_known(self) -> "Source":
+        if self.time_zone is None:
+            if self.csv.times:
+                raise ValueError("csv.times name no zone: time_zone must say which one is meant")
+            return self
+        try:
+            ZoneInfo(self.time_zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"there is no time zone {self.time_zone!r}") from None
+        return self
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """How the name of a landing file may end; a gzip file is known by its first bytes."""
+        return (".csv", ".csv.gz") if self.format == "csv" else (".parquet",)
 
 
 BATCH_NAME = r"[A-Za-z0-9][A-Za-z0-9._=-]{0,99}"
@@ -69,7 +169,9 @@ def batch_of(key: str) -> str:
     >>> batch_of("landing/flights/2013-03.parquet"), batch_of("landing/flights/a b.csv")
     ('2013-03', 'a_b')
     """
-    stem = key.rpartition("/")[2].rpartition(".")[0] or key.rpartition("/")[2]
+    name = key.rpartition("/")[2]
+    name = name[:-3] if name.endswith(".csv.gz") else name
+    stem = name.rpartition(".")[0] or name
     safe = re.sub(r"[^A-Za-z0-9._=-]", "_", stem)[:100]
     return safe if re.fullmatch(BATCH_NAME, safe) else f"x{safe}"[:100]
 
@@ -77,9 +179,11 @@ def batch_of(key: str) -> str:
 def broken_name(key: str, source: Source) -> str | None:
     """What is wrong with the name of a landing file, or None."""
     name = key.rpartition("/")[2]
-    stem, _, suffix = name.rpartition(".")
-    if suffix != source.format:
-        return f"the file is called {name[:80]!r}, expected the suffix .{source.format}"
+    suffix = next((s for s in reversed(source.suffixes) if name.endswith(s)), None)
+    if suffix is None:
+        allowed = " or ".join(source.suffixes)
+        return f"the file is called {name[:80]!r}, expected the suffix {allowed}"
+    stem = name.removesuffix(suffix)
     if not re.fullmatch(BATCH_NAME, stem):
         return f"the file is called {name[:80]!r}, expected letters, digits, '.', '_', '=' and '-'"
     return None

@@ -1,4 +1,4 @@
-"""The pages, mounted at `/tenure` in Airflow's API server. Every route only reads."""
+"""The pages, mounted at `/tenure` in Airflow's API server. All but the reviews only read."""
 
 from __future__ import annotations
 
@@ -13,20 +13,26 @@ from tenure.errors import TenureError
 from tenure.operators.connections import settings_from_airflow
 from tenure.vocabulary import RunRef, is_id
 from tenure.web.rendering import HERE, render
+from tenure.web.reviews import actions, visible
 from tenure.web.security import GuardDep, SessionDep, signed_in, task_seen
 from tenure.wiring import pages
 from tenure.wiring.base import Platform
+from tenure.wiring.dataset_page import dataset_page
 from tenure.wiring.oncall import describe
+from tenure.wiring.validation_page import validation_page
 
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
-    "frame-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
+    "connect-src 'self'; frame-src 'self'; frame-ancestors 'self'; base-uri 'none'; "
+    "form-action 'none'"
 )
 DRAWN_POLICY = (
     "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; "
     "style-src 'unsafe-inline'; img-src data:; font-src data:"
 )
 """A drawn report may run its own plots and reach nothing: no cookie, no parent, no network."""
+DOCS_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'"
+"""Data Docs need no script, so theirs may not even run."""
 STATIC = {
     "tenure.css": "text/css",
     "tenure.js": "text/javascript",
@@ -52,8 +58,11 @@ def build() -> FastAPI:
     app.get("/", response_class=HTMLResponse)(index)
     app.get("/card", response_class=HTMLResponse)(card)
     app.get("/model/{name}", response_class=HTMLResponse)(model)
+    app.get("/dataset/{name}", response_class=HTMLResponse)(dataset)
     app.get("/report/{digest}", response_class=HTMLResponse)(report)
     app.get("/report/{digest}/drawn")(drawn)
+    app.get("/reviews", response_class=HTMLResponse)(review_queue)
+    app.include_router(actions(platform))
     app.get("/static/{name}")(static)
     app.add_exception_handler(TenureError, _explain)
     return app
@@ -70,6 +79,7 @@ def index(request: Request, guard: GuardDep) -> HTMLResponse:
         models=[m for m in seen["models"] if m["name"] not in hidden],
         datasets=[d for d in seen["datasets"] if guard.allows(f"{d['name']}__ingest_data")],
         incidents=[i for i in seen["incidents"] if not pages.concerns_any(i, hidden)],
+        waiting=len(visible(platform(), guard)),
     )
 
 
@@ -82,6 +92,23 @@ def model(request: Request, guard: GuardDep, name: str) -> HTMLResponse:
     if found is None:
         return _absent(request, "model", name)
     return _page(request, "model.html", model=found)
+
+
+def review_queue(request: Request, guard: GuardDep) -> HTMLResponse:
+    """Decisions that wait for a person."""
+    guard.require(None)
+    return _page(request, "reviews.html", rows=visible(platform(), guard), user=guard.user)
+
+
+def dataset(request: Request, guard: GuardDep, name: str) -> HTMLResponse:
+    """One dataset: contract, people, batches, readers."""
+    if not is_id(name):
+        return _absent(request, "dataset", name)
+    guard.require(f"{name}__ingest_data")
+    found = dataset_page(platform(), name)
+    if found is None:
+        return _absent(request, "dataset", name)
+    return _page(request, "dataset.html", page=found)
 
 
 def card(  # noqa: PLR0917 -- the query's names
@@ -107,6 +134,9 @@ def report(request: Request, guard: GuardDep, digest: str) -> HTMLResponse:
     if row is None:
         return _absent(request, "report", digest)
     guard.require(row["dag_id"])
+    found = validation_page(platform(), row) if row["stage"] == "quality" else None
+    if found is not None:
+        return _page(request, "validation.html", report=row, page=found)
     return _page(request, "report.html", report=row)
 
 
@@ -115,9 +145,10 @@ def drawn(request: Request, guard: GuardDep, digest: str) -> Response:
     row = pages.report_page(platform(), digest) if _DIGEST.fullmatch(digest) else None
     guard.require(row["dag_id"] if row else None)
     html = pages.drawing(platform(), row["digest"]) if row else None
-    if html is None:
+    if row is None or html is None:
         return _absent(request, "drawn report", digest)
-    headers = _HEADERS | {"Content-Security-Policy": DRAWN_POLICY}
+    policy = DOCS_POLICY if row["stage"] == "quality" else DRAWN_POLICY
+    headers = _HEADERS | {"Content-Security-Policy": policy}
     return Response(html, media_type="text/html; charset=utf-8", headers=headers)
 
 

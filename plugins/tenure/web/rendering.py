@@ -14,7 +14,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from tenure.web import plots
+from tenure.web import history, plots
 from tenure.wiring.oncall import BUG, TITLES
 
 HERE = Path(__file__).parent
@@ -37,6 +37,13 @@ STATES = {
     "deleted": "retired, artifact deleted",
 }
 """What each state means to somebody who reads it for the first time."""
+
+SEVERITIES = {
+    "info": "reported, nothing else",
+    "warning": "rows that break it are quarantined",
+    "critical": "breaking it fails the batch",
+}
+"""What a broken check of each severity means."""
 
 
 @cache
@@ -63,9 +70,11 @@ def environment() -> Environment:
         "url": lambda text: quote(str(text), safe=""),
     }
     made.globals |= {
+        "SEVERITIES": SEVERITIES,
         "STATES": STATES,
         "TITLES": TITLES,
         "BUG": BUG,
+        "history": history.draw,
         "canary_plot": plots.canary,
         "monitoring_plot": plots.monitoring,
     }

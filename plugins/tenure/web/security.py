@@ -30,6 +30,11 @@ class Guard:
         self._request = request
         self._user = user
 
+    @property
+    def user(self) -> str:
+        """Name of who is logged in, as the roles of `platform.yaml` spell it."""
+        return str(self._user.get_name())
+
     def require(self, dag_id: str | None) -> None:
         """Raise 403 unless the user may read the DAG; None asks for DAGs in general."""
         check: Any = requires_access_dag("GET", DagAccessEntity.TASK_INSTANCE, param_dag_id=dag_id)

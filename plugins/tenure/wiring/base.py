@@ -38,9 +38,16 @@ class Uuid7:
 
 @dataclass(frozen=True)
 class Platform:
-    """The connected installation; parts are opened on first use."""
+    """The connected installation; parts are opened on first use.
+
+    Args:
+        settings: Where things are.
+        patience_seconds: After which a transaction is given up; None waits. For processes that
+            serve meanwhile.
+    """
 
     settings: Settings
+    patience_seconds: float | None = None
 
     @cached_property
     def clock(self) -> SystemClock:
@@ -62,7 +69,7 @@ class Platform:
         """The lifecycle database."""
         from tenure.adapters.sql.database import Database
 
-        return Database(self.settings.database_url)
+        return Database(self.settings.database_url, patience_seconds=self.patience_seconds)
 
     @cached_property
     def ledger(self) -> "SqlLedger":

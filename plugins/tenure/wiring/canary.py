@@ -21,6 +21,7 @@ from tenure.vocabulary import RunRef, State, VersionRef, op_key
 from tenure.wiring import promotion
 from tenure.wiring.base import Platform
 from tenure.wiring.canary_end import rolled_back
+from tenure.wiring.segments import live_keys
 
 if TYPE_CHECKING:
     from tenure.adapters.ibis_engine import IbisEngine
@@ -169,8 +170,10 @@ class Probation:
         keys = [
             key
             for day in days(since, self.platform.clock.now())
-            for key in self.platform.store.list(f"{kind}/model={self.version.model}/date={day}/")
-            if key.endswith(".parquet") and hour_of(key) >= f"{since.astimezone(UTC):%Y-%m-%d/%H}"
+            for key in live_keys(
+                self.platform.store, f"{kind}/model={self.version.model}/date={day}/"
+            )
+            if hour_of(key) >= f"{since.astimezone(UTC):%Y-%m-%d/%H}"
         ]
         for key in keys:
             if key not in self.fetched:

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from tenure.config import DatasetConfig, ModelConfig
+from tenure.errors import ConfigInvalid
 from tenure.lifecycle import evaluation
 from tenure.lifecycle.evaluation.metrics import measure
 from tenure.lifecycle.registry import artifact_key, reference_key, statement_bytes
 from tenure.lifecycle.training import Published
 from tenure.lifecycle.training.split import split_by_time
-from tenure.vocabulary import VersionRef, digest_bytes
+from tenure.vocabulary import RunRef, VersionRef, digest_bytes
 from tenure.wiring.base import Platform
-from tenure.wiring.publication import snapshot_key
+from tenure.wiring.compatibility import other_names
+from tenure.wiring.snapshots import open_snapshot
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ def fit(
     snapshots: Sequence[Published],
     *,
     name: str,
+    run: RunRef,
 ) -> Fitted:
     """Split by time, fit on the older part, score the newer one; the same input, the same bytes.
 
@@ -44,11 +47,19 @@ def fit(
     from tenure.adapters.sklearn_trainer import build, score
     from tenure.adapters.sklearn_trainer import fit as fit_estimator
 
+    if dataset.time_column is None:
+        raise ConfigInvalid(
+            f"The dataset {dataset.name} has no time_column: training splits its rows by time.",
+            still_safe="No version was made; whatever serves now keeps serving.",
+            next_step=f"Name the column in include/configs/datasets/{dataset.name}.yaml.",
+        )
     policy, columns = config.training, config.features
     numeric, categorical = columns.numeric, columns.categorical
     rows = training_rows.read_rows(
         [
-            platform.store.fetch(snapshot_key(dataset.name, s.digest, "data.parquet"), s.digest)
+            open_snapshot(
+                platform, dataset.name, s.digest, purpose="training", run=run, model=config.name
+            )
             for s in snapshots
         ],
         numeric=numeric,
@@ -56,6 +67,7 @@ def fit(
         label=config.label.column,
         time=dataset.time_column,
         protected=config.bias.attributes,
+        names=other_names(config, dataset),
     )
     split = split_by_time(
         rows.times, holdout_fraction=policy.holdout_fraction, gap_hours=policy.gap_hours

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tenure.lifecycle.ledger import Anchor, ChainCheck, verify_chain
 from tenure.wiring.base import Platform
+from tenure.wiring.segments import live_keys
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,7 +85,7 @@ def find_breaches(platform: Platform) -> list[Finding]:
         }
         arms = invariants.plan_arms(connection)
         batches = invariants.published(connection)
-    decisions = [platform.store.fetch(key) for key in platform.store.list("decisions/")]
+    decisions = [platform.store.fetch(key) for key in live_keys(platform.store, "decisions/")]
     broken = evidence_scan.unreadable(decisions)
     sound = [path for path in decisions if path not in broken]
     lost = [{"unreadable": path.name} for path in broken]

@@ -1,4 +1,4 @@
-"""What `maintain_platform` does: reconcile, watch for killed tasks, check the ledger."""
+"""What `maintain_platform` does: reconcile, take outcomes, compact, watch for killed tasks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +12,15 @@ from tenure.vocabulary import RunRef
 from tenure.wiring.base import Platform
 from tenure.wiring.ledger import verify_ledger
 from tenure.wiring.oncall import FailureCard, save
+from tenure.wiring.outcome_intake import take_outcomes
 from tenure.wiring.reconciliation import Registry, attempt, reconcile, tell
+from tenure.wiring.reviews import expire
+from tenure.wiring.segments import compact
 
 __all__ = ["Airflow", "Maintenance", "airflow_rest", "maintain", "verify_ledger"]
 
+UNFINISHED = timedelta(days=1)
+"""Age of a write that nobody will finish."""
 WATCHED = timedelta(hours=24)
 """How far back the watchdog looks for failed tasks."""
 
@@ -61,6 +66,10 @@ def maintain(
     """
     cards: list[tuple[RunRef, FailureCard]] = []
     parts = reconcile(platform, run, registry)
+    parts["sweep"] = attempt(platform, "sweep", lambda: _sweep(platform))
+    parts["outcomes"] = attempt(platform, "outcomes", lambda: take_outcomes(platform, run))
+    parts["reviews"] = attempt(platform, "reviews", lambda: expire(platform))
+    parts["compaction"] = attempt(platform, "compaction", lambda: vars(compact(platform)))
     if airflow is not None:
         parts["watchdog"] = attempt(platform, "watchdog", lambda: _watch(platform, airflow, cards))
         parts["requests"] = attempt(platform, "requests", lambda: _requests(platform, airflow))
@@ -80,6 +89,11 @@ def airflow_rest(url: str, user: str, password: str) -> Airflow:
     from tenure.adapters.airflow_rest import AirflowRest
 
     return AirflowRest(url, user, password)
+
+
+def _sweep(platform: Platform) -> dict[str, Any]:
+    """Remove unfinished writes of processes that were killed."""
+    return {"removed": platform.store.sweep(platform.clock.now() - UNFINISHED)}
 
 
 def _watch(

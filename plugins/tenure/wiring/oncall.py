@@ -15,6 +15,7 @@ STAGE = "failure"
 TITLES: dict[str, str] = {
     "ConfigInvalid": "A config file says something that is not allowed",
     "DataRejected": "A batch of data was rejected",
+    "SchemaBroken": "The data changed shape under this model",
     "GateFailed": "A gate said no",
     "GateInconclusive": "A gate could not judge",
     "CanaryRolledBack": "The canary was rolled back",

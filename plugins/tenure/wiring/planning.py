@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tenure.adapters.sql import training, versions
-from tenure.config import ModelConfig, load_model, parse_model
-from tenure.errors import GateInconclusive, StateConflict
+from tenure.config import ModelConfig, load_dataset, load_model, parse_model
+from tenure.errors import GateInconclusive, SchemaBroken, StateConflict
 from tenure.lifecycle.training import Published, choose_snapshots, data_digest, suite_digest
 from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef, State, VersionRef, digest_bytes, op_key
 from tenure.wiring.base import Platform
+from tenure.wiring.compatibility import require_readable
+from tenure.wiring.handling import require_safe_store
 from tenure.wiring.provenance import code_digest
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ def plan(
 
     Raises:
         GateInconclusive: Too few batches are published; the request stays open.
+        SchemaBroken: A column that the model reads changed under it; the request stays open.
     """
     planned = _known(platform, model, run) or _plan(platform, model, run, (by_hand, reason))
     if planned is not None:
@@ -82,8 +85,9 @@ def _plan(platform: Platform, model: str, run: RunRef, asked: tuple[bool, str]) 
             if request is None and not by_hand:
                 return None
             return _answer(platform, connection, config, digest, (request, run, reason))
-    except GateInconclusive as error:
-        report = Report("training", model, Verdict.INCONCLUSIVE, error.what)
+    except (GateInconclusive, SchemaBroken) as error:
+        verdict = Verdict.FAILED if isinstance(error, SchemaBroken) else Verdict.INCONCLUSIVE
+        report = Report("training", model, verdict, error.what)
         error.evidence = platform.reports.save(report, model=model, dataset=None, run=run)
         raise
 
@@ -167,6 +171,9 @@ def _answer(
         dataset=config.dataset,
         window_batches=config.training.window_batches,
     )
+    dataset, _ = load_dataset(platform.settings.include, config.dataset)
+    require_safe_store(platform.store, dataset)
+    require_readable(connection, platform, config, dataset, chosen)
     request = request or training.file_request(
         connection,
         model=config.name,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from tenure.adapters.sql import canary, monitoring, plans, versions
 from tenure.adapters.sql.plans import PlanRow
 from tenure.errors import StateConflict
+from tenure.failpoints import failpoint
 from tenure.lifecycle.canary import CanaryPolicy
 from tenure.vocabulary import State, VersionRef, op_key
 from tenure.wiring.base import Platform
@@ -168,6 +169,7 @@ def roll_back_canary(mine: Turn, *, reason: str, evidence: str | None = None) ->
     _require(mine.version, State.CANARY)
     key = _key("roll_back", mine.version)
     _move(mine, mine.version, State.ROLLED_BACK, reason, key=key, evidence=evidence)
+    failpoint("rollback.canary_moved")
     return _stable(mine, mine.in_state(State.CHAMPION)[0].id, reason)
 
 
@@ -180,9 +182,11 @@ def replace_champion(mine: Turn, successor: VersionRef, *, reason: str) -> PlanR
         why = f"its champion {champion.name} is rolled back: {reason}"
         plan = roll_back_canary(replace(mine, version=probationer), reason=why)
     _move(mine, champion, State.ROLLED_BACK, reason, key=_key("roll_back", champion))
+    failpoint("rollback.champion_moved")
     intent = {"for": champion.id, "from": successor.generation}
     key = op_key("reinstate", f"mv:{successor.id}", intent)
     _move(mine, successor, State.CHAMPION, reason, key=key)
+    failpoint("rollback.successor_moved")
     return _stable(mine, successor.id, reason, seen=plan)
 
 

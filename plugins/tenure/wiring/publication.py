@@ -1,14 +1,15 @@
 """The end of an ingestion: one transaction that makes a judgement, and a snapshot, a fact."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tenure.config import DatasetConfig
+from tenure.failpoints import failpoint
 from tenure.lifecycle.expectations import Suite
 from tenure.ports import ObjectStore
 from tenure.verdicts import Report
 from tenure.vocabulary import RunRef, canonical_json, op_key
+from tenure.wiring.judging import Judged
 
 if TYPE_CHECKING:
     from tenure.adapters.sql.data import Rules
@@ -34,9 +35,7 @@ class Publisher:
     database: "Database"
     ledger: "SqlLedger"
 
-    def commit(
-        self, name: str, evidence: Report, snapshot: Mapping[str, Any] | None, run: RunRef
-    ) -> None:
+    def commit(self, name: str, evidence: Report, judged: Judged, run: RunRef) -> None:
         """Validation, snapshot row and ledger event together; holds the dataset's row meanwhile."""
         from tenure.adapters.sql import data
 
@@ -47,14 +46,16 @@ class Publisher:
             "batch": name,
             "verdict": str(evidence.verdict),
             "report_digest": evidence.digest,
+            "shape": judged.shape if judged.draft else None,
         }
         with self.database.begin() as connection:
             self._describe(connection)
-            published = self._publish(connection, name, evidence, snapshot) if snapshot else None
+            published = self._publish(connection, name, evidence, judged) if judged.draft else None
             data.record(
                 connection, self.config.name, self.rules, snapshot_id=published, values=values
             )
             self._note(connection, evidence, run)
+            failpoint("ingest.committing")
 
     def _describe(self, connection: Any) -> None:
         """The dataset and the texts of its rules; locks the dataset's row."""
@@ -77,16 +78,16 @@ class Publisher:
             body=self.text,
         )
 
-    def _publish(
-        self, connection: Any, name: str, evidence: Report, snapshot: Mapping[str, Any]
-    ) -> int:
+    def _publish(self, connection: Any, name: str, evidence: Report, judged: Judged) -> int:
         """The snapshot's row; the same content published before keeps its row and manifest."""
         from tenure.adapters.sql import data
 
-        dataset = self.config.name
-        known = data.snapshot_of(connection, dataset, snapshot["digest"])
-        manifest = known["manifest_digest"] if known else self._manifest(name, evidence, snapshot)
-        new = data.NewSnapshot(**snapshot, manifest_digest=manifest)
+        dataset, snapshot = self.config.name, judged.draft
+        assert snapshot is not None
+        known = data.snapshot_of(connection, dataset, snapshot.digest)
+        manifest = known["manifest_digest"] if known else self._manifest(name, evidence, judged)
+        failpoint("ingest.manifested")
+        new = data.NewSnapshot(**vars(snapshot), manifest_digest=manifest)
         return data.publish(connection, dataset, name, self.suite.digest, new)
 
     def _note(self, connection: Any, evidence: Report, run: RunRef) -> None:
@@ -106,19 +107,22 @@ class Publisher:
             op_key=op_key("ingest", subject, intent),
         )
 
-    def _manifest(self, name: str, evidence: Report, snapshot: Mapping[str, Any]) -> str:
+    def _manifest(self, name: str, evidence: Report, judged: Judged) -> str:
         """Written under the lock of the dataset's row, so that it is the one the row names."""
-        columns = self.config.contract.columns
+        snapshot, shape = judged.draft, judged.shape
+        assert snapshot is not None
+        assert shape is not None
         return self.store.put(
-            snapshot_key(self.config.name, snapshot["digest"], "manifest.json"),
+            snapshot_key(self.config.name, snapshot.digest, "manifest.json"),
             canonical_json(
                 {
                     "dataset": self.config.name,
                     "batch": name,
-                    "columns": {column: spec.type for column, spec in columns.items()},
+                    "columns": {column["name"]: column["type"] for column in shape["columns"]},
+                    "shape": shape,
                     "report": evidence.digest,
                     **evidence.facts,
-                    **snapshot,
+                    **vars(snapshot),
                 }
             ),
         )

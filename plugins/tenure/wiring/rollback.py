@@ -3,15 +3,22 @@
 Import it inside functions: it loads SQLAlchemy.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tenure.adapters.sql import versions
 from tenure.adapters.sql.plans import PlanRow
-from tenure.errors import ArtifactRefused, StateConflict
-from tenure.vocabulary import State, VersionRef
+from tenure.config import load_model
+from tenure.errors import ArtifactRefused, ConfigInvalid, ServiceUnreachable, StateConflict
+from tenure.failpoints import failpoint
+from tenure.lifecycle.canary import CanaryPolicy
+from tenure.lifecycle.serving import CanaryStop
+from tenure.vocabulary import State, VersionRef, op_key
 from tenure.wiring import promotion
 from tenure.wiring.base import Platform
+from tenure.wiring.serving_models import ServingPolicies, VerifiedLoader
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -23,15 +30,26 @@ LIVE = (State.CANARY, State.CHAMPION)
 class Intent:
     """What a rollback would do, for a person to confirm.
 
-    `remove` loses its traffic to `successor`; `cancels` is a canary that ends with its champion;
-    `refused` are newer versions that were passed over, with the reason.
+    Args:
+        remove: Loses its traffic.
+        successor: Gets all of it; it was loaded on trial, or serves as champion already.
+        cancels: A canary that ends with its champion.
+        refused: Versions that were passed over, with the reason.
+        asked: Number of the version that the person wanted as successor, if any.
+        done: Whether it was done before.
     """
 
     remove: VersionRef
     successor: VersionRef
     cancels: VersionRef | None = None
     refused: tuple[tuple[str, str], ...] = ()
+    asked: int | None = None
     done: bool = False
+
+    @property
+    def is_as_asked(self) -> bool:
+        """Whether the successor is the one that the person named, or none was named."""
+        return self.asked in {None, self.successor.version}
 
     def describe(self) -> str:
         """One sentence for the terminal."""
@@ -44,34 +62,43 @@ class Intent:
         )
 
 
-def intend(platform: Platform, model: str, version: int | None = None) -> Intent:
+def intend(
+    platform: Platform, model: str, version: int | None = None, *, to: int | None = None
+) -> Intent:
     """Find what to take out of traffic and what loads in its place.
 
     Args:
         platform: The installation.
         model: Name of the model.
         version: The version to take out; None takes the canary, else the champion.
+        to: The version that is to serve instead; None takes the newest that loads. When this one
+            does not load, the intent names the newest that does, and is not `is_as_asked`.
 
     Raises:
         StateConflict: Nothing is live, the version is not, or nothing can take its place.
+        ServiceUnreachable: The database or the store does not answer.
     """
-    with platform.database.begin() as connection:
-        live = versions.in_state(connection, model, LIVE)
-        champion = next((v for v in live if v.state is State.CHAMPION), None)
-        canary = next((v for v in live if v.state is State.CANARY), None)
-        wanted = canary or champion
-        if version is not None:
-            wanted = versions.get(connection, model, version)
-    if champion is None or wanted is None:
-        raise _nothing(model, f"no version {version}" if champion else "no champion")
-    if wanted.state is State.ROLLED_BACK:
-        return Intent(wanted, champion, done=True)
-    if wanted.state not in LIVE:
-        raise _nothing(model, f"{wanted.name} is {wanted.state} and has no traffic")
-    if wanted.state is State.CANARY:
-        return Intent(wanted, champion)
-    successor, refused = _newest_that_loads(platform, model)
-    return Intent(wanted, successor, canary, refused)
+    with _safe_meanwhile(platform, model):
+        with platform.database.begin() as connection:
+            live = versions.in_state(connection, model, LIVE)
+            champion = next((v for v in live if v.state is State.CHAMPION), None)
+            canary = next((v for v in live if v.state is State.CANARY), None)
+            wanted = canary or champion
+            if version is not None:
+                wanted = versions.get(connection, model, version)
+        if champion is None or wanted is None:
+            raise _nothing(model, f"no version {version}" if champion else "no champion")
+        if wanted.state is State.ROLLED_BACK:
+            return Intent(wanted, champion, asked=to, done=True)
+        if wanted.state not in LIVE:
+            raise _nothing(model, f"{wanted.name} is {wanted.state} and has no traffic")
+        if wanted.state is State.CANARY:
+            if to not in {None, champion.version}:
+                why = f"a canary gives its traffic to the champion {champion.name}, not to @{to}"
+                raise _nothing(model, why)
+            return Intent(wanted, champion, asked=to)
+        successor, refused = _newest_that_loads(platform, model, to)
+        return Intent(wanted, successor, canary, refused, asked=to)
 
 
 def roll_back(platform: Platform, intent: Intent, *, reason: str, actor: str) -> PlanRow:
@@ -81,33 +108,83 @@ def roll_back(platform: Platform, intent: Intent, *, reason: str, actor: str) ->
 
     Raises:
         StateConflict: Somebody else moved one of the versions meanwhile.
+        ServiceUnreachable: The database does not answer.
     """
-    with promotion.turn(platform, intent.remove.id, actor=actor) as mine:
-        if mine.version.state is State.ROLLED_BACK and mine.plan is not None:
-            return mine.plan
-        if mine.version.state is not intent.remove.state:
-            raise _nothing(
-                mine.version.model,
-                f"{mine.version.name} became {mine.version.state} a moment ago; look again",
-            )
+    failpoint("rollback.intended")
+    with (
+        _safe_meanwhile(platform, intent.remove.model),
+        promotion.turn(platform, intent.remove.id, actor=actor) as mine,
+    ):
+        failpoint("rollback.turn")
+        plan = _act(mine, intent, reason)
+        failpoint("rollback.published")
+    failpoint("rollback.committed")
+    return plan
+
+
+def stopped_at_gateway(platform: Platform, stop: CanaryStop, *, gateway: str) -> None:
+    """Write down who stopped a canary at a gateway, and roll it back unless somebody did already.
+
+    Raises:
+        StateConflict: The gateway's database role may not.
+        ServiceUnreachable: The database does not answer (again).
+    """
+    at = stop.at.isoformat()
+    body = {"model": stop.model, "version": stop.version, "reason": stop.reason, "at": at}
+    with promotion.turn(platform, stop.version_id, actor=f"gateway:{gateway}") as mine:
+        platform.ledger.note(
+            mine.connection,
+            subject=f"gateway:{gateway}",
+            actor=f"key:{stop.by}",
+            body={"canary_stopped": body},
+            op_key=op_key("stop_canary", f"mv:{stop.version_id}", {"gateway": gateway, "at": at}),
+        )
         if mine.version.state is State.CANARY:
-            return promotion.roll_back_canary(mine, reason=reason)
-        successor = versions.get_by_id(mine.connection, intent.successor.id)
-        return promotion.replace_champion(mine, successor, reason=reason)
+            why = f"stopped at gateway {gateway} by key {stop.by}: {stop.reason}"
+            promotion.roll_back_canary(mine, reason=why)
+
+
+def _act(mine: promotion.Turn, intent: Intent, reason: str) -> PlanRow:
+    if mine.version.state is State.ROLLED_BACK and mine.plan is not None:
+        return mine.plan
+    if mine.version.state is not intent.remove.state:
+        raise _nothing(
+            mine.version.model,
+            f"{mine.version.name} became {mine.version.state} a moment ago; look again",
+        )
+    if mine.version.state is State.CANARY:
+        return promotion.roll_back_canary(mine, reason=reason)
+    successor = versions.get_by_id(mine.connection, intent.successor.id)
+    return promotion.replace_champion(mine, successor, reason=reason)
 
 
 def _newest_that_loads(
-    platform: Platform, model: str
+    platform: Platform, model: str, first: int | None
 ) -> tuple[VersionRef, tuple[tuple[str, str], ...]]:
-    """Digest, signature and types are checked by really loading it, before any traffic moves."""
-    from tenure.adapters.skops_artifacts import load_verified
+    """Loaded on trial as a gateway loads it, before any traffic moves; `first` is tried first."""
+    folder = platform.settings.home / "trial"
+    loader = VerifiedLoader(platform, folder, ServingPolicies(platform.settings))
+    loader.warm_up()
+    try:
+        with platform.database.begin() as connection:
+            rows = _superseded(connection, model)
+        if first is not None:
+            if first not in {version.version for version, _ in rows}:
+                raise _nothing(model, f"{model}@{first} is no superseded version")
+            rows.sort(key=lambda found: found[0].version != first)
+        return _first_that_loads(loader, model, rows)
+    finally:
+        loader.close()
+        loader.keep_only(frozenset())
 
-    with platform.database.begin() as connection:
-        rows = _superseded(connection, model)
+
+def _first_that_loads(
+    loader: VerifiedLoader, model: str, rows: list[tuple[VersionRef, dict[str, Any]]]
+) -> tuple[VersionRef, tuple[tuple[str, str], ...]]:
     refused: list[tuple[str, str]] = []
     for version, row in rows:
         try:
-            load_verified(platform.store, row, platform.settings.signing_key.with_suffix(".pub"))
+            loader.load(row).close()
         except ArtifactRefused as error:
             refused.append((version.name, error.what))
             continue
@@ -116,9 +193,32 @@ def _newest_that_loads(
     raise _nothing(model, f"no superseded version that loads ({why})")
 
 
-def _superseded(connection: "Connection", model: str) -> list[tuple[VersionRef, dict[str, object]]]:
+def _superseded(connection: "Connection", model: str) -> list[tuple[VersionRef, dict[str, Any]]]:
     found = versions.in_state(connection, model, (State.SUPERSEDED,))
     return [(version, versions.row_by_id(connection, version.id)) for version in found]
+
+
+@contextmanager
+def _safe_meanwhile(platform: Platform, model: str) -> Iterator[None]:
+    """When database or store are down: what gateways do by themselves, and what still can be."""
+    try:
+        yield
+    except ServiceUnreachable as error:
+        raise ServiceUnreachable(
+            f"Nothing of {model} was rolled back. {error.what}",
+            still_safe="Gateways keep answering by the plan that they have; a canary loses its "
+            f"share by itself when its lease ends, at most {_lease_seconds(platform, model)} s "
+            "after the last renewal.",
+            next_step=f"To end a canary at once, on each gateway: POST /v2/models/{model}/canary/"
+            "stop with an admin key. Bring the service back, then run the command again.",
+        ) from error
+
+
+def _lease_seconds(platform: Platform, model: str) -> int:
+    try:
+        return load_model(platform.settings.include, model)[0].canary.lease_seconds
+    except (ConfigInvalid, OSError):
+        return CanaryPolicy.model_fields["lease_seconds"].default
 
 
 def _nothing(model: str, why: str) -> StateConflict:

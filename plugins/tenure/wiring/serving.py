@@ -1,78 +1,37 @@
 """What the gateway gets from outside: the lifecycle database, verified models, files, keys."""
 
 import fcntl
-import hashlib
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tenure.errors import ConfigInvalid, StateConflict
-from tenure.lifecycle.serving import Catalog, ServingPolicy, TrafficPlan
+from tenure.files import made_once
+from tenure.lifecycle.serving import (
+    CanaryStop,
+    Catalog,
+    GatewayPolicy,
+    ServingPolicy,
+    TrafficPlan,
+)
 from tenure.settings import Settings
-from tenure.vocabulary import is_id, op_key
+from tenure.vocabulary import is_id
 from tenure.wiring.base import Platform
+from tenure.wiring.sealing import SubjectVault
 from tenure.wiring.serving_models import ServingPolicies, VerifiedLoader
 
-Scope = Literal["score", "outcome", "admin"]
-SCOPES: tuple[Scope, ...] = ("score", "outcome", "admin")
+PATIENCE_SECONDS = 10.0
+"""After which a gateway takes the lifecycle database for unreachable, however it hangs."""
+if TYPE_CHECKING:
+    from tenure.adapters.web_tokens import JwtVerifier
 
 _KEY_BYTES = 32
-
-
-def create_key(
-    platform: Platform, name: str, scopes: Sequence[Scope], *, actor: str = "cli"
-) -> str:
-    """A new API key. It is shown once: the database keeps its SHA-256. In force within a second.
-
-    A second key under the same name is how a client rotates: give it the new one, then revoke.
-
-    Raises:
-        ConfigInvalid: The name is no id, or a scope is unknown or missing.
-    """
-    if not is_id(name) or not scopes or set(scopes) - set(SCOPES):
-        raise ConfigInvalid(
-            f"A key needs a name (a-z, 0-9, _ and -) and scopes of {', '.join(SCOPES)}; "
-            f"got {name!r} with {list(scopes)}.",
-            still_safe="No key was made.",
-            next_step="Correct the command: tenure key create NAME --scope score.",
-        )
-    from tenure.adapters.sql import serving
-
-    secret = f"tnr_{secrets.token_urlsafe(_KEY_BYTES)}"
-    digest = hashlib.sha256(secret.encode()).hexdigest()
-    with platform.database.begin() as connection:
-        serving.add_key(connection, digest=digest, name=name, scopes=scopes)
-        platform.ledger.note(
-            connection,
-            subject=f"key:{name}",
-            actor=actor,
-            body={"created": digest[:12], "scopes": list(scopes)},
-            op_key=op_key("key", name, {"created": digest}),
-        )
-    return secret
-
-
-def revoke_key(platform: Platform, name: str, *, actor: str = "cli") -> int:
-    """Take every key of this name out of force, within a second; returns how many there were."""
-    from tenure.adapters.sql import serving
-
-    with platform.database.begin() as connection:
-        digests = serving.revoke_keys(connection, name)
-        if digests:
-            platform.ledger.note(
-                connection,
-                subject=f"key:{name}",
-                actor=actor,
-                body={"revoked": [digest[:12] for digest in digests]},
-                op_key=op_key("key", name, {"revoked": sorted(digests)}),
-            )
-    return len(digests)
 
 
 class GatewayPlatform:
@@ -100,11 +59,25 @@ class GatewayPlatform:
     @cached_property
     def loader(self) -> VerifiedLoader:
         """Models by digest and signature."""
-        return VerifiedLoader(self.platform, self.folder / "artifacts")
+        return VerifiedLoader(self.platform, self.folder, self.policy())
 
     def policy(self) -> Callable[[str], ServingPolicy]:
         """The serving policies of the model YAMLs."""
         return ServingPolicies(self.platform.settings)
+
+    @cached_property
+    def limits(self) -> GatewayPolicy:
+        """What one gateway takes on, as `platform.yaml` says."""
+        return self.platform.config.gateway
+
+    @cached_property
+    def tokens(self) -> "JwtVerifier | None":
+        """What verifies an identity provider's tokens, where `platform.yaml` names one."""
+        if self.limits.jwt is None:
+            return None
+        from tenure.adapters.web_tokens import JwtVerifier
+
+        return JwtVerifier(self.limits.jwt, base=self.platform.settings.include)
 
     @cached_property
     def subject_key(self) -> bytes:
@@ -116,7 +89,7 @@ class GatewayPlatform:
         if given is not None:
             return _from_hex(given)
         path = self.platform.settings.home / "keys" / "subject.key"
-        return bytes.fromhex(_made_once(path, lambda: secrets.token_hex(_KEY_BYTES)))
+        return bytes.fromhex(made_once(path, lambda: secrets.token_hex(_KEY_BYTES)))
 
     def decisions_to_parquet(
         self,
@@ -141,6 +114,41 @@ class GatewayPlatform:
 
         with self.platform.database.begin() as connection:
             serving.advance_watermark(connection, model, reached)
+
+    def enqueue_reviews(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Queue decisions for people, for as long as the model's policy says."""
+        from tenure.adapters.sql import reviews
+
+        policy = self.policy()
+        due = [
+            {
+                **row,
+                "expires_at": row["received_at"]
+                + timedelta(hours=policy(row["model"]).review_hours),
+            }
+            for row in rows
+        ]
+        with self.platform.database.begin() as connection:
+            reviews.add(connection, due)
+
+    @cached_property
+    def vault(self) -> SubjectVault:
+        """Keys of personal features."""
+        return SubjectVault(self.platform, self.folder / "wal" / "keys")
+
+    def report_damage(self, log: str, files: Sequence[str]) -> None:
+        """Open an incident about segments that were set aside. Raises ServiceUnreachable."""
+        from tenure.adapters.sql import serving
+
+        with self.platform.database.begin() as connection:
+            serving.open_incident(
+                connection,
+                dedupe_key=f"log:{self.gateway}:{log}",
+                kind="log_damaged",
+                subject=self.gateway,
+                summary=f"Gateway {self.gateway}: {len(files)} segments of its log of {log} do not "
+                f"read as they were written and lie in wal/{log}/damaged: {files[0]}"[:1000],
+            )
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -168,7 +176,7 @@ def gateway_platform(settings: Settings) -> GatewayPlatform:
     Raises:
         ConfigInvalid: The id may not stand in a path.
     """
-    gateway = os.environ.get("TENURE_GATEWAY_ID") or _made_once(
+    gateway = os.environ.get("TENURE_GATEWAY_ID") or made_once(
         settings.home / "gateway" / "id", lambda: f"gw-{secrets.token_hex(4)}"
     )
     if not is_id(gateway):
@@ -177,7 +185,7 @@ def gateway_platform(settings: Settings) -> GatewayPlatform:
             still_safe="Nothing was started.",
             next_step="Choose another id and start again.",
         )
-    return GatewayPlatform(Platform(settings), gateway)
+    return GatewayPlatform(Platform(settings, PATIENCE_SECONDS), gateway)
 
 
 class PlanSource:
@@ -212,19 +220,33 @@ class PlanSource:
                 connection, gateway=self._gateway, plan=plan, seen_at=self._platform.clock.now()
             )
 
-    def report_refusal(self, model: str, version: int, cause: str) -> None:
+    def note_use(self, digests: Sequence[str]) -> None:
+        """Write that these keys were used just now."""
+        from tenure.adapters.sql import serving
+
+        with self._platform.database.begin() as connection:
+            serving.note_use(connection, digests, at=self._platform.clock.now())
+
+    def report_failure(self, model: str, version: int, kind: str, cause: str) -> None:
         """Open an incident, or count one more in the open one."""
         from tenure.adapters.sql import serving
 
         subject = f"{model}@{version}"
+        said = {"artifact_refused": "cannot load", "model_crashed": "lost"}[kind]
         with self._platform.database.begin() as connection:
             serving.open_incident(
                 connection,
-                dedupe_key=f"artifact:{subject}",
-                kind="artifact_refused",
+                dedupe_key=f"{kind}:{subject}",
+                kind=kind,
                 subject=subject,
-                summary=f"Gateway {self._gateway} cannot load {subject}: {cause}"[:1000],
+                summary=f"Gateway {self._gateway} {said} {subject}: {cause}"[:1000],
             )
+
+    def stop_canary(self, stop: CanaryStop) -> None:
+        """Write down who stopped a canary here, and roll it back unless somebody did already."""
+        from tenure.wiring.rollback import stopped_at_gateway
+
+        stopped_at_gateway(self._platform, stop, gateway=self._gateway)
 
     def wait(self, seconds: float) -> None:
         """Until the next published plan, at most so long."""
@@ -234,23 +256,6 @@ class PlanSource:
         """Let go of every connection."""
         self._hints.close()
         self._platform.database.dispose()
-
-
-def _made_once(path: Path, make: Callable[[], str]) -> str:
-    """The text of a file that only its owner may read; whoever comes first makes it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    if not path.exists():
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(make())
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            pass
-        finally:
-            temporary.unlink()
-    return path.read_text().strip()
 
 
 def _from_hex(text: str) -> bytes:

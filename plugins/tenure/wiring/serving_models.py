@@ -1,48 +1,120 @@
-"""The models that a gateway serves: verified, warm, and under which policy."""
+"""The models that a gateway serves: verified, warm, in processes of their own, by which policy."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from tenure.config import load_model
-from tenure.errors import ConfigInvalid
-from tenure.lifecycle.serving import Score, ServingPolicy, Signature
+from tenure.errors import ArtifactRefused, ConfigInvalid
+from tenure.lifecycle.registry import FIELDS, artifact_key
+from tenure.lifecycle.serving import ServingPolicy
 from tenure.settings import Settings
 from tenure.wiring.base import Platform
 
+if TYPE_CHECKING:
+    from tenure.adapters.model_process import ModelProcess, Nursery
+
+LOAD_SECONDS = 60.0
+"""Time that a process has to verify, load and warm up a version; afterwards it is killed."""
+
+_CHILD = "tenure.wiring.model_child"
+
 
 class VerifiedLoader:
-    """Loads versions whose digest, signature and types hold, and warms them up."""
+    """Starts processes for versions whose digest, signature and types hold, and warms them up.
 
-    def __init__(self, platform: Platform, folder: Path) -> None:
+    This process only copies bytes: the child verifies them, parses them and scores with them.
+
+    Args:
+        platform: The installation.
+        folder: Where copies of artifacts lie, and the empty working folder of the children.
+        policy: Serving policy of a model.
+    """
+
+    def __init__(
+        self, platform: Platform, folder: Path, policy: Callable[[str], ServingPolicy]
+    ) -> None:
         self._platform = platform
         self._folder = folder
+        self._policy = policy
 
     @cached_property
     def _cache(self) -> Any:
         from tenure.adapters.artifact_cache import CachedStore
 
-        return CachedStore(self._platform.store, self._folder)
+        return CachedStore(self._platform.store, self._folder / "artifacts")
 
-    def load(self, row: Mapping[str, Any]) -> Score:
-        """The warm scoring function. Raises ArtifactRefused, or whatever the model raises."""
-        from tenure.adapters.serving_frame import scorer
-        from tenure.adapters.skops_artifacts import load_verified
+    @cached_property
+    def nursery(self) -> "Nursery":
+        """The warm process that all model processes are forks of."""
+        from tenure.adapters.model_process import Nursery
 
-        public_key = self._platform.settings.home / "keys" / "signing.pub"
-        estimator = load_verified(self._cache, row, public_key)
-        signature = Signature.from_facts(row["facts"])
-        return scorer(
-            estimator,
-            numeric=signature.numeric,
-            categorical=signature.categorical,
-            examples=signature.examples(),
-        )
+        return Nursery(_CHILD, self._folder / "models")
+
+    def warm_up(self) -> None:
+        """Begin with the imports, so that the first version need not wait for them."""
+        self.nursery.start()
+
+    def load(self, row: Mapping[str, Any]) -> "ModelProcess":
+        """The process with the warm version.
+
+        Raises:
+            ArtifactRefused: Bytes, signature or types are not acceptable, it needs more memory than
+                its policy allows, takes too long, or its process ends while it loads.
+            ServiceUnreachable: The store does not answer.
+        """
+        name = f"{row['model']}@{row['version']}"
+        digest = str(row["artifact_digest"])
+        try:
+            path = self._cache.fetch(artifact_key(digest), digest)
+        except KeyError:
+            raise refused(name, f"the artifact {digest[:12]} is not in the store") from None
+        order = {
+            "name": name,
+            "memory_mb": self._policy(row["model"]).model_memory_mb,
+            "public_key": _public_key(self._platform.settings),
+            "row": {key: row[key] for key in (*FIELDS, "signature", "facts")},
+        }
+        try:
+            process = self.nursery.process()
+        except (OSError, EOFError, ValueError) as error:
+            raise refused(name, f"no process could be started for it ({error!r})") from error
+        try:
+            verdict, cause = self._ordered(process, order, path)
+        except TimeoutError:
+            process.close()
+            raise refused(name, f"it was not loaded after {LOAD_SECONDS:g} s") from None
+        except (OSError, EOFError, ValueError) as error:
+            process.close()
+            raise refused(name, "its process ended while it was loaded") from error
+        if verdict != "ready":
+            process.close()
+            raise refused(name, cause if verdict == "failed" else cause.rstrip("."))
+        return process
 
     def keep_only(self, digests: frozenset[str]) -> None:
         """Drop the copies of all other artifacts."""
         self._cache.keep_only(digests)
+
+    def close(self) -> None:
+        """End every process."""
+        if "nursery" in self.__dict__:
+            self.nursery.close()
+
+    def _ordered(
+        self, process: "ModelProcess", order: Mapping[str, Any], path: Path
+    ) -> tuple[str, str]:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            process.pipe.socket.settimeout(LOAD_SECONDS)
+            process.pipe.send(msgspec.msgpack.encode(order), [descriptor])
+        finally:
+            os.close(descriptor)
+        return msgspec.msgpack.decode(process.pipe.receive(), type=tuple[str, str])
 
 
 class ServingPolicies:
@@ -63,3 +135,23 @@ class ServingPolicies:
             current = stamp
         self._read[model] = (current, policy)
         return policy
+
+
+def refused(name: str, why: str) -> ArtifactRefused:
+    """The error of a version that could not be taken into service."""
+    text = why if why.startswith(name) else f"{name}: {why}"
+    return ArtifactRefused(
+        f"{text}.",
+        still_safe="Nothing was loaded; gateways keep what they serve.",
+        next_step="Do not serve this version. Train a new one; if nobody changed the file on "
+        "purpose, treat it as an incident and compare with the archive.",
+    )
+
+
+def _public_key(settings: Settings) -> bytes:
+    path = settings.signing_key.with_suffix(".pub")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        why = f"the public key {path.name} cannot be read: {error.strerror}"
+        raise refused("The trainer's signature", why) from None

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tenure.wiring.base import Platform
+from tenure.wiring.segments import live_keys
 
 
 @dataclass(frozen=True)
@@ -42,15 +43,14 @@ class Summary:
         from tenure.adapters.decision_files import request_ids
 
         store = self.platform.store
-        keys = store.list(f"decisions/model={model}/")
-        return request_ids(store.fetch(key) for key in keys)
+        return request_ids(map(store.fetch, live_keys(store, f"decisions/model={model}/")))
 
     def outcome_count(self, model: str) -> int:
         """Rows of every shipped outcome file."""
         from tenure.adapters.decision_files import row_count
 
         store = self.platform.store
-        return row_count(store.fetch(key) for key in store.list(f"outcomes/model={model}/"))
+        return row_count(map(store.fetch, live_keys(store, f"outcomes/model={model}/")))
 
     def _read(self, query: str, *arguments: object) -> Any:
         from tenure.adapters.sql import summary

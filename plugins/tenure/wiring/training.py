@@ -42,7 +42,7 @@ def train(
         chosen = training.snapshots_of(connection, version.id)
     config = pinned_config(platform, row)
     dataset, _ = load_dataset(platform.settings.include, config.dataset)
-    fitted = fitting.fit(platform, config, dataset, chosen, name=version.name)
+    fitted = fitting.fit(platform, config, dataset, chosen, name=version.name, run=run)
     facts = fitted.facts | {"request_id": row["facts"]["request_id"]}
     facts |= {"reason": row["facts"]["reason"], "snapshots": [s.digest for s in chosen]}
     facts |= {"batches": [s.batch for s in chosen]}

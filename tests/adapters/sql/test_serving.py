@@ -13,8 +13,9 @@ from tenure.adapters.sql import serving, tables, versions
 from tenure.adapters.sql.database import Database
 from tenure.errors import ConfigInvalid
 from tenure.lifecycle.serving import TrafficPlan
+from tenure.wiring.api_keys import create_key, key_id, list_keys, revoke_key
 from tenure.wiring.base import Platform
-from tenure.wiring.serving import GatewayPlatform, create_key, revoke_key
+from tenure.wiring.serving import GatewayPlatform
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 PLAN = TrafficPlan("m", 3, 1, 1, None, 0, "s", None, None)
@@ -86,7 +87,7 @@ def test_keys_are_stored_as_digests_and_end(platform: Platform, database: Databa
     with database.begin() as c:
         stored = c.execute(select(tables.gateway_key)).all()
         assert secret not in str(stored)
-        assert {name for _, name, _ in serving.catalog(c).keys} == {"app"}
+        assert {key.name for key in serving.catalog(c).keys} == {"app"}
     assert revoke_key(platform, "app", actor="olga") == 2
     assert revoke_key(platform, "app", actor="olga") == 0
     with database.begin() as c:
@@ -96,11 +97,46 @@ def test_keys_are_stored_as_digests_and_end(platform: Platform, database: Databa
         assert events.all() == [("key:app", "olga")] * 3
 
 
+def test_one_of_two_keys_is_revoked_by_its_id(platform: Platform) -> None:
+    old, new = (create_key(platform, "app", ["score"]) for _ in range(2))
+    assert revoke_key(platform, "app", key_id=key_id(old)) == 1
+    assert revoke_key(platform, "app", key_id="%") == 0
+    with platform.database.begin() as c:
+        (left,) = serving.catalog(c).keys
+    assert left.digest.startswith(key_id(new))
+    assert [bool(row["revoked_at"]) for row in list_keys(platform)] == [True, False]
+
+
+def test_key_of_one_model_with_a_rate(platform: Platform, database: Database) -> None:
+    create_key(platform, "app", ["score"], models=["m"], rows_per_second=5)
+    with database.begin() as c:
+        (key,) = serving.catalog(c).keys
+    assert (key.models, key.rows_per_second) == (["m"], 5)
+    with pytest.raises(ConfigInvalid, match=r"limited to \['ghost'\]; registered are \['m'\]"):
+        create_key(platform, "app", ["score"], models=["ghost"])
+
+
+def test_gateway_notes_the_last_use_and_nothing_else_of_a_key(
+    platform: Platform, database: Database
+) -> None:
+    create_key(platform, "app", ["score"])
+    with database.begin() as c:
+        digests = [key.digest for key in serving.catalog(c).keys]
+    seen = []
+    for step in (1, 0, 2):
+        with database.begin() as c:
+            serving.note_use(c, digests, at=NOW + timedelta(hours=step))
+        seen.append(list_keys(platform)[0]["last_used_at"])
+    assert seen == [NOW + timedelta(hours=h) for h in (1, 1, 2)]
+    with pytest.raises(DBAPIError, match="permission denied"), database.begin() as c:
+        c.execute(text("UPDATE gateway_key SET revoked_at = NULL"))
+
+
 @pytest.mark.parametrize(
     ("name", "scopes"), [("../app", ["score"]), ("app", []), ("app", ["everything"])]
 )
 def test_bad_keys(platform: Platform, name: str, scopes: Any) -> None:
-    with pytest.raises(ConfigInvalid, match="scopes of score, outcome, admin"):
+    with pytest.raises(ConfigInvalid, match="scopes of score, outcome, metrics, admin"):
         create_key(platform, name, scopes)
 
 

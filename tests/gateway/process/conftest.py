@@ -15,8 +15,8 @@ import pytest
 
 from tenure.settings import REPOSITORY, Settings
 from tenure.vocabulary import State, VersionRef
+from tenure.wiring.api_keys import create_key
 from tenure.wiring.base import Platform
-from tenure.wiring.serving import create_key
 
 MODEL = "flight_late"
 
@@ -259,15 +259,13 @@ def process(platform: Platform) -> Iterator[Process]:
     made.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def life_of() -> type[Life]:
     """For tests that bring their own database."""
     return Life
 
 
-@pytest.fixture
-def process_of() -> Iterator[Callable[[Platform], Process]]:
-    """Makes processes that end with the test."""
+def _processes() -> Iterator[Callable[[Platform], Process]]:
     made: list[Process] = []
 
     def make(platform: Platform) -> Process:
@@ -277,6 +275,18 @@ def process_of() -> Iterator[Callable[[Platform], Process]]:
     yield make
     for one in made:
         one.close()
+
+
+@pytest.fixture
+def process_of() -> Iterator[Callable[[Platform], Process]]:
+    """Makes processes that end with the test."""
+    yield from _processes()
+
+
+@pytest.fixture(scope="module")
+def process_of_module() -> Iterator[Callable[[Platform], Process]]:
+    """Makes processes that end with the module."""
+    yield from _processes()
 
 
 @pytest.fixture(scope="module")

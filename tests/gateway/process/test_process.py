@@ -1,6 +1,7 @@
 """A real gateway process on a real database with a real model: killed, starved, told to end."""
 
 import asyncio
+import itertools
 import socket
 import subprocess
 import time
@@ -17,8 +18,8 @@ from tenure.migrations import upgrade
 from tenure.settings import REPOSITORY, Settings
 from tenure.stack import postgres
 from tenure.vocabulary import State
+from tenure.wiring.api_keys import create_key
 from tenure.wiring.base import Platform
-from tenure.wiring.serving import create_key
 
 pytestmark = pytest.mark.service
 MODEL = "flight_late"
@@ -107,8 +108,11 @@ def test_canary_whose_lease_nobody_renews(
         def plan() -> dict[str, Any]:
             return client.get(f"/v2/models/{MODEL}/plan").json()
 
+        numbers = itertools.count(1)  # a request id that came before would be answered as before
+
         def arm() -> str:
-            answer = client.post(f"/v2/models/{MODEL}/infer", json=life.example(1)).json()
+            body = life.example(next(numbers))
+            answer = client.post(f"/v2/models/{MODEL}/infer", json=body).json()
             return str(answer["parameters"]["arm"])
 
         assert arm() == "champion"

@@ -10,7 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
 
 from tenure.adapters import skops_artifacts
 from tenure.adapters.signing import Signer
@@ -90,7 +92,8 @@ class World:
         columns = dict.fromkeys(FIELDS[3:], digest) | {"mlflow_run_id": f"run-{n}"}
         row = {"model": draft.model, "version": draft.version, **columns}
         signer = Signer(self.platform.settings.signing_key)
-        return columns | {"signature": signer.sign(statement_bytes(row))}
+        facts = {"threshold": 0.5, "features": {"numeric": ["a"]}, "ranges": {"a": [0, 3]}}
+        return columns | {"signature": signer.sign(statement_bytes(row)), "facts": facts}
 
     def approved(self) -> VersionRef:
         version = self.validated()
@@ -194,9 +197,10 @@ class World:
         self.platform.store.put(key, sink.getvalue().to_pybytes())
 
 
-def fitted(n: int) -> LogisticRegression:
+def fitted(n: int) -> Pipeline:
     """An estimator whose bytes differ for each number."""
-    return LogisticRegression(C=float(n)).fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
+    model = make_pipeline(SimpleImputer(), LogisticRegression(C=float(n)))
+    return model.fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
 
 
 def configured(settings: Settings, folder: Path, *, high_risk: bool = False) -> Settings:

@@ -4,14 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tenure.lifecycle.sources import ColumnType
+from tenure.adapters.arrow_tables.moments import MOMENT, in_zone, moments, only, positions
+from tenure.lifecycle.sources import ColumnType, CsvFormat, Source
 
-MOMENT = pa.timestamp("us", "UTC")
-_ARROW: dict[ColumnType, pa.DataType] = {
+ARROW: dict[ColumnType, pa.DataType] = {
     "string": pa.string(),
     "integer": pa.int64(),
     "number": pa.float64(),
@@ -24,11 +23,7 @@ _LAST = datetime(9999, 12, 30, tzinfo=UTC)
 
 _INTEGER = r"^[+-]?[0-9]{1,18}$"
 _NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
-_BOOLEAN = r"^(?i:true|false)$"
-_MOMENT = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"
-    r"(Z|[+-][0-9]{2}:?[0-9]{2})$"
-)
+_LARGEST = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -42,52 +37,84 @@ class TypedColumn:
     why: str = ""
 
 
-def from_arrow(column: pa.ChunkedArray, kind: ColumnType) -> TypedColumn:
+def from_arrow(column: pa.ChunkedArray, kind: ColumnType, source: Source) -> TypedColumn:
     """A typed column of Parquet; narrower types of the same kind are widened."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_null(column.type):
-        return TypedColumn(column.cast(_ARROW[kind]))
+        return TypedColumn(column.cast(ARROW[kind]))
+    if kind == "timestamp" and source.time_zone and is_local(column.type):
+        values, doubtful = in_zone(column.cast(pa.timestamp("us"), safe=False), source.time_zone)
+        typed = _within_bounds(values, kind)
+        why = "a doubtful local time" if doubtful else typed.why
+        return TypedColumn(typed.values, bad_rows=[*doubtful, *typed.bad_rows], why=why)
     if not _ACCEPTS[kind](column.type):
         found = str(column.type)[:80]
-        is_local = pa.types.is_timestamp(column.type)
-        return TypedColumn(column, found=f"{found} without a time zone" if is_local else found)
+        is_local_time = pa.types.is_timestamp(column.type)
+        return TypedColumn(column, found=f"{found} without a time zone" if is_local_time else found)
+    too_large: list[int] = []
+    if kind == "integer" and pa.types.is_uint64(column.type):
+        beyond = pc.fill_null(pc.greater(column, pa.scalar(_LARGEST, pa.uint64())), False)
+        too_large = positions(beyond)
+        column = pc.if_else(beyond, pa.scalar(None, pa.uint64()), column)
     try:
-        typed = column.cast(_ARROW[kind], safe=kind == "integer")
+        typed = column.cast(ARROW[kind], safe=kind == "integer")
     except pa.ArrowInvalid as error:
         return TypedColumn(column, found=f"{column.type}: {str(error)[:80]}")
+    if too_large:
+        return TypedColumn(typed, bad_rows=too_large, why="a number beyond 64 bits")
     return _within_bounds(typed, kind)
 
 
-def from_text(column: pa.ChunkedArray, kind: ColumnType) -> TypedColumn:
-    """A column of CSV text."""
+def from_text(column: pa.ChunkedArray, kind: ColumnType, source: Source) -> TypedColumn:
+    """A column of CSV text, written as the source says."""
     if kind == "string":
         return TypedColumn(column)
-    pattern = {
-        "integer": _INTEGER,
-        "number": _NUMBER,
-        "boolean": _BOOLEAN,
-        "timestamp": _MOMENT,
-    }[kind]
-    good = pc.match_substring_regex(column, pattern)
-    bad_rows = positions(pc.fill_null(pc.invert(good), False))
-    text = pc.if_else(pc.fill_null(good, False), column, pa.scalar(None, pa.string()))
-    if kind == "timestamp":
-        values, impossible = _moments(text)
-        bad_rows = sorted({*bad_rows, *impossible})
-    elif kind == "boolean":
-        values = pc.equal(pc.utf8_lower(text), "true")
-    else:
-        values = pc.cast(pc.utf8_ltrim(text, "+"), _ARROW[kind])
+    form = source.csv
+    if form.nulls:
+        is_null = pc.is_in(column, value_set=pa.array(form.nulls, pa.string()))
+        column = pc.if_else(is_null, pa.scalar(None, pa.string()), column)
+    values, bad = _converted(column, kind, source)
     typed = _within_bounds(values, kind)
-    rows = sorted({*bad_rows, *typed.bad_rows})
+    rows = sorted({*bad, *typed.bad_rows})
     return TypedColumn(typed.values, bad_rows=rows, why=f"text that is no {kind}")
+
+
+def _converted(
+    column: pa.ChunkedArray, kind: ColumnType, source: Source
+) -> tuple[pa.ChunkedArray, list[int]]:
+    """The values, and the rows whose text is none of the kind."""
+    if kind == "timestamp":
+        return moments(column, source)
+    if kind == "boolean":
+        return _flags(column, source.csv)
+    if kind == "number" and source.csv.decimal == ",":
+        has_point = pc.match_substring(column, ".")
+        column = pc.if_else(has_point, "x", pc.replace_substring(column, ",", "."))
+    text, bad = only(column, _INTEGER if kind == "integer" else _NUMBER)
+    return pc.cast(pc.utf8_ltrim(text, "+"), ARROW[kind]), bad
+
+
+def _flags(column: pa.ChunkedArray, form: CsvFormat) -> tuple[pa.ChunkedArray, list[int]]:
+    lower = pc.utf8_lower(column)
+    yes, no = (
+        pc.is_in(lower, value_set=pa.array([w.lower() for w in words], pa.string()))
+        for words in (form.true_words, form.false_words)
+    )
+    known = pc.or_(yes, no)
+    bad = positions(pc.and_(pc.invert(known), pc.is_valid(column)))
+    return pc.if_else(known, yes, pa.scalar(None, pa.bool_())), bad
+
+
+def is_local(kind: pa.DataType) -> bool:
+    """Dates, and timestamps that do not know their zone."""
+    return pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.tz is None)
 
 
 _ACCEPTS: dict[ColumnType, Callable[[pa.DataType], bool]] = {
     "string": lambda t: pa.types.is_string(t) or pa.types.is_large_string(t),
     "integer": pa.types.is_integer,
-    "number": lambda t: pa.types.is_floating(t) or pa.types.is_integer(t),
+    "number": lambda t: pa.types.is_floating(t) or pa.types.is_integer(t) or pa.types.is_decimal(t),
     "boolean": pa.types.is_boolean,
     "timestamp": lambda t: pa.types.is_timestamp(t) and t.tz is not None,
 }
@@ -108,30 +135,3 @@ def _within_bounds(values: pa.ChunkedArray, kind: ColumnType) -> TypedColumn:
     if rows:
         values = pc.if_else(pc.fill_null(bad, False), pa.scalar(None, values.type), values)
     return TypedColumn(values, bad_rows=rows, why=why)
-
-
-def _moments(text: pa.ChunkedArray) -> tuple[pa.ChunkedArray, list[int]]:
-    """Times and the rows whose text looks like one but names none (a 31st of February)."""
-    try:
-        return text.cast(MOMENT), []
-    except pa.ArrowInvalid:
-        moments = [_moment(value) for value in text.to_pylist()]
-        was_null = pc.is_null(text).to_pylist()
-        bad = [i for i, moment in enumerate(moments) if moment is None and not was_null[i]]
-        return pa.chunked_array([pa.array(moments, MOMENT)]), bad
-
-
-def _moment(value: str | None) -> datetime | None:
-    try:
-        return datetime.fromisoformat(value).astimezone(UTC) if value is not None else None
-    except (ValueError, OverflowError):
-        return None
-
-
-def positions(mask: pa.ChunkedArray) -> list[int]:
-    """Rows (from 0) where the mask is true; it holds no null.
-
-    Through numpy: `pc.indices_nonzero` of pyarrow 25 crashes on a column without rows.
-    """
-    rows: list[int] = np.flatnonzero(mask.to_numpy()).tolist()
-    return rows

@@ -1,30 +1,23 @@
 """A landed file into a typed table, with every breach of the contract by column and row."""
 
-import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from pyarrow import csv
 
-from tenure.adapters.arrow_tables.cells import TypedColumn, from_arrow, from_text, positions
+from tenure.adapters.arrow_tables.cells import TypedColumn, from_arrow, from_text
+from tenure.adapters.arrow_tables.csv_text import TextRows, Unreadable, read_text
+from tenure.adapters.arrow_tables.moments import positions
+from tenure.adapters.arrow_tables.parquet_file import read_parquet
 from tenure.lifecycle.expectations import Severity
 from tenure.lifecycle.quality import CONTRACT, Finding
 from tenure.lifecycle.sources import Column, Contract, Source
 
-MAX_BYTES = 4 * 1024**3
-"""Size that a file may have, and may claim to have once it is decompressed."""
-MAX_COLUMNS = 2_000
 SHOWN_ROWS = 5
-_BOM = b"\xef\xbb\xbf"
-
-
-class Unreadable(Exception):
-    """The file as a whole is not what its suffix says."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +30,17 @@ class Batch:
         table: The contract's columns in the contract's order and types; cells that are not of
             their type are null. None when columns or types do not fit.
         findings: Breaches of the contract, and repeated keys.
+        set_aside: Columns of the contract that `table` does not have: each with the type that was
+            found instead, or "" when there is no such column.
+        unknown: Columns of the file that the contract does not know.
     """
 
     rows: int
     original: pa.Table | None
     table: pa.Table | None
     findings: tuple[Finding, ...] = field(default=())
+    set_aside: Mapping[str, str] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
 
     @property
     def is_sound(self) -> bool:
@@ -50,65 +48,144 @@ class Batch:
         return self.table is not None and not any(f.is_fatal for f in self.findings)
 
 
-def read_batch(path: Path, source: Source, contract: Contract) -> Batch:
+def read_batch(
+    path: Path,
+    source: Source,
+    contract: Contract,
+    *,
+    required: Collection[str] | None = None,
+    renamed: Mapping[str, str] | None = None,
+) -> Batch:
     """Read a file and compare it with the contract; never raises for what the file holds.
 
     Columns may come in any order and in any width of their type; timestamps must know their zone.
+
+    Args:
+        path: The file.
+        source: Its format.
+        contract: What it should hold.
+        required: Columns without which the batch has no sense: all others may be set aside. None:
+            the contract must hold to the letter.
+        renamed: Old to new name, for columns that may still come under the old one.
     """
     try:
-        _refuse_bombs(path.stat().st_size, 1)
-        original = _READERS[source.format](path)
+        rows = _rows(path, source)
     except Unreadable as error:
         return Batch(0, None, None, (_breach("the file", str(error), f"a {source.format} file"),))
-    findings = list(_broken_columns(original, contract))
+    original = _under_new_names(rows.table, renamed or {})
+    return against_contract(original, source, contract, required=required, rows=rows)
+
+
+def against_contract(
+    original: pa.Table,
+    source: Source,
+    contract: Contract,
+    *,
+    required: Collection[str] | None = None,
+    rows: TextRows | None = None,
+) -> Batch:
+    """The rows as they came, typed by the contract, with every breach of it."""
+    ragged = tuple(rows.ragged) if rows else ()
+    cells = _emptied(original, ragged)
+    if any(column.sensitivity == "personal" for column in contract.columns.values()):
+        original = cells  # nobody knows which of a ragged row's cells is the personal one
+    findings = list(_broken_columns(original, contract, required))
     columns: dict[str, TypedColumn] = {}
+    set_aside: dict[str, str] = {}
     if not findings:
+        findings += _broken_rows(rows, source) if rows else ()
         convert = from_text if source.format == "csv" else from_arrow
         for name, column in contract.columns.items():
-            columns[name] = convert(original.column(name), column.type)
-            findings += _broken_cells(name, column, columns[name])
+            if name not in original.column_names:
+                set_aside[name] = ""
+                continue
+            typed = convert(cells.column(name), column.type, source)
+            if typed.found is not None and required is not None and name not in required:
+                set_aside[name] = typed.found
+                continue
+            columns[name] = typed
+            findings += _broken_cells(name, column, typed, ragged)
     everything = range(original.num_rows)
     if any(not finding.rows for finding in findings):
         whole = tuple(_of_rows(finding, everything) for finding in findings)
         return Batch(original.num_rows, original, None, whole)
     table = pa.table({name: column.values for name, column in columns.items()})
-    findings += _repeated_keys(table, contract.key)
-    return Batch(original.num_rows, original, table, tuple(findings))
+    bad = {row for finding in findings for row in finding.rows}
+    findings += _repeated_keys(table, contract.key, bad)
+    unknown = tuple(n for n in original.column_names if n not in contract.columns)
+    return Batch(original.num_rows, original, table, tuple(findings), set_aside, unknown)
 
 
-def _broken_columns(table: pa.Table, contract: Contract) -> Iterator[Finding]:
+def _under_new_names(table: pa.Table, renamed: Mapping[str, str]) -> pa.Table:
+    """Old names become new ones; where both are there, the old one stays a column of its own."""
+    found = set(table.column_names)
+    new = [n if renamed.get(n, n) in found else renamed[n] for n in table.column_names]
+    return table.rename_columns(new)
+
+
+def _broken_columns(
+    table: pa.Table, contract: Contract, required: Collection[str] | None
+) -> Iterator[Finding]:
     found = table.column_names
+    is_strict = required is None
     for name, times in Counter(found).items():
         if times > 1:
             yield _breach(_shown(name), f"{times} columns of this name", "one")
-        if name not in contract.columns and not contract.allow_extra_columns:
+        if is_strict and name not in contract.columns and not contract.allow_extra_columns:
             yield _breach(
                 _shown(name), "a column that the contract does not know", "no such column"
             )
     for name, column in contract.columns.items():
-        if name not in found:
+        if name not in found and (required is None or name in required):
             yield _breach(name, "no such column", column.type)
 
 
-def _broken_cells(name: str, column: Column, typed: TypedColumn) -> Iterator[Finding]:
+def _broken_rows(rows: TextRows, source: Source) -> Iterator[Finding]:
+    """Rows with another number of cells, and cells that are no text."""
+    if rows.ragged:
+        counts = sorted({*rows.ragged.values()})
+        found = f"{counts[0]:,}…{counts[-1]:,}" if len(counts) > 1 else f"{counts[0]:,}"
+        width = f"{rows.table.num_columns:,} cells, as the header"
+        yield _set_aside("width", "the row", sorted(rows.ragged), f"{found} cells", width)
+    for name, bad in rows.undecodable.items():
+        encoding = source.csv.encoding
+        why = f"bytes that are not {encoding} text"
+        yield _set_aside("encoding", _shown(name), bad, why, f"{encoding} text")
+
+
+def _broken_cells(
+    name: str, column: Column, typed: TypedColumn, ragged: Collection[int]
+) -> Iterator[Finding]:
     if typed.found is not None:
         yield _breach(name, typed.found, column.type)
         return
     if typed.bad_rows:
-        yield _breach(name, _said(typed.bad_rows, typed.why), column.type, typed.bad_rows)
+        yield _set_aside("type", name, typed.bad_rows, typed.why, column.type)
     if not column.nullable:
-        nulls = sorted({*positions(pc.is_null(typed.values))} - {*typed.bad_rows})
+        known = {*typed.bad_rows, *ragged}
+        nulls = [row for row in positions(pc.is_null(typed.values)) if row not in known]
         if nulls:
-            yield _breach(name, _said(nulls, "null"), f"{column.type}, never null", nulls)
+            yield _set_aside("null", name, nulls, "null", f"{column.type}, never null")
 
 
-def _repeated_keys(table: pa.Table, key: tuple[str, ...]) -> list[Finding]:
-    """The first row of a key stays, all later ones are quarantined."""
+def _set_aside(rule: str, subject: str, rows: list[int], why: str, allowed: str) -> Finding:
+    return Finding(rule, subject, Severity.WARNING, False, _said(rows, why), allowed, rows)
+
+
+def _repeated_keys(table: pa.Table, key: tuple[str, ...], bad: Collection[int]) -> list[Finding]:
+    """The first sound row of a key stays, all later ones are quarantined."""
     if not key:
         return []
     numbered = table.select(list(key)).append_column("_row", pa.array(range(table.num_rows)))
+    if bad:
+        numbered = numbered.filter(
+            pc.invert(
+                pc.is_in(numbered.column("_row"), value_set=pa.array(sorted(bad), pa.int64()))
+            )
+        )
     firsts = numbered.group_by(list(key)).aggregate([("_row", "min")]).column("_row_min")
-    rows = positions(pc.invert(pc.is_in(numbered.column("_row"), value_set=firsts)))
+    later = numbered.filter(pc.invert(pc.is_in(numbered.column("_row"), value_set=firsts)))
+    rows = later.column("_row").to_pylist()
     share = 100 * len(rows) / max(table.num_rows, 1)
     return [
         Finding(
@@ -124,79 +201,25 @@ def _repeated_keys(table: pa.Table, key: tuple[str, ...]) -> list[Finding]:
     ]
 
 
-def _read_parquet(path: Path) -> pa.Table:
-    try:
-        with pq.ParquetFile(path) as file:
-            meta = file.metadata
-            size = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
-            _refuse_bombs(size, len(file.schema_arrow.names))
-            table = file.read(use_threads=True)
-        table.validate(full=True)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise Unreadable(_cause(error, path)) from None
-    return table.replace_schema_metadata(None)
+def _rows(path: Path, source: Source) -> TextRows:
+    size, limit = path.stat().st_size, source.max_batch_bytes
+    if size > limit:
+        raise Unreadable(f"{size:,} bytes; source.memory_mb allows {limit:,}")
+    if source.format == "csv":
+        return read_text(path, source.csv, max_bytes=limit)
+    return TextRows(read_parquet(path, max_bytes=limit), {}, {})
 
 
-def _read_csv(path: Path) -> pa.Table:
-    """Every cell as text; an empty cell without quotes is null."""
-    with path.open("rb") as stream:
-        head = stream.read(len(_BOM) + 1024 * 1024)
-    names = _header(head.removeprefix(_BOM))
-    ragged: list[str] = []
-
-    def refuse(row: csv.InvalidRow) -> str:
-        ragged.append(f"row {(row.number or 2) - 1:,} with {row.actual_columns} cells")
-        return "error"
-
-    try:
-        return csv.read_csv(
-            path,
-            read_options=csv.ReadOptions(use_threads=False),
-            parse_options=csv.ParseOptions(newlines_in_values=True, invalid_row_handler=refuse),
-            convert_options=csv.ConvertOptions(
-                column_types={name: pa.string() for name in names},
-                null_values=[""],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-            ),
-        )
-    except (pa.ArrowException, OSError, ValueError) as error:
-        if ragged:
-            raise Unreadable(f"{ragged[0]}, the header has {len(names)}") from None
-        raise Unreadable(_cause(error, path)) from None
-
-
-def _header(head: bytes) -> list[str]:
-    if b"\0" in head:
-        raise Unreadable("a NUL byte: not UTF-8 text")
-    try:
-        text = head.decode("utf-8") if len(head) < 1024 * 1024 else head.decode("utf-8", "ignore")
-    except UnicodeDecodeError as error:
-        raise Unreadable(f"bytes that are not UTF-8 at {error.start:,}") from None
-    first = text.splitlines()[0] if text.strip() else ""
-    if not first:
-        raise Unreadable("no header")
-    with pa.BufferReader((first + "\n").encode()) as stream:
-        names: list[str] = csv.read_csv(stream).column_names
-    _refuse_bombs(0, len(names))
-    return names
-
-
-_READERS = {"parquet": _read_parquet, "csv": _read_csv}
-
-
-def _refuse_bombs(size: int, columns: int) -> None:
-    if size > MAX_BYTES:
-        raise Unreadable(f"{size:,} bytes (decompressed); at most {MAX_BYTES:,}")
-    if not 0 < columns <= MAX_COLUMNS:
-        raise Unreadable(f"{columns:,} columns; 1…{MAX_COLUMNS:,} are allowed")
-
-
-def _cause(error: Exception, path: Path) -> str:
-    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if "straddl" in first:
-        return "a row of more than 1 MiB, or a quote that is never closed"
-    return re.sub(r"\s+", " ", first.replace(str(path), "the file"))[:160]
+def _emptied(table: pa.Table, rows: Collection[int]) -> pa.Table:
+    """The table with nulls in these rows."""
+    if not rows:
+        return table
+    kept = np.ones(table.num_rows, bool)
+    kept[list(rows)] = False
+    mask = pa.array(kept)
+    null = pa.scalar(None, pa.string())
+    columns = [pc.if_else(mask, column, null) for column in table.columns]
+    return pa.table(columns, names=table.column_names)
 
 
 def _breach(subject: str, found: str, expected: str, rows: list[int] | None = None) -> Finding:

@@ -37,8 +37,10 @@ def write_quarantine(original: pa.Table, reasons: Mapping[int, Sequence[str]], p
     _write(found.append_column("_reasons", why), path)
 
 
-def time_range(table: pa.Table, column: str) -> tuple[datetime | None, datetime | None]:
-    """Earliest and latest time of a column, None when it holds no time."""
+def time_range(table: pa.Table, column: str | None) -> tuple[datetime | None, datetime | None]:
+    """Earliest and latest time of a column, None when it holds no time or there is no column."""
+    if column is None:
+        return None, None
     bounds = pc.min_max(table.column(column)).as_py()
     return bounds["min"], bounds["max"]
 

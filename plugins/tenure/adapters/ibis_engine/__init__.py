@@ -3,7 +3,7 @@
 One expression a question, so that another backend of Ibis can run the same one where the data is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,18 @@ class IbisEngine:
 
     Args:
         threads: Cores that a scan may use; None leaves it to DuckDB.
+        opened: Gives a selection's rows, as an Arrow table, with sealed features opened; None
+            where no features are sealed.
     """
 
-    def __init__(self, *, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        threads: int | None = None,
+        opened: Callable[[Decisions], Any] | None = None,
+    ) -> None:
         self._threads = threads
+        self.opened = opened
 
     @cached_property
     def backend(self) -> Any:
@@ -77,9 +85,9 @@ class IbisEngine:
         seed: int,
     ) -> dict[str, list[Any]]:
         """Columns of a replayable sample, for pictures; the same rows for the same seed."""
-        from tenure.adapters.ibis_engine.drift import of_version, sampled
+        from tenure.adapters.ibis_engine.drift import sampled, with_features
 
-        table = of_version(self, source) if isinstance(source, Decisions) else self.read(source)
+        table = with_features(self, source) if isinstance(source, Decisions) else self.read(source)
         return sampled(table, numeric, categorical, rows=rows, seed=seed)
 
     def features(
@@ -91,10 +99,13 @@ class IbisEngine:
         categorical: Sequence[str],
     ) -> tuple[FeatureCounts, FeatureCounts]:
         """Bin, category and null counts of both sides in one scan."""
-        from tenure.adapters.ibis_engine.drift import feature_counts, of_version
+        from tenure.adapters.ibis_engine.drift import feature_counts, with_features
 
         return feature_counts(
-            self.read(reference), of_version(self, current), edges, tuple(categorical)
+            self.read(reference),
+            with_features(self, current, only_opened=True),
+            edges,
+            tuple(categorical),
         )
 
     def outcomes(
@@ -106,11 +117,11 @@ class IbisEngine:
         bins: int,
     ) -> OutcomeCounts:
         """Confusion cells and score bins of the decisions, each joined to its newest outcome."""
-        from tenure.adapters.ibis_engine.drift import of_version
+        from tenure.adapters.ibis_engine.drift import with_features
         from tenure.adapters.ibis_engine.outcomes import outcome_counts
 
         return outcome_counts(
-            of_version(self, decisions),
+            with_features(self, decisions),
             self.read(outcomes) if outcomes else None,
             tuple(attributes),
             bins,

@@ -30,6 +30,17 @@ def of_version(engine: "IbisEngine", decisions: Decisions) -> Any:
     return table
 
 
+def with_features(engine: "IbisEngine", decisions: Decisions, *, only_opened: bool = False) -> Any:
+    """The same rows with their features, opened in memory where they are sealed.
+
+    Features that nobody can open any more are null, or with `only_opened` their rows left out.
+    """
+    if engine.opened is None:
+        return of_version(engine, decisions)
+    table = ibis.memtable(engine.opened(decisions))
+    return table.filter(table.opened) if only_opened else table
+
+
 def quantiles(
     table: Any, columns: Sequence[str], shares: Sequence[float]
 ) -> dict[str, list[float]]:

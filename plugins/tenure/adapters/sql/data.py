@@ -68,6 +68,25 @@ def validation_of(
     return dict(found) if found else None
 
 
+def previous(
+    connection: Connection, dataset_name: str, batch: str, source_digest: str
+) -> dict[str, Any] | None:
+    """The newest judgement of another file of this batch, with the `digest` of its snapshot."""
+    row = connection.execute(
+        select(validation, snapshot.c.digest)
+        .outerjoin(snapshot, snapshot.c.id == validation.c.snapshot_id)
+        .where(
+            validation.c.dataset == dataset_name,
+            validation.c.batch == batch,
+            validation.c.source_digest != source_digest,
+        )
+        .order_by(validation.c.id.desc())
+        .limit(1)
+    )
+    found = row.mappings().first()
+    return dict(found) if found else None
+
+
 def snapshot_of(connection: Connection, dataset_name: str, digest: str) -> dict[str, Any] | None:
     """The snapshot with this content."""
     query = select(snapshot).where(snapshot.c.dataset == dataset_name, snapshot.c.digest == digest)
@@ -115,6 +134,13 @@ def snapshots(connection: Connection, dataset_name: str) -> list[dict[str, Any]]
     return [dict(row) for row in rows.mappings()]
 
 
+def newest(connection: Connection, dataset_name: str) -> dict[str, Any] | None:
+    """The snapshot that was published last."""
+    query = select(snapshot).where(snapshot.c.dataset == dataset_name)
+    found = connection.execute(query.order_by(snapshot.c.id.desc()).limit(1)).mappings().first()
+    return dict(found) if found else None
+
+
 def validations(
     connection: Connection, dataset_name: str, batch: str | None = None, limit: int = 100
 ) -> list[dict[str, Any]]:
@@ -130,9 +156,11 @@ def validations(
     return [dict(row) for row in rows.mappings()]
 
 
-def datasets(connection: Connection) -> list[str]:
-    """Names of the datasets that were ever ingested."""
-    return list(connection.execute(select(dataset.c.name).order_by(dataset.c.name)).scalars())
+def registered(connection: Connection) -> dict[str, dict[str, str]]:
+    """Every dataset that was ever ingested: its sensitivity, owner and steward."""
+    names = ("sensitivity", "owner", "steward")
+    rows = connection.execute(select(dataset).order_by(dataset.c.name)).mappings()
+    return {row["name"]: {name: row[name] for name in names} for row in rows}
 
 
 def _by(dataset_name: str, rules: Rules) -> Any:

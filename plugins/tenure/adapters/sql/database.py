@@ -1,13 +1,22 @@
 """One engine for the lifecycle database, and transactions that speak Tenure's errors."""
 
+import contextlib
+import math
+import os
+import socket
+import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from tenure.errors import ServiceUnreachable, StateConflict
 
+_CONNECT_SECONDS = 5.0
 _SAFE = "Nothing was half written: the transaction was rolled back; gateways keep serving."
 
 
@@ -17,16 +26,32 @@ class Database:
     Args:
         url: SQLAlchemy URL (`postgresql+psycopg://…`).
         application: Name that `pg_stat_activity` shows.
+        pool_size: Connections that are kept.
+        patience_seconds: After which a transaction is given up, however it hangs: a network that
+            swallows packets gives no error by itself. None waits; for long scans.
+        pool_seconds: How long to wait for a connection when all are busy.
     """
 
-    def __init__(self, url: str, *, application: str = "tenure", pool_size: int = 2) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        application: str = "tenure",
+        pool_size: int = 2,
+        patience_seconds: float | None = None,
+        pool_seconds: float = 10.0,
+    ) -> None:
+        self._patience_seconds = patience_seconds
+        self._open: weakref.WeakSet[Any] = weakref.WeakSet()
+        connect = min(_CONNECT_SECONDS, patience_seconds or _CONNECT_SECONDS)
         self.engine: Engine = create_engine(
             url,
             pool_size=pool_size,
             pool_pre_ping=True,
-            pool_timeout=10,
-            connect_args={"connect_timeout": 5, "application_name": application},
+            pool_timeout=pool_seconds,
+            connect_args={"connect_timeout": math.ceil(connect), "application_name": application},
         )
+        event.listen(self.engine, "do_connect", self._connect)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -34,10 +59,11 @@ class Database:
 
         Raises:
             StateConflict: The database refused the change (a guard, a unique index).
-            ServiceUnreachable: The database does not answer or broke the connection.
+            ServiceUnreachable: The database does not answer, broke the connection, or all
+                connections are busy.
         """
         try:
-            with self.engine.begin() as connection:
+            with self.patience(), self.engine.begin() as connection:
                 yield connection
         except IntegrityError as error:
             raise StateConflict(
@@ -52,10 +78,49 @@ class Database:
                 still_safe=_SAFE,
                 next_step="The task tries again by itself. If it lasts, run `tenure doctor`.",
             ) from error
+        except PoolExhausted as error:
+            raise ServiceUnreachable(
+                "Every connection of this process to the lifecycle database is busy.",
+                still_safe=_SAFE,
+                next_step="It is tried again by itself. If it lasts, look for a transaction that "
+                "hangs (`pg_stat_activity`).",
+            ) from error
+
+    @contextmanager
+    def patience(self) -> Iterator[None]:
+        """Break every connection of this process when the block takes too long.
+
+        The one that hangs cannot be told apart while it is being opened or checked; the others
+        are opened anew by whoever needs them.
+        """
+        if self._patience_seconds is None:
+            yield
+            return
+        timer = threading.Timer(self._patience_seconds, self._break)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def dispose(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+    def _connect(self, dialect: Any, _record: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        connection = dialect.connect(*args, **kwargs)
+        self._open.add(connection)
+        return connection
+
+    def _break(self) -> None:
+        """Whoever waits for an answer finds the connection closed instead."""
+        for connection in list(self._open):
+            with (
+                contextlib.suppress(Exception),  # it may be closed by now
+                socket.socket(fileno=os.dup(connection.fileno())) as other,
+            ):
+                other.shutdown(socket.SHUT_RDWR)
 
 
 def _cause(error: DBAPIError) -> str:

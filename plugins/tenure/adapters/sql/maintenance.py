@@ -24,6 +24,12 @@ class ModelAliases:
     earlier: dict[str, set[int]]
 
 
+def try_lock(connection: Connection, name: str) -> bool:
+    """Whether this transaction now holds the named lock; it ends with the transaction."""
+    query = text("SELECT pg_try_advisory_xact_lock(hashtext(:n))")
+    return bool(connection.execute(query, {"n": name}).scalar_one())
+
+
 @dataclass(frozen=True)
 class LeftBehind:
     """A retrain request in state `running`."""

@@ -20,9 +20,12 @@ from tenure.adapters.sql.tables import (
     model_version,
     traffic_plan,
 )
-from tenure.lifecycle.serving import Catalog, TrafficPlan
+from tenure.lifecycle.serving import ApiKey, Catalog, TrafficPlan
 
 CHANNEL = "tenure_plan"
+_KEY = tuple(
+    gateway_key.c[name] for name in ("key_digest", "name", "scopes", "models", "rows_per_second")
+)
 _PLAN = tuple(traffic_plan.c[name] for name in TrafficPlan.__dataclass_fields__)
 
 
@@ -36,15 +39,11 @@ def catalog(connection: Connection) -> Catalog:
     versions = connection.execute(
         select(model_version.c.model, model_version.c.version, model_version.c.state)
     )
-    keys = connection.execute(
-        select(gateway_key.c.key_digest, gateway_key.c.name, gateway_key.c.scopes).where(
-            gateway_key.c.revoked_at.is_(None)
-        )
-    )
+    keys = connection.execute(select(*_KEY).where(gateway_key.c.revoked_at.is_(None)))
     return Catalog(
         plans=[TrafficPlan(**row._mapping) for row in plans],
         states={f"{row.model}@{row.version}": row.state for row in versions},
-        keys=[(row.key_digest, row.name, list(row.scopes)) for row in keys],
+        keys=[ApiKey(*row) for row in keys],
         models=list(connection.execute(select(model.c.name)).scalars()),
     )
 
@@ -99,22 +98,50 @@ def open_incident(
     )
 
 
-def add_key(connection: Connection, *, digest: str, name: str, scopes: Sequence[str]) -> None:
+def add_key(connection: Connection, key: ApiKey) -> None:
     """Put a key in force."""
     connection.execute(
-        insert(gateway_key).values(key_digest=digest, name=name, scopes=list(scopes))
+        insert(gateway_key).values(
+            key_digest=key.digest,
+            name=key.name,
+            scopes=key.scopes,
+            models=key.models,
+            rows_per_second=key.rows_per_second,
+        )
     )
 
 
-def revoke_keys(connection: Connection, name: str) -> list[str]:
-    """Take every key of this name out of force; returns their digests."""
+def revoke_keys(connection: Connection, name: str, *, digest_prefix: str = "") -> list[str]:
+    """Take the keys of this name out of force, or only the one; returns their digests."""
     done = connection.execute(
         update(gateway_key)
-        .where(gateway_key.c.name == name, gateway_key.c.revoked_at.is_(None))
+        .where(
+            gateway_key.c.name == name,
+            gateway_key.c.revoked_at.is_(None),
+            gateway_key.c.key_digest.startswith(digest_prefix, autoescape=True),
+        )
         .values(revoked_at=func.now())
         .returning(gateway_key.c.key_digest)
     )
     return list(done.scalars())
+
+
+def list_keys(connection: Connection) -> list[dict[str, Any]]:
+    """Every key there ever was, oldest first."""
+    rows = connection.execute(select(gateway_key).order_by(gateway_key.c.created_at))
+    return [dict(row) for row in rows.mappings()]
+
+
+def note_use(connection: Connection, digests: Sequence[str], *, at: datetime) -> None:
+    """Say when keys were used last; an earlier moment changes nothing."""
+    connection.execute(
+        update(gateway_key)
+        .where(
+            gateway_key.c.key_digest.in_(digests),
+            or_(gateway_key.c.last_used_at.is_(None), gateway_key.c.last_used_at < at),
+        )
+        .values(last_used_at=at)
+    )
 
 
 class PlanHints:
@@ -147,12 +174,13 @@ class PlanHints:
                 connection.close()
 
     def _listen(self) -> Any:
-        try:
-            pooled = self._database.engine.raw_connection()
-        except SQLAlchemyError as error:
-            raise ConnectionError(str(error)) from error
-        connection: Any = pooled.driver_connection
-        pooled.detach()
-        connection.autocommit = True
-        connection.execute(f"LISTEN {CHANNEL}")
+        with self._database.patience():
+            try:
+                pooled = self._database.engine.raw_connection()
+            except SQLAlchemyError as error:
+                raise ConnectionError(str(error)) from error
+            connection: Any = pooled.driver_connection
+            pooled.detach()
+            connection.autocommit = True
+            connection.execute(f"LISTEN {CHANNEL}")
         return connection

@@ -6,7 +6,9 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -133,9 +135,26 @@ validation = Table(
     Column("snapshot_id", BigInteger, ForeignKey("snapshot.id")),
     Column("report_digest", String(64), nullable=False),
     _at(),
+    Column("shape", JSONB(none_as_null=True)),
     UniqueConstraint("dataset", "source_digest", "suite_digest", "config_digest"),
     CheckConstraint("rows_in = rows_ok + rows_quarantined", name="rows_conserved"),
     CheckConstraint("(verdict = 'passed') = (snapshot_id IS NOT NULL)", name="published"),
+)
+
+snapshot_read = Table(
+    "snapshot_read",
+    metadata,
+    _id(),
+    Column("dataset", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("purpose", String(32), nullable=False),
+    Column("model", String(64)),
+    Column("reader", String(250), nullable=False),
+    *_run(),
+    _at(),
+    ForeignKeyConstraint(["dataset", "digest"], ["snapshot.dataset", "snapshot.digest"]),
+    CheckConstraint("reader <> ''", name="somebody"),
+    Index(None, "dataset", "digest"),
 )
 
 legal_move = Table(
@@ -253,6 +272,10 @@ gateway_key = Table(
     Column("scopes", JSONB, nullable=False),
     Column("revoked_at", DateTime(timezone=True)),
     _at(),
+    Column("models", JSONB(none_as_null=True)),
+    Column("rows_per_second", Integer),
+    Column("last_used_at", DateTime(timezone=True)),
+    CheckConstraint("rows_per_second > 0", name="positive_rate"),
 )
 
 canary_analysis = Table(
@@ -423,6 +446,75 @@ subject_key = Table(
     Column("wrapped_key", Text),
     Column("destroyed_at", DateTime(timezone=True)),
     CheckConstraint("(wrapped_key IS NULL) = (destroyed_at IS NOT NULL)", name="shredded"),
+)
+
+outcome_intake = Table(
+    "outcome_intake",
+    metadata,
+    Column("model", String(64), ForeignKey("model.name"), primary_key=True),
+    Column("snapshot_digest", String(64), primary_key=True),
+    Column("rows", BigInteger, nullable=False),
+    Column("refused", BigInteger, nullable=False),
+    _at(),
+)
+
+review = Table(
+    "review",
+    metadata,
+    Column("decision_id", String(36), primary_key=True),
+    Column("model", String(64), ForeignKey("model.name"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("subject", String(64), nullable=False),
+    Column("score", Float, nullable=False),
+    Column("decision", Boolean, nullable=False),
+    Column("confidence", Float, nullable=False),
+    Column("fallback_level", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("state", String(16), nullable=False, server_default="open"),
+    Column("claimed_by", String(250)),
+    _moment("claim_until"),
+    Column("answered_by", String(250)),
+    Column("answer", Boolean),
+    Column("note", Text, nullable=False, server_default=""),
+    _moment("answered_at"),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    _at(),
+    CheckConstraint("state IN ('open', 'claimed', 'answered', 'expired')", name="known_state"),
+    CheckConstraint("(state = 'answered') = (answer IS NOT NULL)", name="answered"),
+    CheckConstraint("(answer IS NULL) = (answered_by IS NULL)", name="by_somebody"),
+    Index("ix_review_due", "state", "expires_at"),
+)
+
+scoring_run = Table(
+    "scoring_run",
+    metadata,
+    _id(),
+    Column("run_key", String(64), nullable=False, unique=True),
+    Column("model_version_id", BigInteger, ForeignKey("model_version.id"), nullable=False),
+    Column("snapshot_id", BigInteger, ForeignKey("snapshot.id"), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("shard_rows", Integer, nullable=False),
+    Column("requested_by", String(250), nullable=False),
+    Column("planned_at", DateTime(timezone=True), nullable=False),
+    _moment("finished_at"),
+    Column("report_digest", String(64)),
+)
+
+scoring_shard = Table(
+    "scoring_shard",
+    metadata,
+    Column("scoring_run_id", BigInteger, ForeignKey("scoring_run.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("positive", BigInteger, nullable=False),
+    Column("decisions_key", Text, nullable=False),
+    Column("scores_key", Text, nullable=False),
+    Column("scores_digest", String(64), nullable=False),
+    Column("seconds", Float, nullable=False),
+    _at(),
+    CheckConstraint("rows > 0", name="not_empty"),
 )
 
 outbox = Table(

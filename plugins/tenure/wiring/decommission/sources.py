@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tenure.errors import StateConflict
-from tenure.lifecycle.decommission import Progress, archive_prefix
+from tenure.lifecycle.decommission import Manifest, Progress, archive_prefix
 from tenure.lifecycle.registry import artifact_key, reference_key
 from tenure.settings import REPOSITORY
 from tenure.vocabulary import State, canonical_json, digest_bytes
@@ -75,13 +75,8 @@ def verify(platform: Platform, model: str, version: int) -> dict[str, Any]:
         StateConflict: The version has no archive.
         ArchiveIncomplete: An item, or a prediction, is not what was archived.
     """
-    from tenure.adapters.archive import Archive
-
-    archive = Archive(platform.store)
-    key, digest = _place(platform, model, version)
-    manifest = archive.manifest(key, digest)
     with tempfile.TemporaryDirectory(prefix="tenure-archive-") as folder:
-        archive.restore(manifest, Path(folder))
+        manifest, digest = restore(platform, model, version, Path(folder))
         has_model = manifest.has("artifact") and manifest.has("samples")
         compared, difference = _replay(platform, Path(folder)) if has_model else (0, 0.0)
     return {
@@ -93,6 +88,22 @@ def verify(platform: Platform, model: str, version: int) -> dict[str, Any]:
         "largest_difference": difference,
         "ok": True,
     }
+
+
+def restore(platform: Platform, model: str, version: int, folder: Path) -> tuple[Manifest, str]:
+    """Bring an archive back into an empty folder; returns its manifest and that one's digest.
+
+    Raises:
+        StateConflict: The version has no archive.
+        ArchiveIncomplete: An item is not what was archived.
+    """
+    from tenure.adapters.archive import Archive
+
+    archive = Archive(platform.store)
+    key, digest = _place(platform, model, version)
+    manifest = archive.manifest(key, digest)
+    archive.restore(manifest, folder)
+    return manifest, digest
 
 
 def _row_of(connection: "Connection", progress: Progress) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from tenure.verdicts import Report
 from tenure.vocabulary import RunRef
 from tenure.wiring.base import Platform
 from tenure.wiring.monitoring.watched import Watched, bounds, find
+from tenure.wiring.sealing import scanner
 
 if TYPE_CHECKING:
     from tenure.adapters.ibis_engine import IbisEngine
@@ -43,11 +44,10 @@ def monitor(platform: Platform, model_name: str, run: RunRef) -> Seen:
     watched = find(platform, model_name)
     if isinstance(watched, str):
         return Seen(sentence=f"{model_name}: {watched}")
-    from tenure.adapters.ibis_engine import IbisEngine
     from tenure.wiring.monitoring.judging import judge
     from tenure.wiring.monitoring.storing import of_run, store
 
-    engine = IbisEngine()
+    engine = scanner(platform, watched.paths)
     due, waiting = _due(platform, engine, watched)
     for window, kinds in due.items():
         reports = judge(platform, engine, watched, window, kinds)
@@ -82,11 +82,11 @@ def look(platform: Platform, model_name: str) -> list[Report]:
     watched = find(platform, model_name)
     if isinstance(watched, str):
         return []
-    from tenure.adapters.ibis_engine import IbisEngine
     from tenure.lifecycle.monitoring.window import next_window
     from tenure.wiring.monitoring.judging import judge
 
-    engine, found = IbisEngine(), []
+    engine = scanner(platform, watched.paths)
+    found: list[Report] = []
     for kinds, until in bounds(watched, platform.clock.now()):
         if until is None:
             continue

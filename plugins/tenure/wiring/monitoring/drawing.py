@@ -6,6 +6,7 @@ from typing import Any
 from tenure.wiring.base import Platform
 from tenure.wiring.monitoring.judging import reference_file
 from tenure.wiring.monitoring.watched import Watched
+from tenure.wiring.sealing import any_sealed
 
 _log = logging.getLogger("tenure.monitoring")
 
@@ -16,7 +17,12 @@ def drawing_key(digest: str) -> str:
 
 
 def draw_missing(platform: Platform, watched: Watched, results: list[dict[str, Any]]) -> list[str]:
-    """Draw the drift windows that have no picture yet; a failure is a warning, never an error."""
+    """Draw the drift windows that have no picture yet; a failure is a warning, never an error.
+
+    Personal features are not drawn: a picture shows single values, and could not be erased.
+    """
+    if any_sealed(watched.paths):
+        return []
     keys = []
     for result in results:
         if result["kind"] != "drift" or result["model_version_id"] != watched.row["id"]:

@@ -8,6 +8,7 @@ from tenure.lifecycle.monitoring import LABELLED, UNLABELLED, Kind
 from tenure.verdicts import Report
 from tenure.wiring.base import Platform
 from tenure.wiring.monitoring.watched import Watched
+from tenure.wiring.segments import live_keys
 
 if TYPE_CHECKING:
     from tenure.adapters.ibis_engine import IbisEngine
@@ -76,10 +77,10 @@ def _judge_outcomes(
     config = watched.config
     carried = {*watched.numeric, *watched.categorical}
     visible = [name for name in config.bias.attributes if name in carried]
-    keys = platform.store.list(f"outcomes/model={config.name}/")
+    keys = live_keys(platform.store, f"outcomes/model={config.name}/")
     counts = engine.outcomes(
         watched.decisions(window.after, window.until),
-        [platform.store.fetch(key) for key in keys if key.endswith(".parquet")],
+        [platform.store.fetch(key) for key in keys],
         attributes=[f"f_{name}" for name in visible],
         bins=SCORE_BINS,
     )

@@ -11,6 +11,7 @@ from tenure.lifecycle.monitoring import LABELLED, UNLABELLED, Kind
 from tenure.ports import Decisions
 from tenure.vocabulary import State
 from tenure.wiring.base import Platform
+from tenure.wiring.segments import live_keys
 
 _CLOCKS_DIFFER = timedelta(days=1)
 """Gateways' clocks may run behind the database's; their folders are named by day."""
@@ -60,20 +61,17 @@ def find(platform: Platform, model_name: str) -> Watched | str:
         row = versions.row_by_id(connection, champions[0].id)
         since = monitoring.serving_since(connection, champions[0].id)
         watermark = monitoring.watermark(connection, model_name)
-    keys = list(_since(platform.store.list(f"decisions/model={model_name}/"), since))
+    keys = _since(live_keys(platform.store, f"decisions/model={model_name}/"), since)
     if not keys:
         return "no decision was logged yet"
     paths = tuple(platform.store.fetch(key) for key in keys)
     return Watched(config, digest, row, paths, watermark)
 
 
-def _since(keys: Iterable[str], since: datetime | None) -> Iterable[str]:
-    """Parquet files of the days in which the version may have answered."""
+def _since(keys: Iterable[str], since: datetime | None) -> list[str]:
+    """Files of the days in which the version may have answered."""
     first = (since - _CLOCKS_DIFFER).astimezone(UTC).strftime("%Y-%m-%d") if since else ""
-    for key in keys:
-        day = key.partition("/date=")[2][:10]
-        if key.endswith(".parquet") and day >= first:
-            yield key
+    return [key for key in keys if key.partition("/date=")[2][:10] >= first]
 
 
 def bounds(watched: Watched, now: datetime) -> list[tuple[tuple[Kind, ...], datetime | None]]:

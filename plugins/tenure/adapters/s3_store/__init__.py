@@ -1,27 +1,28 @@
 """The object store on S3 or anything that speaks its protocol, through boto3."""
 
-import hashlib
 import secrets
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
 import boto3
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-from botocore.exceptions import ConnectionError as NoConnection
+from botocore.exceptions import ClientError
 
-from tenure.errors import ServiceUnreachable
+from tenure.adapters.s3_store.answers import speaking
+from tenure.files import digest_file, disk_errors
 from tenure.ports import ObjectInfo, is_object_key, other_bytes
 from tenure.vocabulary import digest_bytes
 
-_ABSENT = {"404", "NoSuchKey", "NotFound"}
-_HEALS = {"500", "502", "503", "504", "SlowDown", "InternalError", "RequestTimeout", "Throttling"}
-_ONE_PUT_BYTES = 64 * 1024 * 1024
+_NO_ENCRYPTION = {"ServerSideEncryptionConfigurationNotFoundError", "NotImplemented"}
+ONE_PUT_BYTES = 64 * 1024 * 1024
 """Larger files go up in parts; S3 shows them when the last part has arrived."""
+PART = 8 * 1024 * 1024
+"""Bytes of a part; S3 takes none below 5 MiB but the last, and at most 10,000."""
 
 
 class S3Store:
@@ -36,6 +37,7 @@ class S3Store:
         cache: Folder for fetched copies, one file a content; safe to delete.
         endpoint_url: Of a server that is not AWS.
         region: Where the client's own configuration names none.
+        sse: Server-side encryption that every put asks for (`AES256`, `aws:kms`).
     """
 
     def __init__(
@@ -46,8 +48,10 @@ class S3Store:
         cache: Path,
         endpoint_url: str | None = None,
         region: str | None = None,
+        sse: str | None = None,
     ) -> None:
         self._bucket = bucket
+        self._sse = {"ServerSideEncryption": sse} if sse else {}
         self._prefix = prefix
         self._cache = cache
         self._client = boto3.client(
@@ -55,7 +59,7 @@ class S3Store:
             endpoint_url=endpoint_url,
             region_name=region,
             config=Config(
-                retries={"mode": "standard", "max_attempts": 5},
+                retries={"mode": "standard", "total_max_attempts": 5},
                 connect_timeout=5,
                 read_timeout=60,
                 s3={"addressing_style": "path"} if endpoint_url else {},
@@ -64,12 +68,12 @@ class S3Store:
 
     @classmethod
     def from_url(cls, url: str, *, cache: Path) -> "S3Store":
-        """The store of `s3://bucket/prefix?endpoint_url=…&region=…`."""
+        """The store of `s3://bucket/prefix?endpoint_url=…&region=…&sse=…`."""
         parts = urlsplit(url)
         options = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        unknown = sorted(set(options) - {"endpoint_url", "region"})
+        unknown = sorted(set(options) - {"endpoint_url", "region", "sse"})
         if parts.scheme != "s3" or not parts.netloc or unknown:
-            raise ValueError(f"{url!r} is not s3://bucket/prefix[?endpoint_url=…&region=…]")
+            raise ValueError(f"{url!r} is not s3://bucket/prefix[?endpoint_url=…&region=…&sse=…]")
         prefix = parts.path.strip("/")
         return cls(
             parts.netloc,
@@ -77,10 +81,36 @@ class S3Store:
             cache=cache,
             endpoint_url=options.get("endpoint_url"),
             region=options.get("region"),
+            sse=options.get("sse"),
         )
 
     def put(self, key: str, data: bytes) -> str:
         """Store bytes (overwrites), returns their SHA-256."""
+        return self._put(key, data)
+
+    def put_file(self, key: str, source: Path) -> str:
+        """Store a file of any size (overwrites), returns its SHA-256."""
+        if source.stat().st_size <= ONE_PUT_BYTES:
+            return self._put(key, source.read_bytes())
+        return self._put_in_parts(key, source)
+
+    def put_once(self, key: str, source: Path) -> str:
+        """Store a file that never changes, returns its SHA-256; the same bytes again are fine.
+
+        The put is conditional, so that a repetition whose first answer was lost finds its own
+        object. A file in parts is looked for first: S3 takes no condition from this client there.
+
+        Raises:
+            ArtifactRefused: Other bytes lie there; they stay.
+        """
+        if source.stat().st_size > ONE_PUT_BYTES:
+            return self._same(key, source) if self.exists(key) else self._put_in_parts(key, source)
+        try:
+            return self._put(key, source.read_bytes(), IfNoneMatch="*")
+        except FileExistsError:
+            return self._same(key, source)
+
+    def _put(self, key: str, data: bytes, **condition: str) -> str:
         digest = digest_bytes(data)
         with self._speaking(key):
             self._client.put_object(
@@ -88,24 +118,32 @@ class S3Store:
                 Body=data,
                 ChecksumSHA256=_base64(digest),
                 Metadata={"sha256": digest},
+                **self._sse,
+                **condition,
             )
         return digest
 
-    def put_file(self, key: str, source: Path) -> str:
-        """Store a file of any size (overwrites), returns its SHA-256."""
-        if source.stat().st_size <= _ONE_PUT_BYTES:
-            return self.put(key, source.read_bytes())
-        with source.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    def _put_in_parts(self, key: str, source: Path) -> str:
+        digest = digest_file(source)
         at = self._at(key)
         with self._speaking(key):
             self._client.upload_file(
                 str(source),
                 at["Bucket"],
                 at["Key"],
-                ExtraArgs={"ChecksumAlgorithm": "SHA256", "Metadata": {"sha256": digest}},
-                Config=TransferConfig(multipart_threshold=_ONE_PUT_BYTES),
+                ExtraArgs={
+                    "ChecksumAlgorithm": "SHA256",
+                    "Metadata": {"sha256": digest},
+                    **self._sse,
+                },
+                Config=TransferConfig(multipart_threshold=ONE_PUT_BYTES, multipart_chunksize=PART),
             )
+        return digest
+
+    def _same(self, key: str, source: Path) -> str:
+        """The digest, when the stored object holds the same bytes as the file."""
+        digest = digest_file(source)
+        self.fetch(key, digest)
         return digest
 
     def get(self, key: str, digest: str | None = None) -> bytes:
@@ -135,9 +173,9 @@ class S3Store:
         unfinished = self._cache / f".{secrets.token_hex(16)}"
         try:
             at = self._at(key)
-            with self._speaking(key):
+            with disk_errors(self._cache), self._speaking(key):
                 self._client.download_file(at["Bucket"], at["Key"], str(unfinished))
-            found = _digest_file(unfinished)
+            found = digest_file(unfinished)
             if digest is not None and found != digest:
                 raise other_bytes(key, found=found, expected=digest)
             copy = self._copy_path(key, found)
@@ -182,9 +220,54 @@ class S3Store:
         with self._speaking(key):
             self._client.delete_object(**self._at(key))
 
+    def sweep(self, before: datetime) -> int:
+        """End uploads in parts and remove copies that are older than the moment; returns how many.
+
+        Parts of an upload that nobody ends are not seen by anybody, but they are paid for.
+        """
+        at: dict[str, str] = {"Bucket": self._bucket}
+        with self._speaking(self._prefix):
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(
+                **at, Prefix=self._prefix
+            )
+            old = [u for page in pages for u in page.get("Uploads", ()) if u["Initiated"] < before]
+            for upload in old:
+                self._client.abort_multipart_upload(
+                    **at, Key=upload["Key"], UploadId=upload["UploadId"]
+                )
+        copies = [*self._cache.glob("??/*"), *self._cache.glob(".????????????????????????????????")]
+        stale = [path for path in copies if _modified(path) < before.timestamp()]
+        for path in stale:
+            path.unlink(missing_ok=True)
+        return len(old) + len(stale)
+
     def url(self, key: str) -> str:
         """`s3://bucket/…` of the object."""
         return f"s3://{self._bucket}/{quote(self._at(key)['Key'])}"
+
+    def encryption(self) -> str | None:
+        """What the bucket does by default, or what each put asks for, if the server does it."""
+        if self._sse:
+            return self._tried_encryption()
+        with self._speaking("its encryption"):
+            try:
+                found = self._client.get_bucket_encryption(Bucket=self._bucket)
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") in _NO_ENCRYPTION:
+                    return None
+                raise
+        rules = found["ServerSideEncryptionConfiguration"]["Rules"]
+        names = [r.get("ApplyServerSideEncryptionByDefault", {}).get("SSEAlgorithm") for r in rules]
+        return next((f"{name} by default of the bucket" for name in names if name), None)
+
+    def _tried_encryption(self) -> str | None:
+        """One small put, because some servers take the header and store in clear."""
+        at = self._at("encryption-probe")
+        with self._speaking("encryption-probe"):
+            answer = self._client.put_object(**at, Body=b"", **self._sse)
+            self._client.delete_object(**at)
+        done = answer.get("ServerSideEncryption")
+        return f"{done} on every put" if done == self._sse["ServerSideEncryption"] else None
 
     def _at(self, key: str) -> dict[str, str]:
         if not is_object_key(key):
@@ -197,39 +280,19 @@ class S3Store:
 
     def _cached(self, key: str, digest: str) -> Path | None:
         path = self._copy_path(key, digest)
-        return path if path.is_file() and _digest_file(path) == digest else None
+        return path if path.is_file() and digest_file(path) == digest else None
 
-    @contextmanager
-    def _speaking(self, key: str) -> Iterator[None]:
-        """Turn boto3's errors into KeyError and ServiceUnreachable; a refusal stays as it is."""
-        try:
-            yield
-        except ClientError as error:
-            code = str(error.response.get("Error", {}).get("Code", ""))
-            status = str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
-            if code in _ABSENT:
-                raise KeyError(key) from None
-            if {code, status} & _HEALS:
-                raise self._unreachable(key, f"{status} {code}") from error
-            raise
-        except (NoConnection, HTTPClientError) as error:
-            raise self._unreachable(key, type(error).__name__) from error
-        except BotoCoreError as error:
-            raise self._unreachable(key, str(error)) from error
+    def _speaking(self, key: str) -> AbstractContextManager[None]:
+        return speaking(self._bucket, key)
 
-    def _unreachable(self, key: str, cause: str) -> ServiceUnreachable:
-        return ServiceUnreachable(
-            f"The object store s3://{self._bucket} does not serve {key[:80]}: {cause[:120]}.",
-            still_safe="An object is there whole or not at all; nothing was half written.",
-            next_step="The task tries again by itself. If it lasts, check endpoint, credentials "
-            "and bucket of the store's connection.",
-        )
+
+def _modified(path: Path) -> float:
+    """Of a file that somebody else removed meanwhile: now."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return float("inf")
 
 
 def _base64(digest: str) -> str:
     return b64encode(bytes.fromhex(digest)).decode()
-
-
-def _digest_file(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,61 @@
+"""Score a whole snapshot with the champion, in shards; by hand, with a form.
+
+`plan` fixes the version and the snapshot of the run. `score` runs once for each shard: the same
+artifact, checked by digest and signature, that the gateways serve; its decisions stand in the same
+log, and a table with the dataset's key, score, decision and confidence lies in
+`scores/<model>/<run>/`. `finish` counts: exactly one decision a row.
+
+**If this fails**
+
+1. `plan` red: the model has no champion, or the named snapshot does not exist.
+2. `score` red: its number is the shard. Clear it, or all failed ones: shards that are done are not
+   scored again, and no decision is doubled.
+3. `finish` red: shards are missing (clear them), or the count is wrong: do not use the scores.
+4. Gateways do not depend on this DAG.
+"""
+
+from airflow.sdk import Param, dag
+
+from tenure.operators.batch_scoring import (
+    FinishBatchOperator,
+    PlanBatchOperator,
+    ScoreShardOperator,
+)
+from tenure.orchestration.catalog import models
+from tenure.orchestration.defaults import dag_settings
+
+FORM = {
+    "snapshot": Param(
+        "",
+        type="string",
+        maxLength=100,
+        title="Snapshot",
+        description="Batch or digest of the snapshot; empty for the newest one.",
+    ),
+    "shard_rows": Param(
+        100_000,
+        type="integer",
+        minimum=1,
+        maximum=5_000_000,
+        title="Rows of a shard",
+        description="Each shard is a task; a retry repeats one shard.",
+    ),
+}
+
+
+def build(model: str, settings: dict[str, object]) -> None:
+    """Wire the three steps for one model; arguments of the DAG function would become its params."""
+
+    @dag(dag_id=f"{model}__batch_score", schedule=None, params=FORM, **settings)
+    def batch_score() -> None:
+        planned = PlanBatchOperator(task_id="plan", model=model)
+        scored = ScoreShardOperator.partial(
+            task_id="score", model=model, max_active_tis_per_dagrun=4
+        ).expand(number=planned.output)
+        scored >> FinishBatchOperator(task_id="finish", model=model)
+
+    batch_score()
+
+
+for config in models():
+    build(config.name, dag_settings(stage="batch_scoring", model=config, doc=__doc__))

@@ -1,0 +1,296 @@
+"""How an unknown file is written and what its columns hold; the gate then reads it the same way."""
+
+import codecs
+import gzip
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tenure.adapters.arrow_tables.cells import from_arrow, from_text, is_local
+from tenure.adapters.arrow_tables.csv_text import TextRows, Unreadable, read_text
+from tenure.adapters.arrow_tables.parquet_file import read_parquet
+from tenure.lifecycle.sources import ColumnType, CsvFormat, Encoding, Source
+
+SAMPLE = 1024 * 1024
+"""Bytes, decompressed, in which delimiter and encoding are looked for."""
+FITS = 0.99
+"""Share of values that must be of a type; the others are set aside as the gate would."""
+NULL_WORDS = (
+    "NA", "N/A", "n/a", "na", "NULL", "null", "Null", "None", "none", "NaN", "nan", "nil", "#N/A",
+    "-", "--", ".", "?", "\\N",
+)  # fmt: skip
+_DELIMITERS = ",;\t|:~^"
+_FLAGS = (("true", "false"), ("yes", "no"), ("y", "n"), ("t", "f"), ("ja", "nein"), ("oui", "non"))
+_DATES = ("%d.%m.%Y", "%Y.%m.%d", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y")
+_CLOCKS = ("", " %H:%M", " %H:%M:%S")
+_SWAPPED = {"%d/%m/%Y": "%m/%d/%Y", "%d-%m-%Y": "%m-%d-%Y"}
+"""Day first and month first: certain only where a number above 12 says so."""
+
+
+@dataclass(frozen=True)
+class Detected:
+    """What a file is.
+
+    Args:
+        source: How to read files like it.
+        types: Every column in the order of the file.
+        notes: What was uncertain, for people.
+    """
+
+    source: Source
+    types: Mapping[str, ColumnType]
+    notes: list[str] = field(default_factory=list)
+
+
+def detect(path: Path) -> Detected:
+    """What the file is and holds. Raises Unreadable."""
+    with path.open("rb") as stream:
+        is_parquet = stream.read(4) == b"PAR1"
+    return _detect_parquet(path) if is_parquet else _detect_csv(path)
+
+
+def _detect_parquet(path: Path) -> Detected:
+    table = read_parquet(path, max_bytes=Source().max_batch_bytes)
+    _refuse_names(table.column_names)
+    local = any(is_local(column.type) for column in table.schema)
+    source = Source(format="parquet", time_zone="UTC" if local else None)
+    types: dict[str, ColumnType] = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        kinds: tuple[ColumnType, ...] = ("boolean", "integer", "number", "timestamp", "string")
+        kind = next((k for k in kinds if from_arrow(column, k, source).found is None), None)
+        if kind is None:
+            raise Unreadable(f"a column {name!r} of type {str(column.type)[:80]}; no contract has")
+        types[name] = "string" if pa.types.is_null(column.type) else kind
+    notes = ["times without a zone are read as UTC: time_zone is to be confirmed"] if local else []
+    return Detected(source, types, notes)
+
+
+def _detect_csv(path: Path) -> Detected:
+    head = _head(path)
+    form = _dialect(head)
+    rows = read_text(path, form, max_bytes=Source().max_batch_bytes)
+    _refuse_names(rows.table.column_names)
+    found = _Columns(rows)
+    source = Source(format="csv", csv=form, time_zone="UTC")
+    source, notes = found.formats(source)
+    types = {name: found.type(name, source) for name in rows.table.column_names}
+    words = found.null_words(types, source)
+    source = _with(source, nulls=words)
+    if rows.ragged:
+        notes.append(f"{len(rows.ragged):,} rows have another number of cells than the header")
+    is_timed = "timestamp" in types.values()
+    if not is_timed:
+        source = source.model_copy(update={"time_zone": None})
+        source = _with(source, times=())
+    elif found.has_local_times:
+        notes.append("times without a zone are read as UTC: time_zone is to be confirmed")
+    else:
+        source = source.model_copy(update={"time_zone": None})
+    return Detected(source, types, notes)
+
+
+class _Columns:
+    """The different values of each text column, with how often they come."""
+
+    def __init__(self, rows: TextRows) -> None:
+        self._values: dict[str, tuple[pa.Array, pa.Array]] = {}
+        self.has_local_times = False
+        ragged = pa.array([*rows.ragged], pa.int64())
+        whole = rows.table
+        if len(ragged):
+            kept = pc.invert(pc.is_in(pa.array(range(len(whole)), pa.int64()), value_set=ragged))
+            whole = whole.filter(kept)
+        for name, column in zip(whole.column_names, whole.columns, strict=True):
+            counted = pc.value_counts(column.drop_null())
+            is_word = pc.is_in(counted.field("values"), value_set=pa.array(NULL_WORDS, pa.string()))
+            kept = counted.filter(pc.invert(is_word))
+            self._values[name] = kept.field("values"), kept.field("counts")
+        self._table = whole
+
+    def formats(self, source: Source) -> tuple[Source, list[str]]:
+        """The source with decimal sign, words of booleans and forms of times."""
+        notes: list[str] = []
+        source = _with(source, decimal=self._decimal())
+        for yes, no in _FLAGS[1:]:
+            if any(self._is_pair(name, yes, no) for name in self._values):
+                form = source.csv
+                source = _with(
+                    source,
+                    true_words=(*form.true_words, yes),
+                    false_words=(*form.false_words, no),
+                )
+        times = [t for name in self._values for t in self._times(name, source, notes)]
+        return _with(source, times=tuple(dict.fromkeys(times))), notes
+
+    def type(self, name: str, source: Source) -> ColumnType:
+        """The narrowest type that nearly all values have; identifiers stay text."""
+        values, _ = self._values[name]
+        if not len(values) or self._is_identifier(name):
+            return "string"
+        kinds: tuple[ColumnType, ...] = ("boolean", "integer", "number", "timestamp")
+        fitting = (k for k in kinds if self._fit(name, k, source) >= FITS)
+        kind: ColumnType = next(fitting, "string")
+        if kind == "timestamp":
+            zoned = source.model_copy(update={"time_zone": None})
+            self.has_local_times |= self._fit(name, kind, _with(zoned, times=())) < FITS
+        return kind
+
+    def null_words(self, types: Mapping[str, ColumnType], source: Source) -> tuple[str, ...]:
+        """Words that stand in typed columns where a value is missing."""
+        typed = [name for name, kind in types.items() if kind != "string"]
+        words = pa.array(NULL_WORDS, pa.string())
+        found: set[str] = set()
+        for name in typed:
+            column = self._table.column(name)
+            found |= {*pc.unique(column.filter(pc.is_in(column, value_set=words))).to_pylist()}
+        return tuple(word for word in NULL_WORDS if word in found)
+
+    def _fit(self, name: str, kind: ColumnType, source: Source) -> float:
+        """Share of the values that are of the kind, by their number; of a sample when it is 0."""
+        values, counts = self._values[name]
+        total = pc.sum(counts).as_py() or 0
+        if not total:
+            return 0.0
+        for size in (200, len(values)):
+            tried = pa.chunked_array([values.slice(0, size)])
+            bad = from_text(tried, kind, source).bad_rows
+            if len(bad) > size // 5:
+                return 0.0
+            if size >= len(values):
+                return 1 - (pc.sum(counts.take(pa.array(bad, pa.int64()))).as_py() or 0) / total
+        return 0.0
+
+    def _is_pair(self, name: str, yes: str, no: str) -> bool:
+        found = {str(v).lower() for v in self._values[name][0].slice(0, 10).to_pylist()}
+        return found == {yes, no}
+
+    def _is_identifier(self, name: str) -> bool:
+        """Digits that are no quantity: leading zeros, too many, or all with a plus (telephone)."""
+        values, _ = self._values[name]
+        zeros = pc.any(pc.match_substring_regex(values, "^0[0-9]+$|^[0-9]{19,}$")).as_py()
+        pluses = pc.all(pc.match_substring_regex(values, r"^\+[0-9]{6,}$")).as_py()
+        return bool(zeros or pluses)
+
+    def _decimal(self) -> str:
+        """A comma when columns need it that cannot be thousands, and none needs the point."""
+        comma, point = (
+            any(self._has_decimals(name, sign) for name in self._values) for sign in (",", ".")
+        )
+        return "," if comma and not point else "."
+
+    def _has_decimals(self, name: str, sign: str) -> bool:
+        values, _ = self._values[name]
+        mark = "," if sign == "," else r"\."
+        numbers = pc.match_substring_regex(values, rf"^[+-]?[0-9]+({mark}[0-9]+)?$")
+        if not len(values) or (pc.mean(numbers.cast(pa.int8())).as_py() or 0) < FITS:
+            return False
+        certain = rf"^[+-]?([0-9]{{4,}}|0){mark}|{mark}[0-9]{{1,2}}$|{mark}[0-9]{{4,}}$"
+        return bool(pc.any(pc.match_substring_regex(values, certain)).as_py())
+
+    def _times(self, name: str, source: Source, notes: list[str]) -> Iterator[str]:
+        """The form of the column's times, when there is one and only one."""
+        if self._fit(name, "timestamp", source) >= FITS or self._is_identifier(name):
+            return
+        for date, clock in product(_DATES, _CLOCKS):
+            if self._fit(name, "timestamp", _with(source, times=(date + clock,))) < FITS:
+                continue
+            other = _SWAPPED.get(date)
+            swapped = _with(source, times=(f"{other}{clock}",)) if other else None
+            if swapped and self._fit(name, "timestamp", swapped) >= FITS:
+                notes.append(f"{name}: day or month first is not certain, so it is read as text")
+                return
+            yield date + clock
+            return
+
+
+def _with(source: Source, **changes: object) -> Source:
+    return source.model_copy(update={"csv": source.csv.model_copy(update=changes)})
+
+
+def _refuse_names(names: list[str]) -> None:
+    for position, name in enumerate(names, 1):
+        if not name.strip():
+            raise Unreadable(f"a column without a name (column {position:,})")
+        if len(name) > 200:
+            raise Unreadable(f"a column name of {len(name):,} characters (column {position:,})")
+    name, times = Counter(names).most_common(1)[0]
+    if times > 1:
+        raise Unreadable(f"{times} columns called {name[:80]!r}")
+
+
+def _head(path: Path) -> bytes:
+    """The beginning of the file, decompressed."""
+    with path.open("rb") as stream:
+        packed = stream.read(2) == b"\x1f\x8b"
+    try:
+        with gzip.open(path) if packed else path.open("rb") as stream:
+            return stream.read(SAMPLE)
+    except (OSError, EOFError):
+        raise Unreadable("a gzip file that is damaged or cut off") from None
+
+
+def _dialect(head: bytes) -> CsvFormat:
+    encoding = _encoding(head)
+    text = codecs.getincrementaldecoder(encoding)("replace").decode(head).removeprefix("\ufeff")
+    if not text.strip():
+        raise Unreadable("no header")
+    delimiter = _delimiter(text)
+    return CsvFormat(delimiter=delimiter, encoding=encoding, quote=_quote(text, delimiter))
+
+
+def _encoding(head: bytes) -> Encoding:
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    zeros = head[:1000].count(b"\0")
+    if zeros > len(head[:1000]) // 4:
+        return "utf-16-be" if head[0] == 0 else "utf-16-le"
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        is_windows = any(0x80 <= byte <= 0x9F for byte in head)
+        return "windows-1252" if is_windows else "iso-8859-1"
+    return "utf-8"
+
+
+def _delimiter(text: str) -> str:
+    """What parts the lines into the same number of cells, most of all; quotes are left out."""
+    scores = {sign: _regularity(text, sign) for sign in _DELIMITERS}
+    best = max(scores, key=lambda sign: scores[sign])
+    return best if scores[best] > 0 else ","
+
+
+def _regularity(text: str, sign: str) -> float:
+    """Share of rows with as many cells as the first, times that number, less one."""
+    quote = _quote(text, sign)
+    widths: list[int] = []
+    cells, is_quoted = 1, False
+    for mark in text:
+        if mark == quote:
+            is_quoted = not is_quoted
+        elif is_quoted:
+            continue
+        elif mark == sign:
+            cells += 1
+        elif mark == "\n":
+            widths.append(cells)
+            cells = 1
+            if len(widths) > 200:
+                break
+    widths = widths or [cells]
+    share = sum(width == widths[0] for width in widths) / len(widths)
+    return share**2 * (widths[0] - 1)
+
+
+def _quote(text: str, delimiter: str) -> Literal['"', "'"]:
+    """The quote that stands next to delimiters or line ends, most often."""
+    counts = {
+        quote: text.count(f"{delimiter}{quote}") + text.count(f"{quote}{delimiter}")
+        for quote in "\"'"
+    }
+    return "'" if counts["'"] > 2 * counts['"'] + 2 else '"'

@@ -1,0 +1,97 @@
+"""Decision files whose features are sealed row by row, opened in memory."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tenure.ports import Decisions
+
+SEALED = "sealed"
+_BATCH_ROWS = 16 * 1024
+_PREFIX = "f_"
+
+Open = Callable[[Sequence[tuple[str, str, bytes]]], list[bytes | None]]
+"""From (pseudonym, decision id, sealed features) each to JSON; None where nobody can open it."""
+
+
+def any_sealed(paths: Sequence[Path]) -> bool:
+    """Whether a file has sealed features."""
+    return any(SEALED in pq.read_schema(path).names for path in paths)
+
+
+def opened(decisions: Decisions, open_all: Open) -> pa.Table:
+    """The rows of a selection with their features as `f_` columns, and `opened`.
+
+    `opened` is False for rows whose features nobody can open any more; they are null there. Only
+    the rows of the selection are held in memory, about 8 bytes a number.
+    """
+    batches = [
+        _opened(batch, open_all)
+        for path in decisions.paths
+        for batch in _selected(path, decisions)
+        if len(batch)
+    ]
+    if not batches:
+        return _empty(decisions)
+    return pa.concat_tables(batches, promote_options="permissive")
+
+
+def features(row: dict[str, Any], value: bytes | None) -> dict[str, Any] | None:
+    """Features of one row, opened or plain; None when they are gone."""
+    if row.get(SEALED) is None:
+        return {k.removeprefix(_PREFIX): v for k, v in row.items() if k.startswith(_PREFIX)}
+    if value is None:
+        return None
+    parts = json.loads(value)
+    return {**parts["numeric"], **parts["categorical"]}
+
+
+def _selected(path: Path, decisions: Decisions) -> Iterator[pa.RecordBatch]:
+    with pq.ParquetFile(path) as source:
+        for batch in source.iter_batches(_BATCH_ROWS):
+            kept = pc.equal(batch["version_id"], decisions.version_id)
+            if decisions.after is not None:
+                kept = pc.and_(kept, pc.greater(batch["event_time"], _moment(decisions.after)))
+            if decisions.until is not None:
+                kept = pc.and_(kept, pc.less_equal(batch["event_time"], _moment(decisions.until)))
+            yield batch.filter(kept)
+
+
+def _opened(batch: pa.RecordBatch, open_all: Open) -> pa.Table:
+    table = pa.Table.from_batches([batch])
+    if SEALED not in table.column_names:
+        return table.append_column("opened", pa.array([True] * len(table)))
+    sealed = table[SEALED].to_pylist()
+    names = (table["subject"].to_pylist(), table["decision_id"].to_pylist())
+    asked = [(*about, value or b"") for *about, value in zip(*names, sealed, strict=True)]
+    values = [None if one is None else json.loads(one) for one in open_all(asked)]
+    table = table.drop_columns([SEALED])
+    for part, kind in (("numeric", pa.float64()), ("categorical", pa.string())):
+        for name in dict.fromkeys(n for v in values if v for n in v[part]):
+            column = [v[part].get(name) if v else None for v in values]
+            table = _with(table, f"{_PREFIX}{name}", pa.array(column, kind))
+    is_open = [s is None or v is not None for s, v in zip(sealed, values, strict=True)]
+    return table.append_column("opened", pa.array(is_open, pa.bool_()))
+
+
+def _with(table: pa.Table, name: str, column: pa.Array) -> pa.Table:
+    """Add a column; where the file has it as well (from before it was sealed), fill its nulls."""
+    if name not in table.column_names:
+        return table.append_column(name, column)
+    place = table.column_names.index(name)
+    held = table[name].cast(column.type, safe=False).combine_chunks()
+    return table.set_column(place, name, pc.coalesce(held, column))
+
+
+def _empty(decisions: Decisions) -> pa.Table:
+    schema = pq.read_schema(decisions.paths[0])
+    return schema.empty_table().append_column("opened", pa.array([], pa.bool_()))
+
+
+def _moment(value: Any) -> pa.Scalar:
+    return pa.scalar(value, pa.timestamp("us", tz="UTC"))

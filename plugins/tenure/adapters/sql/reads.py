@@ -1,0 +1,62 @@
+"""Who opened which snapshot, and in which shape it was published."""
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.dialects.postgresql import distinct_on
+
+from tenure.adapters.sql.tables import snapshot_read, validation
+from tenure.vocabulary import RunRef
+
+
+def note_read(
+    connection: Connection,
+    dataset: str,
+    digest: str,
+    *,
+    purpose: str,
+    model: str | None,
+    run: RunRef,
+) -> None:
+    """Record that somebody opens a snapshot; such a row is never changed or removed."""
+    connection.execute(
+        insert(snapshot_read).values(
+            dataset=dataset,
+            digest=digest,
+            purpose=purpose,
+            model=model,
+            reader=run.user or run.dag_id,
+            dag_id=run.dag_id,
+            run_id=run.run_id,
+            task_id=run.task_id,
+            map_index=run.map_index,
+        )
+    )
+
+
+def reads_of(
+    connection: Connection, dataset: str, digest: str, limit: int = 100
+) -> list[dict[str, Any]]:
+    """The newest reads of a snapshot, newest first."""
+    names = ("created_at", "reader", "purpose", "model", "dag_id", "run_id")
+    table = snapshot_read.c
+    rows = connection.execute(
+        select(*(table[name] for name in names))
+        .where(table.dataset == dataset, table.digest == digest)
+        .order_by(table.id.desc())
+        .limit(limit)
+    )
+    return [dict(row) for row in rows.mappings()]
+
+
+def shapes_of(connection: Connection, snapshot_ids: Collection[int]) -> dict[int, dict[str, Any]]:
+    """The shape of each snapshot as it was judged last; those from before shapes are left out."""
+    table = validation.c
+    rows = connection.execute(
+        select(table.snapshot_id, table.shape)
+        .where(table.snapshot_id.in_(snapshot_ids), table.shape.is_not(None))
+        .ext(distinct_on(table.snapshot_id))
+        .order_by(table.snapshot_id, table.id.desc())
+    )
+    return {row.snapshot_id: row.shape for row in rows}

@@ -1,0 +1,111 @@
+"""The queue of decisions that a person looks at: claimed by one, answered once."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from tenure.adapters.sql.tables import review
+
+_DUE = ("open", "claimed")
+
+
+def add(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Queue decisions; one that is queued already stays as it is."""
+    if rows:
+        connection.execute(upsert(review).values(list(rows)).on_conflict_do_nothing())
+
+
+def find(connection: Connection, decision_id: str) -> dict[str, Any] | None:
+    """The queued decision, or None."""
+    query = select(review).where(review.c.decision_id == decision_id)
+    row = connection.execute(query).mappings().first()
+    return dict(row) if row else None
+
+
+def listed(
+    connection: Connection, *, model: str | None, states: Sequence[str], limit: int
+) -> list[dict[str, Any]]:
+    """Queued decisions, those first that expire first."""
+    query = select(review).where(review.c.state.in_(states)).limit(limit)
+    if model is not None:
+        query = query.where(review.c.model == model)
+    rows = connection.execute(query.order_by(review.c.expires_at, review.c.decision_id))
+    return [dict(row) for row in rows.mappings()]
+
+
+def counts(connection: Connection) -> dict[str, dict[str, int]]:
+    """Rows by model and state."""
+    found: dict[str, dict[str, int]] = {}
+    query = select(review.c.model, review.c.state, func.count()).group_by(
+        review.c.model, review.c.state
+    )
+    for model, state, number in connection.execute(query):
+        found.setdefault(model, {})[state] = number
+    return found
+
+
+def claim(
+    connection: Connection, decision_id: str, *, user: str, until: datetime, now: datetime
+) -> bool:
+    """Take it, unless somebody holds it; False when nothing was taken."""
+    free = or_(
+        review.c.state == "open",
+        and_(
+            review.c.state == "claimed",
+            or_(review.c.claim_until <= now, review.c.claimed_by == user),
+        ),
+    )
+    values = {"state": "claimed", "claimed_by": user, "claim_until": until}
+    return _change(connection, decision_id, and_(free, review.c.expires_at > now), values)
+
+
+def answer(
+    connection: Connection,
+    decision_id: str,
+    *,
+    user: str,
+    answer: bool,
+    note: str,
+    now: datetime,
+) -> bool:
+    """Answer what this person holds; False when the person does not hold it any more."""
+    mine = and_(
+        review.c.state == "claimed",
+        review.c.claimed_by == user,
+        review.c.claim_until > now,
+        review.c.expires_at > now,
+    )
+    values = {
+        "state": "answered",
+        "answered_by": user,
+        "answer": answer,
+        "note": note,
+        "answered_at": now,
+    }
+    return _change(connection, decision_id, mine, values)
+
+
+def expire(connection: Connection, now: datetime) -> dict[str, int]:
+    """Close what nobody answered in time; returns how many of each model."""
+    rows = connection.execute(
+        update(review)
+        .where(review.c.state.in_(_DUE), review.c.expires_at <= now)
+        .values(state="expired")
+        .returning(review.c.model)
+    )
+    found: dict[str, int] = {}
+    for (model,) in rows:
+        found[model] = found.get(model, 0) + 1
+    return found
+
+
+def _change(
+    connection: Connection, decision_id: str, when: ColumnElement[bool], values: dict[str, Any]
+) -> bool:
+    done = connection.execute(
+        update(review).where(review.c.decision_id == decision_id, when).values(**values)
+    )
+    return done.rowcount == 1

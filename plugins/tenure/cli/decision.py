@@ -1,0 +1,140 @@
+"""`tenure decision`: what was decided, why, and whether it is decided so again."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from uuid import UUID
+
+import typer
+
+from tenure.cli.connection import connected
+from tenure.cli.output import AsJson, print_json, print_table
+
+if TYPE_CHECKING:
+    from tenure.lifecycle.serving.replaying import Replayed
+
+group = typer.Typer(no_args_is_help=True, help="Logged decisions.")
+
+_QUIET_SECONDS = 2.0
+_LISTED = 20
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group."""
+    app.add_typer(group, name="decision")
+
+
+@group.callback()
+def _group() -> None:
+    """Logged decisions."""
+
+
+@group.command()
+def show(
+    decision_id: Annotated[str, typer.Argument(metavar="ID", help="As the gateway answered it.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show a decision: who answered, why, from which features, and what happened in truth."""
+    from tenure.wiring import decisions
+
+    wanted = _id(decision_id)
+    with connected() as platform:
+        found = decisions.show(platform, wanted)
+    if found is None:
+        _not_there(wanted)
+    if as_json:
+        print_json(found)
+        return
+    features, outcome = found.pop("features"), found.pop("outcome")
+    for name, value in found.items():
+        print(f"{name.replace('_', ' ')}: {value if value not in (None, '') else '-'}")
+    told = "none yet" if outcome is None else f"{outcome['label']}, {outcome['received_at']}"
+    print(f"outcome: {told}")
+    if features is None:
+        print("features: sealed (personal data); `tenure decision replay` opens them for itself")
+    else:
+        print_table(("feature", "value"), sorted(features.items()))
+
+
+@group.command()
+def replay(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...")] = None,
+    sample: Annotated[
+        int | None, typer.Option("--sample", min=1, help="So many, chosen at random.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Another seed, another choice.")] = 0,
+    model: Annotated[str | None, typer.Option("--model", help="Choose among its own only.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score decisions again from the log and the archived artifact; exit 1 if one differs."""
+    from tenure.wiring import decisions
+
+    if bool(ids) == (sample is not None):
+        raise typer.BadParameter("give decision ids, or --sample N")
+    with connected() as platform:
+        wanted = list(dict.fromkeys(map(_id, ids or ())))
+        if sample is not None:
+            wanted = decisions.chosen(platform, rows=sample, seed=seed, model=model)
+        found = decisions.replay(platform, wanted, _progress(len(wanted)))
+    bad = [one for one in found if one.found not in decisions.GOOD]
+    summary = _summary(found)
+    if as_json:
+        print_json({"ok": bool(found) and not bad, **summary, "decisions": [*map(asdict, found)]})
+    else:
+        _print(found if ids else bad, summary)
+    raise typer.Exit(0 if found and not bad else 1)
+
+
+def _summary(found: "Sequence[Replayed]") -> dict[str, Any]:
+    counted = Counter(str(one.found) for one in found)
+    largest = max((one.difference for one in found if one.difference is not None), default=None)
+    return {"replayed": len(found), "found": dict(counted), "largest_difference": largest}
+
+
+def _print(shown: "Sequence[Replayed]", summary: dict[str, Any]) -> None:
+    if shown:
+        print_table(
+            ("decision", "version", "found", "logged", "now", "why"),
+            [
+                (o.decision_id, o.version or "-", o.found, _score(o.logged), _score(o.score), o.why)
+                for o in shown[:_LISTED]
+            ],
+        )
+    if len(shown) > _LISTED:
+        print(f"and {len(shown) - _LISTED:,} more")
+    parts = ", ".join(f"{count:,} {what}" for what, count in summary["found"].items())
+    print(f"{summary['replayed']:,} decisions replayed: {parts or 'the log has none'}")
+    if summary["largest_difference"] is not None:
+        print(f"largest difference of scores: {summary['largest_difference']:.3g}")
+
+
+def _score(value: float | None) -> str:
+    return "-" if value is None else repr(value)
+
+
+def _progress(total: int) -> Callable[[int], None]:
+    """Says how far it is, every two seconds, beside the answer."""
+    said = time.monotonic()
+
+    def tell(done: int) -> None:
+        nonlocal said
+        if time.monotonic() - said >= _QUIET_SECONDS:
+            said = time.monotonic()
+            print(f"{done:,} of {total:,} replayed", file=sys.stderr)
+
+    return tell
+
+
+def _id(text: str) -> str:
+    try:
+        return str(UUID(text))
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not a decision id (a UUID)") from error
+
+
+def _not_there(decision_id: str) -> NoReturn:
+    print(f"The log has no decision {decision_id}; gateways ship within seconds.", file=sys.stderr)
+    raise typer.Exit(1)

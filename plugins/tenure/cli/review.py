@@ -1,0 +1,82 @@
+"""`tenure review`: the queue of decisions that a person looks at."""
+
+from typing import Annotated, Any
+
+import typer
+
+from tenure.cli.connection import connected, login_name
+from tenure.cli.output import AsJson, print_json
+
+group = typer.Typer(help="Decisions that wait for a person.", no_args_is_help=True)
+
+Actor = Annotated[
+    str | None, typer.Option("--actor", help="Who does it; default: your login name.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group."""
+    app.add_typer(group, name="review")
+
+
+@group.command("list")
+def list_(
+    model: Annotated[str | None, typer.Option("--model", help="Only this model.")] = None,
+    state: Annotated[
+        list[str] | None, typer.Option("--state", help="open, claimed, answered or expired.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print what waits, soonest expiry first."""
+    from tenure.wiring.reviews import DUE, listed
+
+    with connected() as platform:
+        rows = listed(platform, model=model, states=state or DUE)
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        print(_line(row))
+    print(f"{len(rows)} decisions.")
+
+
+@group.command("claim")
+def claim_(
+    decision_id: Annotated[str, typer.Argument(help="Id of the decision.")],
+    actor: Actor = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a decision for half an hour."""
+    from tenure.wiring.reviews import claim
+
+    with connected() as platform:
+        row = claim(platform, decision_id, user=actor or login_name())
+    print_json(row) if as_json else print(_line(row))
+
+
+@group.command("answer")
+def answer_(
+    decision_id: Annotated[str, typer.Argument(help="Id of the decision.")],
+    positive: Annotated[
+        bool, typer.Option("--positive/--negative", help="What the decision should be.")
+    ],
+    note: Annotated[str, typer.Option("--note", help="Why; it stands in the ledger.")] = "",
+    actor: Actor = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer a decision that you claimed; an answer is never changed."""
+    from tenure.wiring.reviews import answer
+
+    with connected() as platform:
+        row = answer(
+            platform, decision_id, user=actor or login_name(), decision=positive, note=note
+        )
+    print_json(row) if as_json else print(_line(row))
+
+
+def _line(row: dict[str, Any]) -> str:
+    who = row["answered_by"] or row["claimed_by"] or "nobody"
+    return (
+        f"{row['decision_id']}  {row['model']}@{row['version']}  score {row['score']:.3f}  "
+        f"{row['state']} ({who})  until {row['expires_at']:%Y-%m-%d %H:%M}  {row['reason']}"
+    ).rstrip()

@@ -1,0 +1,111 @@
+"""The endpoints that only tell: health, metadata, the plan, metrics, the published contract."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tenure.gateway import answers, openapi
+from tenure.gateway.answers import Answer, json_answer
+from tenure.gateway.calls import Call
+from tenure.gateway.log import GroupLog
+from tenure.gateway.metrics import Metrics
+from tenure.gateway.reception import Reception
+from tenure.gateway.shipper import Shipper
+from tenure.lifecycle.serving import GatewayPolicy
+
+METRICS = "metrics"
+_EXPOSITION = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+_OUTPUTS = [
+    answers.TensorMetadata("score", "FP64", [-1]),
+    answers.TensorMetadata("decision", "BOOL", [-1]),
+]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Handlers that change nothing."""
+
+    reception: Reception
+    logs: Mapping[str, GroupLog]
+    shippers: Mapping[str, Shipper]
+    metrics: Metrics
+    limits: GatewayPolicy
+    gateway: str
+    monotonic: Callable[[], float]
+
+    async def live(self, _call: Call) -> Answer:
+        """The process runs."""
+        return json_answer(answers.Live(True))
+
+    async def ready(self, call: Call) -> Answer:
+        """A verified champion is in memory for every plan, and decisions can be logged."""
+        models = self.reception.view.models.values()
+        missing = [model.name for model in models if not model.is_ready]
+        failures = [log.failure for log in self.logs.values() if log.failure]
+        ready = bool(models) and not missing and not failures
+        body = answers.Ready(ready)
+        if self.reception.has_key(call):
+            names = [model.name for model in models]
+            body = answers.Ready(ready, self.gateway, names, missing, failures)
+        return json_answer(body, status=200 if ready else 503)
+
+    async def model_ready(self, call: Call) -> Answer:
+        """One model's champion is in memory."""
+        model = self.reception.view.models.get(call.params["model"])
+        ready = model is not None and model.is_ready
+        return json_answer(answers.Ready(ready), status=200 if ready else 503)
+
+    async def describe(self, call: Call) -> Answer:
+        """Names, types and live versions of a model."""
+        caller = self.reception.admit(call, None)
+        model = self.reception.model(call.params["model"], caller)
+        signature = model.champion.signature
+        versions = [model.champion, *([model.canary] if model.canary else [])]
+        inputs = [
+            *(answers.TensorMetadata(name, "FP64", [-1]) for name in signature.numeric),
+            *(answers.TensorMetadata(name, "BYTES", [-1]) for name in signature.categorical),
+        ]
+        numbers = [str(version.version) for version in versions]
+        return json_answer(
+            answers.ModelMetadata(model.name, numbers, "tenure_sklearn", inputs, _OUTPUTS)
+        )
+
+    async def schema(self, call: Call) -> Answer:
+        """JSON Schema of this model's `/infer` body, from its signature and policy."""
+        caller = self.reception.admit(call, None)
+        model = self.reception.model(call.params["model"], caller)
+        return json_answer(openapi.infer_schema(model.contract, self.limits.max_rows))
+
+    async def plan(self, call: Call) -> Answer:
+        """The plan as this gateway applies it at this moment."""
+        caller = self.reception.admit(call, None)
+        model = self.reception.model(call.params["model"], caller)
+        now = self.monotonic()
+        left = model.held.seconds_left(now)
+        return json_answer(
+            answers.Plan(
+                model=model.name,
+                generation=model.held.plan.generation,
+                champion=model.champion.version,
+                canary=model.canary.version if model.canary else None,
+                share_bp=model.held.share_bp(now),
+                lease_seconds_left=None if left is None else round(left, 3),
+                gateway=self.gateway,
+            )
+        )
+
+    async def prometheus(self, call: Call) -> Answer:
+        """Metrics of all models, for keys with the scope `metrics`."""
+        self.reception.admit(call, METRICS)
+        now = self.monotonic()
+        for model in self.reception.view.models.values():
+            self.metrics.generation.labels(model.name).set(model.held.plan.generation)
+            self.metrics.share.labels(model.name).set(model.held.share_bp(now))
+        for name, shipper in self.shippers.items():
+            self.metrics.unshipped.labels(name).set(shipper.waiting)
+        seen = self.reception.follower.seen_at
+        self.metrics.database_age.set(-1 if seen is None else now - seen)
+        return Answer(self.metrics.text(), status=200, headers=[_EXPOSITION])
+
+    async def contract(self, _call: Call) -> Answer:
+        """This interface as OpenAPI 3.1."""
+        return json_answer(openapi.document(self.limits))

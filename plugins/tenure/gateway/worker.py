@@ -1,0 +1,171 @@
+"""Keeps one process a version: started by threads of its own, restarted with back-off, let go.
+
+Nothing here waits long: a load that hangs holds up neither plans nor keys nor other models.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from tenure.errors import TenureError
+from tenure.gateway.scoring import Model, Scorer
+from tenure.gateway.view import LoadedVersion
+from tenure.lifecycle.serving import Breaker, Signature, restart_delay
+
+logger = logging.getLogger(__name__)
+
+Row = Mapping[str, Any]
+Report = Callable[[Row, str, str], None]
+"""Opens an incident: version row, kind, cause."""
+
+_PATIENCE_SECONDS = 0.5
+"""So long a poll waits for a load that it started; afterwards it looks again at the next one."""
+_KEEP_UNNAMED_SECONDS = 60.0
+"""How long a version stays in memory that no plan names any more: requests may still hold it."""
+_STABLE_SECONDS = 60.0
+"""A process that lived so long starts again without the delays of those before it."""
+_LOADS_AT_ONCE = 4
+
+
+class Loader(Protocol):
+    """Where models come from."""
+
+    def load(self, row: Row) -> Model:
+        """From a version row to its process, verified and warm. Raises if it is not."""
+        ...
+
+    def keep_only(self, digests: frozenset[str]) -> None:
+        """Drop copies of all other artifacts: a retired model must not linger on this disk."""
+        ...
+
+    def close(self) -> None:
+        """End every process."""
+        ...
+
+
+@dataclass
+class _Held:
+    """A version as it is kept: what requests see, and what became of its processes."""
+
+    row: Row
+    seen: LoadedVersion
+    load: "Future[Model] | None" = None
+    failures: int = 0
+    failed_at: float = 0.0
+    started_at: float = 0.0
+    unnamed_since: float | None = None
+    breaker: Breaker = field(default_factory=Breaker)
+
+
+class Workers:
+    """The versions in memory. Used by one thread.
+
+    Args:
+        loader: Starts their processes.
+        report: Told of every version that was refused or died.
+        monotonic: Seconds that never jump.
+    """
+
+    def __init__(self, loader: Loader, *, report: Report, monotonic: Callable[[], float]) -> None:
+        self._loader = loader
+        self._report = report
+        self._monotonic = monotonic
+        self._held: dict[int, _Held] = {}
+        self._pool = ThreadPoolExecutor(_LOADS_AT_ONCE, thread_name_prefix="load")
+
+    def version(self, row: Row) -> LoadedVersion:
+        """The version as it is now; without scorer while it is loading, or refused, or dead."""
+        held = self._held.get(row["id"])
+        if held is None:
+            held = self._held[row["id"]] = _Held(row, described(row))
+            held.seen = described(row, breaker=held.breaker)
+        if held.seen.scorer is not None:
+            if held.seen.scorer.is_alive:
+                return held.seen
+            self._bury(held)
+        if held.load is None and self._is_due(held):
+            held.started_at = self._monotonic()
+            held.load = self._pool.submit(self._loader.load, row)
+            wait([held.load], _PATIENCE_SECONDS)
+        if held.load is not None and held.load.done():
+            self._settle(held, held.load)
+        return held.seen
+
+    def forget(self, named: set[int]) -> None:
+        """Let go of versions that no plan has named for a while."""
+        now = self._monotonic()
+        for version_id, held in list(self._held.items()):
+            if version_id in named:
+                held.unnamed_since = None
+            elif held.unnamed_since is None:
+                held.unnamed_since = now
+            elif now - held.unnamed_since > _KEEP_UNNAMED_SECONDS and held.load is None:
+                del self._held[version_id]
+                _close(held)
+
+    def close(self) -> None:
+        """End every process."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for held in self._held.values():
+            _close(held)
+        self._loader.close()
+
+    def _is_due(self, held: _Held) -> bool:
+        waited = self._monotonic() - held.failed_at
+        return held.failures == 0 or waited >= restart_delay(held.failures)
+
+    def _settle(self, held: _Held, load: "Future[Model]") -> None:
+        held.load = None
+        row, name = held.row, _name(held.row)
+        try:
+            model = load.result()
+        except Exception as error:  # bytes from outside: anything may come; the old plan stays
+            cause = error.what if isinstance(error, TenureError) else repr(error)
+            logger.error("load=refused version=%s cause=%s", name, cause)  # noqa: TRY400
+            self._fail(held, "artifact_refused", cause)
+            return
+        logger.info("load=ok version=%s seconds=%.2f", name, self._monotonic() - held.started_at)
+        held.started_at = self._monotonic()
+        held.seen = described(row, Scorer(model, name=name), breaker=held.breaker)
+
+    def _bury(self, held: _Held) -> None:
+        """A process died or was killed because it hung: once, whatever number of polls see it."""
+        _close(held)
+        held.seen = described(held.row, breaker=held.breaker)
+        lived = self._monotonic() - held.started_at
+        if lived >= _STABLE_SECONDS:
+            held.failures = 0
+        logger.error("model=died version=%s seconds=%.1f", _name(held.row), lived)
+        self._fail(held, "model_crashed", f"its process ended after {lived:.1f} s of serving.")
+
+    def _fail(self, held: _Held, kind: str, cause: str) -> None:
+        held.failures += 1
+        held.failed_at = self._monotonic()
+        self._report(held.row, kind, cause)
+
+
+def described(
+    row: Row, scorer: Scorer | None = None, *, breaker: Breaker | None = None
+) -> LoadedVersion:
+    """The version; one whose facts cannot be read accepts nothing and holds up no other model."""
+    facts = row["facts"]
+    try:
+        signature, threshold = Signature.from_facts(facts), float(facts.get("threshold", 0.5))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        if scorer is not None:
+            scorer.close()
+        signature, threshold, scorer = Signature((), ()), 0.5, None
+    return LoadedVersion(
+        row["id"], row["version"], threshold, signature, scorer, breaker or Breaker()
+    )
+
+
+def _close(held: _Held) -> None:
+    if held.seen.scorer is not None:
+        held.seen.scorer.close()
+
+
+def _name(row: Row) -> str:
+    return f"{row['model']}@{row['version']}"

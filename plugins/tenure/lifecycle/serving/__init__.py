@@ -1,0 +1,57 @@
+"""How answers are given: the traffic plan, routing, the lease, the order of fallback."""
+
+from tenure.lifecycle.serving.access import SCOPES, ApiKey, GatewayPolicy, JwtPolicy, Scope
+from tenure.lifecycle.serving.fallback import (
+    Breaker,
+    Circuit,
+    Level,
+    Step,
+    confidence,
+    fallback_chain,
+    restart_delay,
+)
+from tenure.lifecycle.serving.plan import (
+    GONE,
+    Arm,
+    CanaryStop,
+    Catalog,
+    HeldPlan,
+    TrafficPlan,
+    assign,
+    bucket,
+    hold,
+    pseudonym,
+    supersedes,
+)
+from tenure.lifecycle.serving.policy import ServingPolicy
+from tenure.lifecycle.serving.signature import Score, Signature, Value
+
+__all__ = [
+    "GONE",
+    "SCOPES",
+    "ApiKey",
+    "Arm",
+    "Breaker",
+    "CanaryStop",
+    "Catalog",
+    "Circuit",
+    "GatewayPolicy",
+    "HeldPlan",
+    "JwtPolicy",
+    "Level",
+    "Scope",
+    "Score",
+    "ServingPolicy",
+    "Signature",
+    "Step",
+    "TrafficPlan",
+    "Value",
+    "assign",
+    "bucket",
+    "confidence",
+    "fallback_chain",
+    "hold",
+    "pseudonym",
+    "restart_delay",
+    "supersedes",
+]

@@ -1,0 +1,73 @@
+"""Who may call a gateway, and how much one gateway takes on."""
+
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, model_validator
+
+from tenure.lifecycle.policy import Policy
+
+Scope = Literal["score", "outcome", "metrics", "admin"]
+SCOPES: tuple[Scope, ...] = ("score", "outcome", "metrics", "admin")
+"""`admin` stands for all of them."""
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """A key in force, as the lifecycle database knows it.
+
+    Args:
+        digest: SHA-256 of the secret, hexadecimal.
+        name: Whose key it is; several keys may have the same name while one replaces the other.
+        scopes: What it is good for.
+        models: The only models that exist for it; None for all.
+        rows_per_second: Rows that it may have scored in a second, on each gateway; None for any.
+    """
+
+    digest: str
+    name: str
+    scopes: list[str]
+    models: list[str] | None = None
+    rows_per_second: int | None = None
+
+
+class JwtPolicy(Policy):
+    """Tokens of an identity provider, accepted beside API keys.
+
+    A token needs `exp`, `iss`, `aud` and `sub`, and names its scopes in the scope claim (words in a
+    text, or a list). The claim `tenure_models`, a list, limits it to these models.
+    """
+
+    issuer: str
+    audience: str
+    jwks: str
+    """The provider's public keys: a file, or an https URL (http on loopback only)."""
+    scope_claim: str = "scope"
+    leeway_seconds: int = Field(default=30, ge=0, le=300)
+    """How far the provider's clock may be from ours."""
+    refresh_seconds: int = Field(default=300, ge=10)
+    """How often the keys are read again; never while a request waits."""
+    rows_per_second: int | None = Field(default=None, ge=1)
+    """As for an API key, for each `sub`."""
+
+    @model_validator(mode="after")
+    def _is_private(self) -> "JwtPolicy":
+        place = urlsplit(self.jwks)
+        if place.scheme == "http" and place.hostname not in {"127.0.0.1", "::1", "localhost"}:
+            raise ValueError("jwks: keys come over https, or from a file")
+        return self
+
+
+class GatewayPolicy(Policy):
+    """`gateway` of `platform.yaml`: limits of one gateway process."""
+
+    max_connections: int = Field(default=1024, ge=1)
+    max_body_bytes: int = Field(default=2 * 1024 * 1024, ge=1024)
+    max_rows: int = Field(default=1000, ge=1)
+    """Rows of one request."""
+    max_header_bytes: int = Field(default=16 * 1024, ge=1024)
+    max_headers: int = Field(default=64, ge=8)
+    request_seconds: float = Field(default=10.0, gt=0.0)
+    """Time to receive a request from its first byte to its last."""
+    jwt: JwtPolicy | None = None

@@ -1,0 +1,34 @@
+"""What a model's YAML says about serving it."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from tenure.lifecycle.policy import Policy
+
+
+class ServingPolicy(Policy):
+    """What the gateway does for one model."""
+
+    durability: Literal["fsync", "write"] = "fsync"
+    """What an answer waits for: data on disk, or data with the kernel."""
+    fallback_score: float | None = Field(default=0.0, ge=0.0, le=1.0)
+    """Score of the declared rule that answers when no model can; null: there is no rule, a person
+    decides and the answer is negative until then."""
+    review_below_confidence: float | None = Field(default=None, gt=0.0, le=1.0)
+    """Decisions that the model is less sure of than this go to a person as well; null: none."""
+    review_hours: float = Field(default=72.0, gt=0.0)
+    """How long a decision waits for a person; then what the gateway answered stands."""
+    model_memory_mb: int = Field(default=1024, ge=64)
+    """MiB that the process of a version may take beyond the bare interpreter and its libraries."""
+    timeout_seconds: float = Field(default=2.0, gt=0.0)
+    """Time that all models together have before the declared rule answers."""
+    on_unseen_category: Literal["accept", "reject"] = "accept"
+    on_out_of_range: Literal["accept", "reject"] = "accept"
+    """A number outside what training saw: scored all the same, or a 422 that names the field."""
+    on_null: Literal["accept", "reject"] = "accept"
+    on_missing_feature: Literal["null", "reject"] = "reject"
+    on_extra_feature: Literal["ignore", "reject"] = "reject"
+    """A feature that the model does not have; an ignored one is not logged either."""
+    cache_rows: int = Field(default=0, ge=0, le=1_000_000)
+    """Scores kept by version and features; 0 is off. A hit is a decision like any other."""

@@ -1,0 +1,76 @@
+"""Compares a logged decision with what its version says about the same features now."""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+TOLERANCE = 1e-12
+"""Scores may differ by so much: sums of a linear model depend on how many rows came together."""
+
+
+class Found(StrEnum):
+    """What a replay of one decision found."""
+
+    IDENTICAL = "identical"
+    CLOSE = "close"
+    DIFFERENT = "different"
+    NO_MODEL = "no_model"
+    ERASED = "erased"
+    GONE = "gone"
+    REFUSED = "refused"
+    MISSING = "missing"
+
+
+GOOD = frozenset({Found.IDENTICAL, Found.CLOSE, Found.NO_MODEL})
+"""The decision is explained; everything else is for a person."""
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """One decision, scored again.
+
+    Args:
+        decision_id: Its id.
+        found: What the comparison found.
+        version: `model@version` that answered; empty when the decision is not known.
+        logged: Score in the log.
+        score: Score now; None when nothing could be scored.
+        difference: Absolute difference of the two.
+        why: For people.
+    """
+
+    decision_id: str
+    found: Found
+    version: str = ""
+    logged: float | None = None
+    score: float | None = None
+    difference: float | None = None
+    why: str = ""
+
+
+def compare(
+    decision_id: str, version: str, *, logged: float, decided: bool, score: float, threshold: float
+) -> Replayed:
+    """Identical, within the tolerance, or different: in score or in the decision."""
+    difference = abs(score - logged)
+    now = score >= threshold
+    if now != decided or not difference <= TOLERANCE:
+        found = Found.DIFFERENT
+        why = f"logged {logged!r} and {_word(decided)}, now {score!r} and {_word(now)}"
+    elif score == logged:
+        found, why = Found.IDENTICAL, ""
+    else:
+        found, why = Found.CLOSE, f"differs by {difference:.3g}"
+    return Replayed(
+        decision_id,
+        found,
+        version,
+        logged,
+        score,
+        difference if math.isfinite(difference) else None,
+        why,
+    )
+
+
+def _word(decided: bool) -> str:
+    return "positive" if decided else "negative"

@@ -1,0 +1,79 @@
+"""The queue of decisions that wait for a person: one page, and its two actions.
+
+An action takes JSON only, which no form of a foreign page can send, and Airflow's login says who
+acts; the lifecycle database decides whether that person may.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, HTTPException, Request
+from fastapi.responses import JSONResponse
+
+from tenure.errors import NotPermitted, StateConflict, TenureError
+from tenure.web.security import GuardDep
+from tenure.wiring import reviews
+from tenure.wiring.base import Platform
+
+MOST_NOTE = 2_000
+"""Characters of a note."""
+
+
+def visible(platform: Platform, guard: GuardDep) -> list[dict[str, Any]]:
+    """What waits, of the models that the user may see; mine first."""
+    rows = [r for r in reviews.listed(platform) if guard.allows(f"{r['model']}__train_model")]
+    return sorted(rows, key=lambda row: (row["claimed_by"] != guard.user, row["expires_at"]))
+
+
+def actions(platform: Any) -> APIRouter:
+    """`POST /reviews/{id}/claim` and `/answer`.
+
+    Args:
+        platform: Returns the installation.
+    """
+    router = APIRouter()
+
+    @router.post("/reviews/{decision_id}/claim")
+    def claim(
+        request: Request,
+        guard: GuardDep,
+        decision_id: str,
+        _body: Annotated[dict[str, Any], Body()],
+    ) -> JSONResponse:
+        _require_json(request)
+        return _done(lambda: reviews.claim(platform(), decision_id, user=guard.user))
+
+    @router.post("/reviews/{decision_id}/answer")
+    def answer(
+        request: Request,
+        guard: GuardDep,
+        decision_id: str,
+        decision: Annotated[bool, Body(strict=True)],
+        note: Annotated[str, Body(max_length=MOST_NOTE)] = "",
+    ) -> JSONResponse:
+        _require_json(request)
+        return _done(
+            lambda: reviews.answer(
+                platform(), decision_id, user=guard.user, decision=decision, note=note
+            )
+        )
+
+    return router
+
+
+def _require_json(request: Request) -> None:
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise HTTPException(415, "Send JSON.")
+
+
+def _done(act: Any) -> JSONResponse:
+    try:
+        row = act()
+    except (NotPermitted, StateConflict) as error:
+        return JSONResponse(_words(error), 403 if isinstance(error, NotPermitted) else 409)
+    return JSONResponse({"state": row["state"], "decision_id": row["decision_id"]})
+
+
+def _words(error: TenureError) -> dict[str, str]:
+    return {"error": error.what, "still_safe": error.still_safe, "next_step": error.next_step}

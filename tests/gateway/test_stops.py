@@ -1,0 +1,90 @@
+"""A canary that a person stops at a gateway gets nothing more there, database or not."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from tenure.errors import ServiceUnreachable
+from tenure.gateway.app import create_app
+
+STOP, PLAN = "/v2/models/flight_late/canary/stop", "/v2/models/flight_late/plan"
+ADMIN = {"Authorization": "Bearer admin-key"}
+REASON = {"reason": "complaints"}
+DOWN = ServiceUnreachable("no database", still_safe="x", next_step="y")
+
+
+@pytest.fixture
+def with_canary(
+    served: tuple[Any, TestClient], plans: Callable[..., Any], eventually: Callable[..., Any]
+) -> tuple[Any, TestClient]:
+    world, client = served
+    world.publish(plans(2, canary=12, share_bp=10_000))
+    eventually(lambda: client.get(PLAN).json()["generation"] == 2)
+    return served
+
+
+def arm(client: TestClient, body: dict[str, Any]) -> str:
+    return str(client.post("/v2/models/flight_late/infer", json=body).json()["parameters"]["arm"])
+
+
+def test_stop_while_the_database_is_down_and_over_a_restart(
+    with_canary: tuple[Any, TestClient],
+    ask: Callable[..., Any],
+    plans: Callable[..., Any],
+    eventually: Callable[..., Any],
+) -> None:
+    world, client = with_canary
+    assert arm(client, ask("a")) == "canary"
+    world.source.error = DOWN
+    answer = client.post(STOP, json=REASON, headers=ADMIN)
+    assert (answer.status_code, answer.json()) == (200, {"model": "flight_late", "canary": 2})
+    assert arm(client, ask("b")) == "champion"
+    assert client.get(PLAN).json()["share_bp"] == 0
+    assert world.source.stops == []
+    again = world.gateway()
+    with TestClient(create_app(again)) as second:
+        world.source.error = None
+        eventually(lambda: world.source.stops)
+        eventually(lambda: again.follower.view.models)
+        second.headers["Authorization"] = "Bearer score-key"
+        assert arm(second, ask("c")) == "champion"
+        world.publish(plans(3, canary=12, share_bp=10_000))  # a controller that does not know
+        eventually(lambda: second.get(PLAN).json()["generation"] == 3)
+        assert arm(second, ask("d")) == "champion"
+    stop = world.source.stops[0]
+    assert (stop.version, stop.by, stop.reason, stop.at) == (
+        2,
+        "admin-key",
+        "complaints",
+        world.clock.wall,
+    )
+
+
+def test_it_is_told_once_and_forgotten_with_its_plan(
+    with_canary: tuple[Any, TestClient], plans: Callable[..., Any], eventually: Callable[..., Any]
+) -> None:
+    world, client = with_canary
+    assert client.post(STOP, json=REASON, headers=ADMIN).status_code == 200
+    eventually(lambda: world.source.stops)
+    world.publish(plans(3))
+    eventually(lambda: client.get(PLAN).json()["generation"] == 3)
+    eventually(lambda: (world.folder / "stops.json").read_text() == "[]")
+    assert len(world.source.stops) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "body", "status", "code"),
+    [
+        pytest.param("score-key", REASON, 403, "wrong_scope", id="another scope"),
+        pytest.param("admin-key", {}, 422, "invalid", id="no reason"),
+        pytest.param("admin-key", {"reason": ""}, 422, "invalid", id="empty reason"),
+        pytest.param("admin-key", REASON, 409, "no_canary", id="no canary"),
+    ],
+)
+def test_refusals(
+    client: TestClient, key: str, body: dict[str, str], status: int, code: str
+) -> None:
+    answer = client.post(STOP, json=body, headers={"Authorization": f"Bearer {key}"})
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text

@@ -1,0 +1,225 @@
+"""The report page of a validation and the page of a dataset, as a browser gets them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tenure.wiring.pages import drawn_key
+
+if TYPE_CHECKING:
+    from fastapi.testclient import TestClient
+
+pytestmark = pytest.mark.airflow
+
+NASTY = '<script>document.title="owned"</script>'
+
+
+def section(text: str, title: str) -> str:
+    """The block of a page below a heading."""
+    found = re.search(rf"<h2>{re.escape(title)}.*?</section>", text, re.DOTALL)
+    assert found is not None, title
+    return found[0]
+
+
+def test_a_failed_batch_says_what_broke_what_is_safe_and_what_to_do(
+    client: TestClient, shop: Any
+) -> None:
+    shop.batch("2013-01", no_price=1)
+    failed = shop.batch("2013-02", no_price=8, strange=2)
+    text = client.get(f"/report/{failed}").text
+    for words in (
+        "Validation of orders 2013-02",
+        "2 of 7 checks do not hold.",
+        "40 rows in",
+        "0 published, 32 good rows wait for the repaired batch",
+        "8 quarantined",
+        "Nothing of this batch was published. Training keeps snapshot",
+        "of batch 2013-01.",
+        "ask ada to drop the repaired file",
+        "the steward sam edits <code>include/expectations/orders.json</code>",
+        "price may be missing in at most 10% of the rows",
+        "Without a price nothing is sold",
+        "8 of 40 values (20.0%)",
+        "at most 10%",
+        "landing/orders/2013-02.parquet",
+        "none: the batch failed",
+        'aria-label="2 batches, broken in 1"',
+        "<title>2013-01: passed, 2.5</title>",
+        "<title>2013-02: failed, 20</title>",
+    ):
+        assert words in text, words
+    assert text.index("Does not hold") < text.index("Failing rows") < text.index("<h2>Holds")
+    assert "email has the form <code>.+@.+</code>" in section(text, "Holds")
+    assert "max_quarantined" not in text
+
+
+def test_a_good_batch_says_so(client: TestClient, shop: Any) -> None:
+    text = client.get(f"/report/{shop.batch('2013-01')}").text
+    assert "All 7 checks hold." in text
+    assert "40 published" in text
+    assert "Nothing to do: snapshot" in text
+    assert "Does not hold" not in text
+    assert "Failing rows" not in text
+    assert "first batch" in text
+
+
+def test_failing_rows_have_their_numbers_their_reasons_and_no_personal_value(
+    client: TestClient, shop: Any
+) -> None:
+    report = shop.batch("2013-01", no_price=25, bad_email=1)
+    rows = section(client.get(f"/report/{report}").text, "Failing rows")
+    assert "The first 20 of 25" in rows
+    assert rows.count("<tr><td") == 20
+    assert '<td data-label="Row">20</td>' in rows
+    assert '<td data-label="id">2013-01-0</td>' in rows
+    assert '<td data-label="price" class="blamed">missing</td>' in rows
+    assert '<td data-label="email" class="blamed">••••</td>' in rows
+    assert "nobody" not in rows
+    assert "example.org" not in rows
+    assert "in no contract" not in rows
+
+
+def test_a_restricted_dataset_shows_no_value_at_all(client: TestClient, shop: Any) -> None:
+    shop.sensitivity = "restricted"
+    text = client.get(f"/report/{shop.batch('2013-01', no_price=8, strange=2)}").text
+    rows = section(text, "Failing rows")
+    assert "the dataset is restricted" in rows
+    assert "2013-01-0" not in rows
+    assert '<td data-label="id">••••</td>' in rows
+    assert "2 of 40 values (5.0%)" in text
+    assert "such as" not in text
+    assert "mean 29" not in text
+    assert "a value that is not shown" in text
+
+
+def test_a_column_that_became_personal_is_hidden_in_old_reports(
+    client: TestClient, shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = shop.batch("2013-01", no_price=8)
+    assert "2013-01-0" in client.get(f"/report/{old}").text
+    module = __import__(type(shop).__module__, fromlist=["YAML"])
+    stricter = module.YAML.replace(
+        "id: {type: string,", "id: {type: string, sensitivity: personal,"
+    )
+    monkeypatch.setattr(module, "YAML", stricter)
+    shop.batch("2013-02")
+    assert "2013-01-0" not in client.get(f"/report/{old}").text
+
+
+def test_the_steward_sees_what_changed_in_the_suite(client: TestClient, shop: Any) -> None:
+    first = shop.batch("2013-01")
+    shop.limit = 0.8
+    text = client.get(f"/report/{shop.batch('2013-02')}").text
+    news = section(text, "What changed in the suite since batch 2013-01")
+    assert "loosened: price, nulls: at most 10% → at most 20%" in news
+    assert "What changed" not in client.get(f"/report/{first}").text
+
+
+def test_an_old_report_knows_nothing_of_later_batches(client: TestClient, shop: Any) -> None:
+    first = shop.batch("2013-01")
+    shop.batch("2013-02", no_price=9)
+    assert "2013-02" not in client.get(f"/report/{first}").text
+
+
+def test_the_history_ends_after_thirty_batches(client: TestClient, shop: Any) -> None:
+    for number in range(32):
+        newest = shop.batch(f"b{number:02d}")
+    text = client.get(f"/report/{newest}").text
+    assert 'aria-label="30 batches, broken in 0"' in text
+    assert "b01:" not in text
+    assert "<title>b02: passed, 0</title>" in text
+
+
+@pytest.mark.parametrize("damage", ["gone", "broken", "huge"])
+def test_a_quarantine_file_that_cannot_be_read_does_not_hide_the_verdict(
+    client: TestClient, shop: Any, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = shop.batch("2013-01", no_price=8)
+    (key,) = shop.platform.store.list("quarantine/")
+    if damage == "gone":
+        shop.platform.store.delete(key)
+    elif damage == "broken":
+        shop.platform.store.fetch(key).chmod(0o600)
+        shop.platform.store.fetch(key).write_bytes(b"PAR1 no more")
+    else:
+        monkeypatch.setattr("tenure.wiring.failing_rows.MAX_BYTES", 10)
+    answer = client.get(f"/report/{report}")
+    assert answer.status_code == 200
+    words = {"gone": "KeyError", "broken": "Arrow", "huge": "bytes are too many to show here"}
+    assert words[damage] in section(answer.text, "Failing rows")
+
+
+def test_what_strangers_wrote_is_never_run(client: TestClient, shop: Any) -> None:
+    report = shop.batch("2013-01", no_price=8, strange=3)
+    for path in (f"/report/{report}", "/dataset/orders", "/"):
+        text = client.get(path).text
+        assert NASTY not in text
+        assert text.count("<script") == text.count("</script>") == 1  # ours, with a src
+    assert "&lt;script&gt;document.title=" in client.get(f"/report/{report}").text
+
+
+def test_data_docs_get_a_sandbox_without_scripts(client: TestClient, shop: Any) -> None:
+    report = shop.batch("2013-01")
+    assert "Data Docs" not in client.get(f"/report/{report}").text
+    shop.platform.store.put(drawn_key(report), b"<p>drawn</p>")
+    text = client.get(f"/report/{report}").text
+    assert f'<iframe class="drawn" sandbox="" loading="lazy" title="Data Docs" src="/tenure/report/{report}/drawn">' in text  # fmt: skip # noqa: E501
+    answer = client.get(f"/report/{report}/drawn")
+    assert answer.content == b"<p>drawn</p>"
+    assert answer.headers["content-security-policy"] == (
+        "sandbox; default-src 'none'; style-src 'unsafe-inline'"
+    )
+
+
+def test_the_page_of_a_dataset_tells_its_people_batches_and_contract(
+    client: TestClient, shop: Any
+) -> None:
+    good, bad = shop.batch("2013-01"), shop.batch("2013-02", no_price=8)
+    text = client.get("/dataset/orders").text
+    for words in (
+        "The dataset has no YAML any more. Below is the config that judged last.",
+        "ada",
+        "sam",
+        "of 2013-01, 40 rows",
+        f'href="/tenure/report/{good}"',
+        f'href="/tenure/report/{bad}"',
+        '<span class="chip warning">personal</span>',
+        "in euros",
+        "No model names this dataset",
+    ):
+        assert words in text, words
+
+
+def test_the_page_of_a_dataset_of_yaml_names_its_rules_and_readers(client: TestClient) -> None:
+    text = client.get("/dataset/flights").text
+    for words in (
+        'href="/tenure/model/flight_late"',
+        "temp may be missing in at most 2% of the rows",
+        "month is between 1 and 12",
+        "No batch yet.",
+    ):
+        assert words in text, words
+
+
+def test_the_overview_leads_to_the_dataset(client: TestClient, shop: Any) -> None:
+    shop.batch("2013-01")
+    assert 'href="/tenure/dataset/orders"' in client.get("/").text
+
+
+@pytest.mark.parametrize("name", ["unknown", "a__b", "%2e%2e", NASTY])
+def test_a_dataset_that_is_not_there_is_a_plain_404(client: TestClient, name: str) -> None:
+    answer = client.get(f"/dataset/{name}")
+    assert answer.status_code == 404
+    assert NASTY not in answer.text
+
+
+def test_who_may_not_see_the_dag_sees_neither_page(
+    client: TestClient, shop: Any, guard: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = shop.batch("2013-01")
+    monkeypatch.setattr(guard, "hidden", frozenset({"orders__ingest_data"}))
+    for path in ("/dataset/orders", f"/report/{report}", f"/report/{report}/drawn"):
+        assert client.get(path).status_code == 403

@@ -1,0 +1,153 @@
+"""A rollback by hand: its target loads first, a kill at any point leaves one champion at 100%."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tenure.config import load_model
+from tenure.lifecycle.registry import artifact_key
+from tenure.settings import REPOSITORY, Settings
+from tenure.vocabulary import State
+from tenure.wiring import promotion
+from tenure.wiring.ledger import verify_ledger
+from tenure.wiring.reconciliation import reconcile
+
+MODEL = "flight_late"
+
+
+def tenure(settings: Settings, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command in a process of its own, as a person would; no Airflow anywhere."""
+    return subprocess.run(
+        [sys.executable, "-c", "from tenure.cli import main; main()", *words],
+        env={
+            **{k: v for k, v in os.environ.items() if not k.startswith(("TENURE_", "AIRFLOW_"))},
+            "PYTHONPATH": str(REPOSITORY / "plugins"),
+            "TENURE_HOME": str(settings.home),
+            "TENURE_INCLUDE": str(settings.include),
+            "TENURE_DATABASE_URL": settings.database_url,
+            "TENURE_STORE_URL": settings.store_url,
+            **env,
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_a_target_that_does_not_load_is_not_taken_but_another_is_offered(
+    world: Callable[..., Any],
+) -> None:
+    life = world()
+    _, broken, champion = life.champion(), life.promoted(), life.promoted()
+    life.platform.store.put(artifact_key(broken.artifact_digest), b"other bytes")
+    settings, plan = life.platform.settings, life.plan()
+    asked = ("rollback", MODEL, "--reason", "wrong since noon", "--to", "2", "--json")
+    done = tenure(settings, *asked)
+    assert done.returncode == 1, done.stderr
+    answer = json.loads(done.stdout)
+    assert (answer["done"], answer["offer"]) == (False, 1)
+    assert answer["passed_over"][0]["version"] == "flight_late@2"
+    assert "has SHA-256" in answer["passed_over"][0]["reason"]
+    assert (life.plan(), life.now(champion).state) == (plan, State.CHAMPION)
+    taken = tenure(settings, *asked[:-2], "1", "--json")
+    assert (taken.returncode, json.loads(taken.stdout)["serving"]) == (0, 1)
+    assert list((settings.home / "trial" / "artifacts").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("to", "says"),
+    [
+        pytest.param("9", "flight_late@9 is no superseded version", id="unknown"),
+        pytest.param("2", "flight_late@2 is no superseded version", id="the champion itself"),
+    ],
+)
+def test_only_a_superseded_version_takes_over(
+    world: Callable[..., Any], to: str, says: str
+) -> None:
+    life = world()
+    life.champion()
+    life.promoted()
+    settings = life.platform.settings
+    done = tenure(settings, "rollback", MODEL, "--reason", "r", "--to", to, "--json")
+    assert done.returncode == 1
+    assert f"StateConflict: Nothing of flight_late was rolled back: {says}." in done.stderr
+
+
+def test_database_down(settings: Settings) -> None:
+    away = replace(settings, database_url="postgresql+psycopg://x@127.0.0.1:9/tenure")
+    done = tenure(away, "rollback", MODEL, "--reason", "r", "--yes")
+    seconds = load_model(settings.include, MODEL)[0].canary.lease_seconds
+    assert done.returncode == 3
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("ServiceUnreachable: Nothing of flight_late was rolled back. ")
+    assert (
+        "Still safe: Gateways keep answering by the plan that they have; a canary loses its share "
+        f"by itself when its lease ends, at most {seconds} s after the last renewal." in lines
+    )
+    assert (
+        "Next step: To end a canary at once, on each gateway: POST /v2/models/flight_late/canary/"
+        "stop with an admin key. Bring the service back, then run the command again." in lines
+    )
+
+
+CHAMPION = ["intended", "turn", "champion_moved", "successor_moved", "published", "committed"]
+CANARY = ["intended", "turn", "canary_moved", "published", "committed"]
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize(
+    ("what", "point"),
+    [*(("champion", point) for point in CHAMPION), *(("canary", point) for point in CANARY)],
+)
+def test_killed_in_the_middle(world: Callable[..., Any], what: str, point: str) -> None:
+    """F8: all of it happened or nothing; the same command again finishes it; then nothing is left.
+
+    F9: no part of Airflow runs, or is imported.
+    """
+    life = world()
+    safe = bad = life.champion()
+    if what == "champion":
+        bad = life.promoted()
+    else:
+        bad = life.approved()
+        policy = load_model(life.platform.settings.include, MODEL)[0].canary
+        promotion.start_canary(life.platform, bad.id, policy, actor="controller")
+    settings, generation = life.platform.settings, life.plan().generation
+    words = ("rollback", MODEL, "--reason", "harm", "--version", str(bad.version), "--json")
+    killed = tenure(settings, *words, TENURE_ENV="test", TENURE_FAIL=f"rollback.{point}:kill")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    done = point == "committed"
+    assert life.plan().generation == generation + done
+    assert (life.now(bad).state is State.ROLLED_BACK) is done
+    again = tenure(settings, *words)
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["done_before"] is done
+    reconcile(life.platform, life.run("maintain"), registry=Nothing())
+    plan = life.plan()
+    assert (plan.champion_id, plan.canary_id, plan.share_bp) == (safe.id, None, 0)
+    assert plan.generation == generation + 1
+    assert life.now(safe).state is State.CHAMPION
+    found = verify_ledger(life.platform, invariants=True)
+    assert found["ok"], found
+
+
+class Nothing:
+    """An MLflow that has nothing to repair."""
+
+    def get_aliases(self, _model: str) -> dict[str, int]:
+        return {"champion": 1}
+
+    def set_alias(self, _model: str, _alias: str, _version: int | None) -> bool:
+        return True
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(name)
