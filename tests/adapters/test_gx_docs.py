@@ -56,7 +56,9 @@ def text(page: bytes) -> str:
     return html.unescape(re.sub(r"<[^>]*>", "", page.decode()))
 
 
-@pytest.mark.parametrize("evil", [NASTY, WORSE, "${x} {{ 77777 * 77777 }} [a](javascript:alert(1)) `", "$x"])
+@pytest.mark.parametrize(
+    "evil", [NASTY, WORSE, "${x} {{ 77777 * 77777 }} [a](javascript:alert(1)) `", "$x"]
+)
 def test_names_values_and_notes_are_drawn_as_text(evil: str) -> None:
     kwargs = {"column": evil, "value_set": ["a", evil]}
     page = draw(evil, f"a/b {evil}", [result(IN_SET, kwargs=kwargs, result=by_row([evil, "b"]))])

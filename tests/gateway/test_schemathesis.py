@@ -77,4 +77,4 @@ def test_contract_holds(shared_url: str, name: str) -> None:
 @pytest.mark.fault
 @pytest.mark.parametrize("name", NAMES)
 def test_contract_holds_for_long(shared_url: str, name: str) -> None:
-    storm(shared_url, name, 200)
+    storm(shared_url, name, 250)

@@ -1,7 +1,6 @@
 """Patterns of stewards mean the same to RE2 as to Python, and none takes for ever."""
 
 import re
-import time
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -128,10 +127,8 @@ SLOW = [
 
 
 @pytest.mark.parametrize("pattern", SLOW)
-def test_none_takes_for_ever(pattern: str) -> None:
-    started = time.process_time()
-    assert not matches(pattern, "a" * 50_000 + "!")
-    assert time.process_time() - started < 60  # a hang, not a speed
+def test_none_hangs(pattern: str) -> None:
+    assert not matches(pattern, "a" * 50_000 + "!")  # a backtracking engine would never end here
 
 
 ATOMS = st.sampled_from(

@@ -7,102 +7,27 @@ no invariant has a row; one champion.
 import os
 import resource
 import signal
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pyarrow.parquet as pq
 import pytest
+from asking import CLIENTS, Asking, settle, soon
 from sqlalchemy import text
 
 from tenure.vocabulary import State
 from tenure.wiring.base import Platform
-from tenure.wiring.ledger import verify_ledger
-from tenure.wiring.segments import live_keys
 
 pytestmark = [pytest.mark.service, pytest.mark.fault]
 MODEL = "flight_late"
-CLIENTS = 4
-
-
-class Asking:
-    """Clients in the background that remember what they were told."""
-
-    def __init__(self, process: Any, life: Any, keys: dict[str, str]) -> None:
-        self.process, self.life, self.keys = process, life, keys
-        self.answered: list[tuple[str, str]] = []
-        self.refused: Counter[int] = Counter()
-        self._stop = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._run, args=(n,), daemon=True) for n in range(CLIENTS)
-        ]
-
-    def __enter__(self) -> "Asking":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(30)
-
-    def wait(self, more: int) -> None:
-        """Until so many more were answered."""
-        target = len(self.answered) + more
-        deadline = time.monotonic() + 60
-        while len(self.answered) < target:
-            assert time.monotonic() < deadline, f"{len(self.answered)} of {target} answered"
-            time.sleep(0.01)
-
-    def _run(self, number: int) -> None:
-        headers = {"Authorization": self.keys["score"]}
-        with httpx.Client(base_url=self.process.url, headers=headers, timeout=15) as client:
-            while not self._stop.is_set():
-                number += CLIENTS
-                try:
-                    answer = client.post(
-                        f"/v2/models/{MODEL}/infer", json=self.life.example(number)
-                    )
-                except httpx.HTTPError:
-                    self.refused[0] += 1
-                    time.sleep(0.05)
-                    continue
-                if answer.status_code != 200:
-                    self.refused[answer.status_code] += 1
-                    time.sleep(0.02)
-                    continue
-                told = answer.json()["parameters"]
-                self.answered += [(one, told["arm"]) for one in told["decision_ids"]]
 
 
 @pytest.fixture
 def asking(life: Any, process: Any, keys: dict[str, str]) -> Asking:
-    return Asking(process, life, keys)
-
-
-def settle(platform: Platform, asking: Asking) -> None:
-    """The sum at the end of every fault; the gateway has ended."""
-    store = platform.store
-    logged = Counter(
-        row["decision_id"]
-        for key in live_keys(store, "decisions/")
-        for row in pq.read_table(store.fetch(key)).to_pylist()
-    )
-    told = Counter(one for one, _ in asking.answered)
-    assert [one for counted in (logged, told) for one, n in counted.items() if n > 1] == []
-    assert set(told) - set(logged) == set()
-    assert len(set(logged) - set(told)) <= CLIENTS
-    found = verify_ledger(platform, invariants=True)
-    assert [one for one in found["invariants"] if one["rows"]] == []
-    assert found["ok"]
-    with platform.database.begin() as c:
-        query = "SELECT count(*) FROM model_version WHERE state = 'champion'"
-        assert c.execute(text(query)).scalar_one() == 1
+    return Asking(process.url, life, keys)
 
 
 def room(process: Any, size: int) -> None:
@@ -134,14 +59,6 @@ def wired(platform: Platform, wire: Any, process: Any) -> Iterator[tuple[Any, An
     process.env["TENURE_DATABASE_URL"] = wire.url(platform.settings.database_url)
     yield process, wire
     wire.mode = "pass"
-
-
-def soon(claim: Callable[[], Any], seconds: float = 30.0) -> None:
-    """Polls a claim until it holds."""
-    deadline = time.monotonic() + seconds
-    while not claim():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("how", ["hold", "cut"])
@@ -225,7 +142,7 @@ def test_killed_while_it_ships(platform: Platform, life: Any, process: Any, aski
     assert list(segments) != []
     del process.env["TENURE_FAIL"]
     process.start()
-    again = Asking(process, life, asking.keys)
+    again = Asking(process.url, life, asking.keys)
     with again:
         again.wait(20)
     assert process.stop() in {0, -15}

@@ -1,0 +1,252 @@
+"""A model with real artifacts in a real database, and a real gateway process that serves it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+
+from tenure.settings import REPOSITORY
+from tenure.vocabulary import State, VersionRef
+from tenure.wiring.base import Platform
+
+MODEL = "flight_late"
+
+
+def wait_for(claim: Callable[[], Any], seconds: float = 10.0) -> Any:
+    """The first true answer. Fails when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := claim():
+            return answer
+        time.sleep(0.01)
+    raise AssertionError(f"not true within {seconds} s")
+
+
+class Life:
+    """A model with real artifacts in a real database, and the plans that serve them."""
+
+    def __init__(self, platform: Platform, *, numeric: int = 2, trees: int = 5) -> None:
+        from tenure.adapters.sql import versions
+
+        self.platform = platform
+        self.numeric = [f"n{i}" for i in range(numeric)]
+        self.categorical = ["carrier"]
+        self.trees = trees
+        with platform.database.begin() as c:
+            versions.register_model(c, name=MODEL, owner="ada", risk_tier="limited", purpose="t")
+
+    def approved(self, seed: int, *, ballast: Any = None) -> VersionRef:
+        """Train, sign, register and approve a version; `ballast` only makes it larger."""
+        from sqlalchemy import insert
+
+        from tenure.adapters.signing import Signer
+        from tenure.adapters.sql import tables, versions
+        from tenure.lifecycle.registry import artifact_key, statement_bytes
+        from tenure.vocabulary import digest_bytes
+
+        artifact = self._train(seed, ballast)
+        digest = digest_bytes(artifact)
+        self.platform.store.put(artifact_key(digest), artifact)
+        with self.platform.database.begin() as c:
+            ref = versions.create_draft(
+                c, model_name=MODEL, trained_by="ada", training_key=f"{seed:064}"
+            )
+            facts = {
+                "threshold": 0.5,
+                "features": {"numeric": self.numeric, "categorical": self.categorical},
+                "categories": {"carrier": ["AA", "UA"]},
+                "ranges": {name: [0.0, 1.0] for name in self.numeric},
+            }
+            digests = ("data", "suite", "code", "config", "lock")
+            described = {f"{name}_digest": f"{seed:064}" for name in digests}
+            described["mlflow_run_id"] = f"run{seed}"
+            versions.set_columns(c, ref.id, facts=facts, **described)
+            statement = {
+                "model": MODEL,
+                "version": ref.version,
+                "artifact_digest": digest,
+                **described,
+            }
+            signature = Signer(self.platform.settings.signing_key).sign(statement_bytes(statement))
+        self.move(ref, State.TRAINED, artifact_digest=digest, signature=signature)
+        self.move(ref, State.VALIDATED, evaluation_report="e" * 64, bias_report="b" * 64)
+        with self.platform.database.begin() as c:
+            c.execute(
+                insert(tables.approval).values(
+                    model_version_id=ref.id,
+                    action="serve",
+                    approver="grace",
+                    trained_by="ada",
+                    answer="approve",
+                    artifact_digest=digest,
+                    evidence_digest="e" * 64,
+                    expires_at=datetime.now(tz=UTC) + timedelta(days=1),
+                )
+            )
+        self.move(ref, State.APPROVED)
+        return ref
+
+    def move(self, ref: VersionRef, dst: State, **columns: Any) -> None:
+        with self.platform.database.begin() as c:
+            self.move_in(c, ref, dst, **columns)
+
+    def move_in(self, c: Any, ref: VersionRef, dst: State, **columns: Any) -> None:
+        from tenure.adapters.sql import versions
+
+        current = versions.get_by_id(c, ref.id)
+        key = f"{ref.id} {dst} {current.generation}"
+        self.platform.ledger.move(c, current, dst, actor="t", body={}, op_key=key, columns=columns)
+
+    def publish(
+        self,
+        champion: VersionRef,
+        canary: VersionRef | None = None,
+        *,
+        share_bp: int = 0,
+        lease_seconds: int | None = None,
+        moves: Sequence[tuple[VersionRef, State]] = (),
+    ) -> None:
+        """The next plan, with the moves that belong to it in the same transaction."""
+        from tenure.adapters.sql import plans as sql_plans
+
+        with self.platform.database.begin() as c:
+            for ref, dst in moves:
+                self.move_in(c, ref, dst)
+            seen = sql_plans.newest(c, MODEL)
+            sql_plans.publish(
+                c,
+                model=MODEL,
+                seen=seen,
+                fence=1,
+                champion_id=champion.id,
+                canary_id=canary.id if canary else None,
+                share_bp=share_bp,
+                salt="salt",
+                lease_seconds=lease_seconds,
+                now=datetime.now(tz=UTC),
+                reason="test",
+                actor="t",
+            )
+
+    def champion(self, seed: int = 1) -> VersionRef:
+        """Approve a first version and give it all traffic."""
+        ref = self.approved(seed)
+        self.publish(ref, moves=[(ref, State.CHAMPION)])
+        return ref
+
+    def example(self, number: int) -> dict[str, Any]:
+        """Body of a request whose id and subject carry the number."""
+        values = {name: ((number * 37 + i * 11) % 100) / 100 for i, name in enumerate(self.numeric)}
+        inputs: list[dict[str, Any]] = [
+            {"name": name, "shape": [1], "datatype": "FP64", "data": [value]}
+            for name, value in values.items()
+        ]
+        inputs.append(
+            {
+                "name": "carrier",
+                "shape": [1],
+                "datatype": "BYTES",
+                "data": ["AA", "UA"][number % 2 :][:1],
+            }
+        )
+        return {
+            "id": f"r{number}",
+            "parameters": {"subject": f"s{number}", "event_time": "2013-07-01T09:00:00Z"},
+            "inputs": inputs,
+        }
+
+    def _train(self, seed: int, ballast: Any) -> bytes:
+        import numpy as np
+        import pandas as pd
+
+        from tenure.adapters import sklearn_trainer, skops_artifacts
+
+        rng = np.random.default_rng(seed)
+        frame = pd.DataFrame({name: rng.random(400) for name in self.numeric})
+        frame["carrier"] = rng.choice(["AA", "UA"], 400).astype(object)
+        labels = frame[self.numeric[0]].to_numpy() + rng.normal(0, 0.3, 400) > 0.5
+        estimator = sklearn_trainer.build(
+            "hist_gradient_boosting",
+            {"max_iter": self.trees, "max_leaf_nodes": 15},
+            numeric=self.numeric,
+            categorical=self.categorical,
+            seed=seed,
+        )
+        fitted = sklearn_trainer.fit(estimator, frame, labels)
+        if ballast is not None:
+            fitted.ballast_ = ballast
+        return skops_artifacts.dump(fitted, name="t")
+
+
+class Process:
+    """A real gateway process."""
+
+    def __init__(self, platform: Platform, *, env: Mapping[str, str] | None = None) -> None:
+        settings = platform.settings
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        main = "from tenure.cli import main; main()"
+        self.command = [sys.executable, "-c", main, "serve", "--port"]
+        self.env = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("TENURE_")},
+            "PYTHONPATH": str(REPOSITORY / "plugins"),
+            "TENURE_HOME": str(settings.home),
+            "TENURE_INCLUDE": str(settings.include),
+            "TENURE_DATABASE_URL": settings.database_url,
+            "TENURE_STORE_URL": settings.store_url,
+            **(env or {}),
+        }
+        self.log = settings.home / "gateway.log"
+        self.popen: subprocess.Popen[bytes] | None = None
+
+    def start(self, healthy: str = "/v2/health/ready") -> None:
+        """Start and wait until it says that it is healthy."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as output:
+            self.popen = subprocess.Popen(
+                [*self.command, str(self.port)],
+                env=self.env,
+                stdout=output,
+                stderr=output,
+            )
+        wait_for(lambda: self.get(healthy) == 200, 60)
+
+    def get(self, path: str) -> int:
+        """Status, or 0 when nobody answers."""
+        assert self.popen is not None
+        if self.popen.poll() is not None:
+            raise AssertionError(f"the gateway ended:\n{self.log.read_text()[-3000:]}")
+        try:
+            return httpx.get(self.url + path, timeout=2).status_code
+        except httpx.HTTPError:
+            return 0
+
+    def kill(self) -> None:
+        """kill -9."""
+        assert self.popen is not None
+        self.popen.kill()
+        self.popen.wait()
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit code."""
+        assert self.popen is not None
+        self.popen.send_signal(signal.SIGTERM)
+        return self.popen.wait(30)
+
+    def close(self) -> None:
+        if self.popen is not None and self.popen.poll() is None:
+            self.popen.kill()
+            self.popen.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
