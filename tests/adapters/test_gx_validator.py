@@ -1,5 +1,7 @@
 """Great Expectations itself, on small tables: rows by position, words for people."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -198,3 +200,25 @@ def test_every_type_on_the_list_is_one_that_gx_computes(kind: str) -> None:
 
     assert "cannot be computed" not in finding.observed
     assert finding.allowed
+
+
+def test_the_library_says_nothing_in_the_log_of_a_task() -> None:
+    """Airflow logs at INFO; the first lines of a red task are ours."""
+    program = """
+import logging
+logging.basicConfig(level=logging.INFO, format="%(name)s %(message)s")
+import pyarrow as pa
+from tenure.adapters.gx_validator import validate
+from tenure.lifecycle.expectations import Expectation, Severity, Suite
+rule = Expectation("e", "expect_column_to_exist", {"column": "x"}, Severity.INFO)
+rules = Suite("s", "d", "", (rule,))
+print(validate(pa.table({"x": [1.0]}), rules)[0].holds)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
+    )
+
+    assert (done.stdout, [li for li in done.stderr.splitlines() if "great_exp" in li]) == (
+        "True\n",
+        [],
+    ), done.stderr[-2000:]

@@ -101,13 +101,13 @@ def test_rollback_by_hand(platform: Platform, life: Life, process: Process, aski
 
 def test_canary_stopped_without_the_database(
     platform: Platform,
-    life: Life,
     asking: Asking,
     wire: Any,
     wired: Callable[[Process], Process],
     process: Process,
 ) -> None:
     """F10: off at once, also over a kill -9; rolled back and written down when it is back."""
+    life = asking.life
     first, second = life.champion(1), life.approved(2)
     wired(process).start()
     life.publish(first, second, share_bp=10_000, lease_seconds=300, moves=[(second, State.CANARY)])
@@ -164,13 +164,13 @@ def test_a_disk_that_cannot_sync(
 @pytest.mark.parametrize("days", [1, -1])
 def test_wall_clock_jumps(
     platform: Platform,
-    life: Life,
     process: Process,
     asking: Asking,
     faulty: Callable[[str], Path],
     days: int,
 ) -> None:
     """F32: the canary has its lease, neither longer nor shorter; nothing is lost."""
+    life = asking.life
     first, second = life.champion(1), life.approved(2)
     fault = faulty(JUMPING_CLOCK)
     life.publish(first, second, share_bp=10_000, lease_seconds=15, moves=[(second, State.CANARY)])

@@ -7,7 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read when the library is imported
+# ruff: noqa: E402 (what follows must be said before the library is imported)
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+_gx_log = logging.getLogger("great_expectations")
+_gx_log.setLevel(logging.ERROR)
+_gx_log.propagate = False  # some of its modules set their own level, and 200 lines hid our verdict
 
 import great_expectations as gx
 import pandas as pd
@@ -31,8 +35,6 @@ from tenure.lifecycle.expectations import (
 )
 from tenure.lifecycle.patterns import as_re2
 from tenure.lifecycle.quality import Finding
-
-logging.getLogger("great_expectations").setLevel(logging.ERROR)
 
 _RESULT = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
 _TIMES = ("min_value", "max_value")
