@@ -199,13 +199,14 @@ class Wire:
     gets it, the client never hears), `lose_request` (the server never gets it).
     """
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, host: str = "127.0.0.1") -> None:
         self.upstream = upstream
+        self.host = host
         self.mode = "pass"
         self.at_commit = ""
         self.lost = 0
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
-        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server = socket.create_server((host, 0))
         self.port = int(self._server.getsockname()[1])
         self._start(self._accept)
 
@@ -213,7 +214,7 @@ class Wire:
         """The same database through this wire."""
         parts = urlsplit(database_url)
         options = "sslmode=disable&gssencmode=disable"
-        return f"{parts.scheme}://postgres@127.0.0.1:{self.port}{parts.path}?{options}"
+        return f"{parts.scheme}://postgres@{self.host}:{self.port}{parts.path}?{options}"
 
     def cut(self) -> None:
         """End every connection and refuse new ones."""

@@ -1,6 +1,7 @@
 """What the thinking needs from the world, where two implementations of it exist."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -75,6 +76,10 @@ class ObjectStore(Protocol):
         Raises:
             KeyError: There is no such object.
         """
+        ...
+
+    def borrow(self, key: str, digest: str | None = None) -> AbstractContextManager[Path]:
+        """As `fetch`, for the block only: no copy stays on this machine afterwards."""
         ...
 
     def list(self, prefix: str) -> Iterator[str]:

@@ -56,6 +56,20 @@ def test_a_file_keeps_its_digest_and_suffix(store: ObjectStore, tmp_path: Path) 
     assert fetched.suffix == ".parquet"
 
 
+def test_what_was_borrowed_leaves_no_copy(store: ObjectStore, tmp_path: Path) -> None:
+    digest = store.put("landing/d/a.csv", b"one")
+
+    with store.borrow("landing/d/a.csv", digest) as path:
+        assert path.read_bytes() == b"one"
+    assert store.get("landing/d/a.csv") == b"one"
+    with pytest.raises(ArtifactRefused), store.borrow("landing/d/a.csv", ABSENT):
+        raise AssertionError
+    with pytest.raises(KeyError), store.borrow("landing/d/none.csv"):
+        raise AssertionError
+    left = [p for p in tmp_path.rglob("*") if p.is_file() and p.read_bytes() == b"one"]
+    assert [p for p in left if p.name != "a.csv"] == []
+
+
 def test_what_never_changes_is_stored_once(store: ObjectStore, tmp_path: Path) -> None:
     source = tmp_path / "a"
     source.write_bytes(b"one")

@@ -288,14 +288,15 @@ def test_old_copies_are_swept(store: S3Store, tmp_path: Path) -> None:
     store.put("b.txt", b"two")
     old, young = store.fetch("a.txt"), store.fetch("b.txt")
     unfinished = tmp_path / "cache" / f".{'0' * 32}"
+    of_a_killed_one = unfinished.with_name(f"{unfinished.name}.Ab12Cd34")  # as boto3 names them
     memory = tmp_path / "cache/landing/d.json"
     memory.parent.mkdir()
-    for path in (unfinished, memory):
+    for path in (unfinished, of_a_killed_one, memory):
         path.write_bytes(b"x")
     now = datetime.now(tz=UTC)
-    for path in (old, unfinished, memory):
+    for path in (old, unfinished, of_a_killed_one, memory):
         os.utime(path, (now.timestamp() - 7200,) * 2)
 
-    assert store.sweep(now - timedelta(hours=1)) == 2
+    assert store.sweep(now - timedelta(hours=1)) == 3
 
     assert [p.exists() for p in (old, young, unfinished, memory)] == [False, True, False, True]

@@ -59,22 +59,24 @@ class Asking:
 
     def once(self, url: str, number: int, *, id_: str = "once") -> str:
         """Ask about the subject of a number, from this thread; the arm that answered."""
-        with self._client(url) as client:
-            assert self._ask(client, number, f"{id_}-{number}"), self.refused
+        with self.client(url) as client:
+            assert self.ask(client, number, f"{id_}-{number}"), self.refused
         return self.answered[-1][1]
 
     def _run(self, number: int) -> None:
-        with self._client(self.url) as client:
+        with self.client(self.url) as client:
             while not self._stop.is_set():
                 number += CLIENTS
-                while not self._ask(client, number) and self.insists and not self._stop.is_set():
+                while not self.ask(client, number) and self.insists and not self._stop.is_set():
                     pass
 
-    def _client(self, url: str) -> httpx.Client:
+    def client(self, url: str = "") -> httpx.Client:
+        """A connection with the key."""
         headers = {"Authorization": self.keys["score"]}
-        return httpx.Client(base_url=url, headers=headers, timeout=15)
+        return httpx.Client(base_url=url or self.url, headers=headers, timeout=15)
 
-    def _ask(self, client: httpx.Client, number: int, id_: str = "") -> bool:
+    def ask(self, client: httpx.Client, number: int, id_: str = "") -> bool:
+        """Ask once; whether it was answered. What was said is remembered."""
         body = self.life.example(number)
         if id_:
             body["id"] = id_

@@ -1,4 +1,4 @@
-"""The same faults, made by the kernel in namespaces of their own: nothing of the machine is touched.
+"""Faults made by the kernel, in namespaces of their own: nothing of the machine is touched.
 
 A gateway runs in a mount namespace with a file system of its own, or in a network namespace from
 which the database can be taken away. Needs root and util-linux; `make fault-test-root`.
@@ -8,18 +8,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Callable
+import time
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
-from asking import CLIENTS, MODEL, Asking, settle, soon
+from asking import Asking, settle, soon
 from served import Life, Process
 
 from tenure.settings import REPOSITORY
-from tenure.vocabulary import State
 from tenure.wiring.base import Platform
 
 pytestmark = [pytest.mark.service, pytest.mark.fault_root]
@@ -109,6 +106,14 @@ def test_disk_that_becomes_read_only(
     settle(platform, asking, unanswered=0)
 
 
+def _refuses(process: Process, asking: Asking) -> bool:
+    """Whether one more request gets 503; whatever was answered is remembered."""
+    count = asking.refused[503]
+    with suppress(AssertionError):
+        asking.once(process.url, 2, id_=f"at-{time.monotonic()}")
+    return asking.refused[503] > count
+
+
 def test_started_on_a_read_only_disk(life: Life, process: Process, home: Path) -> None:
     """F26: three lines for a person, no traceback."""
     life.champion(1)
@@ -152,3 +157,15 @@ print(sorted(store.list("")), [path.name for path in root.rglob("*") if path.is_
     assert said.endswith("store cannot be written: No space left on device.")
     assert left == "['artifacts/small.skops'] ['small.skops']"
     assert list(folder.iterdir()) == []
+
+
+def test_no_packet_reaches_the_database() -> None:
+    """F29, in a network namespace: see partition.py."""
+    inner = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    inner += [str(Path(__file__).with_name("partition.py"))]
+    inside = ["unshare", "-n", "sh", "-ec", 'ip link set lo up && exec "$@"', "sh", *inner]
+    done = subprocess.run(
+        inside, cwd=REPOSITORY, capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stdout[-5000:]
+    assert "1 passed" in done.stdout

@@ -9,7 +9,9 @@ from pydantic import ValidationError
 from tenure.lifecycle.sources import (
     Contract,
     CsvFormat,
+    Rules,
     Source,
+    Standing,
     batch_of,
     broken_name,
     is_candidate,
@@ -142,3 +144,32 @@ class TestRenames:
         }
         with pytest.raises(ValueError, match=re.escape(says)):
             Contract.model_validate(broken)
+
+
+OLD, NEW = Rules("suite 1", "config"), Rules("suite 2", "config")
+
+
+def judgement(key: str, digest: str, rules: Rules = NEW) -> dict[str, str]:
+    return {"source_key": key, "source_digest": digest, **vars(rules)}
+
+
+STANDING: dict[str, tuple[list[dict[str, str]], bool]] = {
+    "nothing was judged": ([], False),
+    "this file, by these rules": ([judgement("a", "1")], True),
+    "this file, by other rules": ([judgement("a", "1", OLD)], False),
+    "another file came after it": ([judgement("a", "2")], False),
+    "under another name, where it stands": ([judgement("b", "1")], True),
+    "under another name, by other rules": ([judgement("b", "1", OLD)], False),
+    "under another name, but this one had another": (
+        [judgement("a", "2"), judgement("b", "1")],
+        False,
+    ),
+    "under two names, once by other rules": ([judgement("b", "1"), judgement("c", "1", OLD)], True),
+}
+
+
+@pytest.mark.parametrize("case", STANDING)
+def test_a_judgement_stands(case: str) -> None:
+    judged, stands = STANDING[case]
+
+    assert (Standing(judged, NEW).of("a", "1") is not None) is stands

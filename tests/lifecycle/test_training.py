@@ -29,6 +29,8 @@ def chosen(published: list[Published], window: int = 3) -> list[str]:
         ("one more: the oldest is left", [(1, 1), (2, 2), (3, 3), (4, 4)], ["d2", "d3", "d4"]),
         ("by time, not by arrival", [(1, 4), (2, 2), (3, 3), (4, 1)], ["d2", "d3", "d1"]),
         ("a corrected batch counts once", [(1, 1), (2, 2), (3, 3), (4, 1)], ["d4", "d2", "d3"]),
+        ("a correction taken back", [(2, 2), (3, 3), (4, 1), (1, 1)], ["d1", "d2", "d3"]),
+        ("the same rows in two batches", [(1, 1), (2, 2), (3, 3), (3, 4)], ["d1", "d2", "d3"]),
     ],
 )
 def test_choice(case: str, published: list[tuple[int, int]], expected: list[str]) -> None:

@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -35,6 +36,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
 ]
 DAG = "flight_late__probe_model"
+WAITING = ("01a201ae-88a8-7176-9ed4-1de6ea785a39", "01a201ae-3b41-7b1a-b779-53745e492b64")
 DRAWN = b"""<p id=x></p><script>
 let said = 'script ran, ';
 try { parent.document.title = 'owned'; said += 'parent reached'; } catch (e) { said += e.name; }
@@ -91,6 +93,7 @@ def site(stack: Stack, request: pytest.FixtureRequest) -> Site:
 
     drawn = life.report("monitoring", Verdict.FAILED, "3 of 14 features drifted")
     platform.store.put(drawn_key(drawn), DRAWN)
+    _queue(platform, life.now)
     platform.database.dispose()
     passwords = json.loads(stack.layout.passwords.read_text(encoding="utf-8"))
     with httpx.Client(base_url=stack.settings.airflow_url, timeout=60) as http:
@@ -195,6 +198,36 @@ def test_the_navigation_leads_to_the_models(page: Callable[..., Page], site: Sit
     assert "owned" not in found.title()
 
 
+def test_a_waiting_decision_is_claimed_and_answered_inside_airflow(
+    page: Callable[..., Page], site: Site
+) -> None:
+    found = page()
+    found.goto(f"{site.url}/plugin/tenure")
+    frame(found).get_by_role("link", name="review queue").click()
+    row = frame(found).locator("tr", has_text=WAITING[0])
+    row.get_by_role("button", name="Claim").click()
+    row.get_by_placeholder("Why").fill("The carrier confirmed it.")
+    row.get_by_role("button", name="Yes").click()
+    row.wait_for(state="detached")
+    assert frame(found).locator("tr", has_text=WAITING[1]).is_visible()
+
+
+def test_a_refused_claim_says_why(page: Callable[..., Page], site: Site, stack: Stack) -> None:
+    found = page()
+    found.goto(f"{site.url}/tenure/reviews")
+    platform = Platform(stack.settings)
+    row = found.locator("tr", has_text=WAITING[1])
+    with platform.database.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE review SET state = 'claimed', claimed_by = 'otto', "
+            "claim_until = now() + interval '1 hour' WHERE decision_id = %s",
+            (WAITING[1],),
+        )
+    platform.database.dispose()
+    row.get_by_role("button", name="Claim").click()
+    row.get_by_role("alert").get_by_text(f"{WAITING[1]} is held by otto").wait_for()
+
+
 def test_a_drawn_report_runs_in_a_sandbox(page: Callable[..., Page], site: Site) -> None:
     found = page()
     found.goto(f"{site.url}/tenure/report/{site.drawn}")
@@ -215,6 +248,7 @@ def test_pages_fit_their_window(
     found = page(width, scheme)
     for url in (
         f"{site.url}/tenure/",
+        f"{site.url}/tenure/reviews",
         f"{site.url}/tenure/model/flight_late",
         f"{site.url}/tenure/report/{site.drawn}",
         site.card("fails"),
@@ -237,6 +271,22 @@ def test_the_pages_follow_the_theme_of_airflow(page: Callable[..., Page], site: 
     themed.wait_for()
     color = themed.evaluate("e => getComputedStyle(e.ownerDocument.body).backgroundColor")
     assert color != "rgb(255, 255, 255)"
+
+
+def _queue(platform: Platform, now: datetime) -> None:
+    """Decisions that wait for a person."""
+    from tenure.adapters.sql import reviews
+
+    same = {"model": "flight_late", "version": 2, "subject": "f" * 32, "decision": True}
+    same |= {"received_at": now, "expires_at": now + timedelta(hours=40)}
+    unsure = {"score": 0.512, "confidence": 0.512, "fallback_level": "model"}
+    unanswered = {"score": 0.0, "confidence": 0.0, "fallback_level": "review"}
+    rows = [
+        same | unsure | {"decision_id": WAITING[0], "reason": "low confidence"},
+        same | unanswered | {"decision_id": WAITING[1], "reason": "champion: circuit open"},
+    ]
+    with platform.database.begin() as connection:
+        reviews.add(connection, rows)
 
 
 def _run_probe(http: httpx.Client) -> str:

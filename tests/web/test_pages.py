@@ -144,7 +144,23 @@ def waiting(make_life: Callable[..., Any], platform: Platform) -> str:
     }
     with platform.database.begin() as connection:
         reviews.add(connection, [row])
+    log(platform, row)
     return str(row["decision_id"])
+
+
+def log(platform: Platform, row: dict[str, Any]) -> None:
+    """The decision in the log, as a gateway ships it."""
+    from tenure.adapters.decision_tables import DECISION_FIELDS, decisions_to_parquet
+    from tenure.lifecycle.serving.decision_log import micros, partition
+
+    at = micros(row["received_at"])
+    known = row | {"received_at": at, "event_time": at, "f_carrier": "AA", "f_temp": None}
+    names = (*DECISION_FIELDS, "f_carrier", "f_temp")
+    columns = {name: [known.get(name)] for name in names}
+    platform.store.put(
+        f"{partition('decisions', row['model'], at)}/gw-1.parquet",
+        decisions_to_parquet(columns, numeric=["temp"], categorical=["carrier"]),
+    )
 
 
 def test_a_waiting_decision_is_claimed_and_answered_on_its_page(
@@ -156,7 +172,10 @@ def test_a_waiting_decision_is_claimed_and_answered_on_its_page(
     assert 'data-act="claim"' in before
     assert NASTY not in before
     assert client.post(f"/reviews/{waiting}/claim", json={}).json()["state"] == "claimed"
-    assert 'data-act="answer"' in client.get("/reviews").text
+    mine = client.get("/reviews").text
+    assert 'data-act="answer"' in mine
+    assert "<dt>carrier</dt><dd>AA</dd>" in mine
+    assert "<dt>temp</dt><dd>unknown</dd>" in mine
     said = client.post(f"/reviews/{waiting}/answer", json={"decision": False, "note": "seen"})
     assert (said.status_code, said.json()["state"]) == (200, "answered")
     assert "Nothing waits" in client.get("/reviews").text

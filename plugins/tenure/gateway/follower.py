@@ -49,7 +49,7 @@ class Source(Protocol):
         ...
 
     def stop_canary(self, stop: CanaryStop) -> None:
-        """A person stopped a canary here: write it down, and roll the canary back."""
+        """A person stopped a canary here: open an incident, by which it is rolled back."""
         ...
 
     def wait(self, seconds: float) -> None:
@@ -152,7 +152,7 @@ class Follower:
         self.view = replace(self.view, models={m.name: self._stops.applied(m) for m in models})
 
     def _tell_stops(self) -> None:
-        """The audit, and the rollback for everybody, once the database is there to take it."""
+        """Tell the database, once it is there to listen; never twice."""
         for stop in self._stops.untold():
             try:
                 self._source.stop_canary(stop)

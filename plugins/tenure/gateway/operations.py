@@ -98,7 +98,7 @@ OPERATIONS = (
         f"{_MODEL}/canary/stop",
         "stop_canary",
         "Give the canary nothing more at this gateway, even while the lifecycle database is down. "
-        "It is rolled back for all gateways as soon as the database answers.",
+        "The database hears of it when it answers; maintenance then rolls the canary back.",
         answers.Stopped,
         scope="admin",
         body=bodies.StopBody,

@@ -1,7 +1,7 @@
 """Canaries that a person stopped at this gateway: they get nothing here, database or not.
 
 A stop is on disk before it is answered, so it holds over a restart; the lifecycle database hears of
-it as soon as it answers, and rolls the canary back for all gateways.
+it as soon as it answers, and maintenance rolls the canary back for all gateways.
 """
 
 import os

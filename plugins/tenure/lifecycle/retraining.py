@@ -270,7 +270,7 @@ def _newest(seen: Situation) -> tuple[Published, ...]:
 
 def _hole(seen: Situation, chosen: Sequence[Published]) -> tuple[str, str] | None:
     """Two neighbors among the chosen batches that lie further apart than batches ever did."""
-    ends = {s.batch: s.time_max for s in sorted(seen.published, key=lambda s: s.id) if s.time_max}
+    ends = {s.batch: s.time_max for s in seen.published if s.time_max}
     ordered = sorted(ends, key=lambda batch: ends[batch])
     distances = {(a, b): ends[b] - ends[a] for a, b in pairwise(ordered)}
     wanted = {s.batch for s in chosen}

@@ -1,8 +1,10 @@
 """Where batches come from and what shape they must have: source, contract, schedule."""
 
 import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, model_validator
@@ -134,6 +136,39 @@ class Source(Policy):
     def suffixes(self) -> tuple[str, ...]:
         """How the name of a landing file may end; a gzip file is known by its first bytes."""
         return (".csv", ".csv.gz") if self.format == "csv" else (".parquet",)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a batch is judged by: the digests of the suite's and the dataset's files."""
+
+    suite_digest: str
+    config_digest: str
+
+
+class Standing:
+    """Which judgement stands for a file that lies in the landing zone.
+
+    What lies there now is what counts: a file, or a rule, that comes back after another one is
+    judged again. The same file under a second name is not, as long as it stands under the first.
+
+    Args:
+        judged: The newest judgement of each key, as rows.
+        rules: Those of today.
+    """
+
+    def __init__(self, judged: Iterable[Mapping[str, Any]], rules: Rules) -> None:
+        rows = list(judged)
+        self._keys = {row["source_key"] for row in rows}
+        by_rules = [r for r in rows if Rules(r["suite_digest"], r["config_digest"]) == rules]
+        self._of_file = {row["source_digest"]: row for row in by_rules}
+        self._of_key = {(row["source_key"], row["source_digest"]): row for row in by_rules}
+
+    def of(self, key: str, digest: str) -> Mapping[str, Any] | None:
+        """The judgement of the file with this SHA-256; None when it is to be judged."""
+        if key in self._keys:
+            return self._of_key.get((key, digest))
+        return self._of_file.get(digest)
 
 
 BATCH_NAME = r"[A-Za-z0-9][A-Za-z0-9._=-]{0,99}"

@@ -13,7 +13,7 @@ from tenure.errors import TenureError
 from tenure.operators.connections import settings_from_airflow
 from tenure.vocabulary import RunRef, is_id
 from tenure.web.rendering import HERE, render
-from tenure.web.reviews import actions, visible
+from tenure.web.reviews import actions, visible, with_features
 from tenure.web.security import GuardDep, SessionDep, signed_in, task_seen
 from tenure.wiring import pages
 from tenure.wiring.base import Platform
@@ -97,7 +97,9 @@ def model(request: Request, guard: GuardDep, name: str) -> HTMLResponse:
 def review_queue(request: Request, guard: GuardDep) -> HTMLResponse:
     """Decisions that wait for a person."""
     guard.require(None)
-    return _page(request, "reviews.html", rows=visible(platform(), guard), user=guard.user)
+    rows = visible(platform(), guard)
+    with_features(platform(), rows, guard.user)
+    return _page(request, "reviews.html", rows=rows, user=guard.user)
 
 
 def dataset(request: Request, guard: GuardDep, name: str) -> HTMLResponse:

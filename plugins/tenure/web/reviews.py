@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 
 from tenure.errors import NotPermitted, StateConflict, TenureError
 from tenure.web.security import GuardDep
-from tenure.wiring import reviews
+from tenure.wiring import decisions, reviews
 from tenure.wiring.base import Platform
 
 MOST_NOTE = 2_000
@@ -24,6 +24,14 @@ def visible(platform: Platform, guard: GuardDep) -> list[dict[str, Any]]:
     """What waits, of the models that the user may see; mine first."""
     rows = [r for r in reviews.listed(platform) if guard.allows(f"{r['model']}__train_model")]
     return sorted(rows, key=lambda row: (row["claimed_by"] != guard.user, row["expires_at"]))
+
+
+def with_features(platform: Platform, rows: list[dict[str, Any]], user: str) -> None:
+    """Add `features` and `sealed` to the rows that this person claimed, from the decision log."""
+    for row in rows:
+        if row["claimed_by"] == user:
+            found = decisions.show(platform, row["decision_id"]) or {}
+            row |= {name: found.get(name) for name in ("features", "sealed")}
 
 
 def actions(platform: Any) -> APIRouter:

@@ -131,7 +131,7 @@ def _run_key(model: str, run: RunRef) -> str:
 
 
 def _choose(connection: Any, platform: Platform, model: str, wanted: str) -> dict[str, Any]:
-    """The newest snapshot, or the newest of the batch or digest that was named."""
+    """The newest snapshot in force, or that of the batch that was named, or the one of a digest."""
     from tenure.adapters.sql import data
 
     config, _ = load_model(platform.settings.include, model)
@@ -139,10 +139,10 @@ def _choose(connection: Any, platform: Platform, model: str, wanted: str) -> dic
     found = [
         s
         for s in published
-        if not wanted
-        or s["batch"] == wanted
-        or (len(wanted) >= 8 and s["digest"].startswith(wanted))
+        if s["batch"] == wanted or (len(wanted) >= 8 and s["digest"].startswith(wanted))
     ]
+    if not wanted:
+        found = data.in_force(connection, config.dataset)
     if not found:
         raise DataRejected(
             f"{config.dataset} has no snapshot {wanted!r}; {len(published)} are published.",
@@ -150,7 +150,7 @@ def _choose(connection: Any, platform: Platform, model: str, wanted: str) -> dic
             next_step=f"Name a batch or a digest of `tenure data list {config.dataset}` in the "
             "form, or leave it empty for the newest.",
         )
-    return max(found, key=lambda s: s["id"])
+    return found[-1]
 
 
 def _note(

@@ -39,7 +39,7 @@ def compare(platform: Platform, first: str, second: str) -> dict[str, Any]:
 
 
 def _resolve(platform: Platform, name: str) -> Mapping[str, Any]:
-    """The snapshot's row; of a batch that was repaired the newest."""
+    """The snapshot's row; of a batch that was repaired the one in force."""
     from tenure.adapters.sql import data
 
     dataset, colon, batch = name.partition(":")
@@ -49,7 +49,8 @@ def _resolve(platform: Platform, name: str) -> Mapping[str, Any]:
     if colon:
         found = [row for row in rows if row["batch"] == batch][-1:]
     else:
-        found = [row for row in rows if len(name) >= _SHORTEST and row["digest"].startswith(name)]
+        known = {row["id"]: row for row in rows if row["digest"].startswith(name)}
+        found = list(known.values()) if len(name) >= _SHORTEST else []
     if len(found) == 1:
         return found[0]
     what = "fits no snapshot" if not found else f"fits {len(found)} snapshots"

@@ -50,7 +50,7 @@ def dataset_page(platform: Platform, name: str) -> DatasetPage | None:
     with platform.database.begin() as connection:
         registered = validations.dataset(connection, name)
         batches = data.validations(connection, name, limit=BATCHES)
-        snapshot = validations.newest_snapshot(connection, name)
+        snapshot = data.newest(connection, name)
         kept = validations.newest_config(connection, name)
     config, trouble = _config(platform, name, kept)
     if registered is None and config is None:

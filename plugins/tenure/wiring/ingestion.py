@@ -10,7 +10,7 @@ from tenure.config.suites import load_suite
 from tenure.errors import DataRejected
 from tenure.failpoints import failpoint
 from tenure.lifecycle.expectations import Suite
-from tenure.lifecycle.sources import batch_of
+from tenure.lifecycle.sources import Rules, Standing, batch_of
 from tenure.ports import Clock, ObjectStore, Reports
 from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef, digest_bytes, digest_json
@@ -22,7 +22,6 @@ from tenure.wiring.landing import Landing, Pinned, work_folder
 from tenure.wiring.publication import Publisher, snapshot_key
 
 if TYPE_CHECKING:
-    from tenure.adapters.sql.data import Rules
     from tenure.adapters.sql.database import Database
 
 
@@ -47,7 +46,7 @@ class Ingestion:
 
     dataset: DatasetConfig
     suite: Suite
-    rules: "Rules"
+    rules: Rules
     publisher: Publisher
     store: ObjectStore
     database: "Database"
@@ -57,12 +56,9 @@ class Ingestion:
     handling: Handling
 
     def discover(self) -> list[str]:
-        """Keys of landed files that were not judged by the present rules, in order of name."""
-        from tenure.adapters.sql import data
-
-        with self.database.begin() as connection:
-            judged = data.judged(connection, self.dataset.name, self.rules)
-        return self._landing().unjudged(judged)
+        """Keys of landed files whose judgement is not the one that stands, in order of name."""
+        standing = self._standing()
+        return self._landing().unjudged(lambda key, digest: standing.of(key, digest) is not None)
 
     def ingest(self, source_key: str, run: RunRef) -> Ingested:
         """Judge a landed file and publish it, once; the same file again gives the same answer.
@@ -74,10 +70,10 @@ class Ingestion:
         with work_folder(self.cache / "work", self.clock.now()) as folder:
             pinned = self._landing().pin(source_key, folder / "source")
             failpoint("ingest.pinned")
-            known = self._known(pinned.digest)
+            known = self._standing().of(source_key, pinned.digest)
             if known is None:
                 self._judge(source_key, pinned, run)
-                known = self._known(pinned.digest)
+                known = self._standing().of(source_key, pinned.digest)
         assert known is not None
         return self._answer(known)
 
@@ -155,11 +151,11 @@ class Ingestion:
         self.store.put_file(key, path)
         return key
 
-    def _known(self, source_digest: str) -> dict[str, Any] | None:
+    def _standing(self) -> Standing:
         from tenure.adapters.sql import data
 
         with self.database.begin() as connection:
-            return data.validation_of(connection, self.dataset.name, source_digest, self.rules)
+            return Standing(data.judged(connection, self.dataset.name), self.rules)
 
     def _answer(self, known: Mapping[str, Any]) -> Ingested:
         if known["verdict"] == Verdict.PASSED:
@@ -192,8 +188,6 @@ class Ingestion:
 
 def ingestion(platform: Platform, dataset: str) -> Ingestion:
     """Ingestion of the dataset as its files say now. Raises ConfigInvalid."""
-    from tenure.adapters.sql.data import Rules
-
     include = platform.settings.include
     config, digest = load_dataset(include, dataset)
     suite = load_suite(include, config.suite, config.contract)

@@ -3,7 +3,7 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -54,10 +54,14 @@ class Landing:
         self._clock = clock
         self._memory = cache / "landing" / f"{dataset}.json"
 
-    def unjudged(self, judged: set[str]) -> list[str]:
-        """Keys whose content is not among the judged digests, sorted, at most `MAX_FILES`."""
-        digests = dict(self._digests())
-        return [key for key, digest in digests.items() if digest not in judged][:MAX_FILES]
+    def unjudged(self, is_judged: Callable[[str, str], bool]) -> list[str]:
+        """Keys of files that are not judged, sorted, at most `MAX_FILES`.
+
+        Args:
+            is_judged: Asked with key and digest of each file.
+        """
+        digests = list(self._digests())
+        return [key for key, digest in digests if not is_judged(key, digest)][:MAX_FILES]
 
     def pin(self, key: str, copy: Path) -> Pinned:
         """Copy the file, so that what is hashed is what is read, whoever writes to it meanwhile.
@@ -70,7 +74,8 @@ class Landing:
             before = self._store.info(key)
             if before.size > self._max_bytes:
                 return Pinned(_digest_unread(key, before), before.size, None)
-            shutil.copyfile(self._store.fetch(key), copy)
+            with self._store.borrow(key) as landed:
+                shutil.copyfile(landed, copy)
             if self._store.info(key).stamp != before.stamp:
                 raise _still_written(key)
         except (KeyError, FileNotFoundError):
@@ -105,7 +110,8 @@ class Landing:
             return unsettled
         if info.size > self._max_bytes:
             return _Seen(info.stamp, _digest_unread(key, info), since)
-        digest = digest_file(self._store.fetch(key))
+        with self._store.borrow(key) as landed:
+            digest = digest_file(landed)
         if self._store.info(key).stamp != info.stamp:
             return unsettled
         return _Seen(info.stamp, digest, since)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 from tenure.config import DatasetConfig
 from tenure.failpoints import failpoint
 from tenure.lifecycle.expectations import Suite
+from tenure.lifecycle.sources import Rules, Standing
 from tenure.ports import ObjectStore
 from tenure.verdicts import Report
 from tenure.vocabulary import RunRef, canonical_json, op_key
 from tenure.wiring.judging import Judged
 
 if TYPE_CHECKING:
-    from tenure.adapters.sql.data import Rules
     from tenure.adapters.sql.database import Database
     from tenure.adapters.sql.ledger import SqlLedger
 
@@ -30,7 +30,7 @@ class Publisher:
     text: str
     """Of the dataset's YAML."""
     suite: Suite
-    rules: "Rules"
+    rules: Rules
     store: ObjectStore
     database: "Database"
     ledger: "SqlLedger"
@@ -50,11 +50,16 @@ class Publisher:
         }
         with self.database.begin() as connection:
             self._describe(connection)
+            judged_before = data.judged(connection, self.config.name)
+            file = str(facts["source_key"]), str(facts["source_digest"])
+            if Standing(judged_before, self.rules).of(*file):
+                return
             published = self._publish(connection, name, evidence, judged) if judged.draft else None
             data.record(
                 connection, self.config.name, self.rules, snapshot_id=published, values=values
             )
-            self._note(connection, evidence, run)
+            last = max((row["id"] for row in judged_before), default=None)
+            self._note(connection, evidence, run, after=last)
             failpoint("ingest.committing")
 
     def _describe(self, connection: Any) -> None:
@@ -90,9 +95,10 @@ class Publisher:
         new = data.NewSnapshot(**vars(snapshot), manifest_digest=manifest)
         return data.publish(connection, dataset, name, self.suite.digest, new)
 
-    def _note(self, connection: Any, evidence: Report, run: RunRef) -> None:
+    def _note(self, connection: Any, evidence: Report, run: RunRef, *, after: int | None) -> None:
+        """`after` is the last judgement before: what comes back is another event."""
         named = ("source_digest", "suite_digest", "config_digest")
-        intent = {name: evidence.facts[name] for name in named}
+        intent = {name: evidence.facts[name] for name in named} | {"after": after}
         subject = f"dataset:{self.config.name}"
         self.ledger.note(
             connection,

@@ -121,9 +121,14 @@ def _aliases(platform: Platform, registry: Registry) -> dict[str, Any]:
 
 
 def _canaries(platform: Platform) -> dict[str, Any]:
-    """A canary whose lease ended has no controller: gateways went back to the champion alone."""
-    from tenure.adapters.sql import maintenance
+    """Roll back what was stopped by hand; tell of canaries whose lease ended without a controller.
 
+    Gateways went back to the champion alone in both cases.
+    """
+    from tenure.adapters.sql import maintenance
+    from tenure.wiring.rollback import settle_stops
+
+    stopped = settle_stops(platform)
     with platform.database.begin() as connection:
         orphans = maintenance.canaries_without_controller(
             connection, platform.clock.now() - ORPHAN_GRACE
@@ -143,7 +148,7 @@ def _canaries(platform: Platform) -> dict[str, Any]:
         )
     for key in open_keys - {f"canary:{one['model']}" for one in orphans}:
         silence(platform, key)
-    return {"without_controller": len(orphans)}
+    return {"without_controller": len(orphans), "stopped": stopped}
 
 
 def _retirements(platform: Platform, mirror: Mirror, run: RunRef) -> dict[str, Any]:

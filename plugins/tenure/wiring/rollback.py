@@ -3,7 +3,7 @@
 Import it inside functions: it loads SQLAlchemy.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,6 @@ from tenure.config import load_model
 from tenure.errors import ArtifactRefused, ConfigInvalid, ServiceUnreachable, StateConflict
 from tenure.failpoints import failpoint
 from tenure.lifecycle.canary import CanaryPolicy
-from tenure.lifecycle.serving import CanaryStop
 from tenure.vocabulary import State, VersionRef, op_key
 from tenure.wiring import promotion
 from tenure.wiring.base import Platform
@@ -122,26 +121,36 @@ def roll_back(platform: Platform, intent: Intent, *, reason: str, actor: str) ->
     return plan
 
 
-def stopped_at_gateway(platform: Platform, stop: CanaryStop, *, gateway: str) -> None:
-    """Write down who stopped a canary at a gateway, and roll it back unless somebody did already.
+def settle_stops(platform: Platform) -> int:
+    """Roll back canaries that people stopped at gateways, in their name; returns how many."""
+    from tenure.adapters.sql import maintenance
 
-    Raises:
-        StateConflict: The gateway's database role may not.
-        ServiceUnreachable: The database does not answer (again).
-    """
-    at = stop.at.isoformat()
-    body = {"model": stop.model, "version": stop.version, "reason": stop.reason, "at": at}
-    with promotion.turn(platform, stop.version_id, actor=f"gateway:{gateway}") as mine:
-        platform.ledger.note(
-            mine.connection,
-            subject=f"gateway:{gateway}",
-            actor=f"key:{stop.by}",
-            body={"canary_stopped": body},
-            op_key=op_key("stop_canary", f"mv:{stop.version_id}", {"gateway": gateway, "at": at}),
-        )
-        if mine.version.state is State.CANARY:
-            why = f"stopped at gateway {gateway} by key {stop.by}: {stop.reason}"
+    with platform.database.begin() as connection:
+        stops = maintenance.stopped_canaries(connection)
+    return sum(_settle(platform, stop) for stop in stops)
+
+
+def _settle(platform: Platform, stop: Mapping[str, Any]) -> bool:
+    """The audit and the rollback, unless somebody did that already."""
+    from tenure.adapters.sql import monitoring
+
+    actor, gateway = f"key:{stop['by']}", stop["gateway"]
+    with promotion.turn(platform, stop["version_id"], actor=actor) as mine:
+        name, is_live = mine.version.name, mine.version.state is State.CANARY
+        if is_live:
+            why = f"stopped at gateway {gateway} at {stop['at']}: {stop['reason']}"
             promotion.roll_back_canary(mine, reason=why)
+        else:
+            platform.ledger.note(
+                mine.connection,
+                subject=f"gateway:{gateway}",
+                actor=actor,
+                body={"stopped": name, "reason": stop["reason"], "at": stop["at"]},
+                op_key=op_key("stop", f"mv:{mine.version.id}", {"by": gateway, "at": stop["at"]}),
+            )
+        key = f"canary_stopped:{name}:{gateway}"
+        monitoring.close_incident(mine.connection, dedupe_key=key, at=platform.clock.now())
+    return is_live
 
 
 def _act(mine: promotion.Turn, intent: Intent, reason: str) -> PlanRow:

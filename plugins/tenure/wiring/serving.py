@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tenure.errors import ConfigInvalid, StateConflict
-from tenure.files import made_once
+from tenure.files import disk_errors, made_once
 from tenure.lifecycle.serving import (
     CanaryStop,
     Catalog,
@@ -156,9 +156,12 @@ class GatewayPlatform:
 
         Raises:
             StateConflict: Another process with the same id serves from it.
+            ServiceUnreachable: Nothing can be written there.
         """
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (self.folder / "lock").open("w") as stream:
+        with disk_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            stream = (self.folder / "lock").open("w")
+        with stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -175,10 +178,12 @@ def gateway_platform(settings: Settings) -> GatewayPlatform:
 
     Raises:
         ConfigInvalid: The id may not stand in a path.
+        ServiceUnreachable: The home cannot be written.
     """
-    gateway = os.environ.get("TENURE_GATEWAY_ID") or made_once(
-        settings.home / "gateway" / "id", lambda: f"gw-{secrets.token_hex(4)}"
-    )
+    with disk_errors(settings.home):
+        gateway = os.environ.get("TENURE_GATEWAY_ID") or made_once(
+            settings.home / "gateway" / "id", lambda: f"gw-{secrets.token_hex(4)}"
+        )
     if not is_id(gateway):
         raise ConfigInvalid(
             f"TENURE_GATEWAY_ID is {gateway!r}; allowed are up to 64 of a-z, 0-9, _ and -.",
@@ -243,10 +248,22 @@ class PlanSource:
             )
 
     def stop_canary(self, stop: CanaryStop) -> None:
-        """Write down who stopped a canary here, and roll it back unless somebody did already."""
-        from tenure.wiring.rollback import stopped_at_gateway
+        """Tell who stopped a canary here. Maintenance rolls it back: a gateway moves no version."""
+        from tenure.adapters.sql import serving
 
-        stopped_at_gateway(self._platform, stop, gateway=self._gateway)
+        subject = f"{stop.model}@{stop.version}"
+        facts = {"version_id": stop.version_id, "gateway": self._gateway, "by": stop.by}
+        facts |= {"reason": stop.reason, "at": stop.at.isoformat()}
+        with self._platform.database.begin() as connection:
+            serving.open_incident(
+                connection,
+                dedupe_key=f"canary_stopped:{subject}:{self._gateway}",
+                kind="canary_stopped",
+                subject=subject,
+                summary=f"The canary {subject} was stopped at gateway {self._gateway} with the key "
+                f"{stop.by}: {stop.reason}"[:1000],
+                facts=facts,
+            )
 
     def wait(self, seconds: float) -> None:
         """Until the next published plan, at most so long."""

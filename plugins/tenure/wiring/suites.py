@@ -196,9 +196,9 @@ def _said(suite: Suite, both: Suite, said: list[Finding], batch: "Batch") -> lis
 
 def _read(platform: Platform, both: Suite, landed: Landed) -> "tuple[Batch | None, str]":
     """The batch as it landed, and where its rows come from; None with the reason."""
-    path = _landed_file(platform, landed)
-    if path is not None:
-        return read_landed(path, landed.dataset), LANDED
+    batch = _landed(platform, landed)
+    if batch is not None:
+        return batch, LANDED
     with platform.database.begin() as connection:
         found = rows.publication(connection, landed.dataset.name, landed.source_digest)
     if found is None:
@@ -233,13 +233,14 @@ def _rebuilt(platform: Platform, dataset: DatasetConfig, found: Mapping[str, Any
     )
 
 
-def _landed_file(platform: Platform, landed: Landed) -> Path | None:
+def _landed(platform: Platform, landed: Landed) -> "Batch | None":
     """The file that was judged, when it still lies there unchanged, or was kept as it came."""
     kept = landed.quarantine_key or ""
     for key in (landed.source_key, kept if kept.endswith(".rejected") else ""):
         try:
             if key:
-                return platform.store.fetch(key, landed.source_digest)
+                with platform.store.borrow(key, landed.source_digest) as path:
+                    return read_landed(path, landed.dataset)
         except (KeyError, ArtifactRefused):
             continue
     return None

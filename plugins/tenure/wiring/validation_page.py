@@ -137,6 +137,7 @@ def validation_page(platform: Platform, report: Row) -> ValidationPage | None:
 
 
 def _stored(platform: Platform, digest: str) -> _Stored | None:
+    from tenure.adapters.sql import data
     from tenure.adapters.sql import validations as sql
 
     with platform.database.begin() as connection:
@@ -151,7 +152,7 @@ def _stored(platform: Platform, digest: str) -> _Stored | None:
             suite_before=sql.suite_before(connection, name, validation),
             config=sql.config(connection, validation["config_digest"]),
             newest_config=sql.newest_config(connection, name),
-            snapshot=sql.newest_snapshot(connection, name),
+            snapshot=data.newest(connection, name),
             versions=sql.trained_on(connection, validation["snapshot_id"]),
         )
 

@@ -13,6 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import text
 
+from tenure.adapters.sql import data
+from tenure.adapters.sql.training import published
+from tenure.lifecycle.training import choose_snapshots
 from tenure.settings import Settings
 from tenure.vocabulary import RunRef
 from tenure.wiring.base import Platform
@@ -81,6 +84,16 @@ class Gate:
     def rows(self, query: str) -> list[dict[str, Any]]:
         with self.platform.database.begin() as connection:
             return [dict(row) for row in connection.execute(text(query)).mappings()]
+
+    def in_force(self) -> dict[str, str]:
+        """Each batch to the snapshot that a training would read."""
+        with self.platform.database.begin() as connection:
+            chosen = choose_snapshots(
+                published(connection, "tiny"), dataset="tiny", window_batches=1
+            )
+            found = {row["batch"]: row["digest"] for row in data.in_force(connection, "tiny")}
+        assert chosen[0].digest in found.values()
+        return found
 
     def keys(self, prefix: str) -> list[str]:
         return list(self.platform.store.list(prefix))

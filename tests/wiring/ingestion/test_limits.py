@@ -14,6 +14,12 @@ from tenure.adapters.local_store import LocalStore
 from tenure.errors import DataRejected, ServiceUnreachable
 from tenure.wiring import judging
 
+STRICT = {
+    "type": "expect_column_max_to_be_between",
+    "kwargs": {"column": "x", "max_value": 10},
+    "severity": "critical",
+}
+
 
 def large(gate: Any, rows: int) -> str:
     """A file of a few kilobytes that holds so many rows."""
@@ -172,6 +178,60 @@ class TestChangedFiles:
         assert gate.service.discover() == []
         assert gate.service.ingest("landing/tiny/b.parquet", gate.run) == first
         assert len(gate.rows("SELECT * FROM validation")) == 1
+
+    def test_a_repair_that_is_taken_back(self, gate: Any) -> None:
+        """What lies in the landing zone now is what is in force, whatever lay there meanwhile."""
+        key = gate.drop([1.0])
+        first = gate.service.ingest(key, gate.run)
+        gate.drop([1.0, 2.0])
+        second = gate.service.ingest(key, gate.run)
+        assert gate.in_force() == {"a": second.snapshot}
+
+        gate.drop([1.0])
+        assert gate.service.discover() == [key]
+        third = gate.service.ingest(key, gate.run)
+
+        assert third.snapshot == first.snapshot
+        assert gate.in_force() == {"a": first.snapshot}
+        assert len(gate.rows("SELECT * FROM snapshot")) == 2
+        assert gate.service.discover() == []
+        assert gate.service.ingest(key, gate.run) == third
+        events = gate.rows("SELECT body FROM ledger_event WHERE subject = 'dataset:tiny'")
+        replaced = [event["body"]["replaces"] and event["body"]["replaces"]["snapshot"]
+                    for event in events]  # fmt: skip
+        assert replaced == [None, first.snapshot, second.snapshot]
+
+    def test_a_rule_that_is_taken_back(self, gate: Any) -> None:
+        key = gate.drop([1.0, 20.0])
+        first = gate.service.ingest(key, gate.run)
+        gate.expect(STRICT)
+        assert gate.service.discover() == [key]
+        with pytest.raises(DataRejected):
+            gate.service.ingest(key, gate.run)
+
+        gate.expect()
+
+        assert gate.service.discover() == [key]
+        assert gate.service.ingest(key, gate.run) == first
+        verdicts = gate.rows("SELECT verdict FROM validation ORDER BY id")
+        assert [row["verdict"] for row in verdicts] == ["passed", "failed", "passed"]
+        assert gate.service.discover() == []
+
+    def test_a_file_under_a_wrong_name(self, gate: Any) -> None:
+        """April was dropped as March; then both come under their own names."""
+        march = gate.drop([1.0], "march.parquet")
+        april = gate.service.ingest(march, gate.run)
+        gate.drop([1.0], "april.parquet")
+        assert gate.service.discover() == []
+
+        gate.drop([1.0, 2.0], "march.parquet")
+        assert gate.service.discover() == [march]
+        right = gate.service.ingest(march, gate.run)
+        assert gate.service.discover() == ["landing/tiny/april.parquet"]
+        gate.service.ingest("landing/tiny/april.parquet", gate.run)
+
+        assert gate.in_force() == {"march": right.snapshot, "april": april.snapshot}
+        assert gate.service.discover() == []
 
     def test_a_file_that_changes_while_it_is_copied_waits(self, gate: Any) -> None:
         """F48."""

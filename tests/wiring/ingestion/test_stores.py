@@ -66,6 +66,9 @@ def test_it_goes_through_faults_to_one_snapshot(gate: Any, on_s3: Any, proxy: Ht
     names = [k.rpartition("/")[2] for k in on_s3.keys("snapshots/")]
     assert names == ["data.parquet", "manifest.json"]
     assert service.discover() == []
+    landed = (gate.store / key).read_bytes()
+    cache = on_s3.platform.settings.home / "cache"
+    assert [p for p in cache.rglob("*") if p.is_file() and p.read_bytes() == landed] == []
     assert [one for one in find_breaches(on_s3.platform) if one.breaches] == []
     local = gate.service
     assert local.ingest(key, gate.run).snapshot == done.snapshot

@@ -7,17 +7,21 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from tenure.config import load_model
 from tenure.lifecycle.registry import artifact_key
+from tenure.lifecycle.serving import CanaryStop
 from tenure.settings import REPOSITORY, Settings
 from tenure.vocabulary import State
 from tenure.wiring import promotion
+from tenure.wiring.base import Platform
 from tenure.wiring.ledger import verify_ledger
 from tenure.wiring.reconciliation import reconcile
+from tenure.wiring.serving import PlanSource
 
 MODEL = "flight_late"
 
@@ -97,6 +101,35 @@ def test_database_down(settings: Settings) -> None:
         "Next step: To end a canary at once, on each gateway: POST /v2/models/flight_late/canary/"
         "stop with an admin key. Bring the service back, then run the command again." in lines
     )
+
+
+def test_a_canary_stopped_at_a_gateway(world: Callable[..., Any]) -> None:
+    """F10: the gateway's own role can tell of it; maintenance rolls back in the person's name."""
+    life = world()
+    champion, challenger = life.champion(), life.approved()
+    policy = load_model(life.platform.settings.include, MODEL)[0].canary
+    promotion.start_canary(life.platform, challenger.id, policy, actor="controller")
+    url = life.platform.settings.database_url.replace("postgres@", "tenure_gateway@")
+    gateway = Platform(replace(life.platform.settings, database_url=url))
+    at = datetime(2026, 5, 1, tzinfo=UTC)
+    stop = CanaryStop(MODEL, challenger.id, challenger.version, "ops", "complaints", at)
+    for name in ("gw-a", "gw-a", "gw-b"):
+        PlanSource(gateway, name).stop_canary(stop)
+    gateway.database.dispose()
+    for _ in range(2):
+        found = reconcile(life.platform, life.run("maintain"), registry=Nothing())
+        assert "error" not in found["canaries"]
+    assert life.now(challenger).state is State.ROLLED_BACK
+    assert (life.plan().champion_id, life.plan().canary_id) == (champion.id, None)
+    with life.platform.database.begin() as c:
+        query = "SELECT actor, body FROM ledger_event ORDER BY seq DESC LIMIT 2"
+        (told, moved) = c.exec_driver_sql(query).all()
+        open_ = c.exec_driver_sql("SELECT dedupe_key FROM incident WHERE state = 'open'").all()
+    assert moved.actor == told.actor == "key:ops"
+    assert moved.body["reason"] == f"stopped at gateway gw-a at {at.isoformat()}: complaints"
+    assert told.body["stopped"] == challenger.name
+    assert open_ == []
+    assert verify_ledger(life.platform, invariants=True)["ok"]
 
 
 CHAMPION = ["intended", "turn", "champion_moved", "successor_moved", "published", "committed"]

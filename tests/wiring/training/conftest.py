@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tenure.adapters.sql import data, training, versions
+from tenure.lifecycle.sources import Rules
 from tenure.settings import REPOSITORY, Settings
 from tenure.vocabulary import RunRef, VersionRef, digest_bytes
 from tenure.wiring import planning, validation
@@ -129,7 +130,20 @@ class World:
             data.register_dataset(
                 connection, name="loans", owner="ada", steward="sam", sensitivity="internal"
             )
-            data.publish(connection, "loans", f"2013-{month:02d}", "s" * 64, new)
+            batch = f"2013-{month:02d}"
+            number = data.publish(connection, "loans", batch, "s" * 64, new)
+            facts = {
+                "batch": batch,
+                "source_key": f"landing/loans/{batch}.parquet",
+                "source_digest": digest,
+                "verdict": "passed",
+                "rows_in": rows,
+                "rows_ok": rows,
+                "rows_quarantined": 0,
+                "report_digest": "r" * 64,
+            }
+            rules = Rules("s" * 64, "c" * 64)
+            data.record(connection, "loans", rules, snapshot_id=number, values=facts)
         return digest
 
     def request(self, reason: str = "performance fell") -> int:

@@ -1,5 +1,6 @@
 """Killed anywhere, cleared at any time, doubled or late: one version, one run, the same bytes."""
 
+import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -187,6 +188,29 @@ def test_mlflow_away_leaves_a_draft_that_the_next_try_finishes(world: Any) -> No
     with pytest.raises(ServiceUnreachable):
         away.train()
     assert world.versions()[0].state is State.DRAFT
+    for step in world.steps():
+        step()
+    assert world.versions()[0].state is State.VALIDATED
+
+
+def test_a_full_disk_leaves_a_draft_that_the_next_try_finishes(world: Any) -> None:
+    """F24: no version without its artifact, nothing half written; with room again it goes on."""
+    for month in (1, 2):
+        world.publish(month)
+    world.request()
+    world.plan()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, before[1]))
+    try:
+        with pytest.raises(ServiceUnreachable, match=r"store cannot be written: File too large\."):
+            world.train()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    (draft,) = world.versions()
+    assert (draft.state, draft.artifact_digest) == (State.DRAFT, None)
+    store = world.platform.store
+    assert [key for key in store.list("") if key.startswith(("artifacts/", "reference/"))] == []
+    assert list((world.platform.settings.home / "store" / ".tmp").iterdir()) == []
     for step in world.steps():
         step()
     assert world.versions()[0].state is State.VALIDATED

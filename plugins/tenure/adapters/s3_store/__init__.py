@@ -3,7 +3,7 @@
 import secrets
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
@@ -116,7 +116,7 @@ class S3Store:
             self._client.put_object(
                 **self._at(key),
                 Body=data,
-                ChecksumSHA256=_base64(digest),
+                ChecksumSHA256=b64encode(bytes.fromhex(digest)).decode(),
                 Metadata={"sha256": digest},
                 **self._sse,
                 **condition,
@@ -169,20 +169,25 @@ class S3Store:
         """
         if digest is not None and (known := self._cached(key, digest)) is not None:
             return known
+        with self.borrow(key, digest) as unfinished:
+            copy = self._copy_path(key, digest or digest_file(unfinished))
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            return unfinished.replace(copy)
+
+    @contextmanager
+    def borrow(self, key: str, digest: str | None = None) -> Iterator[Path]:
+        """A copy that is removed after the block, for what must not stay; raises as `fetch`."""
         self._cache.mkdir(parents=True, exist_ok=True)
-        unfinished = self._cache / f".{secrets.token_hex(16)}"
+        copy = self._cache / f".{secrets.token_hex(16)}"
         try:
             at = self._at(key)
             with disk_errors(self._cache), self._speaking(key):
-                self._client.download_file(at["Bucket"], at["Key"], str(unfinished))
-            found = digest_file(unfinished)
-            if digest is not None and found != digest:
+                self._client.download_file(at["Bucket"], at["Key"], str(copy))
+            if digest is not None and (found := digest_file(copy)) != digest:
                 raise other_bytes(key, found=found, expected=digest)
-            copy = self._copy_path(key, found)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            return unfinished.replace(copy)
+            yield copy
         finally:
-            unfinished.unlink(missing_ok=True)
+            copy.unlink(missing_ok=True)
 
     def list(self, prefix: str) -> Iterator[str]:
         """Keys that begin with the prefix, sorted; parts of unfinished uploads are none."""
@@ -235,7 +240,8 @@ class S3Store:
                 self._client.abort_multipart_upload(
                     **at, Key=upload["Key"], UploadId=upload["UploadId"]
                 )
-        copies = [*self._cache.glob("??/*"), *self._cache.glob(".????????????????????????????????")]
+        unfinished = "." + 32 * "?" + "*"  # boto3 adds an ending until a download is whole
+        copies = [*self._cache.glob("??/*"), *self._cache.glob(unfinished)]
         stale = [path for path in copies if _modified(path) < before.timestamp()]
         for path in stale:
             path.unlink(missing_ok=True)
@@ -292,7 +298,3 @@ def _modified(path: Path) -> float:
         return path.stat().st_mtime
     except FileNotFoundError:
         return float("inf")
-
-
-def _base64(digest: str) -> str:
-    return b64encode(bytes.fromhex(digest)).decode()

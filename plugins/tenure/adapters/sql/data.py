@@ -1,22 +1,16 @@
-"""Datasets, validations and snapshots; what was judged is never judged twice under equal rules."""
+"""Datasets, validations and snapshots."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, func, insert, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tenure.adapters.sql.tables import dataset, snapshot, suite_revision, validation
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What a batch is judged by: the digests of the suite's and the dataset's files."""
-
-    suite_digest: str
-    config_digest: str
+from tenure.lifecycle.sources import Rules
 
 
 @dataclass(frozen=True)
@@ -49,23 +43,16 @@ def remember_suite(connection: Connection, *, digest: str, name: str, body: str)
     )
 
 
-def judged(connection: Connection, dataset_name: str, rules: Rules) -> set[str]:
-    """SHA-256 of every source file that was judged by these rules."""
-    query = select(validation.c.source_digest).where(_by(dataset_name, rules))
-    return set(connection.execute(query).scalars())
-
-
-def validation_of(
-    connection: Connection, dataset_name: str, source_digest: str, rules: Rules
-) -> dict[str, Any] | None:
-    """The judgement of a file by these rules, with the `digest` of its snapshot or None."""
-    row = connection.execute(
-        select(validation, snapshot.c.digest)
+def judged(connection: Connection, dataset_name: str) -> list[dict[str, Any]]:
+    """The newest judgement of each landed file, with the `digest` of its snapshot or None."""
+    rows = connection.execute(
+        select(*(c for c in validation.c if c.name != "shape"), snapshot.c.digest)
         .outerjoin(snapshot, snapshot.c.id == validation.c.snapshot_id)
-        .where(_by(dataset_name, rules), validation.c.source_digest == source_digest)
+        .where(validation.c.dataset == dataset_name)
+        .ext(distinct_on(validation.c.source_key))
+        .order_by(validation.c.source_key, validation.c.id.desc())
     )
-    found = row.mappings().first()
-    return dict(found) if found else None
+    return [dict(row) for row in rows.mappings()]
 
 
 def previous(
@@ -116,29 +103,42 @@ def record(
     *,
     snapshot_id: int | None,
     values: Mapping[str, Any],
-) -> bool:
-    """Insert the judgement; False when another run was first."""
-    row = connection.execute(
-        upsert(validation)
-        .values(dataset=dataset_name, snapshot_id=snapshot_id, **vars(rules), **values)
-        .on_conflict_do_nothing()
-        .returning(validation.c.id)
+) -> None:
+    """Insert the judgement; who does so holds the dataset's row and knows that none stands."""
+    connection.execute(
+        insert(validation).values(
+            dataset=dataset_name, snapshot_id=snapshot_id, **vars(rules), **values
+        )
     )
-    return row.first() is not None
 
 
 def snapshots(connection: Connection, dataset_name: str) -> list[dict[str, Any]]:
-    """Published snapshots, by batch, oldest first; of a repaired batch there are several."""
-    query = select(snapshot).where(snapshot.c.dataset == dataset_name)
-    rows = connection.execute(query.order_by(snapshot.c.batch, snapshot.c.id))
+    """Every snapshot of every batch, in the order in which it passed last.
+
+    So of the several snapshots of a batch that was repaired the last one is in force, also when
+    the repair was taken back. The same rows in two files are one snapshot of two batches.
+    """
+    passed = func.max(validation.c.id)
+    rows = connection.execute(
+        select(*(c for c in snapshot.c if c.name != "batch"), validation.c.batch)
+        .join(validation, validation.c.snapshot_id == snapshot.c.id)
+        .where(snapshot.c.dataset == dataset_name)
+        .group_by(snapshot.c.id, validation.c.batch)
+        .order_by(passed)
+    )
     return [dict(row) for row in rows.mappings()]
 
 
+def in_force(connection: Connection, dataset_name: str) -> list[dict[str, Any]]:
+    """The snapshot of each batch, by when its rows were published first; no rows twice."""
+    of_batch = {row["batch"]: row for row in snapshots(connection, dataset_name)}
+    once = {row["id"]: row for row in reversed(of_batch.values())}
+    return [once[number] for number in sorted(once)]
+
+
 def newest(connection: Connection, dataset_name: str) -> dict[str, Any] | None:
-    """The snapshot that was published last."""
-    query = select(snapshot).where(snapshot.c.dataset == dataset_name)
-    found = connection.execute(query.order_by(snapshot.c.id.desc()).limit(1)).mappings().first()
-    return dict(found) if found else None
+    """The snapshot in force that was published last."""
+    return next(reversed(in_force(connection, dataset_name)), None)
 
 
 def validations(
@@ -161,11 +161,3 @@ def registered(connection: Connection) -> dict[str, dict[str, str]]:
     names = ("sensitivity", "owner", "steward")
     rows = connection.execute(select(dataset).order_by(dataset.c.name)).mappings()
     return {row["name"]: {name: row[name] for name in names} for row in rows}
-
-
-def _by(dataset_name: str, rules: Rules) -> Any:
-    return and_(
-        validation.c.dataset == dataset_name,
-        validation.c.suite_digest == rules.suite_digest,
-        validation.c.config_digest == rules.config_digest,
-    )

@@ -71,6 +71,14 @@ def open_incidents(connection: Connection, prefix: str) -> list[str]:
     return list(connection.execute(query, {"prefix": prefix}).scalars())
 
 
+def stopped_canaries(connection: Connection) -> list[dict[str, Any]]:
+    """What gateways said of canaries that were stopped at them, oldest first."""
+    query = text(
+        "SELECT facts FROM incident WHERE state = 'open' AND kind = 'canary_stopped' ORDER BY id"
+    )
+    return list(connection.execute(query).scalars())
+
+
 def running_requests(connection: Connection, before: datetime) -> list[LeftBehind]:
     """Retrain requests that were taken up and not closed, filed before a moment."""
     names = LeftBehind.__dataclass_fields__

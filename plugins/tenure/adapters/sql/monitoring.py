@@ -152,13 +152,16 @@ def close_incident(connection: Connection, *, dedupe_key: str, at: datetime) -> 
     return bool(closed.rowcount)
 
 
+_OF_SERVING = ("monitoring", "artifact_refused", "model_crashed", "canary_stopped")
+
+
 def close_incidents_of(connection: Connection, *, version: str, at: datetime) -> None:
-    """Close what monitoring found about a version (`model@version`) that serves no more."""
+    """Close what was said of the serving of a version (`model@version`) that serves no more."""
     connection.execute(
         update(incident)
         .where(
             incident.c.subject == version,
-            incident.c.dedupe_key.startswith("monitoring:"),
+            or_(*(incident.c.dedupe_key.startswith(f"{kind}:") for kind in _OF_SERVING)),
             incident.c.state == "open",
         )
         .values(state="closed", closed_at=at)

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, String, cast, func, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
+from tenure.adapters.sql import data
 from tenure.adapters.sql import tables as t
 
 Row = dict[str, Any]
@@ -39,24 +40,17 @@ def models(connection: Connection) -> list[Row]:
 
 def datasets(connection: Connection) -> list[Row]:
     """Each dataset with its newest `validation` and newest `snapshot`, where there are any."""
-    newest = {
-        table.name: {
-            row["dataset"]: row
-            for row in _rows(
-                connection,
-                select(table)
-                .ext(distinct_on(table.c.dataset))
-                .order_by(table.c.dataset, table.c.id.desc()),
-            )
-        }
-        for table in (t.validation, t.snapshot)
-    }
+    table = t.validation
+    newest = _rows(
+        connection,
+        select(table)
+        .ext(distinct_on(table.c.dataset))
+        .order_by(table.c.dataset, table.c.id.desc()),
+    )
+    judged = {row["dataset"]: row for row in newest}
     return [
         row
-        | {
-            "validation": newest["validation"].get(row["name"]),
-            "snapshot": newest["snapshot"].get(row["name"]),
-        }
+        | {"validation": judged.get(row["name"]), "snapshot": data.newest(connection, row["name"])}
         for row in _rows(connection, select(t.dataset).order_by(t.dataset.c.name))
     ]
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -83,11 +83,22 @@ def advance_watermark(connection: Connection, model_name: str, reached: datetime
 
 
 def open_incident(
-    connection: Connection, *, dedupe_key: str, kind: str, subject: str, summary: str
+    connection: Connection,
+    *,
+    dedupe_key: str,
+    kind: str,
+    subject: str,
+    summary: str,
+    facts: Mapping[str, object] | None = None,
 ) -> None:
     """Open an incident, or count one more in the one that is open for the same thing."""
     row = upsert(incident).values(
-        dedupe_key=dedupe_key, kind=kind, subject=subject, severity="error", summary=summary
+        dedupe_key=dedupe_key,
+        kind=kind,
+        subject=subject,
+        severity="error",
+        summary=summary,
+        facts=dict(facts or {}),
     )
     connection.execute(
         row.on_conflict_do_update(

@@ -136,9 +136,9 @@ validation = Table(
     Column("report_digest", String(64), nullable=False),
     _at(),
     Column("shape", JSONB(none_as_null=True)),
-    UniqueConstraint("dataset", "source_digest", "suite_digest", "config_digest"),
     CheckConstraint("rows_in = rows_ok + rows_quarantined", name="rows_conserved"),
     CheckConstraint("(verdict = 'passed') = (snapshot_id IS NOT NULL)", name="published"),
+    Index(None, "dataset", "source_key", "id"),
 )
 
 snapshot_read = Table(

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from tenure.adapters.sql.data import snapshots
 from tenure.adapters.sql.tables import (
     config_revision,
     ledger_event,
@@ -36,12 +37,9 @@ _REQUEST = tuple(retrain_request.c[name] for name in Request.__dataclass_fields_
 
 
 def published(connection: Connection, dataset: str) -> list[Published]:
-    """Every snapshot of the dataset, oldest first."""
-    columns = tuple(snapshot.c[name] for name in Published.__dataclass_fields__)
-    rows = connection.execute(
-        select(*columns).where(snapshot.c.dataset == dataset).order_by(snapshot.c.id)
-    )
-    return [Published(**row._mapping) for row in rows]
+    """Every snapshot of each batch, in the order in which it came into force."""
+    names = Published.__dataclass_fields__
+    return [Published(**{n: row[n] for n in names}) for row in snapshots(connection, dataset)]
 
 
 def snapshots_of(connection: Connection, version_id: int) -> list[Published]:

@@ -86,13 +86,6 @@ def newest_config(connection: Connection, dataset: str) -> str | None:
     )
 
 
-def newest_snapshot(connection: Connection, dataset: str) -> Row | None:
-    """The snapshot that was published last."""
-    table = t.snapshot
-    query = select(table).where(table.c.dataset == dataset).order_by(table.c.id.desc()).limit(1)
-    return _first(connection, query)
-
-
 def trained_on(connection: Connection, snapshot_id: int | None) -> list[Row]:
     """Model, version and state of the versions that learned from a snapshot."""
     v, link = t.model_version, t.training_snapshot

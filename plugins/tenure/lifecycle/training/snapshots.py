@@ -27,16 +27,21 @@ def choose_snapshots(
 ) -> tuple[Published, ...]:
     """The newest batches by the time of their last row, oldest first.
 
-    A batch that was published again counts once, with its latest snapshot.
+    A batch that was published again counts once, with the snapshot in force; so do two batches
+    with the same rows.
+
+    Args:
+        published: Snapshots in the order in which they came into force.
+        dataset: Its name.
+        window_batches: How many batches to take.
 
     Raises:
         GateInconclusive: Fewer batches are published than the window needs.
     """
-    latest: dict[str, Published] = {}
-    for snapshot in sorted(published, key=lambda s: s.id):
-        latest[snapshot.batch] = snapshot
+    in_force = {snapshot.batch: snapshot for snapshot in published}
+    latest = {s.id: s for s in reversed(in_force.values())}
     if len(latest) < window_batches:
-        names = ", ".join(sorted(latest)) or "none"
+        names = ", ".join(sorted(s.batch for s in latest.values())) or "none"
         raise GateInconclusive(
             f"{dataset}: {len(latest)} of the {window_batches} batches that training needs are "
             f"published ({names}).",

@@ -1,4 +1,4 @@
-"""Data: the shape that a batch was judged in, and who opened which snapshot."""
+"""Data: the shape that a batch was judged in, who opened which snapshot, files that come back."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,6 +12,12 @@ def upgrade() -> None:
     """Apply."""
     op.add_column(
         "validation", sa.Column("shape", postgresql.JSONB(none_as_null=True), nullable=True)
+    )
+    op.drop_constraint(
+        op.f("uq_validation_dataset_source_digest_suite_digest_config_digest"), "validation"
+    )
+    op.create_index(
+        op.f("ix_validation_dataset_source_key_id"), "validation", ["dataset", "source_key", "id"]
     )
     op.create_table(
         "snapshot_read",

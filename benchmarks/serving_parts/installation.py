@@ -1,0 +1,161 @@
+"""An installation of its own: embedded PostgreSQL, local store, one signed model, its gateways."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tenure.settings import REPOSITORY, Settings
+from tenure.wiring.base import Platform
+
+sys.path.insert(0, str(REPOSITORY / "tests" / "faults"))
+from served import MODEL, Life, Process  # noqa: E402 -- the gateways of the fault tests: real ones
+
+NUMERIC, ROWS, TREES, SEED = 19, 20_000, 100, 7
+ARTIFACT = "model.skops"
+
+
+class Served(Life):
+    """HistGradientBoosting of 100 trees with 31 leaves, 19 numbers and one text, 20,000 rows."""
+
+    estimator: Any = None
+    rows: Any = None
+    """Rows that training never saw."""
+
+    def _train(self, seed: int, ballast: Any) -> bytes:
+        import numpy as np
+        import pandas as pd
+
+        from tenure.adapters import sklearn_trainer, skops_artifacts
+
+        source = np.random.default_rng(seed)
+        frame = pd.DataFrame({name: source.random(ROWS) for name in self.numeric})
+        frame["carrier"] = source.choice(["AA", "UA"], ROWS).astype(object)
+        odds = frame["n0"] + frame["n1"] * frame["n2"] + 0.2 * (frame["carrier"] == "AA")
+        labels = (odds + source.normal(0, 0.3, ROWS) > 0.8).to_numpy()
+        half = ROWS // 2
+        unfitted = sklearn_trainer.build(
+            "hist_gradient_boosting",
+            {"max_iter": TREES},
+            numeric=self.numeric,
+            categorical=self.categorical,
+            seed=seed,
+        )
+        estimator = sklearn_trainer.fit(unfitted, frame[:half], labels[:half])
+        data = skops_artifacts.dump(estimator, name="benchmark")
+        if self.estimator is None:
+            self.estimator, self.rows = estimator, frame[half:]
+            (self.platform.settings.home / ARTIFACT).write_bytes(data)
+        return data
+
+
+@contextmanager
+def installation(home: Path) -> Iterator[Served]:
+    """An installation whose champion serves; everything is gone with the folder."""
+    from tenure.migrations import upgrade
+    from tenure.stack import postgres
+
+    home.mkdir()
+    shutil.copytree(REPOSITORY / "include", home / "include")
+    with postgres.running(home) as server:
+        upgrade(server.url("tenure"))
+        nowhere = "http://127.0.0.1:9"
+        settings = Settings(
+            home=home,
+            include=home / "include",
+            database_url=server.url("tenure"),
+            store_url=(home / "store").as_uri(),
+            mlflow_url=nowhere,
+            gateway_url=nowhere,
+            airflow_url=nowhere,
+        )
+        served = Served(Platform(settings), numeric=NUMERIC)
+        served.champion(SEED)
+        yield served
+        served.platform.database.dispose()
+
+
+class Variant(Process):
+    """A gateway process.
+
+    Args:
+        served: Its installation.
+        name: Its id.
+        durability: What an answer waits for: `fsync`, `write`, or `none`, which no user can choose:
+            the log is cut out of the program.
+        main: Python that runs instead of the command line's main function.
+    """
+
+    def __init__(
+        self,
+        served: Served,
+        name: str,
+        *,
+        durability: str = "fsync",
+        main: str = "from tenure.cli import main; main()",
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        home = served.platform.settings.home
+        include = home / f"include-{durability}"
+        if not include.exists():
+            shutil.copytree(home / "include", include)
+            text = (include / "configs" / "models" / f"{MODEL}.yaml").read_text()
+            chosen = "write" if durability == "none" else durability
+            text = text.replace("durability: fsync", f"durability: {chosen}")
+            (include / "configs" / "models" / f"{MODEL}.yaml").write_text(text)
+        super().__init__(
+            served.platform,
+            env={"TENURE_GATEWAY_ID": name, "TENURE_INCLUDE": str(include), **(env or {})},
+        )
+        cut = _NO_LOG if durability == "none" else ""
+        self.command = [sys.executable, "-c", cut + main, "serve", "--port"]
+        self.log = home / f"{name}.log"
+
+    @property
+    def pid(self) -> int:
+        """Of the gateway itself; its model processes are below it."""
+        assert self.popen is not None
+        return self.popen.pid
+
+
+_NO_LOG = """
+from tenure.gateway.log import GroupLog
+async def append(self, payload, *, sync): pass
+GroupLog.append = append
+"""
+
+
+def bodies(served: Served, count: int) -> dict[str, list[dict[str, Any]]]:
+    """The same rows, as each protocol wants them."""
+    rows = served.rows.head(count).to_dict(orient="records")
+    kinds = {name: "FP64" for name in served.numeric} | {name: "BYTES" for name in ("carrier",)}
+    pandas = {"content_type": "pd"}
+    text = {"parameters": {"content_type": "str"}}
+
+    def tensors(row: Mapping[str, Any], *, typed: bool) -> list[dict[str, Any]]:
+        return [
+            {"name": name, "shape": [1], "datatype": kind, "data": [row[name]]}
+            | (text if typed and kind == "BYTES" else {})
+            for name, kind in kinds.items()
+        ]
+
+    return {
+        "oip": [
+            {"parameters": {"subject": f"s{n}"}, "inputs": tensors(row, typed=False)}
+            for n, row in enumerate(rows)
+        ],
+        "oip-pandas": [{"parameters": pandas, "inputs": tensors(row, typed=True)} for row in rows],
+        "split": [
+            {"dataframe_split": {"columns": list(row), "data": [list(row.values())]}}
+            for row in rows
+        ],
+        "records": [{"rows": [row]} for row in rows],
+    }
+
+
+def clean_environment() -> dict[str, str]:
+    """This environment without what belongs to an installation."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("TENURE_", "OMP_"))}
