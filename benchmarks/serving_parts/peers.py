@@ -20,7 +20,7 @@ from served import free_port
 from serving_parts.installation import ARTIFACT, Served, clean_environment
 
 HOSTS = Path(__file__).parent / "hosts"
-_START_SECONDS = 30.0
+_START_SECONDS = 180.0
 
 
 @dataclass

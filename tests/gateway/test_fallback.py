@@ -147,6 +147,7 @@ def test_a_decision_that_the_model_is_unsure_of_goes_to_a_person(
     eventually(lambda: world.source.reads > count + 1)
     got = parameters(client, ask("s1"))
     assert (got["fallback_level"], got["confidence"]) == ("model", [0.8])
+    assert got["review"] == [True] * for_review
     expected = {'model="flight_late"': 1.0} if for_review else {}
     assert counted(client, "tenure_reviews") == expected
 

@@ -50,6 +50,7 @@ def test_answer(client: TestClient, ask: Ask) -> None:
         "confidence": [0.8],
         "fallback_level": "model",
         "reason": "",
+        "review": [],
         "cached": False,
     }
     assert answer.headers["X-Tenure-Decision-Ids"] == decision_id

@@ -170,7 +170,7 @@ def test_a_canary_without_controller_is_told_until_somebody_takes_over(
     )
     change(platform, plan % (1, f"now() - interval '{seconds} seconds'"))
     found = reconcile(platform, RUN, aliases)
-    assert found["canaries"] == {"without_controller": int(orphaned)}
+    assert found["canaries"] == {"without_controller": int(orphaned), "stopped": 0}
     if orphaned:
         told = incidents(platform)["canary_without_controller"]
         assert told.startswith("The canary flight_late@2 has no controller: its lease ended at")

@@ -47,6 +47,7 @@ class Parameters(msgspec.Struct):
     """How a decision came about; lists have one entry a row.
 
     `fallback_level` says which level answered, `reason` why it was not the model, else it is empty.
+    `review` marks the rows that wait for a person as well; empty when none does.
     `cached`: the scores were known from an earlier request; the decision is a new one all the same.
     """
 
@@ -58,6 +59,7 @@ class Parameters(msgspec.Struct):
     confidence: list[float]
     fallback_level: _Level
     reason: str
+    review: list[bool]
     cached: bool = False
 
 

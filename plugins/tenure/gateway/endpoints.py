@@ -163,6 +163,7 @@ def _parameters(record: DecisionRecord) -> answers.Parameters:
         confidence=record.confidences,
         fallback_level=record.fallback_level,
         reason=record.reason,
+        review=record.review,
         cached=record.cached,
     )
 
