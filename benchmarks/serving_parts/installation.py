@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from tenure.settings import REPOSITORY, Settings
+from tenure.vocabulary import VersionRef
 from tenure.wiring.base import Platform
 
 sys.path.insert(0, str(REPOSITORY / "tests" / "faults"))
-from served import MODEL, Life, Process  # noqa: E402 -- the gateways of the fault tests: real ones
+from served import MODEL, Life, Process, free_port  # noqa: E402 -- the gateways of the fault tests: real ones
 
+__all__ = ["MODEL", "Served", "Variant", "bodies", "free_port", "installation"]
 NUMERIC, ROWS, TREES, SEED = 19, 20_000, 100, 7
 ARTIFACT = "model.skops"
 
@@ -21,6 +23,7 @@ ARTIFACT = "model.skops"
 class Served(Life):
     """HistGradientBoosting of 100 trees with 31 leaves, 19 numbers and one text, 20,000 rows."""
 
+    first: VersionRef
     estimator: Any = None
     rows: Any = None
     """Rows that training never saw."""
@@ -73,7 +76,7 @@ def installation(home: Path) -> Iterator[Served]:
             airflow_url=nowhere,
         )
         served = Served(Platform(settings), numeric=NUMERIC)
-        served.champion(SEED)
+        served.first = served.champion(SEED)
         yield served
         served.platform.database.dispose()
 

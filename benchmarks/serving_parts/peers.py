@@ -15,9 +15,8 @@ from typing import Any
 
 import httpx
 import psutil
-from served import free_port
 
-from serving_parts.installation import ARTIFACT, Served, clean_environment
+from serving_parts.installation import ARTIFACT, Served, clean_environment, free_port
 
 HOSTS = Path(__file__).parent / "hosts"
 _START_SECONDS = 180.0

@@ -407,7 +407,7 @@ class TestDeath:
             "from tenure.wiring.base import Platform\n"
             "from tenure.wiring.publication import Publisher\n"
             "from tenure.wiring.ingestion import ingestion\n"
-            "Publisher._note = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+            "Publisher._note = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
             f"ingestion(Platform(Settings.from_environment()), 'tiny').ingest({key!r}, {RUN!r})\n"
         )
         done = subprocess.run(
