@@ -10,22 +10,22 @@ that are thrown away (needs a package index). `--write` replaces the section in 
 
 import argparse
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
-from serving_parts import breakdown, load, peers, replicas
+from serving_parts import breakdown, load, onnx_variant, peers, replicas
 from serving_parts.installation import MODEL, Served, Variant, bodies, installation
+
 from tenure.wiring.api_keys import create_key
 
 HERE = Path(__file__)
 HEADING = "## Serving: a row a request, 16 connections"
 FSYNC, WRITE, NONE = "gateway", "gateway, write only", "gateway, no log"
 INVOCATIONS = "gateway, /invocations"
+ONNX = "gateway, ONNX"
 MLFLOW = "mlflow, OMP_NUM_THREADS=1"
 REPLICAS = 4
 _EXAMPLES = 512
@@ -52,7 +52,13 @@ class Bench:
     @contextmanager
     def gateway(self, name: str, durability: str) -> Iterator[Variant]:
         """A gateway that is up."""
-        one = Variant(self.served, name.replace(", ", "-").replace(" ", "-"), durability=durability)
+        plain = name.replace(", ", "-").replace(" ", "-")
+        with self.up(name, Variant(self.served, plain, durability=durability)) as one:
+            yield one
+
+    @contextmanager
+    def up(self, name: str, one: Variant) -> Iterator[Variant]:
+        """A gateway for the length of a `with` block."""
         try:
             one.start()
             self.add(name, f"{one.url}/v2/models/{MODEL}/infer", one.pid, "oip", self.headers)
@@ -71,9 +77,7 @@ class Bench:
             self.missing[peer.name] = str(error)
             print(f"{peer.name}: did not answer. {error}", file=sys.stderr)
 
-    def add(
-        self, name: str, url: str, pid: int, protocol: str, headers: Mapping[str, str]
-    ) -> None:
+    def add(self, name: str, url: str, pid: int, protocol: str, headers: Mapping[str, str]) -> None:
         """Warm it up; raises when it answers anything but 200."""
         plain = "".join(c for c in name if c.isalnum())
         one = load.Load(self.folder, plain, url, headers, self.bodies[protocol])
@@ -130,9 +134,10 @@ def _comparison(seen: Rounds, missing: Mapping[str, str]) -> list[str]:
         lines.append(
             f"| {name} | {value['rate']:,.0f} | {value['rate'] / base['rate']:.1f} "
             f"| {value['p50']:.1f} | {value['p99']:.0f} | {value['cpu_ms']:.3f} "
-            f"| 1/{base['cpu_ms'] / value['cpu_ms']:.1f} | {value['rss']:.0f} | {value['pss']:.0f} |"
+            f"| 1/{base['cpu_ms'] / value['cpu_ms']:.1f} "
+            f"| {value['rss']:.0f} | {value['pss']:.0f} |"
         )
-    lines += [f"| {name} | did not start | | | | | | | |" for name in missing]
+    lines += [f"| {name} | could not be started | | | | | | | |" for name in missing]
     return [*lines, ""]
 
 
@@ -147,6 +152,30 @@ def _breakdown(bench: Bench, pid: int, venvs: Path, empty: float) -> list[str]:
     lines += [f"| {name} | {ms:.3f} |" for name, ms in threads.items() if name != "event loop"]
     lines += [f"| **all** | **{sum(threads.values()):.3f}** |"]
     return [*lines, f"| an empty Starlette, for comparison | {empty:.3f} |", ""]
+
+
+def by_onnx(bench: Bench, arguments: argparse.Namespace, venvs: Path) -> list[str]:
+    """An experiment: the same version, its trees in ONNX, beside the gateway and MLflow."""
+    if not arguments.peers:
+        return []
+    try:
+        python = onnx_variant.environment(venvs)
+        file, apart = onnx_variant.convert(bench.served, python, bench.folder)
+    except RuntimeError as error:
+        return [f"ONNX: {error}", ""]
+    mlflow = next(p for p in peers.of_the_lock(bench.served) if p.name == MLFLOW)
+    with ExitStack() as ended:
+        ended.enter_context(bench.gateway(FSYNC, "fsync"))
+        ended.enter_context(bench.up(ONNX, onnx_variant.gateway(bench.served, python, file)))
+        bench.start(mlflow, ended)
+        seen = bench.rounds([MLFLOW, FSYNC, ONNX], arguments.rounds, arguments.seconds)
+    return [
+        *_comparison(seen, {}),
+        f"On {apart['rows']:,} unseen rows the scores of ONNX are at most {apart['max']:.1e} from "
+        f"scikit-learn's, {apart['far']} of them more than 1e-4; "
+        f"{apart['flips']} decisions differ.",
+        "",
+    ]
 
 
 def durability(bench: Bench, arguments: argparse.Namespace) -> list[str]:
@@ -215,6 +244,7 @@ def main() -> None:
         parser.error("wrk is not installed (Debian: apt-get install wrk)")
     parts: Sequence[Callable[[Bench], list[str]]] = (
         lambda bench: compare(bench, arguments, venvs),
+        lambda bench: by_onnx(bench, arguments, venvs),
         lambda bench: durability(bench, arguments),
         lambda bench: changes(bench, arguments),
     )

@@ -1,8 +1,9 @@
 """Take what lands in `landing/<dataset>/`: judge it, set bad rows aside, publish a snapshot.
 
 `discover` lists the files that were not judged by the present contract and suite, or came back
-after another file of their name; `ingest` runs once for each: contract, then expectations, then bad rows into quarantine with their reasons, then
-the good rows as a snapshot named by its content. Nothing new is green.
+after another file of their name; `ingest` runs once for each: contract, then expectations, then
+bad rows into quarantine with their reasons, then the good rows as a snapshot named by its content.
+Nothing new is green.
 
 **If this fails**
 

@@ -2,24 +2,21 @@
 
 import re
 import subprocess
-import sys
 import threading
 from collections import Counter
 from pathlib import Path
-
-import psutil
 
 from serving_parts.load import Load, tree
 from serving_parts.peers import installed
 
 _RATE = 250
 STAGES: dict[str, str] = {
-    "answer": r"gateway/(answers|endpoints)\.py.*",
-    "log": r"gateway/(log|wal|records|sealing)\.py.*",
-    "model": r"gateway/scoring\.py.*|model_process/.*",
-    "parse": r"gateway/(bodies|rows)\.py.*",
-    "route, key, ids": r"gateway/(keys|reception|front|view|decisions|calls)\.py.*|serving/.*",
-    "metrics": r"gateway/metrics\.py.*|prometheus_client/.*",
+    "answer": r"gateway/(answers|endpoints)\.py",
+    "log": r"gateway/(log|wal|records|sealing)\.py",
+    "model": r"gateway/scoring\.py|model_process/",
+    "parse": r"gateway/(bodies|rows)\.py",
+    "route, key, ids": r"gateway/(keys|reception|front|decisions|calls)\.py|lifecycle/serving/",
+    "metrics": r"gateway/metrics\.py|prometheus_client/",
 }
 """Files of each stage; a sample counts for the innermost frame that one of them claims."""
 _SERVER = re.compile(r"(uvicorn|httptools_impl|gateway/server\.py)")
@@ -79,8 +76,7 @@ def of_the_loop(load: Load, pid: int, venvs: Path, folder: Path, seconds: int) -
 def _stage(stack: list[str]) -> str:
     for frame in reversed(stack):
         for stage, pattern in STAGES.items():
-            if re.search(rf"\((tenure/)?.*({pattern})", frame):
-                # What an answer costs in the server's own code is the server's.
+            if re.search(pattern, frame):
                 return stage
         if _SERVER.search(frame):
             return "HTTP server and loop"
@@ -89,9 +85,4 @@ def _stage(stack: list[str]) -> str:
 
 def _py_spy(venvs: Path) -> list[str]:
     python = installed("py-spy", venvs / "py-spy")
-    return [str(python.parent / "py-spy")] if sys.platform != "win32" else []
-
-
-def is_running(pid: int) -> bool:
-    """Whether the process is there."""
-    return psutil.pid_exists(pid)
+    return [str(python.parent / "py-spy")]

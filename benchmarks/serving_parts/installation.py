@@ -13,7 +13,8 @@ from tenure.vocabulary import VersionRef
 from tenure.wiring.base import Platform
 
 sys.path.insert(0, str(REPOSITORY / "tests" / "faults"))
-from served import MODEL, Life, Process, free_port  # noqa: E402 -- the gateways of the fault tests: real ones
+# The gateways of the fault tests: real processes on a real database.
+from served import MODEL, Life, Process, free_port
 
 __all__ = ["MODEL", "Served", "Variant", "bodies", "free_port", "installation"]
 NUMERIC, ROWS, TREES, SEED = 19, 20_000, 100, 7
@@ -134,7 +135,7 @@ GroupLog.append = append
 def bodies(served: Served, count: int) -> dict[str, list[dict[str, Any]]]:
     """The same rows, as each protocol wants them."""
     rows = served.rows.head(count).to_dict(orient="records")
-    kinds = {name: "FP64" for name in served.numeric} | {name: "BYTES" for name in ("carrier",)}
+    kinds = dict.fromkeys(served.numeric, "FP64") | dict.fromkeys(("carrier",), "BYTES")
     pandas = {"content_type": "pd"}
     text = {"parameters": {"content_type": "str"}}
 

@@ -62,7 +62,9 @@ class Load:
         lines = folder / f"{name}.jsonl"
         lines.write_text("".join(json.dumps(body) + "\n" for body in bodies))
         fields = {"Content-Type": "application/json", **headers}
-        heads = "".join(f"wrk.headers[{json.dumps(k)}] = {json.dumps(v)}\n" for k, v in fields.items())
+        heads = "".join(
+            f"wrk.headers[{json.dumps(k)}] = {json.dumps(v)}\n" for k, v in fields.items()
+        )
         self.loud, self.silent = folder / f"{name}-loud.lua", folder / f"{name}.lua"
         for path, script in ((self.loud, _SCRIPT), (self.silent, _SILENT)):
             path.write_text(heads + script % {"file": json.dumps(str(lines))})

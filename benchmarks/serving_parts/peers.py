@@ -19,7 +19,7 @@ import psutil
 from serving_parts.installation import ARTIFACT, Served, clean_environment, free_port
 
 HOSTS = Path(__file__).parent / "hosts"
-_START_SECONDS = 180.0
+_START_SECONDS = 60.0
 
 
 @dataclass
@@ -94,7 +94,8 @@ def of_the_lock(served: Served) -> list[Peer]:
     """Servers that are installed here anyway: MLflow with one thread and as it is, and nothing."""
     home = served.platform.settings.home
     model = home / "mlflow-model"
-    _save_for_mlflow(served, model)
+    if not model.exists():
+        _save_for_mlflow(served, model)
     serve = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "--env-manager"]
     serve += ["local", "--host", "127.0.0.1", "--port", "{port}"]
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -129,9 +130,11 @@ def _save_for_mlflow(served: Served, path: Path) -> None:
 
 
 PACKAGES = {"BentoML": "bentoml", "LitServe": "litserve", "MLServer": "mlserver"}
+_BESIDE = {"MLServer": ("uvloop<0.22",)}
+"""MLServer 1.7 takes for granted that there is an event loop; newer ones do not make it."""
 
 
-def installed(package: str, folder: Path) -> Path:
+def installed(package: str, folder: Path, *more: str) -> Path:
     """A virtual environment to throw away, with the peer. Raises RuntimeError when it cannot be."""
     import numpy
     import pandas
@@ -139,6 +142,7 @@ def installed(package: str, folder: Path) -> Path:
 
     wanted = [
         package,
+        *more,
         "skops",
         f"scikit-learn=={sklearn.__version__}",
         f"pandas=={pandas.__version__}",
@@ -167,7 +171,7 @@ def from_outside(served: Served, venvs: Path) -> list[Peer]:
     env = {"MODEL": str(home / ARTIFACT), "OMP_NUM_THREADS": "1", "BENTOML_DO_NOT_TRACK": "True"}
     for name, package in PACKAGES.items():
         try:
-            python = installed(package, venvs / package)
+            python = installed(package, venvs / package, *_BESIDE.get(name, ()))
         except RuntimeError as error:
             print(f"{name}: {error}")
             continue

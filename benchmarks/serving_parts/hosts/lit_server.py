@@ -43,5 +43,8 @@ if __name__ == "__main__":
     batch = int(os.environ.get("BATCH", "1"))
     api = Scores(max_batch_size=batch, batch_timeout=0.001 if batch > 1 else 0.0)
     litserve.LitServer(api, accelerator="cpu").run(
-        host="127.0.0.1", port=int(os.environ["PORT"]), log_level="warning", generate_client_file=False
+        host="127.0.0.1",
+        port=int(os.environ["PORT"]),
+        log_level="warning",
+        generate_client_file=False,
     )

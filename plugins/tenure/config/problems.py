@@ -68,7 +68,9 @@ def read_bounded(path: Path) -> bytes:
 
 
 def _unopened(error: OSError) -> str:
-    """A link gives ELOOP, a folder EISDIR; what is absent is no file either."""
-    if error.errno in {errno.ELOOP, errno.EISDIR, errno.ENOENT, errno.ENXIO}:
+    """A link gives ELOOP, a folder EISDIR."""
+    if error.errno == errno.ENOENT:
+        return "there is no such file"
+    if error.errno in {errno.ELOOP, errno.EISDIR, errno.ENXIO}:
         return "is not a regular file"
     return f"cannot be read: {error.strerror}"

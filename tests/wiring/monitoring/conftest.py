@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tenure.adapters.decision_tables import decisions_to_parquet, outcomes_to_parquet
-from tenure.adapters.sql import plans, versions
+from tenure.adapters.sql import data, plans, versions
 from tenure.adapters.sql.tables import approval, model, snapshot, training_snapshot
+from tenure.lifecycle.sources import Rules
 from tenure.settings import Settings
 from tenure.vocabulary import RunRef, State, VersionRef, digest_bytes, digest_json
 from tenure.wiring.base import Platform
@@ -73,25 +74,34 @@ class Life:
                 "VALUES ('trips', 'ada', 'sam', 'internal') ON CONFLICT DO NOTHING"
             )
             for month in numbers:
-                connection.execute(
-                    snapshot.insert().values(
-                        dataset=DATASET,
-                        batch=f"2013-{month:02}",
-                        digest=digest_json(month),
-                        rows=10,
-                        manifest_digest="m" * 64,
-                        suite_digest="s" * 64,
-                        time_min=datetime(2013, month, 1, tzinfo=UTC),
-                        time_max=datetime(2013, month + 1, 1, tzinfo=UTC) - timedelta(hours=1),
-                    )
+                batch, digest = f"2013-{month:02}", digest_json(month)
+                new = data.NewSnapshot(
+                    digest=digest,
+                    rows=10,
+                    manifest_digest="m" * 64,
+                    time_min=datetime(2013, month, 1, tzinfo=UTC),
+                    time_max=datetime(2013, month + 1, 1, tzinfo=UTC) - timedelta(hours=1),
                 )
+                number = data.publish(connection, DATASET, batch, "s" * 64, new)
+                judged = {
+                    "batch": batch,
+                    "source_key": f"landing/{DATASET}/{batch}.parquet",
+                    "source_digest": digest,
+                    "verdict": "passed",
+                    "rows_in": 10,
+                    "rows_ok": 10,
+                    "rows_quarantined": 0,
+                    "report_digest": "r" * 64,
+                }
+                rules = Rules("s" * 64, "c" * 64)
+                data.record(connection, DATASET, rules, snapshot_id=number, values=judged)
 
     def version(self, *, state: State = State.TRAINED, months: tuple[int, ...] = ()) -> VersionRef:
         """A version with a scored holdout, wrong in 20% of its labels."""
         rng = np.random.default_rng(1)
-        data = _reference(rng, 3000)
-        key = f"reference/{MODEL}/{digest_bytes(data)[:8]}.parquet"
-        self.platform.store.put(key, data)
+        holdout = _reference(rng, 3000)
+        key = f"reference/{MODEL}/{digest_bytes(holdout)[:8]}.parquet"
+        self.platform.store.put(key, holdout)
         with self.platform.database.begin() as connection:
             versions.register_model(
                 connection, name=MODEL, owner="ada", risk_tier="limited", purpose="tests"
@@ -111,7 +121,7 @@ class Life:
                 )
             facts = {
                 "holdout_key": key,
-                "holdout_digest": digest_bytes(data),
+                "holdout_digest": digest_bytes(holdout),
                 "metrics": {"wrong_label_rate": 0.2},
                 "features": {"numeric": ["temp"], "categorical": ["carrier"]},
                 "ranges": {"temp": [0.0, 100.0]},
@@ -223,10 +233,10 @@ class Life:
             "f_temp": list(rng.normal(50 + warmer, 10, count)),
             "f_carrier": [carrier if i % 3 else "UA" for i in range(count)],
         }
-        data = decisions_to_parquet(columns, numeric=["temp"], categorical=["carrier"])
+        shipped = decisions_to_parquet(columns, numeric=["temp"], categorical=["carrier"])
         today = datetime.now(tz=UTC)
         folder = f"model={MODEL}/date={today:%Y-%m-%d}/hour={today:%H}"
-        self.platform.store.put(f"decisions/{folder}/g-{self.shipped}.parquet", data)
+        self.platform.store.put(f"decisions/{folder}/g-{self.shipped}.parquet", shipped)
         if labelled:
             errs = [i < round(wrong * count) for i in range(count)]
             self._outcomes(folder, ids, [d != e for d, e in zip(decided, errs, strict=True)], now)
@@ -241,8 +251,8 @@ class Life:
             "observed_at": [now] * len(ids),
             "received_at": [now] * len(ids),
         }
-        data = outcomes_to_parquet(columns)
-        self.platform.store.put(f"outcomes/{folder}/g-{self.shipped}.parquet", data)
+        shipped = outcomes_to_parquet(columns)
+        self.platform.store.put(f"outcomes/{folder}/g-{self.shipped}.parquet", shipped)
 
     def watermark(self, at: datetime) -> None:
         with self.platform.database.begin() as connection:
