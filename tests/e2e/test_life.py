@@ -27,6 +27,7 @@ from tenure.settings import REPOSITORY
 from tenure.stack import processes, state
 from tenure.stack.embedded import AIRFLOW, Stack
 from tenure.stack.endpoints import Endpoints
+from tenure.wiring import decisions
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -237,6 +238,17 @@ def test_clearing_finished_tasks_again_changes_nothing(life: Life) -> None:
         )
         wait_for_end(life, dag_id, run)
     assert (life.story.facts.versions(), life.story.facts.ledger_length()) == before
+
+
+def test_a_thousand_decisions_score_the_same_again(life: Life) -> None:
+    """Those of the deleted version as well: its artifact comes out of the archive."""
+    platform = life.story.facts.platform
+    chosen = decisions.chosen(platform, rows=1000, seed=7, model=MODEL)
+    found = decisions.replay(platform, chosen)
+    scored = [one for one in found if one.found is not decisions.Found.NO_MODEL]
+    assert len(scored) > 900  # a rule answers a few on a busy machine
+    assert {one.found for one in scored} == {decisions.Found.IDENTICAL}
+    assert {one.version for one in scored} == {f"{MODEL}@1", f"{MODEL}@2"}
 
 
 def test_a_snapshot_is_scored_in_shards_into_the_same_log(life: Life) -> None:
