@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tenure.errors import ServiceUnreachable
-from tenure.files import digest_file, disk_errors, whole_file
+from tenure.files import digest_file, disk_errors, made_once, whole_file
 from tenure.vocabulary import digest_bytes
 
 
@@ -63,6 +63,22 @@ def test_bytes_are_on_the_disk_before_the_name_is(
         stream.write(b"x")
 
     assert steps == ["file", "rename", "folder"]
+
+
+def test_a_secret_that_could_not_be_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            made_once(tmp_path / "a.key", lambda: "secret")
+    assert list(tmp_path.iterdir()) == []
+    assert made_once(tmp_path / "a.key", lambda: "secret") == "secret"
+    assert made_once(tmp_path / "a.key", lambda: "another") == "secret"
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.key"]
 
 
 @pytest.mark.parametrize(

@@ -82,17 +82,18 @@ def disk_error(place: Path, cause: str) -> ServiceUnreachable:
 def made_once(path: Path, make: Callable[[], str]) -> str:
     """The text of a file that only its owner may read; whoever comes first makes it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     if not path.exists():
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(make())
-            stream.flush()
-            os.fsync(stream.fileno())
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as stream:
+                stream.write(make())
+                stream.flush()
+                os.fsync(stream.fileno())
             os.link(temporary, path)
         except FileExistsError:
             pass
         finally:
-            temporary.unlink()
+            temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)
     return path.read_text().strip()

@@ -6,7 +6,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tenure.adapters.decision_tables import decisions_to_parquet, outcomes_to_parquet
+from tenure.adapters.decision_tables import (
+    decisions_to_parquet,
+    outcomes_to_parquet,
+    scores_to_parquet,
+)
 
 
 def read(data: bytes) -> pa.Table:
@@ -58,3 +62,12 @@ def test_outcomes() -> None:
     assert table.schema.field("decision_id").type == pa.string()
     assert table.schema.field("label").type == pa.bool_()
     assert table.num_rows == 1
+
+
+def test_a_key_that_is_called_like_a_score_keeps_its_values() -> None:
+    keys = pa.table({"score": ["k1"], "branch": ["north"]})
+    ours = {"decision_id": ["d1"], "score": [0.5], "decision": [True], "confidence": [0.5]}
+    table = pq.read_table(io.BytesIO(scores_to_parquet(keys, ours)))
+    names = ["key_score", "branch", "decision_id", "score", "decision", "confidence"]
+    assert table.column_names == names
+    assert table.to_pylist()[0]["key_score"] == "k1"

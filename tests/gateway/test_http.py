@@ -1,12 +1,17 @@
 """What clients see: answers, refusals that name the field, scopes, fallback."""
 
+import errno
+import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from tenure.gateway.app import create_app
 from tenure.lifecycle.serving import ServingPolicy
 
 INFER = "/v2/models/flight_late/infer"
@@ -312,10 +317,6 @@ def test_canary_that_reads_more_than_clients_send(
 def test_log_that_cannot_write_means_503(
     client: TestClient, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import errno
-    import os
-    from pathlib import Path
-
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -325,6 +326,30 @@ def test_log_that_cannot_write_means_503(
     assert (answer.status_code, answer.json()["code"]) == (503, "log_unavailable")
     assert client.get("/v2/health/ready").status_code == 503
     assert client.get("/v2/health/live").status_code == 200
+
+
+def test_seal_that_cannot_write_means_503(
+    world: Any, ask: Ask, eventually: Callable[..., Any]
+) -> None:
+    class FullVault:
+        """Its disk is full when the next local key has to be made."""
+
+        def is_personal(self, _model: str) -> bool:
+            return True
+
+        def seal(self, _features: bytes, *, about: str) -> tuple[str, bytes]:
+            raise OSError(errno.ENOSPC, "No space left on device", about)
+
+        def forget(self) -> None:
+            """Nothing to forget."""
+
+    gateway = world.gateway()
+    gateway.parts = replace(gateway.parts, vault=FullVault())
+    with TestClient(create_app(gateway), raise_server_exceptions=False) as client:
+        client.headers["Authorization"] = "Bearer score-key"
+        eventually(lambda: gateway.follower.seen_at is not None)
+        answer = client.post(INFER, json=ask())
+        assert (answer.status_code, answer.json()["code"]) == (503, "log_unavailable")
 
 
 # ---------------------------------------------------------------- metrics

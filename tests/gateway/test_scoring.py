@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tenure.gateway import scoring
 from tenure.gateway.scoring import Scorer, ScoringFailed
 from tenure.wiring import model_child
 
@@ -92,6 +93,21 @@ def test_one_bad_row_does_not_spoil_the_others(in_thread: InThread) -> None:
     answers = run(Scorer(in_thread(score), name="m@1"), [(1,)], [("bad",)], [(2,)])
     assert answers[0] == answers[2] == [0.5]
     assert reason(answers[1]) == "error: ValueError"
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("error: ValueError", "error: ValueError"),
+        ("wrong number of scores", "wrong number of scores"),
+        ("error: no such carrier: Ada Lovelace", "error"),
+        ("error: E\n", "error"),
+        (f"error: {'E' * 65}", "error"),
+    ],
+)
+def test_what_a_process_says_is_no_way_out_for_values(said: str, kept: str) -> None:
+    """The reason stands in the log, the review queue, and the metrics, always in clear."""
+    assert scoring._known_reason(said) == kept
 
 
 @pytest.mark.parametrize(

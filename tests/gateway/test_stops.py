@@ -80,6 +80,7 @@ def test_it_is_told_once_and_forgotten_with_its_plan(
         pytest.param("score-key", REASON, 403, "wrong_scope", id="another scope"),
         pytest.param("admin-key", {}, 422, "invalid", id="no reason"),
         pytest.param("admin-key", {"reason": ""}, 422, "invalid", id="empty reason"),
+        pytest.param("admin-key", {"reason": "a\x00b"}, 422, "invalid", id="reason with NUL"),
         pytest.param("admin-key", REASON, 409, "no_canary", id="no canary"),
     ],
 )

@@ -209,6 +209,21 @@ def test_reviews_of_hidden_models_are_not_shown(
 ) -> None:
     monkeypatch.setattr(FakeGuard, "hidden", frozenset({"flight_late__train_model"}))
     assert waiting not in client.get("/reviews").text
+    for act in ("claim", "answer"):
+        answer = client.post(f"/reviews/{waiting}/{act}", json={"decision": True, "note": ""})
+        assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("decision_id", "note"),
+    [("a%00b", ""), ("01234567-89ab-7cde-8f01-23456789abcd", "a\x00b")],
+)
+def test_what_no_text_column_holds_is_refused(
+    client: TestClient, waiting: str, decision_id: str, note: str
+) -> None:
+    assert client.post(f"/reviews/{waiting}/claim", json={}).status_code == 200
+    body = {"decision": True, "note": note}
+    assert client.post(f"/reviews/{decision_id}/answer", json=body).status_code == 422
 
 
 def test_an_empty_installation_says_what_to_do_next(client: TestClient) -> None:

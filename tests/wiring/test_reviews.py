@@ -172,6 +172,22 @@ def test_what_nobody_answers_expires_and_is_told(
     assert kinds == ["review_expired"] * len(expired)
 
 
+def test_what_expired_is_told_until_somebody_answers_again(queue: Platform, clock: Clock) -> None:
+    late(queue, clock)
+    assert incident_states(queue) == ["open"]
+    another = ID[:-1] + "e"
+    add(queue, another, expires=clock.moment + HOUR)
+    reviews.claim(queue, another, user="olga")
+    assert incident_states(queue) == ["open"]
+    reviews.answer(queue, another, user="olga", decision=True)
+    assert incident_states(queue) == ["closed"]
+
+
+def incident_states(platform: Platform) -> list[str]:
+    with platform.database.begin() as connection:
+        return list(connection.exec_driver_sql("SELECT state FROM incident").scalars())
+
+
 @pytest.mark.parametrize("state", ["answered", "expired"])
 def test_the_database_keeps_what_is_closed(queue: Platform, clock: Clock, state: str) -> None:
     (answered if state == "answered" else late)(queue, clock)

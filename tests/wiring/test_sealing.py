@@ -1,9 +1,10 @@
 """Personal features: sealed from the first byte on disk, and gone with the subject's key."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from tenure.adapters.decision_tables import decisions_to_parquet
+from tenure.files import made_once
 from tenure.gateway import wal
 from tenure.gateway.records import (
     DecisionDelivery,
@@ -265,6 +267,26 @@ def test_lost_local_key_costs_the_features_only(
     (key,) = live_keys(platform.store, "decisions/")
     assert pq.read_table(platform.store.fetch(key))["sealed"].to_pylist() == [b"", b""]
     assert "features=lost decision=d1a" in caplog.text
+
+
+def test_a_key_that_is_being_made_is_not_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shipper's thread forgets while a request makes the next key."""
+    keys = LocalKeys(tmp_path, lambda: "a", lambda: 0.0)
+    shippers: list[Thread] = []
+
+    def made_meanwhile(path: Path, make: Callable[[], str]) -> str:
+        text_ = made_once(path, make)
+        shippers.append(Thread(target=keys.forget))
+        shippers[0].start()
+        shippers[0].join(0.2)
+        return text_
+
+    monkeypatch.setattr(sealing, "made_once", made_meanwhile)
+    assert keys.current()[0] == "a"
+    shippers[0].join()
+    assert (tmp_path / "a.key").exists()
 
 
 def test_local_keys_turn_over(tmp_path: Path) -> None:

@@ -52,9 +52,14 @@ def decisions_to_parquet(
 
 
 def scores_to_parquet(keys: pa.Table, columns: Mapping[str, Sequence[Any]]) -> bytes:
-    """What was decided of each row of a snapshot, beside the columns that name the row."""
-    table = keys.replace_schema_metadata(None)
-    for name in ("decision_id", "score", "decision", "confidence"):
+    """What was decided of each row of a snapshot, beside the columns that name the row.
+
+    A key column that is called like one of ours becomes `key_<name>`.
+    """
+    ours = ("decision_id", "score", "decision", "confidence")
+    names = [f"key_{name}" if name in ours else name for name in keys.column_names]
+    table = keys.replace_schema_metadata(None).rename_columns(names)
+    for name in ours:
         table = table.append_column(name, pa.array(columns[name], DECISION_FIELDS[name]))
     return _bytes(table)
 

@@ -93,9 +93,11 @@ class OutcomesBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class StopBody(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of `/canary/stop`; the reason stands in the ledger."""
+    """Body of `/canary/stop`; the reason stands in the ledger, so it is text that one can hold."""
 
-    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT)]
+    reason: Annotated[
+        str, msgspec.Meta(min_length=1, max_length=MAX_TEXT, pattern=r"^[^\x00-\x1f\x7f]*$")
+    ]
 
 
 infer_body = msgspec.json.Decoder(InferBody)

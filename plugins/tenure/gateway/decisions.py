@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from tenure.gateway.log import GroupLog
+from tenure.gateway.log import GroupLog, unlogged
 from tenure.gateway.metrics import Metrics
 from tenure.gateway.records import DecisionRecord, encode
 from tenure.gateway.refusals import Refusal
@@ -139,9 +139,17 @@ class Decider:
             cached=scored.cached,
             review=_for_review(model.policy, scored.level, confidences),
         )
-        await self._log.append(encode(self._seal(record)), sync=model.policy.durability == "fsync")
+        payload = encode(self._sealed(record))
+        await self._log.append(payload, sync=model.policy.durability == "fsync")
         self._count(record, scored, began)
         return record
+
+    def _sealed(self, record: DecisionRecord) -> DecisionRecord:
+        """As it may lie on the disk. Raises Refusal (503) when that takes no new key."""
+        try:
+            return self._seal(record)
+        except OSError as error:
+            raise unlogged(f"{type(error).__name__}: {error.strerror or error}") from error
 
     def _route(
         self, model: ServedModel, subject: str, pinned: int | None, now: float

@@ -7,6 +7,7 @@ with the load and an idle process answers at once. All of it happens in the even
 import asyncio
 import logging
 import math
+import re
 import threading
 import time
 from collections.abc import Sequence
@@ -29,6 +30,8 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[list[float] | str]).decode
 
 TIMEOUT, ENDED = "timeout", "process ended"
+_REASON = re.compile(r"error: [A-Za-z_]\w{0,63}|wrong number of scores", re.ASCII)
+"""What a process may say instead of scores: the class of an exception, never its message."""
 
 
 class ScoringFailed(Exception):
@@ -237,12 +240,17 @@ class Scorer:
 def _checked(job: _Job, result: list[float] | str) -> list[float] | str:
     """The scores, or why they cannot be used."""
     if isinstance(result, str):
-        return result[:80]
+        return _known_reason(result)
     if len(result) != len(job.rows):
         return "wrong number of scores"
     if not all(math.isfinite(score) and 0.0 <= score <= 1.0 for score in result):
         return "score is not a probability"
     return result
+
+
+def _known_reason(said: str) -> str:
+    """It stands in the log, the metrics and the review queue in clear, so it holds no value."""
+    return said if _REASON.fullmatch(said) else "error"
 
 
 def _fail(job: _Job, reason: str) -> None:

@@ -1,12 +1,13 @@
 """The queue of decisions that wait for a person: one page, and its two actions.
 
 An action takes JSON only, which no form of a foreign page can send, and Airflow's login says who
-acts; the lifecycle database decides whether that person may.
+acts. Who may not see a model may not act on its decisions; of the others the roles decide.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Body, HTTPException, Request
 from fastapi.responses import JSONResponse
@@ -18,6 +19,8 @@ from tenure.wiring.base import Platform
 
 MOST_NOTE = 2_000
 """Characters of a note."""
+_NO_NUL = r"^[^\x00]*$"
+"""The database keeps every text but those with a NUL."""
 
 
 def visible(platform: Platform, guard: GuardDep) -> list[dict[str, Any]]:
@@ -46,24 +49,26 @@ def actions(platform: Any) -> APIRouter:
     def claim(
         request: Request,
         guard: GuardDep,
-        decision_id: str,
+        decision_id: UUID,
         _body: Annotated[dict[str, Any], Body()],
     ) -> JSONResponse:
         _require_json(request)
-        return _done(lambda: reviews.claim(platform(), decision_id, user=guard.user))
+        _require_visible(platform(), guard, decision_id)
+        return _done(lambda: reviews.claim(platform(), str(decision_id), user=guard.user))
 
     @router.post("/reviews/{decision_id}/answer")
     def answer(
         request: Request,
         guard: GuardDep,
-        decision_id: str,
+        decision_id: UUID,
         decision: Annotated[bool, Body(strict=True)],
-        note: Annotated[str, Body(max_length=MOST_NOTE)] = "",
+        note: Annotated[str, Body(max_length=MOST_NOTE, pattern=_NO_NUL)] = "",
     ) -> JSONResponse:
         _require_json(request)
+        _require_visible(platform(), guard, decision_id)
         return _done(
             lambda: reviews.answer(
-                platform(), decision_id, user=guard.user, decision=decision, note=note
+                platform(), str(decision_id), user=guard.user, decision=decision, note=note
             )
         )
 
@@ -73,6 +78,13 @@ def actions(platform: Any) -> APIRouter:
 def _require_json(request: Request) -> None:
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise HTTPException(415, "Send JSON.")
+
+
+def _require_visible(platform: Platform, guard: GuardDep, decision_id: UUID) -> None:
+    """As on the page: 403 for decisions of a model that the user may not see."""
+    found = reviews.find(platform, str(decision_id))
+    if found is not None:
+        guard.require(f"{found['model']}__train_model")
 
 
 def _done(act: Any) -> JSONResponse:

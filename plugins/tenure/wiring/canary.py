@@ -21,6 +21,7 @@ from tenure.vocabulary import RunRef, State, VersionRef, op_key
 from tenure.wiring import promotion
 from tenure.wiring.base import Platform
 from tenure.wiring.canary_end import rolled_back
+from tenure.wiring.rollback import settle_stops
 from tenure.wiring.segments import live_keys
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ class Probation:
         """Count, judge, store, act: afterwards the plan in force is what was judged.
 
         Raises:
-            CanaryRolledBack: A person took the version out of traffic meanwhile.
+            CanaryRolledBack: A person took the version out of traffic meanwhile, or stopped it at
+                a gateway.
             StateConflict: Another controller took over.
         """
         counts = self._count()
@@ -82,6 +84,7 @@ class Probation:
         share = self.plan.share_bp
         judgement = judge(self.config.canary, counts, share_bp=share, analyses=analyses)
         evidence = self._save(judgement, counts) if _is_told(judgement) else ""
+        settle_stops(self.platform, self.version.id)  # before maintenance does: it may be promoted
         with promotion.turn(self.platform, self.version.id, actor=self.actor) as mine:
             self._still_mine(mine)
             number = canary.add(

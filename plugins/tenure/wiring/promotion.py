@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tenure.adapters.sql import canary, monitoring, plans, versions
+from tenure.adapters.sql import canary, incidents, plans, versions
 from tenure.adapters.sql.plans import PlanRow
 from tenure.errors import StateConflict
 from tenure.failpoints import failpoint
@@ -243,7 +243,7 @@ def _move(
     ledger.move(mine.connection, version, target, actor=mine.actor, body=body, op_key=key)
     if target in {State.SUPERSEDED, State.ROLLED_BACK}:
         at = mine.platform.clock.now()
-        monitoring.close_incidents_of(mine.connection, version=version.name, at=at)
+        incidents.close_incidents_of(mine.connection, version=version.name, at=at)
 
 
 def _key(kind: str, version: VersionRef) -> str:

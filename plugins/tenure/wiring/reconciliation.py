@@ -73,7 +73,7 @@ def tell(
     platform: Platform, dedupe_key: str, kind: str, subject: str, summary: str, **facts: object
 ) -> None:
     """Open an incident, or count once more in the open one."""
-    from tenure.adapters.sql.monitoring import open_incident
+    from tenure.adapters.sql.incidents import open_incident
 
     with platform.database.begin() as connection:
         open_incident(
@@ -81,7 +81,6 @@ def tell(
             dedupe_key=dedupe_key[:250],
             kind=kind[:32],
             subject=subject,
-            severity="error",
             summary=summary,
             facts=facts,
             at=platform.clock.now(),
@@ -90,7 +89,7 @@ def tell(
 
 def silence(platform: Platform, dedupe_key: str) -> None:
     """Close the incident, if it is open."""
-    from tenure.adapters.sql.monitoring import close_incident
+    from tenure.adapters.sql.incidents import close_incident
 
     with platform.database.begin() as connection:
         close_incident(connection, dedupe_key=dedupe_key, at=platform.clock.now())

@@ -8,7 +8,6 @@ from tenure.errors import NotPermitted, StateConflict
 from tenure.failpoints import failpoint
 from tenure.vocabulary import Role, op_key
 from tenure.wiring.base import Platform
-from tenure.wiring.reconciliation import tell
 
 CLAIM = timedelta(minutes=30)
 """How long a decision is kept for who claimed it; afterwards anybody may take it."""
@@ -28,6 +27,14 @@ def listed(
 
     with platform.database.begin() as connection:
         return reviews.listed(connection, model=model, states=states, limit=limit)
+
+
+def find(platform: Platform, decision_id: str) -> dict[str, Any] | None:
+    """The queued decision, or None."""
+    from tenure.adapters.sql import reviews
+
+    with platform.database.begin() as connection:
+        return reviews.find(connection, decision_id)
 
 
 def claim(platform: Platform, decision_id: str, *, user: str) -> dict[str, Any]:
@@ -58,9 +65,10 @@ def answer(
         NotPermitted: The person is no operator.
         StateConflict: The person does not hold it, or it is closed or unknown.
     """
-    from tenure.adapters.sql import reviews
+    from tenure.adapters.sql import incidents, reviews
 
     _permit(platform, user)
+    now = platform.clock.now()
     with platform.database.begin() as connection:
         given = reviews.answer(
             connection,
@@ -68,7 +76,7 @@ def answer(
             user=user,
             answer=decision,
             note=note,
-            now=platform.clock.now(),
+            now=now,
         )
         found = reviews.find(connection, decision_id)
         if given and found is not None:
@@ -85,6 +93,7 @@ def answer(
                 },
                 op_key=op_key("review", decision_id, {}),
             )
+            incidents.close_incident(connection, dedupe_key=_key(found["model"]), at=now)
             failpoint("review.answered")
     said = found and (found["answered_by"], found["answer"]) == (user, decision)
     if found is None or not (given or said):
@@ -93,21 +102,30 @@ def answer(
 
 
 def expire(platform: Platform) -> dict[str, int]:
-    """Close what nobody answered in time, and open an incident for each model of it."""
-    from tenure.adapters.sql import reviews
+    """Close what nobody answered in time, and open an incident for each model of it.
 
+    It closes when a person answers another decision of the model.
+    """
+    from tenure.adapters.sql import incidents, reviews
+
+    now = platform.clock.now()
     with platform.database.begin() as connection:
-        expired = reviews.expire(connection, platform.clock.now())
-    for model, number in expired.items():
-        tell(
-            platform,
-            f"review:{model}",
-            "review_expired",
-            model,
-            f"{number:,} decisions of {model} waited for a person until they expired; what the "
-            "gateway answered stands. Open ones: tenure review list.",
-        )
+        expired = reviews.expire(connection, now)
+        for model, number in expired.items():
+            incidents.open_incident(
+                connection,
+                dedupe_key=_key(model),
+                kind="review_expired",
+                subject=model,
+                summary=f"{number:,} decisions of {model} waited for a person until they expired; "
+                "what the gateway answered stands. Open ones: tenure review list.",
+                at=now,
+            )
     return expired
+
+
+def _key(model: str) -> str:
+    return f"review:{model}"
 
 
 def _permit(platform: Platform, user: str) -> None:

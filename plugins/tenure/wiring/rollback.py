@@ -3,9 +3,11 @@
 Import it inside functions: it loads SQLAlchemy.
 """
 
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tenure.adapters.sql import versions
@@ -121,18 +123,23 @@ def roll_back(platform: Platform, intent: Intent, *, reason: str, actor: str) ->
     return plan
 
 
-def settle_stops(platform: Platform) -> int:
-    """Roll back canaries that people stopped at gateways, in their name; returns how many."""
+def settle_stops(platform: Platform, only: int | None = None) -> int:
+    """Roll back canaries that people stopped at gateways, in their name; returns how many.
+
+    Args:
+        platform: The installation.
+        only: Row id of the one version to look at; None looks at all.
+    """
     from tenure.adapters.sql import maintenance
 
     with platform.database.begin() as connection:
         stops = maintenance.stopped_canaries(connection)
-    return sum(_settle(platform, stop) for stop in stops)
+    return sum(_settle(platform, s) for s in stops if only in {None, s["version_id"]})
 
 
 def _settle(platform: Platform, stop: Mapping[str, Any]) -> bool:
     """The audit and the rollback, unless somebody did that already."""
-    from tenure.adapters.sql import monitoring
+    from tenure.adapters.sql import incidents
 
     actor, gateway = f"key:{stop['by']}", stop["gateway"]
     with promotion.turn(platform, stop["version_id"], actor=actor) as mine:
@@ -149,7 +156,7 @@ def _settle(platform: Platform, stop: Mapping[str, Any]) -> bool:
                 op_key=op_key("stop", f"mv:{mine.version.id}", {"by": gateway, "at": stop["at"]}),
             )
         key = f"canary_stopped:{name}:{gateway}"
-        monitoring.close_incident(mine.connection, dedupe_key=key, at=platform.clock.now())
+        incidents.close_incident(mine.connection, dedupe_key=key, at=platform.clock.now())
     return is_live
 
 
@@ -170,21 +177,23 @@ def _act(mine: promotion.Turn, intent: Intent, reason: str) -> PlanRow:
 def _newest_that_loads(
     platform: Platform, model: str, first: int | None
 ) -> tuple[VersionRef, tuple[tuple[str, str], ...]]:
-    """Loaded on trial as a gateway loads it, before any traffic moves; `first` is tried first."""
-    folder = platform.settings.home / "trial"
-    loader = VerifiedLoader(platform, folder, ServingPolicies(platform.settings))
-    loader.warm_up()
-    try:
-        with platform.database.begin() as connection:
-            rows = _superseded(connection, model)
-        if first is not None:
-            if first not in {version.version for version, _ in rows}:
-                raise _nothing(model, f"{model}@{first} is no superseded version")
-            rows.sort(key=lambda found: found[0].version != first)
-        return _first_that_loads(loader, model, rows)
-    finally:
-        loader.close()
-        loader.keep_only(frozenset())
+    """Loaded on trial as a gateway loads it, before any traffic moves; `first` is tried first.
+
+    In a folder of its own: two rollbacks at once must not take each other's copies away.
+    """
+    with tempfile.TemporaryDirectory(prefix="tenure-trial-") as folder:
+        loader = VerifiedLoader(platform, Path(folder), ServingPolicies(platform.settings))
+        loader.warm_up()
+        try:
+            with platform.database.begin() as connection:
+                rows = _superseded(connection, model)
+            if first is not None:
+                if first not in {version.version for version, _ in rows}:
+                    raise _nothing(model, f"{model}@{first} is no superseded version")
+                rows.sort(key=lambda found: found[0].version != first)
+            return _first_that_loads(loader, model, rows)
+        finally:
+            loader.close()
 
 
 def _first_that_loads(

@@ -1,6 +1,7 @@
 """Where the keys of personal features come from, and who may open what they seal."""
 
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -99,18 +100,21 @@ class LocalKeys:
         self._keys: dict[str, bytes] = {}
         self._used: dict[str, float] = {}
         self._made: tuple[str, float] | None = None
+        self._lock = threading.Lock()
+        """Requests make keys in one thread, the shipper opens with them and forgets in another."""
 
     def current(self) -> tuple[str, bytes]:
         """Id and key to seal with now; durable before it is used."""
-        now = self._monotonic()
-        if self._made is None or now - self._made[1] >= LOCAL_KEY_SECONDS:
-            name = self._new_id()
-            text = made_once(self._folder / f"{name}.key", lambda: os.urandom(_KEY_BYTES).hex())
-            self._keys[name] = bytes.fromhex(text)
-            self._made = (name, now)
-        name = self._made[0]
-        self._used[name] = now
-        return name, self._keys[name]
+        with self._lock:
+            now = self._monotonic()
+            if self._made is None or now - self._made[1] >= LOCAL_KEY_SECONDS:
+                name = self._new_id()
+                text = made_once(self._folder / f"{name}.key", lambda: os.urandom(_KEY_BYTES).hex())
+                self._keys[name] = bytes.fromhex(text)
+                self._made = (name, now)
+            name = self._made[0]
+            self._used[name] = now
+            return name, self._keys[name]
 
     def get(self, name: str) -> bytes | None:
         """The key of this id; None when it is gone."""
@@ -123,16 +127,17 @@ class LocalKeys:
 
     def forget(self) -> None:
         """Destroy what was not used for a while; call it only when nothing waits."""
-        now = self._monotonic()
-        for path in self._folder.glob("*.key"):
-            used = self._used.get(path.stem)
-            if used is not None and now - used < LOCAL_KEY_SECONDS:
-                continue
-            if self._made is not None and self._made[0] == path.stem:
-                self._made = None
-            path.unlink(missing_ok=True)
-            self._keys.pop(path.stem, None)
-            self._used.pop(path.stem, None)
+        with self._lock:
+            now = self._monotonic()
+            for path in self._folder.glob("*.key"):
+                used = self._used.get(path.stem)
+                if used is not None and now - used < LOCAL_KEY_SECONDS:
+                    continue
+                if self._made is not None and self._made[0] == path.stem:
+                    self._made = None
+                path.unlink(missing_ok=True)
+                self._keys.pop(path.stem, None)
+                self._used.pop(path.stem, None)
 
 
 class SubjectVault:

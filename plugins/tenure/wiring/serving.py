@@ -138,14 +138,15 @@ class GatewayPlatform:
 
     def report_damage(self, log: str, files: Sequence[str]) -> None:
         """Open an incident about segments that were set aside. Raises ServiceUnreachable."""
-        from tenure.adapters.sql import serving
+        from tenure.adapters.sql import incidents
 
         with self.platform.database.begin() as connection:
-            serving.open_incident(
+            incidents.open_incident(
                 connection,
                 dedupe_key=f"log:{self.gateway}:{log}",
                 kind="log_damaged",
                 subject=self.gateway,
+                at=self.platform.clock.now(),
                 summary=f"Gateway {self.gateway}: {len(files)} segments of its log of {log} do not "
                 f"read as they were written and lie in wal/{log}/damaged: {files[0]}"[:1000],
             )
@@ -234,32 +235,34 @@ class PlanSource:
 
     def report_failure(self, model: str, version: int, kind: str, cause: str) -> None:
         """Open an incident, or count one more in the open one."""
-        from tenure.adapters.sql import serving
+        from tenure.adapters.sql import incidents
 
         subject = f"{model}@{version}"
         said = {"artifact_refused": "cannot load", "model_crashed": "lost"}[kind]
         with self._platform.database.begin() as connection:
-            serving.open_incident(
+            incidents.open_incident(
                 connection,
                 dedupe_key=f"{kind}:{subject}",
                 kind=kind,
                 subject=subject,
+                at=self._platform.clock.now(),
                 summary=f"Gateway {self._gateway} {said} {subject}: {cause}"[:1000],
             )
 
     def stop_canary(self, stop: CanaryStop) -> None:
         """Tell who stopped a canary here. Maintenance rolls it back: a gateway moves no version."""
-        from tenure.adapters.sql import serving
+        from tenure.adapters.sql import incidents
 
         subject = f"{stop.model}@{stop.version}"
         facts = {"version_id": stop.version_id, "gateway": self._gateway, "by": stop.by}
         facts |= {"reason": stop.reason, "at": stop.at.isoformat()}
         with self._platform.database.begin() as connection:
-            serving.open_incident(
+            incidents.open_incident(
                 connection,
                 dedupe_key=f"canary_stopped:{subject}:{self._gateway}",
                 kind="canary_stopped",
                 subject=subject,
+                at=self._platform.clock.now(),
                 summary=f"The canary {subject} was stopped at gateway {self._gateway} with the key "
                 f"{stop.by}: {stop.reason}"[:1000],
                 facts=facts,

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
-from tenure.adapters.sql import serving, tables, versions
+from tenure.adapters.sql import incidents, serving, tables, versions
 from tenure.adapters.sql.database import Database
 from tenure.errors import ConfigInvalid
 from tenure.lifecycle.serving import TrafficPlan
@@ -40,8 +40,13 @@ def test_role_can_do_its_work(database: Database) -> None:
         serving.acknowledge(c, gateway="gw", plan=PLAN, seen_at=NOW)
         serving.advance_watermark(c, "m", NOW)
         for _ in range(2):
-            serving.open_incident(
-                c, dedupe_key="artifact:m@1", kind="artifact_refused", subject="m@1", summary="x"
+            incidents.open_incident(
+                c,
+                dedupe_key="artifact:m@1",
+                kind="artifact_refused",
+                subject="m@1",
+                summary="x",
+                at=NOW,
             )
         assert c.execute(select(tables.incident.c.members)).scalar_one() == 2
 

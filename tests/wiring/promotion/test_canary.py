@@ -8,9 +8,11 @@ import pytest
 
 from tenure.errors import CanaryRolledBack, NotPermitted, StateConflict
 from tenure.lifecycle.canary import Action
+from tenure.lifecycle.serving import CanaryStop
 from tenure.vocabulary import State
 from tenure.wiring import canary, canary_end
 from tenure.wiring.rollback import intend, roll_back
+from tenure.wiring.serving import PlanSource
 
 pytestmark = pytest.mark.service
 
@@ -159,6 +161,25 @@ def test_a_person_rolls_back_while_the_controller_watches(world: Callable[..., A
         probation.analyse()
     assert life.plan().champion_id == champion.id
     assert life.events(challenger).count("rolled_back") == 1
+
+
+def test_a_canary_stopped_at_a_gateway_is_not_promoted(world: Callable[..., Any]) -> None:
+    life, probation, champion, challenger = on_probation(world)
+    generation = life.plan().generation
+    life.traffic(share_bp=500, canary=(25, 100), champion=(570, 1900), generation=generation)
+    stop = CanaryStop(
+        challenger.model,
+        challenger.id,
+        challenger.version,
+        "ops",
+        "complaints",
+        life.platform.clock.now(),
+    )
+    PlanSource(life.platform, "gw-a").stop_canary(stop)
+    with pytest.raises(CanaryRolledBack, match=r"by key:ops: stopped at gateway gw-a .*complaints"):
+        probation.analyse()
+    assert (life.plan().champion_id, life.plan().canary_id) == (champion.id, None)
+    assert life.count("canary_analysis") == 0
 
 
 def test_only_one_canary_at_a_time(world: Callable[..., Any]) -> None:

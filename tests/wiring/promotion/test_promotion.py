@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import select
 from typer.testing import CliRunner
 
-from tenure.adapters.sql import monitoring
+from tenure.adapters.sql import incidents
 from tenure.adapters.sql.tables import incident
 from tenure.cli import app
 from tenure.errors import StateConflict, TenureError
@@ -70,7 +70,7 @@ def test_what_monitoring_found_of_a_replaced_champion_is_closed(
     champion, challenger, plan = in_canary(life)
     with life.platform.database.begin() as connection:
         for version in (champion, challenger):
-            monitoring.open_incident(
+            incidents.open_incident(
                 connection,
                 dedupe_key=f"monitoring:{version.model}:{version.version}",
                 kind="performance_failed",

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +22,9 @@ from tenure.wiring import promotion
 from tenure.wiring.base import Platform
 from tenure.wiring.ledger import verify_ledger
 from tenure.wiring.reconciliation import reconcile
+from tenure.wiring.rollback import intend
 from tenure.wiring.serving import PlanSource
+from tenure.wiring.serving_models import VerifiedLoader
 
 MODEL = "flight_late"
 
@@ -47,23 +50,42 @@ def tenure(settings: Settings, *words: str, **env: str) -> "subprocess.Completed
 
 
 def test_a_target_that_does_not_load_is_not_taken_but_another_is_offered(
-    world: Callable[..., Any],
+    world: Callable[..., Any], tmp_path: Path
 ) -> None:
-    life = world()
+    life, drafts = world(), tmp_path / "drafts"
+    drafts.mkdir()
     _, broken, champion = life.champion(), life.promoted(), life.promoted()
     life.platform.store.put(artifact_key(broken.artifact_digest), b"other bytes")
     settings, plan = life.platform.settings, life.plan()
     asked = ("rollback", MODEL, "--reason", "wrong since noon", "--to", "2", "--json")
-    done = tenure(settings, *asked)
+    done = tenure(settings, *asked, TMPDIR=str(drafts))
     assert done.returncode == 1, done.stderr
     answer = json.loads(done.stdout)
     assert (answer["done"], answer["offer"]) == (False, 1)
     assert answer["passed_over"][0]["version"] == "flight_late@2"
     assert "has SHA-256" in answer["passed_over"][0]["reason"]
     assert (life.plan(), life.now(champion).state) == (plan, State.CHAMPION)
-    taken = tenure(settings, *asked[:-2], "1", "--json")
+    taken = tenure(settings, *asked[:-2], "1", "--json", TMPDIR=str(drafts))
     assert (taken.returncode, json.loads(taken.stdout)["serving"]) == (0, 1)
-    assert list((settings.home / "trial" / "artifacts").iterdir()) == []
+    assert list(drafts.iterdir()) == []
+
+
+def test_two_at_once_do_not_take_each_others_copies(
+    world: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life = world()
+    first = life.champion()
+    life.promoted()
+    ordered = VerifiedLoader._ordered
+
+    def somebody_else_first(loader: VerifiedLoader, *order: Any) -> tuple[str, str]:
+        monkeypatch.setattr(VerifiedLoader, "_ordered", ordered)
+        intend(life.platform, MODEL)
+        return ordered(loader, *order)
+
+    monkeypatch.setattr(VerifiedLoader, "_ordered", somebody_else_first)
+    intent = intend(life.platform, MODEL)
+    assert (intent.successor.id, intent.refused) == (first.id, ())
 
 
 @pytest.mark.parametrize(

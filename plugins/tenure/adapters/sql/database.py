@@ -46,6 +46,7 @@ class Database:
         connect = min(_CONNECT_SECONDS, patience_seconds or _CONNECT_SECONDS)
         self.engine: Engine = create_engine(
             url,
+            hide_parameters=True,  # errors are logged; notes, keys and reasons must not be
             pool_size=pool_size,
             pool_pre_ping=True,
             pool_timeout=pool_seconds,

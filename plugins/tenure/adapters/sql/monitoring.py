@@ -1,13 +1,13 @@
-"""Windows that were judged, and the incidents that they open and close."""
+"""Windows that were judged."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select, text, update
+from sqlalchemy import Connection, func, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from tenure.adapters.sql.tables import incident, model, monitoring_result, report, traffic_plan
+from tenure.adapters.sql.tables import model, monitoring_result, report, traffic_plan
 from tenure.verdicts import Verdict
 
 
@@ -105,64 +105,3 @@ def of_reports(connection: Connection, dag_id: str, run_id: str) -> list[dict[st
         .order_by(monitoring_result.c.id)
     )
     return [dict(row) for row in rows.mappings()]
-
-
-def open_incident(
-    connection: Connection,
-    *,
-    dedupe_key: str,
-    kind: str,
-    subject: str,
-    severity: str,
-    summary: str,
-    facts: Mapping[str, Any],
-    at: datetime,
-) -> None:
-    """Open the incident, or count one more in the open one and bring its words up to date."""
-    fresh = upsert(incident).values(
-        dedupe_key=dedupe_key,
-        kind=kind,
-        subject=subject,
-        severity=severity,
-        summary=summary,
-        facts=dict(facts),
-        created_at=at,
-    )
-    connection.execute(
-        fresh.on_conflict_do_update(
-            index_elements=["dedupe_key"],
-            index_where=text("state = 'open'"),
-            set_={
-                "members": incident.c.members + 1,
-                "summary": summary,
-                "severity": severity,
-                "facts": dict(facts),
-            },
-        )
-    )
-
-
-def close_incident(connection: Connection, *, dedupe_key: str, at: datetime) -> bool:
-    """Close the open incident of the key; False when there is none."""
-    closed = connection.execute(
-        update(incident)
-        .where(incident.c.dedupe_key == dedupe_key, incident.c.state == "open")
-        .values(state="closed", closed_at=at)
-    )
-    return bool(closed.rowcount)
-
-
-_OF_SERVING = ("monitoring", "artifact_refused", "model_crashed", "canary_stopped")
-
-
-def close_incidents_of(connection: Connection, *, version: str, at: datetime) -> None:
-    """Close what was said of the serving of a version (`model@version`) that serves no more."""
-    connection.execute(
-        update(incident)
-        .where(
-            incident.c.subject == version,
-            or_(*(incident.c.dedupe_key.startswith(f"{kind}:") for kind in _OF_SERVING)),
-            incident.c.state == "open",
-        )
-        .values(state="closed", closed_at=at)
-    )

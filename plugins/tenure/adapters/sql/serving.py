@@ -2,11 +2,11 @@
 
 import contextlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, or_, select, text, update
+from sqlalchemy import Connection, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,7 +15,6 @@ from tenure.adapters.sql.database import Database
 from tenure.adapters.sql.tables import (
     gateway_ack,
     gateway_key,
-    incident,
     model,
     model_version,
     traffic_plan,
@@ -79,33 +78,6 @@ def advance_watermark(connection: Connection, model_name: str, reached: datetime
             or_(model.c.watermark.is_(None), model.c.watermark < reached),
         )
         .values(watermark=reached)
-    )
-
-
-def open_incident(
-    connection: Connection,
-    *,
-    dedupe_key: str,
-    kind: str,
-    subject: str,
-    summary: str,
-    facts: Mapping[str, object] | None = None,
-) -> None:
-    """Open an incident, or count one more in the one that is open for the same thing."""
-    row = upsert(incident).values(
-        dedupe_key=dedupe_key,
-        kind=kind,
-        subject=subject,
-        severity="error",
-        summary=summary,
-        facts=dict(facts or {}),
-    )
-    connection.execute(
-        row.on_conflict_do_update(
-            index_elements=["dedupe_key"],
-            index_where=text("state = 'open'"),
-            set_={"members": incident.c.members + 1, "summary": row.excluded.summary},
-        )
     )
 
 

@@ -68,11 +68,11 @@ def _tell_incident(
     now: datetime,
 ) -> None:
     """A failed window opens one, the next that passes closes it; inconclusive changes nothing."""
-    from tenure.adapters.sql import monitoring
+    from tenure.adapters.sql import incidents
 
     key = f"monitoring:{watched.row['model']}:{kind}"
     if report.verdict is Verdict.FAILED:
-        monitoring.open_incident(
+        incidents.open_incident(
             connection,
             dedupe_key=key,
             kind=f"{kind}_failed",
@@ -83,7 +83,7 @@ def _tell_incident(
             at=now,
         )
     elif report.verdict is Verdict.PASSED:
-        monitoring.close_incident(connection, dedupe_key=key, at=now)
+        incidents.close_incident(connection, dedupe_key=key, at=now)
 
 
 def of_run(platform: Platform, watched: Watched, run: RunRef) -> list[dict[str, Any]]:
