@@ -156,9 +156,15 @@ def test_only_missing_shards_are_left_to_do(serving: Any) -> None:
         score_shard(platform, MODEL, run(), number)
     with pytest.raises(StateConflict, match=r"2 of 4 shards are not scored: 1, 3\."):
         finish(platform, MODEL, run())
-    before = len(live_keys(platform.store, "decisions/"))
-    score_shard(platform, MODEL, run(), 0)
-    assert len(live_keys(platform.store, "decisions/")) == before
+
+
+def test_a_shard_that_is_done_is_not_scored_again(serving: Any) -> None:
+    plan(serving.platform, MODEL, run(), shard_rows=150)
+    first = score_shard(serving.platform, MODEL, run(), 0)
+    _flip_the_artifact(serving)  # whoever scores now is refused
+    assert score_shard(serving.platform, MODEL, run(), 0) == first
+    with pytest.raises(ArtifactRefused):
+        score_shard(serving.platform, MODEL, run(), 1)
 
 
 def _flip_the_artifact(world: Any) -> None:
