@@ -8,15 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tenure.lifecycle.serving import OnnxPolicy
 from tenure.settings import REPOSITORY, Settings
-from tenure.vocabulary import VersionRef
+from tenure.vocabulary import RunRef, State, VersionRef
 from tenure.wiring.base import Platform
 
 sys.path.insert(0, str(REPOSITORY / "tests" / "faults"))
 # The gateways of the fault tests: real processes on a real database.
 from served import MODEL, Life, Process, free_port
 
-__all__ = ["MODEL", "Served", "Variant", "bodies", "free_port", "installation"]
+__all__ = ["MODEL", "Process", "Served", "Variant", "bodies", "free_port", "installation"]
 NUMERIC, ROWS, TREES, SEED = 19, 20_000, 100, 7
 ARTIFACT = "model.skops"
 
@@ -28,6 +29,10 @@ class Served(Life):
     estimator: Any = None
     rows: Any = None
     """Rows that training never saw."""
+    parity: str = ""
+    """What training says of ONNX."""
+    _estimator: Any = None
+    _holdout: Any = None
 
     def _train(self, seed: int, ballast: Any) -> bytes:
         import numpy as np
@@ -50,10 +55,39 @@ class Served(Life):
         )
         estimator = sklearn_trainer.fit(unfitted, frame[:half], labels[:half])
         data = skops_artifacts.dump(estimator, name="benchmark")
+        self._estimator, self._holdout = estimator, frame[half:]
         if self.estimator is None:
             self.estimator, self.rows = estimator, frame[half:]
             (self.platform.settings.home / ARTIFACT).write_bytes(data)
         return data
+
+    def move(self, ref: VersionRef, dst: State, **columns: Any) -> None:
+        """As training does: a version states its ONNX file, which asks for nothing by itself."""
+        if dst is State.TRAINED:
+            columns["facts"] = self._facts(ref, columns)
+        super().move(ref, dst, **columns)
+
+    def _facts(self, ref: VersionRef, columns: Mapping[str, Any]) -> dict[str, Any]:
+        from tenure.adapters import sklearn_trainer
+        from tenure.adapters.sql import versions
+        from tenure.wiring import variants
+
+        with self.platform.database.begin() as connection:
+            row = versions.row_by_id(connection, ref.id) | columns
+        made = variants.attempt(
+            OnnxPolicy(),
+            self._estimator,
+            self._holdout,
+            sklearn_trainer.score(self._estimator, self._holdout),
+            features=[*self.numeric, *self.categorical],
+            threshold=row["facts"]["threshold"],
+            subject=ref.name,
+        )
+        variants.store(self.platform, made)
+        run = RunRef("benchmark", "benchmark", "train")
+        facts = variants.tell(self.platform, ref, row, made, run)
+        self.parity = self.parity or str(facts["summary"])
+        return {**row["facts"], "onnx": facts}
 
 
 @contextmanager
@@ -90,7 +124,7 @@ class Variant(Process):
         name: Its id.
         durability: What an answer waits for: `fsync`, `write`, or `none`, which no user can choose:
             the log is cut out of the program.
-        main: Python that runs instead of the command line's main function.
+        onnx: Whether the model's YAML asks for ONNX.
     """
 
     def __init__(
@@ -99,23 +133,24 @@ class Variant(Process):
         name: str,
         *,
         durability: str = "fsync",
-        main: str = "from tenure.cli import main; main()",
-        env: Mapping[str, str] | None = None,
+        onnx: bool = False,
     ) -> None:
         home = served.platform.settings.home
-        include = home / f"include-{durability}"
+        include = home / f"include-{durability}{'-onnx' * onnx}"
         if not include.exists():
             shutil.copytree(home / "include", include)
             text = (include / "configs" / "models" / f"{MODEL}.yaml").read_text()
             chosen = "write" if durability == "none" else durability
-            text = text.replace("durability: fsync", f"durability: {chosen}")
+            asks = "onnx: {}, " if onnx else ""
+            text = text.replace("durability: fsync", f"{asks}durability: {chosen}")
             (include / "configs" / "models" / f"{MODEL}.yaml").write_text(text)
         super().__init__(
             served.platform,
-            env={"TENURE_GATEWAY_ID": name, "TENURE_INCLUDE": str(include), **(env or {})},
+            env={"TENURE_GATEWAY_ID": name, "TENURE_INCLUDE": str(include)},
         )
         cut = _NO_LOG if durability == "none" else ""
-        self.command = [sys.executable, "-c", cut + main, "serve", "--port"]
+        main = cut + "from tenure.cli import main; main()"
+        self.command = [sys.executable, "-c", main, "serve", "--port"]
         self.log = home / f"{name}.log"
 
     @property

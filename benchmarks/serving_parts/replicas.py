@@ -1,18 +1,24 @@
-"""How long it takes until every gateway answers by a new traffic plan."""
+"""How long it takes until every gateway answers by a new traffic plan, and a rollback by hand."""
 
 import asyncio
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
 
-from serving_parts.installation import SEED, Served
+from serving_parts.installation import MODEL, SEED, Process, Served
+from tenure.adapters.sql import versions
 from tenure.vocabulary import State, VersionRef
 
 _PAUSE_SECONDS = 0.3
 _ASK_SECONDS = 0.005
 _LEASE_SECONDS = 600
+_FORGOTTEN_SECONDS = 65
+"""After which gateways have let go of what no plan names any more."""
 
 
 def weight_changes(
@@ -35,6 +41,48 @@ def weight_changes(
         return took[1:]  # the first one loads the version
 
     return asyncio.run(all_changes())
+
+
+def rollbacks(served: Served, count: int) -> list[float]:
+    """Milliseconds of `tenure rollback` of a champion: the whole process, Python's start included.
+
+    A gateway loads each successor on trial; it never saw one before. Begins with the canary that
+    `weight_changes` left.
+    """
+    champion = _canary_promoted(served)
+    for number in range(count - 1):
+        canary = served.approved(SEED + 2 + number)
+        lease = {"share_bp": 100, "lease_seconds": _LEASE_SECONDS}
+        served.publish(champion, canary, **lease, moves=[(canary, State.CANARY)])
+        moves = [(champion, State.SUPERSEDED), (canary, State.CHAMPION)]
+        served.publish(canary, moves=moves)
+        champion = canary
+    time.sleep(_FORGOTTEN_SECONDS)
+    return [_rollback(served) for _ in range(count)]
+
+
+def _canary_promoted(served: Served) -> VersionRef:
+    with served.platform.database.begin() as connection:
+        (canary,) = versions.in_state(connection, MODEL, (State.CANARY,))
+    moves = [(served.first, State.SUPERSEDED), (canary, State.CHAMPION)]
+    served.publish(canary, moves=moves)
+    return canary
+
+
+def _rollback(served: Served) -> float:
+    main = "from tenure.cli import main; main()"
+    words = ["rollback", MODEL, "--reason", "benchmark", "--json"]
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", main, *words],
+        env=Process(served.platform).env,
+        capture_output=True,
+        check=True,
+    )
+    took = time.perf_counter() - began
+    if not json.loads(done.stdout)["loaded"].startswith("by gateway"):
+        raise RuntimeError("no gateway answered the trial")
+    return took * 1000
 
 
 async def _ask(

@@ -13,7 +13,8 @@ def retired(mlflow_url: str) -> tuple[MlflowRegistry, str, str]:
     """A registered version with a copy of its artifact; the registry, its model and its run."""
     registry, model = MlflowRegistry(mlflow_url), "retired"
     run = registry.ensure_run(model, training_key="k1", name=f"{model}@1", tags={})
-    files = {"model/model.skops": b"bytes of a model", "reports/bias.json": b"{}"}
+    files = {"model/model.skops": b"bytes of a model", "model/model.onnx": b"its trees"}
+    files |= {"reports/bias.json": b"{}"}
     registry.log(run, params={"seed": 7}, metrics={"roc_auc": 0.7}, files=files)
     registry.ensure_version(model, version=1, run_id=run, folder="model", tags={}, files={})
     registry.set_alias(model, "champion", 1)
@@ -26,8 +27,8 @@ def test_a_tombstone_leaves_the_run_and_no_copy_of_the_model(
 ) -> None:
     registry, model, run = retired
     gone = registry.tombstone(model, 1, run_id=run, reason="Decommissioned: old")
-    assert gone[0] == f"runs:/{run}/model/model.skops"
-    assert gone[1].startswith(f"models:/{model}/")
+    assert gone[:2] == [f"runs:/{run}/model/model.onnx", f"runs:/{run}/model/model.skops"]
+    assert gone[2].startswith(f"models:/{model}/")
     client = registry._client
     kept = client.get_run(run)
     assert kept.data.tags[DELETED] == "Decommissioned: old"

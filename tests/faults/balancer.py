@@ -1,10 +1,13 @@
 """HAProxy before several gateways, as docs/operating.md configures it."""
 
+import csv
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -19,6 +22,33 @@ MISSING = (
 )
 
 
+@dataclass(frozen=True)
+class Balancer:
+    """A running HAProxy.
+
+    Args:
+        url: Where clients ask.
+        control: Its stats socket.
+    """
+
+    url: str
+    control: Path
+
+    def sees(self) -> dict[str, str]:
+        """What its own health checks say of each gateway: UP, DOWN, or on the way (`UP 1/2`)."""
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.connect(str(self.control))
+            asking.sendall(b"show stat\n")
+            table = asking.makefile(encoding="utf-8").read()
+        rows = csv.DictReader(table.removeprefix("# ").strip().splitlines())
+        servers = (row for row in rows if row["svname"] not in {"FRONTEND", "BACKEND"})
+        return {row["svname"]: row["status"] for row in servers}
+
+    def sees_all(self) -> bool:
+        """Whether it sends requests to every gateway."""
+        return set(self.sees().values()) == {"UP"}
+
+
 def documented() -> str:
     """The part of the configuration that the document gives to everybody."""
     text = (REPOSITORY / "docs" / "operating.md").read_text(encoding="utf-8")
@@ -28,8 +58,8 @@ def documented() -> str:
 
 
 @contextmanager
-def balancing(folder: Path, ports: Sequence[int]) -> Iterator[str]:
-    """The URL of a balancer that hands requests to gateways on these ports of loopback.
+def balancing(folder: Path, ports: Sequence[int]) -> Iterator[Balancer]:
+    """A balancer that hands requests to gateways on these ports of loopback, all of them ready.
 
     Raises:
         AssertionError: HAProxy is not installed, or does not take the configuration.
@@ -37,14 +67,17 @@ def balancing(folder: Path, ports: Sequence[int]) -> Iterator[str]:
     program = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
     assert program is not None, MISSING
     port = free_port()
+    balancer = Balancer(f"http://127.0.0.1:{port}", folder / "haproxy.sock")
     config = folder / "haproxy.cfg"
-    config.write_text(_on_loopback(documented(), port, ports), encoding="utf-8")
+    text = _on_loopback(documented(), port, ports)
+    text, told = re.subn(r"(stats socket) \S+", rf"\1 {balancer.control}", text)
+    assert told == 1, "docs/operating.md names no stats socket"
+    config.write_text(text, encoding="utf-8")
     with (folder / "haproxy.log").open("wb") as log:
         process = subprocess.Popen([program, "-db", "-f", str(config)], stdout=log, stderr=log)
-    url = f"http://127.0.0.1:{port}"
     try:
-        soon(lambda: answers(url, process), 10)
-        yield url
+        soon(lambda: answers(balancer.url, process) and balancer.sees_all(), 10)
+        yield balancer
     finally:
         process.kill()
         process.wait()

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import psutil
 from asking import MODEL, Asking
+from balancer import Balancer
 from served import Life, Process
 
 from tenure.wiring.base import Platform
@@ -68,7 +69,7 @@ class Steady:
     """
 
     def __init__(self, fleet: "Fleet", *, per_second: float, clients: int) -> None:
-        self.asking = Asking(fleet.url, WithoutIds(fleet.life), fleet.keys, insists=True)
+        self.asking = Asking(fleet.balancer.url, WithoutIds(fleet.life), fleet.keys, insists=True)
         self.took: list[tuple[float, float]] = []
         """Seconds since the start, seconds until the answer."""
         self.began = time.monotonic()
@@ -108,7 +109,7 @@ class Fleet:
     platform: Platform
     life: Life
     gateways: Mapping[str, Process]
-    url: str
+    balancer: Balancer
     keys: dict[str, str]
     samples: list[Sample] = field(default_factory=list)
 

@@ -235,9 +235,16 @@ class Process:
         self.popen.wait()
 
     def stop(self) -> int:
+        """Ctrl-C: without the time in which balancers notice; returns the exit code."""
+        return self._told(signal.SIGINT)
+
+    def drain(self) -> int:
         """SIGTERM; returns the exit code."""
+        return self._told(signal.SIGTERM)
+
+    def _told(self, number: signal.Signals) -> int:
         assert self.popen is not None
-        self.popen.send_signal(signal.SIGTERM)
+        self.popen.send_signal(number)
         return self.popen.wait(30)
 
     def close(self) -> None:

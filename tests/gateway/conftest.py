@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from starlette.testclient import TestClient
 
 from tenure.adapters.model_process import ModelProcess, Pipe
@@ -27,6 +28,7 @@ from tenure.lifecycle.serving import (
     ServingPolicy,
     TrafficPlan,
 )
+from tenure.lifecycle.serving.trial import Trial
 from tenure.wiring import model_child
 from tenure.wiring.base import Uuid7
 
@@ -64,6 +66,8 @@ class FakeSource:
         self.refusals: list[str] = []
         self.reads = 0
         self.stops: list[CanaryStop] = []
+        self.asked: list[Trial] = []
+        self.told: dict[int, str] = {}
         self.error: Exception | None = None
 
     def read(self, known_versions: frozenset[int]) -> Catalog:
@@ -82,6 +86,12 @@ class FakeSource:
         if self.error is not None:
             raise self.error
         self.stops.append(stop)
+
+    def trials(self) -> list[Trial]:
+        return [trial for trial in self.asked if trial.id not in self.told]
+
+    def answer_trial(self, trial_id: int, refusal: str) -> None:
+        self.told[trial_id] = refusal
 
     def wait(self, seconds: float) -> None:
         time.sleep(0.01)
@@ -281,18 +291,52 @@ def client(world: World) -> Iterator[TestClient]:
 @contextlib.contextmanager
 def serving(world: World, limits: GatewayPolicy | None = None) -> Iterator[str]:
     """The world's gateway behind the real server, in a thread; its URL once it is ready."""
+    with running(world, limits) as served:
+        yield served.url
+
+
+@dataclass
+class Served:
+    """A gateway on fakes behind the real server."""
+
+    url: str
+    port: int
+    server: uvicorn.Server
+    thread: threading.Thread
+
+    def told(self, *signals: int) -> None:
+        """As if the process got these signals."""
+        for number in signals:
+            self.server.handle_exit(number, None)
+
+    def ended(self) -> bool:
+        """Whether it has ended, within what is long for it."""
+        self.thread.join(8)
+        return not self.thread.is_alive()
+
+
+@contextlib.contextmanager
+def running(world: World, limits: GatewayPolicy | None = None) -> Iterator[Served]:
+    """The world's gateway behind the real server, in a thread, once it is ready."""
     sock = server.bind("127.0.0.1", 0)
+    port = sock.getsockname()[1]
     made = world.gateway()
-    running = server.create_server(create_app(made), limits=limits)
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [sock]})
+    one = server.create_server(create_app(made), limits=limits, draining=made.draining)
+    thread = threading.Thread(target=one.run, kwargs={"sockets": [sock]})
     thread.start()
     try:
-        wait_for(lambda: made.follower.seen_at is not None)
-        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
+        wait_for(lambda: made.follower.seen_at is not None and one.started)
+        yield Served(f"http://127.0.0.1:{port}", port, one, thread)
     finally:
-        running.should_exit = True
+        one.should_exit = True
         thread.join(20)
         sock.close()
+
+
+@pytest.fixture
+def run_world() -> Callable[..., contextlib.AbstractContextManager[Served]]:
+    """See `running`."""
+    return running
 
 
 @pytest.fixture

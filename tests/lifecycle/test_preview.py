@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from tenure.lifecycle.expectations import Expectation, Severity, Suite
-from tenure.lifecycle.preview import Comparison, said_by, together, totals
+from tenure.lifecycle.preview import Comparison, said_by, together, totals, under_new_names
 from tenure.lifecycle.quality import Finding, QualityPolicy, judge
 
 POLICY = QualityPolicy(max_quarantined=0.5, min_rows=1)
@@ -153,3 +153,17 @@ def test_sums() -> None:
         "published_change": 0,
     }
     assert totals([])["batches"] == 0
+
+
+def test_a_suite_of_before_a_rename_speaks_of_the_new_names() -> None:
+    pair = Expectation("p", "pair", {"column_A": "x", "column_B": "y"}, Severity.INFO)
+    listed = Expectation("l", "listed", {"column_list": ["y", "x"]}, Severity.INFO)
+    table = Expectation("t", "table", {"min_value": 1}, Severity.INFO)
+    old = suite(expectation("x"), expectation("y"), pair, listed, table)
+
+    new, changed = under_new_names(old, {"x": "z"})
+
+    subjects = ["z", "y", "z and y", "y and z", "the table"]
+    assert ([e.subject for e in new.expectations], changed) == (subjects, 3)
+    assert (new.digest, [e.id for e in new.expectations[2:]]) == ("d", ["p", "l", "t"])
+    assert under_new_names(old, {}) == (old, 0)

@@ -2,7 +2,14 @@
 
 import pytest
 
-from tenure.lifecycle.serving.replaying import GOOD, TOLERANCE, Found, compare
+from tenure.lifecycle.serving.replaying import (
+    GOOD,
+    TOLERANCE,
+    Found,
+    Replayed,
+    compare,
+    verdict,
+)
 
 LOGGED = 0.25
 
@@ -35,3 +42,19 @@ def test_a_decision_that_turns_is_different_however_close_the_score() -> None:
 
 def test_what_needs_nobody() -> None:
     assert {Found.IDENTICAL, Found.CLOSE, Found.NO_MODEL} == GOOD
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ("", "inconclusive"),
+        ("identical close no_model", "passed"),
+        ("identical erased", "inconclusive"),
+        ("identical gone", "inconclusive"),
+        ("missing", "inconclusive"),
+        ("identical erased different", "failed"),
+        ("refused", "failed"),
+    ],
+)
+def test_the_verdict_of_many(found: str, expected: str) -> None:
+    assert verdict([Replayed("d", Found(one)) for one in found.split()]) == expected

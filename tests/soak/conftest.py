@@ -35,8 +35,8 @@ def fleet(platform: Platform, life: Life, first: VersionRef, tmp_path: Path) -> 
     try:
         for one in gateways.values():
             one.start()
-        with balancing(tmp_path, [one.port for one in gateways.values()]) as url:
-            yield Fleet(platform, life, gateways, url, {"score": f"Bearer {key}"})
+        with balancing(tmp_path, [one.port for one in gateways.values()]) as balancer:
+            yield Fleet(platform, life, gateways, balancer, {"score": f"Bearer {key}"})
     finally:
         for one in gateways.values():
             one.close()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from asking import logged_rows, settle
+from asking import logged_rows, settle, soon
 from fleet import Fleet, Sample, Steady, growth, p99
 
 from tenure.vocabulary import State, VersionRef
@@ -64,8 +64,9 @@ class Run:
             self.kills += 1
             gateway.kill()
         else:
-            assert gateway.stop() in ENDED
+            assert gateway.drain() in ENDED
         gateway.start()
+        soon(self.fleet.balancer.sees_all)
         self.unquiet.append((began, self.now() + SECONDS / 60))
         print(f"{self.now():6.0f} s  {name}: {how}, and ready again", flush=True)  # noqa: T201
 

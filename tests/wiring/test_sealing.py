@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from tenure.adapters.decision_tables import decisions_to_parquet
+from tenure.failpoints import Injected
 from tenure.files import made_once
 from tenure.gateway import wal
 from tenure.gateway.records import (
@@ -128,6 +129,10 @@ def opened(platform: Platform) -> dict[str, Any]:
     return {row["decision_id"]: row["f_carrier"] for row in table.to_pylist() if row["opened"]}
 
 
+def destroy(platform: Platform, *subjects: str) -> None:
+    sealing.destroy_keys(platform, subjects, model=MODEL, reason="she asked for it", actor="dora")
+
+
 def found_in(folder: Path, needle: str) -> list[Path]:
     return [p for p in folder.rglob("*") if p.is_file() and needle.encode() in p.read_bytes()]
 
@@ -186,8 +191,8 @@ def test_destroying_the_key_row_is_enough(
     shutil.copy(path, taken)
     ship(platform, vault, path)
     before = sealing.subject_keys(platform, {ADA})[ADA]
-    sealing.destroy_key(platform, ADA, actor="dora")
-    sealing.destroy_key(platform, ADA, actor="dora")
+    destroy(platform, ADA)
+    destroy(platform, ADA)
     assert opened(platform) == {"d2a": SECRET, "d2b": "AA"}
     assert sealing.subject_keys(platform, {ADA}, make=True) == {ADA: None}
     with platform.database.begin() as c:
@@ -208,6 +213,23 @@ def test_destroying_the_key_row_is_enough(
     left = decode_decision(payload)
     assert left.seal_key
     assert vault.open(left.seal_key, left.sealed_values, about="d1a") is None
+
+
+def test_two_names_of_a_person_are_destroyed_together_or_not_at_all(
+    platform: Platform, vault: SubjectVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ship(platform, vault, segment(platform, vault, record(1), record(2, BOB)))
+    monkeypatch.setenv("TENURE_ENV", "test")
+    monkeypatch.setenv("TENURE_FAIL", "erase.destroyed:raise")
+    with pytest.raises(Injected):
+        destroy(platform, ADA, BOB)
+    monkeypatch.delenv("TENURE_FAIL")
+    assert len(opened(platform)) == 4
+    destroy(platform, ADA, BOB)
+    assert opened(platform) == {}
+    with platform.database.begin() as c:
+        told = c.execute(text("SELECT count(*) FROM ledger_event WHERE subject LIKE 'subject:%'"))
+        assert told.scalar_one() == 2
 
 
 def test_compaction_keeps_what_is_sealed(platform: Platform, vault: SubjectVault) -> None:
@@ -241,7 +263,7 @@ def test_drift_counts_what_can_be_opened(platform: Platform, vault: SubjectVault
     assert both.rows == 4
     assert both.categories["f_carrier"] == {SECRET: 2, "AA": 2}
     assert both.nulls["f_hour"] == 2
-    sealing.destroy_key(platform, ADA, actor="dora")
+    destroy(platform, ADA)
     one = counts()
     assert one.rows == 2
     assert one.categories["f_carrier"] == {SECRET: 1, "AA": 1}

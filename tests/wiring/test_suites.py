@@ -184,6 +184,42 @@ def seen(platform: Platform, against: str | None = None) -> dict[str, Any]:
     }
 
 
+@pytest.mark.parametrize("is_gone", [False, True], ids=["landed", "from its snapshot"])
+def test_a_rename_in_the_contract_is_no_change_of_the_suite(
+    rides: Platform, monkeypatch: pytest.MonkeyPatch, is_gone: bool
+) -> None:
+    """The suite in force speaks of `temp`; it is compared as if it had said `warmth`."""
+    drop_some(rides, "b1", "b4")
+    path = rides.settings.configs / "datasets" / "rides.yaml"
+    mapped = "  renames: {temp: {to: warmth, until: 2026-06-30}}\n"
+    path.write_text(YAML.replace("temp: {", "warmth: {") + mapped)
+    edit_suite(rides, rules(mostly=0.95).replace('"temp"', '"warmth"'))
+    if is_gone:
+        (rides.settings.home / "store/landing/rides/b1.parquet").unlink()
+
+    edited = suites.edit(rides, "rides")
+    assert [str(change) for change in edited.changes] == [
+        "loosened: warmth, nulls: at most 2% → at most 5%"
+    ]
+    said = "warmth has 10 of 200 nulls (5.0%), allowed at most 2%; the edited suite allows at"
+    assert seen(rides) == {
+        "b1": ("passed passed", 0, []),
+        "b4": ("failed passed", -10, [f"{said} most 5%"]),
+    }
+    for name in ("home", "include", "database_url", "store_url"):
+        monkeypatch.setenv(f"TENURE_{name.upper()}", str(getattr(rides.settings, name)))
+    note = (
+        f"2 rules of {edited.against} name columns that the contract renamed: they are compared "
+        "under the new names."
+    )
+    for command in ("diff", "preview"):
+        assert note in runner.invoke(app, ["suite", command, "rides"]).stdout.splitlines()
+    answer = runner.invoke(app, ["suite", "preview", "rides", "--json"])
+    assert json.loads(answer.stdout)["rules_under_new_names"] == 2
+    (model,) = suites.downstream(rides, edited, [])
+    assert model.reads == ("warmth",)
+
+
 class TestLooseningANullLimit:
     """The acceptance of issue 3."""
 

@@ -1,9 +1,9 @@
 """Copies of artifacts beside a gateway, so that it can restart while the object store is away."""
 
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+from tenure.files import whole_file
 from tenure.ports import ObjectStore
 from tenure.vocabulary import digest_bytes
 
@@ -18,6 +18,8 @@ class CachedStore:
     def __init__(self, store: ObjectStore, folder: Path) -> None:
         self._store = store
         self._folder = folder
+        for draft in folder.glob(".*"):  # of a process that was killed
+            draft.unlink()
 
     def get(self, key: str, digest: str | None = None) -> bytes:
         """Read bytes; from the folder when the digest is known there."""
@@ -33,11 +35,11 @@ class CachedStore:
         return path
 
     def keep_only(self, digests: frozenset[str]) -> None:
-        """Remove the copies of everything else."""
+        """Remove the copies of everything else; what another thread is writing of these stays."""
         if self._folder.exists():
             for path in self._folder.iterdir():
-                if path.name not in digests:
-                    path.unlink()
+                if _digest(path) not in digests:
+                    path.unlink(missing_ok=True)
 
     def put(self, key: str, data: bytes) -> str:
         """Straight to the store."""
@@ -65,6 +67,10 @@ class CachedStore:
 
     def _keep(self, path: Path, data: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        temporary.write_bytes(data)
-        temporary.replace(path)
+        with whole_file(path) as draft:
+            draft.write(data)
+
+
+def _digest(path: Path) -> str:
+    """Of a copy, or of the draft of one."""
+    return path.name.removeprefix(".").partition(".")[0]

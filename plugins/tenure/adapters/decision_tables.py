@@ -48,6 +48,7 @@ def decisions_to_parquet(
     features = {f"f_{name}": pa.float64() for name in numeric}
     features |= {f"f_{name}": pa.string() for name in categorical}
     features |= {"sealed": pa.binary()} if "sealed" in columns else {}
+    features |= {"variant": pa.string()} if "variant" in columns else {}
     return _parquet(columns, DECISION_FIELDS | features)
 
 

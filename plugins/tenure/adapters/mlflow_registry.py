@@ -18,7 +18,7 @@ from tenure.errors import ServiceUnreachable
 TRAINING_KEY = "tenure.training_key"
 VERSION = "tenure.version"
 DELETED = "tenure.deleted"
-COPY_SUFFIX = ".skops"
+COPY_SUFFIXES = (".skops", ".onnx")
 
 _DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -216,7 +216,7 @@ class MlflowRegistry:
             for found in repository.list_artifacts(folders.pop() or None) or ():
                 if found.is_dir:
                     folders.append(found.path)
-                elif found.path.endswith(COPY_SUFFIX):
+                elif found.path.endswith(COPY_SUFFIXES):
                     paths.append(found.path)
         for path in paths:
             repository.delete_artifacts(path)

@@ -1,7 +1,7 @@
 """Decision files whose features are sealed row by row, opened in memory."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from tenure.ports import Decisions
 SEALED = "sealed"
 _BATCH_ROWS = 16 * 1024
 _PREFIX = "f_"
+_ABOUT = ("subject", "decision_id", "model", "arm_assigned")
 
 Open = Callable[[Sequence[tuple[str, str, bytes]]], list[bytes | None]]
 """From (pseudonym, decision id, sealed features) each to JSON; None where nobody can open it."""
@@ -22,6 +23,18 @@ Open = Callable[[Sequence[tuple[str, str, bytes]]], list[bytes | None]]
 def any_sealed(paths: Sequence[Path]) -> bool:
     """Whether a file has sealed features."""
     return any(SEALED in pq.read_schema(path).names for path in paths)
+
+
+def about(paths: Iterable[Path], subjects: Collection[str]) -> Iterator[dict[str, Any]]:
+    """Who was decided about, where, and the sealed bytes: the rows of these pseudonyms, by `path`.
+
+    `sealed` is None where the features stand in clear. A row that two files have comes twice.
+    """
+    wanted = [("subject", "in", sorted(subjects))]
+    for path in paths:
+        columns = [n for n in (*_ABOUT, SEALED) if n in pq.read_schema(path).names]
+        for row in pq.read_table(path, columns=columns, filters=wanted).to_pylist():
+            yield {SEALED: None, **row, "path": path}
 
 
 def opened(decisions: Decisions, open_all: Open) -> pa.Table:

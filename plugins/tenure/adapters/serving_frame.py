@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,10 +35,30 @@ def scorer(
     """
     by_frame = _by_frame(estimator, numeric, categorical)
     expected = by_frame(examples)
-    direct = _by_matrix(estimator, [*numeric, *categorical])
-    if direct is not None and direct(examples) == expected:
-        return direct
+    parts = by_matrix(estimator, [*numeric, *categorical])
+    if parts is not None:
+        boosting = parts.boosting
+        direct = parts.scorer(lambda matrix: boosting.predict_proba(matrix)[:, 1])
+        if direct(examples) == expected:
+            return direct
     return by_frame
+
+
+@dataclass(frozen=True)
+class ByMatrix:
+    """A pipeline in two: how rows become a matrix of numbers, and the boosting that reads it."""
+
+    read: Callable[[Sequence[Sequence[Value]]], Matrix]
+    boosting: Any
+
+    def scorer(self, boost: Callable[[Matrix], Matrix]) -> Score:
+        """The pipeline, with something else for its boosting: from a matrix to its scores."""
+
+        def score(rows: Sequence[Sequence[Value]]) -> list[float]:
+            scores: list[float] = boost(self.read(rows)).tolist()
+            return scores
+
+        return score
 
 
 def _by_frame(estimator: Any, numeric: Sequence[str], categorical: Sequence[str]) -> Score:
@@ -54,8 +75,13 @@ def _by_frame(estimator: Any, numeric: Sequence[str], categorical: Sequence[str]
     return score
 
 
-def _by_matrix(estimator: Any, names: Sequence[str]) -> Score | None:
-    """The same for numbers passed through and ordinal codes before a boosting; else None."""
+def by_matrix(estimator: Any, names: Sequence[str]) -> ByMatrix | None:
+    """Numbers passed through and ordinal codes before a boosting; None for other pipelines.
+
+    Args:
+        estimator: A fitted classifier.
+        names: Features in the order in which rows have them.
+    """
     from sklearn.compose import ColumnTransformer
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.pipeline import Pipeline
@@ -71,17 +97,15 @@ def _by_matrix(estimator: Any, names: Sequence[str]) -> Score | None:
     if any(part is None for part in found):
         return None
     readers = [(names.index(name), read) for part in found if part for name, read in part]
-    model = steps[1]
 
-    def score(rows: Sequence[Sequence[Value]]) -> list[float]:
+    def read(rows: Sequence[Sequence[Value]]) -> Matrix:
         columns = list(zip(*rows, strict=True))
         matrix: Matrix = np.empty((len(rows), len(readers)))
-        for target, (source, read) in enumerate(readers):
-            matrix[:, target] = read(columns[source])
-        scores: list[float] = model.predict_proba(matrix)[:, 1].tolist()
-        return scores
+        for target, (source, column) in enumerate(readers):
+            matrix[:, target] = column(columns[source])
+        return matrix
 
-    return score
+    return ByMatrix(read, steps[1])
 
 
 _Read = Callable[[Sequence[Value]], Matrix]

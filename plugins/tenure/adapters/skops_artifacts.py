@@ -18,7 +18,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from tenure.errors import ArtifactRefused
-from tenure.lifecycle.registry import artifact_key, statement_bytes
+from tenure.lifecycle.registry import (
+    artifact_key,
+    onnx_facts,
+    onnx_key,
+    onnx_statement_bytes,
+    statement_bytes,
+)
 from tenure.ports import ObjectStore
 from tenure.vocabulary import digest_bytes
 
@@ -132,18 +138,71 @@ def _read(public_key: Path) -> bytes:
         ) from None
 
 
+def verified_onnx(store: ObjectStore, row: Mapping[str, Any], public_key: Path) -> bytes:
+    """The bytes of the version's ONNX file after both checks; nothing is parsed.
+
+    Raises:
+        ArtifactRefused: As for `check_onnx`, or the version has no such file.
+    """
+    name, facts = f"{row['model']}@{row['version']}", onnx_facts(row)
+    if facts is None:
+        raise _refused(f"{name}: the version states no ONNX file")
+    digest = facts["digest"]
+    try:
+        data = store.get(onnx_key(digest), digest)
+    except KeyError:
+        raise _refused(f"{name}: the ONNX file {digest[:12]} is not in the store") from None
+    check_onnx(data, row, facts, _read(public_key))
+    return data
+
+
+def check_onnx(
+    data: bytes, row: Mapping[str, Any], facts: Mapping[str, Any], public_key: bytes
+) -> None:
+    """Whether these are the ONNX bytes that the trainer signed for exactly this version.
+
+    Args:
+        data: What is said to be the ONNX file; nothing of it is parsed.
+        row: The version; at least the columns of its statement.
+        facts: The version's `facts["onnx"]`: digest and signature.
+        public_key: The trainer's public key as PEM.
+
+    Raises:
+        ArtifactRefused: They are not.
+    """
+    name, found = f"{row['model']}@{row['version']}", digest_bytes(data)
+    if found != facts["digest"]:
+        raise _refused(
+            f"{name}: the ONNX file has SHA-256 {found[:12]}…, not "
+            f"{str(facts['digest'])[:12]}… as registered"
+        )
+    message = onnx_statement_bytes(row, found)
+    _check_key(
+        message,
+        facts.get("signature"),
+        public_key,
+        f"{name}: the ONNX file's signature does not fit it and its version",
+    )
+
+
 def _check(row: Mapping[str, Any], public_key: bytes) -> None:
-    message = statement_bytes(row)
+    _check_key(
+        statement_bytes(row),
+        row["signature"],
+        public_key,
+        f"{row['model']}@{row['version']}: the signature does not fit its statement "
+        "(model, version, run and digests)",
+    )
+
+
+def _check_key(message: bytes, signature: object, public_key: bytes, otherwise: str) -> None:
     try:
         key = load_pem_public_key(public_key)
         if not isinstance(key, Ed25519PublicKey):
             raise _refused("the public key is not an Ed25519 key")
-        key.verify(base64.b64decode(str(row["signature"]), validate=True), message)
+        key.verify(base64.b64decode(str(signature), validate=True), message)
     except (InvalidSignature, binascii.Error, ValueError):
-        raise _refused(
-            f"{row['model']}@{row['version']}: the signature does not fit its statement "
-            "(model, version, run and digests)"
-        ) from None
+        raise _refused(otherwise) from None
 
 
 def _refuse_types(data: bytes, name: str) -> None:

@@ -10,7 +10,9 @@ from uuid import UUID
 
 import typer
 
-from tenure.cli.connection import connected
+from tenure.cli.connection import connected, login_name
+from tenure.cli.erasure import erase
+from tenure.cli.known import known_model
 from tenure.cli.output import AsJson, print_json, print_table
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ _LISTED = 20
 def register(app: typer.Typer) -> None:
     """Add the group."""
     app.add_typer(group, name="decision")
+    group.command("erase")(erase)
 
 
 @group.callback()
@@ -37,11 +40,15 @@ def show(
     decision_id: Annotated[str, typer.Argument(metavar="ID", help="As the gateway answered it.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show a decision: who answered, why, from which features, and what happened in truth."""
+    """Show a decision: who answered, why, from which features, and what happened in truth.
+
+    The ledger keeps who looked.
+    """
     from tenure.wiring import decisions
 
     wanted = _id(decision_id)
     with connected() as platform:
+        decisions.note_read(platform, [wanted], how="show", reader=login_name())
         found = decisions.show(platform, wanted)
     if found is None:
         _not_there(wanted)
@@ -53,7 +60,9 @@ def show(
         print(f"{name.replace('_', ' ')}: {value if value not in (None, '') else '-'}")
     told = "none yet" if outcome is None else f"{outcome['label']}, {outcome['received_at']}"
     print(f"outcome: {told}")
-    if features is None:
+    if found["erased"]:
+        print("features: erased (the key of the subject was destroyed)")
+    elif features is None:
         print("features: sealed (personal data); `tenure decision replay` opens them for itself")
     else:
         print_table(("feature", "value"), sorted(features.items()))
@@ -69,15 +78,20 @@ def replay(
     model: Annotated[str | None, typer.Option("--model", help="Choose among its own only.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score decisions again from the log and the archived artifact; exit 1 if one differs."""
+    """Score decisions again from the log and the archived artifact; exit 1 if one differs.
+
+    The ledger keeps who did it.
+    """
     from tenure.wiring import decisions
 
     if bool(ids) == (sample is not None):
         raise typer.BadParameter("give decision ids, or --sample N")
     with connected() as platform:
+        known_model(platform, model)
         wanted = list(dict.fromkeys(map(_id, ids or ())))
         if sample is not None:
             wanted = decisions.chosen(platform, rows=sample, seed=seed, model=model)
+        decisions.note_read(platform, wanted, how="replay", reader=login_name())
         found = decisions.replay(platform, wanted, _progress(len(wanted)))
     bad = [one for one in found if one.found not in decisions.GOOD]
     summary = _summary(found)
@@ -89,9 +103,16 @@ def replay(
 
 
 def _summary(found: "Sequence[Replayed]") -> dict[str, Any]:
+    from tenure.lifecycle.serving.replaying import verdict
+
     counted = Counter(str(one.found) for one in found)
     largest = max((one.difference for one in found if one.difference is not None), default=None)
-    return {"replayed": len(found), "found": dict(counted), "largest_difference": largest}
+    return {
+        "verdict": str(verdict(found)),
+        "replayed": len(found),
+        "found": dict(counted),
+        "largest_difference": largest,
+    }
 
 
 def _print(shown: "Sequence[Replayed]", summary: dict[str, Any]) -> None:
@@ -106,7 +127,8 @@ def _print(shown: "Sequence[Replayed]", summary: dict[str, Any]) -> None:
     if len(shown) > _LISTED:
         print(f"and {len(shown) - _LISTED:,} more")
     parts = ", ".join(f"{count:,} {what}" for what, count in summary["found"].items())
-    print(f"{summary['replayed']:,} decisions replayed: {parts or 'the log has none'}")
+    said = f"{summary['replayed']:,} decisions replayed: {parts or 'the log has none'}"
+    print(f"{said} ({summary['verdict']})")
     if summary["largest_difference"] is not None:
         print(f"largest difference of scores: {summary['largest_difference']:.3g}")
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from tenure.cli.connection import connected, login_name
+from tenure.cli.known import known_model
 from tenure.cli.output import AsJson, print_json
 
 group = typer.Typer(help="Decisions that wait for a person.", no_args_is_help=True)
@@ -31,6 +32,7 @@ def list_(
     from tenure.wiring.reviews import DUE, listed
 
     with connected() as platform:
+        known_model(platform, model)
         rows = listed(platform, model=model, states=state or DUE)
     if as_json:
         print_json(rows)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tenure.cli.connection import connected, login_name
+from tenure.cli.known import known_model
 from tenure.cli.output import AsJson, print_json
 
 if TYPE_CHECKING:
@@ -43,13 +44,15 @@ def rollback(  # noqa: PLR0917  (the command line fills them by name)
     """
     from tenure.wiring.rollback import intend, roll_back
 
+    actor = actor or login_name()
     with connected() as platform:
-        intent = intend(platform, model, version, to=to)
+        known_model(platform, model)
+        intent = intend(platform, model, version, to=to, actor=actor)
         if not as_json:
             _confirm(intent, asked=not yes)
         if not intent.is_as_asked and (as_json or yes):
             _offer(intent, as_json=as_json)
-        plan = roll_back(platform, intent, reason=reason, actor=actor or login_name())
+        plan = roll_back(platform, intent, reason=reason, actor=actor)
     if as_json:
         print_json(
             {
@@ -70,6 +73,7 @@ def _facts(intent: "Intent") -> dict[str, object]:
         "removed": intent.remove.version,
         "serving": intent.successor.version,
         "canary_ended": intent.cancels.version if intent.cancels else None,
+        "loaded": intent.loaded or None,
         "passed_over": [{"version": n, "reason": why} for n, why in intent.refused],
     }
 

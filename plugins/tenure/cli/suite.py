@@ -8,8 +8,9 @@ import typer
 
 from tenure.cli.check import show
 from tenure.cli.connection import connected
+from tenure.cli.known import known_dataset, one_of
 from tenure.cli.output import AsJson, print_json, print_table
-from tenure.cli.suite_words import preview_json, preview_lines, suggestions_json
+from tenure.cli.suite_words import preview_json, preview_lines, renamed_lines, suggestions_json
 
 if TYPE_CHECKING:
     from tenure.wiring.base import Platform
@@ -47,7 +48,7 @@ def lint(
     folder = include / "expectations"
     names = _names(include)
     if name is not None:
-        _existing(name, names)
+        one_of("suite", name, names)
     problems = suites.lint(include, load_all(include))
     if name is not None:
         problems = [p for p in problems if p.path == folder / f"{name}.json"]
@@ -66,6 +67,7 @@ def diff(name: Name, against: Against = None, as_json: AsJson = False) -> None:
         return
     print(f"{name}, beside {edited.against}:")
     print("\n".join(f"  {c}" for c in edited.changes) or "  nothing that matters to data changed")
+    print("".join(f"{line}\n" for line in renamed_lines(edited)), end="")
 
 
 @group.command("preview")
@@ -100,6 +102,7 @@ def suggest(
     from tenure.wiring import suggestions
 
     with connected() as platform:
+        known_dataset(platform, dataset)
         found = suggestions.history(platform, dataset, last)
         with _progress(len(found.snapshots)) as advance:
             proposed = suggestions.suggest(platform, found, advance)
@@ -122,7 +125,7 @@ def history(
     from tenure.wiring.suites import history
 
     with connected() as platform:
-        _existing(name, _names(platform.settings.include))
+        one_of("suite", name, _names(platform.settings.include))
         found = history(platform, name, last)
     if as_json:
         print_json(found)
@@ -138,7 +141,7 @@ def _changes(edited: "Edit") -> list[dict[str, Any]]:
 def _edit(platform: "Platform", name: str, against: str | None) -> "Edit":
     from tenure.wiring.suites import NothingToCompare, edit
 
-    _existing(name, _names(platform.settings.include))
+    one_of("suite", name, _names(platform.settings.include))
     try:
         return edit(platform, name, against)
     except NothingToCompare as error:
@@ -147,11 +150,6 @@ def _edit(platform: "Platform", name: str, against: str | None) -> "Edit":
 
 def _names(include: Any) -> list[str]:
     return sorted(path.stem for path in (include / "expectations").glob("*.json"))
-
-
-def _existing(name: str, names: list[str]) -> None:
-    if name not in names:
-        raise typer.BadParameter(f"there is no suite {name!r}; there are: {', '.join(names)}")
 
 
 @contextmanager

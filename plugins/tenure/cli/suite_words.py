@@ -20,6 +20,7 @@ def preview_lines(
     """The answer for people: what changed, which batches flip and why, which models learn of it."""
     yield f"{edited.after.name}, beside {edited.against}:"
     yield from [f"  {change}" for change in edited.changes] or ["  nothing that matters to data"]
+    yield from renamed_lines(edited)
     compared = [s.comparison for s in seen if s.comparison]
     for one in seen:
         if one.comparison and (one.comparison.flips or one.comparison.causes()):
@@ -29,6 +30,15 @@ def preview_lines(
     yield _sum_line(compared)
     yield from _origin_lines(seen)
     yield from [_model_line(model) for model in models] or ["No model learns from this data."]
+
+
+def renamed_lines(edited: "Edit") -> Iterator[str]:
+    """That rules were compared under other names than they were written with."""
+    if edited.renamed:
+        yield (
+            f"{edited.renamed} rules of {edited.against} name columns that the contract renamed: "
+            "they are compared under the new names."
+        )
 
 
 def _batch_lines(seen: "Seen", comparison: "Comparison") -> Iterator[str]:
@@ -93,6 +103,7 @@ def preview_json(
         "against": edited.against,
         "before_digest": edited.before.digest,
         "after_digest": edited.after.digest,
+        "rules_under_new_names": edited.renamed,
         "totals": totals([s.comparison for s in seen if s.comparison]),
         "batches": [_batch_json(s) for s in seen],
         "models": [

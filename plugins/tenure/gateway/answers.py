@@ -133,6 +133,7 @@ class Ready(msgspec.Struct, omit_defaults=True):
     models: list[str] | None = None
     not_loaded: list[str] | None = None
     log_failures: list[str] | None = None
+    draining: bool = False
 
 
 class TensorMetadata(msgspec.Struct):
@@ -148,6 +149,8 @@ class ModelMetadata(msgspec.Struct):
 
     name: str
     versions: list[str]
+    variants: dict[str, str]
+    """What scores each version: `native` (scikit-learn) or `onnx`."""
     platform: str
     inputs: list[TensorMetadata]
     outputs: list[TensorMetadata]

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ from pathlib import Path
 from tenure.errors import TenureError
 from tenure.gateway.decisions import Decider
 from tenure.gateway.endpoints import Endpoints
-from tenure.gateway.follower import Follower, Source
+from tenure.gateway.follower import Follower
 from tenure.gateway.front import Front
 from tenure.gateway.inspection import Inspection
 from tenure.gateway.keys import Gatekeeper, Tokens
@@ -25,6 +26,7 @@ from tenure.gateway.records import DecisionDelivery, OutcomeDelivery
 from tenure.gateway.replays import Replays
 from tenure.gateway.sealing import Vault, sealed_for_now
 from tenure.gateway.shipper import Deliver, Shipper
+from tenure.gateway.source import Source
 from tenure.gateway.stops import Stops
 from tenure.gateway.worker import Loader
 from tenure.lifecycle.serving import GatewayPolicy, ServingPolicy
@@ -78,6 +80,8 @@ class Gateway:
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
+        self.draining = threading.Event()
+        """Set when the process was told to end: it answers still, and says that it is not ready."""
         self.metrics = Metrics()
         deliveries: dict[str, Deliver] = {
             "decisions": parts.deliver_decisions,
@@ -154,6 +158,7 @@ class Gateway:
             limits=parts.limits,
             gateway=parts.gateway,
             monotonic=parts.monotonic,
+            draining=self.draining,
         )
         return taking, telling
 

@@ -58,6 +58,11 @@ class _Scored:
     scores: list[float]
     cached: bool = False
 
+    @property
+    def variant(self) -> str | None:
+        """What scored; None when no model did."""
+        return None if self.arm is Arm.RULE else self.by.variant
+
 
 class Decider:
     """Decides, and never answers what is not in the log.
@@ -138,6 +143,7 @@ class Decider:
             categorical=dict(question.rows.categorical),
             cached=scored.cached,
             review=_for_review(model.policy, scored.level, confidences),
+            variant=scored.variant,
         )
         payload = encode(self._sealed(record))
         await self._log.append(payload, sync=model.policy.durability == "fsync")

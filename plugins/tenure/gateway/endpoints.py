@@ -82,7 +82,12 @@ class Endpoints:
         raw = await bodies.read_body(call, self.limits.max_body_bytes)
         body = bodies.parse(bodies.stop_body, raw)
         stop = partial(self.reception.follower.stop_canary, by=caller.name, reason=body.reason)
-        version = await asyncio.to_thread(stop, model.name)
+        try:
+            version = await asyncio.to_thread(stop, model.name)
+        except OSError as error:
+            why = error.strerror or error
+            message = f"Not stopped: the stop cannot be written ({why}). Use `tenure rollback`."
+            raise Refusal(503, "not_kept", message) from error
         if version is None:
             message = f"{model.name} has no canary in generation {model.held.plan.generation}."
             raise Refusal(409, "no_canary", message, "model")

@@ -9,14 +9,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from tenure.errors import ServiceUnreachable, TenureError
 from tenure.gateway.keys import Caller
 from tenure.gateway.known import StateFile
+from tenure.gateway.source import Source
 from tenure.gateway.stops import Stops
 from tenure.gateway.view import LoadedVersion, ServedModel, View
 from tenure.gateway.worker import Loader, Workers
+from tenure.lifecycle.registry import file_digests
 from tenure.lifecycle.serving import (
     CanaryStop,
     Catalog,
@@ -31,30 +33,6 @@ from tenure.ports import Clock
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
-
-
-class Source(Protocol):
-    """The lifecycle database as the follower uses it. Every method may raise TenureError."""
-
-    def read(self, known_versions: frozenset[int]) -> Catalog:
-        """Plans, states, keys and models now, with the rows of named versions not yet known."""
-        ...
-
-    def acknowledge(self, plan: TrafficPlan) -> None:
-        """This gateway serves by the plan."""
-        ...
-
-    def report_failure(self, model: str, version: int, kind: str, cause: str) -> None:
-        """A version that a plan names was refused, or its process died: open an incident."""
-        ...
-
-    def stop_canary(self, stop: CanaryStop) -> None:
-        """A person stopped a canary here: open an incident, by which it is rolled back."""
-        ...
-
-    def wait(self, seconds: float) -> None:
-        """Sleep, at most so long; less when a plan was published."""
-        ...
 
 
 class Follower:
@@ -95,8 +73,11 @@ class Follower:
         self._monotonic = monotonic
         self._known = Catalog()
         self._workers = Workers(loader, report=self._report, monotonic=monotonic)
+        self._files: frozenset[str] | None = None
+        """Digests of the artifacts whose copies are kept."""
         self._acknowledged: dict[str, int] = {}
         self._was_reachable = True
+        self._is_kept = True
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
 
@@ -126,7 +107,8 @@ class Follower:
         self._tell_stops()
         for model in self.view.models.values():
             self._acknowledge(model)
-        self._disk.write(self._known)
+        self._keep()
+        self._try_out()
 
     def stop_canary(self, model: str, *, by: str, reason: str) -> int | None:
         """Give the canary of a model nothing more, from this moment on; from any thread.
@@ -152,7 +134,7 @@ class Follower:
         self.view = replace(self.view, models={m.name: self._stops.applied(m) for m in models})
 
     def _tell_stops(self) -> None:
-        """Tell the database, once it is there to listen; never twice."""
+        """Tell the database, once it is there to listen; once, whatever the disk does."""
         for stop in self._stops.untold():
             try:
                 self._source.stop_canary(stop)
@@ -160,7 +142,20 @@ class Follower:
                 logger.warning("stop=not_told model=%s cause=%s", stop.model, error.what)
                 continue
             with self._swap:
-                self._stops.put(replace(stop, is_told=True))
+                self._stops.told(stop)
+
+    def _keep(self) -> None:
+        """Write down what a restart without the database needs; a full disk costs only that."""
+        try:
+            with self._swap:
+                self._stops.save()
+            self._disk.write(self._known)
+        except OSError as error:
+            if self._is_kept:
+                logger.warning("state=not_kept cause=%s", error.strerror or error)
+            self._is_kept = False
+        else:
+            self._is_kept = True
 
     def _run(self) -> None:
         """The database first; the copy on disk only when it does not answer."""
@@ -214,12 +209,27 @@ class Follower:
         named = {i for m in self.view.models.values() for i in m.held.plan.version_ids}
         named |= {i for plan in known.plans for i in plan.version_ids}
         kept = {i: row for i, row in known.versions.items() if i in named}
-        if kept.keys() != self._known.versions.keys():
-            self._loader.keep_only(frozenset(str(r["artifact_digest"]) for r in kept.values()))
         self._known = replace(known, versions=kept)
         self._workers.forget(named)
+        self._keep_files((*kept.values(), *self._workers.on_trial()))
         with self._swap:
             self._stops.forget(named)
+
+    def _keep_files(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        files = frozenset(digest for row in rows for digest in file_digests(row))
+        if files != self._files:
+            self._loader.keep_only(files)
+            self._files = files
+
+    def _try_out(self) -> None:
+        """Load what somebody asks about, where it would serve; it is warm then if a plan names it.
+
+        Only refusals are told: that the store was away, say, tells nothing about the version.
+        """
+        for trial in self._source.trials():
+            refusal = self._workers.tried(trial)
+            if refusal is not None:
+                self._source.answer_trial(trial.id, refusal)
 
     def _serve(self, plan: TrafficPlan, known: Catalog, *, confirmed: bool) -> ServedModel | None:
         """The model by its newest plan; by the old one as long as the new one cannot be loaded.

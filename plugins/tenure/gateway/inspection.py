@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from threading import Event
 
 from tenure.gateway import answers, openapi
 from tenure.gateway.answers import Answer, json_answer
@@ -31,27 +32,29 @@ class Inspection:
     limits: GatewayPolicy
     gateway: str
     monotonic: Callable[[], float]
+    draining: Event
 
     async def live(self, _call: Call) -> Answer:
         """The process runs."""
         return json_answer(answers.Live(True))
 
     async def ready(self, call: Call) -> Answer:
-        """A verified champion is in memory for every plan, and decisions can be logged."""
+        """A verified champion is in memory for every plan, decisions are logged, and it stays."""
         models = self.reception.view.models.values()
         missing = [model.name for model in models if not model.is_ready]
         failures = [log.failure for log in self.logs.values() if log.failure]
-        ready = bool(models) and not missing and not failures
+        draining = self.draining.is_set()
+        ready = bool(models) and not (missing or failures or draining)
         body = answers.Ready(ready)
         if self.reception.has_key(call):
             names = [model.name for model in models]
-            body = answers.Ready(ready, self.gateway, names, missing, failures)
+            body = answers.Ready(ready, self.gateway, names, missing, failures, draining)
         return json_answer(body, status=200 if ready else 503)
 
     async def model_ready(self, call: Call) -> Answer:
-        """One model's champion is in memory."""
+        """One model's champion is in memory, and stays."""
         model = self.reception.view.models.get(call.params["model"])
-        ready = model is not None and model.is_ready
+        ready = model is not None and model.is_ready and not self.draining.is_set()
         return json_answer(answers.Ready(ready), status=200 if ready else 503)
 
     async def describe(self, call: Call) -> Answer:
@@ -64,9 +67,11 @@ class Inspection:
             *(answers.TensorMetadata(name, "FP64", [-1]) for name in signature.numeric),
             *(answers.TensorMetadata(name, "BYTES", [-1]) for name in signature.categorical),
         ]
-        numbers = [str(version.version) for version in versions]
+        variants = {str(version.version): version.variant for version in versions}
         return json_answer(
-            answers.ModelMetadata(model.name, numbers, "tenure_sklearn", inputs, _OUTPUTS)
+            answers.ModelMetadata(
+                model.name, list(variants), variants, "tenure_sklearn", inputs, _OUTPUTS
+            )
         )
 
     async def schema(self, call: Call) -> Answer:
@@ -100,6 +105,8 @@ class Inspection:
         for model in self.reception.view.models.values():
             self.metrics.generation.labels(model.name).set(model.held.plan.generation)
             self.metrics.share.labels(model.name).set(model.held.share_bp(now))
+            by_onnx = [v for v in (model.champion, model.canary) if v and v.variant == "onnx"]
+            self.metrics.onnx.labels(model.name).set(len(by_onnx))
         for name, shipper in self.shippers.items():
             self.metrics.unshipped.labels(name).set(shipper.waiting)
         seen = self.reception.follower.seen_at

@@ -102,6 +102,12 @@ class Metrics:
             ["model"],
             registry=self.registry,
         )
+        self.onnx = Gauge(
+            "tenure_onnx_versions",
+            "Live versions that are scored by ONNX Runtime.",
+            ["model"],
+            registry=self.registry,
+        )
         self.unshipped = Gauge(
             "tenure_unshipped_segments",
             "Sealed segments that wait for the object store.",

@@ -43,6 +43,8 @@ class DecisionRecord(msgspec.Struct, omit_defaults=True):
     """Rows that a person has to look at; empty when none is."""
     cached: bool = False
     """Whether the scores were known from an earlier request: for the answer, not for the table."""
+    variant: str | None = "native"
+    """What scored: `native`, `onnx`, or nothing where no model answered."""
 
 
 class Values(msgspec.Struct, array_like=True):
@@ -102,10 +104,14 @@ _ONE_A_ROW = {
 
 
 def decision_table(records: Sequence[DecisionRecord]) -> Table:
-    """One row a decision. A feature that a record does not have is null in its rows."""
+    """One row a decision. A feature that a record does not have is null in its rows.
+
+    Without a column `variant`, and where it is null, scikit-learn scored what a model scored.
+    """
     numeric = list(dict.fromkeys(name for r in records for name in r.numeric))
     categorical = list(dict.fromkeys(name for r in records for name in r.categorical))
     has_sealed = any(record.sealed for record in records)
+    has_onnx = any(record.variant == "onnx" for record in records)
     columns: dict[str, list[Any]] = defaultdict(list)
     for record in records:
         rows = len(record.decision_ids)
@@ -116,6 +122,8 @@ def decision_table(records: Sequence[DecisionRecord]) -> Table:
         absent: list[None] = [None] * rows
         if has_sealed:
             columns["sealed"] += record.sealed or absent
+        if has_onnx:
+            columns["variant"] += [record.variant] * rows
         for name in numeric:
             columns[f"f_{name}"] += record.numeric.get(name, absent)
         for name in categorical:

@@ -5,9 +5,11 @@ connections, endless headers, a client that takes its time.
 """
 
 import resource
+import select
 import socket
 import time
 from collections.abc import Callable
+from threading import Event
 from typing import Any
 
 import msgspec
@@ -15,10 +17,11 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tenure.errors import PortTaken
+from tenure.gateway.draining import DrainingServer
 from tenure.gateway.refusals import ErrorBody
 from tenure.lifecycle.serving import GatewayPolicy
 
-_DRAIN_SECONDS = 10
+_LAST_ANSWERS_SECONDS = 10
 _ANSWER_SECONDS = 60.0
 """For a whole request: far above the time budget of any model, so only a client can be slow."""
 _LOOK_TICKS = 5
@@ -56,6 +59,7 @@ def create_server(
     app: Any,
     *,
     limits: GatewayPolicy | None = None,
+    draining: Event | None = None,
     broken: Callable[[str], None] = lambda _code: None,
 ) -> uvicorn.Server:
     """A server for `run(sockets=[...])`; open requests are answered before it ends.
@@ -63,6 +67,7 @@ def create_server(
     Args:
         app: ASGI app.
         limits: What it takes on.
+        draining: Set when it was told to end, and still answers.
         broken: Told the code of each connection that is ended here.
     """
     limits = limits or GatewayPolicy()
@@ -79,12 +84,13 @@ def create_server(
         proxy_headers=False,  # nothing here asks where a client sits
         lifespan="on",
         timeout_keep_alive=30,
-        timeout_graceful_shutdown=_DRAIN_SECONDS,
+        timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
     )
-    return _Server(config)
+    draining = draining or Event()
+    return _Server(config, drain_seconds=limits.drain_seconds, draining=draining)
 
 
-class _Server(uvicorn.Server):
+class _Server(DrainingServer):
     """Uvicorn's server, which looks after slow connections."""
 
     async def on_tick(self, counter: int) -> bool:
@@ -193,6 +199,32 @@ class Guarded(HttpToolsProtocol):
         elif lasted > self.limits.request_seconds and not (self._is_whole or self._ended):
             message = f"The request took over {self.limits.request_seconds:g} s to arrive."
             self.end(408, "slow_request", message)
+
+    def leave(self) -> None:
+        """Send no more where nothing is asked or on its way: the client is to see a clean end."""
+        is_gone = self._ended or self.transport.is_closing()
+        if self._is_idle and not is_gone and not self._has_unread():
+            self._ended = True
+            self.transport.write_eof()
+
+    def shutdown(self) -> None:
+        """The server takes no new connection: close, unless a request is here, even half of it."""
+        if self._ended or self._is_idle:
+            self.transport.close()
+        elif self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether no request has begun that is not answered."""
+        is_answered = self.cycle is None or self.cycle.response_complete
+        return self.scope is None or (self._began is None and is_answered)
+
+    def _has_unread(self) -> bool:
+        """Whether the kernel holds bytes that were not read yet."""
+        waiting = select.poll()
+        waiting.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(waiting.poll(0))
 
     def end(self, status: int, code: str, message: str) -> None:
         """Answer in our form, unless there was an answer, and close."""

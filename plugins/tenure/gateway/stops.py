@@ -25,6 +25,7 @@ class Stops:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._all: dict[int, CanaryStop] = {}
+        self._is_saved = True
         if path.exists():
             found = msgspec.json.decode(path.read_bytes(), type=list[CanaryStop])
             self._all = {stop.version_id: stop for stop in found}
@@ -37,12 +38,26 @@ class Stops:
         """What the lifecycle database does not know yet."""
         return [stop for stop in self._all.values() if not stop.is_told]
 
+    def told(self, stop: CanaryStop) -> None:
+        """The lifecycle database knows it; what replaced it meanwhile is still to be told.
+
+        On disk with the next `save`: a process that dies before tells it once more, without harm.
+        """
+        if self._all.get(stop.version_id) == stop:
+            self._all[stop.version_id] = replace(stop, is_told=True)
+            self._is_saved = False
+
     def forget(self, named: Iterable[int]) -> None:
-        """Drop those that are told, of canaries that no plan names any more. Raises OSError."""
+        """Drop those that are told, of canaries that no plan names any more; `save` keeps it."""
         plans = set(named)
         kept = {i: s for i, s in self._all.items() if i in plans or not s.is_told}
-        if kept != self._all:
-            self._write(kept)
+        self._is_saved = self._is_saved and kept == self._all
+        self._all = kept
+
+    def save(self) -> None:
+        """Bring the file up to date. Raises OSError; the stops are in force all the same."""
+        if not self._is_saved:
+            self._write(self._all)
 
     def applied(self, model: ServedModel) -> ServedModel:
         """The model, its canary without share when it is stopped: as if its lease had ended."""
@@ -59,3 +74,4 @@ class Stops:
             os.fsync(stream.fileno())
         temporary.replace(self._path)
         self._all = stops
+        self._is_saved = True

@@ -25,6 +25,8 @@ class LoadedVersion:
     scorer: Scorer | None
     breaker: Breaker = field(default_factory=Breaker, compare=False)
     cache: ScoreCache = field(default_factory=ScoreCache, compare=False)
+    variant: str = "native"
+    """What scores it: `native` is scikit-learn, or `onnx`."""
 
     @property
     def is_alive(self) -> bool:

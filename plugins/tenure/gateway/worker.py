@@ -4,15 +4,17 @@ Nothing here waits long: a load that hangs holds up neither plans nor keys nor o
 """
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from tenure.errors import TenureError
+from tenure.errors import ArtifactRefused, TenureError
 from tenure.gateway.scoring import Model, Scorer
 from tenure.gateway.view import LoadedVersion
 from tenure.lifecycle.serving import Breaker, Signature, restart_delay
+from tenure.lifecycle.serving.trial import Trial
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +58,10 @@ class _Held:
     failed_at: float = 0.0
     started_at: float = 0.0
     unnamed_since: float | None = None
+    trial: int = 0
+    """The newest trial that asked for it; 0: only plans ever did."""
+    refusal: str | None = None
+    """Why it was refused when it was loaded last."""
     breaker: Breaker = field(default_factory=Breaker)
 
 
@@ -77,10 +83,7 @@ class Workers:
 
     def version(self, row: Row) -> LoadedVersion:
         """The version as it is now; without scorer while it is loading, or refused, or dead."""
-        held = self._held.get(row["id"])
-        if held is None:
-            held = self._held[row["id"]] = _Held(row, described(row))
-            held.seen = described(row, breaker=held.breaker)
+        held = self._of(row)
         if held.seen.scorer is not None:
             if held.seen.scorer.is_alive:
                 return held.seen
@@ -92,6 +95,23 @@ class Workers:
         if held.load is not None and held.load.done():
             self._settle(held, held.load)
         return held.seen
+
+    def tried(self, trial: Trial) -> str | None:
+        """Why a version does not load; empty when it does, None as long as that is not known.
+
+        A new trial loads at once what could not be loaded before.
+        """
+        held = self._of(trial.row)
+        held.unnamed_since = None
+        if held.trial < trial.id:
+            held.trial, held.refusal, held.failed_at = trial.id, None, -math.inf
+        if self.version(trial.row).is_alive:
+            return ""
+        return held.refusal if held.load is None else None
+
+    def on_trial(self) -> list[Row]:
+        """Versions that are kept for a plan that may come."""
+        return [held.row for held in self._held.values() if held.trial]
 
     def forget(self, named: set[int]) -> None:
         """Let go of versions that no plan has named for a while."""
@@ -112,6 +132,13 @@ class Workers:
             _close(held)
         self._loader.close()
 
+    def _of(self, row: Row) -> _Held:
+        held = self._held.get(row["id"])
+        if held is None:
+            held = self._held[row["id"]] = _Held(row, described(row))
+            held.seen = described(row, breaker=held.breaker)
+        return held
+
     def _is_due(self, held: _Held) -> bool:
         waited = self._monotonic() - held.failed_at
         return held.failures == 0 or waited >= restart_delay(held.failures)
@@ -124,11 +151,17 @@ class Workers:
         except Exception as error:  # bytes from outside: anything may come; the old plan stays
             cause = error.what if isinstance(error, TenureError) else repr(error)
             logger.error("load=refused version=%s cause=%s", name, cause)  # noqa: TRY400
+            held.refusal = cause if isinstance(error, ArtifactRefused) else None
             self._fail(held, "artifact_refused", cause)
             return
-        logger.info("load=ok version=%s seconds=%.2f", name, self._monotonic() - held.started_at)
+        seconds = self._monotonic() - held.started_at
+        logger.info("load=ok version=%s seconds=%.2f variant=%s", name, seconds, model.variant)
+        if model.note:
+            logger.warning("variant=refused version=%s cause=%s", name, model.note)
+            self._report(row, "variant_refused", model.note)
         held.started_at = self._monotonic()
-        held.seen = described(row, Scorer(model, name=name), breaker=held.breaker)
+        scorer = Scorer(model, name=name)
+        held.seen = replace(described(row, scorer, breaker=held.breaker), variant=model.variant)
 
     def _bury(self, held: _Held) -> None:
         """A process died or was killed because it hung: once, whatever number of polls see it."""

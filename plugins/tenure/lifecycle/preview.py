@@ -36,6 +36,28 @@ def said_by(suite: Suite, both: Suite, findings: Sequence[Finding]) -> list[Find
     ]
 
 
+def under_new_names(suite: Suite, renamed: Mapping[str, str]) -> tuple[Suite, int]:
+    """The suite with the columns' new names, and how many of its rules named an old one.
+
+    Args:
+        suite: Of before a contract renamed columns.
+        renamed: Old name to new name.
+    """
+    found = [replace(e, kwargs=_renamed(e, renamed)) for e in suite.expectations]
+    changed = sum(a != b for a, b in zip(suite.expectations, found, strict=True))
+    return replace(suite, expectations=tuple(found)), changed
+
+
+def _renamed(expectation: Expectation, renamed: Mapping[str, str]) -> dict[str, object]:
+    kwargs = dict(expectation.kwargs)
+    for name in {"column", "column_A", "column_B"} & kwargs.keys():
+        kwargs[name] = renamed.get(str(kwargs[name]), kwargs[name])
+    listed = kwargs.get("column_list")
+    if isinstance(listed, list):
+        kwargs["column_list"] = [renamed.get(str(column), column) for column in listed]
+    return kwargs
+
+
 def _key(expectation: Expectation) -> tuple[str, bytes]:
     return expectation.type, canonical_json(expectation.kwargs)
 

@@ -1,6 +1,7 @@
 """What a registered version states about itself: the signed statement and its digests."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from tenure.errors import ArtifactRefused
 from tenure.vocabulary import canonical_json
@@ -41,9 +42,42 @@ def statement_bytes(row: Mapping[str, object]) -> bytes:
     return canonical_json(statement(row))
 
 
+def onnx_statement_bytes(row: Mapping[str, object], digest: str) -> bytes:
+    """The bytes under the ONNX file's own signature; it fits no other version and no other file.
+
+    Raises ArtifactRefused like `statement`.
+    """
+    return canonical_json(statement(row) | {"onnx_digest": digest})
+
+
+def onnx_facts(row: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What the trainer states of the version's ONNX file; None when it has none that passed."""
+    facts = (row.get("facts") or {}).get("onnx")
+    if not isinstance(facts, Mapping) or facts.get("verdict") != "passed":
+        return None
+    return facts if isinstance(facts.get("digest"), str) else None
+
+
+def file_digests(row: Mapping[str, Any]) -> list[str]:
+    """SHA-256 of the files that a gateway loads for the version: the artifact, then the ONNX."""
+    onnx = onnx_facts(row)
+    return [str(row["artifact_digest"]), *([onnx["digest"]] if onnx else [])]
+
+
+def file_keys(row: Mapping[str, Any]) -> list[str]:
+    """Where these files lie in the object store."""
+    keys = (artifact_key, onnx_key)
+    return [key(digest) for key, digest in zip(keys, file_digests(row), strict=False)]
+
+
 def artifact_key(digest: str) -> str:
     """Where the artifact with this digest lies in the object store."""
     return f"artifacts/{digest}.skops"
+
+
+def onnx_key(digest: str) -> str:
+    """Where the ONNX file with this digest lies in the object store."""
+    return f"artifacts/{digest}.onnx"
 
 
 def reference_key(model: str, version: int) -> str:

@@ -52,8 +52,10 @@ def end(home: Path, sessions: Mapping[int, float], *, grace_seconds: float = 3.0
     ended: set[int] = set()
     while found := of_stack(home, sessions):
         ended |= {process.pid for process in found}
-        _signal(found, signal.SIGTERM)
-        left = _wait(found, grace_seconds)
+        left = found
+        for _ in range(2):  # asked twice, a gateway does not wait for balancers to notice
+            _signal(left, signal.SIGTERM)
+            left = _wait(left, grace_seconds / 2)
         _signal(left, signal.SIGKILL)
         _wait(left, _RACE_SECONDS)
         _reap(found)

@@ -12,12 +12,14 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from signal import SIGKILL, SIGTERM
+from signal import SIGINT, SIGKILL, SIGTERM
 
 import psutil
 
 RESTARTED = frozenset({"gateway", "mlflow"})
 """Airflow's processes stay down when they die: what happens without them can then be seen."""
+_ENDED_BY = {"gateway": SIGINT}
+"""All others by SIGTERM, at which a gateway would first wait for balancers to notice."""
 _PAUSE_SECONDS = 1.0
 _GRACE_SECONDS = 5.0  # the scheduler would wait for its tasks as long as they like
 
@@ -79,9 +81,10 @@ class Services:
         if self._keeper:
             self._keeper.join()
         with self._lock:
-            processes = list(self._running.values())
-        for process in processes:
-            _signal_session(process, SIGTERM)
+            named = dict(self._running)
+        processes = list(named.values())
+        for name, process in named.items():
+            _signal_session(process, _ENDED_BY.get(name, SIGTERM))
         deadline = time.monotonic() + _GRACE_SECONDS
         for process in processes:
             with suppress(subprocess.TimeoutExpired):

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from tenure.config import PlatformConfig, load_platform
 from tenure.ports import ObjectStore
 from tenure.settings import Settings
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from tenure.adapters.sql.database import Database
     from tenure.adapters.sql.ledger import SqlLedger
     from tenure.adapters.sql.reports import SqlReports
+    from tenure.config import PlatformConfig
 
 
 class SystemClock:
@@ -60,8 +60,10 @@ class Platform:
         return Uuid7()
 
     @cached_property
-    def config(self) -> PlatformConfig:
+    def config(self) -> "PlatformConfig":
         """Roles."""
+        from tenure.config import load_platform  # `tenure rollback` needs neither YAML nor numpy
+
         return load_platform(self.settings.include)
 
     @cached_property

@@ -16,7 +16,8 @@ from tenure.lifecycle.schema import Change, Compatibility, Kind, Reader, Shape, 
 from tenure.lifecycle.sensitivity import Key, personal_columns
 from tenure.lifecycle.training import Published
 from tenure.wiring.base import Platform
-from tenure.wiring.handling import contract_shape, master_key, reader
+from tenure.wiring.handling import contract_shape, reader
+from tenure.wiring.installation_keys import PSEUDONYMS
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -87,7 +88,7 @@ def _expected(platform: Platform, dataset: DatasetConfig, who: Reader) -> Shape:
     """The contract as this reader may see it: personal columns in clear only for a reason."""
     is_personal = bool(personal_columns(dataset.contract))
     home = platform.settings.home
-    key = Key.of_dataset(master_key(home), dataset.name) if is_personal else None
+    key = Key.of_dataset(PSEUDONYMS.read(home), dataset.name) if is_personal else None
     return contract_shape(dataset, list(who.clear), key)
 
 

@@ -12,21 +12,47 @@ from tenure.errors import ArchiveIncomplete, ArtifactRefused, StateConflict
 from tenure.lifecycle.serving import Score, Signature
 from tenure.lifecycle.serving.replaying import GOOD, Found, Replayed, compare
 from tenure.ports import ObjectStore
+from tenure.vocabulary import digest_json, op_key
+from tenure.wiring import variants
 from tenure.wiring.base import Platform
-from tenure.wiring.sealing import opener
+from tenure.wiring.sealing import destroyed, opener
 from tenure.wiring.segments import live_keys
 
-__all__ = ["GOOD", "Found", "Replayed", "chosen", "replay", "show"]
+__all__ = ["GOOD", "Found", "Replayed", "chosen", "note_read", "replay", "show"]
 
+_NAMED = 20
+"""Most decisions that the ledger names of one reading; it holds the digest of all their ids."""
+
+_ONNX = "onnx"
 Tell = Callable[[int], None]
 """Called with the number of decisions that are done."""
+
+
+def note_read(platform: Platform, ids: Sequence[str], *, how: str, reader: str) -> None:
+    """Write into the ledger who is about to look at which decisions.
+
+    Args:
+        platform: The installation.
+        ids: Of the decisions.
+        how: `show` or `replay`.
+        reader: The person.
+    """
+    body = {"event": "decisions_read", "how": how, "decisions": len(ids)}
+    with platform.database.begin() as connection:
+        platform.ledger.note(
+            connection,
+            subject="decisions",
+            actor=reader,
+            body={**body, "ids": list(ids[:_NAMED]), "ids_digest": digest_json(sorted(ids))},
+            op_key=op_key("decisions.read", platform.ids.new(), {}),
+        )
 
 
 def show(platform: Platform, decision_id: str) -> dict[str, Any] | None:
     """The row of the log, its newest outcome, and its features; None when there is no such row.
 
-    `features` is None where they were erased, and `sealed` says that they are personal: what
-    stands in them is opened for a replay only, never shown.
+    `features` is None where `sealed` says that they are personal: what stands in them is opened for
+    a replay only, never shown. `erased` says that nobody can open them any more.
     """
     rows = _look_up(platform, [decision_id])
     if not rows:
@@ -36,7 +62,10 @@ def show(platform: Platform, decision_id: str) -> dict[str, Any] | None:
     features = {k.removeprefix("f_"): row.pop(k) for k in list(row) if k.startswith("f_")}
     return {
         **row,
+        "variant": _variant(row),
+        "threshold": _threshold(platform, row["version_id"]),
         "sealed": sealed is not None,
+        "erased": sealed is not None and destroyed(platform, row["subject"]),
         "features": features if sealed is None else None,
         "outcome": _outcome(platform, row),
     }
@@ -61,36 +90,34 @@ def replay(
     """
     rows = _look_up(platform, ids)
     found = {one: Replayed(one, Found.MISSING, why="not in the log") for one in ids}
-    by_version: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    by_scorer: dict[tuple[int, str | None], list[dict[str, Any]]] = defaultdict(list)
     for row in rows.values():
-        by_version[row["version_id"]].append(row)
-    for version_id, group in by_version.items():
-        for one in _replayed(platform, version_id, group):
+        by_scorer[row["version_id"], _variant(row)].append(row)
+    for (version_id, variant), group in by_scorer.items():
+        for one in _replayed(platform, version_id, variant, group):
             found[one.decision_id] = one
             tell(sum(r.found is not Found.MISSING for r in found.values()))
     return list(found.values())
 
 
 def _replayed(
-    platform: Platform, version_id: int, rows: Sequence[Mapping[str, Any]]
+    platform: Platform, version_id: int, variant: str | None, rows: Sequence[Mapping[str, Any]]
 ) -> Iterator[Replayed]:
-    asked = [row for row in rows if row["arm_answered"] != "rule"]
-    for row in rows:
-        if row["arm_answered"] == "rule":
+    if variant is None:
+        for row in rows:
             why = f"no model scored: the {row['fallback_level']} answered ({row['reason']})"
             yield _said(row, Found.NO_MODEL, why)
-    if not asked:
         return
     try:
-        score, signature, threshold = _scorer(platform, version_id)
+        score, signature, threshold = _scorer(platform, version_id, variant)
     except ArtifactRefused as error:
-        yield from (_said(row, Found.REFUSED, error.what) for row in asked)
+        yield from (_said(row, Found.REFUSED, error.what) for row in rows)
         return
     except (StateConflict, ArchiveIncomplete) as error:
         why = f"neither artifact nor archive has it any more: {error.what}"
-        yield from (_said(row, Found.GONE, why) for row in asked)
+        yield from (_said(row, Found.GONE, why) for row in rows)
         return
-    for row, features in zip(asked, _features(platform, asked), strict=True):
+    for row, features in zip(rows, _features(platform, rows), strict=True):
         if features is None:
             yield _said(row, Found.ERASED, "the key of its subject was destroyed")
             continue
@@ -114,8 +141,8 @@ def _features(platform: Platform, rows: Sequence[Mapping[str, Any]]) -> list[dic
     return [features(dict(row), value) for row, value in zip(rows, opened, strict=True)]
 
 
-def _scorer(platform: Platform, version_id: int) -> tuple[Score, Signature, float]:
-    """The version as gateways load it.
+def _scorer(platform: Platform, version_id: int, variant: str) -> tuple[Score, Signature, float]:
+    """The version as gateways load it, with what scored then.
 
     Raises:
         ArtifactRefused: Bytes, signature or types are not acceptable.
@@ -124,20 +151,21 @@ def _scorer(platform: Platform, version_id: int) -> tuple[Score, Signature, floa
     """
     from tenure.adapters.local_store import LocalStore
     from tenure.adapters.sql import versions
-    from tenure.lifecycle.registry import artifact_key
+    from tenure.lifecycle.registry import file_keys
     from tenure.wiring.decommission.sources import restore
 
     with platform.database.begin() as connection:
         row = versions.row_by_id(connection, version_id)
-    if platform.store.exists(artifact_key(str(row["artifact_digest"]))):
-        return _loaded(platform, platform.store, row)
+    needed = file_keys(row)[: 2 if variant == _ONNX else 1]
+    if all(platform.store.exists(key) for key in needed):
+        return _loaded(platform, platform.store, row, variant)
     with tempfile.TemporaryDirectory(prefix="tenure-replay-") as folder:
         restore(platform, row["model"], row["version"], Path(folder))
-        return _loaded(platform, LocalStore(Path(folder)), row)
+        return _loaded(platform, LocalStore(Path(folder)), row, variant)
 
 
 def _loaded(
-    platform: Platform, store: ObjectStore, row: Mapping[str, Any]
+    platform: Platform, store: ObjectStore, row: Mapping[str, Any], variant: str
 ) -> tuple[Score, Signature, float]:
     from tenure.adapters.serving_frame import scorer
     from tenure.adapters.skops_artifacts import load_verified
@@ -145,12 +173,15 @@ def _loaded(
     public_key = platform.settings.signing_key.with_suffix(".pub")
     estimator = load_verified(store, row, public_key)
     signature = Signature.from_facts(row["facts"])
-    score = scorer(
-        estimator,
-        numeric=signature.numeric,
-        categorical=signature.categorical,
-        examples=signature.examples(),
-    )
+    if variant == _ONNX:
+        score = variants.scorer(store, row, estimator, public_key)
+    else:
+        score = scorer(
+            estimator,
+            numeric=signature.numeric,
+            categorical=signature.categorical,
+            examples=signature.examples(),
+        )
     return score, signature, float(row["facts"].get("threshold", 0.5))
 
 
@@ -199,6 +230,19 @@ def _outcome(platform: Platform, row: Mapping[str, Any]) -> dict[str, Any] | Non
     through = decision_files.find(paths, "request_id", {row["request_id"]})
     rows = [*direct, *(one for one in through if one["decision_id"] is None)]
     return max(rows, key=lambda one: (one["received_at"], one["outcome_id"]), default=None)
+
+
+def _threshold(platform: Platform, version_id: int) -> float:
+    """The score from which on the version says yes."""
+    from tenure.adapters.sql import versions
+
+    with platform.database.begin() as connection:
+        return float(versions.row_by_id(connection, version_id)["facts"].get("threshold", 0.5))
+
+
+def _variant(row: Mapping[str, Any]) -> str | None:
+    """What scored; rows from before there was a choice do not say it, nor do those of no model."""
+    return None if row["arm_answered"] == "rule" else row.get("variant") or "native"
 
 
 def _name(row: Mapping[str, Any]) -> str:

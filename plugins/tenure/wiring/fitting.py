@@ -12,6 +12,7 @@ from tenure.lifecycle.registry import artifact_key, reference_key, statement_byt
 from tenure.lifecycle.training import Published
 from tenure.lifecycle.training.split import split_by_time
 from tenure.vocabulary import RunRef, VersionRef, digest_bytes
+from tenure.wiring import variants
 from tenure.wiring.base import Platform
 from tenure.wiring.compatibility import other_names
 from tenure.wiring.snapshots import open_snapshot
@@ -24,6 +25,8 @@ class Fitted:
     artifact: bytes
     reference: bytes
     facts: dict[str, Any]
+    onnx: variants.Attempt | None = None
+    """Only where the model's YAML asks for it."""
 
 
 def fit(
@@ -84,6 +87,17 @@ def fit(
     scores = score(estimator, new.features)
     threshold = config.evaluation.threshold
     measured = measure(scores, new.labels, threshold=threshold)
+    onnx = None
+    if config.serving.onnx is not None:
+        onnx = variants.attempt(
+            config.serving.onnx,
+            estimator,
+            new.features,
+            scores,
+            features=[*numeric, *categorical],
+            threshold=threshold,
+            subject=name,
+        )
     counted = {"train": len(old.labels), "holdout": len(new.labels), "unlabelled": rows.unlabelled}
     return Fitted(
         artifact=skops_artifacts.dump(estimator, name=name),
@@ -100,6 +114,7 @@ def fit(
             "base_rate": float(old.labels.mean()),
             "seed": policy.seed,
         },
+        onnx=onnx,
     )
 
 

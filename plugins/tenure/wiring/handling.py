@@ -1,16 +1,12 @@
 """What ingestion must know beyond a dataset's own files: who reads it, and with which secret."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tenure.config import DatasetConfig, ModelConfig, load_all
 from tenure.config.problems import BrokenFile
-from tenure.errors import ConfigInvalid
-from tenure.files import made_once
 from tenure.lifecycle.quality import CONTRACT, Finding
 from tenure.lifecycle.schema import (
     ColumnShape,
@@ -21,7 +17,6 @@ from tenure.lifecycle.schema import (
     schema_findings,
 )
 from tenure.lifecycle.sensitivity import (
-    KEY_BYTES,
     Key,
     hidden_columns,
     hides_unknown,
@@ -31,11 +26,10 @@ from tenure.lifecycle.sensitivity import (
 )
 from tenure.ports import ObjectStore
 from tenure.settings import Settings
+from tenure.wiring.installation_keys import PSEUDONYMS
 
 if TYPE_CHECKING:
     from tenure.adapters.arrow_tables import Batch
-
-KEY_VARIABLE = "TENURE_PSEUDONYM_KEY"
 
 
 @dataclass(frozen=True)
@@ -90,7 +84,7 @@ def handling(settings: Settings, dataset: DatasetConfig, today: date) -> Handlin
     if is_personal and unknown:
         raise BrokenFile(unknown)
     readers = [reader(m, dataset) for m in found.models.values() if m.dataset == dataset.name]
-    key = Key.of_dataset(master_key(settings.home), dataset.name) if is_personal else None
+    key = Key.of_dataset(PSEUDONYMS.read(settings.home), dataset.name) if is_personal else None
     return Handling(tuple(sorted(readers, key=lambda r: r.name)), key, today)
 
 
@@ -113,29 +107,6 @@ def reader(model: ModelConfig, dataset: DatasetConfig) -> Reader:
         time=dataset.time_column or "",
         clear=model.personal,
     ).mapped(dataset.contract.renamed())
-
-
-def master_key(home: Path) -> bytes:
-    """The installation's secret: TENURE_PSEUDONYM_KEY, else a file made on first use.
-
-    Raises:
-        ConfigInvalid: It is not 32 bytes in hexadecimal.
-    """
-    text = os.environ.get(KEY_VARIABLE) or made_once(
-        home / "keys" / "pseudonym.key", lambda: os.urandom(KEY_BYTES).hex()
-    )
-    try:
-        key = bytes.fromhex(text)
-    except ValueError:
-        key = b""
-    if len(key) == KEY_BYTES:
-        return key
-    raise ConfigInvalid(
-        f"The key of the pseudonyms is not {KEY_BYTES} bytes in hexadecimal.",
-        still_safe="Nothing was read or stored.",
-        next_step=f"Correct {KEY_VARIABLE} or keys/pseudonym.key of the home. With another key all "
-        "pseudonyms change: what lies in the landing zone is published again.",
-    )
 
 
 def contract_shape(dataset: DatasetConfig, clear: Sequence[str], key: Key | None) -> Shape:

@@ -92,8 +92,13 @@ def airflow_rest(url: str, user: str, password: str) -> Airflow:
 
 
 def _sweep(platform: Platform) -> dict[str, Any]:
-    """Remove unfinished writes of processes that were killed."""
-    return {"removed": platform.store.sweep(platform.clock.now() - UNFINISHED)}
+    """Remove unfinished writes of processes that were killed, and trials nobody waits for."""
+    from tenure.adapters.sql import trials
+
+    with platform.database.begin() as connection:
+        forgotten = trials.forget(connection, older_than=UNFINISHED)
+    removed = platform.store.sweep(platform.clock.now() - UNFINISHED)
+    return {"removed": removed, "trials": forgotten}
 
 
 def _watch(

@@ -6,6 +6,7 @@ file. `python -m tenure.wiring.model_child FD` is started by the gateway and by 
 
 import importlib
 import os
+import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -37,9 +38,15 @@ decode = msgspec.msgpack.Decoder().decode
 Job = Sequence[Sequence[Value]]
 
 
+class _StayNative(Exception):
+    """The version is served by scikit-learn; the message says why."""
+
+
 def main(descriptor: int) -> None:
     """Import what every model needs, then fork a process for each model."""
     confinement.die_with_parent()
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to all of a unit: the gateway drains then
+        signal.signal(number, signal.SIG_IGN)
     # pandas works without pyarrow, which would bring a thread of its own: a fork must have none.
     sys.modules["pyarrow"] = None  # type: ignore[assignment]
     for name in _WARM:
@@ -52,10 +59,10 @@ def main(descriptor: int) -> None:
 
 def live(pipe: Pipe) -> None:
     """Load the one model that the first message brings, then score until the pipe ends."""
-    message, artifact = pipe.receive_with_descriptor()
+    message, files = pipe.receive_with_descriptors(2)
     order = decode(message)
     try:
-        score = _load(order, artifact)
+        score, note = _load(order, files)
     except ArtifactRefused as error:
         pipe.send(encode(["refused", error.what]))
         return
@@ -65,7 +72,7 @@ def live(pipe: Pipe) -> None:
     except Exception as error:  # the model's own code: whatever it raises
         pipe.send(encode(["failed", repr(error)[:500]]))
         return
-    pipe.send(encode(["ready", ""]))
+    pipe.send(encode(["ready", note]))
     serve(pipe, score, name=order["name"])
 
 
@@ -103,26 +110,92 @@ def _attempt(score: Score, rows: Job) -> list[float] | str:
     return scores if len(scores) == len(rows) else "wrong number of scores"
 
 
-def _load(order: Mapping[str, Any], artifact: int) -> Score:
+def _load(order: Mapping[str, Any], files: Sequence[int]) -> tuple[Score, str]:
+    """How the version scores, and why not by ONNX although a file of it came; else empty."""
     from tenure.adapters.serving_frame import scorer
     from tenure.adapters.skops_artifacts import load_bytes
 
     row = order["row"]
-    with os.fdopen(artifact, "rb") as stream:
-        data = stream.read()
+    data, *onnx = [_read(descriptor) for descriptor in files]
     folders = confinement.code_folders()
+    trouble = _without_runtime() if onnx else ""
     confinement.limit(confinement.address_space() + order["memory_mb"] * _MIB)
     confinement.read_only(folders)
     failpoint(f"model.load.{order['name']}")
     estimator = load_bytes(data, row, order["public_key"])
     del data
     signature = Signature.from_facts(row["facts"])
-    return scorer(
+    native = scorer(
         estimator,
         numeric=signature.numeric,
         categorical=signature.categorical,
         examples=signature.examples(),
     )
+    if trouble or not onnx:
+        return native, trouble
+    try:
+        return _by_onnx(order, onnx[0], estimator, native), ""
+    except ArtifactRefused as error:
+        return native, error.what
+    except _StayNative as error:
+        return native, str(error)
+    except Exception as error:  # foreign code on foreign bytes; the native model stands
+        return native, f"{type(error).__name__}: {error}"[:500]
+
+
+def _read(descriptor: int) -> bytes:
+    with os.fdopen(descriptor, "rb") as stream:
+        return stream.read()
+
+
+def _without_runtime() -> str:
+    """Import what scores ONNX, which no other process needs; why it cannot be had, else empty."""
+    from tenure.adapters.onnx_variant import runtime
+
+    try:
+        runtime()
+    except Exception as error:  # absent, or built for another machine
+        return f"onnxruntime cannot be imported ({type(error).__name__}: {error})"[:500]
+    return ""
+
+
+def _by_onnx(order: Mapping[str, Any], data: bytes, estimator: Any, native: Score) -> Score:
+    """The version with ONNX for its boosting: nothing is parsed before digest and signature hold.
+
+    Raises:
+        ArtifactRefused: They do not hold.
+        _StayNative: This machine's scores are not those of scikit-learn.
+    """
+    from tenure.adapters.onnx_variant import session
+    from tenure.adapters.serving_frame import by_matrix
+    from tenure.adapters.skops_artifacts import check_onnx
+
+    row = order["row"]
+    check_onnx(data, row, row["facts"]["onnx"], order["public_key"])
+    failpoint(f"model.onnx.{order['name']}")
+    signature = Signature.from_facts(row["facts"])
+    parts = by_matrix(estimator, signature.features)
+    if parts is None:
+        raise _StayNative("its pipeline is none that ONNX can stand in for")
+    score = parts.scorer(session(data))
+    apart = _largest_difference(native, score, signature.examples())
+    if not apart <= order["max_score_difference"]:
+        allowed = order["max_score_difference"]
+        why = f"ONNX and scikit-learn are {apart:.2g} apart on the examples, allowed is {allowed:g}"
+        raise _StayNative(why)
+    return score
+
+
+def _largest_difference(native: Score, score: Score, rows: Job) -> float:
+    """Over the rows, together and each alone."""
+    import numpy as np
+
+    from tenure.lifecycle.serving.parity import differences
+
+    expected = np.array(native(rows))
+    alone = np.array([score([row])[0] for row in rows])
+    together = np.array(score(rows))
+    return float(max(differences(expected, found).max() for found in (alone, together)))
 
 
 if __name__ == "__main__":

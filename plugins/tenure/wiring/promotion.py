@@ -16,12 +16,13 @@ from tenure.adapters.sql import canary, incidents, plans, versions
 from tenure.adapters.sql.plans import PlanRow
 from tenure.errors import StateConflict
 from tenure.failpoints import failpoint
-from tenure.lifecycle.canary import CanaryPolicy
 from tenure.vocabulary import State, VersionRef, op_key
 from tenure.wiring.base import Platform
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from tenure.lifecycle.canary import CanaryPolicy
 
 _SAFE = "Nothing was changed; gateways keep the traffic plan in force."
 
@@ -77,7 +78,7 @@ def promote_first(platform: Platform, version_id: int, *, actor: str) -> PlanRow
 
 
 def start_canary(
-    platform: Platform, version_id: int, policy: CanaryPolicy, *, actor: str
+    platform: Platform, version_id: int, policy: "CanaryPolicy", *, actor: str
 ) -> PlanRow:
     """Put an approved version on probation at the first share, with a new salt and fence.
 
@@ -173,8 +174,13 @@ def roll_back_canary(mine: Turn, *, reason: str, evidence: str | None = None) ->
     return _stable(mine, mine.in_state(State.CHAMPION)[0].id, reason)
 
 
-def replace_champion(mine: Turn, successor: VersionRef, *, reason: str) -> PlanRow:
-    """The champion is rolled back and a superseded version serves again; a canary ends with it."""
+def replace_champion(
+    mine: Turn, successor: VersionRef, *, reason: str, loaded: str = ""
+) -> PlanRow:
+    """The champion is rolled back and a superseded version serves again; a canary ends with it.
+
+    `loaded` says for the ledger where the successor was loaded on trial.
+    """
     champion, plan = mine.version, mine.plan
     _require(champion, State.CHAMPION)
     _require(successor, State.SUPERSEDED)
@@ -185,12 +191,12 @@ def replace_champion(mine: Turn, successor: VersionRef, *, reason: str) -> PlanR
     failpoint("rollback.champion_moved")
     intent = {"for": champion.id, "from": successor.generation}
     key = op_key("reinstate", f"mv:{successor.id}", intent)
-    _move(mine, successor, State.CHAMPION, reason, key=key)
+    _move(mine, successor, State.CHAMPION, reason, key=key, loaded=loaded or None)
     failpoint("rollback.successor_moved")
     return _stable(mine, successor.id, reason, seen=plan)
 
 
-def _take_over(mine: Turn, policy: CanaryPolicy) -> PlanRow:
+def _take_over(mine: Turn, policy: "CanaryPolicy") -> PlanRow:
     version, plan = mine.version, mine.plan
     if plan is None or plan.canary_id != version.id:
         raise StateConflict(
@@ -234,11 +240,11 @@ def _move(
     reason: str,
     *,
     key: str,
-    evidence: str | None = None,
+    **more: str | None,
 ) -> None:
+    """`more`, as far as there is any, stands in the ledger beside the reason."""
     body = {"reason": reason, "artifact": version.artifact_digest}
-    if evidence is not None:
-        body["evidence"] = evidence
+    body |= {name: value for name, value in more.items() if value is not None}
     ledger = mine.platform.ledger
     ledger.move(mine.connection, version, target, actor=mine.actor, body=body, op_key=key)
     if target in {State.SUPERSEDED, State.ROLLED_BACK}:

@@ -3,23 +3,19 @@
 Import it inside functions: it loads SQLAlchemy.
 """
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tenure.adapters.sql import versions
 from tenure.adapters.sql.plans import PlanRow
-from tenure.config import load_model
 from tenure.errors import ArtifactRefused, ConfigInvalid, ServiceUnreachable, StateConflict
 from tenure.failpoints import failpoint
-from tenure.lifecycle.canary import CanaryPolicy
 from tenure.vocabulary import State, VersionRef, op_key
 from tenure.wiring import promotion
 from tenure.wiring.base import Platform
-from tenure.wiring.serving_models import ServingPolicies, VerifiedLoader
+from tenure.wiring.trials import Trials
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -38,6 +34,7 @@ class Intent:
         refused: Versions that were passed over, with the reason.
         asked: Number of the version that the person wanted as successor, if any.
         done: Whether it was done before.
+        loaded: Where the successor was loaded on trial: `by gateway ID`, or `here`.
     """
 
     remove: VersionRef
@@ -46,6 +43,7 @@ class Intent:
     refused: tuple[tuple[str, str], ...] = ()
     asked: int | None = None
     done: bool = False
+    loaded: str = ""
 
     @property
     def is_as_asked(self) -> bool:
@@ -57,14 +55,26 @@ class Intent:
         if self.done:
             return f"{self.remove.name} is rolled back already; {self.successor.name} serves 100%."
         also = f" The canary {self.cancels.name} ends too." if self.cancels else ""
+        loaded = f", loaded {self.loaded}," if self.loaded else ""
         return (
             f"{self.remove.name} ({self.remove.state}) loses all traffic; "
-            f"{self.successor.name} serves 100%.{also}"
+            f"{self.successor.name}{loaded} serves 100%.{also}"
         )
 
 
+class _Found(NamedTuple):
+    version: VersionRef
+    where: str
+    refused: tuple[tuple[str, str], ...]
+
+
 def intend(
-    platform: Platform, model: str, version: int | None = None, *, to: int | None = None
+    platform: Platform,
+    model: str,
+    version: int | None = None,
+    *,
+    to: int | None = None,
+    actor: str = "rollback",
 ) -> Intent:
     """Find what to take out of traffic and what loads in its place.
 
@@ -74,6 +84,7 @@ def intend(
         version: The version to take out; None takes the canary, else the champion.
         to: The version that is to serve instead; None takes the newest that loads. When this one
             does not load, the intent names the newest that does, and is not `is_as_asked`.
+        actor: Who asks gateways to load.
 
     Raises:
         StateConflict: Nothing is live, the version is not, or nothing can take its place.
@@ -98,8 +109,8 @@ def intend(
                 why = f"a canary gives its traffic to the champion {champion.name}, not to @{to}"
                 raise _nothing(model, why)
             return Intent(wanted, champion, asked=to)
-        successor, refused = _newest_that_loads(platform, model, to)
-        return Intent(wanted, successor, canary, refused, asked=to)
+        found = _newest_that_loads(platform, model, to, actor)
+        return Intent(wanted, found.version, canary, found.refused, asked=to, loaded=found.where)
 
 
 def roll_back(platform: Platform, intent: Intent, *, reason: str, actor: str) -> PlanRow:
@@ -171,42 +182,24 @@ def _act(mine: promotion.Turn, intent: Intent, reason: str) -> PlanRow:
     if mine.version.state is State.CANARY:
         return promotion.roll_back_canary(mine, reason=reason)
     successor = versions.get_by_id(mine.connection, intent.successor.id)
-    return promotion.replace_champion(mine, successor, reason=reason)
+    return promotion.replace_champion(mine, successor, reason=reason, loaded=intent.loaded)
 
 
-def _newest_that_loads(
-    platform: Platform, model: str, first: int | None
-) -> tuple[VersionRef, tuple[tuple[str, str], ...]]:
-    """Loaded on trial as a gateway loads it, before any traffic moves; `first` is tried first.
-
-    In a folder of its own: two rollbacks at once must not take each other's copies away.
-    """
-    with tempfile.TemporaryDirectory(prefix="tenure-trial-") as folder:
-        loader = VerifiedLoader(platform, Path(folder), ServingPolicies(platform.settings))
-        loader.warm_up()
-        try:
-            with platform.database.begin() as connection:
-                rows = _superseded(connection, model)
-            if first is not None:
-                if first not in {version.version for version, _ in rows}:
-                    raise _nothing(model, f"{model}@{first} is no superseded version")
-                rows.sort(key=lambda found: found[0].version != first)
-            return _first_that_loads(loader, model, rows)
-        finally:
-            loader.close()
-
-
-def _first_that_loads(
-    loader: VerifiedLoader, model: str, rows: list[tuple[VersionRef, dict[str, Any]]]
-) -> tuple[VersionRef, tuple[tuple[str, str], ...]]:
+def _newest_that_loads(platform: Platform, model: str, first: int | None, actor: str) -> _Found:
+    """Loaded on trial as a gateway loads it, before any traffic moves; `first` is tried first."""
+    with platform.database.begin() as connection:
+        rows = _superseded(connection, model)
+    if first is not None:
+        if first not in {version.version for version, _ in rows}:
+            raise _nothing(model, f"{model}@{first} is no superseded version")
+        rows.sort(key=lambda found: found[0].version != first)
     refused: list[tuple[str, str]] = []
-    for version, row in rows:
-        try:
-            loader.load(row).close()
-        except ArtifactRefused as error:
-            refused.append((version.name, error.what))
-            continue
-        return version, tuple(refused)
+    with Trials(platform, model, actor=actor) as trials:
+        for version, row in rows:
+            try:
+                return _Found(version, trials.load(row), tuple(refused))
+            except ArtifactRefused as error:
+                refused.append((version.name, error.what))
     why = "; ".join(f"{name}: {reason}" for name, reason in refused) or "there is none"
     raise _nothing(model, f"no superseded version that loads ({why})")
 
@@ -233,6 +226,9 @@ def _safe_meanwhile(platform: Platform, model: str) -> Iterator[None]:
 
 
 def _lease_seconds(platform: Platform, model: str) -> int:
+    from tenure.config import load_model
+    from tenure.lifecycle.canary import CanaryPolicy
+
     try:
         return load_model(platform.settings.include, model)[0].canary.lease_seconds
     except (ConfigInvalid, OSError):

@@ -9,44 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from tenure.config import load_dataset, load_model
 from tenure.errors import ConfigInvalid
+from tenure.failpoints import failpoint
 from tenure.files import made_once
 from tenure.lifecycle.sensitivity import personal_columns
 from tenure.ports import Decisions
 from tenure.settings import Settings
 from tenure.vocabulary import op_key
 from tenure.wiring.base import Platform
+from tenure.wiring.installation_keys import MASTER
 
 if TYPE_CHECKING:
     from tenure.adapters.ibis_engine import IbisEngine
 
-KEY_VARIABLE = "TENURE_MASTER_KEY"
 LOCAL_KEY_SECONDS = 600.0
 """How long a local key is used, and how long after its last use it is destroyed."""
 _KEY_BYTES = 32
 _LOOK_SECONDS = 1.0
-
-
-def master_key(home: Path) -> bytes:
-    """What wraps the subjects' keys: TENURE_MASTER_KEY, else a file made on first use.
-
-    Raises:
-        ConfigInvalid: It is not 32 bytes in hexadecimal.
-    """
-    text = os.environ.get(KEY_VARIABLE) or made_once(
-        home / "keys" / "master.key", lambda: os.urandom(_KEY_BYTES).hex()
-    )
-    try:
-        key = bytes.fromhex(text)
-    except ValueError:
-        key = b""
-    if len(key) == _KEY_BYTES:
-        return key
-    raise ConfigInvalid(
-        f"The master key is not {_KEY_BYTES} bytes in hexadecimal.",
-        still_safe="Nothing was sealed with it; what is sealed stays as it is.",
-        next_step=f"Set {KEY_VARIABLE} to, or restore, the key of keys/master.key. With another "
-        "one, personal features that were logged before cannot be opened.",
-    )
 
 
 class PersonalModels:
@@ -196,7 +174,7 @@ def subject_keys(
     from tenure.adapters import sealing
     from tenure.adapters.sql import subject_keys as table
 
-    master, names = master_key(platform.settings.home), sorted(subjects)
+    master, names = MASTER.read(platform.settings.home), sorted(subjects)
     with platform.database.begin() as connection:
         wrapped = table.find(connection, names)
         missing = [name for name in names if name not in wrapped] if make else []
@@ -210,22 +188,36 @@ def subject_keys(
     }
 
 
-def destroy_key(platform: Platform, subject: str, *, actor: str) -> None:
-    """Make everything that was sealed about a pseudonym noise, and whatever comes later as well.
+def destroy_keys(
+    platform: Platform, subjects: Sequence[str], *, model: str, reason: str, actor: str
+) -> None:
+    """Make everything that was sealed about pseudonyms noise, and whatever comes later as well.
 
     What a gateway has not shipped yet is opened by nobody else, and shipped without its features.
+    All of them or none; a second time changes nothing.
     """
     from tenure.adapters.sql import subject_keys as table
 
     with platform.database.begin() as connection:
-        table.destroy(connection, subject, at=platform.clock.now())
-        platform.ledger.note(
-            connection,
-            subject=f"subject:{subject}",
-            actor=actor,
-            body={"key": "destroyed"},
-            op_key=op_key("subject.erase", subject, {}),
-        )
+        for subject in sorted(subjects):
+            table.destroy(connection, subject, at=platform.clock.now())
+            platform.ledger.note(
+                connection,
+                subject=f"subject:{subject}",
+                actor=actor,
+                body={"key": "destroyed", "model": model, "reason": reason},
+                op_key=op_key("subject.erase", subject, {}),
+            )
+            failpoint("erase.destroyed")
+
+
+def destroyed(platform: Platform, subject: str) -> bool:
+    """Whether the key of a pseudonym was destroyed."""
+    from tenure.adapters.sql import subject_keys as table
+
+    with platform.database.begin() as connection:
+        found = table.find(connection, [subject])
+    return subject in found and found[subject] is None
 
 
 def any_sealed(paths: Sequence[Path]) -> bool:

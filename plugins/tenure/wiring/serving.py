@@ -20,9 +20,11 @@ from tenure.lifecycle.serving import (
     ServingPolicy,
     TrafficPlan,
 )
+from tenure.lifecycle.serving.trial import Trial, TrialAnswer
 from tenure.settings import Settings
 from tenure.vocabulary import is_id
 from tenure.wiring.base import Platform
+from tenure.wiring.installation_keys import SUBJECTS
 from tenure.wiring.sealing import SubjectVault
 from tenure.wiring.serving_models import ServingPolicies, VerifiedLoader
 
@@ -30,8 +32,6 @@ PATIENCE_SECONDS = 10.0
 """After which a gateway takes the lifecycle database for unreachable, however it hangs."""
 if TYPE_CHECKING:
     from tenure.adapters.web_tokens import JwtVerifier
-
-_KEY_BYTES = 32
 
 
 class GatewayPlatform:
@@ -61,6 +61,11 @@ class GatewayPlatform:
         """Models by digest and signature."""
         return VerifiedLoader(self.platform, self.folder, self.policy())
 
+    def warm_up(self) -> None:
+        """Begin with the imports of model processes, and make our own before the first request."""
+        self.loader.warm_up()
+        from tenure.adapters import decision_tables  # noqa: F401
+
     def policy(self) -> Callable[[str], ServingPolicy]:
         """The serving policies of the model YAMLs."""
         return ServingPolicies(self.platform.settings)
@@ -81,15 +86,8 @@ class GatewayPlatform:
 
     @cached_property
     def subject_key(self) -> bytes:
-        """Secret of the pseudonyms; gateways that share a home share it.
-
-        TENURE_SUBJECT_KEY (hexadecimal, 32 bytes) hands the same one to gateways elsewhere.
-        """
-        given = os.environ.get("TENURE_SUBJECT_KEY")
-        if given is not None:
-            return _from_hex(given)
-        path = self.platform.settings.home / "keys" / "subject.key"
-        return bytes.fromhex(made_once(path, lambda: secrets.token_hex(_KEY_BYTES)))
+        """Secret of the pseudonyms."""
+        return SUBJECTS.read(self.platform.settings.home)
 
     def decisions_to_parquet(
         self,
@@ -238,7 +236,11 @@ class PlanSource:
         from tenure.adapters.sql import incidents
 
         subject = f"{model}@{version}"
-        said = {"artifact_refused": "cannot load", "model_crashed": "lost"}[kind]
+        said = {
+            "artifact_refused": "cannot load",
+            "model_crashed": "lost",
+            "variant_refused": "serves by scikit-learn, not by ONNX,",
+        }[kind]
         with self._platform.database.begin() as connection:
             incidents.open_incident(
                 connection,
@@ -268,25 +270,26 @@ class PlanSource:
                 facts=facts,
             )
 
+    def trials(self) -> list[Trial]:
+        """What somebody asks about, and this gateway has not answered for."""
+        from tenure.adapters.sql import trials
+
+        with self._platform.database.begin() as connection:
+            return trials.asked(connection, self._gateway)
+
+    def answer_trial(self, trial_id: int, refusal: str) -> None:
+        """Write what this gateway found."""
+        from tenure.adapters.sql import trials
+
+        given = TrialAnswer(self._gateway, not refusal, refusal)
+        with self._platform.database.begin() as connection:
+            trials.answer(connection, trial_id, given)
+
     def wait(self, seconds: float) -> None:
-        """Until the next published plan, at most so long."""
+        """Until the next published plan or trial, at most so long."""
         self._hints.wait(seconds)
 
     def close(self) -> None:
         """Let go of every connection."""
         self._hints.close()
         self._platform.database.dispose()
-
-
-def _from_hex(text: str) -> bytes:
-    try:
-        key = bytes.fromhex(text)
-    except ValueError:
-        key = b""
-    if 16 <= len(key) <= 64:
-        return key
-    raise ConfigInvalid(
-        "TENURE_SUBJECT_KEY is not 16 to 64 bytes in hexadecimal.",
-        still_safe="Nothing was started.",
-        next_step="Use the value of keys/subject.key of the other gateway.",
-    )

@@ -1,7 +1,7 @@
 """The models that a gateway serves: verified, warm, in processes of their own, by which policy."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tenure.config import load_model
-from tenure.errors import ArtifactRefused, ConfigInvalid
-from tenure.lifecycle.registry import FIELDS, artifact_key
+from tenure.errors import ArtifactRefused, ConfigInvalid, TenureError
+from tenure.lifecycle.registry import FIELDS, artifact_key, onnx_facts, onnx_key
 from tenure.lifecycle.serving import ServingPolicy
 from tenure.settings import Settings
 from tenure.wiring.base import Platform
@@ -60,7 +60,10 @@ class VerifiedLoader:
         self.nursery.start()
 
     def load(self, row: Mapping[str, Any]) -> "ModelProcess":
-        """The process with the warm version.
+        """The process with the warm version; ONNX scores where its policy and its trainer say so.
+
+        What is wrong with the ONNX file never keeps a version from service: it is served by
+        scikit-learn then, and the process's note says why.
 
         Raises:
             ArtifactRefused: Bytes, signature or types are not acceptable, it needs more memory than
@@ -79,21 +82,14 @@ class VerifiedLoader:
             "public_key": _public_key(self._platform.settings),
             "row": {key: row[key] for key in (*FIELDS, "signature", "facts")},
         }
+        process, note = self._by_onnx(row, order, path)
+        if process is not None:
+            return process
         try:
-            process = self.nursery.process()
-        except (OSError, EOFError, ValueError) as error:
-            raise refused(name, f"no process could be started for it ({error!r})") from error
-        try:
-            verdict, cause = self._ordered(process, order, path)
-        except TimeoutError:
-            process.close()
-            raise refused(name, f"it was not loaded after {LOAD_SECONDS:g} s") from None
-        except (OSError, EOFError, ValueError) as error:
-            process.close()
-            raise refused(name, "its process ended while it was loaded") from error
-        if verdict != "ready":
-            process.close()
-            raise refused(name, cause if verdict == "failed" else cause.rstrip("."))
+            process = self._started(order, [path])
+        except _Unanswered as error:
+            raise refused(name, str(error)) from error
+        process.note = note
         return process
 
     def keep_only(self, digests: frozenset[str]) -> None:
@@ -105,16 +101,69 @@ class VerifiedLoader:
         if "nursery" in self.__dict__:
             self.nursery.close()
 
+    def _by_onnx(
+        self, row: Mapping[str, Any], order: Mapping[str, Any], path: Path
+    ) -> "tuple[ModelProcess | None, str]":
+        """The process that tried ONNX; None where none did, and why not where YAML asks for it."""
+        policy, onnx = self._policy(row["model"]).onnx, onnx_facts(row)
+        if policy is None or onnx is None:
+            return None, ""
+        digest = onnx["digest"]
+        try:
+            second = self._cache.fetch(onnx_key(digest), digest)
+        except KeyError:
+            return None, f"the ONNX file {digest[:12]} is not in the store."
+        except TenureError as error:
+            return None, error.what
+        tolerance = {"max_score_difference": policy.max_score_difference}
+        try:
+            return self._started({**order, **tolerance}, [path, second]), ""
+        except _Unanswered as error:
+            return None, f"with ONNX {error}."
+
+    def _started(self, order: Mapping[str, Any], paths: Sequence[Path]) -> "ModelProcess":
+        """A process that verified, loaded and warmed up the version; with its variant and note.
+
+        Raises:
+            ArtifactRefused: It says no, or there is no process.
+            _Unanswered: It says nothing.
+        """
+        name = order["name"]
+        try:
+            process = self.nursery.process()
+        except (OSError, EOFError, ValueError) as error:
+            raise refused(name, f"no process could be started for it ({error!r})") from error
+        try:
+            verdict, cause = self._ordered(process, order, paths)
+        except TimeoutError:
+            process.close()
+            raise _Unanswered(f"it was not loaded after {LOAD_SECONDS:g} s") from None
+        except (OSError, EOFError, ValueError) as error:
+            process.close()
+            raise _Unanswered("its process ended while it was loaded") from error
+        if verdict != "ready":
+            process.close()
+            raise refused(name, cause if verdict == "failed" else cause.rstrip("."))
+        process.note = cause
+        process.variant = "onnx" if len(paths) > 1 and not cause else "native"
+        return process
+
     def _ordered(
-        self, process: "ModelProcess", order: Mapping[str, Any], path: Path
+        self, process: "ModelProcess", order: Mapping[str, Any], paths: Sequence[Path]
     ) -> tuple[str, str]:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptors = [os.open(path, flags) for path in paths]
         try:
             process.pipe.socket.settimeout(LOAD_SECONDS)
-            process.pipe.send(msgspec.msgpack.encode(order), [descriptor])
+            process.pipe.send(msgspec.msgpack.encode(order), descriptors)
         finally:
-            os.close(descriptor)
+            for descriptor in descriptors:
+                os.close(descriptor)
         return msgspec.msgpack.decode(process.pipe.receive(), type=tuple[str, str])
+
+
+class _Unanswered(Exception):
+    """A process hung or ended while it loaded; the message says which."""
 
 
 class ServingPolicies:

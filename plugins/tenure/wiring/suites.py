@@ -14,7 +14,7 @@ from tenure.config import ConfigSet, DatasetConfig, ModelConfig, load_all
 from tenure.config.suites import load_suite, parse_suite
 from tenure.errors import ArtifactRefused
 from tenure.lifecycle.expectations import Suite
-from tenure.lifecycle.preview import Comparison, said_by, together
+from tenure.lifecycle.preview import Comparison, said_by, together, under_new_names
 from tenure.lifecycle.quality import Finding, judge
 from tenure.lifecycle.schema import unjudged
 from tenure.lifecycle.sensitivity import personal_columns
@@ -40,6 +40,8 @@ class Edit:
     after: Suite
     against: str
     """What `before` is, for people."""
+    renamed: int = 0
+    """Rules of `before` that named columns which the contract renamed; they have the new names."""
 
     @property
     def changes(self) -> list[Change]:
@@ -60,7 +62,7 @@ def edit(platform: Platform, name: str, revision: str | None = None) -> Edit:
     users = users_of(load_all(include), name)
     after = _edited(include, name, users)
     if revision is not None:
-        return _of_git(platform, after, revision)
+        return _of_git(platform, after, revision, users)
     with platform.database.begin() as connection:
         known = rows.in_force(connection, [dataset.name for dataset in users])
     if known is None:
@@ -70,9 +72,9 @@ def edit(platform: Platform, name: str, revision: str | None = None) -> Edit:
     if known["digest"] != after.digest:
         label = f"the suite in force ({known['digest'][:12]}…)"
         before = parse_suite(known["body"].encode(), known["name"], None, Path(label))
-        return Edit(before, after, label)
+        return _beside(before, after, label, users)
     try:
-        return _of_git(platform, after, "HEAD")
+        return _of_git(platform, after, "HEAD", users)
     except NothingToCompare:
         return Edit(after, after, "the suite in force, which it is")
 
@@ -107,7 +109,16 @@ def _edited(include: Path, name: str, users: Sequence[DatasetConfig]) -> Suite:
     return loaded
 
 
-def _of_git(platform: Platform, after: Suite, revision: str) -> Edit:
+def _beside(before: Suite, after: Suite, label: str, users: Sequence[DatasetConfig]) -> Edit:
+    """Batches are read under the contract's names, so the other suite must speak of these."""
+    renamed = {old: new for one in users for old, new in one.contract.renamed().items()}
+    before, changed = under_new_names(before, renamed)
+    return Edit(before, after, label, changed)
+
+
+def _of_git(
+    platform: Platform, after: Suite, revision: str, users: Sequence[DatasetConfig]
+) -> Edit:
     path = platform.settings.suites / f"{after.name}.json"
     try:
         body, commit = git_revisions.read(path, revision)
@@ -115,7 +126,7 @@ def _of_git(platform: Platform, after: Suite, revision: str) -> Edit:
         raise NothingToCompare(f"{after.name} cannot be read from git: {error}") from None
     label = f"{revision} ({commit[:12]})"
     before = parse_suite(body, after.name, None, Path(f"{label}:{path.name}"))
-    return Edit(before, after, label)
+    return _beside(before, after, label, users)
 
 
 @dataclass(frozen=True)
@@ -282,5 +293,7 @@ def downstream(platform: Platform, edited: Edit, seen: Sequence[Seen]) -> Iterat
             ):
                 facts: dict[str, Any] = versions.row_by_id(connection, version.id)["facts"] or {}
                 trained_on[version.name] = sorted(flipped & {*facts.get("batches", ())})
-        columns = {*model.features.all, model.label.column, model.subject_column}
+        names = found.datasets[model.dataset].contract.renamed()
+        read = {*model.features.all, model.label.column, model.subject_column}
+        columns = {names.get(column, column) for column in read}
         yield Downstream(model, tuple(sorted(columns & touched)), trained_on)

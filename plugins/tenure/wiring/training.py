@@ -32,7 +32,7 @@ def train(
     Returns:
         Ids and digests.
     """
-    from tenure.wiring import fitting
+    from tenure.wiring import fitting, variants
 
     version = planned_version(platform, model, run)
     if version.state is not State.DRAFT:
@@ -60,9 +60,11 @@ def train(
         columns["mlflow_run_id"],
         params=_params(config, facts),
         metrics=facts["metrics"],
-        files={"model/model.skops": fitted.artifact},
+        files={"model/model.skops": fitted.artifact} | variants.store(platform, fitted.onnx),
     )
     columns["signature"] = fitting.sign(platform, row | columns)
+    if fitted.onnx is not None:
+        facts["onnx"] = variants.tell(platform, version, row | columns, fitted.onnx, run)
     _tell(platform, version, columns, facts, run)
     _commit(platform, version, columns | {"facts": facts}, run)
     return _trained(planned_version(platform, model, run))
@@ -84,6 +86,7 @@ def _tell(
     told = {"rows": rows, "metrics": facts["metrics"], "seed": facts["seed"]}
     names = ("artifact_digest", "code_digest", "lock_digest", "mlflow_run_id")
     told |= {name: columns[name] for name in names}
+    told |= {"onnx": facts["onnx"]["summary"]} if "onnx" in facts else {}
     report = Report("training", version.name, Verdict.PASSED, summary, facts=told)
     platform.reports.save(report, model=version.model, dataset=None, run=run)
 

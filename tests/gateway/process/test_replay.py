@@ -11,6 +11,7 @@ import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy import text
 
 from tenure.adapters.archive import Archive, Source
 from tenure.lifecycle.decommission import Manifest
@@ -20,6 +21,7 @@ from tenure.wiring import decisions
 from tenure.wiring.base import Platform
 from tenure.wiring.decisions import Found
 from tenure.wiring.decommission import sources
+from tenure.wiring.identity import login_name
 from tenure.wiring.segments import compact, live_keys
 
 pytestmark = pytest.mark.service
@@ -73,6 +75,15 @@ def command(platform: Platform, *arguments: str) -> "subprocess.CompletedProcess
     )
 
 
+def reads(platform: Platform) -> list[dict[str, Any]]:
+    """What the ledger says of those who looked, oldest first."""
+    query = "SELECT actor, body FROM ledger_event WHERE subject = 'decisions' ORDER BY seq"
+    with platform.database.begin() as c:
+        rows = c.execute(text(query)).all()
+    assert {row.actor for row in rows} <= {login_name()}
+    return [row.body for row in rows]
+
+
 def kinds(found: list[Any]) -> set[Found]:
     return {one.found for one in found}
 
@@ -99,6 +110,7 @@ def test_the_whole_life_of_a_replay(
     row = json.loads(shown.stdout)
     assert (row["decision_id"], row["request_id"], row["model"]) == (ids[0], "r0", MODEL)
     assert row["features"] == {"n0": 0.0, "n1": 0.11, "carrier": "AA"}
+    assert row["threshold"] == 0.5
     assert row["outcome"]["label"] is True  # of two, the one received last
     assert "features" not in command(platform, "show", ids[0]).stderr
 
@@ -107,6 +119,11 @@ def test_the_whole_life_of_a_replay(
     found = json.loads(answer.stdout)
     assert (found["ok"], found["found"]) == (True, {"identical": ASKED})
     assert found["largest_difference"] == 0.0
+    assert [(e["how"], e["decisions"], e["ids"]) for e in reads(platform)] == [
+        ("show", 1, ids[:1]),
+        ("show", 1, ids[:1]),
+        ("replay", ASKED, ids[:20]),
+    ]
 
     # A sample is the same for the same seed, and found in compacted files as well.
     first = decisions.chosen(platform, rows=10, seed=1, model=MODEL)

@@ -70,7 +70,9 @@ def retire(platform: Platform, mirror: Forgetful) -> Decommissioning:
 def make_version(platform: Platform) -> Callable[..., VersionRef]:
     """Makes rejected versions with an artifact, a reference and evidence in the store."""
 
-    def make(number: int = 1, artifact: bytes | None = None) -> VersionRef:
+    def make(
+        number: int = 1, artifact: bytes | None = None, facts: dict[str, object] | None = None
+    ) -> VersionRef:
         data = artifact or f"model {number}".encode()
         digest = platform.store.put(artifact_key(digest_bytes(data)), data)
         table = pa.table(
@@ -94,7 +96,8 @@ def make_version(platform: Platform) -> Callable[..., VersionRef]:
             ref = versions.create_draft(
                 c, model_name=MODEL, trained_by="ada", training_key=f"{number:064}"
             )
-            versions.set_columns(c, ref.id, config_digest="c" * 64, **evidence)
+            described = {"config_digest": "c" * 64, "facts": facts or {}}
+            versions.set_columns(c, ref.id, **described, **evidence)
         for state, columns in (
             (State.TRAINED, {"artifact_digest": digest, "signature": "signed"}),
             (State.REJECTED, {}),

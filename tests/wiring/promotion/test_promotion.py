@@ -258,7 +258,7 @@ def test_champion_rollback_gives_traffic_to_the_newest_that_loads(
     life.platform.store.put(artifact_key(broken.artifact_digest), b"other bytes")
     intent = intend(life.platform, "flight_late")
     assert intent.describe() == (
-        "flight_late@3 (champion) loses all traffic; flight_late@1 serves 100%."
+        "flight_late@3 (champion) loses all traffic; flight_late@1, loaded here, serves 100%."
     )
     assert [name for name, _ in intent.refused] == ["flight_late@2"]
     fence = life.plan().fence

@@ -32,6 +32,10 @@ class ModelProcess:
 
     def __init__(self, pipe: Pipe, handle: int) -> None:
         self.pipe = pipe
+        self.variant = "native"
+        """`onnx` when ONNX Runtime scores."""
+        self.note = ""
+        """Why it is native although the version has an ONNX file that should serve."""
         self._handle = handle
 
     def fileno(self) -> int:
@@ -102,7 +106,7 @@ class Nursery:
             socket.send_fds(self._ensure(), [b"f"], [theirs.fileno()])
         pipe = Pipe(ours)
         try:
-            _, handle = pipe.receive_with_descriptor()
+            _, (handle,) = pipe.receive_with_descriptors()
         except (OSError, EOFError, ValueError):
             pipe.close()
             raise

@@ -41,16 +41,16 @@ class Pipe:
             self._whole = self.feed()
         return self._whole.pop(0)
 
-    def receive_with_descriptor(self) -> tuple[bytes, int]:
-        """A message that carries one open file. Raises like `receive`; ValueError without one."""
-        header, descriptors, _, _ = socket.recv_fds(self.socket, _LENGTH.size, 1)
+    def receive_with_descriptors(self, most: int = 1) -> tuple[bytes, list[int]]:
+        """A message that carries open files. Raises like `receive`; ValueError without any."""
+        header, descriptors, _, _ = socket.recv_fds(self.socket, _LENGTH.size, most)
         if not header:
             raise EOFError
         self._in += header
         self._whole += self._messages()
-        if len(descriptors) != 1:
+        if not descriptors:
             raise ValueError("no open file came with the message")
-        return self.receive(), descriptors[0]
+        return self.receive(), descriptors
 
     def push(self, message: bytes) -> bool:
         """Hand over a message without waiting; whether all of it is out. Raises OSError."""

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from tenure.adapters.sql.tables import scoring_run, scoring_shard, snapshot
+from tenure.adapters.sql.tables import model_version, scoring_run, scoring_shard, snapshot
 
 
 def start(connection: Connection, run_key: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -55,3 +55,15 @@ def finish(connection: Connection, run_id: int, report: str, now: datetime) -> N
             finished_at=func.coalesce(scoring_run.c.finished_at, now),
         )
     )
+
+
+def datasets_of(connection: Connection, model: str) -> list[str]:
+    """Datasets of which a version of the model ever scored a snapshot."""
+    query = (
+        select(snapshot.c.dataset)
+        .distinct()
+        .join(scoring_run, scoring_run.c.snapshot_id == snapshot.c.id)
+        .join(model_version, model_version.c.id == scoring_run.c.model_version_id)
+        .where(model_version.c.model == model)
+    )
+    return sorted(connection.execute(query).scalars())

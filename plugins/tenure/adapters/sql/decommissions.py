@@ -18,7 +18,7 @@ from tenure.adapters.sql.tables import (
     traffic_plan,
 )
 from tenure.lifecycle.decommission import Item, Progress, Step
-from tenure.lifecycle.registry import artifact_key
+from tenure.lifecycle.registry import file_keys
 from tenure.vocabulary import State
 
 _OWN = tuple(
@@ -147,12 +147,12 @@ def in_live_plan(connection: Connection, version_id: int) -> bool:
 
 def shared_artifact_keys(connection: Connection, version_id: int) -> list[str]:
     """Where artifacts lie that versions other than this one, not deleted yet, still need."""
-    query = select(model_version.c.artifact_digest).where(
+    query = select(model_version.c.artifact_digest, model_version.c.facts).where(
         model_version.c.id != version_id,
         model_version.c.artifact_digest.is_not(None),
         model_version.c.state != str(State.DELETED),
     )
-    return [artifact_key(digest) for digest in connection.execute(query).scalars()]
+    return [key for row in connection.execute(query).mappings() for key in file_keys(row)]
 
 
 def owner_of(connection: Connection, model_name: str) -> str | None:

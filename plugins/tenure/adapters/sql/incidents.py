@@ -48,7 +48,13 @@ def close_incident(connection: Connection, *, dedupe_key: str, at: datetime) -> 
     return bool(closed.rowcount)
 
 
-_OF_SERVING = ("monitoring", "artifact_refused", "model_crashed", "canary_stopped")
+_OF_SERVING = (
+    "monitoring",
+    "artifact_refused",
+    "variant_refused",
+    "model_crashed",
+    "canary_stopped",
+)
 
 
 def close_incidents_of(connection: Connection, *, version: str, at: datetime) -> None:

@@ -264,6 +264,26 @@ gateway_ack = Table(
     Column("seen_at", DateTime(timezone=True), nullable=False),
 )
 
+trial = Table(
+    "trial",
+    metadata,
+    _id(),
+    Column("model_version_id", BigInteger, ForeignKey("model_version.id"), nullable=False),
+    Column("asked_by", String(250), nullable=False),
+    _at("asked_at"),
+)
+
+trial_answer = Table(
+    "trial_answer",
+    metadata,
+    Column("trial_id", BigInteger, ForeignKey("trial.id", ondelete="CASCADE"), primary_key=True),
+    Column("gateway_id", String(64), primary_key=True),
+    Column("verdict", String(16), nullable=False),
+    Column("cause", Text, nullable=False, server_default=""),
+    _at("answered_at"),
+    CheckConstraint("verdict IN ('ok', 'refused')", name="known"),
+)
+
 gateway_key = Table(
     "gateway_key",
     metadata,

@@ -118,6 +118,11 @@ def all_of(connection: Connection, model_name: str | None = None) -> list[Versio
     return [_ref(row) for row in connection.execute(query)]
 
 
+def models(connection: Connection) -> list[str]:
+    """Name of every registered model, with or without a version."""
+    return list(connection.execute(select(model.c.name).order_by(model.c.name)).scalars())
+
+
 def _ref(row: Row[Any]) -> VersionRef:
     values = dict(row._mapping)
     return VersionRef(**{**values, "state": State(values["state"])})

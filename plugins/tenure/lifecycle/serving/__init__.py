@@ -23,7 +23,7 @@ from tenure.lifecycle.serving.plan import (
     pseudonym,
     supersedes,
 )
-from tenure.lifecycle.serving.policy import ServingPolicy
+from tenure.lifecycle.serving.policy import OnnxPolicy, ServingPolicy
 from tenure.lifecycle.serving.signature import Score, Signature, Value
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "HeldPlan",
     "JwtPolicy",
     "Level",
+    "OnnxPolicy",
     "Scope",
     "Score",
     "ServingPolicy",

@@ -70,4 +70,7 @@ class GatewayPolicy(Policy):
     max_headers: int = Field(default=64, ge=8)
     request_seconds: float = Field(default=10.0, gt=0.0)
     """Time to receive a request from its first byte to its last."""
+    drain_seconds: float = Field(default=3.0, ge=0.0, le=300.0)
+    """How long a gateway that got SIGTERM says that it is not ready and goes on answering, until
+    balancers have noticed: longer than their check interval times their failures; 0: at once."""
     jwt: JwtPolicy | None = None

@@ -7,6 +7,13 @@ from pydantic import Field
 from tenure.lifecycle.policy import Policy
 
 
+class OnnxPolicy(Policy):
+    """Score by ONNX Runtime each version of which ONNX decides as scikit-learn on the holdout."""
+
+    max_score_difference: float = Field(default=1e-4, ge=0.0, le=0.01)
+    """How far two scores of one row may lie apart, as probabilities; no decision may change."""
+
+
 class ServingPolicy(Policy):
     """What the gateway does for one model."""
 
@@ -32,3 +39,5 @@ class ServingPolicy(Policy):
     """A feature that the model does not have; an ignored one is not logged either."""
     cache_rows: int = Field(default=0, ge=0, le=1_000_000)
     """Scores kept by version and features; 0 is off. A hit is a decision like any other."""
+    onnx: OnnxPolicy | None = None
+    """A faster way to the same decisions; null: every version is scored by scikit-learn."""

@@ -1,8 +1,11 @@
 """Compares a logged decision with what its version says about the same features now."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+from tenure.verdicts import Verdict
 
 TOLERANCE = 1e-12
 """Scores may differ by so much: sums of a linear model depend on how many rows came together."""
@@ -23,6 +26,8 @@ class Found(StrEnum):
 
 GOOD = frozenset({Found.IDENTICAL, Found.CLOSE, Found.NO_MODEL})
 """The decision is explained; everything else is for a person."""
+BAD = frozenset({Found.DIFFERENT, Found.REFUSED})
+"""The log, or the artifact, is not what it was."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,14 @@ def compare(
         difference if math.isfinite(difference) else None,
         why,
     )
+
+
+def verdict(replayed: Sequence[Replayed]) -> Verdict:
+    """Failed by one that is bad; inconclusive when one cannot be scored again, or there is none."""
+    found = {one.found for one in replayed}
+    if not found.isdisjoint(BAD):
+        return Verdict.FAILED
+    return Verdict.PASSED if found and found <= GOOD else Verdict.INCONCLUSIVE
 
 
 def _word(decided: bool) -> str:

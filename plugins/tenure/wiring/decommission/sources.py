@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tenure.errors import StateConflict
 from tenure.lifecycle.decommission import Manifest, Progress, archive_prefix
-from tenure.lifecycle.registry import artifact_key, reference_key
+from tenure.lifecycle.registry import file_digests, file_keys, reference_key
 from tenure.settings import REPOSITORY
 from tenure.vocabulary import State, canonical_json, digest_bytes
 from tenure.wiring.base import Platform
@@ -45,7 +45,7 @@ def planned_deletions(connection: "Connection", progress: Progress) -> list[str]
     shared = decommissions.shared_artifact_keys(connection, progress.version_id)
     keys = [reference_key(progress.model, progress.version)]
     if row["artifact_digest"]:
-        keys.insert(0, artifact_key(row["artifact_digest"]))
+        keys = [*file_keys(row), *keys]
     return [key for key in keys if key not in shared]
 
 
@@ -163,10 +163,12 @@ def _stored(
     prefix = archive_prefix(progress.model, progress.version)
     found = []
     if row["artifact_digest"]:
-        digest = row["artifact_digest"]
-        key = artifact_key(digest)
-        goes = key not in shared
-        found.append(Source("artifact", key, f"{prefix}artifact.skops", digest, delete_after=goes))
+        copies = (("artifact", "artifact.skops"), ("onnx", "artifact.onnx"))
+        files = zip(copies, file_keys(row), file_digests(row), strict=False)
+        found += [
+            Source(name, key, f"{prefix}{file}", digest, delete_after=key not in shared)
+            for (name, file), key, digest in files
+        ]
     reference = reference_key(progress.model, progress.version)
     if platform.store.exists(reference):
         found.append(

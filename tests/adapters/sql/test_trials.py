@@ -1,0 +1,84 @@
+"""Trials in the database: what the gateway's role may do, and how old they may be."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from tenure.adapters.sql import trials, versions
+from tenure.adapters.sql.database import Database
+from tenure.lifecycle.serving.trial import TrialAnswer
+from tenure.wiring.base import Platform
+
+OK, NO = TrialAnswer("gw-a", True), TrialAnswer("gw-b", False, "other bytes")
+
+
+@pytest.fixture
+def version(platform: Platform) -> int:
+    """Row id of a version."""
+    with platform.database.begin() as c:
+        versions.register_model(c, name="m", owner="ada", risk_tier="limited", purpose="a test")
+        return versions.create_draft(c, model_name="m", trained_by="ada", training_key="k").id
+
+
+@pytest.fixture
+def gateway(platform: Platform) -> Iterator[Database]:
+    """The same database as `tenure_gateway`."""
+    made = Database(platform.settings.database_url.replace("postgres@", "tenure_gateway@"))
+    yield made
+    made.dispose()
+
+
+def test_asked_and_answered_once_by_each(
+    platform: Platform, gateway: Database, version: int
+) -> None:
+    with platform.database.begin() as c:
+        trial = trials.ask(c, version, by="olga")
+    for given in (OK, NO):
+        with gateway.begin() as c:
+            (asked,) = trials.asked(c, given.gateway)
+            assert (asked.id, asked.row["id"], asked.row["model"]) == (trial, version, "m")
+            trials.answer(c, trial, given)
+            trials.answer(c, trial, TrialAnswer(given.gateway, not given.loads, "again"))
+        with gateway.begin() as c:
+            assert trials.asked(c, given.gateway) == []
+    with platform.database.begin() as c:
+        assert list(trials.answers(c, trial)) == [OK, NO]
+
+
+@pytest.mark.parametrize(("age", "count"), [(4, 1), (5, 0), (3600, 0)])
+def test_nobody_loads_for_an_old_question(
+    platform: Platform, gateway: Database, version: int, age: int, count: int
+) -> None:
+    with platform.database.begin() as c:
+        trials.ask(c, version, by="olga")
+        c.execute(text(f"UPDATE trial SET asked_at = now() - interval '{age} s'"))
+    with gateway.begin() as c:
+        assert len(trials.asked(c, "gw-a")) == count
+
+
+def test_old_ones_are_forgotten_with_their_answers(platform: Platform, version: int) -> None:
+    with platform.database.begin() as c:
+        old, new = (trials.ask(c, version, by="olga") for _ in range(2))
+        for trial in (old, new):
+            trials.answer(c, trial, OK)
+        c.execute(text(f"UPDATE trial SET asked_at = now() - interval '25 h' WHERE id = {old}"))
+        assert trials.forget(c, older_than=timedelta(days=1)) == 1
+        assert (trials.answers(c, old), trials.answers(c, new)) == ([], [OK])
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO trial (model_version_id, asked_by) VALUES (1, 'mallory')",
+        "UPDATE trial SET asked_at = now()",
+        "DELETE FROM trial",
+        "UPDATE trial_answer SET verdict = 'ok'",
+        "DELETE FROM trial_answer",
+    ],
+)
+def test_a_gateway_only_answers(gateway: Database, statement: str) -> None:
+    with pytest.raises(DBAPIError, match="permission denied"), gateway.begin() as c:
+        c.execute(text(statement))

@@ -1,0 +1,210 @@
+"""A gateway that scores by ONNX: what it answers, logs, replays, and does when the file is bad."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from served import Life
+from sqlalchemy import select
+
+from tenure.adapters.archive import Archive, Source
+from tenure.adapters.sql import versions
+from tenure.adapters.sql.tables import incident
+from tenure.lifecycle.decommission import Manifest
+from tenure.lifecycle.registry import artifact_key, onnx_key, onnx_statement_bytes
+from tenure.vocabulary import State, VersionRef, digest_bytes
+from tenure.wiring import decisions
+from tenure.wiring.base import Platform
+from tenure.wiring.decisions import Found
+from tenure.wiring.decommission import sources
+from tenure.wiring.segments import compact, live_keys
+
+pytestmark = pytest.mark.service
+MODEL = "flight_late"
+ASKED = 12
+
+
+class AskingLife(Life):
+    """A model whose versions have what training makes for ONNX: the file, signed."""
+
+    lies: str = ""
+    """A digest that the next version states for its file instead."""
+    is_asking = True
+
+    def move(self, ref: VersionRef, dst: State, **columns: Any) -> None:
+        if dst is State.TRAINED and self.is_asking:
+            with self.platform.database.begin() as c:
+                row = versions.row_by_id(c, ref.id) | columns
+            columns["facts"] = row["facts"] | {"onnx": self._onnx(row)}
+        super().move(ref, dst, **columns)
+
+    def _onnx(self, row: dict[str, Any]) -> dict[str, Any]:
+        from tenure.adapters.onnx_variant import convert
+        from tenure.adapters.signing import Signer
+        from tenure.adapters.skops_artifacts import load_verified
+
+        settings, store = self.platform.settings, self.platform.store
+        public = settings.signing_key.with_suffix(".pub")
+        data = convert(load_verified(store, row, public).steps[-1][1])
+        digest = store.put(onnx_key(digest_bytes(data)), data)
+        signature = Signer(settings.signing_key).sign(onnx_statement_bytes(row, digest))
+        return {"verdict": "passed", "digest": self.lies or digest, "signature": signature}
+
+
+@dataclass
+class Scene:
+    """A gateway whose model asks for ONNX, and a client."""
+
+    platform: Platform
+    life: AskingLife
+    process: Any
+    headers: dict[str, str]
+
+    def onnx_digest(self, ref: VersionRef) -> str:
+        with self.platform.database.begin() as c:
+            return str(versions.row_by_id(c, ref.id)["facts"]["onnx"]["digest"])
+
+    def serve(self, ref: VersionRef, *, instead_of: VersionRef | None = None) -> None:
+        """Give it all traffic."""
+        moves = [(instead_of, State.SUPERSEDED)] if instead_of else []
+        if instead_of:
+            self.life.move(ref, State.CANARY)
+        self.life.publish(ref, moves=[*moves, (ref, State.CHAMPION)])
+
+    def ask(self, first: int = 0, count: int = ASKED) -> list[str]:
+        """Decision ids of so many answers, each by a model."""
+        ids = []
+        for number in range(first, first + count):
+            url, body = f"{self.process.url}/v2/models/{MODEL}/infer", self.life.example(number)
+            answer = httpx.post(url, json=body, headers=self.headers, timeout=9)
+            assert answer.status_code == 200, answer.text
+            assert answer.json()["parameters"]["fallback_level"] == "model"
+            ids += answer.json()["parameters"]["decision_ids"]
+        return ids
+
+    def variants(self) -> dict[str, str]:
+        """As the gateway's own metadata say."""
+        answer = httpx.get(f"{self.process.url}/v2/models/{MODEL}", headers=self.headers)
+        return dict(answer.json()["variants"])
+
+    def incidents(self) -> list[tuple[str, str, str]]:
+        chosen = select(incident.c.kind, incident.c.subject, incident.c.summary)
+        with self.platform.database.begin() as c:
+            return [tuple(row) for row in c.execute(chosen)]
+
+
+@pytest.fixture
+def scene(
+    platform: Platform, process_of: Any, keys: dict[str, str], tmp_path: Path
+) -> Iterator[Scene]:
+    include = tmp_path / "include"
+    shutil.copytree(platform.settings.include, include)
+    yaml = include / "configs" / "models" / f"{MODEL}.yaml"
+    text = yaml.read_text()
+    assert "serving: {" in text
+    yaml.write_text(text.replace("serving: {", "serving: {onnx: {}, "))
+    asking = Platform(replace(platform.settings, include=include))
+    yield Scene(asking, AskingLife(asking), process_of(asking), {"Authorization": keys["score"]})
+    asking.database.dispose()
+
+
+def test_decisions_of_both_kinds_are_told_apart_and_replay(
+    scene: Scene, eventually: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A native champion answers, then one by ONNX; files of the hour become one."""
+    platform = scene.platform
+    scene.life.is_asking = False
+    first = scene.life.champion(1)
+    scene.process.start()
+    assert scene.variants() == {"1": "native"}
+    native = scene.ask()
+    eventually(lambda: list(live_keys(platform.store, "decisions/")))
+    scene.life.is_asking = True
+    second = scene.life.approved(2)
+    scene.serve(second, instead_of=first)
+    eventually(lambda: scene.variants() == {"2": "onnx"})
+    by_onnx = scene.ask(ASKED)
+    scene.process.stop()
+    assert "load=ok version=flight_late@2" in (log := scene.process.log.read_text())
+    assert " variant=onnx" in log
+
+    shown = {one: decisions.show(platform, one) for one in (native[0], by_onnx[0])}
+    assert [row["variant"] for row in shown.values() if row] == ["native", "onnx"]
+
+    def found() -> dict[str, int]:
+        replayed = decisions.replay(platform, [*native, *by_onnx])
+        assert {one.difference for one in replayed} == {0.0}
+        return {str(kind): sum(o.found is kind for o in replayed) for kind in Found}
+
+    all_identical = dict.fromkeys(map(str, Found), 0) | {"identical": 2 * ASKED}
+    assert found() == all_identical
+    files = list(live_keys(platform.store, "decisions/"))
+    assert len(files) > 1
+    from tenure.wiring import segments
+
+    monkeypatch.setattr(segments.Folder, "is_settled", lambda *_: True)
+    folders = {key.rpartition("/")[0] for key in files}  # two when an hour began meanwhile
+    assert compact(platform).files == (len(files) if len(folders) == 1 else 0)
+    assert found() == all_identical
+
+    # Without the file nobody claims what ONNX said; native decisions do not need it.
+    key = onnx_key(scene.onnx_digest(second))
+    data = platform.store.get(key)
+
+    def kinds() -> tuple[set[Found], set[Found]]:
+        seen = {one.decision_id: one.found for one in decisions.replay(platform, both)}
+        return {seen[one] for one in native}, {seen[one] for one in by_onnx}
+
+    both = [*native, *by_onnx]
+    platform.store.put(key, data[:-1] + b"!")
+    assert kinds() == ({Found.IDENTICAL}, {Found.REFUSED})
+    platform.store.delete(key)
+    assert kinds() == ({Found.IDENTICAL}, {Found.GONE})
+
+    # The archive has it.
+    platform.store.put(key, data)
+    archive = Archive(platform.store)
+    artifact = artifact_key(digest_of(scene, second))
+    items = tuple(
+        archive.copy(Source(name, one, f"archive/{MODEL}/2/{name}", None))
+        for name, one in (("artifact", artifact), ("onnx", key))
+    )
+    place = f"archive/{MODEL}/2/manifest.json"
+    digest = archive.write_manifest(Manifest(MODEL, 2, {}, items), place)
+    platform.store.delete(key)
+    platform.store.delete(artifact)
+    monkeypatch.setattr(sources, "_place", lambda *_: (place, digest))
+    assert kinds() == ({Found.IDENTICAL}, {Found.IDENTICAL})
+
+
+def test_a_swapped_file_costs_speed_and_nothing_else(scene: Scene, eventually: Any) -> None:
+    """The version serves by scikit-learn, one incident is open; a champion keeps serving."""
+    first = scene.life.approved(1)
+    scene.life.lies = scene.onnx_digest(first)
+    second = scene.life.approved(2)
+    scene.serve(first)
+    scene.process.start()
+    assert scene.variants() == {"1": "onnx"}
+    scene.serve(second, instead_of=first)
+    eventually(lambda: scene.variants() == {"2": "native"})
+    ids = scene.ask()
+    ((kind, subject, summary),) = scene.incidents()
+    assert (kind, subject) == ("variant_refused", f"{MODEL}@2")
+    assert summary.endswith(
+        "serves by scikit-learn, not by ONNX, flight_late@2: flight_late@2: the ONNX file's "
+        "signature does not fit it and its version."
+    )
+    scene.process.stop()
+    assert {one.found for one in decisions.replay(scene.platform, ids)} == {Found.IDENTICAL}
+    shown = decisions.show(scene.platform, ids[0])
+    assert shown is not None
+    assert shown["variant"] == "native"
+
+
+def digest_of(scene: Scene, ref: VersionRef) -> str:
+    with scene.platform.database.begin() as c:
+        return str(versions.get_by_id(c, ref.id).artifact_digest)

@@ -1,0 +1,81 @@
+"""A real gateway loads the successor of a champion on trial, and serves by it at once."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import select
+
+from tenure.adapters.sql import versions
+from tenure.adapters.sql.tables import gateway_ack, incident
+from tenure.lifecycle.registry import artifact_key
+from tenure.vocabulary import State, VersionRef
+from tenure.wiring import trials
+from tenure.wiring.base import Platform
+from tenure.wiring.ledger import verify_ledger
+from tenure.wiring.rollback import intend, roll_back
+
+MODEL = "flight_late"
+pytestmark = pytest.mark.service
+
+
+def replaced(life: Any, old: VersionRef, seed: int) -> VersionRef:
+    """A champion after this one."""
+    new = life.approved(seed)
+    canary = {"share_bp": 500, "lease_seconds": 60}
+    life.publish(old, new, **canary, moves=[(new, State.CANARY)])
+    life.publish(new, moves=[(old, State.SUPERSEDED), (new, State.CHAMPION)])
+    return new
+
+
+def test_rollback_by_way_of_a_gateway(  # noqa: PLR0917  (fixtures)
+    platform: Platform,
+    life: Any,
+    process: Any,
+    keys: dict[str, str],
+    eventually: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(trials, "TRIAL_PATIENCE_SECONDS", 30)  # a slow machine is no failure
+    newest = life.champion(1)
+    for seed in (2, 3, 4):
+        newest = replaced(life, newest, seed)
+    process.start()
+    headers = {"Authorization": keys["score"]}
+
+    def champion() -> int:
+        url = f"{process.url}/v2/models/{MODEL}/plan"
+        return int(httpx.get(url, headers=headers, timeout=5).json()["champion"])
+
+    def warm(version: int) -> int:
+        return process.log.read_text().count(f"load=ok version={MODEL}@{version} ")
+
+    def acknowledged() -> list[int]:
+        with platform.database.begin() as c:
+            return list(c.execute(select(gateway_ack.c.generation)).scalars())
+
+    eventually(acknowledged)
+    first = intend(platform, MODEL)
+    assert (first.successor.version, first.loaded[:11], warm(3)) == (3, "by gateway ", 1)
+    process.kill()
+    plan = roll_back(platform, first, reason="harm", actor="olga")
+    process.start()
+    eventually(lambda: acknowledged() == [plan.generation])
+    assert (champion(), warm(3)) == (3, 2)
+
+    with platform.database.begin() as c:
+        lost = versions.get(c, MODEL, 2)
+    platform.store.delete(artifact_key(str(lost.artifact_digest)))
+    second = intend(platform, MODEL)
+    assert (second.successor.version, second.loaded) == (1, first.loaded)
+    ((name, why),) = second.refused
+    assert (name, why[-17:]) == (f"{MODEL}@2", "not in the store.")
+    plan = roll_back(platform, second, reason="harm", actor="olga")
+    eventually(lambda: acknowledged() == [plan.generation])
+    assert (champion(), warm(1)) == (1, 1)
+    assert process.stop() == 0
+    with platform.database.begin() as c:
+        told = [tuple(row) for row in c.execute(select(incident.c.kind, incident.c.subject))]
+    assert told == [("artifact_refused", f"{MODEL}@2")]
+    assert verify_ledger(platform, invariants=True)["ok"]

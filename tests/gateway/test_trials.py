@@ -1,0 +1,98 @@
+"""A gateway loads what somebody asks about, says what it found, and has it warm for the plan."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tenure.errors import ArtifactRefused, ServiceUnreachable
+from tenure.gateway.app import Gateway
+from tenure.lifecycle.serving import TrafficPlan
+from tenure.lifecycle.serving.trial import Trial
+
+Plans = Callable[..., TrafficPlan]
+REFUSED = ArtifactRefused("flight_late@2: other bytes.", still_safe="x", next_step="y")
+AWAY = ServiceUnreachable("no store", still_safe="x", next_step="y")
+
+
+def ask(world: Any, number: int, version: int = 12) -> None:
+    world.source.asked.append(Trial(number, world.source.catalog.versions[version]))
+
+
+def model_of(gateway: Gateway) -> Any:
+    return gateway.follower.view.models["flight_late"]
+
+
+def test_it_is_warm_when_the_plan_comes(world: Any, gateway: Gateway, plans: Plans) -> None:
+    gateway.follower.poll()
+    ask(world, 1)
+    gateway.follower.poll()
+    assert world.source.told == {1: ""}
+    assert model_of(gateway).champion.version == 1
+    world.publish(replace(plans(2), champion_id=12))
+    gateway.follower.poll()
+    assert (model_of(gateway).champion.version, model_of(gateway).is_ready) == (2, True)
+    assert world.loader.loads == [11, 12]
+
+
+def test_what_serves_already_is_not_loaded_again(world: Any, gateway: Gateway) -> None:
+    gateway.follower.poll()
+    ask(world, 1, version=11)
+    gateway.follower.poll()
+    assert (world.source.told, world.loader.loads) == ({1: ""}, [11])
+
+
+def test_a_refusal_is_told_and_opens_an_incident(world: Any, gateway: Gateway) -> None:
+    gateway.follower.poll()
+    world.loader.models[12] = REFUSED
+    ask(world, 1)
+    for _ in range(3):
+        gateway.follower.poll()
+    assert world.source.told == {1: "flight_late@2: other bytes."}
+    assert world.source.refusals == ["artifact_refused flight_late@2: flight_late@2: other bytes."]
+    assert world.loader.loads == [11, 12]
+
+
+def test_the_next_trial_loads_anew_and_waits_for_no_back_off(world: Any, gateway: Gateway) -> None:
+    gateway.follower.poll()
+    good, world.loader.models[12] = world.loader.models[12], REFUSED
+    ask(world, 1)
+    gateway.follower.poll()
+    world.loader.models[12] = good
+    ask(world, 2)
+    gateway.follower.poll()
+    assert world.source.told == {1: "flight_late@2: other bytes.", 2: ""}
+
+
+@pytest.mark.parametrize("error", [AWAY, RuntimeError("a bug")], ids=["store away", "a bug"])
+def test_other_failures_say_nothing_about_the_version(
+    world: Any, gateway: Gateway, error: Exception
+) -> None:
+    gateway.follower.poll()
+    world.loader.models[12] = error
+    ask(world, 1)
+    for _ in range(3):
+        gateway.follower.poll()
+    assert (world.source.told, world.loader.loads) == ({}, [11, 12])
+
+
+def test_it_stays_for_a_minute_with_its_file(world: Any, gateway: Gateway) -> None:
+    gateway.follower.poll()
+    ask(world, 1)
+    gateway.follower.poll()
+    for seconds, kept in [(1, {1, 2}), (60, {1, 2}), (1, {1})]:
+        world.clock.seconds += seconds
+        gateway.follower.poll()
+        assert world.loader.kept == {f"{version:064}" for version in kept}, seconds
+    assert [model.is_alive for model in world.loader.started] == [True, False]
+
+
+def test_a_restart_without_database_knows_nothing_of_it(world: Any, gateway: Gateway) -> None:
+    gateway.follower.poll()
+    ask(world, 1)
+    gateway.follower.poll()
+    again = world.gateway()
+    again.follower.restore()
+    assert world.loader.loads == [11, 12, 11]
+    again.close()

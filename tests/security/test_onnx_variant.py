@@ -1,0 +1,301 @@
+"""An ONNX file scores only when it is signed for exactly this version and says what it should.
+
+Whatever is wrong with it, the version is served by scikit-learn and says why. The file of these
+tests differs from scikit-learn in the eighth digit, so that scores tell who gave them.
+"""
+
+import copy
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+
+from tenure.adapters import sklearn_trainer
+from tenure.adapters.onnx_variant import convert
+from tenure.adapters.skops_artifacts import dump
+from tenure.errors import ArtifactRefused, ServiceUnreachable
+from tenure.lifecycle.registry import artifact_key, onnx_key, onnx_statement_bytes
+from tenure.lifecycle.serving import OnnxPolicy, ServingPolicy
+from tenure.vocabulary import digest_bytes
+from tenure.wiring import model_child, serving_models
+
+SHIFT = 1e-7
+ROWS = [(0.1, 0.9, "x"), (0.9, None, None), (5.0, 0.2, "never seen")]
+HANGS, DIES = 8, 9
+
+
+@dataclass
+class Signed:
+    """A registry whose model asks for ONNX, and one fitted pipeline."""
+
+    registry: Any
+    estimator: Any
+    artifact: bytes
+    native: list[float]
+    onnx: OnnxPolicy | None = field(default_factory=OnnxPolicy)
+
+    def file(self, shift: float = SHIFT) -> bytes:
+        """The pipeline's boosting as ONNX, its log-odds moved a little."""
+        moved = copy.deepcopy(self.estimator.steps[-1][1])
+        moved._baseline_prediction = moved._baseline_prediction + shift
+        return convert(moved)
+
+    def row(
+        self, data: bytes, version: int = 1, *, signature: str | None = None, **facts: Any
+    ) -> dict[str, Any]:
+        """The row of a version with these ONNX bytes, signed by the trainer."""
+        row: dict[str, Any] = self.registry.row(self.artifact, version)
+        digest = self.registry.store.put(onnx_key(digest_bytes(data)), data)
+        signed = self.registry.signer.sign(onnx_statement_bytes(row, digest))
+        onnx = {"verdict": "passed", "digest": digest, "signature": signature or signed}
+        row["facts"] = {
+            "features": {"numeric": ["a", "b"], "categorical": ["c"]},
+            "categories": {"c": ["x", "y"]},
+            "ranges": {"a": [0, 1], "b": [0, 1]},
+            "onnx": {**onnx, **facts},
+        }
+        return row
+
+    def load(self, row: Mapping[str, Any]) -> tuple[str, str, list[float]]:
+        """Variant, note, and the scores of the rows."""
+        process = self.registry.loader.load(row)
+        try:
+            process.pipe.socket.settimeout(10)
+            process.pipe.send(msgspec.msgpack.encode([ROWS]))
+            (scores,) = msgspec.msgpack.decode(process.pipe.receive())
+            return process.variant, process.note, scores
+        finally:
+            process.close()
+
+    def stays_native(self, row: Mapping[str, Any]) -> str:
+        """Why it does."""
+        variant, note, scores = self.load(row)
+        assert (variant, scores) == ("native", self.native)
+        return note
+
+
+@pytest.fixture(scope="module")
+def signed(registry: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signed]:
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"a": rng.random(300), "b": rng.random(300)})
+    frame["c"] = rng.choice(["x", "y"], 300).astype(object)
+    made = sklearn_trainer.build(
+        "hist_gradient_boosting", {"max_iter": 5}, numeric=["a", "b"], categorical=["c"], seed=1
+    )
+    estimator = sklearn_trainer.fit(made, frame, frame["a"].to_numpy() > 0.5)
+    asked = pd.DataFrame(ROWS, columns=["a", "b", "c"]).astype({"a": float, "b": float})
+    native = estimator.predict_proba(asked)[:, 1].tolist()
+
+    class Asking(type(registry)):  # type: ignore[misc]
+        @property
+        def policy(self) -> ServingPolicy:
+            return ServingPolicy(model_memory_mb=256, onnx=found.onnx)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TENURE_ENV", "test")
+        patch.setenv("TENURE_FAIL", f"model.onnx.m@{HANGS}:hang,model.onnx.m@{DIES}:kill")
+        own = Asking(tmp_path_factory.mktemp("onnx"))
+        found = Signed(own, estimator, dump(estimator, name="m@1"), native)
+        own.loader.warm_up()
+    yield found
+    own.loader.close()
+
+
+def test_a_signed_file_scores(signed: Signed) -> None:
+    variant, note, scores = signed.load(signed.row(signed.file()))
+    assert (variant, note) == ("onnx", "")
+    apart = np.abs(np.array(scores) - signed.native)
+    assert apart.min() > SHIFT / 100
+    assert apart.max() < SHIFT
+
+
+def test_the_runtime_opens_nothing_and_starts_nothing(
+    signed: Signed, pids: Callable[[], set[int]]
+) -> None:
+    """Since 1.29 ONNX Runtime reports to its maker unless told not to: a file, a thread, a call."""
+    signed.registry.loader.nursery.process().close()
+    before = pids()
+    process = signed.registry.loader.load(signed.row(signed.file()))
+    (pid,) = pids() - before
+    files = {str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()}
+    threads = list(Path(f"/proc/{pid}/task").iterdir())
+    variant = process.variant
+    process.close()
+    assert variant == "onnx"
+    assert {name.partition(":")[0] for name in files} == {"/dev/null", "socket"}
+    assert len(threads) == 1
+
+
+Tamper = Callable[[Signed], dict[str, Any]]
+
+
+def absent(signed: Signed) -> dict[str, Any]:
+    row = signed.row(signed.file(SHIFT / 2))
+    signed.registry.store.delete(onnx_key(row["facts"]["onnx"]["digest"]))
+    return row
+
+
+def flipped(signed: Signed) -> dict[str, Any]:
+    data = signed.file(SHIFT / 3)
+    row = signed.row(data)
+    signed.registry.store.put(onnx_key(digest_bytes(data)), data[:-1] + b"!")
+    return row
+
+
+def swapped(signed: Signed) -> dict[str, Any]:
+    """Another version's file under this version's signature."""
+    own = signed.row(signed.file())
+    other = signed.row(signed.file(SHIFT / 4), version=2)
+    own["facts"]["onnx"]["digest"] = other["facts"]["onnx"]["digest"]
+    return own
+
+
+def replayed(signed: Signed) -> dict[str, Any]:
+    """The same file, signed for another version."""
+    other = signed.row(signed.file(), version=2)
+    return signed.row(signed.file(), signature=other["facts"]["onnx"]["signature"])
+
+
+def of_the_artifact(signed: Signed) -> dict[str, Any]:
+    row = signed.row(signed.file())
+    row["facts"]["onnx"]["signature"] = row["signature"]
+    return row
+
+
+def unsigned(signed: Signed) -> dict[str, Any]:
+    row = signed.row(signed.file())
+    del row["facts"]["onnx"]["signature"]
+    return row
+
+
+def garbage(signed: Signed) -> dict[str, Any]:
+    return signed.row(b"signed, and yet no ONNX")
+
+
+def other_shape(signed: Signed) -> dict[str, Any]:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    rows = np.random.default_rng(2).random((100, 2))
+    model = HistGradientBoostingClassifier(max_iter=2, categorical_features=None)
+    return signed.row(convert(model.fit(rows, rows[:, 0] > 0.5)))
+
+
+def too_far(signed: Signed) -> dict[str, Any]:
+    return signed.row(signed.file(0.1))
+
+
+def hanging(signed: Signed) -> dict[str, Any]:
+    return signed.row(signed.file(), version=HANGS)
+
+
+def dying(signed: Signed) -> dict[str, Any]:
+    return signed.row(signed.file(), version=DIES)
+
+
+@pytest.mark.parametrize(
+    ("tamper", "why"),
+    [
+        (absent, "is not in the store."),
+        (flipped, "has SHA-256"),
+        (swapped, "m@1: the ONNX file's signature does not fit it and its version."),
+        (replayed, "m@1: the ONNX file's signature does not fit it and its version."),
+        (of_the_artifact, "m@1: the ONNX file's signature does not fit it and its version."),
+        (unsigned, "m@1: the ONNX file's signature does not fit it and its version."),
+        (garbage, "InvalidProtobuf: [ONNXRuntimeError]"),
+        (other_shape, "InvalidArgument: [ONNXRuntimeError]"),
+        (too_far, "apart on the examples, allowed is 0.0001"),
+        (hanging, "with ONNX it was not loaded after 1 s."),
+        (dying, "with ONNX its process ended while it was loaded."),
+    ],
+)
+def test_what_keeps_a_version_native(
+    signed: Signed, tamper: Tamper, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if tamper is hanging:
+        monkeypatch.setattr(serving_models, "LOAD_SECONDS", 1.0)
+    assert why in signed.stays_native(tamper(signed))
+
+
+def test_the_process_trusts_nobody_about_the_bytes(
+    signed: Signed, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy changes between the gateway's check and the child's read."""
+    other, row = tmp_path / "other", signed.row(signed.file())
+    other.write_bytes(signed.file()[:-1] + b"!")
+    cache = signed.registry.loader._cache
+    fetch = cache.fetch
+
+    def swap(key: str, digest: str) -> Any:
+        return other if key.endswith(".onnx") else fetch(key, digest)
+
+    monkeypatch.setattr(cache, "fetch", swap)
+    assert "m@1: the ONNX file has SHA-256" in signed.stays_native(row)
+
+
+def test_the_store_is_away_but_the_artifact_is_here(
+    signed: Signed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = signed.row(signed.file())
+    signed.load(row)
+    cache = signed.registry.loader._cache
+    fetch = cache.fetch
+
+    def away(key: str, digest: str) -> Any:
+        if key.endswith(".onnx"):
+            raise ServiceUnreachable("The store is away.", still_safe="x", next_step="y")
+        return fetch(key, digest)
+
+    monkeypatch.setattr(cache, "fetch", away)
+    assert signed.stays_native(row) == "The store is away."
+
+
+def test_a_refused_artifact_is_no_reason_to_serve_by_onnx(signed: Signed) -> None:
+    row = signed.row(signed.file(), version=3)
+    data = signed.artifact[:-1] + bytes([signed.artifact[-1] ^ 1])
+    row["artifact_digest"] = signed.registry.store.put(artifact_key(digest_bytes(data)), data)
+    with pytest.raises(ArtifactRefused, match="m@3: the signature does not fit its statement"):
+        signed.registry.loader.load(row)
+
+
+@pytest.mark.parametrize(
+    ("name", "policy", "facts"),
+    [
+        ("the YAML does not ask", None, {}),
+        ("the verdict is failed", OnnxPolicy(), {"verdict": "failed"}),
+        ("the verdict is open", OnnxPolicy(), {"verdict": "inconclusive"}),
+        ("no digest", OnnxPolicy(), {"digest": None}),
+    ],
+)
+def test_nobody_is_told_where_nothing_is_wrong(
+    signed: Signed,
+    name: str,
+    policy: OnnxPolicy | None,
+    facts: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(signed, "onnx", policy)
+    row = signed.row(signed.file(), **facts)
+    assert signed.stays_native(row) == "", name
+
+
+def test_a_machine_without_the_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert model_child._without_runtime().startswith("onnxruntime cannot be imported (")
+
+
+def test_copies_go_with_their_version(signed: Signed) -> None:
+    row = signed.row(signed.file())
+    signed.load(row)
+    folder = signed.registry.home / "gateway" / "artifacts"
+    digests = {row["artifact_digest"], row["facts"]["onnx"]["digest"]}
+    assert digests <= {path.name for path in folder.iterdir()}
+    signed.registry.loader.keep_only(frozenset(digests))
+    assert digests == {path.name for path in folder.iterdir()}
+    signed.registry.loader.keep_only(frozenset())
+    assert list(folder.iterdir()) == []
