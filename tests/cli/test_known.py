@@ -61,6 +61,13 @@ def test_a_mistyped_name(run: CliRunner, command: str, kind: str) -> None:
     assert f"'; there are: {known}" in done.stderr
 
 
+def test_a_mistyped_state(run: CliRunner) -> None:
+    done = run.invoke(app, ["review", "list", "--state", "opne"])
+    assert (done.exit_code, done.stdout) == (2, "")
+    said = "there is no state 'opne'; there are: open, claimed, answered, expired"
+    assert said in " ".join(done.stderr.split())
+
+
 @pytest.mark.parametrize("command", ["data list flights", "review list --model retired"])
 def test_a_known_name_with_nothing_to_show(run: CliRunner, command: str) -> None:
     assert run.invoke(app, command.split()).exit_code == 0

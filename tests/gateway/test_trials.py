@@ -1,5 +1,6 @@
 """A gateway loads what somebody asks about, says what it found, and has it warm for the plan."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -96,3 +97,97 @@ def test_a_restart_without_database_knows_nothing_of_it(world: Any, gateway: Gat
     again.follower.restore()
     assert world.loader.loads == [11, 12, 11]
     again.close()
+
+
+def polled(gateway: Gateway) -> bool:
+    gateway.follower.poll()
+    return True
+
+
+def hanging(world: Any, number: int) -> threading.Event:
+    """A version more, whose load takes until the event."""
+    world.source.catalog.versions[number + 10] = {
+        **world.source.catalog.versions[12],
+        "id": number + 10,
+        "version": number,
+        "artifact_digest": f"{number:064}",
+    }
+    free = threading.Event()
+    load = world.loader.load
+
+    def slow(row: Any) -> Any:
+        if row["id"] == number + 10:
+            world.loader.models.setdefault(row["id"], world.loader.models[12])
+            free.wait(30)
+        return load(row)
+
+    world.loader.load = slow
+    return free
+
+
+def test_what_loads_when_nobody_waits_any_more_is_let_go(
+    world: Any, gateway: Gateway, eventually: Callable[..., Any]
+) -> None:
+    gateway.follower.poll()
+    free = hanging(world, 3)
+    ask(world, 1, version=13)
+    gateway.follower.poll()
+    world.source.asked.clear()
+    free.set()
+    eventually(lambda: len(world.loader.started) == 2)
+    for seconds in (1, 61, 61):
+        world.clock.seconds += seconds
+        gateway.follower.poll()
+    assert [model.is_alive for model in world.loader.started] == [True, False]
+    assert world.loader.kept == {f"{1:064}"}
+
+
+def test_trials_that_hang_do_not_keep_a_champion_from_coming_back(
+    world: Any,
+    gateway: Gateway,
+    eventually: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tenure.gateway.worker._PATIENCE_SECONDS", 0.05)
+    gateway.follower.poll()
+    numbers = range(3, 8)
+    holds = [hanging(world, number) for number in numbers]
+    for number in numbers:
+        ask(world, number, version=number + 10)
+    gateway.follower.poll()
+    try:
+        world.loader.started[0].die()
+        gateway.follower.poll()
+        assert not model_of(gateway).is_ready
+        world.clock.seconds += 600
+        gateway.follower.poll()
+        eventually(lambda: polled(gateway) and model_of(gateway).is_ready)
+    finally:
+        for one in holds:
+            one.set()
+    eventually(lambda: polled(gateway) and len(world.source.told) == len(numbers))
+
+
+def test_a_database_that_knows_no_trials_is_told_of_once(
+    world: Any,
+    gateway: Gateway,
+    plans: Plans,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An older schema, say: all else goes on."""
+
+    def none() -> list[Trial]:
+        raise ServiceUnreachable("no trials", still_safe="x", next_step="y")
+
+    with monkeypatch.context() as older:
+        older.setattr(world.source, "trials", none)
+        for _ in range(3):
+            gateway.follower.poll()
+        world.publish(plans(2))
+        gateway.follower.poll()
+    assert world.source.acknowledged == [("flight_late", 1), ("flight_late", 2)]
+    assert caplog.text.count("trials=unknown cause=no trials") == 1
+    ask(world, 1)
+    gateway.follower.poll()
+    assert world.source.told == {1: ""}

@@ -5,6 +5,7 @@ tests differs from scikit-learn in the eighth digit, so that scores tell who gav
 """
 
 import copy
+import errno
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from tenure.wiring import model_child, serving_models
 SHIFT = 1e-7
 ROWS = [(0.1, 0.9, "x"), (0.9, None, None), (5.0, 0.2, "never seen")]
 HANGS, DIES = 8, 9
+NOT_ALLOWED = "ONNX and scikit-learn are 5e-08 apart on the holdout, allowed is 4e-08 by now."
 
 
 @dataclass
@@ -238,6 +240,37 @@ def test_the_process_trusts_nobody_about_the_bytes(
     assert "m@1: the ONNX file has SHA-256" in signed.stays_native(row)
 
 
+def full(_key: str, _digest: str) -> Any:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_no_room_for_a_second_file(signed: Signed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The copy of the artifact is there since yesterday; the disk is full since today."""
+    row = signed.row(signed.file(SHIFT / 5))
+    cache = signed.registry.loader._cache
+    fetch = cache.fetch
+    monkeypatch.setattr(cache, "fetch", lambda k, d: (full if "onnx" in k else fetch)(k, d))
+    assert "No space left on device" in signed.stays_native(row)
+
+
+@pytest.mark.parametrize("digest", ["../../keys/signing", "a" * 300, "", "\0", "/etc/passwd"])
+def test_a_digest_that_is_none(signed: Signed, digest: str) -> None:
+    """Facts are signed by nobody: who can write the row can write anything there."""
+    signed.stays_native(signed.row(signed.file(), digest=digest))
+
+
+@pytest.mark.parametrize(("allowed", "variant"), [(4e-8, "native"), (5e-8, "onnx"), (6e-8, "onnx")])
+def test_a_tolerance_that_became_smaller_since(
+    signed: Signed, allowed: float, variant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The examples are few; what the holdout said counts as well."""
+    monkeypatch.setattr(signed, "onnx", OnnxPolicy(max_score_difference=allowed))
+    row = signed.row(signed.file(1e-9), largest_difference=5e-8)
+    found, note, _ = signed.load(row)
+    assert found == variant
+    assert note == ("" if variant == "onnx" else NOT_ALLOWED)
+
+
 def test_the_store_is_away_but_the_artifact_is_here(
     signed: Signed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,3 +332,18 @@ def test_copies_go_with_their_version(signed: Signed) -> None:
     assert digests == {path.name for path in folder.iterdir()}
     signed.registry.loader.keep_only(frozenset())
     assert list(folder.iterdir()) == []
+
+
+def test_no_open_file_is_left_when_a_copy_goes(
+    signed: Signed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the gateway's check and its opening the file."""
+    row = signed.row(signed.file())
+    signed.stays_native(signed.row(b"garbage"))  # the nursery and its pipes are there
+    cache = signed.registry.loader._cache
+    fetch = cache.fetch
+    gone = tmp_path / "gone"
+    monkeypatch.setattr(cache, "fetch", lambda k, d: gone if "onnx" in k else fetch(k, d))
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    signed.stays_native(row)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -116,6 +116,12 @@ def _done(request: "Request", proof: "Proof") -> Iterator[str]:
             f"NOT ERASED: the features of {proof.left:,} decisions stand in clear in the object "
             "store: logged before their model was personal, or its YAML is gone and nobody can say."
         )
+    if request.other_keys:
+        yield (
+            f"Snapshots have pseudonyms by other keys as well ({', '.join(request.other_keys)}): "
+            "for decisions of their batches run this again with each of them as "
+            "TENURE_PSEUDONYM_KEY."
+        )
     yield from _REMAINS
 
 
@@ -130,6 +136,7 @@ def _answer(request: "Request", proof: "Proof") -> dict[str, Any]:
         "still_open": proof.opened,
         "left_in_clear": proof.left,
         "files": proof.files,
+        "other_pseudonym_keys": list(request.other_keys),
         "remains": list(_REMAINS),
     }
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from tenure.cli.connection import connected, login_name
-from tenure.cli.known import known_model
+from tenure.cli.known import known_model, one_of
 from tenure.cli.output import AsJson, print_json
 
 group = typer.Typer(help="Decisions that wait for a person.", no_args_is_help=True)
@@ -29,8 +29,10 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """Print what waits, soonest expiry first."""
-    from tenure.wiring.reviews import DUE, listed
+    from tenure.wiring.reviews import DUE, STATES, listed
 
+    for one in state or ():
+        one_of("state", one, STATES)
     with connected() as platform:
         known_model(platform, model)
         rows = listed(platform, model=model, states=state or DUE)

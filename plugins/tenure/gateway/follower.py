@@ -16,13 +16,12 @@ from tenure.gateway.keys import Caller
 from tenure.gateway.known import StateFile
 from tenure.gateway.source import Source
 from tenure.gateway.stops import Stops
-from tenure.gateway.view import LoadedVersion, ServedModel, View
+from tenure.gateway.view import LoadedVersion, ServedModel, View, served
 from tenure.gateway.worker import Loader, Workers
 from tenure.lifecycle.registry import file_digests
 from tenure.lifecycle.serving import (
     CanaryStop,
     Catalog,
-    HeldPlan,
     ServingPolicy,
     TrafficPlan,
     hold,
@@ -78,6 +77,8 @@ class Follower:
         self._acknowledged: dict[str, int] = {}
         self._was_reachable = True
         self._is_kept = True
+        self._is_asked = True
+        """Whether the last look for trials went well."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
 
@@ -120,10 +121,10 @@ class Follower:
             OSError: It cannot be kept on disk; nothing changed.
         """
         with self._swap:
-            served = self.view.models.get(model)
-            if served is None or served.canary is None:
+            held = self.view.models.get(model)
+            if held is None or held.canary is None:
                 return None
-            canary = served.canary
+            canary = held.canary
             now = self._clock.now()
             self._stops.put(CanaryStop(model, canary.id, canary.version, by, reason, now))
             self._show(self.view.models.values())
@@ -203,9 +204,9 @@ class Follower:
                 states=known.states,
                 keys={key.digest: Caller.of(key) for key in known.keys},
             )
-        served = [self._serve(plan, known, confirmed=confirmed) for plan in known.plans]
+        models = [self._serve(plan, known, confirmed=confirmed) for plan in known.plans]
         with self._swap:
-            self._show(model for model in served if model is not None)
+            self._show(model for model in models if model is not None)
         named = {i for m in self.view.models.values() for i in m.held.plan.version_ids}
         named |= {i for plan in known.plans for i in plan.version_ids}
         kept = {i: row for i, row in known.versions.items() if i in named}
@@ -225,11 +226,19 @@ class Follower:
         """Load what somebody asks about, where it would serve; it is warm then if a plan names it.
 
         Only refusals are told: that the store was away, say, tells nothing about the version.
+        Serving does not depend on it: a database of an older schema knows no trials.
         """
-        for trial in self._source.trials():
-            refusal = self._workers.tried(trial)
-            if refusal is not None:
-                self._source.answer_trial(trial.id, refusal)
+        try:
+            for trial in self._source.trials():
+                refusal = self._workers.tried(trial)
+                if refusal is not None:
+                    self._source.answer_trial(trial.id, refusal)
+        except TenureError as error:
+            if self._is_asked:
+                logger.warning("trials=unknown cause=%s", error.what)
+            self._is_asked = False
+        else:
+            self._is_asked = True
 
     def _serve(self, plan: TrafficPlan, known: Catalog, *, confirmed: bool) -> ServedModel | None:
         """The model by its newest plan; by the old one as long as the new one cannot be loaded.
@@ -242,7 +251,7 @@ class Follower:
             if current.is_complete:
                 return replace(current, policy=policy)
             arms = [self._version(i, known) for i in current.held.plan.version_ids]
-            return _served(current.held, arms, policy) or current
+            return served(current.held, arms, policy) or current
         arms = [self._version(i, known) for i in plan.version_ids]
         is_complete = all(arm is not None and arm.is_alive for arm in arms)
         if current is not None and current.is_ready and not is_complete:
@@ -253,7 +262,7 @@ class Follower:
             monotonic_now=self._monotonic(),
             confirmed=confirmed and is_complete,
         )
-        return _served(held, arms, policy)
+        return served(held, arms, policy)
 
     def _version(self, version_id: int, known: Catalog) -> LoadedVersion | None:
         row = known.versions.get(version_id)
@@ -279,20 +288,3 @@ class Follower:
                 held.plan.generation,
                 held.share_bp(self._monotonic()),
             )
-
-
-def _served(
-    held: HeldPlan, arms: list[LoadedVersion | None], policy: ServingPolicy
-) -> ServedModel | None:
-    """None when not even the description of the champion is known."""
-    champion, canary = (*arms, None)[:2]
-    if champion is None:
-        return None
-    return ServedModel(
-        name=held.plan.model,
-        held=held,
-        champion=champion,
-        canary=canary,
-        policy=policy,
-        accepts=champion.signature.or_also(canary.signature if canary else None),
-    )

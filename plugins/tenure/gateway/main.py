@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from functools import partial
+from importlib.abc import MetaPathFinder
 
 from tenure.gateway import server
 from tenure.gateway.app import Gateway, Parts, create_app
@@ -58,8 +59,17 @@ def _spare_memory() -> None:
 
     pyarrow imports pandas where it finds it, and its own allocator keeps what was freed.
     """
-    sys.modules["pandas"] = None  # type: ignore[assignment]
+    sys.meta_path.insert(0, _WithoutPandas())
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+
+
+class _WithoutPandas(MetaPathFinder):
+    """Says that there is none. A None in `sys.modules` pyarrow takes for pandas, and fails once."""
+
+    def find_spec(self, fullname: str, *_: object) -> None:
+        """Refuse pandas, leave the rest to others. Raises ModuleNotFoundError."""
+        if fullname == "pandas":
+            raise ModuleNotFoundError("a gateway does without pandas", name=fullname)
 
 
 def _calm_collector() -> None:

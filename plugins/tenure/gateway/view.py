@@ -67,6 +67,23 @@ class ServedModel:
         )
 
 
+def served(
+    held: HeldPlan, arms: list[LoadedVersion | None], policy: ServingPolicy
+) -> ServedModel | None:
+    """The model by a plan; None when not even the description of the champion is known."""
+    champion, canary = (*arms, None)[:2]
+    if champion is None:
+        return None
+    return ServedModel(
+        name=held.plan.model,
+        held=held,
+        champion=champion,
+        canary=canary,
+        policy=policy,
+        accepts=champion.signature.or_also(canary.signature if canary else None),
+    )
+
+
 @dataclass(frozen=True)
 class View:
     """Everything that a request needs to know.

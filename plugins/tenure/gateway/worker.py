@@ -29,6 +29,8 @@ _KEEP_UNNAMED_SECONDS = 60.0
 _STABLE_SECONDS = 60.0
 """A process that lived so long starts again without the delays of those before it."""
 _LOADS_AT_ONCE = 4
+_LOADS_WITH_TRIALS = 2
+"""So many at once, trials among them: what plans name never waits behind trials that hang."""
 
 
 class Loader(Protocol):
@@ -105,6 +107,8 @@ class Workers:
         held.unnamed_since = None
         if held.trial < trial.id:
             held.trial, held.refusal, held.failed_at = trial.id, None, -math.inf
+        if not (held.seen.is_alive or held.load) and self._loading() >= _LOADS_WITH_TRIALS:
+            return None
         if self.version(trial.row).is_alive:
             return ""
         return held.refusal if held.load is None else None
@@ -117,6 +121,8 @@ class Workers:
         """Let go of versions that no plan has named for a while."""
         now = self._monotonic()
         for version_id, held in list(self._held.items()):
+            if held.load is not None and held.load.done():  # nobody asks any more
+                self._settle(held, held.load)
             if version_id in named:
                 held.unnamed_since = None
             elif held.unnamed_since is None:
@@ -138,6 +144,9 @@ class Workers:
             held = self._held[row["id"]] = _Held(row, described(row))
             held.seen = described(row, breaker=held.breaker)
         return held
+
+    def _loading(self) -> int:
+        return sum(held.load is not None for held in self._held.values())
 
     def _is_due(self, held: _Held) -> bool:
         waited = self._monotonic() - held.failed_at

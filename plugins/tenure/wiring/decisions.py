@@ -232,12 +232,13 @@ def _outcome(platform: Platform, row: Mapping[str, Any]) -> dict[str, Any] | Non
     return max(rows, key=lambda one: (one["received_at"], one["outcome_id"]), default=None)
 
 
-def _threshold(platform: Platform, version_id: int) -> float:
-    """The score from which on the version says yes."""
-    from tenure.adapters.sql import versions
+def _threshold(platform: Platform, version_id: int) -> float | None:
+    """The score from which on the version says yes; None for one of another database."""
+    from tenure.adapters.sql import serving
 
     with platform.database.begin() as connection:
-        return float(versions.row_by_id(connection, version_id)["facts"].get("threshold", 0.5))
+        row = serving.version_rows(connection, [version_id]).get(version_id)
+    return None if row is None else float(row["facts"].get("threshold", 0.5))
 
 
 def _variant(row: Mapping[str, Any]) -> str | None:

@@ -10,13 +10,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tenure.config import load_model
 from tenure.errors import ConfigInvalid, NotPermitted, StateConflict
 from tenure.lifecycle.batch_scoring import ARM
+from tenure.lifecycle.schema import Shape
 from tenure.lifecycle.sensitivity import Key, token
 from tenure.lifecycle.serving import pseudonym
 from tenure.ports import ObjectStore
@@ -62,6 +63,7 @@ class Request:
         files: Number of files with rows of hers.
         left: Decisions whose features stand in clear though their model is personal by now, or has
             no valid YAML.
+        other_keys: Ids of other keys by which datasets named people once; not looked up by these.
     """
 
     model: str
@@ -69,6 +71,7 @@ class Request:
     sealed: list[tuple[str, str, bytes]]
     files: int
     left: int
+    other_keys: tuple[str, ...] = ()
 
     @property
     def decisions(self) -> int:
@@ -114,14 +117,17 @@ def intend(platform: Platform, model: str, subject: str, *, actor: str) -> Reque
 
     Raises:
         NotPermitted: The person is no steward.
+        ConfigInvalid: The key of the pseudonyms is not the one of the snapshots: decisions of
+            batches would not be found.
         StateConflict: The log knows nobody of this name.
     """
     _permit(platform, actor)
+    others = _other_keys(platform, _datasets(platform, model))
     names = _names(platform, model, subject)
     keys = subject_keys(platform, {*names})
     states = {name: "kept" if key else "destroyed" for name, key in keys.items()}
     traces = {n: Trace(n, origin, states.get(n, "none")) for n, origin in names.items()}
-    request = _read(platform, model, traces)
+    request = replace(_read(platform, model, traces), other_keys=others)
     if not request.decisions and not keys:
         raise StateConflict(
             f"Nothing in the decision log of {model}, and no key, belongs to this subject.",
@@ -174,6 +180,24 @@ def _datasets(platform: Platform, model: str) -> list[str]:
     with suppress(OSError, ConfigInvalid):  # of a model that is gone, what it scored is known
         found.add(load_model(platform.settings.include, model)[0].dataset)
     return sorted(found)
+
+
+def _other_keys(platform: Platform, datasets: Sequence[str]) -> tuple[str, ...]:
+    """Keys besides the one of now that made pseudonyms in snapshots; raises ConfigInvalid."""
+    from tenure.adapters.sql import reads
+    from tenure.adapters.sql.training import published
+
+    master, others = PSEUDONYMS.read(platform.settings.home), set()
+    with platform.database.begin() as connection:
+        for dataset in datasets:
+            ids = [snapshot.id for snapshot in published(connection, dataset)]
+            shapes = map(Shape.from_dict, reads.shapes_of(connection, ids).values())
+            used = {one.token for shape in shapes for one in shape.columns.values() if one.token}
+            mine = Key.of_dataset(master, dataset).id
+            if used and mine not in used:
+                raise PSEUDONYMS.refused(f"made none of the pseudonyms of {dataset}")
+            others |= used - {mine}
+    return tuple(sorted(others))
 
 
 def _read(platform: Platform, model: str, traces: dict[str, Trace]) -> Request:

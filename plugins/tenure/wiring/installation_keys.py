@@ -51,8 +51,12 @@ class InstallationKey:
         if self.least <= len(key) <= self.most:
             return key
         count = f"{self.least} to {self.most}" if self.least < self.most else f"{self.most}"
-        raise ConfigInvalid(
-            f"{self.what} is not {count} bytes in hexadecimal.",
+        raise self.refused(f"is not {count} bytes in hexadecimal")
+
+    def refused(self, why: str) -> ConfigInvalid:
+        """What to say when it cannot be used; `why` ends the sentence that `what` begins."""
+        return ConfigInvalid(
+            f"{self.what} {why}.",
             still_safe=self.still_safe,
             next_step=f"Correct {self.variable} or keys/{self.file} of the home. {self.otherwise}",
         )

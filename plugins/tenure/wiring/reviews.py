@@ -12,6 +12,7 @@ from tenure.wiring.base import Platform
 CLAIM = timedelta(minutes=30)
 """How long a decision is kept for who claimed it; afterwards anybody may take it."""
 DUE = ("open", "claimed")
+STATES = (*DUE, "answered", "expired")
 _SAFE = "The queue and the decision log were not changed."
 
 

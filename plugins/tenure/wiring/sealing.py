@@ -170,6 +170,9 @@ def subject_keys(
     """Data key of each pseudonym; None where it was destroyed.
 
     Whichever gateway writes a subject's key first has made it; the others take that one.
+
+    Raises:
+        ConfigInvalid: The master key is another one.
     """
     from tenure.adapters import sealing
     from tenure.adapters.sql import subject_keys as table
@@ -182,10 +185,13 @@ def subject_keys(
             made = {n: sealing.wrap(master, sealing.new_key(), about=n) for n in missing}
             table.add(connection, made)
             wrapped |= table.find(connection, missing)
-    return {
-        name: None if text is None else sealing.unwrap(master, text, about=name)
-        for name, text in wrapped.items()
-    }
+    try:
+        return {
+            name: None if text is None else sealing.unwrap(master, text, about=name)
+            for name, text in wrapped.items()
+        }
+    except sealing.SealBroken:
+        raise MASTER.refused("is not the one that wrapped the keys of subjects") from None
 
 
 def destroy_keys(

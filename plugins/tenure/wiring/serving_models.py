@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -108,18 +109,36 @@ class VerifiedLoader:
         policy, onnx = self._policy(row["model"]).onnx, onnx_facts(row)
         if policy is None or onnx is None:
             return None, ""
-        digest = onnx["digest"]
+        allowed = policy.max_score_difference
         try:
-            second = self._cache.fetch(onnx_key(digest), digest)
-        except KeyError:
-            return None, f"the ONNX file {digest[:12]} is not in the store."
-        except TenureError as error:
-            return None, error.what
-        tolerance = {"max_score_difference": policy.max_score_difference}
+            second = self._onnx_copy(onnx, allowed)
+        except _NoVariant as error:
+            return None, str(error)
+        tolerance = {"max_score_difference": allowed}
         try:
             return self._started({**order, **tolerance}, [path, second]), ""
         except _Unanswered as error:
             return None, f"with ONNX {error}."
+
+    def _onnx_copy(self, onnx: Mapping[str, Any], allowed: float) -> Path:
+        """A copy of the ONNX file, whose parity must hold for the tolerance of now.
+
+        Raises:
+            _NoVariant: It does not, or there is no copy.
+        """
+        digest, apart = onnx["digest"], onnx.get("largest_difference", 0.0)
+        if not apart <= allowed:  # the YAML became stricter after the version was trained
+            why = f"ONNX and scikit-learn are {apart:.2g} apart on the holdout"
+            raise _NoVariant(f"{why}, allowed is {allowed:g} by now.")
+        try:
+            return cast(Path, self._cache.fetch(onnx_key(digest), digest))
+        except KeyError:
+            raise _NoVariant(f"the ONNX file {digest[:12]} is not in the store.") from None
+        except TenureError as error:
+            raise _NoVariant(error.what) from error
+        except (OSError, ValueError) as error:  # no room for a copy, or the digest is none
+            why = f"the ONNX file {digest[:12]!r} cannot be fetched ({error})."
+            raise _NoVariant(why) from error
 
     def _started(self, order: Mapping[str, Any], paths: Sequence[Path]) -> "ModelProcess":
         """A process that verified, loaded and warmed up the version; with its variant and note.
@@ -152,14 +171,18 @@ class VerifiedLoader:
         self, process: "ModelProcess", order: Mapping[str, Any], paths: Sequence[Path]
     ) -> tuple[str, str]:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptors = [os.open(path, flags) for path in paths]
-        try:
+        with ExitStack() as opened:
+            descriptors = []
+            for path in paths:
+                descriptors.append(os.open(path, flags))
+                opened.callback(os.close, descriptors[-1])
             process.pipe.socket.settimeout(LOAD_SECONDS)
             process.pipe.send(msgspec.msgpack.encode(order), descriptors)
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
         return msgspec.msgpack.decode(process.pipe.receive(), type=tuple[str, str])
+
+
+class _NoVariant(Exception):
+    """No process need try ONNX; the message says why, as a sentence."""
 
 
 class _Unanswered(Exception):

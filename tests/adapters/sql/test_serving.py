@@ -15,7 +15,7 @@ from tenure.errors import ConfigInvalid
 from tenure.lifecycle.serving import TrafficPlan
 from tenure.wiring.api_keys import create_key, key_id, list_keys, revoke_key
 from tenure.wiring.base import Platform
-from tenure.wiring.serving import GatewayPlatform
+from tenure.wiring.serving import GatewayPlatform, PlanSource
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 PLAN = TrafficPlan("m", 3, 1, 1, None, 0, "s", None, None)
@@ -65,6 +65,16 @@ def test_role_can_do_its_work(database: Database) -> None:
 def test_role_can_do_nothing_else(database: Database, statement: str) -> None:
     with pytest.raises(DBAPIError, match="permission denied"), database.begin() as c:
         c.execute(text(statement))
+
+
+@pytest.mark.parametrize("kind", ["artifact_refused", "variant_refused", "model_crashed"])
+def test_what_is_said_of_a_version_ends_with_its_service(platform: Platform, kind: str) -> None:
+    for number in (1, 2):
+        PlanSource(platform, "gw").report_failure("m", number, kind, "why")
+    with platform.database.begin() as c:
+        incidents.close_incidents_of(c, version="m@1", at=NOW)
+        rows = c.execute(select(tables.incident.c.subject, tables.incident.c.state))
+        assert {tuple(row) for row in rows} == {("m@1", "closed"), ("m@2", "open")}
 
 
 def test_watermark_only_moves_forwards(database: Database) -> None:

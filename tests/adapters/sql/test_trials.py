@@ -9,7 +9,9 @@ from sqlalchemy.exc import DBAPIError
 
 from tenure.adapters.sql import trials, versions
 from tenure.adapters.sql.database import Database
+from tenure.errors import ServiceUnreachable
 from tenure.lifecycle.serving.trial import TrialAnswer
+from tenure.migrations import upgrade
 from tenure.wiring.base import Platform
 
 OK, NO = TrialAnswer("gw-a", True), TrialAnswer("gw-b", False, "other bytes")
@@ -82,3 +84,23 @@ def test_old_ones_are_forgotten_with_their_answers(platform: Platform, version: 
 def test_a_gateway_only_answers(gateway: Database, statement: str) -> None:
     with pytest.raises(DBAPIError, match="permission denied"), gateway.begin() as c:
         c.execute(text(statement))
+
+
+def test_on_the_schema_before(platform: Platform, gateway: Database, version: int) -> None:
+    """New code on an older database: said in a sentence that a person can follow, then healed."""
+    with platform.database.begin() as c:
+        c.execute(text("DROP TABLE trial_answer, trial; DROP FUNCTION tenure_trial_asked"))
+        c.execute(text("UPDATE alembic_version SET version_num = '0006'"))
+    for database in (platform.database, gateway):
+        with pytest.raises(ServiceUnreachable) as behind, database.begin() as c:
+            trials.asked(c, "gw-a")
+        assert behind.value.what == (
+            "The lifecycle database is not up to date with this code: relation "
+            '"trial" does not exist; `tenure migrate` brings it there.'
+        )
+    upgrade(platform.settings.database_url)
+    with platform.database.begin() as c:
+        trial = trials.ask(c, version, by="olga")
+    with gateway.begin() as c:
+        assert [one.id for one in trials.asked(c, "gw-a")] == [trial]
+        trials.answer(c, trial, OK)

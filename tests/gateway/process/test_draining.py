@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from pyarrow.parquet import read_metadata
 
 from tenure.wiring.base import Platform
 
@@ -33,7 +34,9 @@ def test_its_models_outlive_the_signal(
     gateway.send_signal(signal.SIGTERM)
     assert process.popen.wait(30) == 0
     keys_ = [key for key in platform.store.list("decisions/") if key.endswith(".parquet")]
-    assert len(keys_) == 1
+    rows = [read_metadata(platform.store.fetch(key)).num_rows for key in keys_]
+    assert sum(rows) == 2
+    assert "ship=failed" not in process.log.read_text()
 
 
 def asking(client: httpx.Client, life: Any) -> Callable[[int], httpx.Response]:

@@ -71,12 +71,15 @@ def test_too_few_rows_never_pass(rows: int, verdict: Verdict) -> None:
     assert compare(scores(rows), [], threshold=0.5, tolerance=0.0).verdict is INCONCLUSIVE
 
 
-def test_every_size_of_batch_counts() -> None:
-    """Alone a row scores right, in a batch it does not: that is a failure, and counted once."""
-    wrong = scores(first=0.75)
-    found = compare(scores(), [scores(), wrong, wrong], threshold=0.5, tolerance=STEP)
-    assert (found.verdict, found.rows_beyond, found.decisions_changed) == (FAILED, 1, 1)
-    assert found.largest_difference == 0.5
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_every_size_of_batch_counts(place: int) -> None:
+    """Whichever way a row scores wrong, that is a failure, and counted once."""
+    wrong, found = scores(first=0.75), [scores(), scores(), scores()]
+    found[place] = wrong
+    for by_onnx in (found, [*found, wrong]):
+        parity = compare(scores(), by_onnx, threshold=0.5, tolerance=STEP)
+        assert (parity.verdict, parity.rows_beyond, parity.decisions_changed) == (FAILED, 1, 1)
+        assert parity.largest_difference == 0.5
 
 
 def test_a_score_that_is_no_number_is_as_far_away_as_can_be() -> None:

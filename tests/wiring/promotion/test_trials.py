@@ -144,6 +144,7 @@ def test_silence_is_waited_for_once(
         intent = intend(life.platform, MODEL)
     assert (intent.successor.version, intent.loaded) == (1, "here")
     assert loads_here == [f"{MODEL}@2", f"{MODEL}@1"]
+    assert life.count("trial") == 1
 
 
 @pytest.mark.parametrize(

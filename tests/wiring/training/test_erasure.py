@@ -20,7 +20,7 @@ from tenure.lifecycle.approval import Choice
 from tenure.lifecycle.serving import pseudonym
 from tenure.lifecycle.serving.decision_log import micros
 from tenure.vocabulary import RunRef
-from tenure.wiring import approval, promotion
+from tenure.wiring import approval, erasure, promotion
 from tenure.wiring.batch_scoring import plan, score_shard
 from tenure.wiring.ingestion import ingestion
 from tenure.wiring.ledger import verify_ledger
@@ -235,6 +235,7 @@ def test_who_may_and_whom_nobody_knows(lent: Any, tenure: Callable[..., Any]) ->
     ask(lent, 0, ADA)
     refused = erase(tenure, "--actor", "olga")
     assert refused.exception.what == ("olga may not erase a subject: that needs the role steward.")
+    assert refused.stdout == ""  # not even how many decisions there are
     unknown = erase(tenure, "--actor", "sam", whom="eve@example.org")
     assert unknown.exception.what == (
         "Nothing in the decision log of loan_ok, and no key, belongs to this subject."
@@ -280,3 +281,63 @@ def test_what_stands_in_clear_is_not_called_erased(lent: Any, tenure: Callable[.
         "NOT ERASED: the features of 1 decisions stand in clear in the object store"
         in answer.stdout
     )
+
+
+def test_a_key_that_is_not_here(
+    champion: Any, tenure: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it nobody finds her batches, or opens a key: that is not called erased."""
+    score(champion, "b1")
+    ask(champion, 0, ADA)
+
+    def other(variable: str) -> Any:
+        with monkeypatch.context() as patch:
+            patch.setenv(variable, "ab" * 32)
+            return erase(tenure, "--actor", "sam").exception
+
+    assert other("TENURE_PSEUDONYM_KEY").what == (
+        "The key of the pseudonyms made none of the pseudonyms of loans."
+    )
+    assert other("TENURE_MASTER_KEY").what == (
+        "The master key is not the one that wrapped the keys of subjects."
+    )
+    assert erase(tenure, "--actor", "sam").exit_code == 0
+
+
+def test_a_key_that_was_another_one_once(
+    champion: Any, tenure: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches from before and after: each key finds its own, and names the other."""
+    score(champion, "b1")
+    old = (champion.platform.settings.home / "keys" / "pseudonym.key").read_text()
+    monkeypatch.setenv("TENURE_PSEUDONYM_KEY", "ab" * 32)
+    land(champion, "2013-02", datetime(2013, 2, 1, tzinfo=UTC), 200)
+    score(champion, "b2")
+    found = {}
+    for key in ("ab" * 32, old):
+        monkeypatch.setenv("TENURE_PSEUDONYM_KEY", key)
+        answer = erase(tenure, "--actor", "sam", "--json")
+        found[key] = json.loads(answer.stdout)
+        assert found[key]["decisions"] == 100
+        (other,) = found[key]["other_pseudonym_keys"]
+        assert f"by other keys as well ({other})" in erase(tenure, "--actor", "sam").stdout
+    assert len({str(one["other_pseudonym_keys"]) for one in found.values()}) == 2
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_the_proof_does_not_believe_the_deletion(
+    lent: Any, tenure: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, compacted: bool
+) -> None:
+    """Keys that stay are found out, by the bytes of files that are gone by now as well."""
+    ask(lent, 0, ADA)
+    store = lent.platform.store
+
+    def keys_stay(*_: Any, **__: Any) -> None:
+        for key in list(live_keys(store, "decisions/")) if compacted else ():
+            store.delete(key)
+
+    monkeypatch.setattr(erasure, "destroy_keys", keys_stay)
+    answer = erase(tenure, "--actor", "sam", "--json")
+    found = json.loads(answer.stdout)
+    told = (answer.exit_code, found["ok"], found["still_open"], found["sealed_rows"])
+    assert told == (1, False, 1, 1)

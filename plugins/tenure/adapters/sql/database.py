@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from tenure.errors import ServiceUnreachable, StateConflict
 
 _CONNECT_SECONDS = 5.0
+_UNKNOWN_NAMES = frozenset({"42P01", "42703", "42883"})
+"""SQLSTATEs: no such table, column, function."""
 _SAFE = "Nothing was half written: the transaction was rolled back; gateways keep serving."
 
 
@@ -60,8 +62,8 @@ class Database:
 
         Raises:
             StateConflict: The database refused the change (a guard, a unique index).
-            ServiceUnreachable: The database does not answer, broke the connection, or all
-                connections are busy.
+            ServiceUnreachable: The database does not answer, broke the connection, has an older
+                schema, or all connections are busy.
         """
         try:
             with self.patience(), self.engine.begin() as connection:
@@ -78,6 +80,15 @@ class Database:
                 f"The lifecycle database does not answer: {_cause(error)}",
                 still_safe=_SAFE,
                 next_step="The task tries again by itself. If it lasts, run `tenure doctor`.",
+            ) from error
+        except ProgrammingError as error:
+            if getattr(error.orig, "sqlstate", None) not in _UNKNOWN_NAMES:
+                raise
+            raise ServiceUnreachable(
+                f"The lifecycle database is not up to date with this code: {_cause(error)}; "
+                "`tenure migrate` brings it there.",
+                still_safe=_SAFE,
+                next_step="Run `tenure migrate`, then do it again.",
             ) from error
         except PoolExhausted as error:
             raise ServiceUnreachable(
