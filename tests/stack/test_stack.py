@@ -108,6 +108,7 @@ def test_it_serves_survives_and_ends_without_a_trace(
     assert not state.path(home).exists()
 
 
+@pytest.mark.fault
 def test_down_cleans_up_after_a_killed_up(up: "subprocess.Popen[bytes]", env: Environment) -> None:
     home = Path(env["TENURE_HOME"])
     known = state.read(home)

@@ -98,12 +98,16 @@ def one_version(world: Any, request: int, before: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before it is done", "after it is done"])
-def test_killed_at_every_trace_the_next_try_ends_the_same(world: Any, before: bool) -> None:
+@pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.fault)])
+def test_killed_at_every_trace_the_next_try_ends_the_same(
+    world: Any, before: bool, every: int
+) -> None:
+    """`make test` tries each fifth trace, `make fault-test` all of them."""
     for month in (1, 2):
         world.publish(month)
     world.request()
     world.life("undisturbed")
-    for at in range(1, 200):
+    for at in range(1, 200, every):
         grim = Grim(at, before=before)
         request = world.request()
         counted = (len(world.mlflow.runs), len(world.mlflow.versions))
