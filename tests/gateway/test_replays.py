@@ -130,8 +130,8 @@ def test_twin_of_a_refused_one_hears_the_same() -> None:
     assert [getattr(one, "code", one) for one in asyncio.run(both())] == ["log_unavailable"] * 2
 
 
-@pytest.mark.parametrize(("later", "known"), [(599.9, True), (600.0, True), (600.1, False)])
-def test_forgotten_after_ten_minutes(later: float, known: bool) -> None:
+@pytest.mark.parametrize(("later", "known"), [(119.9, True), (120.0, True), (120.1, False)])
+def test_forgotten_after_two_minutes(later: float, known: bool) -> None:
     now = [0.0]
 
     async def both() -> bool:
@@ -145,6 +145,42 @@ def test_forgotten_after_ten_minutes(later: float, known: bool) -> None:
         return (await kept.once(KEY, b"d", decide))[1]
 
     assert asyncio.run(both()) == known
+
+
+def test_an_answer_larger_than_all_room_is_given_and_not_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(replays, "_BYTES", 100)
+
+    async def one() -> tuple[bytes, int]:
+        kept = Replays()
+
+        async def decide() -> Answer:
+            return answer("x" * 100)
+
+        given, _ = await kept.once(KEY, b"d", decide)
+        return given.body, len(kept._kept)
+
+    assert asyncio.run(one()) == (b"x" * 100, 0)
+
+
+@pytest.mark.parametrize(("later", "left"), [(119.9, 4), (120.0, 4), (120.1, 1)])
+def test_what_is_too_old_takes_no_memory(later: float, left: int) -> None:
+    now = [0.0]
+
+    async def four() -> int:
+        kept = Replays(lambda: now[0])
+
+        async def decide() -> Answer:
+            return answer()
+
+        for i in range(3):
+            await kept.once(("c", "m", str(i)), b"d", decide)
+        now[0] = later
+        await kept.once(("c", "m", "new"), b"d", decide)
+        return len(kept._kept)
+
+    assert asyncio.run(four()) == left
 
 
 def test_oldest_goes_when_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:

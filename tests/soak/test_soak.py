@@ -19,7 +19,8 @@ MINUTES = float(os.environ.get("SOAK_MINUTES", "15"))
 SECONDS = MINUTES * 60
 PER_SECOND, CLIENTS = 40, 8
 ENDED = {0, -15}
-WARM_UP_SECONDS = 20
+WARM_UP_SECONDS = min(150.0, SECONDS / 6)
+"""Of a gateway's life: for two minutes it fills its memory of request ids, which has a bound."""
 LARGEST_GROWTH = 0.10
 """Of its size, over the whole run: of a gateway, and of its model processes."""
 LARGEST_P99 = 2.0

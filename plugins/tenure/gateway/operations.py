@@ -47,7 +47,7 @@ _WHO = {
     "X-Tenure-Model": "Which model, where several are served.",
 }
 _REPLAY = (
-    " A request id that this gateway knows (for ten minutes, in its memory) gets the decision that "
+    " A request id that this gateway knows (for two minutes, in its memory) gets the decision that "
     "was made, with `X-Tenure-Replayed: true`; with other content it gets 409."
 )
 

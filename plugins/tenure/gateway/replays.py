@@ -12,9 +12,10 @@ from tenure.gateway.refusals import Refusal
 Key = tuple[str, str, str]
 """Caller, model and the client's request id: ids of different callers never meet."""
 
-_SECONDS = 600.0
+_SECONDS = 120.0
 _BYTES = 32 * 1024 * 1024
-_OVERHEAD = 512
+_OVERHEAD = 1_300
+"""Bytes that a kept answer takes beside its body: headers, key, future."""
 _REPLAYED = (b"x-tenure-replayed", b"true")
 
 
@@ -27,7 +28,7 @@ class _Kept:
 
 
 class Replays:
-    """Answers of the last ten minutes by request id, up to a number of bytes.
+    """Answers of the last two minutes by request id, up to a number of bytes.
 
     They live in this process: another gateway, and this one after a restart, decides anew. So a
     client that must know sends the id with each try to the same gateway, or compares
@@ -78,9 +79,17 @@ class Replays:
         future.set_result(answer)
         kept.size = len(answer.body) + _OVERHEAD
         self._size += kept.size
-        while self._size > _BYTES:
-            self._forget(next(iter(self._kept)))
+        self._make_room()
         return answer
+
+    def _make_room(self) -> None:
+        """Let go of the oldest: those that no longer count, and more when there are too many."""
+        expired = self._monotonic() - _SECONDS
+        while self._kept:
+            key, oldest = next(iter(self._kept.items()))
+            if self._size <= _BYTES and oldest.at >= expired:
+                return
+            self._forget(key)
 
     def _forget(self, key: Key) -> None:
         kept = self._kept.pop(key, None)
