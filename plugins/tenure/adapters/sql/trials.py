@@ -6,14 +6,24 @@ Ages are by the database's clock alone. They are no evidence: the ledger says wh
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tenure.adapters.sql.tables import gateway_ack, model_version, trial, trial_answer
 from tenure.lifecycle.serving.trial import TRIAL_SECONDS, Trial, TrialAnswer
 
 OK, REFUSED = "ok", "refused"
-_ASKED = trial.c.id.label("trial_id")
+_MINE = select(trial_answer.c.trial_id).where(trial_answer.c.gateway_id == bindparam("gateway"))
+_WAITING = (
+    select(trial.c.id.label("trial_id"), model_version)
+    .join_from(trial, model_version, trial.c.model_version_id == model_version.c.id)
+    .where(
+        trial.c.asked_at > func.now() - timedelta(seconds=TRIAL_SECONDS),
+        trial.c.id.not_in(_MINE),
+    )
+    .order_by(trial.c.id)
+)
+"""Built once: its parts hold each other, and a gateway asks twice a second for weeks."""
 
 
 def ask(connection: Connection, version_id: int, *, by: str) -> int:
@@ -30,19 +40,9 @@ def gateways(connection: Connection, model: str) -> set[str]:
 
 def asked(connection: Connection, gateway: str) -> list[Trial]:
     """What this gateway has not answered and somebody still waits for, oldest first."""
-    mine = select(trial_answer.c.trial_id).where(trial_answer.c.gateway_id == gateway)
-    query = (
-        select(_ASKED, model_version)
-        .join_from(trial, model_version, trial.c.model_version_id == model_version.c.id)
-        .where(
-            trial.c.asked_at > func.now() - timedelta(seconds=TRIAL_SECONDS),
-            trial.c.id.not_in(mine),
-        )
-        .order_by(trial.c.id)
-    )
     return [
         Trial(row["trial_id"], {key: value for key, value in row.items() if key != "trial_id"})
-        for row in connection.execute(query).mappings()
+        for row in connection.execute(_WAITING, {"gateway": gateway}).mappings()
     ]
 
 
