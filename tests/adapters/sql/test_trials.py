@@ -1,5 +1,6 @@
 """Trials in the database: what the gateway's role may do, and how old they may be."""
 
+import gc
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -7,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from tenure.adapters.sql import trials, versions
+from tenure.adapters.sql import serving, trials, versions
 from tenure.adapters.sql.database import Database
 from tenure.errors import ServiceUnreachable
 from tenure.lifecycle.serving.trial import TrialAnswer
@@ -59,6 +60,25 @@ def test_nobody_loads_for_an_old_question(
         c.execute(text(f"UPDATE trial SET asked_at = now() - interval '{age} s'"))
     with gateway.begin() as c:
         assert len(trials.asked(c, "gw-a")) == count
+
+
+def test_polls_leave_nothing_for_the_collector(gateway: Database, version: int) -> None:
+    """It looks so seldom at a gateway that cycles would pile up for a quarter of an hour."""
+
+    def poll() -> None:
+        with gateway.begin() as c:
+            trials.asked(c, "gw-a")
+            serving.catalog(c)
+
+    poll()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(10):
+            poll()
+        assert gc.collect() < 10
+    finally:
+        gc.enable()
 
 
 def test_old_ones_are_forgotten_with_their_answers(platform: Platform, version: int) -> None:
