@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tenure.config import DatasetConfig, ModelConfig
 from tenure.errors import ConfigInvalid
@@ -16,6 +16,9 @@ from tenure.wiring import variants
 from tenure.wiring.base import Platform
 from tenure.wiring.compatibility import other_names
 from tenure.wiring.snapshots import open_snapshot
+
+if TYPE_CHECKING:
+    from tenure.adapters.training_rows import TrainingRows
 
 
 @dataclass(frozen=True)
@@ -50,28 +53,9 @@ def fit(
     from tenure.adapters.sklearn_trainer import build, score
     from tenure.adapters.sklearn_trainer import fit as fit_estimator
 
-    if dataset.time_column is None:
-        raise ConfigInvalid(
-            f"The dataset {dataset.name} has no time_column: training splits its rows by time.",
-            still_safe="No version was made; whatever serves now keeps serving.",
-            next_step=f"Name the column in include/configs/datasets/{dataset.name}.yaml.",
-        )
     policy, columns = config.training, config.features
     numeric, categorical = columns.numeric, columns.categorical
-    rows = training_rows.read_rows(
-        [
-            open_snapshot(
-                platform, dataset.name, s.digest, purpose="training", run=run, model=config.name
-            )
-            for s in snapshots
-        ],
-        numeric=numeric,
-        categorical=categorical,
-        label=config.label.column,
-        time=dataset.time_column,
-        protected=config.bias.attributes,
-        names=other_names(config, dataset),
-    )
+    rows = _read(platform, config, dataset, snapshots, run)
     split = split_by_time(
         rows.times, holdout_fraction=policy.holdout_fraction, gap_hours=policy.gap_hours
     )
@@ -115,6 +99,38 @@ def fit(
             "seed": policy.seed,
         },
         onnx=onnx,
+    )
+
+
+def _read(
+    platform: Platform,
+    config: ModelConfig,
+    dataset: DatasetConfig,
+    snapshots: Sequence[Published],
+    run: RunRef,
+) -> "TrainingRows":
+    """The rows of all snapshots. Raises like `fit`."""
+    from tenure.adapters import training_rows
+
+    if dataset.time_column is None:
+        raise ConfigInvalid(
+            f"The dataset {dataset.name} has no time_column: training splits its rows by time.",
+            still_safe="No version was made; whatever serves now keeps serving.",
+            next_step=f"Name the column in include/configs/datasets/{dataset.name}.yaml.",
+        )
+    return training_rows.read_rows(
+        [
+            open_snapshot(
+                platform, dataset.name, s.digest, purpose="training", run=run, model=config.name
+            )
+            for s in snapshots
+        ],
+        numeric=config.features.numeric,
+        categorical=config.features.categorical,
+        label=config.label.column,
+        time=dataset.time_column,
+        protected=config.bias.attributes,
+        names=other_names(config, dataset),
     )
 
 
