@@ -41,6 +41,12 @@ def keeper(*keys: ApiKey, clock: Callable[[], float] = time.monotonic) -> Gateke
     return Gatekeeper(lambda: known, tokens=FakeTokens(), monotonic=clock)
 
 
+def test_a_gateway_that_starts_calls_no_key_unknown() -> None:
+    with pytest.raises(Refusal) as refused:
+        Gatekeeper(lambda: None).admit("Bearer good", "score")
+    assert (refused.value.status, refused.value.code) == (503, "starting")
+
+
 def add(world: Any, client: TestClient, key: ApiKey, secret: str) -> None:
     """Put a key in force, and let the client use it."""
     world.source.catalog = replace(world.source.catalog, keys=[*world.source.catalog.keys, key])

@@ -61,14 +61,14 @@ class Gatekeeper:
     """Lets callers in, and holds each to its rate.
 
     Args:
-        keys: The API keys in force at this moment, by digest.
+        keys: The API keys in force at this moment, by digest; None before they were read.
         tokens: What verifies tokens; None when only keys are accepted.
         monotonic: The clock of the rates.
     """
 
     def __init__(
         self,
-        keys: Callable[[], Mapping[str, Caller]],
+        keys: Callable[[], Mapping[str, Caller] | None],
         *,
         tokens: Tokens | None = None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -90,7 +90,8 @@ class Gatekeeper:
             scope: What the caller must be good for; None takes any caller.
 
         Raises:
-            Refusal: 401 without a valid key, 403 when it lacks the scope.
+            Refusal: 401 without a valid key, 403 when it lacks the scope, 503 when no keys were
+                read yet: a good key must not be called a bad one while the gateway starts.
         """
         kind, _, secret = authorization.partition(" ")
         secret = secret.strip()
@@ -141,7 +142,10 @@ class Gatekeeper:
                 return Caller.of(self._tokens.verify(secret))
             except ValueError as error:
                 raise Refusal(401, "bad_token", f"The token is refused: {error}.") from None
-        caller = self._keys().get(hashlib.sha256(secret.encode()).hexdigest())
+        keys = self._keys()
+        if keys is None:
+            raise Refusal(503, "starting", "The gateway has not read its keys yet; try again.")
+        caller = keys.get(hashlib.sha256(secret.encode()).hexdigest())
         if caller is None:
             raise Refusal(401, "unknown_key", "The key is unknown or revoked.")
         self._used.add(caller.id)

@@ -92,10 +92,10 @@ class View:
         models: Models with a plan.
         known: Every registered model.
         states: `model@version` to state.
-        keys: Keys in force by digest.
+        keys: Keys in force by digest; None until they were read once.
     """
 
     models: Mapping[str, ServedModel] = field(default_factory=dict)
     known: frozenset[str] = frozenset()
     states: Mapping[str, str] = field(default_factory=dict)
-    keys: Mapping[str, Caller] = field(default_factory=dict)
+    keys: Mapping[str, Caller] | None = None
