@@ -5,9 +5,10 @@ import statistics
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -29,7 +30,8 @@ class Sample:
         at: Seconds since the load began.
         gateway: Its id.
         pid: Of the gateway, so that what was restarted is not taken for what shrank.
-        own_mb: Memory that is the gateway's alone (USS), 1e6 bytes.
+        own_mb: Memory that only the gateway has and has written to (private dirty), 1e6 bytes. What
+            it maps from files belongs to it alone, or does not, by what its neighbours map.
         models_mb: The same of its model processes together, the warm one that they are forks of
             included.
         models: How many those are.
@@ -129,33 +131,41 @@ def sample(at: float, name: str, process: Process) -> Sample:
     """Memory of one gateway now."""
     assert process.popen is not None
     gateway = psutil.Process(process.popen.pid)
-    models = [_uss(child) for child in gateway.children(recursive=True)]
-    return Sample(at, name, gateway.pid, _uss(gateway), sum(models), len(models))
+    models = [_own_mb(child.pid) for child in gateway.children(recursive=True)]
+    return Sample(at, name, gateway.pid, _own_mb(gateway.pid), sum(models), len(models))
 
 
-def _uss(process: psutil.Process) -> float:
+def _own_mb(pid: int) -> float:
+    """0 for a process that has just ended."""
     try:
-        return float(process.memory_full_info().uss) / _MB
-    except psutil.NoSuchProcess:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
         return 0.0
+    dirty = next((line.split()[1] for line in lines if line.startswith("Private_Dirty:")), "0")
+    return int(dirty) * 1024 / _MB
 
 
-def growth(samples: Sequence[Sample], part: Callable[[Sample], float], warm_up: float) -> float:
+def growth(
+    samples: Sequence[Sample],
+    part: Callable[[Sample], float],
+    warm_up: float,
+    line: Callable[[Sample], Hashable],
+) -> float:
     """Part of its size by which it grows in a second: least squares over all lives of a gateway.
 
-    The first `warm_up` seconds of a life do not count; a canary that comes or goes begins another
-    line at its own level.
+    The first `warm_up` seconds of a life do not count; samples with the same `line` are compared
+    with each other, each line at its own level.
     """
     born = {s.pid: s.at for s in reversed(samples)}
-    lives: dict[tuple[int, int], list[Sample]] = defaultdict(list)
+    lines: dict[Hashable, list[Sample]] = defaultdict(list)
     for one in samples:
         if one.at - born[one.pid] >= warm_up:
-            lives[one.pid, one.models].append(one)
+            lines[line(one)].append(one)
     moments: list[tuple[float, float]] = []
-    for life in lives.values():
-        middle = statistics.fmean(s.at for s in life)
-        size = statistics.fmean(part(s) for s in life)
-        moments += [(s.at - middle, part(s) / size - 1) for s in life]
+    for alike in lines.values():
+        middle = statistics.fmean(s.at for s in alike)
+        size = statistics.fmean(part(s) for s in alike)
+        moments += [(s.at - middle, part(s) / size - 1) for s in alike]
     return sum(t * size for t, size in moments) / sum(t * t for t, _ in moments)
 
 

@@ -23,7 +23,7 @@ def looks(leak_mb: float) -> list[Sample]:
     ],
 )
 def test_growth(leak_mb: float, expected: float) -> None:
-    got = growth(looks(leak_mb), lambda s: s.own_mb, 20)
+    got = growth(looks(leak_mb), lambda s: s.own_mb, 20, lambda s: (s.pid, s.models))
     assert got == pytest.approx(expected, rel=0.03, abs=1e-12)
 
 
