@@ -1,8 +1,8 @@
 """Steady load on two gateways that are restarted in turn: nothing grows, slows down or is lost.
 
-`SOAK_MINUTES` (15) is how long. Each gateway is restarted in the first third (SIGTERM) and in the
-last (kill -9); changes of the plan come all the time. So every gateway lives for four fifths of the
-run, long enough for a slope to show.
+`SOAK_MINUTES` (15) is how long. Each gateway is restarted in the first third and in the last, once by
+SIGTERM and once by kill -9; changes of the plan come all the time. So every gateway lives for four
+fifths of the run, one after each kind of restart: long enough for a slope to show.
 """
 
 import itertools
@@ -102,11 +102,11 @@ def test_soak(fleet: Fleet, first: VersionRef) -> None:
     load = Steady(fleet, per_second=PER_SECOND, clients=CLIENTS)
     run = Run(fleet, load, first)
     events: list[tuple[float, Callable[[], None]]] = [
-        (0.05, lambda: run.restart("gw-a", "term")),
+        (0.05, lambda: run.restart("gw-a", "kill")),
         (0.12, run.change_plan),
         (0.17, lambda: run.restart("gw-b", "term")),
         *((0.25 + 0.11 * number, run.change_plan) for number in range(5)),
-        (0.85, lambda: run.restart("gw-a", "kill")),
+        (0.85, lambda: run.restart("gw-a", "term")),
         (0.90, run.change_plan),
         (0.95, lambda: run.restart("gw-b", "kill")),
     ]
