@@ -1,5 +1,6 @@
 """Every refusal of the YAML loader, with file, line and what is allowed."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,30 @@ def test_a_good_file_is_read_and_named_by_its_bytes(include: Path) -> None:
 
     assert first == second
     assert digest != other
+
+
+def test_a_file_that_did_not_change_is_read_once(include: Path) -> None:
+    path = write(include, GOOD)
+    first, _ = load_dataset(include, "d")
+    path.touch()
+    assert load_dataset(include, "d")[0] is first
+
+
+def test_a_change_that_keeps_size_and_time_is_seen(include: Path) -> None:
+    path = write(include, GOOD)
+    load_dataset(include, "d")
+    before = path.stat()
+    path.write_text(GOOD.replace("ada", "eve"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert load_dataset(include, "d")[0].owner == "eve"
+
+
+def test_a_broken_file_is_told_every_time(include: Path) -> None:
+    write(include, GOOD)
+    load_dataset(include, "d")
+    write(include, GOOD + "typo: 1\n")
+    assert refusal(include) == refusal(include)
+    assert refusal(include)[0] == len(GOOD.splitlines()) + 1
 
 
 CASES = {

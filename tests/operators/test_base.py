@@ -173,3 +173,22 @@ def test_lines_are_broken_at_the_width_of_the_log_view(width: int) -> None:
     assert len(lines) == (1 if width <= 100 else 2)
     assert all(len(line) <= 100 for line in log_lines("z" * 250 + "\nnext"))
     assert log_lines("one\ntwo") == ["one", "two"]
+
+
+def test_a_task_reads_the_form_of_its_dag_and_keeps_what_is_its_own() -> None:
+    from airflow.sdk import DAG, Param
+    from airflow.sdk.definitions.param import process_params
+
+    from tenure.operators.base import TenureOperator
+
+    form = {"reason": Param("none", type="string"), "rows": Param(5, type="integer")}
+    with DAG("d", schedule=None, params=form) as dag:
+        plain = TenureOperator(task_id="plain")
+        own = TenureOperator(task_id="own", params={"rows": 7})
+
+    def read(task: TenureOperator) -> dict[str, Any]:
+        return process_params(dag, task, {"reason": "drift"}, suppress_exception=False)
+
+    assert (list(plain.params), list(own.params)) == ([], ["rows"])
+    assert read(plain) == {"reason": "drift", "rows": 5}
+    assert read(own) == {"reason": "drift", "rows": 7}

@@ -1,6 +1,7 @@
 """Prints as JSON what Airflow makes of a folder of DAG files. Run by the fixtures beside it."""
 
 import json
+import os
 import sys
 import time
 
@@ -13,6 +14,7 @@ HEAVY = ("numpy", "scipy", "pandas", "sklearn", "mlflow", "great_expectations", 
 
 def main(folder: str, dag_id: str) -> None:
     """Parse, then print."""
+    opened = record_opened(os.environ["TENURE_INCLUDE"])
     before = set(sys.modules)
     began = time.process_time()
     with _airflow_parsing_context_manager(dag_id=dag_id or None):
@@ -25,10 +27,23 @@ def main(folder: str, dag_id: str) -> None:
                 "errors": {str(path): text for path, text in bag.import_errors.items()},
                 "dags": {name: describe(dag) for name, dag in bag.dags.items()},
                 "heavy": sorted(loaded & set(HEAVY)),
+                "opened": sorted(opened),
                 "seconds": seconds,
             }
         )
     )
+
+
+def record_opened(folder: str) -> set[str]:
+    """Names, from now on, of the files under a folder that this process opens."""
+    opened: set[str] = set()
+
+    def hook(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "open" and str(arguments[0]).startswith(f"{folder}/"):
+            opened.add(str(arguments[0]).removeprefix(f"{folder}/"))
+
+    sys.addaudithook(hook)
+    return opened
 
 
 def describe(dag: "DAG") -> dict[str, object]:
@@ -57,6 +72,7 @@ def task_of(task: object) -> dict[str, object]:
         "links": sorted(link.name for link in task.operator_extra_links),
         "templates": [f for f, value in templated.items() if "{{" in repr(value)],
         "type": task.task_type,
+        "params": sorted(task.params),
     }
 
 

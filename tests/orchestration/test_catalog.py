@@ -1,5 +1,8 @@
 """The remembered form of a config says what the YAML says."""
 
+import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -53,3 +56,29 @@ def test_a_damaged_memory_is_read_anew(tmp_path: Path) -> None:
     remembered = next((tmp_path / "cache" / "configs" / "models").glob("*.json"))
     remembered.write_text("{half")
     assert catalog.models() == first
+
+
+@pytest.mark.parametrize(
+    ("changed", "owner"),
+    [(None, "remembered"), ("config/models.py", "ada"), ("vocabulary.py", "ada")],
+)
+def test_what_was_remembered_is_not_believed_when_the_code_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str | None, owner: str
+) -> None:
+    package = Path(shutil.copytree(REPOSITORY / "plugins/tenure", tmp_path / "package"))
+    monkeypatch.setattr(catalog, "_PACKAGE", package)
+    catalog.models()
+    remembered = next((tmp_path / "cache/configs/models").glob("*.json"))
+    body = json.loads(remembered.read_bytes())
+    body["config"]["owner"] = "remembered"
+    remembered.write_text(json.dumps(body))
+    if changed:
+        same_size_and_time(package / changed)
+    assert catalog.models()[0].owner == owner
+
+
+def same_size_and_time(path: Path) -> None:
+    """Change the file as an image does whose times are all set to one moment."""
+    before = path.stat()
+    path.write_bytes(path.read_bytes()[:-1] + b" ")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))

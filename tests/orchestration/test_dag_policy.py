@@ -107,6 +107,19 @@ def test_retries_have_back_off(parsed: dict[str, Any]) -> None:
     assert {name.partition(".")[0] for name in broken(every_task(parsed), heals)} <= NOT_RETRIED
 
 
+def test_a_form_belongs_to_its_dag_and_is_not_copied_into_every_task(
+    parsed: dict[str, Any],
+) -> None:
+    copies = {
+        (dag_id, task_id)
+        for dag_id, dag in parsed["dags"].items()
+        for task_id, task in dag["tasks"].items()
+        if task["params"]
+    }
+    mapped = {("flight_late__batch_score", "score"), ("flight_late__promote_model", "review")}
+    assert copies <= mapped  # Airflow builds these from the DAG itself
+
+
 def test_every_task_links_to_its_evidence(parsed: dict[str, Any]) -> None:
     assert broken(every_task(parsed), lambda t: {"Report", "MLflow run"} <= set(t["links"])) == []
 

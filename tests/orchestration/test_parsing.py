@@ -26,8 +26,8 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
-def spoil(include: Path) -> None:
-    with (include / MODEL).open("a", encoding="utf-8") as file:
+def spoil(include: Path, model: str = "flight_late") -> None:
+    with (include / MODEL).with_stem(model).open("a", encoding="utf-8") as file:
         file.write("risk_teir: high\n")
 
 
@@ -37,23 +37,36 @@ def second_model(include: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "dag_id"),
+    ("file", "dag_id", "opened"),
     [
-        ("train_model.py", "flight_late__train_model"),
-        ("promote_model.py", "flight_late__promote_model"),
-        ("monitor_model.py", "flight_late__monitor_model"),
-        ("decommission_model.py", "flight_late__decommission_model"),
-        ("ingest_data.py", "flights__ingest_data"),
+        ("train_model.py", "flight_late__train_model", MODEL),
+        ("promote_model.py", "flight_late__promote_model", MODEL),
+        ("monitor_model.py", "flight_late__monitor_model", MODEL),
+        ("batch_score.py", "flight_late__batch_score", MODEL),
+        ("decommission_model.py", "flight_late__decommission_model", MODEL),
+        ("ingest_data.py", "flights__ingest_data", Path("configs/datasets/flights.yaml")),
     ],
 )
-def test_a_task_builds_its_own_dag_without_the_heavy_libraries(
-    parse: Parse, include: Path, home: Path, file: str, dag_id: str
+def test_a_task_builds_its_own_dag_from_its_own_yaml_without_the_heavy_libraries(
+    parse: Parse, include: Path, file: str, dag_id: str, opened: Path
 ) -> None:
+    home = include.parent / "home"
     second_model(include)
     parse(home=home, include=include)
+    spoil(include, "other")
     found = parse(home=home, include=include, file=file, dag_id=dag_id)
     assert list(found["dags"]) == [dag_id]
     assert found["heavy"] == []
+    assert (found["errors"], found["opened"]) == ({}, [str(opened)])
+
+
+def test_the_controllers_task_opens_no_yaml_so_none_can_break_it(
+    parse: Parse, include: Path, home: Path
+) -> None:
+    spoil(include)
+    found = parse(home=home, include=include, file="retrain_models.py", dag_id="retrain_models")
+    assert list(found["dags"]) == ["retrain_models"]
+    assert (found["errors"], found["opened"]) == ({}, [])
 
 
 def test_the_dag_processor_builds_all(parse: Parse, include: Path, home: Path) -> None:

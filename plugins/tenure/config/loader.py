@@ -2,6 +2,7 @@
 
 import difflib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +18,8 @@ from tenure.vocabulary import digest_bytes, is_id
 
 MAX_PROBLEMS = 100
 """Problems of one file that are explained; who has more corrects these first."""
+MAX_REMEMBERED = 1_000
+"""Files whose last reading a process keeps, by their bytes: a changed file is another one."""
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -75,12 +78,14 @@ def load_model(include: Path, name: str) -> tuple[ModelConfig, str]:
 
 def parse_dataset(text: str) -> DatasetConfig:
     """The config from a text that was kept under its digest. Raises ConfigInvalid."""
-    return _read(Path("config_revision"), text.encode(), DatasetConfig)
+    config: DatasetConfig = _read(Path("config_revision"), text.encode(), DatasetConfig)
+    return config
 
 
 def parse_model(text: str) -> ModelConfig:
     """The config from a text that was kept under its digest. Raises ConfigInvalid."""
-    return _read(Path("config_revision"), text.encode(), ModelConfig)
+    config: ModelConfig = _read(Path("config_revision"), text.encode(), ModelConfig)
+    return config
 
 
 def _load_named(include: Path, kind: str, name: str) -> tuple[Any, str]:
@@ -99,7 +104,9 @@ def _parse(path: Path, model: type[C]) -> tuple[C, str]:
     return _read(path, data, model), digest_bytes(data)
 
 
-def _read(path: Path, data: bytes, model: type[C]) -> C:
+@lru_cache(maxsize=MAX_REMEMBERED)
+def _read(path: Path, data: bytes, model: type[BaseModel]) -> Any:
+    """What the bytes say; pages and services ask again and again, and a config never changes."""
     tree, lines = parse(path, data)
     try:
         return model.model_validate(tree)

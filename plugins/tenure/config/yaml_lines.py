@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
+from yaml.constructor import SafeConstructor
 
 from tenure.config.json_lines import UNPRINTABLE, Location
 from tenure.config.problems import BrokenFile, Problem
@@ -73,7 +74,7 @@ def _plain(path: Path, node: yaml.Node, at: Location, lines: dict[Location, int]
     if message := _broken_scalar(str(node.tag), str(node.value)):
         raise BrokenFile([Problem(path, lines[at], message)])
     try:
-        return yaml.CSafeLoader("").construct_object(node)
+        return SafeConstructor().construct_object(node)
     except (yaml.YAMLError, ValueError) as error:
         raise BrokenFile([Problem(path, lines[at], f"cannot be read: {error}")]) from None
 

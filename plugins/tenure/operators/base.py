@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import BaseOperator, ParamsDict
 from airflow.sdk.exceptions import (
     AirflowException,
     AirflowFailException,
@@ -74,6 +74,8 @@ class TenureOperator(BaseOperator):
 
     def __init__(self, *, model: str | None = None, dataset: str | None = None, **kwargs: Any):
         super().__init__(**kwargs)
+        # The form is the DAG's; Airflow would validate a copy in every task whenever it parses.
+        self.params: ParamsDict = ParamsDict.filter_params_by_source(self.params, source="task")
         self.model = model
         self.dataset = dataset
 

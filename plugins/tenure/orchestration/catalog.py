@@ -135,13 +135,9 @@ def _digest_of(path: Path) -> str:
 def _code_digest() -> str:
     """Of the files that say what a YAML may hold and what its defaults are."""
     folders = (_PACKAGE / "config", _PACKAGE / "lifecycle")
-    stamps = [
-        (str(path.relative_to(_PACKAGE)), stat.st_size, stat.st_mtime_ns)
-        for folder in folders
-        for path in sorted(folder.rglob("*.py"))
-        for stat in (path.stat(),)
-    ]
-    return hashlib.sha256(repr(stamps).encode()).hexdigest()
+    paths = [_PACKAGE / "vocabulary.py", *(p for f in folders for p in f.rglob("*.py"))]
+    said = [(str(path.relative_to(_PACKAGE)), _digest_of(path)) for path in sorted(paths)]
+    return hashlib.sha256(repr(said).encode()).hexdigest()
 
 
 def _recall(path: Path) -> dict[str, Any]:
