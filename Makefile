@@ -6,7 +6,7 @@ STAMP := $(VENV)/.tenure-installed
 LOCKS := requirements-build.txt requirements.txt requirements-local.txt requirements-dev.txt
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
 CORE := tests plugins/tenure/lifecycle plugins/tenure/verdicts.py plugins/tenure/vocabulary.py --doctest-modules
-PROMPT := not fault and not fault_root and not soak and not e2e and not browser
+PROMPT := (not fault or quick) and not fault_root and not soak and not e2e and not browser
 ONCE ?=
 PYTEST_ARGS ?=
 

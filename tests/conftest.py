@@ -196,7 +196,8 @@ class Wire:
 
     `mode` is `pass`; `hold`: it swallows everything and keeps connections open; `cut`: it ends
     them and takes no new ones. `at_commit` acts once, at the next COMMIT: `lose_reply` (the server
-    gets it, the client never hears), `lose_request` (the server never gets it).
+    gets it, the client never hears), `lose_request` (the server never gets it). With `after`, at the
+    next COMMIT of a transaction in which these bytes were sent.
     """
 
     def __init__(self, upstream: str, host: str = "127.0.0.1") -> None:
@@ -204,6 +205,7 @@ class Wire:
         self.host = host
         self.mode = "pass"
         self.at_commit = ""
+        self.after = b""
         self.lost = 0
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._threads: list[threading.Thread] = []
@@ -254,13 +256,16 @@ class Wire:
                 self._start(self._pump, server, client, False)
 
     def _pump(self, source: socket.socket, target: socket.socket, to_server: bool) -> None:
+        sent = b""
         with suppress(OSError):
             while data := source.recv(65536):
                 if self.mode == "hold":
                     continue
-                if to_server and self.at_commit and b"COMMIT" in data:
+                is_commit = to_server and b"COMMIT" in data
+                if is_commit and self.at_commit and self.after in sent:
                     self._lose(source, target, data)
                     return
+                sent = b"" if is_commit else (sent + data)[-65536:]
                 target.sendall(data)
         self._end(source, target)
 

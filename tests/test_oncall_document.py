@@ -5,9 +5,12 @@ import re
 import pytest
 
 from tenure import errors
+from tenure.adapters.sql.incidents import _OF_SERVING
 from tenure.errors import TenureError
+from tenure.gateway import log, shipper
 from tenure.settings import REPOSITORY
 from tenure.wiring.oncall import TITLES
+from tenure.wiring.serving_incidents import TROUBLES
 
 TEXT = (REPOSITORY / "docs" / "oncall.md").read_text(encoding="utf-8")
 SECTIONS = {
@@ -43,7 +46,23 @@ def test_a_section_says_meaning_safety_action_and_an_example(kind: str) -> None:
     assert section.count("```") == 2
 
 
+def test_what_to_do_stands_beside_each_incident_that_a_gateway_opens() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*)$", TEXT, flags=re.M))
+    of_versions = {kind for kind in _OF_SERVING if kind != "monitoring"}
+    assert set(rows) == of_versions | {*TROUBLES, "stops_spoilt"}
+    advice = rows["variant_refused"]
+    for words in ("restart the gateways one after another", "/v2/health/ready", "close the inc"):
+        assert words in advice
+    assert "`tenure incident close NUMBER" in TEXT
+
+
 def test_only_what_the_document_says_is_tried_again() -> None:
     retried = {name for name in KINDS if getattr(errors, name).retryable}
     assert retried == {"ServiceUnreachable"}
     assert "Only *ServiceUnreachable* is tried again by itself" in TEXT
+
+
+def test_the_numbers_that_people_read_about_a_log_are_those_of_the_code() -> None:
+    assert (shipper.TRIES, shipper.ASIDE_SECONDS, log.HANG_SECONDS) == (5, 600, 5)
+    for words in ("failed five times", "every ten minutes", "for over 5 s"):
+        assert words in TEXT

@@ -34,7 +34,7 @@ class Served(Life):
     _estimator: Any = None
     _holdout: Any = None
 
-    def _train(self, seed: int, ballast: Any) -> bytes:
+    def _train(self, seed: int) -> bytes:
         import numpy as np
         import pandas as pd
 

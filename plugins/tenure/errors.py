@@ -98,6 +98,10 @@ class PortTaken(TenureError):
 
 
 class ServiceUnreachable(TenureError):
-    """A database, store or server does not answer; the work may be tried again."""
+    """A database, store or server does not answer; the work may be tried again.
+
+    `may_be_done` says that the answer was lost, not the work: it may have been done all the same.
+    """
 
     retryable = True
+    may_be_done: bool = False

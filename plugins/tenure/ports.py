@@ -221,6 +221,8 @@ class OutcomeCounts:
         cells: Value of each protected attribute (null is "") to (tp, fp, fn, tn) of the labelled.
         score_bins: Non-empty bins of the labelled, in order of score.
         bins: How many equal bins [0, 1] was cut into.
+        ambiguous: Outcomes that do not count: several callers used the request id, and the
+            outcome does not say which of them is meant.
     """
 
     decisions: int
@@ -229,6 +231,7 @@ class OutcomeCounts:
     cells: Mapping[tuple[str, ...], tuple[int, int, int, int]]
     score_bins: Sequence[ScoreBin]
     bins: int
+    ambiguous: int = 0
 
 
 class Engine(Protocol):

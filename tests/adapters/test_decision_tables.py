@@ -67,7 +67,17 @@ def test_outcomes() -> None:
 def test_a_key_that_is_called_like_a_score_keeps_its_values() -> None:
     keys = pa.table({"score": ["k1"], "branch": ["north"]})
     ours = {"decision_id": ["d1"], "score": [0.5], "decision": [True], "confidence": [0.5]}
-    table = pq.read_table(io.BytesIO(scores_to_parquet(keys, ours)))
-    names = ["key_score", "branch", "decision_id", "score", "decision", "confidence"]
+    table = pq.read_table(io.BytesIO(scores_to_parquet(keys, ours, [""])))
+    names = ["key_score", "branch", "decision_id", "score", "decision", "confidence", "refused"]
     assert table.column_names == names
     assert table.to_pylist()[0]["key_score"] == "k1"
+
+
+def test_a_refused_row_stands_in_its_place_with_its_reason() -> None:
+    keys = pa.table({"branch": ["a", "b", "c"]})
+    ours = {"decision_id": ["d1", "d3"], "score": [0.5, 0.7], "decision": [True, False]}
+    data = scores_to_parquet(keys, ours | {"confidence": [0.5, 0.3]}, ["", "x: null", ""])
+    table = pq.read_table(io.BytesIO(data))
+    assert table["decision_id"].to_pylist() == ["d1", None, "d3"]
+    assert table["score"].to_pylist() == [0.5, None, 0.7]
+    assert table["refused"].to_pylist() == [None, "x: null", None]

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from tenure.adapters import web_tokens
 from tenure.adapters.web_tokens import JwtVerifier
+from tenure.errors import ServiceUnreachable
 from tenure.lifecycle.serving import ApiKey, JwtPolicy
 
 ISSUER, AUDIENCE = "https://login.example", "tenure"
@@ -200,8 +203,86 @@ def test_provider_that_is_away_lets_the_gateway_start() -> None:
     policy = JwtPolicy(issuer=ISSUER, audience=AUDIENCE, jwks="http://127.0.0.1:9/keys")
     made = JwtVerifier(policy, base=Path())
     assert made.trouble is not None
-    with pytest.raises(ValueError, match="kid"):
+    assert made.keys_age_seconds is None
+    with pytest.raises(
+        ServiceUnreachable, match=r"^The keys of http://127\.0\.0\.1:9/keys were nev"
+    ):
         made.verify(token())
+    with pytest.raises(ValueError, match="Invalid"):
+        made.verify("..")
+
+
+class Provider:
+    """Publishes what it is told to, or is away."""
+
+    def __init__(self, *keys: Any) -> None:
+        self.keys: list[Any] | None = list(keys)
+        self.reads = 0
+
+    def __call__(self) -> bytes:
+        self.reads += 1
+        if self.keys is None:
+            raise OSError("away")
+        return json.dumps({"keys": self.keys}).encode()
+
+    def verifier(self, **more: Any) -> JwtVerifier:
+        policy = JwtPolicy(issuer=ISSUER, audience=AUDIENCE, jwks="k", refresh_seconds=300)
+        return JwtVerifier(policy, base=Path(), read=self, **more)
+
+
+def test_what_becomes_of_the_keys_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    provider = Provider(*KEYS)
+    provider.keys = None
+    seconds = [50.0]
+    with caplog.at_level("INFO", logger="tenure.adapters.web_tokens"):
+        made = provider.verifier(monotonic=lambda: seconds[0])
+        for keys in (None, KEYS, KEYS, None, None):
+            provider.keys = keys
+            made.refresh()
+    away, back = "jwks=unreadable place=k cause=OSError: away", "jwks=read place=k"
+    assert caplog.messages == [away, back, away]
+    assert [record.levelname for record in caplog.records] == ["ERROR", "INFO", "ERROR"]
+    seconds[0] = 57.5
+    assert made.keys_age_seconds == 7.5
+
+
+def waits(claim: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 5
+    while not claim() and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    return claim()
+
+
+def test_a_key_that_is_published_while_we_wait_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked for twice: by the first look it is not there yet, and the second is not forgotten."""
+    monkeypatch.setattr(web_tokens, "_EAGER_SECONDS", 0.3)
+    provider = Provider(*KEYS[1:])
+    made = provider.verifier()
+
+    def is_known() -> bool:
+        try:
+            made.verify(token())
+        except ValueError:
+            return False
+        return True
+
+    assert not is_known()
+    assert waits(lambda: provider.reads == 2)
+    assert not is_known()  # heard in the time between two looks, and not again
+    provider.keys = KEYS
+    assert waits(lambda: provider.reads == 3)
+    assert is_known()
+
+
+def test_keys_that_cannot_be_read_are_tried_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_tokens, "_EAGER_SECONDS", 0.01)
+    provider = Provider()
+    provider.keys = None
+    made = provider.verifier()
+    assert waits(lambda: provider.reads >= 4)
+    provider.keys = KEYS
+    assert waits(lambda: made.trouble is None)
+    assert made.verify(token()).name == "ada"
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,12 @@ class Asking:
             assert self.ask(client, number, f"{id_}-{number}"), self.refused
         return self.answered[-1][1]
 
+    def serving(self) -> tuple[int, int]:
+        """Champion and share as the gateway applies them."""
+        with self.client() as client:
+            plan = client.get(f"/v2/models/{MODEL}/plan").json()
+        return plan["champion"], plan["share_bp"]
+
     def _run(self, number: int) -> None:
         with self.client(self.url) as client:
             while not self._stop.is_set():
@@ -123,6 +129,25 @@ def logged_rows(platform: Platform) -> list[dict[str, Any]]:
         for key in live_keys(store, "decisions/")
         for row in pq.read_table(store.fetch(key)).to_pylist()
     ]
+
+
+def incidents(platform: Platform) -> list[str]:
+    """What somebody was told."""
+    with platform.database.begin() as c:
+        return list(c.execute(text("SELECT summary FROM incident")).scalars())
+
+
+class Nothing:
+    """An MLflow that has nothing to repair."""
+
+    def get_aliases(self, _model: str) -> dict[str, int]:
+        return {"champion": 1}
+
+    def set_alias(self, _model: str, _alias: str, _version: int | None) -> bool:
+        return True
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(name)
 
 
 def soon(claim: Callable[[], Any], seconds: float = 30.0) -> Any:

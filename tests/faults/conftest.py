@@ -1,12 +1,16 @@
 """One installation, and the gateways that a test starts on it."""
 
+import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
-from asking import Asking
+from asking import MODEL, Asking
 from served import Life, Process
 
+from tenure.settings import REPOSITORY
 from tenure.wiring.api_keys import create_key
 from tenure.wiring.base import Platform
 
@@ -20,7 +24,7 @@ def life(platform: Platform) -> Life:
 @pytest.fixture
 def keys(platform: Platform) -> dict[str, str]:
     """Headers by scope."""
-    scopes = ("score", "metrics", "admin")
+    scopes = ("score", "outcome", "metrics", "admin")
     return {scope: f"Bearer {create_key(platform, scope, [scope])}" for scope in scopes}
 
 
@@ -60,3 +64,34 @@ def wired(platform: Platform, wire: Any) -> Iterator[Callable[[Process], Process
 
     yield put
     wire.mode = "pass"
+
+
+@pytest.fixture
+def faulty(process: Process, tmp_path: Path) -> Callable[[str], Path]:
+    """Puts a layer of the test beneath the gateway; the file whose presence orders the fault."""
+
+    def put(layer: str) -> Path:
+        fault = tmp_path / "fault"
+        process.env["FAULT"] = str(fault)
+        process.command[2] = f"{layer}\n{process.command[2]}"
+        return fault
+
+    return put
+
+
+@pytest.fixture
+def configure(process: Process, tmp_path: Path) -> Callable[[dict[str, str]], None]:
+    """Changes the model's YAML for the gateway and its commands: replacements by pattern."""
+
+    def change(replacements: dict[str, str]) -> None:
+        include = tmp_path / "include"
+        shutil.copytree(REPOSITORY / "include", include)
+        process.env["TENURE_INCLUDE"] = str(include)
+        path = include / "configs" / "models" / f"{MODEL}.yaml"
+        text = path.read_text()
+        for pattern, replacement in replacements.items():
+            text, count = re.subn(pattern, replacement, text, flags=re.MULTILINE)
+            assert count == 1, pattern
+        path.write_text(text)
+
+    return change

@@ -42,16 +42,17 @@ class Life:
         with platform.database.begin() as c:
             versions.register_model(c, name=MODEL, owner="ada", risk_tier="limited", purpose="t")
 
-    def approved(self, seed: int, *, ballast: Any = None) -> VersionRef:
-        """Train, sign, register and approve a version; `ballast` only makes it larger."""
+    def approved(self, seed: int, *, estimator: Any = None) -> VersionRef:
+        """Sign, register and approve a version: `estimator`, or what is trained here."""
         from sqlalchemy import insert
 
         from tenure.adapters.signing import Signer
         from tenure.adapters.sql import tables, versions
+        from tenure.lifecycle.approval import evidence_digest
         from tenure.lifecycle.registry import artifact_key, statement_bytes
         from tenure.vocabulary import digest_bytes
 
-        artifact = self._train(seed, ballast)
+        artifact = self._train(seed) if estimator is None else dumped(estimator)
         digest = digest_bytes(artifact)
         self.platform.store.put(artifact_key(digest), artifact)
         with self.platform.database.begin() as c:
@@ -76,7 +77,8 @@ class Life:
             }
             signature = Signer(self.platform.settings.signing_key).sign(statement_bytes(statement))
         self.move(ref, State.TRAINED, artifact_digest=digest, signature=signature)
-        self.move(ref, State.VALIDATED, evaluation_report="e" * 64, bias_report="b" * 64)
+        reports = {"evaluation": "e" * 64, "bias": "b" * 64}
+        self.move(ref, State.VALIDATED, **{f"{kind}_report": one for kind, one in reports.items()})
         with self.platform.database.begin() as c:
             c.execute(
                 insert(tables.approval).values(
@@ -86,11 +88,24 @@ class Life:
                     trained_by="ada",
                     answer="approve",
                     artifact_digest=digest,
-                    evidence_digest="e" * 64,
+                    evidence_digest=evidence_digest(artifact=digest, **reports),
                     expires_at=datetime.now(tz=UTC) + timedelta(days=1),
                 )
             )
         self.move(ref, State.APPROVED)
+        return ref
+
+    def large(self, seed: int, ballast: Any) -> VersionRef:
+        """A version that carries an array beside what it scores by."""
+        estimator = self.fitted(seed)
+        estimator.ballast_ = ballast
+        return self.approved(seed, estimator=estimator)
+
+    def successor(self, champion: VersionRef, seed: int) -> VersionRef:
+        """A new champion in place of this one."""
+        ref = self.approved(seed)
+        self.publish(champion, ref, share_bp=500, lease_seconds=60, moves=[(ref, State.CANARY)])
+        self.publish(ref, moves=[(champion, State.SUPERSEDED), (ref, State.CHAMPION)])
         return ref
 
     def move(self, ref: VersionRef, dst: State, **columns: Any) -> None:
@@ -103,6 +118,12 @@ class Life:
         current = versions.get_by_id(c, ref.id)
         key = f"{ref.id} {dst} {current.generation}"
         self.platform.ledger.move(c, current, dst, actor="t", body={}, op_key=key, columns=columns)
+
+    def state(self, version: int) -> str:
+        """The state of a version as the database has it now."""
+        query = f"SELECT state FROM model_version WHERE version = {version:d}"
+        with self.platform.database.begin() as c:
+            return str(c.exec_driver_sql(query).scalar_one())
 
     def publish(
         self,
@@ -124,7 +145,7 @@ class Life:
                 c,
                 model=MODEL,
                 seen=seen,
-                fence=1,
+                fence=seen.fence if seen else 1,
                 champion_id=champion.id,
                 canary_id=canary.id if canary else None,
                 share_bp=share_bp,
@@ -162,27 +183,36 @@ class Life:
             "inputs": inputs,
         }
 
-    def _train(self, seed: int, ballast: Any) -> bytes:
+    def fitted(self, seed: int, kind: str = "hist_gradient_boosting") -> Any:
+        """What a training of this kind gives."""
         import numpy as np
         import pandas as pd
 
-        from tenure.adapters import sklearn_trainer, skops_artifacts
+        from tenure.adapters import sklearn_trainer
 
+        boosting = kind == "hist_gradient_boosting"
         rng = np.random.default_rng(seed)
         frame = pd.DataFrame({name: rng.random(400) for name in self.numeric})
         frame["carrier"] = rng.choice(["AA", "UA"], 400).astype(object)
         labels = frame[self.numeric[0]].to_numpy() + rng.normal(0, 0.3, 400) > 0.5
         estimator = sklearn_trainer.build(
-            "hist_gradient_boosting",
-            {"max_iter": self.trees, "max_leaf_nodes": 15},
+            kind,
+            {"max_iter": self.trees, "max_leaf_nodes": 15} if boosting else {},
             numeric=self.numeric,
             categorical=self.categorical,
             seed=seed,
         )
-        fitted = sklearn_trainer.fit(estimator, frame, labels)
-        if ballast is not None:
-            fitted.ballast_ = ballast
-        return skops_artifacts.dump(fitted, name="t")
+        return sklearn_trainer.fit(estimator, frame, labels)
+
+    def _train(self, seed: int) -> bytes:
+        return dumped(self.fitted(seed))
+
+
+def dumped(estimator: Any) -> bytes:
+    """The artifact of a fitted estimator."""
+    from tenure.adapters import skops_artifacts
+
+    return skops_artifacts.dump(estimator, name="t")
 
 
 class Process:
@@ -217,6 +247,17 @@ class Process:
                 stderr=output,
             )
         wait_for(lambda: self.get(healthy) == 200, 60)
+
+    def command_line(self, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
+        """A `tenure` command that a person gives beside the gateway; no Airflow anywhere."""
+        return subprocess.run(
+            [*self.command[:3], *words],
+            env={k: v for k, v in self.env.items() if not k.startswith("AIRFLOW_")} | env,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
 
     def get(self, path: str) -> int:
         """Status, or 0 when nobody answers."""

@@ -4,23 +4,27 @@ A gateway runs in a mount namespace with a file system of its own, or in a netwo
 which the database can be taken away. Needs root and util-linux; `make fault-test-root`.
 """
 
-import os
 import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
-from asking import Asking, settle, soon
+from asking import Asking, incidents, settle, soon
 from served import Life, Process
 
 from tenure.settings import REPOSITORY
+from tenure.vocabulary import State
 from tenure.wiring.base import Platform
 
 pytestmark = [pytest.mark.service, pytest.mark.fault_root]
 ENDED = {0, -15}
+FOUR_MB = np.random.default_rng(2).random(1 << 19)
+"""Cannot be packed."""
 
 
 @pytest.fixture(autouse=True)
@@ -46,11 +50,15 @@ class Disk:
         mount = f'mount -t tmpfs -o size=1m,mode=700 none "{folder}" && exec "$@"'
         process.command[:0] = ["unshare", "-m", "sh", "-ec", mount, "sh"]
 
-    def run(self, *words: str) -> None:
-        """A command that sees the file system."""
+    def run(self, *words: str) -> str:
+        """What a command says that sees the file system."""
         assert self.process.popen is not None
         inside = ["nsenter", "-t", str(self.process.popen.pid), "-m", "--", *words]
-        subprocess.run(inside, check=False, capture_output=True, timeout=30)
+        done = subprocess.run(inside, check=False, capture_output=True, text=True, timeout=30)
+        return done.stdout
+
+    def names(self) -> list[str]:
+        return self.run("ls", "-A", str(self.folder)).splitlines()
 
     def fill(self) -> None:
         self.run("dd", "if=/dev/zero", f"of={self.folder}/filler", "bs=4k")
@@ -114,9 +122,12 @@ def _refuses(process: Process, asking: Asking) -> bool:
     return asking.refused[503] > count
 
 
-def test_started_on_a_read_only_disk(life: Life, process: Process, home: Path) -> None:
-    """F26: three lines for a person, no traceback."""
-    life.champion(1)
+def test_started_on_a_read_only_disk(
+    platform: Platform, process: Process, asking: Asking, home: Path
+) -> None:
+    """F26: three lines for a person, no traceback; on a sound disk it starts."""
+    asking.life.champion(1)
+    sound = list(process.command)
     Disk(home, process)
     process.command[4] = process.command[4].replace("size=1m", "ro,size=1m")
     done = subprocess.run(
@@ -130,33 +141,38 @@ def test_started_on_a_read_only_disk(life: Life, process: Process, home: Path) -
     assert "Traceback" not in done.stderr
     assert (done.returncode, "Read-only file system" in done.stderr) == (3, True), done.stderr
     assert "Next step: " in done.stderr
+    process.command[:] = sound
+    process.start()
+    with asking:
+        asking.wait(20)
+    assert process.stop() in ENDED
+    settle(platform, asking, unanswered=0)
 
 
-def test_artifact_on_a_full_disk(tmp_path: Path) -> None:
-    """F24: what does not fit is not there, nothing of it is left, and the reason is said."""
-    script = """
-import sys
-from pathlib import Path
-from tenure.adapters.local_store import LocalStore
-from tenure.errors import ServiceUnreachable
-root = Path(sys.argv[1])
-store = LocalStore(root)
-store.put("artifacts/small.skops", b"x" * 1000)
-try:
-    store.put("artifacts/large.skops", b"x" * 5_000_000)
-except ServiceUnreachable as error:
-    print(error.what)
-print(sorted(store.list("")), [path.name for path in root.rglob("*") if path.is_file()])
-"""
-    folder = tmp_path / "store"
-    folder.mkdir()
-    mount = f'mount -t tmpfs -o size=1m none "{folder}" && exec "$@"'
-    inside = ["unshare", "-m", "sh", "-ec", mount, "sh", sys.executable, "-c", script, str(folder)]
-    env = {**os.environ, "PYTHONPATH": str(REPOSITORY / "plugins")}
-    said, left = subprocess.check_output(inside, env=env, text=True, timeout=60).splitlines()
-    assert said.endswith("store cannot be written: No space left on device.")
-    assert left == "['artifacts/small.skops'] ['small.skops']"
-    assert list(folder.iterdir()) == []
+def test_artifact_on_a_full_disk(
+    platform: Platform, process: Process, asking: Asking, home: Path
+) -> None:
+    """F24: no half copy, the plan in force stays and somebody is told; with room it is taken."""
+    life = asking.life
+    first, second = life.champion(1), life.large(2, FOUR_MB)
+    disk = Disk(home / "artifacts", process)
+    process.start()
+    with asking:
+        asking.wait(20)
+        life.publish(
+            first, second, share_bp=10_000, lease_seconds=120, moves=[(second, State.CANARY)]
+        )
+        (said,) = soon(lambda: incidents(platform))
+        assert "No space left on device" in said
+        asking.wait(40)
+        assert {arm for _, arm in asking.answered} == {"champion"}
+        assert asking.serving() == (1, 0)
+        assert len(disk.names()) == 1, "the champion's copy"
+        disk.remount("size=16m")
+        soon(lambda: asking.answered[-1][1] == "canary", 60)
+    assert asking.refused == Counter()
+    assert process.stop() in ENDED
+    settle(platform, asking, unanswered=0)
 
 
 def test_no_packet_reaches_the_database() -> None:

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -62,25 +62,49 @@ class FakeSource:
 
     def __init__(self) -> None:
         self.catalog = Catalog()
+        self.clock = FakeClock()
         self.acknowledged: list[tuple[str, int]] = []
         self.refusals: list[str] = []
+        self.loads: list[tuple[str, datetime, str]] = []
         self.reads = 0
         self.stops: list[CanaryStop] = []
+        self.spoilt: list[bool] = []
         self.asked: list[Trial] = []
         self.told: dict[int, str] = {}
+        self.renewals = self.left = 0
+        self.no_presence: Exception | None = None
         self.error: Exception | None = None
 
     def read(self, known_versions: frozenset[int]) -> Catalog:
         self.reads += 1
         if self.error is not None:
             raise self.error
-        return self.catalog
+        return replace(self.catalog, read_at=self.clock.now())
 
     def acknowledge(self, plan: TrafficPlan) -> None:
         self.acknowledged.append((plan.model, plan.generation))
 
+    def renew(self) -> dict[str, int]:
+        self.renewals += 1
+        if self.no_presence is not None:
+            raise self.no_presence
+        return dict(self.acknowledged)
+
+    def leave(self) -> None:
+        self.left += 1
+
     def report_failure(self, model: str, version: int, kind: str, cause: str) -> None:
         self.refusals.append(f"{kind} {model}@{version}: {cause}")
+
+    def report_load(self, model: str, version: int, *, began: datetime, note: str) -> None:
+        if self.error is not None:
+            raise self.error
+        self.loads.append((f"{model}@{version}", began, note))
+
+    def report_stops(self, *, is_spoilt: bool) -> None:
+        if self.error is not None:
+            raise self.error
+        self.spoilt.append(is_spoilt)
 
     def stop_canary(self, stop: CanaryStop) -> None:
         if self.error is not None:
@@ -136,7 +160,7 @@ class FakeLoader:
         self.started: list[ThreadModel] = []
         self.kept: frozenset[str] = frozenset()
 
-    def load(self, row: Mapping[str, Any]) -> ThreadModel:
+    def load(self, row: Mapping[str, Any], *, distrust: str = "") -> ThreadModel:
         self.loads.append(row["id"])
         model = self.models[row["id"]]
         if isinstance(model, Exception):
@@ -208,9 +232,11 @@ class World:
     policy: ServingPolicy = field(default_factory=ServingPolicy)
     states: dict[str, str] = field(default_factory=dict)
     used: list[str] = field(default_factory=list)
+    queued: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.loader.models = {11: constant(0.8), 12: constant(0.2)}
+        self.source.clock = self.clock
         self.publish(plan())
 
     def publish(self, newest: TrafficPlan) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from tenure.gateway import bodies
+from tenure.gateway.refusals import Refusal
 from tenure.lifecycle.serving import GatewayPolicy, ServingPolicy
 
 INFER = "/v2/models/flight_late/infer"
@@ -67,6 +69,70 @@ def test_bad_bodies(client: TestClient, call: dict[str, Any], status: int, code:
     answer = client.post(INFER, **call)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert set(answer.json()) == {"error", "code", "field"}
+
+
+def twice_among(count: int) -> bytes:
+    """Keys that are all different, but for the last: it stands twice."""
+    keys = b",".join(b'"%x":0' % number for number in (*range(count), count - 1))
+    return (
+        b'{"inputs":[{"name":"a","shape":[1],"datatype":"FP64","data":[1],"parameters":{%s}}]}'
+        % (keys)
+    )
+
+
+def test_double_key_among_many(client: TestClient) -> None:
+    """95: in one pass over the keys, or this takes minutes of the event loop."""
+    body = twice_among(180_000)
+    assert len(body) < GatewayPolicy().max_body_bytes
+    answer = client.post(INFER, **raw(body))
+    assert (answer.status_code, answer.json()["code"]) == (400, "duplicate_key")
+    assert answer.json()["error"] == "The key '2bf1f' stands twice."
+
+
+def test_double_key_is_found_in_one_pass() -> None:
+    class Key(str):
+        """Counts how often it is compared."""
+
+        __slots__ = ()
+        compared = 0
+
+        def __eq__(self, other: object) -> bool:
+            Key.compared += 1
+            return str.__eq__(self, other)
+
+        __hash__ = str.__hash__
+
+    pairs = [(Key(f"k{number}"), None) for number in (*range(1000), 999)]
+    with pytest.raises(ValueError, match="k999"):
+        bodies._once(pairs)
+    assert Key.compared < 100
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"%s":1}' % (b"k" * 1_500_000),
+        b'{"inputs":[],"%s":1,"%s":1}' % (b"k" * 700_000, b"k" * 700_000),
+        b'{"inputs":[{"name":"%s","shape":[1],"datatype":"FP64","data":[1]}]}' % (b"n" * 1_500_000),
+        b'{"inputs":[{"name":"hour","shape":[1],"datatype":"%s","data":[1]}]}' % (b"F" * 1_500_000),
+        b'{"inputs":[{"name":"hour","shape":[1%s],"datatype":"FP64","data":[1]}]}' % (b"0" * 4000),
+        b'{"inputs":[],"parameters":{"event_time":"%s"}}' % (b"9" * 1_500_000),
+        b'{"inputs":[],"outputs":[{"name":"%s"}]}' % (b"9" * 1_500_000),
+        "{}".encode("utf-16"),
+    ],
+    ids=["key", "double", "name", "datatype", "shape", "time", "output", "nulls"],
+)
+def test_a_refusal_repeats_little(client: TestClient, body: bytes) -> None:
+    answer = client.post(INFER, **raw(body))
+    assert answer.status_code in {400, 422}
+    assert len(answer.content) < 2000
+
+
+@pytest.mark.parametrize(("length", "shown"), [(399, 399), (400, 400), (401, 400)])
+def test_how_much_of_a_text_is_shown(length: int, shown: int) -> None:
+    said = json.loads(Refusal(422, "x", "m" * length, "f" * length).answer().body)
+    assert [len(said["error"]), len(said["field"])] == [shown, shown]
+    assert said["error"].endswith("…") == (length > shown)
 
 
 def test_body_without_length_is_bounded(client: TestClient) -> None:

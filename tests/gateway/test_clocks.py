@@ -14,6 +14,27 @@ INFER = "/v2/models/flight_late/infer"
 SCORE = {"Authorization": "Bearer score-key"}
 
 
+@pytest.mark.parametrize("wrong", [timedelta(days=1), timedelta(days=-1)], ids=["ahead", "behind"])
+@pytest.mark.parametrize(
+    ("age", "share_bp"), [(0, 10_000), (19.9, 10_000), (20, 0), (60, 0)], ids=str
+)
+def test_a_restart_with_a_wrong_wall_clock_takes_the_lease_as_it_is(
+    world: Any, plans: Any, wrong: Any, age: float, share_bp: int
+) -> None:
+    """F32: what is left of a lease is a matter of the database's clock, at any restart."""
+    database = world.source.clock = type(world.clock)()
+    world.clock.wall += wrong
+    world.publish(plans(2, canary=12, share_bp=10_000))
+    database.wall += timedelta(seconds=age)
+    for _restart in range(2):
+        gateway = world.gateway()
+        gateway.follower.poll()
+        held = gateway.follower.view.models["flight_late"].held
+        assert held.share_bp(world.clock.seconds) == share_bp
+        assert held.seconds_left(world.clock.seconds) == pytest.approx(max(0, 20 - age))
+        gateway.close()
+
+
 @pytest.mark.parametrize("jump", [timedelta(days=1), timedelta(days=-1)], ids=["ahead", "behind"])
 def test_wall_clock_jumps_a_day(
     world: Any, plans: Any, ask: Any, wait_ready: Any, jump: Any

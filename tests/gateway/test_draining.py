@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
 from http.client import HTTPConnection
+from threading import Event
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ import pytest
 from balancer import documented
 
 from tenure.gateway import draining as server_end
+from tenure.gateway import log, server
 from tenure.lifecycle.serving import GatewayPolicy
 
 INFER = "/v2/models/flight_late/infer"
@@ -139,6 +141,39 @@ def test_half_a_request_is_answered_when_the_rest_comes(
         assert answer.startswith(b"HTTP/1.1 200")
         assert b"connection: close\r\n" in answer
         assert served.ended()
+
+
+def test_a_request_that_comes_after_the_log_is_told_so(
+    world: Any, run_world: Run, ask: Ask, eventually: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client was too slow to be waited for; the store is slow too, so the end takes a while."""
+    monkeypatch.setattr(server, "_LAST_ANSWERS_SECONDS", 0.2)
+    monkeypatch.setattr(log, "ROTATE_SECONDS", 60.0)  # so that only the end brings something
+    stores, goes_on, put = Event(), Event(), world.store.put
+
+    def slow(key: str, data: Any) -> str:
+        stores.set()
+        goes_on.wait(8)
+        return str(put(key, data))
+
+    body = json.dumps(ask()).encode()
+    message = head(body) + body
+    with (
+        run_world(world) as served,
+        socket.create_connection(("127.0.0.1", served.port), 5) as late,
+    ):
+        late.sendall(message[:20])
+        assert httpx.post(served.url + INFER, json=ask(), headers=KEY).status_code == 200
+        monkeypatch.setattr(world.store, "put", slow)
+        served.told(INT)
+        assert stores.wait(8)
+        late.sendall(message[20:])
+        answer = rest(late)
+        goes_on.set()
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert b"No decision can be logged, so none is given (this gateway is ending)." in answer
+        assert served.ended()
+    assert len(world.rows()) == 1
 
 
 def test_the_default_is_longer_than_the_documented_balancer_takes_to_notice() -> None:

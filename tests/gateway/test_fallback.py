@@ -10,6 +10,7 @@ from tenure.lifecycle.serving import ServingPolicy
 
 INFER = "/v2/models/flight_late/infer"
 NAN = float("nan")
+NO_SCORE = "score is not a probability"
 Served = tuple[Any, TestClient]
 
 
@@ -60,10 +61,11 @@ def counted(client: TestClient, metric: str) -> dict[str, float]:
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
-        pytest.param(Broken(ValueError("x")), "canary: error: ValueError", id="raises"),
-        pytest.param(Broken(NAN), "canary: score is not a probability", id="NaN"),
-        pytest.param(Broken(1.5), "canary: score is not a probability", id="too large"),
-        pytest.param(Broken(SystemExit()), "canary: process ended", id="dies"),
+        pytest.param(Broken(ValueError("x")), "error: ValueError", id="raises"),
+        pytest.param(Broken(type("Any1", (Exception,), {})()), "error: Any1", id="own"),
+        pytest.param(Broken(NAN), NO_SCORE, id="NaN"),
+        pytest.param(Broken(1.5), NO_SCORE, id="too large"),
+        pytest.param(Broken(SystemExit()), "process ended", id="dies"),
     ],
 )
 def test_broken_canary(
@@ -73,13 +75,17 @@ def test_broken_canary(
     model: Broken,
     reason: str,
 ) -> None:
+    """A name that the model chose stands in the answer and the log, but in no metric."""
     _, client = served
     with_canary(model)
     got = parameters(client, ask("s1"))
     assert (got["arm_assigned"], got["arm"], got["version"]) == ("canary", "champion", 1)
-    assert (got["fallback_level"], got["reason"]) == ("champion", reason)
-    labels = f'level="champion",model="flight_late",reason="{reason}",version="2"'
+    assert (got["fallback_level"], got["reason"]) == ("champion", f"canary: {reason}")
+    kind = "error" if reason.startswith("error") else reason
+    labels = f'level="champion",model="flight_late",reason="canary: {kind}",version="2"'
     assert counted(client, "tenure_fallbacks") == {labels: 1.0}
+    failed = f'arm="canary",model="flight_late",reason="{kind}"'
+    assert counted(client, "tenure_scoring_failures") == {failed: 1.0}
 
 
 def test_a_canary_that_keeps_failing_is_not_asked_any_more(

@@ -1,5 +1,6 @@
 """Plans are followed forwards only, and only by versions that are loaded."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -136,6 +137,21 @@ def test_restart_without_database_serves_the_stable_plan(
     assert second.follower.view.states["flight_late@1"] == "champion"
 
 
+def test_copy_on_disk_is_written_when_something_is_new_and_says_no_time(
+    world: Any, gateway: Gateway, plans: Plans
+) -> None:
+    gateway.follower.poll()
+    state = world.folder / "state.json"
+    first = state.stat().st_ino
+    world.clock.wall += timedelta(seconds=1)
+    gateway.follower.poll()
+    assert state.stat().st_ino == first
+    assert json.loads(state.read_bytes())["read_at"] is None
+    world.publish(plans(2))
+    gateway.follower.poll()
+    assert state.stat().st_ino != first
+
+
 def test_restart_without_database_gives_a_canary_nothing_until_confirmed(
     world: Any, restarted: Callable[[], Gateway], plans: Plans
 ) -> None:
@@ -183,6 +199,46 @@ def test_unnamed_versions_leave_memory_after_a_while(
     world.publish(plans(4, canary=12, share_bp=500))
     gateway.follower.poll()
     assert world.loader.loads == [11, 12, 12]
+
+
+def test_a_load_is_told_once_with_when_it_began(world: Any, gateway: Gateway) -> None:
+    load = world.loader.load
+
+    def slow(row: Any, *, distrust: str) -> Any:
+        world.clock.seconds += 3
+        return load(row, distrust=distrust)
+
+    world.loader.load = slow
+    for _ in range(3):
+        gateway.follower.poll()
+    began = world.clock.now() - timedelta(seconds=3)
+    assert world.source.loads == [("flight_late@1", began, "")]
+
+
+def test_a_start_without_the_database_tells_of_its_loads_later(
+    world: Any, restarted: Callable[[], Gateway]
+) -> None:
+    restarted().follower.poll()
+    world.source.loads.clear()
+    world.source.error = DOWN
+    second = restarted()
+    second.follower.restore()
+    assert (model_of(second).is_ready, world.source.loads) == (True, [])
+    world.source.error = None
+    second.follower.poll()
+    assert [told[0] for told in world.source.loads] == ["flight_late@1"]
+
+
+def test_what_the_database_does_not_take_is_told_again(world: Any, gateway: Gateway) -> None:
+    def down(*_: Any, **__: Any) -> None:
+        raise DOWN
+
+    takes, world.source.report_load = world.source.report_load, down
+    gateway.follower.poll()
+    assert model_of(gateway).is_ready
+    world.source.report_load = takes
+    gateway.follower.poll()
+    assert [one[0] for one in world.source.loads] == ["flight_late@1"]
 
 
 def test_spoilt_state_file_does_not_stop_the_gateway(

@@ -144,7 +144,7 @@ def test_describe_and_plan(client: TestClient) -> None:
         # without a key, unknown key, score, outcome, admin
         ("GET", "/v2/health/live", (200, 200, 200, 200, 200)),
         ("GET", "/v2/health/ready", (200, 200, 200, 200, 200)),
-        ("GET", "/v2/models/flight_late/ready", (200, 200, 200, 200, 200)),
+        ("GET", "/v2/models/flight_late/ready", (401, 401, 200, 200, 200)),
         ("GET", "/openapi.json", (200, 200, 200, 200, 200)),
         ("GET", "/metrics", (401, 401, 403, 403, 200)),
         ("GET", "/v2/models/flight_late", (401, 401, 200, 200, 200)),
@@ -215,6 +215,27 @@ def test_pinned_version_is_no_part_of_the_canary(
         answer = client.post(f"/v2/models/flight_late/versions/{version}/infer", json=ask()).json()
         assert answer["parameters"]["version"] == version
         assert answer["outputs"][0]["data"] == [score]
+
+
+@pytest.mark.parametrize("end", ["stop", "lease"])
+def test_pinned_canary_without_share_does_not_answer(
+    served: tuple[Any, TestClient], ask: Ask, plans: Any, end: str
+) -> None:
+    world, client = served
+    world.publish(plans(2, canary=12, share_bp=5000))
+    settle(world, client, 2)
+    pinned = "/v2/models/flight_late/versions/{}/infer"
+    assert client.post(pinned.format(2), json=ask()).status_code == 200
+    if end == "stop":
+        stop = "/v2/models/flight_late/canary/stop"
+        admin = {"Authorization": "Bearer admin-key"}
+        assert client.post(stop, json={"reason": "wrong"}, headers=admin).status_code == 200
+    else:
+        world.clock.seconds += 20
+    refused = client.post(pinned.format(2), json=ask())
+    assert (refused.status_code, refused.json()["code"]) == (409, "version_not_live")
+    assert refused.json()["error"] == "flight_late@2 was stopped, or its lease has ended."
+    assert client.post(pinned.format(1), json=ask()).status_code == 200
 
 
 # ---------------------------------------------------------------- canary and fallback
@@ -364,3 +385,68 @@ def test_metrics(client: TestClient, ask: Ask) -> None:
     assert 'tenure_refusals_total{code="malformed"} 1.0' in text
     assert 'tenure_plan_generation{model="flight_late"} 1.0' in text
     assert "tenure_database_age_seconds 0.0" in text
+    assert "tenure_jwks_age_seconds NaN" in text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "counted", "status"),
+    [
+        ("GET", "/nowhere", "GET", 404),
+        ("GET", INFER, "GET", 405),
+        ("POST", "/metrics", "POST", 405),
+        ("BREW", "/pot", "other", 404),
+    ],
+)
+def test_what_no_route_answers_is_counted(
+    client: TestClient, method: str, path: str, counted: str, status: int
+) -> None:
+    answer = client.request(method, path)
+    assert answer.status_code == status
+    text = client.get("/metrics", headers={"Authorization": "Bearer metrics-key"}).text
+    line = f'http_requests_total{{method="{counted}",route="none",status="{status}"}} 1.0'
+    assert line in text
+    assert f'tenure_refusals_total{{code="{answer.json()["code"]}"}} 1.0' in text
+
+
+# ---------------------------------------------------------------- rounding
+
+
+@pytest.fixture
+def rounding(world: Any) -> Callable[[int | None], Any]:
+    """A world that rounds a score with many decimals."""
+
+    def to(decimals: int | None) -> Any:
+        world.loader.models[11] = lambda rows: [0.123456789] * len(rows)
+        world.policy = ServingPolicy(round_scores=decimals)
+        return world
+
+    return to
+
+
+@pytest.mark.parametrize(
+    ("decimals", "told"), [(None, (0.123456789, 0.876543211)), (3, (0.123, 0.877)), (1, (0.1, 0.9))]
+)
+@pytest.mark.parametrize("path", [INFER, "/invocations"])
+def test_scores_are_rounded_for_the_client_and_exact_in_the_log(
+    rounding: Callable[[int | None], Any], ask: Ask, decimals: int | None, told: Any, path: str
+) -> None:
+    frame = {"dataframe_records": [{"hour": 1, "temp": 2, "carrier": "AA"}]}
+    world = rounding(decimals)
+    with TestClient(create_app(world.gateway())) as client:
+        client.headers["Authorization"] = "Bearer score-key"
+        settle(world, client, 1)
+        said = client.post(path, json=ask() if path == INFER else frame).json()
+    score = said["outputs"][0]["data"][0] if path == INFER else said["predictions"][0]["score"]
+    assert (score, round(said["parameters"]["confidence"][0], 12)) == told
+    (logged,) = world.rows()
+    assert (logged["score"], logged["confidence"]) == (0.123456789, 1 - 0.123456789)
+
+
+def test_rounding_does_not_move_a_decision(world: Any, ask: Ask, wait_ready: Any) -> None:
+    world.loader.models[11] = lambda rows: [0.4996] * len(rows)
+    world.policy = ServingPolicy(round_scores=3)
+    with TestClient(create_app(world.gateway())) as client:
+        client.headers["Authorization"] = "Bearer score-key"
+        wait_ready(client)
+        outputs = client.post(INFER, json=ask()).json()["outputs"]
+    assert [one["data"][0] for one in outputs] == [0.5, False]

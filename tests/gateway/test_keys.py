@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from tenure.errors import ServiceUnreachable
 from tenure.gateway.keys import Bucket, Caller, Gatekeeper
 from tenure.gateway.refusals import Refusal
 from tenure.lifecycle.serving import ApiKey
@@ -22,7 +23,11 @@ def digest(secret: str) -> str:
 
 
 class FakeTokens:
+    keys_age_seconds: float | None = 7.0
+
     def verify(self, token: str) -> ApiKey:
+        if self.keys_age_seconds is None:
+            raise ServiceUnreachable("down", still_safe="all", next_step="wait")
         if token != "a.good.token":
             raise ValueError("Signature has expired")
         return ApiKey("jwt:ada", "ada", ["score"], ["flight_late"], 2)
@@ -67,6 +72,7 @@ def add(world: Any, client: TestClient, key: ApiKey, secret: str) -> None:
         ("POST", "/v2/models/{}/versions/1/infer"),
         ("POST", "/v2/models/{}/outcomes"),
         ("GET", "/v2/models/{}"),
+        ("GET", "/v2/models/{}/ready"),
         ("GET", "/v2/models/{}/plan"),
         ("GET", "/v2/models/{}/schema"),
     ],
@@ -155,6 +161,31 @@ def test_bucket_never_holds_more_than_a_second() -> None:
     assert [bucket.take(1, 1000.0) for _ in range(6)] == [0, 0, 0, 0, 0, 0.2]
 
 
+@pytest.mark.parametrize(
+    ("count", "seconds", "allowed"), [(1, 0.34, True), (6, 1.0, False), (6, 1.4, True)]
+)
+def test_quota_counts_outcomes(
+    served: tuple[Any, TestClient], count: int, seconds: float, allowed: bool
+) -> None:
+    world, client = served
+    add(world, client, ApiKey(digest("slow"), "slow", ["outcome"], None, 3), "slow")
+    outcomes = "/v2/models/flight_late/outcomes"
+    truth = [{"request_id": f"r{number}", "label": True} for number in range(count)]
+    world.clock.seconds += 1
+    assert client.post(outcomes, json={"outcomes": truth}).status_code == 200
+    world.clock.seconds += seconds
+    again = client.post(outcomes, json={"outcomes": [truth[0]]}).status_code
+    assert again == (200 if allowed else 429)
+
+
+def test_quota_is_not_given_back_by_a_watermark(served: tuple[Any, TestClient]) -> None:
+    world, client = served
+    add(world, client, ApiKey(digest("slow"), "slow", ["outcome"], None, 1), "slow")
+    said = {"outcomes": [], "watermark": "2013-07-01T09:00:00Z"}
+    posts = [client.post("/v2/models/flight_late/outcomes", json=said) for _ in range(2)]
+    assert [one.status_code for one in posts] == [200, 429]
+
+
 def test_rate_over_http(served: tuple[Any, TestClient], ask: Ask) -> None:
     world, client = served
     add(world, client, ApiKey(digest("slow"), "slow", ["score"], None, 3), "slow")
@@ -196,6 +227,24 @@ def test_token_is_a_key_like_any_other() -> None:
     caller = keeper().admit("Bearer a.good.token", "score")
     assert (caller.id, caller.sees("flight_late"), caller.sees("other")) == ("jwt:ada", True, False)
     assert caller.rows_per_second == 2
+
+
+@pytest.mark.parametrize(("age", "told"), [(None, -1.0), (0.0, 0.0), (7.0, 7.0)])
+def test_age_of_the_keys_of_tokens(age: float | None, told: float) -> None:
+    tokens = FakeTokens()
+    tokens.keys_age_seconds = age
+    assert Gatekeeper(dict, tokens=tokens).token_keys_age == told
+
+
+def test_a_gateway_that_never_read_the_keys_of_tokens_calls_none_bad() -> None:
+    tokens = FakeTokens()
+    tokens.keys_age_seconds = None
+    with pytest.raises(Refusal) as refused:
+        Gatekeeper(dict, tokens=tokens).admit("Bearer a.good.token", "score")
+    assert (refused.value.status, refused.value.code) == (503, "starting")
+    assert refused.value.message == (
+        "The gateway has not read the identity provider's keys yet; try again."
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The published contract says what the gateway does, and a model's schema what it accepts."""
 
+import http.client
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from tenure.lifecycle.serving import GatewayPolicy, ServingPolicy, Signature
 
 INFER = "/v2/models/flight_late/infer"
 SIGNATURE = Signature(("hour",), ("carrier",), {"carrier": frozenset({"AA"})}, {"hour": (0, 23)})
+NO_TEXT = b"Bearer \xff"
 Ask = Callable[..., dict[str, Any]]
 
 
@@ -42,6 +44,48 @@ def test_every_refusal_has_one_form() -> None:
             for status, answer in operation["responses"].items():
                 schema = str(answer["content"])
                 assert ("ErrorBody" in schema) == (status != "200")
+
+
+def published(name: str, status: int) -> dict[str, Any]:
+    """What the document says of one answer of one operation."""
+    one = next(each for each in OPERATIONS if each.name == name)
+    paths = document(GatewayPolicy())["paths"]
+    return dict(paths[one.path][one.method.lower()]["responses"][str(status)])
+
+
+@pytest.mark.parametrize("name", [one.name for one in OPERATIONS])
+@pytest.mark.parametrize("authorization", [None, b"Bearer nobody", b"Basic x", NO_TEXT], ids=str)
+def test_every_answer_to_a_stranger_is_published(
+    shared_url: str, name: str, authorization: bytes | None
+) -> None:
+    one = next(each for each in OPERATIONS if each.name == name)
+    path = one.path.format(model="flight_late", version=1)
+    connection = http.client.HTTPConnection(shared_url.removeprefix("http://"), timeout=10)
+    headers = {} if authorization is None else {"Authorization": authorization}
+    connection.request(one.method, path, headers=headers)
+    answer = connection.getresponse()
+    connection.close()
+    said = published(name, answer.status)
+    ours = {header.title() for header in answer.headers} - {"Content-Length", "Content-Type"}
+    assert ours == {header.title() for header in said.get("headers", {})}
+    if authorization == NO_TEXT and one.scope is not None:
+        assert answer.status == 400
+
+
+@pytest.mark.parametrize("name", ["infer", "infer_version", "invocations"])
+def test_headers_of_a_decision_are_published(client: TestClient, ask: Ask, name: str) -> None:
+    one = next(each for each in OPERATIONS if each.name == name)
+    path = one.path.format(model="flight_late", version=1)
+    frame = {"dataframe_records": [{"hour": 1, "temp": 2, "carrier": "AA"}]}
+    body, again = (frame if name == "invocations" else ask()), {"X-Request-Id": "again"}
+    answers = [client.post(path, json=body, headers=again) for _ in range(2)]
+    seen = {header.title() for answer in answers for header in answer.headers}
+    assert seen - {"Content-Length", "Content-Type"} == set(published(name, 200)["headers"])
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_who_is_to_come_again_is_told_when(status: int) -> None:
+    assert list(published("infer", status)["headers"]) == ["Retry-After"]
 
 
 @pytest.mark.parametrize(

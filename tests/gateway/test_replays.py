@@ -199,3 +199,71 @@ def test_oldest_goes_when_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> N
         return found
 
     assert asyncio.run(five()) == [True, True, True]
+
+
+class Slow:
+    """Decisions that end when they are let."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.made = 0
+        self.error: Exception | None = None
+
+    async def __call__(self) -> Answer:
+        self.made += 1
+        await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        return answer("x" * 100)
+
+
+async def fast() -> Answer:
+    return answer("x" * 100)
+
+
+def true_size(kept: Replays) -> int:
+    return sum(one.size for one in kept._kept.values())
+
+
+def test_what_is_being_decided_is_not_let_go_for_want_of_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its twin finds it, and what is counted is what is there: for ever, not only once."""
+    monkeypatch.setattr(replays, "_BYTES", 3 * (replays._OVERHEAD + 100))
+
+    async def rounds() -> None:
+        kept = Replays()
+        for number in range(6):
+            slow, key = Slow(), ("c", "m", f"slow {number}")
+            first = asyncio.create_task(kept.once(key, b"d", slow))
+            await asyncio.sleep(0)
+            for other in range(4):
+                await kept.once(("c", "m", f"{number} {other}"), b"d", fast)
+            twin = asyncio.create_task(kept.once(key, b"d", slow))
+            await asyncio.sleep(0)
+            slow.gate.set()
+            assert [replayed for _, replayed in (await first, await twin)] == [False, True]
+            assert slow.made == 1
+            assert kept._size == true_size(kept) <= replays._BYTES
+        assert (await kept.once(("c", "m", "5 3"), b"d", fast))[1]
+
+    asyncio.run(rounds())
+
+
+@pytest.mark.parametrize("error", [None, Refusal(503, "log_unavailable", "no disk")])
+def test_what_ends_after_another_took_its_place_leaves_that_alone(error: Refusal | None) -> None:
+    now = [0.0]
+
+    async def late() -> None:
+        kept, slow = Replays(lambda: now[0]), Slow()
+        first = asyncio.create_task(kept.once(KEY, b"d", slow))
+        await asyncio.sleep(0)
+        now[0] = 121.0
+        assert not (await kept.once(KEY, b"d", fast))[1]
+        slow.error = error
+        slow.gate.set()
+        await asyncio.gather(first, return_exceptions=True)
+        assert kept._size == true_size(kept) == replays._OVERHEAD + 100
+        assert (await kept.once(KEY, b"d", fast))[1]
+
+    asyncio.run(late())

@@ -1,6 +1,6 @@
 """Segments reach the store once, in order, whenever the process dies."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tenure.adapters.decision_tables import decisions_to_parquet
+from tenure.errors import ConfigInvalid, NotPermitted, ServiceUnreachable, StateConflict
 from tenure.gateway import wal
 from tenure.gateway.records import (
     DecisionDelivery,
@@ -20,8 +21,8 @@ from tenure.gateway.records import (
     decision_table,
     encode,
 )
-from tenure.gateway.shipper import Shipper
-from tenure.lifecycle.serving.decision_log import micros, moment
+from tenure.gateway.shipper import ASIDE_SECONDS, TRIES, Shipper
+from tenure.lifecycle.serving.decision_log import Trouble, micros, moment
 
 NOON = datetime(2026, 5, 1, 12, 59, 59, 999_999, tzinfo=UTC)
 
@@ -229,22 +230,25 @@ def read_parquet(data: bytes) -> list[dict[str, Any]]:
 
 def test_what_was_set_aside_is_told_until_somebody_hears_it(tmp_path: Path, store: Store) -> None:
     write(tmp_path, "000000001-a", [decision(1)], tail=b"\x01" * 30)
-    told: list[tuple[str, list[str]]] = []
+    told: list[dict[str, tuple[str, ...]]] = []
     down = [True]
     empty: list[int] = []
 
-    def alarm(log: str, files: Sequence[str]) -> None:
+    def alarm(log: str, troubles: Mapping[str, Trouble]) -> None:
+        assert log == tmp_path.name
         if down.pop() if down else False:
             raise OSError("database is down")
-        told.append((log, list(files)))
+        told.append({kind: one.segments for kind, one in troubles.items()})
 
     shipper = Shipper(tmp_path, decisions_to(store), alarm=alarm, on_empty=lambda: empty.append(1))
     for _ in range(3):
         shipper._look_around(shipper.ship_all())
-    assert told == [(tmp_path.name, ["000000001-a.wal"])]
+    damaged = ("000000001-a.wal",)
+    assert told == [{"log_damaged": damaged, "log_unshippable": (), "log_waiting": ()}]
     assert empty == []
     (tmp_path / "damaged" / "000000001-a.wal").unlink()
     shipper._look_around(shipper.ship_all())
+    assert told[1:] == [{"log_damaged": ()}]
     assert empty == [1]
 
 
@@ -254,7 +258,7 @@ def test_what_is_sealed_while_it_ships_is_shipped_before_it_ends(
     """SIGTERM in the middle of a delivery, as the last segment is sealed."""
     deliver = decisions_to(store)
 
-    def slow(segment: str, payloads: Sequence[bytes]) -> None:
+    def slow(segment: str, payloads: Sequence[bytes], *, after_gap: bool = False) -> None:
         deliver(segment, payloads)
         if segment.endswith("a"):
             write(tmp_path, "000000002-b", [decision(2)])
@@ -299,3 +303,217 @@ def test_what_a_person_must_look_at_is_queued_after_it_is_stored() -> None:
         ("d4", "champion: timeout"),
     ]
     assert {row["received_at"] for row in queued} == {NOON}
+
+
+class Guarded:
+    """A delivery that refuses some segments, and tells what was told of the others."""
+
+    def __init__(self, store: Store, error: Exception) -> None:
+        self.deliver, self.error = decisions_to(store), error
+        self.refused = {"000000002-b"}
+        self.tries: list[str] = []
+
+    def __call__(self, segment: str, payloads: Sequence[bytes], *, after_gap: bool = False) -> None:
+        self.tries.append(segment.partition("-")[2])
+        if segment in self.refused:
+            raise self.error
+        self.deliver(segment, payloads, after_gap=after_gap)
+
+
+class Told:
+    """What somebody was told, and the seconds that pass."""
+
+    def __init__(self) -> None:
+        self.log: list[dict[str, tuple[tuple[str, ...], str]]] = []
+        self.now = 0.0
+
+    def __call__(self, _log: str, troubles: Mapping[str, Trouble]) -> None:
+        self.log.append({kind: (one.segments, one.cause) for kind, one in troubles.items()})
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+POISON = [
+    OverflowError("date value out of range"),
+    StateConflict("no such model", still_safe="x", next_step="y"),
+    ValueError("a NUL byte"),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("error", POISON, ids=lambda error: type(error).__name__)
+def test_a_segment_that_cannot_be_stored_holds_up_no_other_and_is_not_lost(
+    tmp_path: Path, store: Store, error: Exception
+) -> None:
+    for number, name in enumerate("abc", 1):
+        write(tmp_path, f"00000000{number}-{name}", [decision(number)])
+    left = (tmp_path / "000000002-b.wal").read_bytes()
+    deliver, told, empty = Guarded(store, error), Told(), []
+    shipper = Shipper(
+        tmp_path, deliver, alarm=told, on_empty=lambda: empty.append(1), monotonic=told.monotonic
+    )
+
+    def look() -> None:
+        shipper._look_around(shipper.ship_all())
+
+    look()
+    assert (len(store.objects), shipper.waiting) == (2, 1)
+    for _ in range(TRIES - 2):
+        look()
+    assert (shipper.waiting, shipper.aside["unshippable"], told.log[1:]) == (1, 0, [])
+    look()
+    aside = tmp_path / "unshippable" / "000000002-b.wal"
+    assert aside.read_bytes() == left
+    assert (shipper.waiting, shipper.aside["unshippable"]) == (0, 1)
+    cause = f"000000002-b.wal: {type(error).__name__}: {error}".splitlines()[0]
+    assert told.log[1:] == [{"log_unshippable": (("000000002-b.wal",), cause)}]
+    write(tmp_path, "000000004-d", [decision(4)])
+    look()
+    assert (len(store.objects), deliver.tries.count("b")) == (3, TRIES)
+    assert empty == []
+    told.now = ASIDE_SECONDS - 0.1
+    look()
+    assert deliver.tries.count("b") == TRIES
+    told.now = ASIDE_SECONDS
+    look()
+    assert (deliver.tries.count("b"), shipper.waiting) == (TRIES + 1, 0)
+    assert told.log[2:] == [{"log_unshippable": (("000000002-b.wal",), cause)}]
+    deliver.refused.clear()
+    told.now = 2 * ASIDE_SECONDS
+    look()
+    assert sorted(row for one in store.objects.values() for row in one.columns["decision_id"]) == [
+        f"d{number}" for number in range(1, 5)
+    ]
+    assert told.log[3:] == [{"log_unshippable": ((), cause)}]
+    assert not aside.exists()
+    assert empty == [1]
+
+
+def test_another_start_tries_at_once_what_was_put_aside(tmp_path: Path, store: Store) -> None:
+    (tmp_path / "unshippable").mkdir()
+    write(tmp_path / "unshippable", "000000002-b", [decision(2)])
+    assert wal.next_number(tmp_path) == 3
+    write(tmp_path, "000000003-c", [decision(3)])
+    assert Shipper(tmp_path, decisions_to(store)).ship_all()
+    assert [key[-9:-8] for key in store.objects] == ["b", "c"]
+
+
+ALL_WAIT = [
+    ServiceUnreachable("the store is away", still_safe="x", next_step="y"),
+    NotPermitted("the bucket is not ours", still_safe="x", next_step="y"),
+    ConfigInvalid("another master key", still_safe="x", next_step="y"),
+    OSError(28, "No space left on device"),
+]
+
+
+@pytest.mark.parametrize("error", ALL_WAIT, ids=lambda error: type(error).__name__)
+def test_what_every_segment_would_meet_puts_none_aside_and_is_told(
+    tmp_path: Path, store: Store, error: Exception
+) -> None:
+    for number, name in enumerate("abc", 1):
+        write(tmp_path, f"00000000{number}-{name}", [decision(number)])
+    deliver, told = Guarded(store, error), Told()
+    shipper = Shipper(tmp_path, deliver, alarm=told, monotonic=told.monotonic)
+    for _ in range(TRIES - 1):
+        shipper._look_around(shipper.ship_all())
+    assert len(told.log) == 1
+    for _ in range(TRIES):
+        shipper._look_around(shipper.ship_all())
+    assert deliver.tries == ["a", *"b" * (2 * TRIES - 1)]
+    cause = f"{type(error).__name__}: {error}".splitlines()[0]
+    assert told.log[1:] == [{"log_waiting": (("000000002-b.wal",), cause)}]
+    deliver.refused.clear()
+    shipper._look_around(shipper.ship_all())
+    assert (len(store.objects), shipper.waiting) == (3, 0)
+    assert told.log[2:] == [{"log_waiting": ((), cause)}]
+
+
+def test_a_file_that_the_disk_does_not_give_back_holds_up_no_other(
+    tmp_path: Path, store: Store
+) -> None:
+    (tmp_path / "000000001-a.wal").mkdir()  # reading it is an OSError, renaming it is not
+    write(tmp_path, "000000002-b", [decision(2)])
+    shipper = Shipper(tmp_path, decisions_to(store))
+    assert not shipper.ship_all()
+    assert len(store.objects) == 1
+    for _ in range(TRIES - 1):
+        shipper.ship_all()
+    assert (shipper.waiting, shipper.aside["unshippable"]) == (0, 1)
+
+
+def test_no_watermark_passes_outcomes_that_are_not_stored(tmp_path: Path, store: Store) -> None:
+    """What waits for older outcomes waits beside them, is stored, and goes after them."""
+    early, late = NOON.replace(hour=1), NOON.replace(hour=2)
+    write(tmp_path, "000000001-a", [outcome(early)])
+    write(tmp_path, "000000002-b", [outcome(late)])
+    write(tmp_path, "000000003-c", [outcome(None)])
+    moved: list[datetime] = []
+    told = Told()
+    deliver = OutcomeDelivery(
+        store,  # type: ignore[arg-type]
+        "gw",
+        lambda table: table,  # type: ignore[arg-type,return-value]
+        lambda _model, reached: moved.append(reached),
+    )
+    broken, tries = [True], list[str]()
+
+    def poisoned(segment: str, payloads: Sequence[bytes], *, after_gap: bool = False) -> None:
+        tries.append(segment[-1])
+        if segment == "000000001-a" and broken:
+            raise ValueError("poison")
+        deliver(segment, payloads, after_gap=after_gap)
+
+    shipper = Shipper(tmp_path, poisoned, alarm=told, monotonic=told.monotonic)
+    for _ in range(TRIES):
+        shipper._look_around(shipper.ship_all())
+    assert [path.name for path in wal.unshippable(tmp_path)] == [
+        "000000001-a.wal",
+        "000000002-b.wal",
+    ]
+    assert told.log[-1]["log_unshippable"][1] == "000000001-a.wal: ValueError: poison"
+    assert sorted(key[-9:-8] for key in store.objects) == ["b", "c"]
+    told.now = ASIDE_SECONDS
+    assert shipper.ship_all()
+    assert (moved, shipper.aside["unshippable"]) == ([], 2)
+    assert tries == [*"abcabababab", "a"]  # b is not tried again before a is stored
+    broken.clear()
+    told.now = 2 * ASIDE_SECONDS
+    assert shipper.ship_all()
+    assert moved == [early, late]
+    assert (len(store.objects), shipper.aside["unshippable"]) == (3, 0)
+
+
+def test_many_bad_segments_are_put_aside_together(tmp_path: Path, store: Store) -> None:
+    for number, name in enumerate("abcd", 1):
+        write(tmp_path, f"00000000{number}-{name}", [decision(number)])
+    deliver = Guarded(store, ValueError("poison"))
+    deliver.refused = {"000000001-a", "000000002-b", "000000004-d"}
+    shipper = Shipper(tmp_path, deliver)
+    for _ in range(TRIES):
+        shipper.ship_all()
+    assert (len(store.objects), shipper.waiting, shipper.aside["unshippable"]) == (1, 0, 3)
+
+
+def test_a_watermark_waits_no_longer_than_what_it_waits_for(tmp_path: Path, store: Store) -> None:
+    write(tmp_path, "000000001-a", [outcome(None)])
+    write(tmp_path, "000000002-b", [outcome(NOON)])
+    moved: list[datetime] = []
+    broken = [ValueError("once")]
+    deliver = OutcomeDelivery(
+        store,  # type: ignore[arg-type]
+        "gw",
+        lambda table: table,  # type: ignore[arg-type,return-value]
+        lambda _model, reached: moved.append(reached),
+    )
+
+    def once(segment: str, payloads: Sequence[bytes], *, after_gap: bool = False) -> None:
+        if broken:
+            raise broken.pop()
+        deliver(segment, payloads, after_gap=after_gap)
+
+    shipper = Shipper(tmp_path, once, monotonic=lambda: 0.0)
+    assert not shipper.ship_all()
+    assert (moved, shipper.waiting) == ([], 2)
+    assert shipper.ship_all()
+    assert moved == [NOON]

@@ -1,5 +1,8 @@
 """A canary that a person stops at a gateway gets nothing more there, database or not."""
 
+import errno
+import re
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,13 +14,18 @@ import pytest
 from starlette.testclient import TestClient
 
 from tenure.errors import ServiceUnreachable
+from tenure.gateway import stops as stops_module
 from tenure.gateway.app import create_app
+from tenure.gateway.known import StateFile
 from tenure.gateway.stops import Stops
-from tenure.lifecycle.serving import CanaryStop
+from tenure.lifecycle.serving import CanaryStop, Catalog
+from tenure.settings import REPOSITORY
+from tenure.wiring.rollback import STOP_BY_CURL
 
 STOP, PLAN = "/v2/models/flight_late/canary/stop", "/v2/models/flight_late/plan"
 ADMIN = {"Authorization": "Bearer admin-key"}
 REASON = {"reason": "complaints"}
+NO_ROOM = OSError(errno.ENOSPC, "No space left on device")
 DOWN = ServiceUnreachable("no database", still_safe="x", next_step="y")
 
 
@@ -29,6 +37,11 @@ def with_canary(
     world.publish(plans(2, canary=12, share_bp=10_000))
     eventually(lambda: client.get(PLAN).json()["generation"] == 2)
     return served
+
+
+def no_room(*_: object) -> None:
+    """In place of the disk."""
+    raise NO_ROOM
 
 
 def arm(client: TestClient, body: dict[str, Any]) -> str:
@@ -68,6 +81,43 @@ def test_stop_while_the_database_is_down_and_over_a_restart(
     )
 
 
+def as_curl_sends(text: str) -> tuple[str, str, dict[str, str], bytes]:
+    """Method, path, headers and body of the one `curl` in the text, with curl's own defaults."""
+    (command,) = re.findall(r"`(curl [^`]*canary/stop)`", text)
+    words = iter(shlex.split(command)[1:])
+    method, url, body = "GET", "", b""
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    for word in words:
+        if word == "-X":
+            method = next(words)
+        elif word == "-H":
+            name, _, value = next(words).partition(": ")
+            headers[name] = value
+        elif word == "-d":
+            body = next(words).encode()
+        else:
+            url = word
+    return method, url.removeprefix("GATEWAY"), headers, body
+
+
+DOCUMENTED = (REPOSITORY / "docs" / "operating.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "text", [DOCUMENTED, STOP_BY_CURL.format(model="MODEL")], ids=["document", "next step"]
+)
+def test_the_command_that_people_are_told_stops_it(
+    with_canary: tuple[Any, TestClient], text: str
+) -> None:
+    _, client = with_canary
+    method, path, headers, body = as_curl_sends(text)
+    headers["Authorization"] = headers["Authorization"].replace("KEY", "admin-key")
+    answer = client.request(
+        method, path.replace("MODEL", "flight_late"), headers=headers, content=body
+    )
+    assert (answer.status_code, answer.json()) == (200, {"model": "flight_late", "canary": 2})
+
+
 def test_it_is_told_once_and_forgotten_with_its_plan(
     with_canary: tuple[Any, TestClient], plans: Callable[..., Any], eventually: Callable[..., Any]
 ) -> None:
@@ -85,13 +135,13 @@ def test_a_full_disk_neither_tells_it_twice_nor_keeps_the_follower(
     plans: Callable[..., Any],
     eventually: Callable[..., Any],
     caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What a disk does not take is written when it does; all else goes on meanwhile."""
     world, client = with_canary
-    full = world.folder / "stops.tmp"
     world.source.error = DOWN
     assert client.post(STOP, json=REASON, headers=ADMIN).status_code == 200
-    full.mkdir()  # nothing can be written there any more
+    monkeypatch.setattr(stops_module, "whole_file", no_room)
     world.source.error = None
     eventually(lambda: world.source.stops)
     looked = world.source.reads
@@ -103,7 +153,7 @@ def test_a_full_disk_neither_tells_it_twice_nor_keeps_the_follower(
     assert caplog.text.count("state=not_kept") == 1
     assert "follower=failed" not in caplog.text
     assert kept(world) == [False]
-    full.rmdir()
+    monkeypatch.undo()
     eventually(lambda: kept(world) == [True])
     with TestClient(create_app(world.gateway())):
         looked = world.source.reads
@@ -112,10 +162,10 @@ def test_a_full_disk_neither_tells_it_twice_nor_keeps_the_follower(
 
 
 def test_a_stop_that_cannot_be_kept_is_refused_and_changes_nothing(
-    with_canary: tuple[Any, TestClient], ask: Callable[..., Any]
+    with_canary: tuple[Any, TestClient], ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world, client = with_canary
-    (world.folder / "stops.tmp").mkdir()
+    monkeypatch.setattr(stops_module, "whole_file", no_room)
     answer = client.post(STOP, json=REASON, headers=ADMIN)
     assert (answer.status_code, answer.json()["code"]) == (503, "not_kept")
     assert arm(client, ask("a")) == "canary"
@@ -133,6 +183,59 @@ def test_a_stop_that_replaced_the_told_one_is_told_as_well(tmp_path: Path) -> No
     stops.told(second)
     stops.save()
     assert Stops(tmp_path / "stops.json").untold() == []
+
+
+@pytest.mark.parametrize(
+    "left",
+    [b"", b'[{"model": "m"', b'[{"model": "m"}]', b"[]\x00", b"\xff\xfe", b"null"],
+    ids=["empty", "cut off", "incomplete", "NUL behind it", "no text", "no list"],
+)
+def test_when_nobody_can_read_the_stops_no_canary_gets_anything_until_a_person_looked(
+    world: Any,
+    ask: Callable[..., Any],
+    plans: Callable[..., Any],
+    eventually: Callable[..., Any],
+    left: bytes,
+) -> None:
+    """And the gateway starts, keeps the file and says so, once the database is there to listen."""
+    (world.folder / "stops.json").write_bytes(left)
+    spoilt = world.folder / "stops.json.spoilt"
+    world.publish(plans(2, canary=12, share_bp=10_000))
+    for _ in range(2):  # a restart changes nothing
+        with TestClient(create_app(world.gateway())) as client:
+            client.headers["Authorization"] = "Bearer score-key"
+            eventually(lambda: client.get("/v2/health/ready").status_code == 200)
+            assert spoilt.read_bytes() == left
+            assert arm(client, ask("a")) == "champion"
+            assert client.get(PLAN).json()["share_bp"] == 0
+            eventually(lambda: world.source.spoilt == [True])
+            world.source.spoilt.clear()
+    with TestClient(create_app(world.gateway())) as client:
+        client.headers["Authorization"] = "Bearer score-key"
+        eventually(lambda: world.source.spoilt == [True])
+        spoilt.unlink()
+        eventually(lambda: world.source.spoilt == [True, False])
+        world.publish(plans(3, canary=12, share_bp=10_000))  # as its controller does all the time
+        eventually(lambda: client.get(PLAN).json()["share_bp"] == 10_000)
+        assert arm(client, ask("b")) == "canary"
+
+
+def test_a_canary_is_stopped_on_top_of_stops_that_nobody_can_read(tmp_path: Path) -> None:
+    (tmp_path / "stops.json").write_bytes(b"[")
+    stop = CanaryStop("m", 12, 2, "olga", "slow", datetime(2026, 5, 1, tzinfo=UTC))
+    Stops(tmp_path / "stops.json").put(stop)
+    again = Stops(tmp_path / "stops.json")
+    assert (again.is_spoilt, again.untold()) == (True, [stop])
+
+
+def test_what_is_kept_is_for_its_owner_only(tmp_path: Path) -> None:
+    stop = CanaryStop("m", 12, 2, "olga", "slow", datetime(2026, 5, 1, tzinfo=UTC))
+    Stops(tmp_path / "stops.json").put(stop)
+    StateFile(tmp_path / "state.json").write(Catalog())
+    assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {
+        "stops.json": 0o600,
+        "state.json": 0o600,
+    }
 
 
 def kept(world: Any) -> list[bool]:

@@ -55,6 +55,19 @@ def test_a_refusal_is_told_and_opens_an_incident(world: Any, gateway: Gateway) -
     assert world.loader.loads == [11, 12]
 
 
+def test_a_load_is_told_before_the_trial_is_answered(world: Any, gateway: Gateway) -> None:
+    """Who asked gives it traffic at once, and a version with traffic keeps its incidents."""
+    gateway.follower.poll()
+    order: list[str] = []
+    load, answer = world.source.report_load, world.source.answer_trial
+    world.source.report_load = lambda *a, **k: (order.append("load"), load(*a, **k))
+    world.source.answer_trial = lambda *a: (order.append("answer"), answer(*a))
+    ask(world, 1)
+    gateway.follower.poll()
+    assert order == ["load", "answer"]
+    assert [told[0] for told in world.source.loads] == ["flight_late@1", "flight_late@2"]
+
+
 def test_the_next_trial_loads_anew_and_waits_for_no_back_off(world: Any, gateway: Gateway) -> None:
     gateway.follower.poll()
     good, world.loader.models[12] = world.loader.models[12], REFUSED
@@ -115,11 +128,11 @@ def hanging(world: Any, number: int) -> threading.Event:
     free = threading.Event()
     load = world.loader.load
 
-    def slow(row: Any) -> Any:
+    def slow(row: Any, *, distrust: str) -> Any:
         if row["id"] == number + 10:
             world.loader.models.setdefault(row["id"], world.loader.models[12])
             free.wait(30)
-        return load(row)
+        return load(row, distrust=distrust)
 
     world.loader.load = slow
     return free

@@ -1,6 +1,9 @@
 """What scored is known of each decision: in the log, in tables old and new, and from outside."""
 
-from collections.abc import Callable, Mapping
+import asyncio
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +28,10 @@ def by_onnx(world: Any) -> Any:
     """A world whose model processes score by ONNX, or say why they do not."""
     load, world.note = world.loader.load, ""
 
-    def variant(row: Mapping[str, Any]) -> Any:
+    def variant(row: Mapping[str, Any], *, distrust: str) -> Any:
         model = load(row)
-        model.note = world.note
-        model.variant = "native" if world.note else "onnx"
+        model.note = distrust or world.note
+        model.variant = "native" if model.note else "onnx"
         return model
 
     world.loader.load = variant
@@ -76,6 +79,113 @@ def test_a_refused_variant_is_told_once_a_load(by_onnx: Any, ask: Ask, wait_read
     assert "variant" not in row
     assert by_onnx.variants == {"1": "native"}
     assert by_onnx.source.refusals == ["variant_refused flight_late@1: flipped byte."]
+
+
+CRASHED = "variant_refused flight_late@1: its process ended while it scored by ONNX."
+
+
+@pytest.fixture
+def polled(by_onnx: Any) -> Iterator[Any]:
+    """The gateway of that world, polled by hand; `variant` is what scores version 1 now."""
+    made = by_onnx.gateway()
+    by_onnx.variant = lambda: made.follower.view.models["flight_late"].champion.variant
+    by_onnx.poll = made.follower.poll
+    by_onnx.workers = made.follower._workers
+    by_onnx.row = by_onnx.source.catalog.versions[11]
+    by_onnx.row["facts"]["onnx"] = {"verdict": "passed", "digest": "d" * 64}
+    made.follower.poll()
+    yield by_onnx
+    made.close()
+
+
+def again(world: Any) -> str:
+    """What scores after a poll that sees who died, and one that may start a process."""
+    world.poll()
+    world.clock.seconds += 60
+    world.poll()
+    return str(world.variant())
+
+
+def score(world: Any, score: Any = None, timeout_seconds: float = 5.0) -> Any:
+    """What comes of a request that is scored so; by what scores now when nothing is said."""
+    if score is not None:  # a process that begins scores so
+        world.loader.models[11] = score
+        world.loader.started[-1].die()
+        again(world)
+    version = world.workers.version(world.row)
+
+    async def ask() -> Any:
+        asked = version.scorer.score([(1.0,)], timeout_seconds=timeout_seconds)
+        return (await asyncio.gather(asked, return_exceptions=True))[0]
+
+    return asyncio.run(ask())
+
+
+def dying(_rows: Any) -> list[float]:
+    raise SystemExit  # as a runtime that crashes: without a word
+
+
+def test_a_process_that_dies_while_onnx_scores_comes_back_native(
+    polled: Any, constants: Any
+) -> None:
+    assert str(score(polled, dying)) == "process ended"
+    polled.loader.models[11] = constants(0.8)
+    assert again(polled) == "native"
+    assert polled.source.refusals[-1] == CRASHED
+    assert score(polled) == [0.8]
+    assert score(polled, constants(0.7)) == [0.7]  # it died, and is native again
+    assert polled.variant() == "native"
+
+
+def test_it_is_native_also_after_no_plan_named_it_for_a_while(
+    polled: Any, constants: Any, plans: Any
+) -> None:
+    score(polled, dying)
+    polled.loader.models[11] = constants(0.8)
+    polled.publish(replace(plans(2), champion_id=12))
+    polled.poll()
+    for _ in range(2):
+        polled.clock.seconds += 61
+        polled.poll()
+    polled.loader.loads.clear()
+    polled.publish(plans(3))
+    polled.source.catalog.versions[11] = polled.row
+    polled.poll()
+    assert (polled.variant(), polled.loader.loads) == ("native", [11])
+
+
+@pytest.mark.parametrize("change", ["another file", "a restart"])
+def test_onnx_gets_another_chance_after(polled: Any, constants: Any, change: str) -> None:
+    score(polled, dying)
+    polled.loader.models[11] = constants(0.8)
+    if change == "another file":
+        other = polled.row["facts"] | {"onnx": {"verdict": "passed", "digest": "e" * 64}}
+        polled.row = polled.source.catalog.versions[11] = {**polled.row, "facts": other}
+        assert again(polled) == "onnx"
+    else:
+        made = polled.gateway()
+        made.follower.poll()
+        assert made.follower.view.models["flight_late"].champion.variant == "onnx"
+        made.close()
+
+
+@pytest.mark.parametrize("end", ["killed while idle", "hangs", "native"])
+def test_what_is_no_crash_of_onnx_changes_nothing(polled: Any, constants: Any, end: str) -> None:
+    """Who kills it, or a machine that is too busy, says nothing about the file."""
+    if end == "killed while idle":
+        polled.loader.started[-1].die()
+    elif end == "hangs":
+        free = threading.Event()
+        hung = score(polled, lambda _rows: free.wait(9) or [0.5], timeout_seconds=0.05)
+        assert str(hung) == "timeout"
+        free.set()
+    else:
+        polled.note = "flipped byte."
+        score(polled, dying)
+        polled.note = ""
+    polled.loader.models[11] = constants(0.8)
+    assert again(polled) == "onnx"
+    assert CRASHED not in polled.source.refusals
 
 
 def test_the_copy_of_the_onnx_file_stays_as_long_as_its_version(world: Any, gateway: Any) -> None:

@@ -182,3 +182,10 @@ def test_what_could_not_be_synced_is_cut_off_again(
     path = segment.close()
     assert path is not None
     assert wal.read_frames(path.read_bytes())[0] == [b"answered"]
+
+
+def test_what_the_disk_does_not_give_back_keeps_no_gateway_from_its_start(tmp_path: Path) -> None:
+    (tmp_path / "000000001-a.open").mkdir()  # reading it is an OSError, renaming it is not
+    (tmp_path / "000000002-b.open").write_bytes(bytes_of([b"whole"]))
+    assert [path.name for path in wal.recover(tmp_path)] == ["000000002-b.wal"]
+    assert [path.name for path in wal.unshippable(tmp_path)] == ["000000001-a.wal"]

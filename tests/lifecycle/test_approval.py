@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 import pytest
 
@@ -14,6 +15,7 @@ from tenure.lifecycle.approval import (
     evidence_digest,
     may_answer,
     quorum_of,
+    require_bound,
     standing,
 )
 
@@ -44,6 +46,46 @@ def test_an_answer_that_does_not_count_is_refused(
 ) -> None:
     with pytest.raises(NotPermitted, match=message):
         admit(QUESTION, [], given, is_approver=is_approver)
+
+
+def test_the_evidence_names_the_onnx_file_only_where_there_is_one() -> None:
+    """Approvals from before there was ONNX, and of versions without it, stay bound to the same."""
+    text = f'{{"artifact":"{"a" * 64}","bias":"{"b" * 64}","evaluation":"{"e" * 64}"}}'
+    assert sha256(text.encode()).hexdigest() == EVIDENCE
+    assert len({EVIDENCE, *(with_onnx(file) for file in "12")}) == 3
+
+
+def with_onnx(file: str) -> str:
+    return evidence_digest(artifact="a" * 64, evaluation="e" * 64, bias="b" * 64, onnx=file * 64)
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        pytest.param([], "flight_late@2 has 0 of 1 approvals of what it is now.", id="none"),
+        pytest.param(
+            [answer("heidi", evidence="d" * 64), answer(evidence="d" * 64)],
+            "flight_late@2 has 0 of 1 approvals of what it is now. grace, heidi approved it with "
+            "another report or another ONNX file.",
+            id="of something else",
+        ),
+        pytest.param(
+            [answer(choice=Choice.REJECT, evidence="d" * 64)],
+            "flight_late@2 has 0 of 1 approvals of what it is now.",
+            id="no approval at all",
+        ),
+    ],
+)
+def test_what_was_not_approved_as_it_is_may_not_serve(answers: list[Answer], message: str) -> None:
+    with pytest.raises(NotPermitted) as refused:
+        require_bound(QUESTION, answers)
+    assert refused.value.what == message
+
+
+def test_what_was_approved_as_it_is_may_serve_whatever_else_was_answered() -> None:
+    """Dates are the database's to judge: a probation may outlast them."""
+    long_ago = answer(expires_at=datetime(2001, 1, 1, tzinfo=UTC))
+    require_bound(QUESTION, [answer("heidi", evidence="d" * 64), long_ago])
 
 
 def test_the_first_answer_counts_and_its_repetition_is_no_second_one() -> None:

@@ -99,24 +99,24 @@ def test_bound_of_share(
         pytest.param(15, 4.9, 500, id="read late: the rest of it"),
         pytest.param(15, 5, 0, id="read late: not the whole length"),
         pytest.param(20, 0, 0, id="read when it had ended"),
-        pytest.param(86_400, 0, 0, id="wall clock a day ahead"),
-        pytest.param(-86_400, 19.9, 500, id="wall clock a day behind"),
-        pytest.param(-86_400, 20, 0, id="wall clock a day behind: no longer than the lease"),
+        pytest.param(86_400, 0, 0, id="read a day later"),
+        pytest.param(-86_400, 19.9, 500, id="published by a clock that is a day ahead"),
+        pytest.param(-86_400, 20, 0, id="the same: no longer than the lease"),
     ],
 )
 def test_lease(read_after: float, elapsed: float, share_bp: int) -> None:
-    held = hold(a_plan(), wall_now=NOW + timedelta(seconds=read_after), monotonic_now=1000)
+    held = hold(a_plan(), read_at=NOW + timedelta(seconds=read_after), monotonic_at=1000)
     assert held.share_bp(1000 + elapsed) == share_bp
 
 
 def test_lease_seconds_left() -> None:
-    held = hold(a_plan(), wall_now=NOW, monotonic_now=1000)
+    held = hold(a_plan(), read_at=NOW, monotonic_at=1000)
     assert [held.seconds_left(t) for t in (1000, 1015, 1020, 1030)] == [20, 5, 0, 0]
-    assert hold(STABLE, wall_now=NOW, monotonic_now=0).seconds_left(10**9) is None
+    assert hold(STABLE, read_at=NOW, monotonic_at=0).seconds_left(10**9) is None
 
 
 def test_plan_from_disk_gives_the_canary_nothing() -> None:
-    held = hold(a_plan(), wall_now=NOW, monotonic_now=1000, confirmed=False)
+    held = hold(a_plan(), read_at=None, monotonic_at=1000)
     assert held.share_bp(1000) == 0
     assert not held.is_confirmed
 

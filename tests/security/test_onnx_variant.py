@@ -117,6 +117,21 @@ def test_a_signed_file_scores(signed: Signed) -> None:
     assert apart.max() < SHIFT
 
 
+def test_a_file_that_a_gateway_distrusts_is_not_even_opened(signed: Signed) -> None:
+    load = signed.registry.loader.load
+    for row, note in (
+        (signed.row(signed.file()), "it died."),
+        (signed.registry.row(signed.artifact, 1), ""),  # without a file nothing is missing
+    ):
+        if not note:
+            row["facts"] = {**signed.row(signed.file())["facts"]}
+            del row["facts"]["onnx"]
+        process = load(row, distrust="it died.")
+        found = process.variant, process.note
+        process.close()
+        assert found == ("native", note)
+
+
 def test_the_runtime_opens_nothing_and_starts_nothing(
     signed: Signed, pids: Callable[[], set[int]]
 ) -> None:

@@ -1,8 +1,8 @@
 """Steady load on two gateways that are restarted in turn: nothing grows, slows down or is lost.
 
-`SOAK_MINUTES` (15) is how long. Each gateway is restarted in the first third and in the last, once by
-SIGTERM and once by kill -9; changes of the plan come all the time. So every gateway lives for four
-fifths of the run, one after each kind of restart: long enough for a slope to show.
+`SOAK_MINUTES` (15) is how long. Each gateway is restarted in the first third and in the last, once
+by SIGTERM and once by kill -9; changes of the plan come all the time. So every gateway lives for
+four fifths of the run, one after each kind of restart: long enough for a slope to show.
 """
 
 import itertools

@@ -48,6 +48,7 @@ class Life:
         self.decommission(first)
         self.monitoring(second)
         self.incident()
+        self.gateways()
         return self
 
     def report(self, stage: str, verdict: Verdict, summary: str, **more: object) -> str:
@@ -298,6 +299,24 @@ class Life:
                     summary=f"temp has PSI 2.1 (at most 0.25) {NASTY}",
                     members=3,
                 )
+            )
+
+    def gateways(self) -> None:
+        """At the newest plan, behind it, and silent; the last has a stranger's name."""
+        rows = {"gw-a": (4, 0), "gw-b": (3, 5), "gw-c": (4, 3600), NASTY: (4, 90_000)}
+        with self.platform.database.begin() as connection:
+            connection.execute(
+                insert(t.gateway_ack),
+                [
+                    {
+                        "gateway_id": name,
+                        "model": "flight_late",
+                        "generation": generation,
+                        "seen_at": self.now - timedelta(days=2),
+                        "alive_at": self.now - timedelta(seconds=age),
+                    }
+                    for name, (generation, age) in rows.items()
+                ],
             )
 
 

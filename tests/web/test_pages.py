@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from markupsafe import escape
 
 from tenure.errors import CanaryRolledBack, GateFailed
 from tenure.verdicts import Verdict
 from tenure.vocabulary import RunRef
+from tenure.web.rendering import moment
 from tenure.wiring import oncall
 from tenure.wiring.base import Platform
 from tenure.wiring.pages import TaskSeen, drawn_key
@@ -214,6 +217,36 @@ def test_reviews_of_hidden_models_are_not_shown(
         assert answer.status_code == 403
 
 
+def test_what_is_hidden_takes_no_place_on_the_page(
+    client: TestClient, platform: Platform, waiting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """150 decisions of a hidden model expire first, 150 more of ours just before the one."""
+    from tenure.adapters.sql import reviews, versions
+
+    with platform.database.begin() as connection:
+        versions.register_model(
+            connection, name="hidden", owner="ada", risk_tier="limited", purpose="tests"
+        )
+        row = reviews.find(connection, waiting)
+        assert row is not None
+        for model in ("hidden", "flight_late"):
+            early = [
+                row
+                | {"decision_id": f"{model}-{n}", "model": model}
+                | {"expires_at": row["expires_at"] - timedelta(minutes=30)}
+                for n in range(150)
+            ]
+            reviews.add(connection, early)
+    monkeypatch.setattr(FakeGuard, "hidden", frozenset({"hidden__train_model"}))
+    text = client.get("/reviews").text
+    assert "hidden-1" not in text
+    assert text.count("<code>flight_late-") == 100
+    assert "These are 100 of 151: those that you hold, then those that expire first." in text
+    assert waiting not in text
+    assert client.post(f"/reviews/{waiting}/claim", json={}).status_code == 200
+    assert waiting in client.get("/reviews").text
+
+
 @pytest.mark.parametrize(
     ("decision_id", "note"),
     [("a%00b", ""), ("01234567-89ab-7cde-8f01-23456789abcd", "a\x00b")],
@@ -265,6 +298,49 @@ def test_the_model_page_tells_the_whole_life(client: TestClient, life: Any) -> N
         "<svg",
     ):
         assert words in text
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        pytest.param(
+            "SELECT 1",
+            "Gateways: gw-a at 4, gw-b at 3 (behind), {nasty} silent since {day}, "
+            "gw-c silent since {hour}",
+            id="all kinds",
+        ),
+        pytest.param(
+            "UPDATE gateway_ack SET alive_at = now() - interval '30 s' WHERE generation = 3",
+            "Gateways: gw-a at 4, {nasty} silent since {day}, gw-b silent since {now}, "
+            "gw-c silent since {hour}",
+            id="a moment later",
+        ),
+        pytest.param(
+            "DELETE FROM gateway_ack WHERE gateway_id ~ '^gw-'",
+            "No gateway is alive. Gateways: {nasty} silent since {day}",
+            id="none alive",
+        ),
+        pytest.param(
+            "DELETE FROM gateway_ack",
+            "No gateway has taken up a plan of this model yet.",
+            id="none ever",
+        ),
+    ],
+)
+def test_the_model_page_tells_who_serves(
+    client: TestClient, life: Any, platform: Platform, change: str, says: str
+) -> None:
+    life.whole()
+    with platform.database.begin() as c:
+        c.exec_driver_sql(change)
+        row = c.exec_driver_sql("SELECT alive_at FROM gateway_ack WHERE gateway_id = 'gw-b'")
+        moved = row.scalar() or life.now
+    ages = {"day": timedelta(seconds=90_000), "hour": timedelta(hours=1)}
+    moments = {name: moment(life.now - age) for name, age in ages.items()}
+    html = client.get("/model/flight_late").text
+    told = " ".join(re.sub("<[^>]*>", "", html).split())
+    nasty = str(escape(NASTY))
+    assert says.format(nasty=nasty, now=moment(moved), **moments) in told
 
 
 @pytest.mark.parametrize("path", ["/", "/model/flight_late"])

@@ -275,3 +275,17 @@ def test_a_notice_that_failed_is_delivered_later(
     assert reconcile(platform, RUN, aliases)["outbox"] == {"delivered": 0, "failed": 1}
     assert reconcile(platform, RUN, aliases)["outbox"] == {"delivered": 1, "failed": 0}
     assert receiver.ids == ["k", "k"]
+
+
+def test_gateways_that_are_long_silent_are_forgotten(platform: Platform, aliases: Aliases) -> None:
+    with platform.database.begin() as c:
+        for name, age in (("replaced", "169 h"), ("cut-off", "167 h"), ("serves", "1 s")):
+            c.exec_driver_sql(
+                "INSERT INTO gateway_ack VALUES "
+                f"('{name}', 'm', 1, now() - interval '90 d', now() - interval '{age}')"
+            )
+    for gone in (1, 0):
+        assert maintain(platform, RUN, None, aliases).parts["sweep"]["gateways"] == gone
+    with platform.database.begin() as c:
+        left = c.exec_driver_sql("SELECT gateway_id FROM gateway_ack ORDER BY 1").scalars().all()
+    assert left == ["cut-off", "serves"]

@@ -15,9 +15,11 @@ from sqlalchemy import insert, text
 from tenure.adapters.sql import tables, versions
 from tenure.errors import ConfigInvalid
 from tenure.failpoints import Injected
+from tenure.lifecycle.serving import caller_digest
 from tenure.settings import Settings
 from tenure.vocabulary import RunRef, digest_bytes
 from tenure.wiring.base import Platform
+from tenure.wiring.installation_keys import SUBJECTS
 from tenure.wiring.outcome_intake import take_outcomes
 from tenure.wiring.publication import snapshot_key
 from tenure.wiring.segments import live_keys
@@ -104,6 +106,26 @@ def test_killed_between_storing_and_remembering(
     assert take_outcomes(platform, RUN)["rows"] == 1
     assert labels(platform) == [("a", True)]
     assert watermark(platform) == NOON
+
+
+def test_whose_request_ids_a_file_means(platform: Platform) -> None:
+    """As the gateways log it, so that the two can be compared."""
+    callers = pa.array(["shop", None, "shop"], pa.string())
+    publish(
+        platform,
+        "one",
+        request_id=["a", "b", "c"],
+        caller=callers,
+        label=[True] * 3,
+        observed_at=[NOON] * 3,
+    )
+    publish(platform, "two", request_id=["d"], label=[True], observed_at=[NOON])
+    take_outcomes(platform, RUN)
+    keys = live_keys(platform.store, f"outcomes/model={MODEL}/")
+    tables = [pq.read_table(platform.store.fetch(key)) for key in keys]
+    found = {r["request_id"]: r.get("caller") for t in tables for r in t.to_pylist()}
+    shop = caller_digest(SUBJECTS.read(platform.settings.home), "shop")
+    assert found == {"a": shop, "b": None, "c": shop, "d": None}
 
 
 def test_another_shape_is_said_and_holds_nobody_up(platform: Platform) -> None:

@@ -47,10 +47,10 @@ def queue(platform: Platform, clock: Clock) -> Platform:
     return platform
 
 
-def add(platform: Platform, decision_id: str, *, expires: datetime) -> None:
+def add(platform: Platform, decision_id: str, *, expires: datetime, model: str = "loan_ok") -> None:
     row = {
         "decision_id": decision_id,
-        "model": "loan_ok",
+        "model": model,
         "version": 1,
         "subject": "s" * 32,
         "score": 0.5,
@@ -110,6 +110,25 @@ def late(queue: Platform, clock: Clock) -> None:
     reviews.expire(queue)
 
 
+def over(queue: Platform, clock: Clock) -> None:
+    """Expired, and nobody has swept it yet."""
+    clock.moment = NOW + 10 * HOUR
+
+
+def over_while_held(queue: Platform, clock: Clock) -> None:
+    clock.moment = NOW + 10 * HOUR - timedelta(minutes=10)
+    held(queue, clock)
+    over(queue, clock)
+
+
+def lapsed(queue: Platform, clock: Clock) -> None:
+    held(queue, clock)
+    clock.moment = NOW + reviews.CLAIM
+
+
+EXPIRED = f"{ID} expired at 2026-01-01 22:00 UTC."
+
+
 @pytest.mark.parametrize(
     ("before", "who", "why"),
     [
@@ -120,7 +139,11 @@ def late(queue: Platform, clock: Clock) -> None:
         (held, "otto answer", f"{ID} is held by olga"),
         (answered, "otto claim", f"{ID} was answered by olga"),
         (answered, "olga change", f"{ID} was answered by olga"),
-        (late, "olga claim", f"{ID} expired at 2026-01-01 22:00 UTC"),
+        (late, "olga claim", EXPIRED),
+        (over, "olga claim", EXPIRED),
+        (over, "olga answer", EXPIRED),
+        (over_while_held, "olga answer", EXPIRED),
+        (lapsed, "olga answer", f"{ID} is not claimed"),
     ],
 )
 def test_what_is_refused(queue: Platform, clock: Clock, before: Any, who: str, why: str) -> None:
@@ -137,6 +160,29 @@ def test_what_is_refused(queue: Platform, clock: Clock, before: Any, who: str, w
         acts[act]()
     assert why in caught.value.what
     assert row(queue) == stands
+
+
+def test_listed_are_those_that_one_may_see_and_all_are_counted(queue: Platform) -> None:
+    """What is hidden takes no place in the list, and what one holds is always on it."""
+    with queue.database.begin() as connection:
+        for name in ("hidden", "quiet"):
+            versions.register_model(
+                connection, name=name, owner="ada", risk_tier="limited", purpose="tests"
+            )
+    for number in range(5):
+        add(queue, f"hidden-{number}", expires=NOW + HOUR, model="hidden")
+        add(queue, f"mine-{number}", expires=NOW + (2 + number) * HOUR)
+    reviews.claim(queue, ID, user="olga")
+
+    def ids(**how: Any) -> list[str]:
+        return [one["decision_id"] for one in reviews.listed(queue, limit=3, **how)]
+
+    assert ids() == ["hidden-0", "hidden-1", "hidden-2"]
+    assert ids(models=["loan_ok"]) == ["mine-0", "mine-1", "mine-2"]
+    assert ids(models=["loan_ok"], holder="olga") == [ID, "mine-0", "mine-1"]
+    assert ids(models=[]) == []
+    assert reviews.counted(queue) == {"hidden": 5, "loan_ok": 6}
+    assert reviews.counted(queue, ["claimed"]) == {"loan_ok": 1}
 
 
 def test_an_unknown_decision_is_named(queue: Platform) -> None:

@@ -280,11 +280,17 @@ def test_plain_and_sealed_files_read_together(platform: Platform, vault: Subject
     assert opened(platform) == {"d1a": SECRET, "d1b": "AA", "d2a": SECRET, "d2b": "AA"}
 
 
+@pytest.mark.parametrize("left", [None, b"", b"00", b"\xff" * 64, b"z" * 64])
 def test_lost_local_key_costs_the_features_only(
-    platform: Platform, vault: SubjectVault, caplog: pytest.LogCaptureFixture
+    platform: Platform, vault: SubjectVault, caplog: pytest.LogCaptureFixture, left: bytes | None
 ) -> None:
+    """Gone, or spoilt: the decision itself goes on its way."""
     path = segment(platform, vault, record(1))
-    shutil.rmtree(platform.settings.home / "gateway" / "gw" / "wal" / "keys")
+    folder = platform.settings.home / "gateway" / "gw" / "wal" / "keys"
+    if left is None:
+        shutil.rmtree(folder)
+    for key in folder.glob("*.key"):
+        key.write_bytes(left or b"")
     ship(platform, vault_of(platform, "gw"), path)
     (key,) = live_keys(platform.store, "decisions/")
     assert pq.read_table(platform.store.fetch(key))["sealed"].to_pylist() == [b"", b""]

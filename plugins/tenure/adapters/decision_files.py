@@ -2,6 +2,7 @@
 
 import hashlib
 import heapq
+from collections import Counter
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,16 @@ def request_ids(paths: Iterable[Path]) -> list[str]:
 def row_count(paths: Iterable[Path]) -> int:
     """Rows of all files, from their footers."""
     return sum(pq.read_metadata(path).num_rows for path in paths)
+
+
+def counted(paths: Iterable[Path], column: str) -> Counter[str]:
+    """How often each value of a text column comes, nulls left out; files without it have none."""
+    return Counter(
+        str(value)
+        for path in paths
+        if column in pq.read_schema(path).names
+        for value in pq.read_table(path, columns=[column])[column].drop_null().to_pylist()
+    )
 
 
 def find(paths: Iterable[Path], column: str, wanted: Collection[str]) -> list[dict[str, Any]]:

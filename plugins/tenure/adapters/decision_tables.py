@@ -1,6 +1,7 @@
 """Decisions and outcomes as Parquet files with fixed types."""
 
 import io
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ DECISION_FIELDS = {
     "reason": pa.string(),
     "latency_ms": pa.float64(),
 }
+SCORE_COLUMNS = ("decision_id", "score", "decision", "confidence", "refused")
 OUTCOME_FIELDS = {
     "outcome_id": pa.string(),
     "decision_id": pa.string(),
@@ -48,26 +50,36 @@ def decisions_to_parquet(
     features = {f"f_{name}": pa.float64() for name in numeric}
     features |= {f"f_{name}": pa.string() for name in categorical}
     features |= {"sealed": pa.binary()} if "sealed" in columns else {}
-    features |= {"variant": pa.string()} if "variant" in columns else {}
+    features |= {name: pa.string() for name in ("variant", "caller") if name in columns}
     return _parquet(columns, DECISION_FIELDS | features)
 
 
-def scores_to_parquet(keys: pa.Table, columns: Mapping[str, Sequence[Any]]) -> bytes:
+def scores_to_parquet(
+    keys: pa.Table, columns: Mapping[str, Sequence[Any]], refused: Sequence[str]
+) -> bytes:
     """What was decided of each row of a snapshot, beside the columns that name the row.
 
     A key column that is called like one of ours becomes `key_<name>`.
+
+    Args:
+        keys: One row each of the snapshot.
+        columns: One value each of the rows that were decided; null in the others.
+        refused: Why each row was not decided; empty where it was, and null in the file.
     """
-    ours = ("decision_id", "score", "decision", "confidence")
-    names = [f"key_{name}" if name in ours else name for name in keys.column_names]
+    names = [f"key_{name}" if name in SCORE_COLUMNS else name for name in keys.column_names]
     table = keys.replace_schema_metadata(None).rename_columns(names)
-    for name in ours:
-        table = table.append_column(name, pa.array(columns[name], DECISION_FIELDS[name]))
-    return _bytes(table)
+    numbers = itertools.count()
+    place = pa.array([None if why else next(numbers) for why in refused], pa.int64())
+    for name in SCORE_COLUMNS[:-1]:
+        values = pa.array(columns[name], DECISION_FIELDS[name])
+        table = table.append_column(name, values.take(place))
+    return _bytes(table.append_column("refused", pa.array([w or None for w in refused], "string")))
 
 
 def outcomes_to_parquet(columns: Mapping[str, Sequence[Any]]) -> bytes:
-    """An outcome file."""
-    return _parquet(columns, OUTCOME_FIELDS)
+    """An outcome file; `caller` says whose request ids they are, where that is known."""
+    whose = {"caller": pa.string()} if "caller" in columns else {}
+    return _parquet(columns, OUTCOME_FIELDS | whose)
 
 
 def _parquet(columns: Mapping[str, Sequence[Any]], fields: Mapping[str, pa.DataType]) -> bytes:

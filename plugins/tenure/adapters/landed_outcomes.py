@@ -19,7 +19,8 @@ class LandedFile:
     """What a landed file holds.
 
     Args:
-        columns: Columns of an outcome file; `observed_at` and `received_at` as µs since 1970.
+        columns: Columns of an outcome file; `observed_at` and `received_at` as µs since 1970,
+            and `caller` in clear, where the file says whose request ids they are.
         refused: Rows without id, label or moment, or of the future.
         complete_until: The latest `observed_at`; None without rows.
     """
@@ -51,12 +52,13 @@ def read(path: Path, *, digest: str, received_at: datetime) -> LandedFile:
     fitted = pa.table(
         {
             **{name: _cast(table, name, pa.string()) for name in known},
+            **{name: _cast(table, name, pa.string()) for name in _whose(table)},
             "label": _cast(table, "label", pa.bool_()),
             "observed_at": _cast(table, "observed_at", _MOMENT),
         }
     )
     kept = fitted.filter(_usable(fitted, known, received_at)).sort_by(
-        [(name, "ascending") for name in ("observed_at", *known)]
+        [(name, "ascending") for name in ("observed_at", *known, *_whose(table))]
     )
     latest = pc.max(kept["observed_at"]).as_py()
     return LandedFile(_columns(kept, digest, received_at), len(fitted) - len(kept), latest)
@@ -77,10 +79,15 @@ def _columns(table: pa.Table, digest: str, received_at: datetime) -> dict[str, l
     return {
         "outcome_id": [f"{digest[:32]}-{row:09d}" for row in range(rows)],
         **{n: table[n].to_pylist() if n in table.column_names else absent for n in _IDS},
+        **{name: table[name].to_pylist() for name in _whose(table)},
         "label": table["label"].to_pylist(),
         "observed_at": table["observed_at"].cast(pa.int64()).to_pylist(),
         "received_at": [received] * rows,
     }
+
+
+def _whose(table: pa.Table) -> list[str]:
+    return [name for name in ("caller",) if name in table.column_names]
 
 
 def _cast(table: pa.Table, name: str, kind: pa.DataType) -> pa.ChunkedArray:

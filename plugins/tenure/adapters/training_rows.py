@@ -111,6 +111,15 @@ class ShardRows:
     times: NDArray[np.int64] | None
     keys: pa.Table
 
+    def only(self, kept: NDArray[np.bool_]) -> "ShardRows":
+        """The marked rows, in their order."""
+        return ShardRows(
+            features=self.features[kept].reset_index(drop=True),
+            subjects=[one for one, is_kept in zip(self.subjects, kept, strict=True) if is_kept],
+            times=None if self.times is None else self.times[kept],
+            keys=self.keys.filter(pa.array(kept)),
+        )
+
 
 def read_shard(
     path: Path,

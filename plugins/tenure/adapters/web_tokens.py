@@ -1,6 +1,7 @@
 """Tokens of an identity provider (RFC 7519), verified with PyJWT against its published keys."""
 
 import json
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -12,7 +13,10 @@ from urllib.parse import urlsplit
 import jwt
 from jwt import PyJWK, PyJWTError
 
+from tenure.errors import ServiceUnreachable
 from tenure.lifecycle.serving import SCOPES, ApiKey, JwtPolicy
+
+logger = logging.getLogger(__name__)
 
 ALGORITHMS = {
     "RSA": ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
@@ -35,6 +39,7 @@ class JwtVerifier:
         base: Folder that a relative path of the keys begins at.
         read: Gives the bytes of the key set; from the file or URL by default.
         now: Seconds since 1970.
+        monotonic: Seconds that never jump.
     """
 
     def __init__(
@@ -44,20 +49,28 @@ class JwtVerifier:
         base: Path,
         read: Callable[[], bytes] | None = None,
         now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._policy = policy
         self._read = read or (lambda: _fetch(policy.jwks, base))
         self._now = now
+        self._monotonic = monotonic
+        self._read_at: float | None = None
         self._keys: Mapping[str, PyJWK] = {}
         self._known: OrderedDict[str, tuple[float, ApiKey]] = OrderedDict()
         self._wanted = threading.Event()
-        self.trouble: str | None = "not read yet"
+        self.trouble: str | None = None
         """Why the keys could not be read the last time; the ones before stay in force."""
         self.refresh()
         threading.Thread(target=self._run, name="jwks", daemon=True).start()
 
     def verify(self, token: str) -> ApiKey:
-        """Who bears the token. Raises ValueError with a reason that the bearer may read."""
+        """Who bears the token.
+
+        Raises:
+            ValueError: It is refused, with a reason that the bearer may read.
+            ServiceUnreachable: No keys were ever read, so nothing is known of it.
+        """
         found = self._known.get(token)
         if found is not None and self._now() < found[0]:
             return found[1]
@@ -73,18 +86,34 @@ class JwtVerifier:
         try:
             keys = _public_keys(self._read())
         except Exception as error:  # a file, a network and somebody else's JSON: anything may come
-            self.trouble = f"{type(error).__name__}: {error}"
+            self._note(f"{type(error).__name__}: {error}")
             return
-        self.trouble = None
         self._keys = keys
         self._known = OrderedDict()  # a key that was taken back takes its tokens along
+        self._read_at = self._monotonic()
+        self._note(None)
+
+    @property
+    def keys_age_seconds(self) -> float | None:
+        """Since the keys were read last; None when they never were."""
+        return None if self._read_at is None else self._monotonic() - self._read_at
 
     def _run(self) -> None:
+        seldom = self._policy.refresh_seconds
+        soon = min(_EAGER_SECONDS, seldom)
         while True:
-            self._wanted.wait(self._policy.refresh_seconds)
+            self._wanted.wait(seldom if self.trouble is None else soon)
+            self._wanted.clear()  # first: who misses a key from here on is heard the next time
             self.refresh()
-            time.sleep(min(_EAGER_SECONDS, self._policy.refresh_seconds))
-            self._wanted.clear()
+            time.sleep(soon)
+
+    def _note(self, trouble: str | None) -> None:
+        """Log what has changed, not each try."""
+        if trouble is not None and self.trouble is None:
+            logger.error("jwks=unreadable place=%s cause=%s", self._policy.jwks, trouble[:200])
+        elif trouble is None and self.trouble is not None:
+            logger.info("jwks=read place=%s", self._policy.jwks)
+        self.trouble = trouble
 
     def _claims(self, token: str) -> dict[str, Any]:
         if len(token) > _MAX_TOKEN:
@@ -109,6 +138,12 @@ class JwtVerifier:
         key = self._keys.get(kid) if isinstance(kid, str) else None
         if key is None:
             self._wanted.set()
+            if self._read_at is None:
+                raise ServiceUnreachable(
+                    f"The keys of {self._policy.jwks} were never read: {self.trouble}.",
+                    still_safe="API keys are accepted as before.",
+                    next_step="See that the place answers; it is tried again every minute.",
+                )
             raise ValueError("its key (kid) is not among the published ones")
         if header.get("alg") not in _algorithms(key):
             raise ValueError("its algorithm does not fit its key")

@@ -17,6 +17,8 @@ from tenure.cli import (
     decision,
     demo,
     drift,
+    gateways,
+    incident,
     ledger,
     migrate,
     new,
@@ -27,6 +29,7 @@ from tenure.cli import (
     stack,
     suite,
 )
+from tenure.cli.output import plain
 from tenure.errors import PortTaken, ServiceUnreachable, TenureError
 
 UNREACHABLE = 3
@@ -49,6 +52,8 @@ for group in [
     decision,
     demo,
     drift,
+    gateways,
+    incident,
     ledger,
     migrate,
     new,
@@ -74,6 +79,6 @@ def main() -> None:
     try:
         app()
     except TenureError as error:
-        kind = type(error).__name__
-        print("\n".join([f"{kind}: {error.what}", *error.lines()[1:]]), file=sys.stderr)
+        lines = "\n".join([f"{type(error).__name__}: {error.what}", *error.lines()[1:]])
+        print("\n".join(map(plain, lines.split("\n"))), file=sys.stderr)
         sys.exit(exit_code(error))

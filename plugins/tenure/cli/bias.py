@@ -5,7 +5,7 @@ import typer
 from tenure.cli.arguments import NamedVersion, split_version
 from tenure.cli.connection import connected, login_name
 from tenure.cli.known import known_model
-from tenure.cli.output import AsJson, print_json, print_table
+from tenure.cli.output import AsJson, print_json, print_table, say
 from tenure.verdicts import Check, Verdict
 
 
@@ -27,7 +27,8 @@ def bias_audit(version: NamedVersion, as_json: AsJson = False) -> None:
     if as_json:
         print_json(report.to_dict() | {"digest": digest})
     else:
-        print(f"{report.subject}: {report.summary}\n")
+        say(f"{report.subject}: {report.summary}")
+        print()
         header = ("verdict", "check", "observed", "interval", "allowed")
         print_table(header, [_row(check) for check in report.checks])
         print(f"\nReport {digest}")

@@ -6,7 +6,7 @@ import typer
 
 from tenure.cli.connection import connected
 from tenure.cli.known import known_dataset
-from tenure.cli.output import AsJson, print_json, print_table
+from tenure.cli.output import AsJson, print_json, print_table, say
 
 group = typer.Typer(name="data", help="Batches and snapshots.", no_args_is_help=True)
 
@@ -58,10 +58,10 @@ def show(
     if as_json:
         print_json(found)
         return
-    print(found["report"]["summary"])
+    say(found["report"]["summary"])
     named = ("verdict", "source_key", "snapshot", "quarantine", "report_digest")
     for name in (*named, *_REGISTER):
-        print(f"{name.replace('_', ' ')}: {found[name] or '-'}")
+        say(f"{name.replace('_', ' ')}: {found[name] or '-'}")
     checks = found["report"]["body"]["checks"]
     print_table(
         ("verdict", "subject", "observed", "allowed", "rule"),
@@ -132,7 +132,7 @@ def diff(
         return
     for side in ("a", "b"):
         which = found[side]
-        print(
+        say(
             f"{side}: {which['dataset']} {which['batch']} {_short(which['digest'])}, "
             f"{found['rows'][side]:,} rows"
         )

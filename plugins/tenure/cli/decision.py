@@ -13,7 +13,7 @@ import typer
 from tenure.cli.connection import connected, login_name
 from tenure.cli.erasure import erase
 from tenure.cli.known import known_model
-from tenure.cli.output import AsJson, print_json, print_table
+from tenure.cli.output import AsJson, print_json, print_table, say
 
 if TYPE_CHECKING:
     from tenure.lifecycle.serving.replaying import Replayed
@@ -55,17 +55,28 @@ def show(
     if as_json:
         print_json(found)
         return
-    features, outcome = found.pop("features"), found.pop("outcome")
+    features, outcome, review = (found.pop(name) for name in ("features", "outcome", "review"))
     for name, value in found.items():
-        print(f"{name.replace('_', ' ')}: {value if value not in (None, '') else '-'}")
+        say(f"{name.replace('_', ' ')}: {value if value not in (None, '') else '-'}")
     told = "none yet" if outcome is None else f"{outcome['label']}, {outcome['received_at']}"
     print(f"outcome: {told}")
+    if review is not None:
+        say(f"review: {_reviewed(review)}")
     if found["erased"]:
         print("features: erased (the key of the subject was destroyed)")
     elif features is None:
         print("features: sealed (personal data); `tenure decision replay` opens them for itself")
     else:
         print_table(("feature", "value"), sorted(features.items()))
+
+
+def _reviewed(review: dict[str, Any]) -> str:
+    """What a person said, or that nobody did yet."""
+    if review["answer"] is None:
+        return f"{review['state']}, until {review['expires_at']}"
+    said = "positive" if review["answer"] else "negative"
+    note = f" ({review['note']})" if review["note"] else ""
+    return f"{said}, by {review['answered_by']} at {review['answered_at']}{note}"
 
 
 @group.command()

@@ -6,7 +6,7 @@ import typer
 
 from tenure.cli.connection import connected
 from tenure.cli.known import known_model
-from tenure.cli.output import AsJson, print_json, print_table
+from tenure.cli.output import AsJson, print_json, print_table, say
 
 
 def register(app: typer.Typer) -> None:
@@ -37,7 +37,7 @@ def drift(
         print(f"{model}: no champion, or it has decided nothing yet.")
     else:
         for report in reports:
-            print(report.summary)
+            say(report.summary)
         print()
         print_table(
             ("check", "of", "verdict", "observed", "allowed"),

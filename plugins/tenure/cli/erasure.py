@@ -10,7 +10,7 @@ import typer
 
 from tenure.cli.connection import connected, login_name
 from tenure.cli.known import known_model
-from tenure.cli.output import AsJson, print_json
+from tenure.cli.output import AsJson, print_json, say
 
 if TYPE_CHECKING:
     from tenure.wiring.erasure import Proof, Request, Trace
@@ -56,14 +56,14 @@ def erase(  # noqa: PLR0917  (the command line fills them by name)
         known_model(platform, model)
         request = intend(platform, model, whom, actor=user)
         if not as_json:
-            print("\n".join(_found(request)))
+            say(*_found(request))
         if not (yes or request.is_done):
             typer.confirm("Destroy the keys? Nobody can undo it.", abort=True)
         proof = do(platform, request, reason=reason, actor=user)
     if as_json:
         print_json(_answer(request, proof))
     else:
-        print("\n".join(_done(request, proof)))
+        say(*_done(request, proof))
     raise typer.Exit(0 if proof.ok else 1)
 
 

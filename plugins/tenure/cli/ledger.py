@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from tenure.cli.connection import connected
-from tenure.cli.output import AsJson, print_json, print_table
+from tenure.cli.output import AsJson, print_json, print_table, say
 
 group = typer.Typer(no_args_is_help=True, help="The hash chain of every change of state.")
 
@@ -42,7 +42,7 @@ def verify(
 def _print(found: dict[str, Any]) -> None:
     broken = found["broken"]
     if broken:
-        print(f"BROKEN at event {broken['seq']}: {broken['why']}")
+        say(f"BROKEN at event {broken['seq']}: {broken['why']}")
         print(f"Still safe: the {found['events']} events before it hold.")
         print(
             "Next step: compare with a backup of the lifecycle database; find out who wrote to it."
@@ -55,4 +55,4 @@ def _print(found: dict[str, Any]) -> None:
     print_table(("rule", "rows", "meaning"), rows)
     for one in found["invariants"]:
         for example in one["examples"]:
-            print(f"{one['id']}: " + ", ".join(f"{k}={v}" for k, v in example.items()))
+            say(f"{one['id']}: " + ", ".join(f"{k}={v}" for k, v in example.items()))

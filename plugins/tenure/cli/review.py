@@ -1,12 +1,13 @@
 """`tenure review`: the queue of decisions that a person looks at."""
 
+import sys
 from typing import Annotated, Any
 
 import typer
 
 from tenure.cli.connection import connected, login_name
 from tenure.cli.known import known_model, one_of
-from tenure.cli.output import AsJson, print_json
+from tenure.cli.output import AsJson, print_json, say
 
 group = typer.Typer(help="Decisions that wait for a person.", no_args_is_help=True)
 
@@ -26,22 +27,30 @@ def list_(
     state: Annotated[
         list[str] | None, typer.Option("--state", help="open, claimed, answered or expired.")
     ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=100_000, help="Most decisions that are listed.")
+    ] = 100,
     as_json: AsJson = False,
 ) -> None:
     """Print what waits, soonest expiry first."""
-    from tenure.wiring.reviews import DUE, STATES, listed
+    from tenure.wiring.reviews import DUE, STATES, counted, listed
 
     for one in state or ():
         one_of("state", one, STATES)
     with connected() as platform:
         known_model(platform, model)
-        rows = listed(platform, model=model, states=state or DUE)
+        rows = listed(platform, models=model and [model], states=state or DUE, limit=limit)
+        counts = counted(platform, state or DUE)
+    there = counts.get(model, 0) if model else sum(counts.values())
+    more = f"{len(rows):,} of {there:,} decisions; --limit {there} lists all."
     if as_json:
         print_json(rows)
+        if there > len(rows):
+            print(more, file=sys.stderr)
         return
     for row in rows:
-        print(_line(row))
-    print(f"{len(rows)} decisions.")
+        say(_line(row))
+    print(more if there > len(rows) else f"{len(rows):,} decisions.")
 
 
 @group.command("claim")
@@ -55,7 +64,7 @@ def claim_(
 
     with connected() as platform:
         row = claim(platform, decision_id, user=actor or login_name())
-    print_json(row) if as_json else print(_line(row))
+    print_json(row) if as_json else say(_line(row))
 
 
 @group.command("answer")
@@ -75,11 +84,13 @@ def answer_(
         row = answer(
             platform, decision_id, user=actor or login_name(), decision=positive, note=note
         )
-    print_json(row) if as_json else print(_line(row))
+    print_json(row) if as_json else say(_line(row))
 
 
 def _line(row: dict[str, Any]) -> str:
     who = row["answered_by"] or row["claimed_by"] or "nobody"
+    if row["answer"] is not None:
+        who += f": {'positive' if row['answer'] else 'negative'}"
     return (
         f"{row['decision_id']}  {row['model']}@{row['version']}  score {row['score']:.3f}  "
         f"{row['state']} ({who})  until {row['expires_at']:%Y-%m-%d %H:%M}  {row['reason']}"

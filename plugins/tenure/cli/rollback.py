@@ -6,9 +6,14 @@ import typer
 
 from tenure.cli.connection import connected, login_name
 from tenure.cli.known import known_model
-from tenure.cli.output import AsJson, print_json
+from tenure.cli.output import AsJson, print_json, say
+from tenure.errors import ServiceUnreachable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tenure.lifecycle.serving.trial import TrialAnswer
+    from tenure.wiring.base import Platform
     from tenure.wiring.rollback import Intent
 
 
@@ -49,22 +54,20 @@ def rollback(  # noqa: PLR0917  (the command line fills them by name)
         known_model(platform, model)
         intent = intend(platform, model, version, to=to, actor=actor)
         if not as_json:
-            _confirm(intent, asked=not yes)
-        if not intent.is_as_asked and (as_json or yes):
+            _describe(intent)
+        if not (as_json or yes):
+            _confirm(platform, intent)
+        elif not intent.is_as_asked:
             _offer(intent, as_json=as_json)
         plan = roll_back(platform, intent, reason=reason, actor=actor)
-    if as_json:
-        print_json(
-            {
-                **_facts(intent),
-                "done": True,
-                "generation": plan.generation,
-                "fence": plan.fence,
-                "done_before": intent.done,
-            }
-        )
-    else:
-        print(f"Done: plan generation {plan.generation}, fence {plan.fence}.")
+        done = {"generation": plan.generation, "fence": plan.fence, "done_before": intent.done}
+        if as_json:
+            refused = _as_facts(_who_cannot(platform, intent))
+            print_json({**_facts(intent), "done": True, **done, "refused_by": refused})
+            return
+        say(f"Done: plan generation {plan.generation}, fence {plan.fence}.")
+        if yes:
+            _tell_who_cannot(platform, intent)
 
 
 def _facts(intent: "Intent") -> dict[str, object]:
@@ -88,13 +91,44 @@ def _offer(intent: "Intent", *, as_json: bool) -> None:
             {"model": intent.remove.model, "done": False, "passed_over": passed, "offer": offer}
         )
     else:
-        print(f"Nothing was done. {intent.successor.name} loads: run it again with {again}.")
+        say(f"Nothing was done. {intent.successor.name} loads: run it again with {again}.")
     raise typer.Exit(code=1)
 
 
-def _confirm(intent: "Intent", *, asked: bool) -> None:
+def _describe(intent: "Intent") -> None:
     for name, why in intent.refused:
-        print(f"Passed over {name}: {why}")
-    print(intent.describe())
-    if asked and not intent.done:
+        say(f"Passed over {name}: {why}")
+    say(intent.describe())
+
+
+def _confirm(platform: "Platform", intent: "Intent") -> None:
+    _tell_who_cannot(platform, intent)
+    if not intent.done:
         typer.confirm("Do it?" if intent.is_as_asked else "Take this one instead?", abort=True)
+
+
+def _tell_who_cannot(platform: "Platform", intent: "Intent") -> None:
+    refused = _who_cannot(platform, intent)
+    if refused is None:
+        say("What other gateways found is not known: the lifecycle database does not answer.")
+    for one in refused or ():
+        say(
+            f"Gateway {one.gateway} cannot load {intent.successor.name} and keeps the plan that it "
+            f"has: {one.cause}"
+        )
+
+
+def _who_cannot(platform: "Platform", intent: "Intent") -> "Sequence[TrialAnswer] | None":
+    """None when nobody can tell: what is done is done, and must be said all the same."""
+    from tenure.wiring.trials import refusals
+
+    try:
+        return refusals(platform, intent.remove.model, intent.trial)
+    except ServiceUnreachable:
+        return None
+
+
+def _as_facts(refused: "Sequence[TrialAnswer] | None") -> list[dict[str, str]] | None:
+    if refused is None:
+        return None
+    return [{"gateway": one.gateway, "reason": one.cause} for one in refused]

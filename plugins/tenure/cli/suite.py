@@ -9,7 +9,7 @@ import typer
 from tenure.cli.check import show
 from tenure.cli.connection import connected
 from tenure.cli.known import known_dataset, one_of
-from tenure.cli.output import AsJson, print_json, print_table
+from tenure.cli.output import AsJson, print_json, print_table, say
 from tenure.cli.suite_words import preview_json, preview_lines, renamed_lines, suggestions_json
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def diff(name: Name, against: Against = None, as_json: AsJson = False) -> None:
         print_json({"suite": name, "against": edited.against, "changes": _changes(edited)})
         return
     print(f"{name}, beside {edited.against}:")
-    print("\n".join(f"  {c}" for c in edited.changes) or "  nothing that matters to data changed")
-    print("".join(f"{line}\n" for line in renamed_lines(edited)), end="")
+    say(*(f"  {c}" for c in edited.changes or ("nothing that matters to data changed",)))
+    say(*renamed_lines(edited))
 
 
 @group.command("preview")
@@ -89,7 +89,7 @@ def preview(
     if as_json:
         print_json(preview_json(edited, seen, models) | {"changes": _changes(edited)})
     else:
-        print("\n".join(preview_lines(edited, seen, models)))
+        say(*preview_lines(edited, seen, models))
 
 
 @group.command("suggest")
@@ -111,7 +111,7 @@ def suggest(
         print_json(suggestions_json(found, proposed))
         return
     print(f"{dataset}, suite {found.suite.name}, from {len(batches)} published batches:")
-    print("\n".join(f"  {suggestion}" for suggestion in proposed))
+    say(*(f"  {suggestion}" for suggestion in proposed))
     print("Nothing was changed. `--json` prints each proposal as it would stand in the suite.")
 
 

@@ -16,6 +16,7 @@ from tenure.gateway.endpoints import Endpoints
 from tenure.gateway.follower import Follower
 from tenure.gateway.front import Front
 from tenure.gateway.inspection import Inspection
+from tenure.gateway.intake import Intake
 from tenure.gateway.keys import Gatekeeper, Tokens
 from tenure.gateway.known import StateFile
 from tenure.gateway.log import GroupLog
@@ -25,7 +26,7 @@ from tenure.gateway.reception import Reception
 from tenure.gateway.records import DecisionDelivery, OutcomeDelivery
 from tenure.gateway.replays import Replays
 from tenure.gateway.sealing import Vault, sealed_for_now
-from tenure.gateway.shipper import Deliver, Shipper
+from tenure.gateway.shipper import Alarm, Deliver, Shipper
 from tenure.gateway.source import Source
 from tenure.gateway.stops import Stops
 from tenure.gateway.worker import Loader
@@ -54,7 +55,7 @@ class Parts:
         tokens: What verifies an identity provider's tokens; None when only keys are accepted.
         note_use: Writes that keys were used just now.
         vault: Keys that seal personal features; None when no model is personal.
-        alarm: Opens an incident about files of a log that were set aside.
+        alarm: Opens and closes incidents about a log.
     """
 
     gateway: str
@@ -72,7 +73,7 @@ class Parts:
     tokens: Tokens | None = None
     note_use: Callable[[Sequence[str]], None] = lambda _digests: None
     vault: Vault | None = None
-    alarm: Callable[[str, Sequence[str]], None] = lambda _log, _files: None
+    alarm: Alarm = lambda _log, _troubles: None
 
 
 class Gateway:
@@ -90,13 +91,13 @@ class Gateway:
         folders = {name: parts.folder / "wal" / name for name in deliveries}
         for folder in folders.values():
             folder.mkdir(parents=True, exist_ok=True)
-        forget = parts.vault.forget if parts.vault is not None else None
         self.shippers = {
             name: Shipper(
                 folders[name],
                 deliver,
                 alarm=parts.alarm,
-                on_empty=forget if name == "decisions" else None,
+                on_empty=self._forget_keys if name == "decisions" else None,
+                monotonic=parts.monotonic,
             )
             for name, deliver in deliveries.items()
         }
@@ -125,10 +126,19 @@ class Gateway:
 
     def close(self) -> None:
         """Seal the logs and ship them; what cannot be shipped now is shipped at the next start."""
-        self.follower.close()
-        for name, log in self.logs.items():
+        for log in self.logs.values():  # first: no rule answers because its model is gone already
             log.close()
-            self.shippers[name].close()
+        self.follower.close()
+        for shipper in self.shippers.values():
+            shipper.close()
+
+    def _forget_keys(self) -> None:
+        """Nothing waits for the store: then no key is needed that was not used for a while.
+
+        Unless the log has something that it could not seal: the next start finds and ships it.
+        """
+        if self.parts.vault is not None and self.logs["decisions"].is_sound:
+            self.parts.vault.forget()
 
     def handlers(self) -> tuple[Endpoints, Inspection]:
         """The HTTP surface over these parts."""
@@ -145,9 +155,15 @@ class Gateway:
                 monotonic=parts.monotonic,
                 **({} if parts.vault is None else {"seal": partial(sealed_for_now, parts.vault)}),
             ),
-            desk=OutcomeDesk(self.logs["outcomes"], clock=parts.clock, ids=parts.ids),
+            desk=OutcomeDesk(
+                self.logs["outcomes"],
+                subject_key=parts.subject_key,
+                clock=parts.clock,
+                ids=parts.ids,
+            ),
             replays=Replays(parts.monotonic),
             metrics=self.metrics,
+            intake=Intake(parts.limits),
             limits=parts.limits,
         )
         telling = Inspection(

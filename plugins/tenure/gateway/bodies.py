@@ -1,4 +1,4 @@
-"""Reads request bodies strictly: size first, then JSON without gaps or doubles, then types."""
+"""Parses request bodies strictly: JSON without gaps or doubles first, then types."""
 
 import json
 from collections.abc import Callable
@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from tenure.gateway.calls import Call
 from tenure.gateway.refusals import Refusal
 
 MAX_TEXT = 256
@@ -82,6 +81,7 @@ class Outcome(msgspec.Struct, forbid_unknown_fields=True):
     label: bool
     decision_id: _Text = None
     request_id: _Text = None
+    caller: _Text = None
     observed_at: _Moment = None
 
 
@@ -104,24 +104,6 @@ infer_body = msgspec.json.Decoder(InferBody)
 stop_body = msgspec.json.Decoder(StopBody)
 invocations_body = msgspec.json.Decoder(InvocationsBody)
 outcomes_body = msgspec.json.Decoder(OutcomesBody)
-
-
-async def read_body(call: Call, max_bytes: int) -> bytes:
-    """The body, never more of it than allowed. Raises Refusal.
-
-    How long a client may take is the server's business (`server.py`).
-    """
-    headers = call.headers
-    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if kind != b"application/json":
-        message = f"Content-Type is {kind[:80].decode('latin-1')!r}; allowed is application/json."
-        raise Refusal(415, "not_json", message, "Content-Type")
-    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-        raise Refusal(415, "encoded", "A Content-Encoding is not accepted.", "Content-Encoding")
-    declared = headers.get(b"content-length", b"")
-    if declared.isdigit() and int(declared[:20]) > max_bytes:
-        raise _too_large(int(declared[:20]), max_bytes)
-    return await _bounded(call, max_bytes)
 
 
 def parse_infer(body: bytes) -> InferBody:
@@ -200,36 +182,18 @@ def instant(value: str | None, field: str) -> datetime | None:
     return in_utc
 
 
-async def _bounded(call: Call, max_bytes: int) -> bytes:
-    message = await call.receive()
-    chunks = [message.get("body", b"")]
-    size = len(chunks[0])
-    while message.get("more_body", False):
-        message = await call.receive()
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if size > max_bytes:
-            break
-    if message["type"] == "http.disconnect":
-        raise Refusal(400, "disconnected", "The client left before the body was read.")
-    if size > max_bytes:
-        raise _too_large(size, max_bytes)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-def _too_large(size: int, max_bytes: int) -> Refusal:
-    message = f"The body has {size:,} bytes or more; allowed are {max_bytes:,}."
-    return Refusal(413, "too_large", message)
-
-
 class _DoubledKey(ValueError):
     """A JSON object says one key twice; parsers disagree about which one counts."""
 
 
 def _once(pairs: list[tuple[str, object]]) -> None:
-    if len({key for key, _ in pairs}) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise _DoubledKey(next(key for key in keys if keys.count(key) > 1))
+    if len({key for key, _ in pairs}) == len(pairs):
+        return
+    seen = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise _DoubledKey(key)
+        seen.add(key)
 
 
 _by_key_once = json.JSONDecoder(object_pairs_hook=_once)

@@ -19,6 +19,7 @@ from tenure.lifecycle.serving import (
     Step,
     Value,
     assign,
+    caller_digest,
     confidence,
     fallback_chain,
     pseudonym,
@@ -39,6 +40,7 @@ class Question:
         request_id: The client's id, or None.
         event_time: The client's clock, or None for now.
         pinned: Version number that must answer, or None for routing.
+        client: Who asks.
     """
 
     rows: Rows
@@ -46,6 +48,7 @@ class Question:
     request_id: str | None
     event_time: datetime | None
     pinned: int | None = None
+    client: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class _Scored:
     arm: Arm
     level: Level
     reason: str
+    kind: str
+    """The reason as metrics may have it."""
     scores: list[float]
     cached: bool = False
 
@@ -101,7 +106,8 @@ class Decider:
         """The record as it stands in the log.
 
         Raises:
-            Refusal: 429 when too many requests wait, 503 when the record cannot be written.
+            Refusal: 409 for a pinned canary without share, 429 when too many requests wait, 503
+                when the record cannot be written.
         """
         if self._in_flight >= MAX_IN_FLIGHT:
             raise Refusal(429, "busy", f"{MAX_IN_FLIGHT} requests are being scored; try again.")
@@ -144,6 +150,7 @@ class Decider:
             cached=scored.cached,
             review=_for_review(model.policy, scored.level, confidences),
             variant=scored.variant,
+            caller=caller_digest(self._subject_key, question.client),
         )
         payload = encode(self._sealed(record))
         await self._log.append(payload, sync=model.policy.durability == "fsync")
@@ -160,29 +167,41 @@ class Decider:
     def _route(
         self, model: ServedModel, subject: str, pinned: int | None, now: float
     ) -> tuple[Arm, int]:
-        """The assigned arm, and the share in force; a pinned request is no part of the canary."""
-        if pinned is not None:
-            return (Arm.CHAMPION if pinned == model.champion.version else Arm.CANARY), 0
+        """The assigned arm, and the share in force; a pinned request is no part of the canary.
+
+        Raises Refusal (409): a canary that gets nothing any more answers to no pin either.
+        """
         share_bp = model.held.share_bp(now)
+        if pinned is not None:
+            if pinned == model.champion.version:
+                return Arm.CHAMPION, 0
+            if not share_bp:
+                message = f"{model.name}@{pinned} was stopped, or its lease has ended."
+                raise Refusal(409, "version_not_live", message, "version")
+            return Arm.CANARY, 0
         return assign(subject, salt=model.held.plan.salt, share_bp=share_bp), share_bp
 
     async def _score(self, model: ServedModel, assigned: Arm, rows: Rows, began: float) -> _Scored:
         """The first level that gives a score. Never raises: rule and review always can answer."""
         named = model.canary if assigned is Arm.CANARY and model.canary else model.champion
-        reason = ""
+        reason = kind = ""
         for step in fallback_chain(assigned, model.policy.timeout_seconds):
             version = model.canary if step.arm is Arm.CANARY else model.champion
             try:
                 scores, cached = await self._ask(model, version, step, rows, began)
             except ScoringFailed as error:
-                self._metrics.failures.labels(model.name, step.arm.value, str(error)).inc()
+                self._metrics.failures.labels(model.name, step.arm.value, error.kind).inc()
                 reason = reason or f"{step.arm.value}: {error}"
+                kind = kind or f"{step.arm.value}: {error.kind}"
                 continue
             assert version is not None
-            return _Scored(named.version, version, step.arm, step.level, reason, scores, cached)
+            return _Scored(
+                named.version, version, step.arm, step.level, reason, kind, scores, cached
+            )
         rule = model.policy.fallback_score
         level = Level.REVIEW if rule is None else Level.RULE
-        return _Scored(named.version, named, Arm.RULE, level, reason, [rule or 0.0] * rows.count)
+        scores = [rule or 0.0] * rows.count
+        return _Scored(named.version, named, Arm.RULE, level, reason, kind, scores)
 
     async def _ask(
         self,
@@ -228,7 +247,7 @@ class Decider:
         self._metrics.seconds.labels(record.model).observe(self._monotonic() - began)
         if scored.level is not Level.MODEL:
             self._metrics.fallbacks.labels(
-                record.model, str(scored.assigned), record.fallback_level, record.reason
+                record.model, str(scored.assigned), record.fallback_level, scored.kind
             ).inc(len(record.decision_ids))
         if record.review:
             self._metrics.reviews.labels(record.model).inc(sum(record.review))

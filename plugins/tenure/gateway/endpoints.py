@@ -11,6 +11,7 @@ from tenure.gateway import answers, bodies
 from tenure.gateway.answers import Answer, Header, json_answer
 from tenure.gateway.calls import Call
 from tenure.gateway.decisions import Decider, Question
+from tenure.gateway.intake import Intake
 from tenure.gateway.keys import Caller
 from tenure.gateway.metrics import Metrics
 from tenure.gateway.outcomes import OutcomeDesk
@@ -28,40 +29,42 @@ _HEADER_IDS = 64
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Handlers; each reads the view once, so that a request sees one plan only."""
+    """Handlers; each decides by the one plan that is in force when its body is whole."""
 
     reception: Reception
     decider: Decider
     desk: OutcomeDesk
     replays: Replays
     metrics: Metrics
+    intake: Intake
     limits: GatewayPolicy
 
     async def infer(self, call: Call) -> Answer:
         """Score by the traffic plan."""
         caller = self._scorer(call)
         return await self._infer(
-            call, caller, self.reception.model(call.params["model"], caller), None
+            call, caller, lambda: (self.reception.model(call.params["model"], caller), None)
         )
 
     async def infer_version(self, call: Call) -> Answer:
         """Score with one live version; 410 once it is being retired."""
         caller = self._scorer(call)
         name, number = call.params["model"], call.params["version"]
-        model, version = self.reception.pinned(name, number, caller)
-        return await self._infer(call, caller, model, version)
+        return await self._infer(call, caller, lambda: self.reception.pinned(name, number, caller))
 
     async def invocations(self, call: Call) -> Answer:
         """MLflow's scoring protocol; `X-Tenure-Model` chooses when several models are served."""
         caller = self._scorer(call)
+        self.reception.only_model(call, caller)
+        raw = await self.intake.read(call)
         model = self.reception.only_model(call, caller)
-        raw = await bodies.read_body(call, self.limits.max_body_bytes)
         body = bodies.parse(bodies.invocations_body, raw)
         question = Question(
             rows=model.contract.of_frame(body, self.limits.max_rows),
             subject=_header(call, "X-Tenure-Subject"),
             request_id=_header(call, "X-Request-Id"),
             event_time=_header_time(call, "X-Tenure-Event-Time"),
+            client=caller.client,
         )
         return await self._once(call, caller, model, question, raw)
 
@@ -70,8 +73,10 @@ class Endpoints:
         caller = self.reception.admit(call, OUTCOME)
         self.reception.keeper.charge(caller)
         name = self.reception.known(call.params["model"], caller)
-        raw = await bodies.read_body(call, self.limits.max_body_bytes)
-        record = await self.desk.take(name, bodies.parse(bodies.outcomes_body, raw))
+        raw = await self.intake.read(call)
+        body = bodies.parse(bodies.outcomes_body, raw)
+        self.reception.keeper.overdraw(caller, max(0, len(body.outcomes) - 1))
+        record = await self.desk.take(name, body, caller)
         self.metrics.outcomes.labels(name).inc(len(record.labels))
         return json_answer(answers.OutcomesAnswer(len(record.labels), record.outcome_ids))
 
@@ -79,7 +84,7 @@ class Endpoints:
         """Give the canary nothing more here, database or not."""
         caller = self.reception.admit(call, ADMIN)
         model = self.reception.model(call.params["model"], caller)
-        raw = await bodies.read_body(call, self.limits.max_body_bytes)
+        raw = await self.intake.read(call)
         body = bodies.parse(bodies.stop_body, raw)
         stop = partial(self.reception.follower.stop_canary, by=caller.name, reason=body.reason)
         try:
@@ -100,9 +105,12 @@ class Endpoints:
         return caller
 
     async def _infer(
-        self, call: Call, caller: Caller, model: ServedModel, pinned: int | None
+        self, call: Call, caller: Caller, find: Callable[[], tuple[ServedModel, int | None]]
     ) -> Answer:
-        raw = await bodies.read_body(call, self.limits.max_body_bytes)
+        """`find` refuses before the body is read; what it finds afterwards decides."""
+        find()
+        raw = await self.intake.read(call)
+        model, pinned = find()
         body = bodies.parse_infer(raw)
         parameters = body.parameters
         question = Question(
@@ -111,6 +119,7 @@ class Endpoints:
             request_id=bodies.text(body.id, "id"),
             event_time=bodies.instant(parameters.event_time, "parameters.event_time"),
             pinned=pinned,
+            client=caller.client,
         )
         return await self._once(call, caller, model, question, raw)
 
@@ -134,38 +143,46 @@ class Endpoints:
         caller: Caller,
         model: ServedModel,
         question: Question,
-        protocol: Callable[[DecisionRecord], Answer],
+        protocol: Callable[[DecisionRecord, int | None], Answer],
     ) -> Answer:
         self.reception.keeper.overdraw(caller, question.rows.count - 1)
-        return protocol(await self.decider.decide(model, question))
+        return protocol(await self.decider.decide(model, question), model.policy.round_scores)
 
 
-def _infer_answer(record: DecisionRecord) -> Answer:
+def _infer_answer(record: DecisionRecord, decimals: int | None) -> Answer:
     shape = [len(record.scores)]
-    outputs = answers.Scores(shape, record.scores), answers.Decisions(shape, record.decisions)
+    scores = answers.Scores(shape, _rounded(record.scores, decimals))
     body = answers.InferAnswer(
-        record.model, str(record.version), record.request_id, _parameters(record), outputs
+        record.model,
+        str(record.version),
+        record.request_id,
+        _parameters(record, decimals),
+        (scores, answers.Decisions(shape, record.decisions)),
     )
     return json_answer(body, headers=_headers(record))
 
 
-def _invocations_answer(record: DecisionRecord) -> Answer:
+def _invocations_answer(record: DecisionRecord, decimals: int | None) -> Answer:
     predictions = [
         answers.Prediction(score, decision)
-        for score, decision in zip(record.scores, record.decisions, strict=True)
+        for score, decision in zip(_rounded(record.scores, decimals), record.decisions, strict=True)
     ]
-    body = answers.InvocationsAnswer(predictions, _parameters(record))
+    body = answers.InvocationsAnswer(predictions, _parameters(record, decimals))
     return json_answer(body, headers=_headers(record))
 
 
-def _parameters(record: DecisionRecord) -> answers.Parameters:
+def _rounded(values: list[float], decimals: int | None) -> list[float]:
+    return values if decimals is None else [round(value, decimals) for value in values]
+
+
+def _parameters(record: DecisionRecord, decimals: int | None) -> answers.Parameters:
     return answers.Parameters(
         decision_ids=record.decision_ids,
         version=record.version,
         arm=record.arm_answered,
         arm_assigned=record.arm_assigned,
         generation=record.generation,
-        confidence=record.confidences,
+        confidence=_rounded(record.confidences, decimals),
         fallback_level=record.fallback_level,
         reason=record.reason,
         review=record.review,

@@ -14,6 +14,8 @@ from typing import Any
 from tenure.errors import ServiceUnreachable, TenureError
 from tenure.gateway.keys import Caller
 from tenure.gateway.known import StateFile
+from tenure.gateway.news import VersionNews
+from tenure.gateway.presence import Attendance
 from tenure.gateway.source import Source
 from tenure.gateway.stops import Stops
 from tenure.gateway.view import LoadedVersion, ServedModel, View, served
@@ -71,12 +73,16 @@ class Follower:
         self._clock = clock
         self._monotonic = monotonic
         self._known = Catalog()
-        self._workers = Workers(loader, report=self._report, monotonic=monotonic)
+        self._looked_at = self._monotonic()
+        """Monotonic seconds at which the last look at the database began."""
+        self._attendance = Attendance(source, monotonic=monotonic)
+        self._news = VersionNews(source, clock=clock, monotonic=monotonic)
+        self._workers = Workers(loader, news=self._news, monotonic=monotonic)
         self._files: frozenset[str] | None = None
         """Digests of the artifacts whose copies are kept."""
-        self._acknowledged: dict[str, int] = {}
         self._was_reachable = True
         self._is_kept = True
+        self._is_told_spoilt: bool | None = None
         self._is_asked = True
         """Whether the last look for trials went well."""
         self._stop = threading.Event()
@@ -91,6 +97,8 @@ class Follower:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(POLL_SECONDS * 4)
+        if self.seen_at is not None and self._was_reachable and not self._thread.is_alive():
+            self._attendance.leave()
         self._workers.close()
 
     def restore(self) -> None:
@@ -101,13 +109,16 @@ class Follower:
 
     def poll(self) -> None:
         """One look at the database. Raises TenureError when it cannot be reached."""
+        self._looked_at = self._monotonic()
         fresh = self._source.read(frozenset(self._known.versions))
         known = replace(fresh, versions={**self._known.versions, **fresh.versions})
         self._take(known, confirmed=True)
         self.seen_at = self._monotonic()
         self._tell_stops()
         for model in self.view.models.values():
-            self._acknowledge(model)
+            self._attendance.acknowledge(model)
+        self._news.tell()
+        self._attendance.renew()
         self._keep()
         self._try_out()
 
@@ -136,6 +147,8 @@ class Follower:
 
     def _tell_stops(self) -> None:
         """Tell the database, once it is there to listen; once, whatever the disk does."""
+        if self._stops.is_spoilt != self._is_told_spoilt:
+            self._tell_spoilt(is_spoilt=self._stops.is_spoilt)
         for stop in self._stops.untold():
             try:
                 self._source.stop_canary(stop)
@@ -144,6 +157,14 @@ class Follower:
                 continue
             with self._swap:
                 self._stops.told(stop)
+
+    def _tell_spoilt(self, *, is_spoilt: bool) -> None:
+        try:
+            self._source.report_stops(is_spoilt=is_spoilt)
+        except TenureError as error:
+            logger.warning("stops=not_told cause=%s", error.what)
+        else:
+            self._is_told_spoilt = is_spoilt
 
     def _keep(self) -> None:
         """Write down what a restart without the database needs; a full disk costs only that."""
@@ -210,7 +231,7 @@ class Follower:
         named = {i for m in self.view.models.values() for i in m.held.plan.version_ids}
         named |= {i for plan in known.plans for i in plan.version_ids}
         kept = {i: row for i, row in known.versions.items() if i in named}
-        self._known = replace(known, versions=kept)
+        self._known = replace(known, versions=kept, read_at=None)
         self._workers.forget(named)
         self._keep_files((*kept.values(), *self._workers.on_trial()))
         with self._swap:
@@ -232,6 +253,7 @@ class Follower:
             for trial in self._source.trials():
                 refusal = self._workers.tried(trial)
                 if refusal is not None:
+                    self._news.tell()  # before who asked gives it traffic
                     self._source.answer_trial(trial.id, refusal)
         except TenureError as error:
             if self._is_asked:
@@ -256,35 +278,10 @@ class Follower:
         is_complete = all(arm is not None and arm.is_alive for arm in arms)
         if current is not None and current.is_ready and not is_complete:
             return replace(current, policy=policy)
-        held = hold(
-            plan,
-            wall_now=self._clock.now(),
-            monotonic_now=self._monotonic(),
-            confirmed=confirmed and is_complete,
-        )
+        read_at = known.read_at if confirmed and is_complete else None
+        held = hold(plan, read_at=read_at, monotonic_at=self._looked_at)
         return served(held, arms, policy)
 
     def _version(self, version_id: int, known: Catalog) -> LoadedVersion | None:
         row = known.versions.get(version_id)
         return None if row is None else self._workers.version(row)
-
-    def _report(self, row: Mapping[str, Any], kind: str, cause: str) -> None:
-        try:
-            self._source.report_failure(row["model"], row["version"], kind, cause)
-        except TenureError as error:
-            logger.warning("incident=not_opened cause=%s", error.what)
-
-    def _acknowledge(self, model: ServedModel) -> None:
-        """Once a generation, when every version it names is warm and its lease still runs."""
-        held = model.held
-        if self._acknowledged.get(model.name) == held.plan.generation:
-            return
-        if model.is_complete and held.seconds_left(self._monotonic()) != 0.0:
-            self._source.acknowledge(held.plan)
-            self._acknowledged[model.name] = held.plan.generation
-            logger.info(
-                "plan=serving model=%s generation=%s share_bp=%s",
-                model.name,
-                held.plan.generation,
-                held.share_bp(self._monotonic()),
-            )

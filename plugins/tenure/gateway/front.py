@@ -7,16 +7,18 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.routing import Route
 
 from tenure.gateway import refusals
-from tenure.gateway.answers import Send
+from tenure.gateway.answers import Answer, Send
 from tenure.gateway.calls import Endpoint, Receive, Scope
 from tenure.gateway.endpoints import Endpoints
 from tenure.gateway.inspection import Inspection
 from tenure.gateway.metrics import Metrics
 from tenure.gateway.operations import OPERATIONS
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _HOT = "infer"
 _HOT_PATH = re.compile(r"/v2/models/(?P<model>[^/]+)/infer")
 
@@ -41,17 +43,28 @@ class Front:
             one.name: Endpoint(
                 getattr(taking, one.name, None) or getattr(telling, one.name),
                 metrics.route(one.method, one.path),
+                give_back=taking.intake.give_back,
             )
             for one in OPERATIONS
         }
         self._hot = ends[_HOT]
-        handle: dict[Any, Any] = {HTTPException: refusals.on_http_exception}
+        self._metrics = metrics
+        handle: dict[Any, Any] = {HTTPException: self._elsewhere}
         self._all = Starlette(
             routes=[Route(one.path, ends[one.name], methods=[one.method]) for one in OPERATIONS],
             lifespan=lifespan,
             exception_handlers=handle,
         )
         self._all.router.redirect_slashes = False
+
+    async def _elsewhere(self, request: Request, error: Exception) -> Answer:
+        """No such path, or not this method: counted as such, whatever they were called."""
+        assert isinstance(error, HTTPException)
+        answer, code = refusals.of_http_exception(error)
+        method = request.method if request.method in _METHODS else "other"
+        self._metrics.requests.labels(method, "none", str(answer.status)).inc()
+        self._metrics.refusals.labels(code).inc()
+        return answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or take part in the server's start and end."""

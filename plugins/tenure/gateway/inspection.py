@@ -52,9 +52,10 @@ class Inspection:
         return json_answer(body, status=200 if ready else 503)
 
     async def model_ready(self, call: Call) -> Answer:
-        """One model's champion is in memory, and stays."""
-        model = self.reception.view.models.get(call.params["model"])
-        ready = model is not None and model.is_ready and not self.draining.is_set()
+        """One model's champion is in memory, and stays; for those who may know of the model."""
+        caller = self.reception.admit(call, None)
+        model = self.reception.model(call.params["model"], caller)
+        ready = model.is_ready and not self.draining.is_set()
         return json_answer(answers.Ready(ready), status=200 if ready else 503)
 
     async def describe(self, call: Call) -> Answer:
@@ -109,8 +110,11 @@ class Inspection:
             self.metrics.onnx.labels(model.name).set(len(by_onnx))
         for name, shipper in self.shippers.items():
             self.metrics.unshipped.labels(name).set(shipper.waiting)
+            for folder, number in shipper.aside.items():
+                self.metrics.aside.labels(name, folder).set(number)
         seen = self.reception.follower.seen_at
         self.metrics.database_age.set(-1 if seen is None else now - seen)
+        self.metrics.token_keys_age.set(self.reception.keeper.token_keys_age)
         return Answer(self.metrics.text(), status=200, headers=[_EXPOSITION])
 
     async def contract(self, _call: Call) -> Answer:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from tenure.errors import ServiceUnreachable
 from tenure.gateway.refusals import Refusal
 from tenure.lifecycle.serving import ApiKey
 
@@ -40,6 +41,11 @@ class Caller:
         models = None if key.models is None else frozenset(key.models)
         return cls(key.digest, key.name, frozenset(key.scopes), models, key.rows_per_second)
 
+    @property
+    def client(self) -> str:
+        """Who asks, over all of its keys: their name, or the subject of a token."""
+        return self.id if self.id.startswith("jwt:") else self.name
+
     def may(self, scope: str) -> bool:
         """Whether it has the scope."""
         return scope in self.scopes or ADMIN in self.scopes
@@ -53,7 +59,17 @@ class Tokens(Protocol):
     """Tokens of an identity provider."""
 
     def verify(self, token: str) -> ApiKey:
-        """Who bears the token. Raises ValueError with a reason that the bearer may read."""
+        """Who bears the token.
+
+        Raises:
+            ValueError: It is refused, with a reason that the bearer may read.
+            ServiceUnreachable: The provider's keys were never read.
+        """
+        ...
+
+    @property
+    def keys_age_seconds(self) -> float | None:
+        """Since the provider's keys were read last; None when they never were."""
         ...
 
 
@@ -91,7 +107,7 @@ class Gatekeeper:
 
         Raises:
             Refusal: 401 without a valid key, 403 when it lacks the scope, 503 when no keys were
-                read yet: a good key must not be called a bad one while the gateway starts.
+                read yet: a good one must not be called a bad one while the gateway starts.
         """
         kind, _, secret = authorization.partition(" ")
         secret = secret.strip()
@@ -122,6 +138,14 @@ class Gatekeeper:
         if caller.rows_per_second is not None:
             self._bucket(caller, caller.rows_per_second).overdraw(rows)
 
+    @property
+    def token_keys_age(self) -> float:
+        """Seconds since the identity provider's keys were read; -1: never, NaN: there is none."""
+        if self._tokens is None:
+            return math.nan
+        age = self._tokens.keys_age_seconds
+        return -1.0 if age is None else age
+
     def used(self) -> list[str]:
         """Digests of the keys that were used since the last call."""
         used, self._used = self._used, set()
@@ -142,6 +166,9 @@ class Gatekeeper:
                 return Caller.of(self._tokens.verify(secret))
             except ValueError as error:
                 raise Refusal(401, "bad_token", f"The token is refused: {error}.") from None
+            except ServiceUnreachable:
+                message = "The gateway has not read the identity provider's keys yet; try again."
+                raise Refusal(503, "starting", message) from None
         keys = self._keys()
         if keys is None:
             raise Refusal(503, "starting", "The gateway has not read its keys yet; try again.")

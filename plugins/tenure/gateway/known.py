@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from tenure.files import whole_file
 from tenure.lifecycle.serving import Catalog
 
 
@@ -25,11 +26,7 @@ class StateFile:
         """Replace the file when the state differs from what this process wrote last."""
         if state == self._last:
             return
-        temporary = self._path.with_suffix(".tmp")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
+        with whole_file(self._path) as stream:
+            os.fchmod(stream.fileno(), 0o600)
             stream.write(msgspec.json.encode(state))
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(self._path)
         self._last = state

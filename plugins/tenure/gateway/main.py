@@ -115,5 +115,5 @@ def parts(outside: GatewayPlatform) -> Parts:
         tokens=outside.tokens,
         note_use=outside.source.note_use,
         vault=outside.vault,
-        alarm=outside.report_damage,
+        alarm=outside.source.report_log,
     )

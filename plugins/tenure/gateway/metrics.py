@@ -114,9 +114,22 @@ class Metrics:
             ["log"],
             registry=self.registry,
         )
+        self.aside = Gauge(
+            "tenure_aside_segments",
+            "Segments that were put aside: damaged, or not to be stored; an incident says more.",
+            ["log", "folder"],
+            registry=self.registry,
+        )
         self.database_age = Gauge(
             "tenure_database_age_seconds",
             "Since the lifecycle database answered last; -1 when it never did.",
+            registry=self.registry,
+        )
+
+        self.token_keys_age = Gauge(
+            "tenure_jwks_age_seconds",
+            "Since the identity provider's keys were read last; -1 when they never were, NaN "
+            "without a provider.",
             registry=self.registry,
         )
 

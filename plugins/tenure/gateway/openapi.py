@@ -29,7 +29,14 @@ _STATUSES = {
     429: "Too many rows a second for this key, or too many requests at once: Retry-After.",
     431: "Too many or too long headers; the connection is closed.",
     500: "A bug of the gateway; nothing was decided.",
-    503: "No plan yet, the log cannot be written, or too many connections: Retry-After.",
+    503: "No plan yet, the log cannot be written, or too many connections or large bodies at once: "
+    "Retry-After.",
+}
+_AFTER = {"Retry-After": "Seconds after which it may work."}
+_REFUSAL_HEADERS = {
+    401: {"WWW-Authenticate": "`Bearer`."},
+    429: _AFTER,
+    503: _AFTER,
 }
 
 
@@ -169,13 +176,27 @@ def _parameters(one: Operation) -> list[dict[str, Any]]:
 
 def _responses(one: Operation, known: Mapping[Any, Any]) -> dict[str, Any]:
     error = {"content": {_JSON: {"schema": known[ErrorBody]}}}
-    found = {
-        str(status): {"description": _STATUSES[status], **error}
+    found: dict[str, Any] = {
+        str(status): {"description": _STATUSES[status], **_headers_of(status), **error}
         for status in sorted({*one.refusals, 431, 500, 503})
     }
     if one.unready is not None:
         both = {"anyOf": [known[one.unready], known[ErrorBody]]}
-        found["503"] = {"description": "Not ready.", "content": {_JSON: {"schema": both}}}
+        found["503"]["description"] = "Not ready. " + _STATUSES[503]
+        found["503"]["content"] = {_JSON: {"schema": both}}
     kind = one.answer if isinstance(one.answer, str) else _JSON
     schema = known.get(one.answer, {"type": "string" if isinstance(one.answer, str) else "object"})
-    return {"200": {"description": "Done.", "content": {kind: {"schema": schema}}}, **found}
+    done: dict[str, Any] = {"description": "Done.", "content": {kind: {"schema": schema}}}
+    if one.tells:
+        done["headers"] = {name: _header(meaning) for name, meaning in one.tells.items()}
+    return {"200": done, **found}
+
+
+def _headers_of(status: int) -> dict[str, Any]:
+    """Headers of a refusal."""
+    found = {name: _header(meaning) for name, meaning in _REFUSAL_HEADERS.get(status, {}).items()}
+    return {"headers": found} if found else {}
+
+
+def _header(meaning: str) -> dict[str, Any]:
+    return {"description": meaning, "schema": {"type": "string"}}

@@ -7,7 +7,7 @@ from typing import Any
 from tenure.gateway import answers, bodies
 
 _MODEL = "/v2/models/{model}"
-_ANY_KEY = (401, 404, 503)
+_ANY_KEY = (400, 401, 404, 503)
 _WITH_BODY = (400, 401, 403, 404, 408, 413, 415, 422, 429, 503)
 
 
@@ -24,6 +24,7 @@ class Operation:
         scope: What a key must be good for; "" for any key, None without one.
         body: Type of the request's body.
         headers: Request headers that mean something here, with what they mean.
+        tells: Headers of the 200, with what they mean.
         refusals: Statuses besides 200, 431, 500 and 503.
         unready: Type of a 503 that is an answer and no refusal.
     """
@@ -36,6 +37,7 @@ class Operation:
     scope: str | None = ""
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    tells: Mapping[str, str] = field(default_factory=dict)
     refusals: Sequence[int] = _ANY_KEY
     unready: Any = None
 
@@ -45,6 +47,15 @@ _WHO = {
     "X-Tenure-Event-Time": "When it happens by the client's clock, ISO 8601 with an offset.",
     "X-Request-Id": "The request id; sent again with the same content it gets the same decision.",
     "X-Tenure-Model": "Which model, where several are served.",
+}
+_HOW = {
+    "X-Tenure-Decision-Ids": "The first 64 decision ids; the body has all of them.",
+    "X-Tenure-Version": "The version that answered.",
+    "X-Tenure-Arm": "The arm that answered.",
+    "X-Tenure-Generation": "Generation of the traffic plan.",
+    "X-Tenure-Fallback-Level": "Which level answered.",
+    "X-Tenure-Reason": "Why it was not the model; else empty.",
+    "X-Tenure-Replayed": "`true`, on an answer that was given before; else it is not there.",
 }
 _REPLAY = (
     " A request id that this gateway knows (for two minutes, in its memory) gets the decision that "
@@ -60,6 +71,7 @@ OPERATIONS = (
         answers.InferAnswer,
         scope="score",
         body=bodies.InferBody,
+        tells=_HOW,
         refusals=(*_WITH_BODY, 409),
     ),
     Operation(
@@ -70,6 +82,7 @@ OPERATIONS = (
         answers.InferAnswer,
         scope="score",
         body=bodies.InferBody,
+        tells=_HOW,
         refusals=(*_WITH_BODY, 409, 410),
     ),
     Operation(
@@ -81,13 +94,16 @@ OPERATIONS = (
         scope="score",
         body=bodies.InvocationsBody,
         headers=_WHO,
+        tells=_HOW,
         refusals=(*_WITH_BODY, 409),
     ),
     Operation(
         "POST",
         f"{_MODEL}/outcomes",
         "outcomes",
-        "Tell what happened in truth, by decision id or request id, and how far it is known.",
+        "Tell what happened in truth, by decision id or request id, and how far it is known. A "
+        "request id is that of a request of the same caller; who does not score itself, or is "
+        "admin, may name another `caller`: the name of its key, or `jwt:` and its subject.",
         answers.OutcomesAnswer,
         scope="outcome",
         body=bodies.OutcomesBody,
@@ -112,8 +128,6 @@ OPERATIONS = (
         "model_ready",
         "Whether the model's champion can answer.",
         answers.Ready,
-        scope=None,
-        refusals=(),
         unready=answers.Ready,
     ),
     Operation("GET", _MODEL, "describe", "What the model reads.", answers.ModelMetadata),
@@ -143,7 +157,7 @@ OPERATIONS = (
         "Prometheus metrics of all models.",
         "text/plain",
         scope="metrics",
-        refusals=(401, 403),
+        refusals=(400, 401, 403),
     ),
     Operation("GET", "/openapi.json", "contract", "This document.", dict, scope=None, refusals=()),
 )

@@ -1,12 +1,15 @@
 """Takes in what happened in truth: validated, logged durably, joined to decisions much later."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from tenure.gateway import bodies
 from tenure.gateway.bodies import Outcome, OutcomesBody
+from tenure.gateway.keys import ADMIN, Caller
 from tenure.gateway.log import GroupLog
 from tenure.gateway.records import OutcomeRecord, encode
 from tenure.gateway.refusals import Refusal
+from tenure.lifecycle.serving import caller_digest
 from tenure.lifecycle.serving.decision_log import micros
 from tenure.ports import Clock, Ids
 
@@ -19,20 +22,22 @@ class OutcomeDesk:
 
     Args:
         log: The outcome log; its shipper moves the watermark after the outcomes are stored.
+        subject_key: Secret of the callers' digests.
         clock: Wall clock.
         ids: Outcome ids.
     """
 
-    def __init__(self, log: GroupLog, *, clock: Clock, ids: Ids) -> None:
+    def __init__(self, log: GroupLog, *, subject_key: bytes, clock: Clock, ids: Ids) -> None:
         self._log = log
+        self._subject_key = subject_key
         self._clock = clock
         self._ids = ids
 
-    async def take(self, model: str, body: OutcomesBody) -> OutcomeRecord:
+    async def take(self, model: str, body: OutcomesBody, teller: Caller) -> OutcomeRecord:
         """The record as it stands in the log.
 
         Raises:
-            Refusal: 413 or 422 naming the field; 503 when it cannot be written.
+            Refusal: 403, 413 or 422 naming the field; 503 when it cannot be written.
         """
         now = self._clock.now()
         if len(body.outcomes) > MAX_OUTCOMES:
@@ -53,9 +58,37 @@ class OutcomeDesk:
             labels=[one.label for one in body.outcomes],
             observed_at=[micros(moment) for moment in observed],
             watermark=None if watermark is None else micros(watermark),
+            callers=self._callers(body.outcomes, teller),
         )
         await self._log.append(encode(record), sync=True)
         return record
+
+    def _callers(self, outcomes: Sequence[Outcome], teller: Caller) -> list[str | None]:
+        """Digests of whose request ids they are. Raises Refusal (403, 422)."""
+        names = [_caller(one, number, teller) for number, one in enumerate(outcomes)]
+        digests = {name: caller_digest(self._subject_key, name) for name in set(names) if name}
+        return [digests.get(name) for name in names]
+
+
+def _caller(outcome: Outcome, number: int, teller: Caller) -> str:
+    """Whose request id it is; empty: of whoever is the only one to have used it.
+
+    Who scores speaks of its own requests: a request id is easily guessed, and two clients count
+    their orders from 1.
+    """
+    where = f"outcomes[{number}].caller"
+    named = bodies.text(outcome.caller, where)
+    if outcome.request_id is None:
+        if named is not None:
+            raise Refusal(422, "invalid", "A decision id needs no caller.", where)
+        return ""
+    if named not in {None, teller.client} and teller.may("score") and not teller.may(ADMIN):
+        message = (
+            f"The key {teller.name!r} scores, so its request ids are its own. Give the decision "
+            "id, or use a key that has the scope outcome but not score, or admin."
+        )
+        raise Refusal(403, "not_your_request", message, where)
+    return named or (teller.client if teller.may("score") else "")
 
 
 def _checked(outcome: Outcome, number: int, now: datetime) -> datetime:

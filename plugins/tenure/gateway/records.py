@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from tenure.gateway.shipper import HeldBack
 from tenure.lifecycle.serving.decision_log import moment, partition
 from tenure.ports import ObjectStore
 
@@ -45,6 +46,8 @@ class DecisionRecord(msgspec.Struct, omit_defaults=True):
     """Whether the scores were known from an earlier request: for the answer, not for the table."""
     variant: str | None = "native"
     """What scored: `native`, `onnx`, or nothing where no model answered."""
+    caller: str | None = None
+    """Digest of who asked; None in records of before it was kept."""
 
 
 class Values(msgspec.Struct, array_like=True):
@@ -65,6 +68,8 @@ class OutcomeRecord(msgspec.Struct):
     labels: list[bool]
     observed_at: list[int]
     watermark: int | None = None
+    callers: list[str | None] = []
+    """Digests of whose requests are named; None where the request id alone has to do."""
 
 
 class Table(msgspec.Struct):
@@ -94,6 +99,7 @@ _SAME_FOR_ALL_ROWS = (
     "fallback_level",
     "reason",
     "latency_ms",
+    "caller",
 )
 _ONE_A_ROW = {
     "decision_id": "decision_ids",
@@ -138,6 +144,7 @@ def outcome_table(records: Sequence[OutcomeRecord]) -> Table:
         columns["outcome_id"] += record.outcome_ids
         columns["decision_id"] += record.decision_ids
         columns["request_id"] += record.request_ids
+        columns["caller"] += record.callers or [None] * len(record.labels)
         columns["label"] += record.labels
         columns["observed_at"] += record.observed_at
         columns["received_at"] += [record.received_at] * len(record.labels)
@@ -169,8 +176,8 @@ class DecisionDelivery:
         self._seal = seal
         self._enqueue = enqueue
 
-    def __call__(self, segment: str, payloads: Sequence[bytes]) -> None:
-        """Overwrites what an earlier try of the same segment stored."""
+    def __call__(self, segment: str, payloads: Sequence[bytes], *, after_gap: bool = False) -> None:
+        """Overwrites what an earlier try of the same segment stored; a decision rests on none."""
         records = [decode_decision(payload) for payload in payloads]
         if self._seal is not None:
             records = self._seal(records)
@@ -228,15 +235,22 @@ class OutcomeDelivery:
         self._to_parquet = to_parquet
         self._advance = advance
 
-    def __call__(self, segment: str, payloads: Sequence[bytes]) -> None:
-        """Store first: nobody may see a watermark before the outcomes that it promises."""
+    def __call__(self, segment: str, payloads: Sequence[bytes], *, after_gap: bool = False) -> None:
+        """Store first: nobody may see a watermark before the outcomes that it promises.
+
+        Raises:
+            HeldBack: Older outcomes are missing, so the watermark was not moved.
+        """
         records = [decode_outcome(payload) for payload in payloads]
         for folder, group in _by_partition("outcomes", [r for r in records if r.labels]):
             self._store.put(
                 f"{folder}/{self._gateway}-{segment}.parquet",
                 self._to_parquet(outcome_table(group)),
             )
-        for model, reached in _newest_watermarks(records).items():
+        watermarks = _newest_watermarks(records)
+        if watermarks and after_gap:
+            raise HeldBack(f"the watermark of {', '.join(sorted(watermarks))}")
+        for model, reached in watermarks.items():
             self._advance(model, moment(reached))
 
 

@@ -2,12 +2,12 @@
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 
 from tenure.gateway.answers import Answer, Header, json_answer
 
 _AFTER_SECONDS = 1
 """When a client is asked to come again after 429 and 503, where nothing better is known."""
+_MOST_TEXT = 400
 
 
 class ErrorBody(msgspec.Struct, rename={"message": "error"}):
@@ -47,7 +47,7 @@ class Refusal(Exception):
 
     def answer(self) -> Answer:
         """The JSON error."""
-        body = ErrorBody(_encodable(self.message), self.code, self.field and _encodable(self.field))
+        body = ErrorBody(_shown(self.message), self.code, self.field and _shown(self.field))
         return json_answer(body, status=self.status, headers=self._headers())
 
     def _headers(self) -> list[Header]:
@@ -58,17 +58,17 @@ class Refusal(Exception):
         return []
 
 
-def _encodable(text: str) -> str:
-    """Half of a surrogate pair, as JSON may escape it, has no UTF-8."""
-    return text.encode(errors="replace").decode()
+def _shown(text: str) -> str:
+    """Bounded, as it may repeat what was sent; and half of a surrogate pair has no UTF-8."""
+    short = text if len(text) <= _MOST_TEXT else f"{text[: _MOST_TEXT - 1]}…"
+    return short.encode(errors="replace").decode()
 
 
-async def on_http_exception(_request: Request, error: Exception) -> Answer:
-    """Starlette's own 404 and 405, in our form."""
-    assert isinstance(error, HTTPException)
+def of_http_exception(error: HTTPException) -> tuple[Answer, str]:
+    """Starlette's own 404 and 405, in our form, with the code."""
     codes = {404: "no_such_path", 405: "method_not_allowed"}
     code = codes.get(error.status_code, "refused")
     answer = Refusal(error.status_code, code, f"{error.detail}.").answer()
     for name, value in (error.headers or {}).items():
         answer = answer.with_header((name.lower().encode(), value.encode()))
-    return answer
+    return answer, code

@@ -65,35 +65,46 @@ class Replays:
     async def _first(
         self, key: Key, digest: bytes, decide: Callable[[], Awaitable[Answer]]
     ) -> Answer:
-        self._forget(key)
+        if (old := self._kept.get(key)) is not None:
+            self._forget(key, old)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._kept[key] = kept = _Kept(digest, future, self._monotonic())
         try:
             answer = await decide()
         except BaseException as error:
-            self._forget(key)
+            self._forget(key, kept)
             # A twin that waits hears the same; without one nobody asks, and asyncio stays silent.
             future.set_exception(error if isinstance(error, Refusal) else _failed())
             future.exception()
             raise
         future.set_result(answer)
-        kept.size = len(answer.body) + _OVERHEAD
-        self._size += kept.size
-        self._make_room()
+        if self._kept.get(key) is kept:
+            kept.size = len(answer.body) + _OVERHEAD
+            self._size += kept.size
+            self._make_room()
         return answer
 
     def _make_room(self) -> None:
-        """Let go of the oldest: those that no longer count, and more when there are too many."""
-        expired = self._monotonic() - _SECONDS
-        while self._kept:
-            key, oldest = next(iter(self._kept.items()))
-            if self._size <= _BYTES and oldest.at >= expired:
-                return
-            self._forget(key)
+        """Let go of the oldest: those that no longer count, and more when there are too many.
 
-    def _forget(self, key: Key) -> None:
-        kept = self._kept.pop(key, None)
-        if kept is not None:
+        Not of one that is being decided: its twin has to find it.
+        """
+        expired = self._monotonic() - _SECONDS
+        size = self._size
+        going: list[tuple[Key, _Kept]] = []
+        for key, kept in self._kept.items():
+            if size <= _BYTES and kept.at >= expired:
+                break
+            if kept.answer.done():
+                going.append((key, kept))
+                size -= kept.size
+        for key, kept in going:
+            self._forget(key, kept)
+
+    def _forget(self, key: Key, kept: _Kept) -> None:
+        """Unless another one took its place."""
+        if self._kept.get(key) is kept:
+            del self._kept[key]
             self._size -= kept.size
 
 

@@ -37,6 +37,11 @@ _REASON = re.compile(r"error: [A-Za-z_]\w{0,63}|wrong number of scores", re.ASCI
 class ScoringFailed(Exception):
     """A version gave no usable score; the message is a short reason for the answer and the log."""
 
+    @property
+    def kind(self) -> str:
+        """The reason without what the model chose itself: one of a few, for metrics."""
+        return str(self).partition(":")[0]
+
 
 class Model(Protocol):
     """The process that holds a version, as the event loop uses it; nothing here ever waits.
@@ -104,11 +109,17 @@ class Scorer:
         self._descriptor = -1
         self._is_due = False
         self._has_ended = False
+        self._was_killed = False
 
     @property
     def is_alive(self) -> bool:
         """Whether the process can still answer."""
         return not self._has_ended and self._model.is_alive
+
+    @property
+    def died_scoring(self) -> bool:
+        """Whether the process ended by itself, with rows in its hands."""
+        return bool(self._asked) and not (self._was_killed or self.is_alive)
 
     async def score(self, rows: Sequence[Row], *, timeout_seconds: float) -> Sequence[float]:
         """One finite score a row.
@@ -230,6 +241,7 @@ class Scorer:
         if self._has_ended:
             return
         self._has_ended = True
+        self._was_killed = reason != ENDED
         if self._hang is not None:
             self._hang.cancel()
         logger.warning("model=ended version=%s reason=%s", self._name, reason)

@@ -12,13 +12,12 @@ from collections.abc import Callable
 from threading import Event
 from typing import Any
 
-import msgspec
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tenure.errors import PortTaken
 from tenure.gateway.draining import DrainingServer
-from tenure.gateway.refusals import ErrorBody
+from tenure.gateway.refusals import Refusal
 from tenure.lifecycle.serving import GatewayPolicy
 
 _LAST_ANSWERS_SECONDS = 10
@@ -233,11 +232,10 @@ class Guarded(HttpToolsProtocol):
         if self.cycle is not None and self.cycle.response_started:
             self.transport.abort()
             return
-        body = msgspec.json.encode(ErrorBody(message, code))
-        head = b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\n" % (status, _REASONS[status])
-        self.transport.write(
-            b"%bcontent-length: %d\r\nconnection: close\r\n\r\n%b" % (head, len(body), body)
-        )
+        answer = Refusal(status, code, message).answer()
+        headers = [*answer.headers, (b"connection", b"close")]
+        lines = [b"HTTP/1.1 %d %b" % (status, _REASONS[status]), *(b"%b: %b" % h for h in headers)]
+        self.transport.write(b"%b\r\n\r\n%b" % (b"\r\n".join(lines), answer.body))
         self.transport.close()
 
     def send_400_response(self, msg: str) -> None:

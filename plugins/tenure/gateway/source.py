@@ -1,5 +1,6 @@
 """The lifecycle database, as a gateway needs it."""
 
+from datetime import datetime
 from typing import Protocol
 
 from tenure.lifecycle.serving import CanaryStop, Catalog, TrafficPlan
@@ -17,8 +18,24 @@ class Source(Protocol):
         """This gateway serves by the plan."""
         ...
 
+    def renew(self) -> dict[str, int]:
+        """This gateway is there; returns the generations that are written of it, by model."""
+        ...
+
+    def leave(self) -> None:
+        """It ends."""
+        ...
+
     def report_failure(self, model: str, version: int, kind: str, cause: str) -> None:
         """A version that a plan names was refused, or its process died: open an incident."""
+        ...
+
+    def report_load(self, model: str, version: int, *, began: datetime, note: str) -> None:
+        """A version is loaded, as its YAML asks when there is no note: close incidents."""
+        ...
+
+    def report_stops(self, *, is_spoilt: bool) -> None:
+        """The file of the stops cannot be read, or a person has looked: an incident for it."""
         ...
 
     def stop_canary(self, stop: CanaryStop) -> None:

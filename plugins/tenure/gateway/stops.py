@@ -4,6 +4,7 @@ A stop is on disk before it is answered, so it holds over a restart; the lifecyc
 it as soon as it answers, and maintenance rolls the canary back for all gateways.
 """
 
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import replace
@@ -11,12 +12,18 @@ from pathlib import Path
 
 import msgspec
 
+from tenure.files import sync_folder, whole_file
 from tenure.gateway.view import ServedModel
 from tenure.lifecycle.serving import CanaryStop
+
+logger = logging.getLogger(__name__)
 
 
 class Stops:
     """The stops in force. Not thread-safe: its user holds a lock.
+
+    A file that cannot be read is renamed to `stops.json.spoilt`. As long as that is there nobody
+    knows which canaries were stopped, so none gets anything here.
 
     Args:
         path: File that keeps them; its folder exists.
@@ -24,11 +31,11 @@ class Stops:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._all: dict[int, CanaryStop] = {}
+        self._spoilt = path.with_name(f"{path.name}.spoilt")
+        self._all = {stop.version_id: stop for stop in self._read()}
         self._is_saved = True
-        if path.exists():
-            found = msgspec.json.decode(path.read_bytes(), type=list[CanaryStop])
-            self._all = {stop.version_id: stop for stop in found}
+        self.is_spoilt = self._spoilt.exists()
+        """Whether a person has to look which canaries were stopped; as of the last `forget`."""
 
     def put(self, stop: CanaryStop) -> None:
         """Keep it, durably; a second one for the same canary replaces the first. Raises OSError."""
@@ -49,6 +56,7 @@ class Stops:
 
     def forget(self, named: Iterable[int]) -> None:
         """Drop those that are told, of canaries that no plan names any more; `save` keeps it."""
+        self.is_spoilt = self._spoilt.exists()
         plans = set(named)
         kept = {i: s for i, s in self._all.items() if i in plans or not s.is_told}
         self._is_saved = self._is_saved and kept == self._all
@@ -61,17 +69,25 @@ class Stops:
 
     def applied(self, model: ServedModel) -> ServedModel:
         """The model, its canary without share when it is stopped: as if its lease had ended."""
-        if model.held.plan.canary_id not in self._all:
+        canary = model.held.plan.canary_id
+        if canary is None or not (self.is_spoilt or canary in self._all):
             return model
         return replace(model, held=replace(model.held, lease_ends=float("-inf")))
 
     def _write(self, stops: dict[int, CanaryStop]) -> None:
-        temporary = self._path.with_suffix(".tmp")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
+        with whole_file(self._path) as stream:
+            os.fchmod(stream.fileno(), 0o600)
             stream.write(msgspec.json.encode(list(stops.values())))
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(self._path)
         self._all = stops
         self._is_saved = True
+
+    def _read(self) -> list[CanaryStop]:
+        if not self._path.exists():
+            return []
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=list[CanaryStop])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            logger.error("stops=spoilt kept_as=%s cause=%s", self._spoilt.name, error)  # noqa: TRY400
+            self._path.replace(self._spoilt)
+            sync_folder(self._path.parent)
+            return []

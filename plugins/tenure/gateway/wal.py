@@ -11,6 +11,9 @@ import struct
 import zlib
 from pathlib import Path
 
+from tenure.failpoints import failpoint
+from tenure.files import sync_folder
+
 logger = logging.getLogger(__name__)
 
 MAGIC = b"TENURE1\n"
@@ -19,6 +22,8 @@ _LENGTH = struct.Struct("<I")
 OPEN, SEALED = ".open", ".wal"
 DAMAGED = "damaged"
 """Folder, inside that of the segments, of files that do not read as they were written."""
+UNSHIPPABLE = "unshippable"
+"""The same for sealed segments that nobody could store; they are tried again."""
 
 
 def frame(payload: bytes) -> bytes:
@@ -81,12 +86,18 @@ def damaged_files(folder: Path) -> list[Path]:
 def recover(folder: Path) -> list[Path]:
     """Seal what a killed process left open: cut its torn tail off, drop it when nothing is left.
 
-    What was not torn but changed afterwards is set aside as a whole first.
+    What was not torn but changed afterwards is set aside as a whole first; what cannot be read is
+    put where the shipper tries it now and then, so that it keeps no gateway from its start.
     Returns the segments that were sealed here, oldest first.
     """
     sealed = []
     for path in sorted(folder.glob(f"*{OPEN}")):
-        data = path.read_bytes()
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            logger.error("segment=unreadable name=%s cause=%s", path.name, error)  # noqa: TRY400
+            put_out_of_the_way(seal(path))
+            continue
         payloads, good = read_frames(data)
         if not (is_torn(data[good:]) if good else MAGIC.startswith(data[: len(MAGIC)])):
             set_aside(path, good)
@@ -113,19 +124,24 @@ def sealed_segments(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"*{SEALED}"))
 
 
+def unshippable(folder: Path) -> list[Path]:
+    """Segments that were put out of the shipper's way, oldest first."""
+    return sealed_segments(folder / UNSHIPPABLE)
+
+
+def put_out_of_the_way(path: Path) -> None:
+    """Let later segments pass; nothing of it is lost. Raises OSError: it lies where it lay."""
+    aside = path.parent / UNSHIPPABLE
+    aside.mkdir(exist_ok=True)
+    path.rename(aside / path.name)
+    sync_folder(aside)
+    sync_folder(path.parent)
+
+
 def next_number(folder: Path) -> int:
-    """One more than the highest number in the folder, so that order survives a wrong clock."""
-    numbers = [int(path.name.split("-", 1)[0]) for path in folder.glob("*-*")]
-    return max(numbers, default=0) + 1
-
-
-def sync_folder(folder: Path) -> None:
-    """Make created and renamed names durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """One more than the highest number that waits, so that order survives a wrong clock."""
+    waiting = (*folder.glob("*-*"), *unshippable(folder))
+    return max((int(path.name.split("-", 1)[0]) for path in waiting), default=0) + 1
 
 
 def _checksum(length: int, payload: bytes) -> int:
@@ -181,6 +197,7 @@ class Segment:
         if self._synced == self.size:
             return
         try:
+            failpoint("log.sync")
             os.fdatasync(self._file)
         except OSError:
             self.is_broken = True

@@ -5,22 +5,20 @@ Nothing here waits long: a load that hangs holds up neither plans nor keys nor o
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from tenure.errors import ArtifactRefused, TenureError
+from tenure.gateway.news import Row, VersionNews
 from tenure.gateway.scoring import Model, Scorer
 from tenure.gateway.view import LoadedVersion
+from tenure.lifecycle.registry import onnx_facts
 from tenure.lifecycle.serving import Breaker, Signature, restart_delay
 from tenure.lifecycle.serving.trial import Trial
 
 logger = logging.getLogger(__name__)
-
-Row = Mapping[str, Any]
-Report = Callable[[Row, str, str], None]
-"""Opens an incident: version row, kind, cause."""
 
 _PATIENCE_SECONDS = 0.5
 """So long a poll waits for a load that it started; afterwards it looks again at the next one."""
@@ -31,13 +29,18 @@ _STABLE_SECONDS = 60.0
 _LOADS_AT_ONCE = 4
 _LOADS_WITH_TRIALS = 2
 """So many at once, trials among them: what plans name never waits behind trials that hang."""
+_CRASHED = "its process ended while it scored by ONNX."
+"""A runtime that dies of a row dies of it again: the model behind it answers instead."""
 
 
 class Loader(Protocol):
     """Where models come from."""
 
-    def load(self, row: Row) -> Model:
-        """From a version row to its process, verified and warm. Raises if it is not."""
+    def load(self, row: Row, *, distrust: str = "") -> Model:
+        """From a version row to its process, verified and warm. Raises if it is not.
+
+        `distrust` says why its ONNX file must not score; empty when it may.
+        """
         ...
 
     def keep_only(self, digests: frozenset[str]) -> None:
@@ -72,15 +75,19 @@ class Workers:
 
     Args:
         loader: Starts their processes.
-        report: Told of every version that was refused or died.
+        news: Told of every version that was loaded, was refused or died.
         monotonic: Seconds that never jump.
     """
 
-    def __init__(self, loader: Loader, *, report: Report, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, loader: Loader, *, news: VersionNews, monotonic: Callable[[], float]
+    ) -> None:
         self._loader = loader
-        self._report = report
+        self._news = news
         self._monotonic = monotonic
         self._held: dict[int, _Held] = {}
+        self._crashed: set[tuple[int, str | None]] = set()
+        """Versions, with their ONNX file, whose process died of it: native until we end."""
         self._pool = ThreadPoolExecutor(_LOADS_AT_ONCE, thread_name_prefix="load")
 
     def version(self, row: Row) -> LoadedVersion:
@@ -92,7 +99,9 @@ class Workers:
             self._bury(held)
         if held.load is None and self._is_due(held):
             held.started_at = self._monotonic()
-            held.load = self._pool.submit(self._loader.load, row)
+            held.load = self._pool.submit(
+                self._loader.load, row, distrust=_CRASHED if _variant(row) in self._crashed else ""
+            )
             wait([held.load], _PATIENCE_SECONDS)
         if held.load is not None and held.load.done():
             self._settle(held, held.load)
@@ -129,7 +138,7 @@ class Workers:
                 held.unnamed_since = now
             elif now - held.unnamed_since > _KEEP_UNNAMED_SECONDS and held.load is None:
                 del self._held[version_id]
-                _close(held)
+                self._let_go(held)
 
     def close(self) -> None:
         """End every process."""
@@ -167,14 +176,15 @@ class Workers:
         logger.info("load=ok version=%s seconds=%.2f variant=%s", name, seconds, model.variant)
         if model.note:
             logger.warning("variant=refused version=%s cause=%s", name, model.note)
-            self._report(row, "variant_refused", model.note)
+            self._news.failed(row, "variant_refused", model.note)
+        self._news.loaded(row, held.started_at, model.note)
         held.started_at = self._monotonic()
         scorer = Scorer(model, name=name)
         held.seen = replace(described(row, scorer, breaker=held.breaker), variant=model.variant)
 
     def _bury(self, held: _Held) -> None:
         """A process died or was killed because it hung: once, whatever number of polls see it."""
-        _close(held)
+        self._let_go(held)
         held.seen = described(held.row, breaker=held.breaker)
         lived = self._monotonic() - held.started_at
         if lived >= _STABLE_SECONDS:
@@ -182,10 +192,16 @@ class Workers:
         logger.error("model=died version=%s seconds=%.1f", _name(held.row), lived)
         self._fail(held, "model_crashed", f"its process ended after {lived:.1f} s of serving.")
 
+    def _let_go(self, held: _Held) -> None:
+        scorer = held.seen.scorer
+        if scorer is not None and held.seen.variant == "onnx" and scorer.died_scoring:
+            self._crashed.add(_variant(held.row))
+        _close(held)
+
     def _fail(self, held: _Held, kind: str, cause: str) -> None:
         held.failures += 1
         held.failed_at = self._monotonic()
-        self._report(held.row, kind, cause)
+        self._news.failed(held.row, kind, cause)
 
 
 def described(
@@ -207,6 +223,12 @@ def described(
 def _close(held: _Held) -> None:
     if held.seen.scorer is not None:
         held.seen.scorer.close()
+
+
+def _variant(row: Row) -> tuple[int, str | None]:
+    """The version and its ONNX file: another file is another chance."""
+    onnx = onnx_facts(row)
+    return row["id"], onnx["digest"] if onnx else None
 
 
 def _name(row: Row) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Literal
 
@@ -77,9 +77,13 @@ class Standing:
         return self.missing == 0 and not self.rejected_by
 
 
-def evidence_digest(*, artifact: str, evaluation: str, bias: str) -> str:
-    """What an approval is bound to besides the artifact: the reports that were shown."""
-    return digest_json({"artifact": artifact, "bias": bias, "evaluation": evaluation})
+def evidence_digest(*, artifact: str, evaluation: str, bias: str, onnx: str | None = None) -> str:
+    """What an approval is bound to besides the artifact: the reports that were shown.
+
+    And the ONNX file, when the version has one: it answers in the artifact's place.
+    """
+    shown = {"artifact": artifact, "bias": bias, "evaluation": evaluation}
+    return digest_json(shown if onnx is None else shown | {"onnx": onnx})
 
 
 def quorum_of(*risk_tiers: str) -> int:
@@ -145,6 +149,35 @@ def standing(question: Question, answers: Sequence[Answer], *, now: datetime) ->
     }
     no = {a.approver.casefold() for a in bound if a.choice is Choice.REJECT}
     return Standing(tuple(sorted(yes)), tuple(sorted(no)), max(0, question.quorum - len(yes)))
+
+
+def require_bound(question: Question, answers: Sequence[Answer]) -> None:
+    """Refuse a version whose evidence is not what its approvers saw, whatever their dates.
+
+    Raises:
+        NotPermitted: Too few of them approved what is true now.
+    """
+    stands = standing(question, answers, now=datetime.min.replace(tzinfo=UTC))
+    if stands.missing:
+        raise NotPermitted(
+            f"{question.name} has {len(stands.approvers)} of {question.quorum} approvals of what "
+            f"it is now.{outdated(question, answers)}",
+            still_safe="No plan was changed; gateways keep the traffic plan in force.",
+            next_step="Find out who changed the version's row. What nobody serves yet, other "
+            "approvers may answer for: clear `review`. A canary: `tenure rollback`.",
+        )
+
+
+def outdated(question: Question, answers: Sequence[Answer]) -> str:
+    """A sentence on approvals of something else, beginning with a space; empty without any."""
+    people = sorted(
+        a.approver
+        for a in answers
+        if a.choice is Choice.APPROVE and a.evidence != question.evidence
+    )
+    if not people:
+        return ""
+    return f" {', '.join(people)} approved it with another report or another ONNX file."
 
 
 def _is_new(question: Question, answers: Sequence[Answer], answer: Answer) -> bool:

@@ -79,7 +79,7 @@ def index(request: Request, guard: GuardDep) -> HTMLResponse:
         models=[m for m in seen["models"] if m["name"] not in hidden],
         datasets=[d for d in seen["datasets"] if guard.allows(f"{d['name']}__ingest_data")],
         incidents=[i for i in seen["incidents"] if not pages.concerns_any(i, hidden)],
-        waiting=len(visible(platform(), guard)),
+        waiting=visible(platform(), guard)[1],
     )
 
 
@@ -97,9 +97,9 @@ def model(request: Request, guard: GuardDep, name: str) -> HTMLResponse:
 def review_queue(request: Request, guard: GuardDep) -> HTMLResponse:
     """Decisions that wait for a person."""
     guard.require(None)
-    rows = visible(platform(), guard)
+    rows, waiting = visible(platform(), guard)
     with_features(platform(), rows, guard.user)
-    return _page(request, "reviews.html", rows=rows, user=guard.user)
+    return _page(request, "reviews.html", rows=rows, waiting=waiting, user=guard.user)
 
 
 def dataset(request: Request, guard: GuardDep, name: str) -> HTMLResponse:

@@ -23,10 +23,11 @@ _NO_NUL = r"^[^\x00]*$"
 """The database keeps every text but those with a NUL."""
 
 
-def visible(platform: Platform, guard: GuardDep) -> list[dict[str, Any]]:
-    """What waits, of the models that the user may see; mine first."""
-    rows = [r for r in reviews.listed(platform) if guard.allows(f"{r['model']}__train_model")]
-    return sorted(rows, key=lambda row: (row["claimed_by"] != guard.user, row["expires_at"]))
+def visible(platform: Platform, guard: GuardDep) -> tuple[list[dict[str, Any]], int]:
+    """What waits, of the models that the user may see, mine first; and how many there are."""
+    waiting = reviews.counted(platform)
+    shown = {m: n for m, n in waiting.items() if guard.allows(f"{m}__train_model")}
+    return reviews.listed(platform, models=[*shown], holder=guard.user), sum(shown.values())
 
 
 def with_features(platform: Platform, rows: list[dict[str, Any]], user: str) -> None:

@@ -8,13 +8,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from tenure.adapters.sql import approvals, versions
-from tenure.config import ModelConfig, load_model
+from tenure.config import load_model
 from tenure.errors import NotPermitted, StateConflict
 from tenure.lifecycle import approval
 from tenure.lifecycle.approval import Answer, Choice, Question, Standing
 from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import Role, RunRef, State, VersionRef, op_key
 from tenure.wiring.approval_page import page
+from tenure.wiring.approval_question import question as question_of
 from tenure.wiring.base import Platform
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def ask(platform: Platform, version: VersionRef) -> Ask | None:
     config, _ = load_model(platform.settings.include, version.model)
     with platform.database.begin() as connection:
         row = versions.row_by_id(connection, version.id)
-        question = _question(connection, config, row)
+        question = question_of(connection, row, config.risk_tier)
         answers = approvals.answers_of(connection, version.id)
         shown = {
             "Evaluation": approvals.report_body(connection, row["evaluation_report"] or ""),
@@ -152,7 +153,7 @@ def answer(
             op_key=_answer_key(version_id, given),
         )
         row = approvals.lock_version(connection, version_id)
-        question = _question(connection, config, row)
+        question = question_of(connection, row, config.risk_tier)
         before = approvals.answers_of(connection, version_id)
         allowed = platform.config.allows(user, Role.APPROVER)
         if approval.admit(question, before, given, is_approver=allowed):
@@ -173,7 +174,7 @@ def conclude(platform: Platform, version: VersionRef, run: RunRef) -> Outcome:
     config, _ = load_model(platform.settings.include, version.model)
     with platform.database.begin() as connection:
         row = versions.row_by_id(connection, version.id)
-        question = _question(connection, config, row)
+        question = question_of(connection, row, config.risk_tier)
         answers = approvals.answers_of(connection, version.id)
         stands = approval.standing(question, answers, now=platform.clock.now())
         last = answers[-1].approver if answers else run.dag_id
@@ -182,7 +183,8 @@ def conclude(platform: Platform, version: VersionRef, run: RunRef) -> Outcome:
     if waits and not stands.is_approved and not stands.rejected_by:
         raise NotPermitted(
             f"{question.name} has {len(stands.approvers)} of {question.quorum} valid approvals "
-            f"({', '.join(stands.approvers) or 'nobody'}).",
+            f"({', '.join(stands.approvers) or 'nobody'})."
+            f"{approval.outdated(question, answers)}",
             still_safe="It gets no traffic; the champion keeps serving.",
             next_step="Clear `review`: the missing seats are asked again.",
         )
@@ -201,21 +203,6 @@ def _choose(connection: "Connection", model: str, wanted: int | None) -> Version
             next_step="Trigger the DAG with another version, or with none for the newest.",
         )
     return version
-
-
-def _question(connection: "Connection", config: ModelConfig, row: dict[str, Any]) -> Question:
-    artifact = str(row["artifact_digest"])
-    return Question(
-        name=f"{row['model']}@{row['version']}",
-        trained_by=row["trained_by"],
-        artifact=artifact,
-        evidence=approval.evidence_digest(
-            artifact=artifact,
-            evaluation=str(row["evaluation_report"]),
-            bias=str(row["bias_report"]),
-        ),
-        quorum=approval.quorum_of(config.risk_tier, approvals.risk_tier(connection, row["model"])),
-    )
 
 
 def _still_open(row: dict[str, Any], choice: Choice) -> None:

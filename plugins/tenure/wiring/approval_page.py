@@ -6,6 +6,7 @@ from typing import Any
 
 from tenure.config import ModelConfig
 from tenure.lifecycle.approval import Question
+from tenure.lifecycle.registry import onnx_facts
 from tenure.wiring.oncall import mlflow_link
 
 SHOWN = 20
@@ -41,6 +42,8 @@ def page(
     digests = ("artifact", "data", "suite", "code", "config", "lock")
     head += ["", "| digest of | SHA-256 |", "|---|---|"]
     head += [f"| {name} | `{row[f'{name}_digest'] or 'none'}` |" for name in digests]
+    onnx = onnx_facts(row)
+    head += [f"| ONNX file | `{_text(onnx['digest'])}` |"] if onnx else []
     head += [f"| evidence | `{question.evidence}` |"]
     if row["mlflow_run_id"]:
         link = mlflow_link(mlflow_url, row["mlflow_run_id"])

@@ -1,5 +1,6 @@
 """Batch scoring: a snapshot through the champion, shard by shard, into the decision log."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from tenure.wiring.base import Platform
 from tenure.wiring.batch_shard import ShardScoring, miscounted
 
 SCORER = "service:scorer"
+_SHOWN = 5
 _NOTHING = "Nothing was scored; gateways are not affected."
 
 
@@ -103,7 +105,7 @@ def finish(platform: Platform, model: str, run: RunRef) -> dict[str, object]:
         StateConflict: The run has no plan, or shards are missing.
         GateFailed: The files do not hold exactly the snapshot's rows.
     """
-    from tenure.adapters.decision_files import row_count
+    from tenure.adapters.decision_files import counted, row_count
     from tenure.adapters.sql import batch_scoring as table
 
     with platform.database.begin() as connection:
@@ -114,16 +116,20 @@ def finish(platform: Platform, model: str, run: RunRef) -> dict[str, object]:
     missing = {s.number for s in shards(job["rows"], job["shard_rows"])} - set(done)
     if missing:
         raise _incomplete(model, missing, len(done))
-    rows = row_count(
-        platform.store.fetch(s["scores_key"], s["scores_digest"]) for s in done.values()
-    )
-    report = _report(model, job, list(done.values()), rows)
+    paths = [platform.store.fetch(s["scores_key"], s["scores_digest"]) for s in done.values()]
+    rows, refused = row_count(paths), counted(paths, "refused")
+    report = _report(model, job, list(done.values()), rows, refused)
     digest = platform.reports.save(report, model=model, dataset=None, run=run)
     if report.verdict is not Verdict.PASSED:
         raise miscounted(report.summary, digest)
     with platform.database.begin() as connection:
         table.finish(connection, job["id"], digest, platform.clock.now())
-    return {"rows": rows, "report": digest, "scores": f"scores/{model}/{folder(job['run_key'])}/"}
+    return {
+        "rows": rows,
+        "refused": refused.total(),
+        "report": digest,
+        "scores": f"scores/{model}/{folder(job['run_key'])}/",
+    }
 
 
 def _run_key(model: str, run: RunRef) -> str:
@@ -171,7 +177,11 @@ def _answer(number: int, shard: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _report(
-    model: str, job: Mapping[str, Any], done: Sequence[Mapping[str, Any]], rows: int
+    model: str,
+    job: Mapping[str, Any],
+    done: Sequence[Mapping[str, Any]],
+    rows: int,
+    refused: Counter[str],
 ) -> Report:
     seconds, positive = sum(s["seconds"] for s in done), sum(s["positive"] for s in done)
     verdict = Verdict.PASSED if rows == job["rows"] else Verdict.FAILED
@@ -182,7 +192,7 @@ def _report(
         verdict=verdict,
         summary=f"{model}: {rows:,} of {job['rows']:,} rows of {job['dataset']} {job['batch']} "
         f"scored in {len(done)} shards, {speed:,.0f} rows a second of scoring; "
-        f"{positive:,} decisions are positive.",
+        f"{positive:,} decisions are positive.{_not_decided(refused)}",
         checks=(Check("rows", verdict, f"{rows:,} rows", f"exactly {job['rows']:,}"),),
         facts={
             "snapshot": job["digest"],
@@ -191,9 +201,19 @@ def _report(
             "rows": rows,
             "shards": len(done),
             "positive": positive,
+            "refused": dict(refused.most_common()),
             "scores": f"scores/{model}/{folder(job['run_key'])}/",
         },
     )
+
+
+def _not_decided(refused: Counter[str]) -> str:
+    """What the model's serving policy did not let through, the most frequent reasons first."""
+    if not refused:
+        return ""
+    shown = ", ".join(f"{why} {count:,}" for why, count in refused.most_common(_SHOWN))
+    more = f" and {len(refused) - _SHOWN} more reasons" if len(refused) > _SHOWN else ""
+    return f" {refused.total():,} of the rows were refused and have no decision: {shown}{more}."
 
 
 def _no_champion(model: str) -> StateConflict:

@@ -3,12 +3,13 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tenure.config import DatasetConfig, ModelConfig, load_dataset
 from tenure.errors import GateFailed
 from tenure.lifecycle.batch_scoring import ARM, Shard, decision_id, folder, scores_key
-from tenure.lifecycle.serving import Arm, Level, Signature, pseudonym
+from tenure.lifecycle.serving import Arm, Level, ServingPolicy, Signature, pseudonym
 from tenure.lifecycle.serving.decision_log import micros, partition
 from tenure.vocabulary import RunRef, canonical_json
 from tenure.wiring.base import Platform
@@ -33,30 +34,54 @@ class ShardScoring:
     asked: RunRef
 
     def run(self) -> dict[str, Any]:
-        """Score it and store decisions and scores; returns the columns of its row."""
+        """Score it and store decisions and scores; returns the columns of its row.
+
+        A row that the model's serving policy refuses is not decided: it stands in the scores with
+        the reason, and in no decision.
+        """
+        import numpy as np
+
+        from tenure.adapters.row_policy import refusals
         from tenure.adapters.sklearn_trainer import score
         from tenure.adapters.skops_artifacts import load_verified
 
         began = time.monotonic()
-        config, dataset = self._configs()
-        rows = self._read(config, dataset)
+        every = self._read(*self._configs())
+        refused = refusals(every.features, self._signature, self._policy)
+        rows = every.only(refused == "")
         public_key = self.platform.settings.signing_key.with_suffix(".pub")
         estimator = load_verified(self.platform.store, self.row, public_key)
-        scores = score(estimator, rows.features)
+        scores = score(estimator, rows.features) if rows.subjects else np.empty(0)
         self._check(scores)
         seconds = time.monotonic() - began
         decisions = scores >= self.row["facts"]["threshold"]
-        columns = self._columns(rows, scores, decisions, seconds)
+        numbers = self.shard.start + np.flatnonzero(refused == "")
+        columns = self._columns(rows, numbers.tolist(), scores, decisions, seconds)
+        keys = self._store(columns, rows, every.keys, refused)
+        self._ask_people(columns)
         return {
             "rows": self.shard.rows,
             "positive": int(decisions.sum()),
             "seconds": seconds,
-            **self._store(columns, rows),
+            **keys,
         }
 
     @property
     def _name(self) -> str:
         return f"{self.row['model']}@{self.row['version']}"
+
+    @property
+    def _signature(self) -> Signature:
+        return Signature.from_facts(self.row["facts"])
+
+    @cached_property
+    def _policy(self) -> ServingPolicy:
+        """What the model's YAML says now, as for gateways."""
+        return self._gateway.policy()(self.row["model"])
+
+    @cached_property
+    def _gateway(self) -> GatewayPlatform:
+        return GatewayPlatform(self.platform, ARM)
 
     def _configs(self) -> tuple[ModelConfig, DatasetConfig]:
         """The dataset as it is now, the model as the version was planned with."""
@@ -68,7 +93,7 @@ class ShardScoring:
     def _read(self, config: ModelConfig, dataset: DatasetConfig) -> "ShardRows":
         from tenure.adapters.training_rows import read_shard
 
-        signature, digest = Signature.from_facts(self.row["facts"]), self.job["digest"]
+        signature, digest = self._signature, self.job["digest"]
         rows = read_shard(
             open_snapshot(
                 self.platform,
@@ -107,14 +132,19 @@ class ShardScoring:
             )
 
     def _columns(
-        self, rows: "ShardRows", scores: "NDArray[Any]", decisions: "NDArray[Any]", seconds: float
+        self,
+        rows: "ShardRows",
+        numbers: Sequence[int],
+        scores: "NDArray[Any]",
+        decisions: "NDArray[Any]",
+        seconds: float,
     ) -> dict[str, Sequence[Any]]:
+        """Of the decisions; `numbers` are those of the rows in the snapshot."""
         import numpy as np
 
-        count, planned = self.shard.rows, micros(self.job["planned_at"])
-        secret = GatewayPlatform(self.platform, ARM).subject_key
+        count, planned = len(numbers), micros(self.job["planned_at"])
+        secret = self._gateway.subject_key
         run_key = self.job["run_key"]
-        numbers = range(self.shard.start, self.shard.stop)
         same: dict[str, Any] = {
             "model": self.row["model"],
             "version": self.row["version"],
@@ -126,7 +156,7 @@ class ShardScoring:
             "received_at": planned,
             "fallback_level": str(Level.MODEL),
             "reason": "",
-            "latency_ms": 1000.0 * seconds / count,
+            "latency_ms": 1000.0 * seconds / self.shard.rows,
         }
         constant = {name: [value] * count for name, value in same.items()}
         own: dict[str, Any] = {
@@ -140,12 +170,18 @@ class ShardScoring:
         }
         return constant | own
 
-    def _store(self, columns: dict[str, Sequence[Any]], rows: "ShardRows") -> dict[str, str]:
+    def _store(
+        self,
+        columns: dict[str, Sequence[Any]],
+        rows: "ShardRows",
+        keys: Any,
+        refused: "NDArray[Any]",
+    ) -> dict[str, str]:
+        """Decisions of `rows`, and scores beside the `keys` of every row of the shard."""
         from tenure.adapters.decision_tables import decisions_to_parquet, scores_to_parquet
 
         model, run_key = self.row["model"], self.job["run_key"]
-        signature = Signature.from_facts(self.row["facts"])
-        numeric, categorical = signature.numeric, signature.categorical
+        numeric, categorical = self._signature.numeric, self._signature.categorical
         sealed = self._sealed(columns, rows)
         features = {f"f_{n}": rows.features[n] for n in rows.features} if sealed is None else {}
         data = decisions_to_parquet(
@@ -153,21 +189,39 @@ class ShardScoring:
             numeric=numeric if sealed is None else (),
             categorical=categorical if sealed is None else (),
         )
-        hour = partition("decisions", model, columns["received_at"][0])
+        hour = partition("decisions", model, micros(self.job["planned_at"]))
         decisions_key = f"{hour}/{ARM}-{folder(run_key)}-{self.shard.number:05d}.parquet"
         asked = scores_key(model, run_key, self.shard.number)
-        digest = self.platform.store.put(asked, scores_to_parquet(rows.keys, columns))
+        scores = scores_to_parquet(keys, columns, refused.tolist())
+        digest = self.platform.store.put(asked, scores)
         self.platform.store.put(decisions_key, data)
         return {"decisions_key": decisions_key, "scores_key": asked, "scores_digest": digest}
+
+    def _ask_people(self, columns: Mapping[str, Any]) -> None:
+        """Queue decisions that the model is not sure of; those that are queued stay as they are."""
+        least = self._policy.review_below_confidence
+        if least is None:
+            return
+        same = {
+            "model": self.row["model"],
+            "version": self.row["version"],
+            "fallback_level": str(Level.MODEL),
+            "reason": "low confidence",
+            "received_at": self.job["planned_at"],
+        }
+        own = {name: columns[name] for name in ("decision_id", "subject")}
+        own |= {name: columns[name].tolist() for name in ("score", "decision", "confidence")}
+        rows = (dict(zip(own, row, strict=True)) for row in zip(*own.values(), strict=True))
+        self._gateway.enqueue_reviews([same | row for row in rows if row["confidence"] < least])
 
     def _sealed(
         self, columns: Mapping[str, Sequence[Any]], rows: "ShardRows"
     ) -> list[bytes | None] | None:
         """Features under their subjects' keys, as the gateway ships them; None: a plain model."""
-        vault = GatewayPlatform(self.platform, ARM).vault
+        vault = self._gateway.vault
         if not vault.is_personal(self.row["model"]):
             return None
-        signature = Signature.from_facts(self.row["facts"])
+        signature = self._signature
         plain = rows.features.astype(object).where(rows.features.notna(), None)
         values = [
             canonical_json(

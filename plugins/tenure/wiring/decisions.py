@@ -51,6 +51,8 @@ def note_read(platform: Platform, ids: Sequence[str], *, how: str, reader: str) 
 def show(platform: Platform, decision_id: str) -> dict[str, Any] | None:
     """The row of the log, its newest outcome, and its features; None when there is no such row.
 
+    `review` is what became of it in the review queue, None when no person was asked.
+
     `features` is None where `sealed` says that they are personal: what stands in them is opened for
     a replay only, never shown. `erased` says that nobody can open them any more.
     """
@@ -68,6 +70,7 @@ def show(platform: Platform, decision_id: str) -> dict[str, Any] | None:
         "erased": sealed is not None and destroyed(platform, row["subject"]),
         "features": features if sealed is None else None,
         "outcome": _outcome(platform, row),
+        "review": _review(platform, decision_id),
     }
 
 
@@ -215,6 +218,15 @@ def _hours(decision_id: str) -> Iterable[str]:
     return [f"{at:date=%Y-%m-%d/hour=%H}" for at in (moment, moment - timedelta(hours=1))]
 
 
+def _review(platform: Platform, decision_id: str) -> dict[str, Any] | None:
+    from tenure.adapters.sql import reviews
+
+    with platform.database.begin() as connection:
+        found = reviews.find(connection, decision_id)
+    names = ("state", "claimed_by", "answered_by", "answer", "note", "answered_at", "expires_at")
+    return None if found is None else {name: found[name] for name in names}
+
+
 def _outcome(platform: Platform, row: Mapping[str, Any]) -> dict[str, Any] | None:
     """The one that counts: received last, by decision id or by request id."""
     from tenure.adapters import decision_files
@@ -228,8 +240,28 @@ def _outcome(platform: Platform, row: Mapping[str, Any]) -> dict[str, Any] | Non
     paths = [platform.store.fetch(key) for key in keys]
     direct = decision_files.find(paths, "decision_id", {row["decision_id"]})
     through = decision_files.find(paths, "request_id", {row["request_id"]})
-    rows = [*direct, *(one for one in through if one["decision_id"] is None)]
+    rows = [*direct, *_of_request(platform, row, [o for o in through if o["decision_id"] is None])]
     return max(rows, key=lambda one: (one["received_at"], one["outcome_id"]), default=None)
+
+
+def _of_request(
+    platform: Platform, row: Mapping[str, Any], outcomes: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Those that mean this decision's caller, as `ibis_engine.outcomes.labelled` has it."""
+    mine = row.get("caller")
+    named = [o for o in outcomes if o.get("caller") is not None]
+    kept = [o for o in named if mine in {None, o["caller"]}]
+    unnamed = [o for o in outcomes if o.get("caller") is None]
+    return kept + (unnamed if unnamed and _is_only_caller(platform, row) else [])
+
+
+def _is_only_caller(platform: Platform, row: Mapping[str, Any]) -> bool:
+    from tenure.adapters import decision_files
+
+    keys = live_keys(platform.store, f"decisions/model={row['model']}/")
+    paths = map(platform.store.fetch, keys)
+    same = decision_files.find(paths, "request_id", {row["request_id"]})
+    return len({one.get("caller") for one in same}) <= 1
 
 
 def _threshold(platform: Platform, version_id: int) -> float | None:

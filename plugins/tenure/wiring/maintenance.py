@@ -23,6 +23,8 @@ UNFINISHED = timedelta(days=1)
 """Age of a write that nobody will finish."""
 WATCHED = timedelta(hours=24)
 """How far back the watchdog looks for failed tasks."""
+GONE = timedelta(days=7)
+"""Silence after which a gateway is forgotten."""
 
 
 class Airflow(Protocol):
@@ -92,13 +94,14 @@ def airflow_rest(url: str, user: str, password: str) -> Airflow:
 
 
 def _sweep(platform: Platform) -> dict[str, Any]:
-    """Remove unfinished writes of processes that were killed, and trials nobody waits for."""
-    from tenure.adapters.sql import trials
+    """Remove unfinished writes of processes that were killed, trials and gateways long gone."""
+    from tenure.adapters.sql import presence, trials
 
     with platform.database.begin() as connection:
         forgotten = trials.forget(connection, older_than=UNFINISHED)
+        gone = presence.forget(connection, silent_for=GONE)
     removed = platform.store.sweep(platform.clock.now() - UNFINISHED)
-    return {"removed": removed, "trials": forgotten}
+    return {"removed": removed, "trials": forgotten, "gateways": gone}
 
 
 def _watch(

@@ -73,7 +73,8 @@ def live(pipe: Pipe) -> None:
         pipe.send(encode(["failed", repr(error)[:500]]))
         return
     pipe.send(encode(["ready", note]))
-    serve(pipe, score, name=order["name"])
+    by_onnx = len(files) > 1 and not note
+    serve(pipe, score, name=f"{order['name']}.onnx" if by_onnx else order["name"])
 
 
 def serve(pipe: Pipe, score: Score, *, name: str) -> None:

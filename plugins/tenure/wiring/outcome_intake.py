@@ -6,9 +6,11 @@ from typing import Any
 from tenure.config import load_all
 from tenure.errors import ConfigInvalid
 from tenure.failpoints import failpoint
+from tenure.lifecycle.serving import caller_digest
 from tenure.lifecycle.serving.decision_log import micros, partition
 from tenure.vocabulary import RunRef
 from tenure.wiring.base import Platform
+from tenure.wiring.installation_keys import SUBJECTS
 
 
 def take_outcomes(platform: Platform, run: RunRef) -> dict[str, Any]:
@@ -55,7 +57,8 @@ def _take(platform: Platform, model: str, snapshot: dict[str, Any], run: RunRef)
     found = landed_outcomes.read(path, digest=digest, received_at=published)
     rows = len(found.columns["label"])
     if rows:
-        platform.store.put(_key(model, digest, published), outcomes_to_parquet(found.columns))
+        columns = found.columns | _whose(platform, found.columns.get("caller"))
+        platform.store.put(_key(model, digest, published), outcomes_to_parquet(columns))
     failpoint("outcomes.stored")
     with platform.database.begin() as connection:
         if found.complete_until is not None:
@@ -63,6 +66,15 @@ def _take(platform: Platform, model: str, snapshot: dict[str, Any], run: RunRef)
             serving.advance_watermark(connection, model, until)
         outcome_intake.took(connection, model, digest, rows=rows, refused=found.refused)
     return rows, found.refused
+
+
+def _whose(platform: Platform, callers: list[str | None] | None) -> dict[str, list[str | None]]:
+    """Callers as the gateways' logs name them."""
+    if callers is None:
+        return {}
+    secret = SUBJECTS.read(platform.settings.home)
+    digests = {name: caller_digest(secret, name) for name in set(callers) if name}
+    return {"caller": [digests[name] if name else None for name in callers]}
 
 
 def _key(model: str, digest: str, published: datetime) -> str:

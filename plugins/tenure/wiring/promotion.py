@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tenure.adapters.sql import canary, incidents, plans, versions
+from tenure.adapters.sql import canary, plans, versions
 from tenure.adapters.sql.plans import PlanRow
 from tenure.errors import StateConflict
 from tenure.failpoints import failpoint
 from tenure.vocabulary import State, VersionRef, op_key
+from tenure.wiring.approval_question import require_evidence
 from tenure.wiring.base import Platform
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def promote_first(platform: Platform, version_id: int, *, actor: str) -> PlanRow
 
     Raises:
         StateConflict: The model has a champion, or the version is not approved (any more).
+        NotPermitted: Its evidence is not what was approved.
     """
     with turn(platform, version_id, actor=actor) as mine:
         version = mine.version
@@ -72,6 +74,7 @@ def promote_first(platform: Platform, version_id: int, *, actor: str) -> PlanRow
                 still_safe=_SAFE,
                 next_step="Clear this task: it starts the canary.",
             )
+        require_evidence(mine.connection, version.id)
         reason = f"{version.name} is the first champion"
         _move(mine, version, State.CHAMPION, reason, key=_key("promote_first", version))
         return _stable(mine, version.id, reason)
@@ -87,12 +90,14 @@ def start_canary(
 
     Raises:
         StateConflict: The model has no champion or another canary, or the version is elsewhere.
+        NotPermitted: Its evidence is not what was approved.
     """
     with turn(platform, version_id, actor=actor) as mine:
         version, plan = mine.version, mine.plan
         if version.state is State.CANARY:
             return _take_over(mine, policy)
         _require(version, State.APPROVED)
+        require_evidence(mine.connection, version.id)
         _no_other_canary(mine)
         if plan is None:
             raise StateConflict(
@@ -151,8 +156,10 @@ def promote(mine: Turn, seen: PlanRow, *, evidence: str) -> PlanRow:
 
     Raises:
         StateConflict: `seen` is not the plan in force, or the version is no canary.
+        NotPermitted: Its evidence is not what was approved.
     """
     _require(mine.version, State.CANARY)
+    require_evidence(mine.connection, mine.version.id)
     old = versions.get_by_id(mine.connection, seen.champion_id)
     reason = f"{mine.version.name} replaces {old.name}"
     key = op_key("supersede", f"mv:{old.id}", {"by": mine.version.id, "from": old.generation})
@@ -198,6 +205,7 @@ def replace_champion(
 
 def _take_over(mine: Turn, policy: "CanaryPolicy") -> PlanRow:
     version, plan = mine.version, mine.plan
+    require_evidence(mine.connection, version.id)
     if plan is None or plan.canary_id != version.id:
         raise StateConflict(
             f"{version.name} is a canary, but the plan in force does not name it.",
@@ -247,9 +255,6 @@ def _move(
     body |= {name: value for name, value in more.items() if value is not None}
     ledger = mine.platform.ledger
     ledger.move(mine.connection, version, target, actor=mine.actor, body=body, op_key=key)
-    if target in {State.SUPERSEDED, State.ROLLED_BACK}:
-        at = mine.platform.clock.now()
-        incidents.close_incidents_of(mine.connection, version=version.name, at=at)
 
 
 def _key(kind: str, version: VersionRef) -> str:

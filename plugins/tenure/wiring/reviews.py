@@ -1,7 +1,7 @@
 """The queue of decisions that a person looks at: listed, claimed, answered, expired."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from tenure.errors import NotPermitted, StateConflict
@@ -13,21 +13,34 @@ CLAIM = timedelta(minutes=30)
 """How long a decision is kept for who claimed it; afterwards anybody may take it."""
 DUE = ("open", "claimed")
 STATES = (*DUE, "answered", "expired")
+MOST_LISTED = 100
+"""Decisions that are listed at once, unless more are asked for."""
 _SAFE = "The queue and the decision log were not changed."
 
 
 def listed(
     platform: Platform,
     *,
-    model: str | None = None,
+    models: Sequence[str] | None = None,
     states: Sequence[str] = DUE,
-    limit: int = 100,
+    limit: int = MOST_LISTED,
+    holder: str = "",
 ) -> list[dict[str, Any]]:
-    """Queued decisions, those first that expire first."""
+    """Queued decisions: the holder's first, then those that expire first; see `counted` for all."""
     from tenure.adapters.sql import reviews
 
     with platform.database.begin() as connection:
-        return reviews.listed(connection, model=model, states=states, limit=limit)
+        return reviews.listed(connection, models=models, states=states, limit=limit, holder=holder)
+
+
+def counted(platform: Platform, states: Sequence[str] = DUE) -> dict[str, int]:
+    """Decisions queued in these states by model, without models that have none."""
+    from tenure.adapters.sql import reviews
+
+    with platform.database.begin() as connection:
+        found = reviews.counts(connection)
+    totals = {model: sum(by.get(s, 0) for s in set(states)) for model, by in found.items()}
+    return {model: number for model, number in totals.items() if number}
 
 
 def find(platform: Platform, decision_id: str) -> dict[str, Any] | None:
@@ -53,7 +66,7 @@ def claim(platform: Platform, decision_id: str, *, user: str) -> dict[str, Any]:
         taken = reviews.claim(connection, decision_id, user=user, until=now + CLAIM, now=now)
         found = reviews.find(connection, decision_id)
     if not taken or found is None:
-        raise _conflict(decision_id, found)
+        raise _conflict(decision_id, found, now)
     return found
 
 
@@ -98,7 +111,7 @@ def answer(
             failpoint("review.answered")
     said = found and (found["answered_by"], found["answer"]) == (user, decision)
     if found is None or not (given or said):
-        raise _conflict(decision_id, found)
+        raise _conflict(decision_id, found, now)
     return found
 
 
@@ -139,17 +152,18 @@ def _permit(platform: Platform, user: str) -> None:
         )
 
 
-def _conflict(decision_id: str, found: dict[str, Any] | None) -> StateConflict:
+def _conflict(decision_id: str, found: dict[str, Any] | None, now: datetime) -> StateConflict:
+    """Why not, by the clock rather than by what maintenance has swept so far."""
     if found is None:
         what = f"No decision {decision_id} is in the review queue."
         step = "Compare the id with `tenure review list`."
     elif found["state"] == "answered":
         what = f"{decision_id} was answered by {found['answered_by']}."
         step = "Nothing: an answer is never changed."
-    elif found["state"] == "expired":
+    elif found["expires_at"] <= now:
         what = f"{decision_id} expired at {found['expires_at']:%Y-%m-%d %H:%M} UTC."
         step = "Nothing here; what the gateway answered stands."
-    elif found["claimed_by"]:
+    elif found["claimed_by"] and found["claim_until"] > now:
         what = (
             f"{decision_id} is held by {found['claimed_by']} until "
             f"{found['claim_until']:%Y-%m-%d %H:%M} UTC."

@@ -5,7 +5,7 @@ Import it inside functions: it loads SQLAlchemy.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tenure.adapters.sql import versions
@@ -15,12 +15,20 @@ from tenure.failpoints import failpoint
 from tenure.vocabulary import State, VersionRef, op_key
 from tenure.wiring import promotion
 from tenure.wiring.base import Platform
-from tenure.wiring.trials import Trials
+from tenure.wiring.trials import Trials, Tried
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 LIVE = (State.CANARY, State.CHAMPION)
+_LOOK_AGAIN_SECONDS = 10.0
+"""How long to find out whether a rollback was done whose answer was lost."""
+
+STOP_BY_CURL = (
+    "`curl -X POST -H 'Authorization: Bearer KEY' -H 'Content-Type: application/json' "
+    '-d \'{{"reason": "…"}}\' GATEWAY/v2/models/{model}/canary/stop` with an admin key'
+)
+"""As docs/operating.md says it; a test sends both as they stand."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,7 @@ class Intent:
         asked: Number of the version that the person wanted as successor, if any.
         done: Whether it was done before.
         loaded: Where the successor was loaded on trial: `by gateway ID`, or `here`.
+        trial: Row id of what gateways were asked about the successor, if any were.
     """
 
     remove: VersionRef
@@ -44,6 +53,7 @@ class Intent:
     asked: int | None = None
     done: bool = False
     loaded: str = ""
+    trial: int | None = None
 
     @property
     def is_as_asked(self) -> bool:
@@ -64,7 +74,7 @@ class Intent:
 
 class _Found(NamedTuple):
     version: VersionRef
-    where: str
+    tried: Tried
     refused: tuple[tuple[str, str], ...]
 
 
@@ -110,7 +120,15 @@ def intend(
                 raise _nothing(model, why)
             return Intent(wanted, champion, asked=to)
         found = _newest_that_loads(platform, model, to, actor)
-        return Intent(wanted, found.version, canary, found.refused, asked=to, loaded=found.where)
+        return Intent(
+            wanted,
+            found.version,
+            canary,
+            found.refused,
+            asked=to,
+            loaded=found.tried.where,
+            trial=found.tried.trial,
+        )
 
 
 def roll_back(platform: Platform, intent: Intent, *, reason: str, actor: str) -> PlanRow:
@@ -118,20 +136,42 @@ def roll_back(platform: Platform, intent: Intent, *, reason: str, actor: str) ->
 
     A canary that became champion since the intent was made is refused: look again.
 
+    When the connection breaks off at COMMIT it looks whether it was done, and does it if not.
+
     Raises:
         StateConflict: Somebody else moved one of the versions meanwhile.
-        ServiceUnreachable: The database does not answer.
+        ServiceUnreachable: The database does not answer; it says so when it `may_be_done`.
     """
     failpoint("rollback.intended")
-    with (
-        _safe_meanwhile(platform, intent.remove.model),
-        promotion.turn(platform, intent.remove.id, actor=actor) as mine,
-    ):
+    with _safe_meanwhile(platform, intent.remove.model, intent.remove):
+        try:
+            plan = _in_turn(platform, intent, reason, actor)
+        except ServiceUnreachable as error:
+            if not error.may_be_done:
+                raise
+            plan = _again(platform, intent, reason, actor)
+    failpoint("rollback.committed")
+    return plan
+
+
+def _in_turn(platform: Platform, intent: Intent, reason: str, actor: str) -> PlanRow:
+    with promotion.turn(platform, intent.remove.id, actor=actor) as mine:
         failpoint("rollback.turn")
         plan = _act(mine, intent, reason)
         failpoint("rollback.published")
-    failpoint("rollback.committed")
     return plan
+
+
+def _again(platform: Platform, intent: Intent, reason: str, actor: str) -> PlanRow:
+    """A second time changes nothing; it waits its turn, so for the end of the first one."""
+    fresh = replace(platform, patience_seconds=_LOOK_AGAIN_SECONDS)
+    try:
+        return _in_turn(fresh, intent, reason, actor)
+    except ServiceUnreachable as error:
+        error.may_be_done = True
+        raise
+    finally:
+        fresh.database.dispose()
 
 
 def settle_stops(platform: Platform, only: int | None = None) -> int:
@@ -210,18 +250,31 @@ def _superseded(connection: "Connection", model: str) -> list[tuple[VersionRef, 
 
 
 @contextmanager
-def _safe_meanwhile(platform: Platform, model: str) -> Iterator[None]:
-    """When database or store are down: what gateways do by themselves, and what still can be."""
+def _safe_meanwhile(
+    platform: Platform, model: str, remove: VersionRef | None = None
+) -> Iterator[None]:
+    """When database or store are down: what gateways do by themselves, and what still can be.
+
+    `remove` is what was to lose its traffic, once that is asked for.
+    """
     try:
         yield
     except ServiceUnreachable as error:
+        stop = STOP_BY_CURL.format(model=model)
+        what, again = f"Nothing of {model} was rolled back.", "run the command again."
+        if remove is not None and error.may_be_done:
+            what = f"Whether {remove.name} was rolled back is not known: the answer was lost."
+            again = (
+                f"run `tenure rollback {model} --version {remove.version} --reason …`: when it "
+                "was done, that changes nothing. Without --version the next one would be taken out."
+            )
         raise ServiceUnreachable(
-            f"Nothing of {model} was rolled back. {error.what}",
+            f"{what} {error.what}",
             still_safe="Gateways keep answering by the plan that they have; a canary loses its "
             f"share by itself when its lease ends, at most {_lease_seconds(platform, model)} s "
             "after the last renewal.",
-            next_step=f"To end a canary at once, on each gateway: POST /v2/models/{model}/canary/"
-            "stop with an admin key. Bring the service back, then run the command again.",
+            next_step=f"To end a canary at once, on each gateway: {stop}. "
+            f"Bring the service back, then {again}",
         ) from error
 
 

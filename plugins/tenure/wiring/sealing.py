@@ -1,6 +1,7 @@
 """Where the keys of personal features come from, and who may open what they seal."""
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 LOCAL_KEY_SECONDS = 600.0
 """How long a local key is used, and how long after its last use it is destroyed."""
 _KEY_BYTES = 32
+_HEXADECIMAL = re.compile(f"[0-9a-f]{{{2 * _KEY_BYTES}}}")
 _LOOK_SECONDS = 1.0
+_SUBJECTS_AT_ONCE = 5_000
 
 
 class PersonalModels:
@@ -95,12 +98,13 @@ class LocalKeys:
             return name, self._keys[name]
 
     def get(self, name: str) -> bytes | None:
-        """The key of this id; None when it is gone."""
+        """The key of this id; None when it is gone, or its file is spoilt."""
         if name not in self._keys:
             path = self._folder / f"{name}.key"
-            if not path.is_file():
+            text = path.read_text(errors="replace").strip() if path.is_file() else ""
+            if _HEXADECIMAL.fullmatch(text) is None:
                 return None
-            self._keys[name] = bytes.fromhex(path.read_text().strip())
+            self._keys[name] = bytes.fromhex(text)
         return self._keys[name]
 
     def forget(self) -> None:
@@ -169,7 +173,8 @@ def subject_keys(
 ) -> dict[str, bytes | None]:
     """Data key of each pseudonym; None where it was destroyed.
 
-    Whichever gateway writes a subject's key first has made it; the others take that one.
+    Whichever gateway writes a subject's key first has made it; the others take that one. In pieces:
+    a transaction that takes longer than a gateway's patience would never be done.
 
     Raises:
         ConfigInvalid: The master key is another one.
@@ -178,13 +183,17 @@ def subject_keys(
     from tenure.adapters.sql import subject_keys as table
 
     master, names = MASTER.read(platform.settings.home), sorted(subjects)
-    with platform.database.begin() as connection:
-        wrapped = table.find(connection, names)
-        missing = [name for name in names if name not in wrapped] if make else []
-        if missing:
-            made = {n: sealing.wrap(master, sealing.new_key(), about=n) for n in missing}
-            table.add(connection, made)
-            wrapped |= table.find(connection, missing)
+    wrapped: dict[str, str | None] = {}
+    for start in range(0, len(names), _SUBJECTS_AT_ONCE):
+        piece = names[start : start + _SUBJECTS_AT_ONCE]
+        with platform.database.begin() as connection:
+            found = table.find(connection, piece)
+            missing = [name for name in piece if name not in found] if make else []
+            if missing:
+                made = {n: sealing.wrap(master, sealing.new_key(), about=n) for n in missing}
+                table.add(connection, made)
+                found |= table.find(connection, missing)
+        wrapped |= found
     try:
         return {
             name: None if text is None else sealing.unwrap(master, text, about=name)

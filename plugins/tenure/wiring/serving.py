@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from tenure.errors import ConfigInvalid, StateConflict
 from tenure.files import disk_errors, made_once
 from tenure.lifecycle.serving import (
-    CanaryStop,
     Catalog,
     GatewayPolicy,
     ServingPolicy,
@@ -26,10 +25,12 @@ from tenure.vocabulary import is_id
 from tenure.wiring.base import Platform
 from tenure.wiring.installation_keys import SUBJECTS
 from tenure.wiring.sealing import SubjectVault
+from tenure.wiring.serving_incidents import GatewayIncidents
 from tenure.wiring.serving_models import ServingPolicies, VerifiedLoader
 
 PATIENCE_SECONDS = 10.0
 """After which a gateway takes the lifecycle database for unreachable, however it hangs."""
+_REVIEWS_AT_ONCE = 5_000
 if TYPE_CHECKING:
     from tenure.adapters.web_tokens import JwtVerifier
 
@@ -114,40 +115,24 @@ class GatewayPlatform:
             serving.advance_watermark(connection, model, reached)
 
     def enqueue_reviews(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Queue decisions for people, for as long as the model's policy says."""
+        """Queue decisions for people, for as long as the model's policy says.
+
+        In pieces: a transaction that takes longer than our patience would never be done.
+        """
         from tenure.adapters.sql import reviews
 
         policy = self.policy()
-        due = [
-            {
-                **row,
-                "expires_at": row["received_at"]
-                + timedelta(hours=policy(row["model"]).review_hours),
-            }
-            for row in rows
-        ]
-        with self.platform.database.begin() as connection:
-            reviews.add(connection, due)
+        models = {row["model"] for row in rows}
+        waits = {model: timedelta(hours=policy(model).review_hours) for model in models}
+        due = [{**row, "expires_at": row["received_at"] + waits[row["model"]]} for row in rows]
+        for start in range(0, len(due), _REVIEWS_AT_ONCE):
+            with self.platform.database.begin() as connection:
+                reviews.add(connection, due[start : start + _REVIEWS_AT_ONCE])
 
     @cached_property
     def vault(self) -> SubjectVault:
         """Keys of personal features."""
         return SubjectVault(self.platform, self.folder / "wal" / "keys")
-
-    def report_damage(self, log: str, files: Sequence[str]) -> None:
-        """Open an incident about segments that were set aside. Raises ServiceUnreachable."""
-        from tenure.adapters.sql import incidents
-
-        with self.platform.database.begin() as connection:
-            incidents.open_incident(
-                connection,
-                dedupe_key=f"log:{self.gateway}:{log}",
-                kind="log_damaged",
-                subject=self.gateway,
-                at=self.platform.clock.now(),
-                summary=f"Gateway {self.gateway}: {len(files)} segments of its log of {log} do not "
-                f"read as they were written and lie in wal/{log}/damaged: {files[0]}"[:1000],
-            )
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -192,12 +177,8 @@ def gateway_platform(settings: Settings) -> GatewayPlatform:
     return GatewayPlatform(Platform(settings, PATIENCE_SECONDS), gateway)
 
 
-class PlanSource:
+class PlanSource(GatewayIncidents):
     """The lifecycle database as the follower uses it."""
-
-    def __init__(self, platform: Platform, gateway: str) -> None:
-        self._platform = platform
-        self._gateway = gateway
 
     @cached_property
     def _hints(self) -> Any:
@@ -224,51 +205,26 @@ class PlanSource:
                 connection, gateway=self._gateway, plan=plan, seen_at=self._platform.clock.now()
             )
 
+    def renew(self) -> dict[str, int]:
+        """Write that this gateway is there."""
+        from tenure.adapters.sql import presence
+
+        with self._platform.database.begin() as connection:
+            return presence.renew(connection, self._gateway)
+
+    def leave(self) -> None:
+        """Write that it is not any more."""
+        from tenure.adapters.sql import presence
+
+        with self._platform.database.begin() as connection:
+            presence.leave(connection, self._gateway)
+
     def note_use(self, digests: Sequence[str]) -> None:
         """Write that these keys were used just now."""
         from tenure.adapters.sql import serving
 
         with self._platform.database.begin() as connection:
             serving.note_use(connection, digests, at=self._platform.clock.now())
-
-    def report_failure(self, model: str, version: int, kind: str, cause: str) -> None:
-        """Open an incident, or count one more in the open one."""
-        from tenure.adapters.sql import incidents
-
-        subject = f"{model}@{version}"
-        said = {
-            "artifact_refused": "cannot load",
-            "model_crashed": "lost",
-            "variant_refused": "serves by scikit-learn, not by ONNX,",
-        }[kind]
-        with self._platform.database.begin() as connection:
-            incidents.open_incident(
-                connection,
-                dedupe_key=f"{kind}:{subject}",
-                kind=kind,
-                subject=subject,
-                at=self._platform.clock.now(),
-                summary=f"Gateway {self._gateway} {said} {subject}: {cause}"[:1000],
-            )
-
-    def stop_canary(self, stop: CanaryStop) -> None:
-        """Tell who stopped a canary here. Maintenance rolls it back: a gateway moves no version."""
-        from tenure.adapters.sql import incidents
-
-        subject = f"{stop.model}@{stop.version}"
-        facts = {"version_id": stop.version_id, "gateway": self._gateway, "by": stop.by}
-        facts |= {"reason": stop.reason, "at": stop.at.isoformat()}
-        with self._platform.database.begin() as connection:
-            incidents.open_incident(
-                connection,
-                dedupe_key=f"canary_stopped:{subject}:{self._gateway}",
-                kind="canary_stopped",
-                subject=subject,
-                at=self._platform.clock.now(),
-                summary=f"The canary {subject} was stopped at gateway {self._gateway} with the key "
-                f"{stop.by}: {stop.reason}"[:1000],
-                facts=facts,
-            )
 
     def trials(self) -> list[Trial]:
         """What somebody asks about, and this gateway has not answered for."""

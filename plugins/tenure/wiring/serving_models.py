@@ -60,11 +60,15 @@ class VerifiedLoader:
         """Begin with the imports, so that the first version need not wait for them."""
         self.nursery.start()
 
-    def load(self, row: Mapping[str, Any]) -> "ModelProcess":
+    def load(self, row: Mapping[str, Any], *, distrust: str = "") -> "ModelProcess":
         """The process with the warm version; ONNX scores where its policy and its trainer say so.
 
         What is wrong with the ONNX file never keeps a version from service: it is served by
         scikit-learn then, and the process's note says why.
+
+        Args:
+            row: The version.
+            distrust: Why ONNX must not score, as a sentence; empty when it may.
 
         Raises:
             ArtifactRefused: Bytes, signature or types are not acceptable, it needs more memory than
@@ -83,7 +87,7 @@ class VerifiedLoader:
             "public_key": _public_key(self._platform.settings),
             "row": {key: row[key] for key in (*FIELDS, "signature", "facts")},
         }
-        process, note = self._by_onnx(row, order, path)
+        process, note = self._by_onnx(row, order, path, distrust)
         if process is not None:
             return process
         try:
@@ -103,12 +107,14 @@ class VerifiedLoader:
             self.nursery.close()
 
     def _by_onnx(
-        self, row: Mapping[str, Any], order: Mapping[str, Any], path: Path
+        self, row: Mapping[str, Any], order: Mapping[str, Any], path: Path, distrust: str
     ) -> "tuple[ModelProcess | None, str]":
         """The process that tried ONNX; None where none did, and why not where YAML asks for it."""
         policy, onnx = self._policy(row["model"]).onnx, onnx_facts(row)
         if policy is None or onnx is None:
             return None, ""
+        if distrust:
+            return None, distrust
         allowed = policy.max_score_difference
         try:
             second = self._onnx_copy(onnx, allowed)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from tenure.adapters.sql import serving, versions
 from tenure.adapters.sql.database import Database
@@ -164,3 +165,39 @@ def test_no_connection_left_is_said_and_passes(fresh_database_url: str) -> None:
     with database.begin() as c:
         assert c.execute(text("SELECT 1")).scalar_one() == 1
     database.dispose()
+
+
+MANY = tuple(range(65_536))
+
+
+@pytest.mark.parametrize(
+    ("statement", "parameters", "cause"),
+    [
+        pytest.param(
+            f"SELECT ARRAY[{','.join(['%s'] * len(MANY))}]::int[]",
+            MANY,
+            "number of parameters",
+            id="more parameters than libpq sends",
+        ),
+        pytest.param(
+            "UPDATE model SET owner = "
+            "(SELECT string_agg(md5(n::text), '') FROM generate_series(1, 1000) n)",
+            (),
+            "index row",
+            id="more than fits into an index",
+        ),
+    ],
+)
+def test_a_statement_that_can_never_be_done_is_not_called_a_database_that_is_away(
+    database: Database, statement: str, parameters: tuple[int, ...], cause: str
+) -> None:
+    """Who tries again what heals would try it for ever."""
+    patient = Database(database.engine.url.render_as_string(hide_password=False))
+    with patient.begin() as c:
+        c.execute(text("ALTER TABLE model ALTER owner TYPE text"))
+        c.execute(text("CREATE INDEX by_owner ON model (owner)"))
+    with pytest.raises(OperationalError, match=cause), patient.begin() as c:
+        c.exec_driver_sql(statement, parameters)
+    with patient.begin() as c:
+        assert c.execute(text("SELECT 1")).scalar_one() == 1
+    patient.dispose()

@@ -32,6 +32,15 @@ def database(platform: Platform) -> Iterator[Database]:
     made.dispose()
 
 
+def test_what_is_read_says_when_by_the_clock_of_the_database(database: Database) -> None:
+    with database.begin() as c:
+        before = c.execute(text("SELECT clock_timestamp()")).scalar_one()
+        read_at = serving.catalog(c).read_at
+        after = c.execute(text("SELECT clock_timestamp()")).scalar_one()
+    assert read_at is not None
+    assert before <= read_at <= after
+
+
 def test_role_can_do_its_work(database: Database) -> None:
     with database.begin() as c:
         assert c.execute(text("SELECT current_user")).scalar_one() == "tenure_gateway"
@@ -75,6 +84,81 @@ def test_what_is_said_of_a_version_ends_with_its_service(platform: Platform, kin
         incidents.close_incidents_of(c, version="m@1", at=NOW)
         rows = c.execute(select(tables.incident.c.subject, tables.incident.c.state))
         assert {tuple(row) for row in rows} == {("m@1", "closed"), ("m@2", "open")}
+
+
+KINDS = {"artifact_refused", "variant_refused", "model_crashed"}
+
+
+@pytest.mark.parametrize(
+    ("state", "note", "left"),
+    [
+        pytest.param("superseded", "", set(), id="on trial"),
+        pytest.param("superseded", "flipped byte.", {"variant_refused"}, id="on trial, native"),
+        pytest.param("champion", "", {"variant_refused", "model_crashed"}, id="champion"),
+        pytest.param("canary", "x", {"variant_refused", "model_crashed"}, id="canary, native"),
+    ],
+)
+def test_what_is_over_when_a_version_loads(
+    platform: Platform, database: Database, state: str, note: str, left: set[str]
+) -> None:
+    """Under the gateway's own role. Another version's incidents are not touched."""
+    with platform.database.begin() as c:
+        versions.create_draft(c, model_name="m", trained_by="ada", training_key="k")
+        c.execute(text("SET LOCAL session_replication_role = replica"))
+        named = ("artifact_digest", "signature", "evaluation_report", "bias_report")
+        evidence = ", ".join(f"{name} = 'x'" for name in named)
+        c.execute(text(f"UPDATE model_version SET state = :state, {evidence}"), {"state": state})
+    source = PlanSource(_as(platform, database), "gw-a")
+    for version in (1, 2):
+        for kind in KINDS:
+            source.report_failure("m", version, kind, "why")
+    source.report_load("m", 1, began=datetime.now(tz=UTC), note=note)
+    assert still_open(platform) == {("m@1", kind) for kind in left} | {("m@2", k) for k in KINDS}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_another_gateway_says_in_the_same_trial_stays(platform: Platform, count: int) -> None:
+    """Also where it only said once more what is open since long."""
+    here, there = PlanSource(platform, "gw-a"), PlanSource(platform, "gw-b")
+    if count == 2:
+        there.report_failure("m", 1, "artifact_refused", "no room")
+    began = datetime.now(tz=UTC)
+    there.report_failure("m", 1, "artifact_refused", "no room")
+    here.report_load("m", 1, began=began, note="")
+    assert still_open(platform) == {("m@1", "artifact_refused")}
+    here.report_load("m", 1, began=datetime.now(tz=UTC), note="")
+    assert still_open(platform) == set()
+
+
+def test_an_incident_of_an_older_gateway_says_not_when_it_was_seen(platform: Platform) -> None:
+    with platform.database.begin() as c:
+        incidents.open_incident(
+            c,
+            dedupe_key="artifact_refused:m@1",
+            kind="artifact_refused",
+            subject="m@1",
+            summary="x",
+            at=NOW,
+        )
+    source = PlanSource(platform, "gw")
+    source.report_load("m", 1, began=NOW, note="")
+    assert len(still_open(platform)) == 1
+    source.report_load("m", 1, began=NOW + timedelta(seconds=1), note="")
+    assert still_open(platform) == set()
+
+
+def _as(platform: Platform, database: Database) -> Platform:
+    """The installation as that role sees it."""
+    made = Platform(platform.settings)
+    made.__dict__["database"] = database
+    return made
+
+
+def still_open(platform: Platform) -> set[tuple[str, str]]:
+    with platform.database.begin() as c:
+        chosen = select(tables.incident.c.subject, tables.incident.c.kind)
+        rows = c.execute(chosen.where(tables.incident.c.state == "open"))
+        return {(row.subject, row.kind) for row in rows}
 
 
 def test_watermark_only_moves_forwards(database: Database) -> None:

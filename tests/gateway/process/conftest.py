@@ -75,7 +75,6 @@ def bare_gateway(database_url: str, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 def keys(platform: Platform) -> dict[str, str]:
-    """Headers with a score key, and with an outcome key."""
-    score = create_key(platform, "app", ["score"])
-    outcome = create_key(platform, "truth", ["outcome"])
-    return {"score": f"Bearer {score}", "outcome": f"Bearer {outcome}"}
+    """Headers by scope."""
+    scopes = ("score", "outcome", "metrics")
+    return {scope: f"Bearer {create_key(platform, scope, [scope])}" for scope in scopes}

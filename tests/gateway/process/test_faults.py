@@ -95,7 +95,7 @@ def test_partition_from_the_database(
         soon(lambda: {arm for _, arm in asking.answered[-20:]} == {"canary"})
     assert asking.refused == Counter()
     assert process.stop() in {0, -15}
-    settle(platform, asking)
+    settle(platform, asking, unanswered=0)
 
 
 def _cut(wire: Any, how: str) -> None:
@@ -127,8 +127,9 @@ def test_stopped_for_longer_than_the_lease(
         asking.wait(40)
         # Those that were being scored when it was stopped were routed before.
         assert {arm for _, arm in asking.answered[begin + CLIENTS :]} == {"champion"}
+    assert asking.refused == Counter()
     assert process.stop() in {0, -15}
-    settle(platform, asking)
+    settle(platform, asking, unanswered=0)
 
 
 def test_killed_while_it_ships(platform: Platform, life: Any, process: Any, asking: Asking) -> None:
@@ -172,4 +173,4 @@ def test_no_connection_left(platform: Platform, life: Any, process: Any, asking:
             c.execute(text(f"ALTER DATABASE {limit} CONNECTION LIMIT -1"))
     assert asking.refused == Counter()
     assert process.stop() in {0, -15}
-    settle(platform, asking)
+    settle(platform, asking, unanswered=0)

@@ -205,6 +205,26 @@ def test_a_swapped_file_costs_speed_and_nothing_else(scene: Scene, eventually: A
     assert shown["variant"] == "native"
 
 
+def test_a_runtime_that_crashes_on_rows_costs_one_answer(scene: Scene, eventually: Any) -> None:
+    """Each process that scores by ONNX would die of its first rows; the next one is native."""
+    place = f"model.score.{MODEL}@1.onnx"
+    scene.process.env |= {"TENURE_ENV": "test", "TENURE_FAIL": f"{place}:kill"}
+    scene.serve(scene.life.approved(1))
+    scene.process.start()
+    assert scene.variants() == {"1": "onnx"}
+    url, body = f"{scene.process.url}/v2/models/{MODEL}/infer", scene.life.example(100)
+    hit = httpx.post(url, json=body, headers=scene.headers, timeout=9).json()["parameters"]
+    assert (hit["fallback_level"], hit["reason"]) == ("rule", "champion: process ended")
+    eventually(lambda: scene.process.get("/v2/health/ready") == 200)
+    assert scene.variants() == {"1": "native"}
+    scene.ask()
+    said = {kind: summary for kind, _, summary in scene.incidents()}
+    assert set(said) == {"model_crashed", "variant_refused"}
+    assert said["variant_refused"].endswith(
+        f"not by ONNX, {MODEL}@1: its process ended while it scored by ONNX."
+    )
+
+
 def digest_of(scene: Scene, ref: VersionRef) -> str:
     with scene.platform.database.begin() as c:
         return str(versions.get_by_id(c, ref.id).artifact_digest)

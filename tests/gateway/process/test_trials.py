@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
+from asking import Asking, settle
 from sqlalchemy import select
 
 from tenure.adapters.sql import versions
@@ -13,11 +13,10 @@ from tenure.lifecycle.registry import artifact_key
 from tenure.vocabulary import State, VersionRef
 from tenure.wiring import trials
 from tenure.wiring.base import Platform
-from tenure.wiring.ledger import verify_ledger
 from tenure.wiring.rollback import intend, roll_back
 
 MODEL = "flight_late"
-pytestmark = pytest.mark.service
+pytestmark = [pytest.mark.service, pytest.mark.fault, pytest.mark.quick]
 
 
 def replaced(life: Any, old: VersionRef, seed: int) -> VersionRef:
@@ -42,11 +41,13 @@ def test_rollback_by_way_of_a_gateway(  # noqa: PLR0917  (fixtures)
     for seed in (2, 3, 4):
         newest = replaced(life, newest, seed)
     process.start()
-    headers = {"Authorization": keys["score"]}
+    asking = Asking(process.url, life, keys)
 
     def champion() -> int:
-        url = f"{process.url}/v2/models/{MODEL}/plan"
-        return int(httpx.get(url, headers=headers, timeout=5).json()["champion"])
+        """By the plan; it answers."""
+        version, _ = asking.serving()
+        assert asking.once(process.url, len(asking.answered)) == "champion"
+        return version
 
     def warm(version: int) -> int:
         return process.log.read_text().count(f"load=ok version={MODEL}@{version} ")
@@ -66,7 +67,9 @@ def test_rollback_by_way_of_a_gateway(  # noqa: PLR0917  (fixtures)
 
     with platform.database.begin() as c:
         lost = versions.get(c, MODEL, 2)
-    platform.store.delete(artifact_key(str(lost.artifact_digest)))
+    place = artifact_key(str(lost.artifact_digest))
+    data = platform.store.get(place)
+    platform.store.delete(place)
     second = intend(platform, MODEL)
     assert (second.successor.version, second.loaded) == (1, first.loaded)
     ((name, why),) = second.refused
@@ -74,8 +77,19 @@ def test_rollback_by_way_of_a_gateway(  # noqa: PLR0917  (fixtures)
     plan = roll_back(platform, second, reason="harm", actor="olga")
     eventually(lambda: acknowledged() == [plan.generation])
     assert (champion(), warm(1)) == (1, 1)
-    assert process.stop() == 0
+
+    def told() -> list[tuple[str, str, str]]:
+        chosen = select(incident.c.kind, incident.c.subject, incident.c.state)
+        with platform.database.begin() as c:
+            return [tuple(row) for row in c.execute(chosen)]
+
+    assert told() == [("artifact_refused", f"{MODEL}@2", "open")]
+    # The file is back: the next trial closes it, although version 2 serves nobody.
+    platform.store.put(place, data)
     with platform.database.begin() as c:
-        told = [tuple(row) for row in c.execute(select(incident.c.kind, incident.c.subject))]
-    assert told == [("artifact_refused", f"{MODEL}@2")]
-    assert verify_ledger(platform, invariants=True)["ok"]
+        row = versions.row_by_id(c, lost.id)
+    with trials.Trials(platform, MODEL, actor="olga") as asked:
+        assert asked.load(row).where == first.loaded
+    assert told() == [("artifact_refused", f"{MODEL}@2", "closed")]
+    assert process.stop() == 0
+    settle(platform, asking, unanswered=0)

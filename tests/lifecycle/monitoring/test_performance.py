@@ -1,5 +1,7 @@
 """Metrics from counts against the metrics of the rows; the bound below, at and above."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -138,6 +140,18 @@ def test_label_coverage(labelled: int, verdict: Verdict) -> None:
     assert report.verdict is verdict
     if verdict is Verdict.INCONCLUSIVE:
         assert "499 of 1,000 mature decisions have an outcome (49.9%)" in report.summary
+
+
+def test_outcomes_that_could_be_of_several_callers_are_said() -> None:
+    found = replace(cells(0, 499, answered=1000), ambiguous=1_200)
+    report = performance.judge_performance(
+        found, POLICY, holdout={"wrong_label_rate": 0.2}, subject="m@1", seed=1, facts={}
+    )
+    assert report.facts["ambiguous_outcomes"] == 1_200
+    assert report.checks[0].observed == (
+        "499 of 1,000 mature decisions have an outcome (49.9%); 1,200 outcomes do not count: "
+        "several callers used their request ids, and they do not say whose is meant"
+    )
 
 
 @pytest.mark.parametrize("holdout", [{}, {"brier": 0.1}])

@@ -14,6 +14,7 @@ from tenure.vocabulary import RunRef, State, VersionRef
 from tenure.wiring.base import Platform
 from tenure.wiring.decommission import Decommissioning, Outcome, decommissioning
 from tenure.wiring.ledger import verify_ledger
+from tenure.wiring.serving import PlanSource
 
 MODEL = "flight_late"
 STEPS = (Action.NOTIFY, Action.ARCHIVE, Action.DELETE, Action.RECORD)
@@ -67,6 +68,25 @@ def test_a_whole_retirement_keeps_evidence_and_deletes_what_it_said(
     )
     assert record["facts"]["consumers"] == ["passenger_app"]
     assert verify_ledger(platform, invariants=True)["ok"]
+
+
+def test_what_a_trial_said_of_it_ends_when_it_retires(
+    platform: Platform, retire: Decommissioning, make_version: Make, run: RunRef
+) -> None:
+    make_version()
+    for kind in ("artifact_refused", "variant_refused", "model_crashed"):
+        PlanSource(platform, "gw").report_failure(MODEL, 1, kind, "why")
+    agree(retire, run)
+    retire.do(Action.NOTIFY, 1, run)
+
+    def still_open() -> int:
+        with platform.database.begin() as c:
+            query = text("SELECT count(*) FROM incident WHERE state = 'open'")
+            return int(c.execute(query).scalar_one())
+
+    assert still_open() == 3
+    retire.do(Action.ARCHIVE, 1, run)
+    assert still_open() == 0
 
 
 def test_every_step_may_run_twice(

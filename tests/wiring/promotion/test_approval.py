@@ -1,16 +1,20 @@
 """Questions and answers on a real database, which refuses what Python would let through."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from tenure.adapters.signing import Signer
 from tenure.adapters.sql import versions
 from tenure.errors import NotPermitted, StateConflict
 from tenure.lifecycle.approval import Choice
-from tenure.vocabulary import State, VersionRef
+from tenure.lifecycle.registry import onnx_statement_bytes
+from tenure.vocabulary import State, VersionRef, digest_bytes
 from tenure.wiring import approval, promotion
+from tenure.wiring.serving import PlanSource
 
 pytestmark = pytest.mark.service
 
@@ -90,6 +94,19 @@ def test_a_rejection_is_an_answer(world: Callable[..., Any]) -> None:
     assert approval.ask(life.platform, version) is None
 
 
+def test_a_rejection_ends_what_was_said_of_its_service(world: Callable[..., Any]) -> None:
+    life = world()
+    version = life.validated()
+    for number in (1, 2):
+        PlanSource(life.platform, "gw").report_failure(
+            "flight_late", number, "artifact_refused", "why"
+        )
+    life.answer(version, "grace", Choice.REJECT)
+    with life.platform.database.begin() as connection:
+        query = "SELECT subject FROM incident WHERE state = 'open'"
+        assert [row.subject for row in connection.exec_driver_sql(query)] == ["flight_late@2"]
+
+
 def test_when_nobody_is_left_to_ask(world: Callable[..., Any]) -> None:
     life = world(high_risk=True)
     version = life.validated(trained_by="grace")
@@ -155,6 +172,84 @@ def test_a_run_keeps_to_the_version_that_it_began_with(world: Callable[..., Any]
     with pytest.raises(StateConflict, match="flight_late@2 is rejected; only a version"):
         approval.find_work(life.platform, "flight_late", by_hand, wanted=2)
     assert approval.find_work(life.platform, "flight_late", by_hand, wanted=1) == first
+
+
+def with_onnx(life: Any, version: VersionRef, data: bytes = b"trees") -> str:
+    """As the database's owner, past its guards, with the signing key; returns the digest."""
+    with life.platform.database.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+        row = versions.row_by_id(connection, version.id)
+        digest = digest_bytes(data)
+        signer = Signer(life.platform.settings.signing_key)
+        signature = signer.sign(onnx_statement_bytes(row, digest))
+        onnx = {"verdict": "passed", "digest": digest, "signature": signature}
+        versions.set_columns(connection, version.id, facts=row["facts"] | {"onnx": onnx})
+    return digest
+
+
+OTHER = "grace approved it with another report or another ONNX file"
+
+
+def test_an_onnx_file_that_came_after_the_approval_voids_it(world: Callable[..., Any]) -> None:
+    life = world()
+    version = life.approved()
+    with_onnx(life, version)
+    said = rf"flight_late@1 has 0 of 1 valid approvals \(nobody\)\. {OTHER}\.$"
+    with pytest.raises(NotPermitted) as refused:
+        approval.conclude(life.platform, version, life.run("approve"))
+    assert re.search(said, refused.value.what)
+    with pytest.raises(NotPermitted) as refused:
+        promotion.promote_first(life.platform, version.id, actor="test")
+    assert refused.value.what == f"flight_late@1 has 0 of 1 approvals of what it is now. {OTHER}."
+    assert life.now(version).state is State.APPROVED
+    assert life.count("traffic_plan") == 0
+    # Who did not answer yet is asked about what is true now.
+    assert life.answer(version, "heidi") is State.APPROVED
+    promotion.promote_first(life.platform, version.id, actor="test")
+    assert life.now(version).state is State.CHAMPION
+
+
+@pytest.mark.parametrize("step", ["start", "take over", "promote"])
+def test_no_step_of_a_canary_takes_a_changed_onnx_file(
+    world: Callable[..., Any], step: str
+) -> None:
+    life = world()
+    life.champion()
+    version = life.validated()
+    with_onnx(life, version)
+    life.answer(version, "grace")
+    policy = approval.load_model(life.platform.settings.include, "flight_late")[0].canary
+    if step == "start":
+        plan = life.plan()
+    else:
+        plan = promotion.start_canary(life.platform, version.id, policy, actor="test")
+    with_onnx(life, version, b"other trees")
+    with pytest.raises(NotPermitted, match=OTHER):  # noqa: PT012
+        if step == "promote":
+            with promotion.turn(life.platform, version.id, actor="test") as mine:
+                promotion.promote(mine, plan, evidence="e" * 64)
+        else:
+            promotion.start_canary(life.platform, version.id, policy, actor="test")
+    assert life.plan() == plan
+    with_onnx(life, version)  # as it was approved
+    if step != "promote":
+        plan = promotion.start_canary(life.platform, version.id, policy, actor="test")
+    with promotion.turn(life.platform, version.id, actor="test") as mine:
+        promotion.promote(mine, plan, evidence="e" * 64)
+    assert life.now(version).state is State.CHAMPION
+
+
+def test_the_window_names_the_onnx_file(world: Callable[..., Any]) -> None:
+    life = world()
+    version = life.validated()
+    before = approval.ask(life.platform, version)
+    digest = with_onnx(life, version)
+    asked = approval.ask(life.platform, version)
+    assert before is not None
+    assert asked is not None
+    assert "ONNX" not in before.body
+    assert f"| ONNX file | `{digest}` |" in asked.body
+    assert asked.evidence != before.evidence
 
 
 def test_the_window_shows_the_evidence_and_no_markup_of_it(world: Callable[..., Any]) -> None:

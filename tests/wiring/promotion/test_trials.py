@@ -1,22 +1,28 @@
 """Who loads the successor of a champion on trial: a gateway, or nobody but us."""
 
+import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from typer.testing import CliRunner, Result
 
 from tenure.adapters.sql import serving, trials
-from tenure.errors import StateConflict
+from tenure.cli import app
+from tenure.errors import ServiceUnreachable, StateConflict
 from tenure.lifecycle.registry import artifact_key
 from tenure.lifecycle.serving import TrafficPlan
-from tenure.lifecycle.serving.trial import TrialAnswer
+from tenure.lifecycle.serving.trial import TrialAnswer, verdict
 from tenure.vocabulary import State
 from tenure.wiring.base import Platform
 from tenure.wiring.rollback import Intent, intend, roll_back
 from tenure.wiring.serving_models import VerifiedLoader
+from tenure.wiring.trials import refusals
 
 MODEL = "flight_late"
 Says = Mapping[str, Callable[[str], str]]
@@ -24,12 +30,16 @@ Says = Mapping[str, Callable[[str], str]]
 
 
 @contextmanager
-def gateways(platform: Platform, says: Says, silent: str = "") -> Iterator[None]:
-    """Answer trials as gateways do; the silent one served once and answers no more."""
+def gateways(platform: Platform, says: Says, mute: str = "", dead: str = "") -> Iterator[None]:
+    """Answer trials as gateways do; the mute one lives and does not, the dead one is silent."""
     plan = TrafficPlan(MODEL, 1, 1, 1, None, 0, "s", None, None)
     with platform.database.begin() as c:
-        for name in filter(None, (*says, silent)):
+        for name in filter(None, (*says, mute, dead)):
             serving.acknowledge(c, gateway=name, plan=plan, seen_at=datetime.now(tz=UTC))
+        c.execute(
+            text("UPDATE gateway_ack SET alive_at = now() - interval '31 s' WHERE gateway_id = :g"),
+            {"g": dead},
+        )
     over = threading.Event()
 
     def follow() -> None:
@@ -87,7 +97,7 @@ def refuses_2(name: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("says", "silent", "successor", "loaded", "refused", "here"),
+    ("says", "mute", "successor", "loaded", "refused", "here"),
     [
         pytest.param({"a": loads}, "", 2, "by gateway a", [], [], id="loads"),
         pytest.param({"a": loads}, "b", 2, "by gateway a", [], [], id="one ok is enough"),
@@ -103,7 +113,7 @@ def test_the_newest_that_loads(
     loads_here: list[str],
     patience: Callable[[float], None],
     says: Says,
-    silent: str,
+    mute: str,
     *,
     successor: int,
     loaded: str,
@@ -112,9 +122,9 @@ def test_the_newest_that_loads(
 ) -> None:
     life = world()
     life.champion(), life.promoted(), life.promoted()
-    if silent:
+    if mute:
         patience(2 if says else 0)
-    with gateways(life.platform, says, silent):
+    with gateways(life.platform, says, mute):
         intent = intend(life.platform, MODEL, actor="olga")
     assert (intent.successor.version, intent.loaded) == (successor, loaded)
     assert intent.refused == tuple((f"{MODEL}@{n}", f"{MODEL}@{n}: other bytes.") for n in refused)
@@ -140,11 +150,119 @@ def test_silence_is_waited_for_once(
     _, broken, _ = life.champion(), life.promoted(), life.promoted()
     life.platform.store.put(artifact_key(broken.artifact_digest), b"other bytes")
     patience(0)
-    with gateways(life.platform, {}, silent="a"):
+    with gateways(life.platform, {}, mute="a"):
         intent = intend(life.platform, MODEL)
     assert (intent.successor.version, intent.loaded) == (1, "here")
     assert loads_here == [f"{MODEL}@2", f"{MODEL}@1"]
     assert life.count("trial") == 1
+
+
+@pytest.mark.parametrize(
+    ("says", "loaded", "asked"),
+    [
+        pytest.param({"a": loads}, "by gateway a", 1, id="loads"),
+        pytest.param({"a": refuses_2}, "by gateway a", 2, id="refused, the next one"),
+        pytest.param({}, "here", 0, id="nobody is there to ask"),
+    ],
+)
+def test_nobody_waits_for_the_dead(
+    world: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    says: Says,
+    loaded: str,
+    asked: int,
+) -> None:
+    """A pod that was replaced is not among those whose answer is awaited."""
+    life = world()
+    life.champion(), life.promoted(), life.promoted()
+    awaited: set[str] = set()
+
+    def watched(given: Any, *, known: Any, is_over: bool) -> TrialAnswer | None:
+        awaited.update(known)
+        return verdict(given, known=known, is_over=is_over)
+
+    monkeypatch.setattr("tenure.wiring.trials.verdict", watched)
+    with gateways(life.platform, says, dead="dead"):
+        intent = intend(life.platform, MODEL)
+        assert refusals(life.platform, MODEL, intent.trial) == ()
+    assert (intent.loaded, awaited, life.count("trial")) == (loaded, set(says), asked)
+
+
+TOLD = f"{MODEL}@2 (champion) loses all traffic; {MODEL}@1, loaded by gateway a, serves 100%."
+DONE = "Done: plan generation 4, fence 4."
+CANNOT = f"Gateway b cannot load {MODEL}@1 and keeps the plan that it has: no\\x1b[2J\\ntrust."
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """`tenure rollback`, with what the person answers when asked."""
+
+    def invoke(platform: Platform, *words: str, answer: str = "") -> Result:
+        settings = platform.settings
+        monkeypatch.setenv("TENURE_HOME", str(settings.home))
+        monkeypatch.setenv("TENURE_DATABASE_URL", settings.database_url)
+        monkeypatch.setenv("TENURE_STORE_URL", settings.store_url)
+        command = ["rollback", MODEL, "--reason", "harm", "--actor", "olga", *words]
+        return CliRunner().invoke(app, command, input=answer)
+
+    return invoke
+
+
+def distrusts(_name: str) -> str:
+    """Says so when one ok was enough long before."""
+    time.sleep(0.2)
+    return "no\x1b[2J\ntrust."
+
+
+@pytest.mark.parametrize(
+    ("words", "answer", "lines"),
+    [
+        pytest.param(["--yes"], "", [TOLD, DONE, CANNOT], id="not asked: traffic moves first"),
+        pytest.param([], "y", [TOLD, CANNOT, "Do it? [y/N]: y", DONE], id="asked"),
+        pytest.param([], "n", [TOLD, CANNOT, "Do it? [y/N]: n"], id="asked, and no"),
+    ],
+)
+def test_who_rolls_back_learns_who_could_not_load_it(
+    world: Callable[..., Any],
+    run: Callable[..., Result],
+    words: list[str],
+    answer: str,
+    lines: list[str],
+) -> None:
+    """One that loads it is enough; the other goes on by the plan that it has, and it is said."""
+    life = world()
+    life.champion(), life.promoted()
+    with gateways(life.platform, {"a": loads, "b": distrusts}, dead="c"):
+        done = run(life.platform, *words, answer=answer)
+    assert done.stdout.splitlines() == lines
+
+
+def test_programs_learn_it_too(world: Callable[..., Any], run: Callable[..., Result]) -> None:
+    life = world()
+    life.champion(), life.promoted()
+    with gateways(life.platform, {"a": loads, "b": distrusts}, dead="c"):
+        done = run(life.platform, "--json")
+    assert json.loads(done.stdout)["refused_by"] == [{"gateway": "b", "reason": distrusts("")}]
+    assert "\x1b" not in done.stdout
+
+
+def test_done_is_said_although_the_database_goes_away(
+    world: Callable[..., Any], run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life = world()
+    life.champion(), life.promoted()
+
+    def gone(*_: object) -> None:
+        raise ServiceUnreachable("gone", still_safe="x", next_step="y")
+
+    monkeypatch.setattr("tenure.wiring.trials.refusals", gone)
+    with gateways(life.platform, {"a": loads}):
+        done = run(life.platform, "--yes")
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[1:] == [
+        DONE,
+        "What other gateways found is not known: the lifecycle database does not answer.",
+    ]
 
 
 @pytest.mark.parametrize(

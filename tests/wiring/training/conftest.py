@@ -119,10 +119,21 @@ class World:
         folder = self.platform.settings.configs
         folder.joinpath("models", f"{MODEL}.yaml").write_text(CONFIG.format(**SOUND | other))
 
-    def publish(self, month: int, rows: int = 200, *, unfair: bool = False, seed: int = 1) -> str:
-        """Publish a batch as ingestion does; returns the snapshot's digest."""
+    def publish(
+        self,
+        month: int,
+        rows: int = 200,
+        *,
+        unfair: bool = False,
+        seed: int = 1,
+        **columns: list[Any],
+    ) -> str:
+        """Publish a batch as ingestion does; returns the snapshot's digest.
+
+        `columns` stand in for those that are made up.
+        """
         store, first = self.platform.store, datetime(2013, month, 1, tzinfo=UTC)
-        content = _batch(first, rows, unfair=unfair, seed=seed + month)
+        content = _batch(first, rows, unfair=unfair, seed=seed + month, instead=columns)
         digest = digest_bytes(content)
         store.put(f"snapshots/loans/{digest}/data.parquet", content)
         new = data.NewSnapshot(digest, rows, "m" * 64, first, first + timedelta(hours=rows))
@@ -236,7 +247,9 @@ def world(settings: Settings, tmp_path: Path) -> Any:
     platform.database.dispose()
 
 
-def _batch(first: datetime, rows: int, *, unfair: bool, seed: int) -> bytes:
+def _batch(
+    first: datetime, rows: int, *, unfair: bool, seed: int, instead: Mapping[str, list[Any]]
+) -> bytes:
     rng = np.random.default_rng(seed)
     income = rng.normal(size=rows)
     sex = rng.choice(["f", "m"], rows)
@@ -253,6 +266,9 @@ def _batch(first: datetime, rows: int, *, unfair: bool, seed: int) -> bytes:
             "ok": chance + rng.normal(size=rows) > 0,
         }
     )
+    for name, values in instead.items():
+        kind = table.schema.field(name).type
+        table = table.set_column(table.column_names.index(name), name, pa.array(values, kind))
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
     return sink.getvalue().to_pybytes()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -15,11 +16,12 @@ import pytest
 
 from tenure.adapters.sklearn_trainer import score
 from tenure.adapters.skops_artifacts import load_verified
+from tenure.adapters.sql.reports import report_key
 from tenure.adapters.training_rows import read_shard
 from tenure.errors import ArtifactRefused, DataRejected, StateConflict
 from tenure.lifecycle.approval import Choice
 from tenure.vocabulary import RunRef, State
-from tenure.wiring import approval, promotion
+from tenure.wiring import approval, promotion, reviews
 from tenure.wiring.batch_scoring import finish, plan, score_shard
 from tenure.wiring.segments import live_keys
 
@@ -101,10 +103,97 @@ def test_who_asked_gets_a_table_with_the_key_of_each_row(serving: Any) -> None:
     plan(platform, MODEL, run(), shard_rows=1000)
     answer = score_shard(platform, MODEL, run(), 0)
     table = pq.read_table(io.BytesIO(platform.store.get(str(answer["scores"]))))
-    assert table.column_names == ["branch", "decision_id", "score", "decision", "confidence"]
+    ours = ["decision_id", "score", "decision", "confidence", "refused"]
+    assert table.column_names == ["branch", *ours]
+    assert table["refused"].null_count == 400 // 2
     assert sorted(table["decision_id"].to_pylist()) == sorted(
         r["decision_id"] for r in log(serving)
     )
+
+
+REJECTING = (
+    "serving: {on_null: reject, on_unseen_category: reject, on_out_of_range: reject, "
+    "review_below_confidence: 1.0, review_hours: 1}\n"
+)
+ODD = {
+    "income": [0.0, None, 0.0, 99.0, float("inf"), None, 0.1],
+    "branch": ["n", "s", "?", "n", "s", None, "s"],
+}
+WHY = [
+    None,
+    "income: null",
+    "branch: unseen_category",
+    "income: out_of_range",
+    "income: not_a_number",
+    "income: null",
+    None,
+]
+
+
+def serve_by(world: Any, policy: str) -> None:
+    path = world.platform.settings.configs / "models" / f"{MODEL}.yaml"
+    path.write_text(path.read_text() + policy)
+
+
+def scores(world: Any, answer: dict[str, object]) -> Any:
+    return pq.read_table(io.BytesIO(world.platform.store.get(str(answer["scores"]))))
+
+
+def test_a_row_that_a_gateway_would_refuse_is_not_decided_and_says_why(serving: Any) -> None:
+    platform = serving.platform
+    serve_by(serving, REJECTING)
+    serving.publish(3, len(WHY), **ODD)
+    answers = [score_shard(platform, MODEL, run(), n) for n in plan(platform, MODEL, run())]
+    (table,) = [scores(serving, one) for one in answers]
+    assert table["refused"].to_pylist() == WHY
+    assert [one is None for one in table["score"].to_pylist()] == [why is not None for why in WHY]
+    decided = [one for one in table["decision_id"].to_pylist() if one is not None]
+    assert [row["decision_id"] for row in log(serving)] == decided
+    done = finish(platform, MODEL, run("b1", "finish"))
+    assert (done["rows"], done["refused"]) == (len(WHY), 5)
+    report = json.loads(platform.store.get(report_key(str(done["report"]))))
+    assert report["facts"]["refused"] == {
+        "income: null": 2,
+        "branch: unseen_category": 1,
+        "income: out_of_range": 1,
+        "income: not_a_number": 1,
+    }
+    assert report["summary"].endswith(
+        " 5 of the rows were refused and have no decision: income: null 2, branch: unseen_category "
+        "1, income: out_of_range 1, income: not_a_number 1."
+    )
+
+
+def test_a_shard_of_which_nothing_can_be_decided_still_counts(serving: Any) -> None:
+    platform = serving.platform
+    serve_by(serving, REJECTING)
+    serving.publish(3, 4, income=[None, None, 0.0, 0.0], branch=["n"] * 4)
+    numbers = plan(platform, MODEL, run(), shard_rows=2)
+    tables = [scores(serving, score_shard(platform, MODEL, run(), n)) for n in numbers]
+    assert [t["refused"].null_count for t in tables] == [0, 2]
+    assert finish(platform, MODEL, run("b1", "finish"))["rows"] == 4
+    assert len(log(serving)) == 2
+
+
+def test_what_the_model_is_not_sure_of_waits_for_a_person_once(serving: Any) -> None:
+    platform = serving.platform
+    digest = serving.publish(3, 50)
+    plan(platform, MODEL, run(), snapshot=digest, shard_rows=50)
+    serve_by(serving, "serving: {review_below_confidence: 0.7, review_hours: 2}\n")
+    score_shard(platform, MODEL, run(), 0)
+    with platform.database.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM scoring_shard")
+    score_shard(platform, MODEL, run(), 0)  # as after a kill
+    unsure = {r["decision_id"]: r for r in log(serving) if r["confidence"] < 0.7}
+    waiting = reviews.listed(platform, models=[MODEL])
+    assert 0 < len(unsure) < 50
+    assert {row["decision_id"] for row in waiting} == set(unsure)
+    for row in waiting:
+        logged = unsure[row["decision_id"]]
+        same = ("version", "subject", "score", "decision", "confidence", "fallback_level")
+        assert {name: row[name] for name in same} == {name: logged[name] for name in same}
+        assert (row["reason"], row["received_at"]) == ("low confidence", logged["received_at"])
+        assert row["expires_at"] == row["received_at"] + timedelta(hours=2)
 
 
 def test_a_plan_is_made_once_for_a_run(serving: Any) -> None:

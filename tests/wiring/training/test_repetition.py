@@ -5,11 +5,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import pytest
+from asking import Asking, settle
+from served import Process
 
 from tenure.adapters.mlflow_registry import MlflowRegistry
 from tenure.errors import ServiceUnreachable
+from tenure.lifecycle.approval import Choice
 from tenure.vocabulary import State
+from tenure.wiring import approval, promotion
+from tenure.wiring.api_keys import create_key
 from tenure.wiring.base import Platform
 
 
@@ -197,7 +203,19 @@ def test_mlflow_away_leaves_a_draft_that_the_next_try_finishes(world: Any) -> No
     assert world.versions()[0].state is State.VALIDATED
 
 
-def test_a_full_disk_leaves_a_draft_that_the_next_try_finishes(world: Any) -> None:
+@pytest.fixture
+def gateway(world: Any) -> Iterator[Process]:
+    """A gateway of the world's installation, not started yet."""
+    made = Process(world.platform)
+    yield made
+    made.close()
+
+
+@pytest.mark.fault
+@pytest.mark.quick
+def test_a_full_disk_leaves_a_draft_that_the_next_try_finishes(
+    world: Any, gateway: Process
+) -> None:
     """F24: no version without its artifact, nothing half written; with room again it goes on."""
     for month in (1, 2):
         world.publish(month)
@@ -218,6 +236,36 @@ def test_a_full_disk_leaves_a_draft_that_the_next_try_finishes(world: Any) -> No
     for step in world.steps():
         step()
     assert world.versions()[0].state is State.VALIDATED
+    asking = Asking(gateway.url, None, {})
+    serve(world, gateway, asking)
+    settle(world.platform, asking, unanswered=0)
+
+
+def serve(world: Any, gateway: Process, asking: Asking) -> None:
+    """The one version is approved, becomes champion and answers a request."""
+    (version,), run = world.versions(), world.run(task="review")
+    asked = approval.ask(world.platform, version)
+    assert asked is not None
+    what = (version.id, asked.artifact, asked.evidence)
+    approval.answer(world.platform, what, user="grace", choice=Choice.APPROVE, run=run)
+    promotion.promote_first(world.platform, version.id, actor="test")
+    key = create_key(world.platform, "app", ["score"])
+    gateway.start()
+    answer = httpx.post(
+        f"{gateway.url}/v2/models/loan_ok/infer",
+        json={
+            "inputs": [
+                {"name": "income", "shape": [1], "datatype": "FP64", "data": [0.5]},
+                {"name": "branch", "shape": [1], "datatype": "BYTES", "data": ["n"]},
+            ]
+        },
+        headers={"Authorization": f"Bearer {key}"},
+        timeout=15,
+    )
+    told = answer.raise_for_status().json()["parameters"]
+    assert told["fallback_level"] == "model"
+    asking.answered += [(one, told["arm"]) for one in told["decision_ids"]]
+    assert gateway.stop() in {0, -15}
 
 
 def test_the_whole_life_on_a_real_mlflow(world: Any, mlflow_url: str) -> None:

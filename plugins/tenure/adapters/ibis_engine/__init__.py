@@ -123,6 +123,7 @@ class IbisEngine:
         return outcome_counts(
             with_features(self, decisions),
             self.read(outcomes) if outcomes else None,
+            self.read(decisions.paths),
             tuple(attributes),
             bins,
         )

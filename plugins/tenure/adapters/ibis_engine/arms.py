@@ -47,11 +47,12 @@ def arm_counts(
     """
     if not decisions:
         return []
-    rows = _in_canary(engine.read(decisions), window.first_generation)
+    asked = engine.read(decisions)
+    rows = _in_canary(asked, window.first_generation)
     long = _errors(rows)
     if outcomes and window.watermark is not None:
         final = window.watermark - timedelta(hours=window.horizon_hours)
-        long = ibis.union(long, _wrong_labels(rows, engine.read(outcomes), final))
+        long = ibis.union(long, _wrong_labels(rows, engine.read(outcomes), asked, final))
     found = _count(long).to_pyarrow().to_pylist()
     cells = {(row["event"], row["share_bp"], row["arm"]): row for row in found}
     return [
@@ -76,6 +77,7 @@ def _in_canary(table: Any, first_generation: int) -> Any:
         "share_bp",
         "fallback_level",
         "decision",
+        *(name for name in ("caller",) if name in table.columns),
         arm=kept.arm_assigned,
         copy=ibis.row_number().over(
             ibis.window(group_by=kept.decision_id, order_by=kept.received_at)
@@ -88,9 +90,9 @@ def _errors(rows: Any) -> Any:
     return _long(rows, "error", rows.fallback_level != "model")
 
 
-def _wrong_labels(rows: Any, outcomes: Any, final: datetime) -> Any:
+def _wrong_labels(rows: Any, outcomes: Any, asked: Any, final: datetime) -> Any:
     """Labels of events up to `final` do not change any more."""
-    known = labelled(rows, outcomes)
+    known = labelled(rows, outcomes, asked)
     until = ibis.literal(final, type="timestamp('UTC', 6)")
     mature = known.filter(known.label.notnull(), known.event_time <= until)
     return _long(mature, "wrong_label", mature.decision != mature.label)

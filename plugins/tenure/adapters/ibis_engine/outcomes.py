@@ -12,22 +12,26 @@ from tenure.ports import OutcomeCounts, ScoreBin
 _CLIP = sys.float_info.epsilon
 """No likelihood is taken for smaller, as in the evaluation of the holdout."""
 _UNIT = 1e9
+_CALLER = "caller"
 _SUMS = ("score", "squared_error", "squared_error_2", "log_loss", "log_loss_2")
 
 
 def outcome_counts(
-    decisions: Any, outcomes: Any | None, attributes: Sequence[str], bins: int
+    decisions: Any, outcomes: Any | None, asked: Any, attributes: Sequence[str], bins: int
 ) -> OutcomeCounts:
-    """Two aggregates over the same joined rows, as one expression."""
+    """Two aggregates over the same joined rows, as one expression.
+
+    `asked` are all decisions that are known, of other versions and times as well.
+    """
     needed = decisions.select(
         "decision_id",
         "request_id",
         "fallback_level",
         "decision",
         "score",
-        *(name for name in attributes if name in decisions.columns),
+        *(name for name in (_CALLER, *attributes) if name in decisions.columns),
     )
-    joined = labelled(needed, outcomes)
+    joined = labelled(needed, outcomes, asked)
     found = ibis.union(_cells(joined, attributes), _score_bins(joined, attributes, bins))
     rows = found.to_pyarrow().to_pylist()
     cells = [row for row in rows if row["bin"] is None]
@@ -38,25 +42,28 @@ def outcome_counts(
         cells=_confusion([row for row in cells if _counts(row)], len(attributes)),
         score_bins=[_score_bin(row) for row in sorted(_binned(rows), key=lambda r: r["bin"])],
         bins=bins,
+        ambiguous=_ambiguous(needed, outcomes, asked),
     )
 
 
-def labelled(decisions: Any, outcomes: Any | None) -> Any:
+def labelled(decisions: Any, outcomes: Any | None, asked: Any) -> Any:
     """The decisions with `label`: that of the newest outcome, null when there is none.
 
-    An outcome names a decision, or a request and so each of its decisions. Of several for one
-    decision the one received last counts, and of equals the greater id.
+    An outcome names a decision, or a request and so each of its decisions: of the caller that it
+    says, or where it says none, of the only caller in `asked` who used the request id. Of several
+    for one decision the one received last counts, and of equals the greater id.
     """
     if outcomes is None:
         return decisions.mutate(label=ibis.null().cast("boolean"))
     columns = ("decision_id", "label", "received_at", "outcome_id")
     direct = outcomes.filter(outcomes.decision_id.notnull()).select(*columns)
-    by_request = outcomes.filter(outcomes.decision_id.isnull(), outcomes.request_id.notnull()).drop(
-        "decision_id"
+    told = _told(decisions, outcomes, asked)
+    through = told.filter(
+        (told.caller == told.asked_by)
+        | (told.caller.notnull() & told.asked_by.isnull())  # logged before callers were
+        | (told.caller.isnull() & told.is_shared.isnull())
     )
-    asked = decisions.select("decision_id", "request_id")
-    through = by_request.join(asked, "request_id").select(*columns)
-    every = ibis.union(direct, through)
+    every = ibis.union(direct, through.select(*columns))
     order = ibis.window(
         group_by="decision_id", order_by=[ibis.desc("received_at"), ibis.desc("outcome_id")]
     )
@@ -64,6 +71,41 @@ def labelled(decisions: Any, outcomes: Any | None) -> Any:
     newest = ranked.filter(ranked.place == 0).select("decision_id", "label")
     kept = decisions.drop("label") if "label" in decisions.columns else decisions
     return kept.left_join(newest, "decision_id").drop("decision_id_right")
+
+
+def _told(decisions: Any, outcomes: Any, asked: Any) -> Any:
+    """Outcomes by request id beside each decision under that id: who asked, and whether alone."""
+    outcomes, decisions = _with_caller(outcomes), _with_caller(decisions)
+    by_request = outcomes.filter(outcomes.decision_id.isnull(), outcomes.request_id.notnull())
+    told = by_request.select("request_id", "caller", "label", "received_at", "outcome_id")
+    rows = decisions.select("decision_id", "request_id", asked_by=decisions.caller)
+    found = told.join(rows, "request_id")
+    return found.left_join(_shared(asked), "request_id").drop("request_id_right")
+
+
+def _shared(asked: Any) -> Any:
+    """Request ids that several callers used."""
+    asked = _with_caller(asked)
+    callers = asked.group_by("request_id").aggregate(callers=asked.caller.fill_null("").nunique())
+    return callers.filter(callers.callers > 1).select(
+        "request_id", is_shared=ibis.literal(value=True)
+    )
+
+
+def _ambiguous(decisions: Any, outcomes: Any | None, asked: Any) -> int:
+    """Outcomes that would be of these decisions, were it not for another caller's same id."""
+    if outcomes is None or _CALLER not in asked.columns:
+        return 0
+    told = _told(decisions, outcomes, asked)
+    lost = told.filter(told.caller.isnull(), told.is_shared.notnull())
+    return int(lost.outcome_id.nunique().to_pyarrow().as_py())
+
+
+def _with_caller(table: Any) -> Any:
+    """Files of before callers were logged have no such column."""
+    if _CALLER in table.columns:
+        return table
+    return table.mutate(**{_CALLER: ibis.null().cast("string")})
 
 
 def _cells(joined: Any, attributes: Sequence[str]) -> Any:

@@ -20,6 +20,10 @@ _CONNECT_SECONDS = 5.0
 _UNKNOWN_NAMES = frozenset({"42P01", "42703", "42883"})
 """SQLSTATEs: no such table, column, function."""
 _SAFE = "Nothing was half written: the transaction was rolled back; gateways keep serving."
+_UNKNOWN = (
+    "Nothing was half written: the connection broke off at COMMIT, so all of the transaction or "
+    "nothing of it stands; gateways keep serving."
+)
 
 
 class Database:
@@ -63,11 +67,13 @@ class Database:
         Raises:
             StateConflict: The database refused the change (a guard, a unique index).
             ServiceUnreachable: The database does not answer, broke the connection, has an older
-                schema, or all connections are busy.
+                schema, or all connections are busy. At COMMIT it `may_be_done` all the same.
         """
+        at_commit = False
         try:
             with self.patience(), self.engine.begin() as connection:
                 yield connection
+                at_commit = True
         except IntegrityError as error:
             raise StateConflict(
                 f"The lifecycle database refused a change: {_cause(error)}",
@@ -76,11 +82,11 @@ class Database:
                 "moved it, nothing is to be done.",
             ) from error
         except OperationalError as error:
-            raise ServiceUnreachable(
-                f"The lifecycle database does not answer: {_cause(error)}",
-                still_safe=_SAFE,
-                next_step="The task tries again by itself. If it lasts, run `tenure doctor`.",
-            ) from error
+            if _is_ours(error):
+                raise
+            raise _unreachable(error, may_be_done=at_commit and error.connection_invalidated) from (
+                error
+            )
         except ProgrammingError as error:
             if getattr(error.orig, "sqlstate", None) not in _UNKNOWN_NAMES:
                 raise
@@ -133,6 +139,30 @@ class Database:
                 socket.socket(fileno=os.dup(connection.fileno())) as other,
             ):
                 other.shutdown(socket.SHUT_RDWR)
+
+
+def _is_ours(error: OperationalError) -> bool:
+    """Whether the statement itself is at fault, over a sound connection: no try of it will do.
+
+    libpq refuses over 65,535 parameters, without a SQLSTATE; class 54 says that a limit of
+    PostgreSQL is exceeded.
+    """
+    if error.statement is None or error.connection_invalidated:
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    return state is None or state.startswith("54")
+
+
+def _unreachable(error: OperationalError, *, may_be_done: bool) -> ServiceUnreachable:
+    found = ServiceUnreachable(
+        f"The lifecycle database does not answer: {_cause(error)}",
+        still_safe=_UNKNOWN if may_be_done else _SAFE,
+        next_step="The task tries again by itself"
+        + ("; what was done is not done twice." if may_be_done else ".")
+        + " If it lasts, run `tenure doctor`.",
+    )
+    found.may_be_done = may_be_done
+    return found
 
 
 def _cause(error: DBAPIError) -> str:

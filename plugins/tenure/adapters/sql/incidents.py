@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, or_, text, update
+from sqlalchemy import Connection, DateTime, cast, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from tenure.adapters.sql.tables import incident
+from tenure.adapters.sql.tables import incident, model_version
+from tenure.vocabulary import State
 
 
 def open_incident(
@@ -38,6 +40,13 @@ def open_incident(
     )
 
 
+def locked(connection: Connection, incident_id: int) -> dict[str, Any] | None:
+    """Every column, or None; who else would change it waits until this transaction ends."""
+    query = select(incident).where(incident.c.id == incident_id).with_for_update()
+    row = connection.execute(query).mappings().first()
+    return None if row is None else dict(row)
+
+
 def close_incident(connection: Connection, *, dedupe_key: str, at: datetime) -> bool:
     """Close the open incident of the key; False when there is none."""
     closed = connection.execute(
@@ -46,6 +55,51 @@ def close_incident(connection: Connection, *, dedupe_key: str, at: datetime) -> 
         .values(state="closed", closed_at=at)
     )
     return bool(closed.rowcount)
+
+
+def close_after_load(
+    connection: Connection,
+    *,
+    model: str,
+    version: int,
+    before: datetime,
+    is_as_asked: bool,
+    at: datetime,
+) -> None:
+    """Close what gateways said of a version before the moment at which one began to load it.
+
+    That it cannot be loaded is over wherever it is loaded: who still cannot says so again. That it
+    died, or is not scored as its YAML asks, stays as long as it serves: other gateways say it once.
+
+    Args:
+        connection: Of the lifecycle database.
+        model: Whose version.
+        version: Its number.
+        before: When the load began; what was said later, in the same trial, stays.
+        is_as_asked: Whether it is scored by ONNX where its YAML asks for that.
+        at: Now.
+    """
+    said_at = cast(incident.c.facts["said_at"].astext, DateTime(timezone=True))
+    is_live = (
+        select(model_version.c.id)
+        .where(
+            model_version.c.model == model,
+            model_version.c.version == version,
+            model_version.c.state.in_([State.CANARY, State.CHAMPION]),
+        )
+        .exists()
+    )
+    kinds = ["model_crashed", *(["variant_refused"] if is_as_asked else [])]
+    connection.execute(
+        update(incident)
+        .where(
+            incident.c.subject == f"{model}@{version}",
+            incident.c.state == "open",
+            func.coalesce(said_at, incident.c.created_at) < before,
+            or_(incident.c.kind == "artifact_refused", incident.c.kind.in_(kinds) & ~is_live),
+        )
+        .values(state="closed", closed_at=at)
+    )
 
 
 _OF_SERVING = (

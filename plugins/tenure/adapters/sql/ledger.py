@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from tenure.adapters.sql.incidents import close_incidents_of
 from tenure.adapters.sql.tables import ledger_event, model_version, outbox
 from tenure.errors import StateConflict
 from tenure.lifecycle.ledger import GENESIS, event_hash
@@ -15,6 +16,9 @@ from tenure.vocabulary import State, VersionRef
 
 _LOCK = 7_365_511
 """Writers of the chain take turns; the trigger takes the same lock."""
+
+_SERVES_NO_MORE = {State.SUPERSEDED, State.ROLLED_BACK, State.REJECTED, State.RETIRING}
+"""On entering one of these, what was said of the version's serving is over."""
 
 
 class SqlLedger:
@@ -63,6 +67,8 @@ class SqlLedger:
     ) -> bool:
         """Compare-and-swap the state of a version and append its event.
 
+        Incidents about its serving, or a trial of it, end with its service.
+
         The version is given as the caller saw it: its state and generation must still hold.
         `columns` are set in the same statement (digests, reports).
 
@@ -102,6 +108,8 @@ class SqlLedger:
             body={"model": version.model, "version": version.version, **body},
             op_key=op_key,
         )
+        if dst in _SERVES_NO_MORE:
+            close_incidents_of(connection, version=version.name, at=self._clock.now())
         return True
 
     def enqueue(

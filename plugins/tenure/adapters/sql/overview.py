@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, String, cast, func, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from tenure.adapters.sql import data
+from tenure.adapters.sql import data, presence
 from tenure.adapters.sql import tables as t
 
 Row = dict[str, Any]
@@ -70,7 +70,7 @@ def model_page(connection: Connection, name: str) -> Row | None:
         "plans": _of_model(connection, t.traffic_plan, name, limit=20),
         "retrains": _of_model(connection, t.retrain_request, name),
         "decisions": _retrain_reports(connection, name),
-        "acks": _rows(connection, select(t.gateway_ack).where(t.gateway_ack.c.model == name)),
+        "fleet": next(iter(presence.fleets(connection, name)), None),
         "consumers": _rows(connection, select(t.consumer).where(t.consumer.c.model == name)),
     }
 

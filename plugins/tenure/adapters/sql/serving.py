@@ -39,11 +39,13 @@ def catalog(connection: Connection) -> Catalog:
         select(model_version.c.model, model_version.c.version, model_version.c.state)
     )
     keys = connection.execute(select(*_KEY).where(gateway_key.c.revoked_at.is_(None)))
+    read_at = connection.execute(select(func.clock_timestamp())).scalar_one()
     return Catalog(
         plans=[TrafficPlan(**row._mapping) for row in plans],
         states={f"{row.model}@{row.version}": row.state for row in versions},
         keys=[ApiKey(*row) for row in keys],
         models=list(connection.execute(select(model.c.name)).scalars()),
+        read_at=read_at,
     )
 
 

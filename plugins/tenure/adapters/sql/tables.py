@@ -262,6 +262,7 @@ gateway_ack = Table(
     Column("model", String(64), primary_key=True),
     Column("generation", Integer, nullable=False),
     Column("seen_at", DateTime(timezone=True), nullable=False),
+    _at("alive_at"),
 )
 
 trial = Table(

@@ -9,7 +9,7 @@ from datetime import timedelta
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from tenure.adapters.sql.tables import gateway_ack, model_version, trial, trial_answer
+from tenure.adapters.sql.tables import model_version, trial, trial_answer
 from tenure.lifecycle.serving.trial import TRIAL_SECONDS, Trial, TrialAnswer
 
 OK, REFUSED = "ok", "refused"
@@ -30,12 +30,6 @@ def ask(connection: Connection, version_id: int, *, by: str) -> int:
     """Ask every gateway; a trigger wakes them. Returns the id of the trial."""
     row = insert(trial).values(model_version_id=version_id, asked_by=by[:250])
     return int(connection.execute(row.returning(trial.c.id)).scalar_one())
-
-
-def gateways(connection: Connection, model: str) -> set[str]:
-    """Ids of those that ever served the model."""
-    query = select(gateway_ack.c.gateway_id).where(gateway_ack.c.model == model)
-    return set(connection.execute(query).scalars())
 
 
 def asked(connection: Connection, gateway: str) -> list[Trial]:

@@ -88,6 +88,7 @@ def judge_performance(
         "decisions": counts.decisions,
         "answered": counts.answered,
         "labelled": counts.labelled,
+        "ambiguous_outcomes": counts.ambiguous,
         "metrics": {k: m.value for k, m in measured.items() if m.value is not None},
         "intervals": {k: [m.low, m.high] for k, m in measured.items() if m.low is not None},
         "holdout": dict(holdout),
@@ -98,11 +99,15 @@ def judge_performance(
 
 def _coverage(counts: OutcomeCounts, coverage: float, policy: MonitoringPolicy) -> Check:
     enough = counts.labelled > 0 and coverage >= policy.min_label_coverage
+    lost = (
+        f"; {counts.ambiguous:,} outcomes do not count: several callers used their request ids, "
+        "and they do not say whose is meant"
+    )
     return Check(
         name="label coverage",
         verdict=Verdict.PASSED if enough else Verdict.INCONCLUSIVE,
         observed=f"{counts.labelled:,} of {counts.answered:,} mature decisions have an outcome "
-        f"({coverage:.1%})",
+        f"({coverage:.1%}){lost if counts.ambiguous else ''}",
         allowed=f"at least {policy.min_label_coverage:.0%}",
     )
 

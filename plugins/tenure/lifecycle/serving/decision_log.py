@@ -1,8 +1,17 @@
-"""Where decisions and outcomes lie, and how their times are written."""
+"""Where decisions and outcomes lie, how their times are written, and what may befall them."""
 
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 MICROSECONDS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Names of the segments of a log that have it, none when it is over, and the last cause."""
+
+    segments: tuple[str, ...] = ()
+    cause: str = field(default="", compare=False)
 
 
 def micros(moment: datetime) -> int:

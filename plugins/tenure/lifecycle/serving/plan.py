@@ -64,6 +64,7 @@ class Catalog:
         keys: The API keys in force.
         models: Every registered model, with or without a plan.
         versions: Row id to version row, for versions that plans name.
+        read_at: When it was read, by the database's clock; None for a copy on disk.
     """
 
     plans: list[TrafficPlan] = field(default_factory=list)
@@ -71,6 +72,7 @@ class Catalog:
     keys: list[ApiKey] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
     versions: dict[int, dict[str, Any]] = field(default_factory=dict)
+    read_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -96,20 +98,25 @@ class HeldPlan:
         return self.plan.share_bp if self.seconds_left(monotonic_now) else 0
 
 
-def hold(
-    plan: TrafficPlan, *, wall_now: datetime, monotonic_now: float, confirmed: bool = True
-) -> HeldPlan:
+def hold(plan: TrafficPlan, *, read_at: datetime | None, monotonic_at: float) -> HeldPlan:
     """Take a plan into use at the moment when this reader sees its generation first.
 
-    The lease is never longer than `lease_seconds` and never reaches past `lease_until`, so neither
-    a plan that is read late nor a wall clock that is wrong can lengthen it. A plan that comes from
-    a copy on disk (not `confirmed` by the lifecycle database) gives its canary nothing.
+    The lease is never longer than `lease_seconds` and never reaches past `lease_until`, so a plan
+    that is read late, or once more after a restart, does not lengthen it; nor does the reader's own
+    wall clock, which is not asked.
+
+    Args:
+        plan: The plan.
+        read_at: When it was read, by the database's clock; None when a copy on disk says so, not
+            the database: then its canary gets nothing.
+        monotonic_at: The reader's own monotonic seconds, not later than `read_at`.
     """
     if plan.lease_seconds is None or plan.lease_until is None:
-        return HeldPlan(plan, None, confirmed)
-    remaining = (plan.lease_until - wall_now).total_seconds()
-    usable = min(float(plan.lease_seconds), remaining) if confirmed else 0.0
-    return HeldPlan(plan, monotonic_now + max(0.0, usable), confirmed)
+        return HeldPlan(plan, None, read_at is not None)
+    if read_at is None:
+        return HeldPlan(plan, monotonic_at, is_confirmed=False)
+    usable = min(float(plan.lease_seconds), (plan.lease_until - read_at).total_seconds())
+    return HeldPlan(plan, monotonic_at + max(0.0, usable))
 
 
 def supersedes(plan: TrafficPlan, held: HeldPlan, *, confirmed: bool = True) -> bool:
@@ -139,3 +146,8 @@ def pseudonym(key: bytes, subject: str) -> str:
     Without the key (16 to 64 bytes) nobody can try names until one fits.
     """
     return hashlib.blake2b(subject.encode(), key=key, digest_size=16).hexdigest()
+
+
+def caller_digest(key: bytes, client: str) -> str:
+    """What the logs keep of who asked: of all keys of one name the same, and no subject's."""
+    return pseudonym(key, f"caller:{client}")

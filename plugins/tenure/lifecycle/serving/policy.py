@@ -24,8 +24,8 @@ class ServingPolicy(Policy):
     decides and the answer is negative until then."""
     review_below_confidence: float | None = Field(default=None, gt=0.0, le=1.0)
     """Decisions that the model is less sure of than this go to a person as well; null: none."""
-    review_hours: float = Field(default=72.0, gt=0.0)
-    """How long a decision waits for a person; then what the gateway answered stands."""
+    review_hours: float = Field(default=72.0, gt=0.0, le=8_784.0)
+    """How long a decision waits for a person, up to a year; then the gateway's answer stands."""
     model_memory_mb: int = Field(default=1024, ge=64)
     """MiB that the process of a version may take beyond the bare interpreter and its libraries."""
     timeout_seconds: float = Field(default=2.0, gt=0.0)
@@ -37,6 +37,9 @@ class ServingPolicy(Policy):
     on_missing_feature: Literal["null", "reject"] = "reject"
     on_extra_feature: Literal["ignore", "reject"] = "reject"
     """A feature that the model does not have; an ignored one is not logged either."""
+    round_scores: int | None = Field(default=None, ge=1, le=15)
+    """Decimals of scores and confidences in answers, so that a copy of the model is harder to train
+    from them; null: all. Decisions and the log keep the exact score."""
     cache_rows: int = Field(default=0, ge=0, le=1_000_000)
     """Scores kept by version and features; 0 is off. A hit is a decision like any other."""
     onnx: OnnxPolicy | None = None

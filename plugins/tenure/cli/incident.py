@@ -1,0 +1,61 @@
+"""`tenure incident`: what is open, and closing what no program can see that it is over."""
+
+from typing import Annotated
+
+import typer
+
+from tenure.cli.connection import connected, login_name
+from tenure.cli.known import known_model
+from tenure.cli.output import AsJson, print_json, say
+
+group = typer.Typer(help="Open incidents.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group."""
+    app.add_typer(group, name="incident")
+
+
+@group.command("list")
+def list_(
+    model: Annotated[str | None, typer.Option("--model", help="Only about this model.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print open incidents, newest first."""
+    from tenure.wiring.incidents import listed
+
+    with connected() as platform:
+        known_model(platform, model)
+        found = listed(platform, model=model)
+    if as_json:
+        print_json(found)
+        return
+    for one in found:
+        times = f" ({one['members']} times)" if one["members"] > 1 else ""
+        say(
+            f"{one['id']}  {one['created_at']:%Y-%m-%d %H:%M}  {one['kind']}  {one['subject']}"
+            f"{times}  {one['summary']}"
+        )
+    print(f"{len(found)} open.")
+
+
+@group.command("close")
+def close_(
+    incident_id: Annotated[int, typer.Argument(help="Its number in `tenure incident list`.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the ledger.")],
+    actor: Annotated[
+        str | None, typer.Option("--actor", help="Who does it; default: your login name.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Close an incident that is over; one that is not opens again when it is seen again."""
+    from tenure.wiring.incidents import close
+
+    if not reason.strip():
+        raise typer.BadParameter("say why", param_hint="--reason")
+    with connected() as platform:
+        closed = close(platform, incident_id, user=actor or login_name(), reason=reason.strip())
+    if as_json:
+        print_json(closed)
+    else:
+        say(f"Closed incident {incident_id}: {closed['kind']} {closed['subject']}.")

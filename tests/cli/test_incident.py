@@ -1,0 +1,155 @@
+"""`tenure incident`: who is on call sees what is open, and closes what nobody else will."""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from click.testing import Result
+from sqlalchemy import select
+from typer.testing import CliRunner
+
+from tenure.adapters.sql import incidents, versions
+from tenure.adapters.sql.tables import incident, ledger_event
+from tenure.cli import app
+from tenure.errors import NotPermitted, StateConflict
+from tenure.wiring.base import Platform
+
+pytestmark = pytest.mark.service
+
+NOW = datetime(2026, 5, 1, 3, 12, tzinfo=UTC)
+BY_OLGA = ("--reason", "gw-b is gone for good", "--actor", "olga")
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The command over three open incidents."""
+    settings = platform.settings
+    monkeypatch.setenv("TENURE_HOME", str(settings.home))
+    monkeypatch.setenv("TENURE_DATABASE_URL", settings.database_url)
+    monkeypatch.setenv("TENURE_INCLUDE", str(settings.include))
+    with platform.database.begin() as c:
+        versions.register_model(c, name="m", owner="ada", risk_tier="limited", purpose="t")
+        for kind, subject, times in (
+            ("artifact_refused", "m@1", 2),
+            ("log_damaged", "gw-b", 1),
+            ("canary_stopped", "m@2", 1),
+        ):
+            for _ in range(times):
+                incidents.open_incident(
+                    c,
+                    dedupe_key=f"{kind}:{subject}",
+                    kind=kind,
+                    subject=subject,
+                    summary=f"{subject}: \x1b[2Jwhy",
+                    at=NOW,
+                )
+    return lambda *words: CliRunner().invoke(app, ["incident", *words])
+
+
+def number(platform: Platform, kind: str) -> str:
+    with platform.database.begin() as c:
+        return str(c.execute(select(incident.c.id).where(incident.c.kind == kind)).scalar_one())
+
+
+def test_what_is_open_newest_first(run: Run, platform: Platform) -> None:
+    said = run("list")
+    assert said.exit_code == 0
+    *lines, count = said.stdout.splitlines()
+    assert count == "3 open."
+    first = number(platform, "artifact_refused")
+    assert lines[-1] == (
+        f"{first}  2026-05-01 03:12  artifact_refused  m@1 (2 times)  m@1: \\x1b[2Jwhy"
+    )
+    assert "\x1b" not in said.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "kinds"),
+    [
+        ((), ["canary_stopped", "log_damaged", "artifact_refused"]),
+        (("--model", "m"), ["canary_stopped", "artifact_refused"]),
+    ],
+)
+def test_json(run: Run, words: Sequence[str], kinds: list[str]) -> None:
+    assert [one["kind"] for one in json.loads(run("list", *words, "--json").stdout)] == kinds
+
+
+def test_a_model_that_nobody_knows_is_a_mistake(run: Run) -> None:
+    assert run("list", "--model", "ghost").exit_code == 2
+
+
+def test_a_person_closes_one_and_says_why(run: Run, platform: Platform) -> None:
+    which = number(platform, "artifact_refused")
+    said = run("close", which, *BY_OLGA)
+    assert (said.exit_code, said.stdout) == (
+        0,
+        f"Closed incident {which}: artifact_refused m@1.\n",
+    )
+    with platform.database.begin() as c:
+        (event,) = c.execute(select(ledger_event)).mappings()
+        state = select(incident.c.state, incident.c.closed_at).where(incident.c.id == int(which))
+        closed = c.execute(state).one()
+    assert (closed.state, closed.closed_at is not None) == ("closed", True)
+    assert (event["subject"], event["actor"]) == (f"incident:{which}", "olga")
+    assert event["body"] == {
+        "model": "m",
+        "kind": "artifact_refused",
+        "about": "m@1",
+        "summary": "m@1: \x1b[2Jwhy",
+        "reason": "gw-b is gone for good",
+    }
+    assert len(json.loads(run("list", "--json").stdout)) == 2
+
+
+def test_what_holds_still_opens_again(run: Run, platform: Platform) -> None:
+    run("close", number(platform, "artifact_refused"), *BY_OLGA)
+    with platform.database.begin() as c:
+        incidents.open_incident(
+            c,
+            dedupe_key="artifact_refused:m@1",
+            kind="artifact_refused",
+            subject="m@1",
+            summary="again",
+            at=NOW,
+        )
+    assert "m@1  again" in run("list").stdout
+
+
+def refused(result: Result) -> Any:
+    return result.exception
+
+
+def test_who_may_not(run: Run, platform: Platform) -> None:
+    which = number(platform, "artifact_refused")
+    error = refused(run("close", which, "--reason", "x", "--actor", "mallory"))
+    assert isinstance(error, NotPermitted)
+    assert error.what == "mallory may not close incidents: that needs the role operator."
+    assert len(json.loads(run("list", "--json").stdout)) == 3
+
+
+def test_the_order_to_roll_a_canary_back_is_not_taken_away(run: Run, platform: Platform) -> None:
+    which = number(platform, "canary_stopped")
+    error = refused(run("close", which, *BY_OLGA))
+    assert isinstance(error, StateConflict)
+    assert error.what == (
+        f"Incident {which} orders that the canary m@2 be rolled back; it closes when that is done."
+    )
+    assert len(json.loads(run("list", "--json").stdout)) == 3
+
+
+def test_nothing_to_close(run: Run, platform: Platform) -> None:
+    which = number(platform, "log_damaged")
+    assert json.loads(run("close", which, *BY_OLGA, "--json").stdout)["state"] == "closed"
+    error = refused(run("close", which, *BY_OLGA))
+    assert isinstance(error, StateConflict)
+    assert error.what.startswith(f"Incident {which} was closed at 2")
+    assert refused(run("close", "99999", *BY_OLGA)).what == "There is no incident 99999."
+
+
+def test_a_reason_is_needed(run: Run, platform: Platform) -> None:
+    which = number(platform, "log_damaged")
+    assert run("close", which, "--reason", "  ", "--actor", "olga").exit_code == 2
+    assert run("close", which, "--actor", "olga").exit_code == 2
