@@ -196,8 +196,8 @@ class Wire:
 
     `mode` is `pass`; `hold`: it swallows everything and keeps connections open; `cut`: it ends
     them and takes no new ones. `at_commit` acts once, at the next COMMIT: `lose_reply` (the server
-    gets it, the client never hears), `lose_request` (the server never gets it). With `after`, at the
-    next COMMIT of a transaction in which these bytes were sent.
+    gets it, the client never hears), `lose_request` (the server never gets it). With `after`, at
+    the next COMMIT of a transaction in which these bytes were sent.
     """
 
     def __init__(self, upstream: str, host: str = "127.0.0.1") -> None:
