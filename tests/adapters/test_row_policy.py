@@ -19,13 +19,13 @@ SIGNATURE = Signature(
     {"temp": (-20.0, 110.0)},
 )
 NUMBERS = (None, -20.0, math.nextafter(-20.0, -100), 110.0, 110.5, math.inf, -math.inf)
-TEXTS = (None, "AA", "", "??")
+TEXTS = (None, "AA", "", "??", "x" * 256, "x" * 257)
 ROWS = [
     {"temp": temp, "rain": 0.0, "carrier": carrier, "free": "x"}
     for temp, carrier in itertools.product(NUMBERS, TEXTS)
 ] + [
     {"temp": 0.0, "rain": rain, "carrier": "AA", "free": free}
-    for rain, free in itertools.product((None, 1e300, math.inf), (None, "??"))
+    for rain, free in itertools.product((None, 1e300, math.inf), (None, "??", "x" * 257))
 ]
 SAYS = ("accept", "reject")
 

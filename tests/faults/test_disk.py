@@ -108,12 +108,13 @@ def test_disk_that_becomes_read_only(
     settle(platform, asking, unanswered=0)
 
 
+@pytest.mark.parametrize("folder", ["gateway", "gateway/gw-a/wal"])
 def test_started_on_a_read_only_disk(
-    platform: Platform, process: Process, asking: Asking, read_only: Path
+    platform: Platform, process: Process, asking: Asking, read_only: Path, folder: str
 ) -> None:
     """F26: three lines for a person, no traceback; on a sound disk it starts."""
     asking.life.champion(1)
-    process.env["FAULT_FOLDER"] = str(platform.settings.home / "gateway")
+    process.env["FAULT_FOLDER"] = str(platform.settings.home / folder)
     read_only.touch()
     done = process.command_line("serve", "--port", str(process.port))
     assert "Traceback" not in done.stderr

@@ -70,7 +70,7 @@ TOLD = [
     ("shop-2", {"caller": "shop"}, digest("shop")),
     ("truth-1", {}, None),
     ("truth-1", {"caller": "bank"}, digest("bank")),
-    ("root-1", {}, digest("root")),
+    ("root-1", {}, None),
     ("root-1", {"caller": "bank"}, digest("bank")),
     ("root-1", {"caller": "jwt:ann"}, digest("jwt:ann")),
 ]

@@ -146,13 +146,17 @@ def test_room_is_given_back_whatever_happens(
     assert taken(intake) == 0
 
 
-@pytest.mark.parametrize(("room", "good"), [(1999, False), (2000, True), (2001, True)])
-def test_one_body_must_find_room(room: int, good: bool) -> None:
-    if good:
-        GatewayPolicy(max_body_bytes=2000, max_waiting_bytes=room)
-        return
-    with pytest.raises(ValueError, match="max_waiting_bytes: at least max_body_bytes"):
-        GatewayPolicy(max_body_bytes=2000, max_waiting_bytes=room)
+def test_one_body_always_finds_room() -> None:
+    """Limits of before there was a budget: a body of more than its default."""
+    intake = Intake(GatewayPolicy(max_body_bytes=200_000, max_waiting_bytes=100_000))
+    assert len(read(intake, call(200_000))) == 200_000
+
+
+def test_one_message_without_a_length_is_bounded() -> None:
+    intake = Intake(GatewayPolicy(max_body_bytes=2_000))
+    with pytest.raises(Refusal, match="2,001 bytes"):
+        read(intake, call(2_001))
+    assert len(read(intake, call(2_000))) == 2_000
 
 
 @pytest.fixture

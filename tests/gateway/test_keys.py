@@ -178,6 +178,17 @@ def test_quota_counts_outcomes(
     assert again == (200 if allowed else 429)
 
 
+def test_quota_is_for_outcomes_that_are_taken(served: tuple[Any, TestClient]) -> None:
+    world, client = served
+    add(world, client, ApiKey(digest("slow"), "slow", ["outcome"], None, 3), "slow")
+    early = [{"request_id": "r", "label": True, "observed_at": "2999-01-01T00:00:00Z"}] * 6
+    world.clock.seconds += 1
+    refused = client.post("/v2/models/flight_late/outcomes", json={"outcomes": early})
+    truth = [{"request_id": "r", "label": True}]
+    taken = client.post("/v2/models/flight_late/outcomes", json={"outcomes": truth})
+    assert (refused.status_code, taken.status_code) == (422, 200)
+
+
 def test_quota_is_not_given_back_by_a_watermark(served: tuple[Any, TestClient]) -> None:
     world, client = served
     add(world, client, ApiKey(digest("slow"), "slow", ["outcome"], None, 1), "slow")

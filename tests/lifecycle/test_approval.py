@@ -88,6 +88,14 @@ def test_what_was_approved_as_it_is_may_serve_whatever_else_was_answered() -> No
     require_bound(QUESTION, [answer("heidi", evidence="d" * 64), long_ago])
 
 
+def test_a_canary_goes_on_when_its_model_asks_for_more_approvers_since() -> None:
+    """A higher risk tier; but what somebody approved as something else needs all of them."""
+    question = replace(QUESTION, quorum=2)
+    require_bound(question, [answer()])
+    with pytest.raises(NotPermitted, match="1 of 2 approvals"):
+        require_bound(question, [answer(), answer("heidi", evidence="d" * 64)])
+
+
 def test_the_first_answer_counts_and_its_repetition_is_no_second_one() -> None:
     assert admit(QUESTION, [], answer(), is_approver=True)
     assert not admit(QUESTION, [answer()], answer("GRACE"), is_approver=True)

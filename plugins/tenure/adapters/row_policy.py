@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenure.lifecycle.serving import ServingPolicy, Signature
+from tenure.lifecycle.serving import MAX_TEXT, ServingPolicy, Signature
 
 Mask = NDArray[np.bool_]
 
@@ -41,6 +41,8 @@ def _wrong(
         if policy.on_out_of_range == "reject" and name in signature.ranges:
             low, high = signature.ranges[name]
             yield "out_of_range", ~null & ((values < low) | (values > high))
-    elif policy.on_unseen_category == "reject" and name in signature.categories:
+        return
+    yield "not_a_text", (column.str.len() > MAX_TEXT).to_numpy(dtype=bool, na_value=False)
+    if policy.on_unseen_category == "reject" and name in signature.categories:
         known = column.isin(list(signature.categories[name])).to_numpy()
         yield "unseen_category", ~null & ~known

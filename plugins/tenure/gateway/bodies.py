@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from tenure.gateway.refusals import Refusal
-
-MAX_TEXT = 256
+from tenure.lifecycle.serving import MAX_TEXT
 
 _Text = Annotated[
     str | None,

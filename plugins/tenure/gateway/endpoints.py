@@ -75,8 +75,8 @@ class Endpoints:
         name = self.reception.known(call.params["model"], caller)
         raw = await self.intake.read(call)
         body = bodies.parse(bodies.outcomes_body, raw)
-        self.reception.keeper.overdraw(caller, max(0, len(body.outcomes) - 1))
         record = await self.desk.take(name, body, caller)
+        self.reception.keeper.overdraw(caller, max(0, len(record.labels) - 1))
         self.metrics.outcomes.labels(name).inc(len(record.labels))
         return json_answer(answers.OutcomesAnswer(len(record.labels), record.outcome_ids))
 

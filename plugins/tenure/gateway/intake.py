@@ -21,7 +21,7 @@ class Intake:
 
     def __init__(self, limits: GatewayPolicy) -> None:
         self._most = limits.max_body_bytes
-        self._room = limits.max_waiting_bytes
+        self._room = max(limits.max_waiting_bytes, limits.max_body_bytes)
 
     async def read(self, call: Call) -> bytes:
         """The body.
@@ -36,8 +36,7 @@ class Intake:
         if message["type"] == "http.disconnect":
             raise _disconnected()
         body: bytes = message.get("body", b"")
-        if len(body) > SMALL_BYTES:
-            self._hold(call, len(body))
+        self._hold(call, len(body))
         return body
 
     def give_back(self, held_bytes: int) -> None:

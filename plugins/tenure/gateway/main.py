@@ -7,6 +7,7 @@ import sys
 from functools import partial
 from importlib.abc import MetaPathFinder
 
+from tenure.files import disk_errors
 from tenure.gateway import server
 from tenure.gateway.app import Gateway, Parts, create_app
 from tenure.gateway.records import DecisionDelivery, OutcomeDelivery, Table
@@ -32,6 +33,7 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
     Raises:
         PortTaken: Somebody listens there already.
         StateConflict: A gateway with the same id runs on this home.
+        ServiceUnreachable: Its folder cannot be written.
     """
     _spare_memory()
     outside = gateway_platform(settings)
@@ -40,7 +42,8 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
         with outside.alone():
             logger.info("gateway=%s listening=%s:%s", outside.gateway, host, port)
             outside.warm_up()
-            gateway = Gateway(parts(outside))
+            with disk_errors(outside.folder):
+                gateway = Gateway(parts(outside))
             _calm_collector()
             sys.setswitchinterval(_SWITCH_SECONDS)
             server.create_server(

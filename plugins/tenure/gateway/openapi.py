@@ -10,7 +10,7 @@ from tenure.gateway import bodies
 from tenure.gateway.operations import OPERATIONS, Operation
 from tenure.gateway.refusals import ErrorBody
 from tenure.gateway.rows import NUMBERS, TEXTS, Contract
-from tenure.lifecycle.serving import GatewayPolicy
+from tenure.lifecycle.serving import MAX_TEXT, GatewayPolicy
 
 _REF = "#/components/schemas/{name}"
 _JSON = "application/json"
@@ -110,7 +110,7 @@ def _tensor_schema(name: str, contract: Contract, max_rows: int) -> dict[str, An
     if column.span is not None:
         value |= {"minimum": column.span[0], "maximum": column.span[1]}
     if not column.is_numeric:
-        value |= {"maxLength": bodies.MAX_TEXT}
+        value |= {"maxLength": MAX_TEXT}
     if column.known is not None:
         value |= {"enum": sorted(column.known)}
     return {
@@ -155,7 +155,7 @@ def _operation(one: Operation, known: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _parameters(one: Operation) -> list[dict[str, Any]]:
-    text = {"type": "string", "minLength": 1, "maxLength": bodies.MAX_TEXT}
+    text = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT}
     number = {"type": "integer", "minimum": 1, "maximum": 999_999_999}
     in_path = [
         {

@@ -82,13 +82,14 @@ def _caller(outcome: Outcome, number: int, teller: Caller) -> str:
         if named is not None:
             raise Refusal(422, "invalid", "A decision id needs no caller.", where)
         return ""
-    if named not in {None, teller.client} and teller.may("score") and not teller.may(ADMIN):
+    speaks_for_itself = teller.may("score") and not teller.may(ADMIN)
+    if speaks_for_itself and named not in {None, teller.client}:
         message = (
             f"The key {teller.name!r} scores, so its request ids are its own. Give the decision "
             "id, or use a key that has the scope outcome but not score, or admin."
         )
         raise Refusal(403, "not_your_request", message, where)
-    return named or (teller.client if teller.may("score") else "")
+    return named or (teller.client if speaks_for_itself else "")
 
 
 def _checked(outcome: Outcome, number: int, now: datetime) -> datetime:

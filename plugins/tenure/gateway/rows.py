@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from tenure.gateway.bodies import MAX_TEXT, InvocationsBody, Split, Tensor
+from tenure.gateway.bodies import InvocationsBody, Split, Tensor
 from tenure.gateway.refusals import Refusal
-from tenure.lifecycle.serving import ServingPolicy, Signature, Value
+from tenure.lifecycle.serving import MAX_TEXT, ServingPolicy, Signature, Value
 
 NUMBERS = frozenset(
     {"FP64", "FP32", "FP16", "INT64", "INT32", "INT16", "INT8"}

@@ -158,7 +158,7 @@ def require_bound(question: Question, answers: Sequence[Answer]) -> None:
         NotPermitted: Too few of them approved what is true now.
     """
     stands = standing(question, answers, now=datetime.min.replace(tzinfo=UTC))
-    if stands.missing:
+    if not stands.approvers or (stands.missing and outdated(question, answers)):
         raise NotPermitted(
             f"{question.name} has {len(stands.approvers)} of {question.quorum} approvals of what "
             f"it is now.{outdated(question, answers)}",

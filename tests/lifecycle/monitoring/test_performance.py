@@ -150,7 +150,8 @@ def test_outcomes_that_could_be_of_several_callers_are_said() -> None:
     assert report.facts["ambiguous_outcomes"] == 1_200
     assert report.checks[0].observed == (
         "499 of 1,000 mature decisions have an outcome (49.9%); 1,200 outcomes do not count: "
-        "several callers used their request ids, and they do not say whose is meant"
+        "they do not say which of several callers used their request id, or name one who never "
+        "did"
     )
 
 

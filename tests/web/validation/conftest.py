@@ -195,6 +195,7 @@ class OpenGuard:
     """Lets everybody read everything but the DAGs that it was told to hide."""
 
     hidden: frozenset[str] = frozenset()
+    user: str = "anybody"
 
     def allows(self, dag_id: str) -> bool:
         return dag_id not in self.hidden

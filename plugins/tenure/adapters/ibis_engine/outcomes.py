@@ -21,7 +21,7 @@ def outcome_counts(
 ) -> OutcomeCounts:
     """Two aggregates over the same joined rows, as one expression.
 
-    `asked` are all decisions that are known, of other versions and times as well.
+    `asked` are the decisions of the files at hand, of other versions and times as well.
     """
     needed = decisions.select(
         "decision_id",
@@ -93,11 +93,19 @@ def _shared(asked: Any) -> Any:
 
 
 def _ambiguous(decisions: Any, outcomes: Any | None, asked: Any) -> int:
-    """Outcomes that would be of these decisions, were it not for another caller's same id."""
+    """Outcomes by the request id of such a decision that count for nobody.
+
+    They name no caller where there are several, or one who never used the id.
+    """
     if outcomes is None or _CALLER not in asked.columns:
         return 0
     told = _told(decisions, outcomes, asked)
-    lost = told.filter(told.caller.isnull(), told.is_shared.notnull())
+    ids = asked.select("request_id", owner=asked[_CALLER]).distinct()
+    strange = told.filter(told.caller.notnull(), told.asked_by.notnull()).anti_join(
+        ids, ["request_id", ("caller", "owner")]
+    )
+    shared = told.filter(told.caller.isnull(), told.is_shared.notnull())
+    lost = ibis.union(shared.select("outcome_id"), strange.select("outcome_id"))
     return int(lost.outcome_id.nunique().to_pyarrow().as_py())
 
 

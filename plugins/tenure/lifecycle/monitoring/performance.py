@@ -100,8 +100,8 @@ def judge_performance(
 def _coverage(counts: OutcomeCounts, coverage: float, policy: MonitoringPolicy) -> Check:
     enough = counts.labelled > 0 and coverage >= policy.min_label_coverage
     lost = (
-        f"; {counts.ambiguous:,} outcomes do not count: several callers used their request ids, "
-        "and they do not say whose is meant"
+        f"; {counts.ambiguous:,} outcomes do not count: they do not say which of several callers "
+        "used their request id, or name one who never did"
     )
     return Check(
         name="label coverage",

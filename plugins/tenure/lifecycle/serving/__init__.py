@@ -25,10 +25,11 @@ from tenure.lifecycle.serving.plan import (
     supersedes,
 )
 from tenure.lifecycle.serving.policy import OnnxPolicy, ServingPolicy
-from tenure.lifecycle.serving.signature import Score, Signature, Value
+from tenure.lifecycle.serving.signature import MAX_TEXT, Score, Signature, Value
 
 __all__ = [
     "GONE",
+    "MAX_TEXT",
     "SCOPES",
     "ApiKey",
     "Arm",

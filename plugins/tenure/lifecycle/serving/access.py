@@ -65,7 +65,8 @@ class GatewayPolicy(Policy):
     max_connections: int = Field(default=1024, ge=1)
     max_body_bytes: int = Field(default=2 * 1024 * 1024, ge=1024)
     max_waiting_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
-    """Of all bodies together, beside 64 KiB of each: from the first byte until the answer."""
+    """Of all bodies together, beside 64 KiB of each: from the first byte until the answer. As many
+    as one body may have where that is more."""
     max_rows: int = Field(default=1000, ge=1)
     """Rows of one request."""
     max_header_bytes: int = Field(default=16 * 1024, ge=1024)
@@ -76,11 +77,3 @@ class GatewayPolicy(Policy):
     """How long a gateway that got SIGTERM says that it is not ready and goes on answering, until
     balancers have noticed: longer than their check interval times their failures; 0: at once."""
     jwt: JwtPolicy | None = None
-
-    @model_validator(mode="after")
-    def _has_room(self) -> "GatewayPolicy":
-        if self.max_waiting_bytes < self.max_body_bytes:
-            raise ValueError(
-                "max_waiting_bytes: at least max_body_bytes, or one body finds no room"
-            )
-        return self

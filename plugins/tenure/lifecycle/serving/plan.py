@@ -149,5 +149,9 @@ def pseudonym(key: bytes, subject: str) -> str:
 
 
 def caller_digest(key: bytes, client: str) -> str:
-    """What the logs keep of who asked: of all keys of one name the same, and no subject's."""
-    return pseudonym(key, f"caller:{client}")
+    """What the logs keep of who asked: of all keys of one name the same, and no subject's.
+
+    The client may be a token's subject, which need not be whole Unicode.
+    """
+    name = client.encode(errors="surrogatepass")
+    return hashlib.blake2b(name, key=key, digest_size=16, person=b"caller").hexdigest()

@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+MAX_TEXT = 256
+"""Characters of a categorical value."""
+
 Value = float | str | None
 Score = Callable[[Sequence[Sequence[Value]]], Sequence[float]]
 """A loaded version: from rows (features in the signature's order) to one score each."""
