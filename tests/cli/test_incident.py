@@ -1,13 +1,15 @@
 """`tenure incident`: who is on call sees what is open, and closes what nobody else will."""
 
 import json
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from click.testing import Result
-from sqlalchemy import select
+from sqlalchemy import select, text
 from typer.testing import CliRunner
 
 from tenure.adapters.sql import incidents, versions
@@ -61,7 +63,7 @@ def test_what_is_open_newest_first(run: Run, platform: Platform) -> None:
     assert count == "3 open."
     first = number(platform, "artifact_refused")
     assert lines[-1] == (
-        f"{first}  2026-05-01 03:12  artifact_refused  m@1 (2 times)  m@1: \\x1b[2Jwhy"
+        f"{first}  2026-05-01 03:12 UTC  artifact_refused  m@1 (2 times)  m@1: \\x1b[2Jwhy"
     )
     assert "\x1b" not in said.stdout
 
@@ -102,6 +104,38 @@ def test_a_person_closes_one_and_says_why(run: Run, platform: Platform) -> None:
         "reason": "gw-b is gone for good",
     }
     assert len(json.loads(run("list", "--json").stdout)) == 2
+
+
+def test_one_of_a_gateway_is_of_no_model(run: Run, platform: Platform) -> None:
+    run("close", number(platform, "log_damaged"), *BY_OLGA)
+    with platform.database.begin() as c:
+        assert "model" not in c.execute(select(ledger_event.c.body)).scalar_one()
+
+
+def test_it_says_when_by_the_clock_of_everybody(run: Run, platform: Platform) -> None:
+    which = number(platform, "log_damaged")
+    run("close", which, *BY_OLGA)
+    with platform.database.begin() as c:
+        c.execute(text("UPDATE incident SET closed_at = '2026-05-01 23:30:00-04'"))
+    error = refused(run("close", which, *BY_OLGA))
+    assert error.what == f"Incident {which} was closed at 2026-05-02 03:30 UTC."
+
+
+def test_who_closes_does_not_hold_up_who_rolls_back(run: Run, platform: Platform) -> None:
+    """Both take the ledger's turn first, then the incident; else PostgreSQL kills one of them."""
+    which = number(platform, "artifact_refused")
+    waits = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    with ThreadPoolExecutor(1) as pool, platform.database.begin() as move:
+        platform.ledger.take_turn(move)
+        closing = pool.submit(run, "close", which, *BY_OLGA)
+        while not move.execute(waits).scalar_one():
+            assert not closing.done(), closing.result()
+            time.sleep(0.01)
+        incidents.close_incidents_of(move, version="m@1", at=NOW)
+        move.commit()
+        error = refused(closing.result(30))
+    assert isinstance(error, StateConflict)
+    assert f"Incident {which} was closed at" in error.what
 
 
 def test_what_holds_still_opens_again(run: Run, platform: Platform) -> None:

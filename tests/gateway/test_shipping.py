@@ -477,6 +477,13 @@ def test_no_watermark_passes_outcomes_that_are_not_stored(tmp_path: Path, store:
     assert shipper.ship_all()
     assert (moved, shipper.aside["unshippable"]) == ([], 2)
     assert tries == [*"abcabababab", "a"]  # b is not tried again before a is stored
+    again = Shipper(tmp_path, poisoned, alarm=told, monotonic=told.monotonic)
+    for _ in range(2):
+        again._look_around(again.ship_all())
+        told.now += ASIDE_SECONDS
+    assert tries[12:] == [*"ab", "a"]  # nor by another start more than once
+    assert told.log[-1]["log_unshippable"][0] == ("000000001-a.wal",)  # b is not the trouble
+    told.now -= ASIDE_SECONDS
     broken.clear()
     told.now = 2 * ASIDE_SECONDS
     assert shipper.ship_all()

@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 from tenure.errors import ServiceUnreachable
 from tenure.gateway import stops as stops_module
 from tenure.gateway.app import create_app
+from tenure.gateway.follower import RETELL_SECONDS
 from tenure.gateway.known import StateFile
 from tenure.gateway.stops import Stops
 from tenure.lifecycle.serving import CanaryStop, Catalog
@@ -213,8 +214,10 @@ def test_when_nobody_can_read_the_stops_no_canary_gets_anything_until_a_person_l
     with TestClient(create_app(world.gateway())) as client:
         client.headers["Authorization"] = "Bearer score-key"
         eventually(lambda: world.source.spoilt == [True])
+        world.clock.seconds += RETELL_SECONDS  # somebody may have closed the incident
+        eventually(lambda: world.source.spoilt == [True, True])
         spoilt.unlink()
-        eventually(lambda: world.source.spoilt == [True, False])
+        eventually(lambda: world.source.spoilt == [True, True, False])
         world.publish(plans(3, canary=12, share_bp=10_000))  # as its controller does all the time
         eventually(lambda: client.get(PLAN).json()["share_bp"] == 10_000)
         assert arm(client, ask("b")) == "canary"

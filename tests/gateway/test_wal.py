@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenure.gateway import wal
+from tenure.gateway.shipper import Shipper
 
 RECORDS = [b"one", b"two" * 40, b"\x00" * 9, b"four"]
 
@@ -144,16 +145,18 @@ def test_segment_that_cannot_begin_leaves_nothing(
     ],
     ids=["damaged magic", "zeros", "flipped in the middle"],
 )
-def test_recover_sets_aside_what_was_whole_once(
+def test_recover_leaves_what_was_whole_once_to_the_shipper(
     tmp_path: Path, data: bytes, kept: list[bytes], caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "000000001-a.open").write_bytes(data)
-    sealed = wal.recover(tmp_path)
-    assert [wal.read_frames(path.read_bytes())[0] for path in sealed] == [kept][: len(sealed)]
-    assert bool(sealed) == bool(kept)
+    (path,) = wal.recover(tmp_path)
+    assert path.read_bytes() == data
+    shipped: list[bytes] = []
+    assert Shipper(tmp_path, lambda _name, rows, **_: shipped.extend(rows)).ship_all()
+    assert shipped == kept
     (aside,) = wal.damaged_files(tmp_path)
-    assert (aside.name, aside.read_bytes()) == ("000000001-a.open", data)
-    assert list(tmp_path.glob("*.open")) == []
+    assert (aside.name, aside.read_bytes()) == ("000000001-a.wal", data)
+    assert wal.sealed_segments(tmp_path) == list(tmp_path.glob("*.open")) == []
     assert "segment=damaged" in caplog.text
 
 

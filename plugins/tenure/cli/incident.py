@@ -22,7 +22,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """Print open incidents, newest first."""
-    from tenure.wiring.incidents import listed
+    from tenure.wiring.incidents import in_utc, listed
 
     with connected() as platform:
         known_model(platform, model)
@@ -33,7 +33,7 @@ def list_(
     for one in found:
         times = f" ({one['members']} times)" if one["members"] > 1 else ""
         say(
-            f"{one['id']}  {one['created_at']:%Y-%m-%d %H:%M}  {one['kind']}  {one['subject']}"
+            f"{one['id']}  {in_utc(one['created_at'])}  {one['kind']}  {one['subject']}"
             f"{times}  {one['summary']}"
         )
     print(f"{len(found)} open.")

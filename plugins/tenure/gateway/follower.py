@@ -34,6 +34,8 @@ from tenure.ports import Clock
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
+RETELL_SECONDS = 600.0
+"""After so long a trouble that still holds is told again: somebody may have closed it."""
 
 
 class Follower:
@@ -83,6 +85,7 @@ class Follower:
         self._was_reachable = True
         self._is_kept = True
         self._is_told_spoilt: bool | None = None
+        self._retell_at = 0.0
         self._is_asked = True
         """Whether the last look for trials went well."""
         self._stop = threading.Event()
@@ -147,8 +150,9 @@ class Follower:
 
     def _tell_stops(self) -> None:
         """Tell the database, once it is there to listen; once, whatever the disk does."""
-        if self._stops.is_spoilt != self._is_told_spoilt:
-            self._tell_spoilt(is_spoilt=self._stops.is_spoilt)
+        spoilt = self._stops.is_spoilt
+        if spoilt != self._is_told_spoilt or (spoilt and self._monotonic() >= self._retell_at):
+            self._tell_spoilt(is_spoilt=spoilt)
         for stop in self._stops.untold():
             try:
                 self._source.stop_canary(stop)
@@ -165,6 +169,7 @@ class Follower:
             logger.warning("stops=not_told cause=%s", error.what)
         else:
             self._is_told_spoilt = is_spoilt
+            self._retell_at = self._monotonic() + RETELL_SECONDS
 
     def _keep(self) -> None:
         """Write down what a restart without the database needs; a full disk costs only that."""

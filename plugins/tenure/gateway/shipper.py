@@ -76,7 +76,7 @@ class Shipper:
         self._told: dict[str, Trouble] = {}
         self._is_heard = True
         self._wake = threading.Event()
-        self._stopping = False
+        self._stop = threading.Event()
         self._failures = 0
         """Rounds in a row that left something."""
         self._stuck = 0
@@ -114,7 +114,7 @@ class Shipper:
 
     def close(self, timeout_seconds: float = 10.0) -> None:
         """Ship what is sealed and end; what cannot be shipped in time stays for the next start."""
-        self._stopping = True
+        self._stop.set()
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(timeout_seconds)
@@ -139,6 +139,8 @@ class Shipper:
             except Exception as error:  # whatever it is, the records are safe here
                 self._warn(path, error)
                 after_gap = True
+                if is_aside and isinstance(error, HeldBack):
+                    self._held.add(path.name)
                 left = not (is_aside or self._is_put_aside(path, error)) or left
         else:
             self._stuck = 0
@@ -188,9 +190,10 @@ class Shipper:
 
     def _run(self) -> None:
         while True:
-            self._wake.wait(self._pause())
+            # What is sealed meanwhile cuts no pause short that a failure began.
+            (self._stop if self._failures else self._wake).wait(self._pause())
             self._wake.clear()
-            is_last = self._stopping  # known before the look: what was sealed before is seen by it
+            is_last = self._stop.is_set()  # before the look: it sees what was sealed until then
             done = self.ship_all()
             self._look_around(done)
             if is_last and (done or self._failures > 1):
@@ -218,9 +221,10 @@ class Shipper:
     def _troubles(self) -> list[tuple[str, tuple[str, ...]]]:
         """Each kind of trouble with the segments that have it."""
         stuck = wal.sealed_segments(self._folder)[:1] if self._stuck >= TRIES else []
+        aside = wal.unshippable(self._folder)
         return [
             (DAMAGED, tuple(path.name for path in wal.damaged_files(self._folder))),
-            (UNSHIPPABLE, tuple(path.name for path in wal.unshippable(self._folder))),
+            (UNSHIPPABLE, tuple(path.name for path in aside if path.name not in self._held)),
             (WAITING, tuple(path.name for path in stuck)),
         ]
 
@@ -239,8 +243,11 @@ class Shipper:
             self._deliver(path.stem, payloads, after_gap=after_gap)
         failpoint("ship.delivered")
         if good < len(data):
-            wal.set_aside(path, good)
-        path.unlink()
+            wal.set_aside(path, self._folder, good)
+        else:
+            path.unlink()
+        self._held.discard(path.name)
+        self._tries.pop(path.name, None)
 
 
 class _Unreadable(Exception):

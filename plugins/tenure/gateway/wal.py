@@ -6,7 +6,6 @@ begins with a magic line; a frame is length (4 bytes), CRC32 of length and paylo
 
 import logging
 import os
-import shutil
 import struct
 import zlib
 from pathlib import Path
@@ -66,13 +65,17 @@ def is_torn(rest: bytes) -> bool:
     return bool(length > len(rest) - _HEADER.size)
 
 
-def set_aside(path: Path, good: int) -> None:
-    """Keep a copy of a file that does not read as it was written, for a person to look at."""
-    damaged = path.parent / DAMAGED
+def set_aside(path: Path, folder: Path, good: int) -> None:
+    """Keep a file that does not read as it was written, for a person to look at.
+
+    Moved, not copied: a full disk takes no copy, and only what is shipped makes room on it.
+    """
+    damaged = folder / DAMAGED
     damaged.mkdir(exist_ok=True)
-    shutil.copyfile(path, damaged / path.name)
-    sync_folder(damaged)
     size = path.stat().st_size
+    path.rename(damaged / path.name)
+    sync_folder(damaged)
+    sync_folder(path.parent)
     logger.error(
         "segment=damaged name=%s good_bytes=%s bytes=%s kept_in=%s", path.name, good, size, DAMAGED
     )
@@ -86,8 +89,9 @@ def damaged_files(folder: Path) -> list[Path]:
 def recover(folder: Path) -> list[Path]:
     """Seal what a killed process left open: cut its torn tail off, drop it when nothing is left.
 
-    What was not torn but changed afterwards is set aside as a whole first; what cannot be read is
-    put where the shipper tries it now and then, so that it keeps no gateway from its start.
+    What was not torn but changed afterwards stays as it is, for the shipper to set aside; what
+    cannot be read is put where the shipper tries it now and then, and keeps no gateway from its
+    start.
     Returns the segments that were sealed here, oldest first.
     """
     sealed = []
@@ -100,7 +104,8 @@ def recover(folder: Path) -> list[Path]:
             continue
         payloads, good = read_frames(data)
         if not (is_torn(data[good:]) if good else MAGIC.startswith(data[: len(MAGIC)])):
-            set_aside(path, good)
+            sealed.append(seal(path))  # whole: who ships it sets it aside
+            continue
         if not payloads:
             path.unlink()
             continue

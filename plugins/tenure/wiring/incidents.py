@@ -1,5 +1,7 @@
 """Open incidents, and people who close them: for what no program can see that it is over."""
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from tenure.errors import NotPermitted, StateConflict
@@ -33,6 +35,7 @@ def close(platform: Platform, incident_id: int, *, user: str, reason: str) -> di
 
     _permit(platform, user)
     with platform.database.begin() as connection:
+        platform.ledger.take_turn(connection)  # before the row, as a move does: else both wait
         found = incidents.locked(connection, incident_id)
         if found is None or found["state"] != "open" or found["kind"] in _ORDERS:
             raise _conflict(incident_id, found)
@@ -41,7 +44,7 @@ def close(platform: Platform, incident_id: int, *, user: str, reason: str) -> di
             subject=f"incident:{incident_id}",
             actor=user,
             body={
-                "model": found["facts"].get("model") or found["subject"].partition("@")[0],
+                **_model(found),
                 "kind": found["kind"],
                 "about": found["subject"],
                 "summary": found["summary"],
@@ -52,6 +55,18 @@ def close(platform: Platform, incident_id: int, *, user: str, reason: str) -> di
         at = platform.clock.now()
         incidents.close_incident(connection, dedupe_key=found["dedupe_key"], at=at)
     return {**found, "state": "closed", "closed_at": at}
+
+
+def in_utc(moment: datetime) -> str:
+    """To the minute; sessions of the database may speak of another zone."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _model(found: Mapping[str, Any]) -> dict[str, str]:
+    """Whose incident it is, where it is about a version and not a gateway."""
+    name, at, _ = found["subject"].partition("@")
+    model = found["facts"].get("model") or (name if at else "")
+    return {"model": model} if model else {}
 
 
 def _permit(platform: Platform, user: str) -> None:
@@ -69,7 +84,7 @@ def _conflict(incident_id: int, found: dict[str, Any] | None) -> StateConflict:
     if found is None:
         what = f"There is no incident {incident_id}."
     elif found["state"] != "open":
-        what = f"Incident {incident_id} was closed at {found['closed_at']:%Y-%m-%d %H:%M} UTC."
+        what = f"Incident {incident_id} was closed at {in_utc(found['closed_at'])}."
     else:
         what = (
             f"Incident {incident_id} orders that the canary {found['subject']} be rolled back; it "

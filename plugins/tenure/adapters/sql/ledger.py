@@ -42,7 +42,7 @@ class SqlLedger:
         op_key: str,
     ) -> bool:
         """Append an event that moves no version; False when it stands already."""
-        self._take_turn(connection)
+        self.take_turn(connection)
         if self.has(connection, op_key):
             return False
         newest = select(func.coalesce(func.max(ledger_event.c.generation), 0))
@@ -78,7 +78,7 @@ class SqlLedger:
         Raises:
             StateConflict: Somebody else moved the version since the caller looked.
         """
-        self._take_turn(connection)
+        self.take_turn(connection)
         if self.has(connection, op_key):
             return False
         row = connection.execute(
@@ -122,7 +122,11 @@ class SqlLedger:
             .on_conflict_do_nothing(index_elements=["op_key"])
         )
 
-    def _take_turn(self, connection: Connection) -> None:
+    def take_turn(self, connection: Connection) -> None:
+        """Wait until nobody else writes the ledger, and keep them waiting until the commit.
+
+        Who locks rows besides takes it first, as `move` does: else two wait for each other.
+        """
         connection.execute(text("SELECT pg_advisory_xact_lock(:k)"), {"k": _LOCK})
 
     def _append(

@@ -14,3 +14,8 @@ def upgrade() -> None:
         "gateway_ack", sa.Column("alive_at", at, server_default=sa.text("now()"), nullable=False)
     )
     op.execute("UPDATE gateway_ack SET alive_at = least(seen_at, now())")
+    # A log has several kinds of trouble by now: what is open closes under the name of its kind.
+    op.execute(
+        "UPDATE incident SET dedupe_key = 'log_damaged:' || substr(dedupe_key, 5) "
+        "WHERE kind = 'log_damaged' AND state = 'open' AND dedupe_key LIKE 'log:%'"
+    )
