@@ -265,8 +265,30 @@ def test_a_disk_that_hangs_without_a_request_is_a_failure_too(
     """A segment is sealed when nobody asks: readiness has to know before somebody does."""
     monkeypatch.setattr(log_module, "ROTATE_SECONDS", 0.05)
     log = make()
-    assert asyncio.run(append_many(log, 1, sync=False)) == [None]
-    eventually(lambda: log.failure == "the disk has not answered for over 0.2 s")
+
+    async def idle() -> None:
+        assert await append_many(log, 1, sync=False) == [None]
+        hangs = "the disk has not answered for over 0.2 s"
+        await asyncio.to_thread(eventually, lambda: log.failure == hangs)
+
+    asyncio.run(idle())
+
+
+def test_a_process_that_was_stopped_takes_its_disk_for_sound(make: Make, stuck: Stuck) -> None:
+    """SIGSTOP in the middle of a sync: the clock went on meanwhile, and nobody is refused."""
+    log = make()
+
+    async def stopped() -> list[Any]:
+        first = asyncio.ensure_future(log.append(b"being written", sync=True))
+        await asyncio.to_thread(stuck.reached.wait, 5)
+        time.sleep(0.5)  # nothing runs
+        then = asyncio.ensure_future(log.append(b"then", sync=True))
+        await asyncio.sleep(0.05)
+        assert log.failure is None
+        stuck.gate.set()
+        return [await first, await then]
+
+    assert asyncio.run(stopped()) == [None, None]
 
 
 def test_a_disk_that_hangs_does_not_keep_the_process_from_ending(

@@ -68,6 +68,9 @@ class GroupLog:
         self._group: list[_Entry] = []
         """What the thread writes now."""
         self._waiting = 0
+        self._looked_at: float | None = None
+        """What the thread was busy with at the last look, and at how many looks before."""
+        self._looks = 0
         self._watched: asyncio.AbstractEventLoop | None = None
         """The loop in which somebody looks whether the thread hangs."""
         self._thread = threading.Thread(target=self._run, name=f"log-{folder.name}", daemon=True)
@@ -123,20 +126,25 @@ class GroupLog:
             )
 
     def _hang(self) -> str | None:
-        """What to say when the thread has been at one piece of work for too long."""
-        since = self._busy_since
-        lasts = 0.0 if since is None else time.monotonic() - since
-        if lasts <= HANG_SECONDS:
+        """What to say when the thread has been at one piece of work for too long.
+
+        Counted in looks: while a process is stopped the clock goes on, and the disk is sound.
+        """
+        if self._looks * _LOOK_SECONDS < HANG_SECONDS or self._busy_since != self._looked_at:
             return None
         return f"the disk has not answered for over {HANG_SECONDS:g} s"
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        """One timer for all who wait: refuse them when the thread hangs."""
+        """One timer for all who wait, until all is sealed: refuse them when the thread hangs."""
+        since = self._busy_since
+        self._looks = self._looks + 1 if since is not None and since == self._looked_at else 0
+        self._looked_at = since
         if (hang := self._hang()) is not None:
             late = [one for one in (*self._group, *self._taken_back()) if not one.done.done()]
             self._complaints.say(hang, len(late))
             _wake(late, hang)
-        if self._waiting:
+        segment = self._segment
+        if self._waiting or since is not None or not (segment is None or segment.is_empty):
             loop.call_later(_LOOK_SECONDS, self._look, loop)
         elif self._watched is loop:
             self._watched = None
