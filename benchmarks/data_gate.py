@@ -133,21 +133,21 @@ def gate(path: Path) -> dict[str, Any]:
     from tenure.adapters.arrow_tables import reading
     from tenure.config.loader import parse_dataset
     from tenure.config.suites import parse_suite
-    from tenure.wiring import judging
-    from tenure.wiring.handling import Handling
+    from tenure.usecases.data import judge_file
+    from tenure.usecases.data.privacy import Handling
 
     watch = Watch()
     watch.wrap(reading, "_rows", "read")
     watch.wrap(arrow_tables, "read_batch", "contract", without="read")
     watch.wrap(gx_validator, "validate", "GX")
-    watch.wrap(judging, "judge", "quarantine")
+    watch.wrap(judge_file, "judge", "quarantine")
     watch.wrap(arrow_tables, "write_quarantine", "quarantine")
-    watch.wrap(judging, "_write_snapshot", "write")
+    watch.wrap(judge_file, "_write_snapshot", "write")
     suite = json.dumps({"name": "wide", "expectations": expectations()}).encode()
     dataset = parse_dataset(_yaml())
     rules = parse_suite(suite, "wide", dataset.contract, Path("wide.json"))
     clock = Clock()
-    done = judging.judge_file(path, "landing/wide/b.parquet", dataset, rules, Handling())
+    done = judge_file.judge_file(path, "landing/wide/b.parquet", dataset, rules, Handling())
     took = clock.read()
     watch.seconds["rest"] = took["seconds"] - sum(watch.seconds.values())
     rows = done.report.facts["rows_quarantined"]

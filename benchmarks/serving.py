@@ -19,7 +19,7 @@ from pathlib import Path
 from serving_parts import breakdown, load, peers, replicas
 from serving_parts.installation import MODEL, Served, Variant, bodies, installation
 
-from tenure.wiring.api_keys import create_key
+from tenure.usecases.serving.api_keys import create_key
 
 HERE = Path(__file__)
 HEADING = "## Serving: a row a request, 16 connections"

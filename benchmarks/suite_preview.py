@@ -15,11 +15,11 @@ from tenure.config import load_dataset
 from tenure.config.suites import load_suite
 from tenure.demo.upstream import write_month
 from tenure.files import digest_file
-from tenure.lifecycle.expectations import Expectation, Severity, Suite
-from tenure.lifecycle.quality import judge
+from tenure.installation import Platform
+from tenure.lifecycle.data.expectations import Expectation, Severity, Suite
+from tenure.lifecycle.data.quality import judge
 from tenure.settings import REPOSITORY, Settings
-from tenure.wiring import judging, suites
-from tenure.wiring.base import Platform
+from tenure.usecases.data import judge_file, suites
 
 
 def main(months: int, rounds: int) -> None:
@@ -54,8 +54,8 @@ def _land(home: Path, dataset: Any, month: int) -> suites.Landed:
 
 def _alone(platform: Platform, landed: suites.Landed, suite: Suite) -> None:
     path = platform.store.fetch(landed.source_key, landed.source_digest)
-    batch = judging.read_landed(path, landed.dataset)
-    found = judging.findings(batch, landed.source_key, landed.dataset, suite)
+    batch = judge_file.read_landed(path, landed.dataset)
+    found = judge_file.findings(batch, landed.source_key, landed.dataset, suite)
     judge(batch.rows, found, landed.dataset.quality)
 
 

@@ -22,10 +22,10 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 import pytest
 
+from tenure.installation import Platform
 from tenure.migrations import upgrade
 from tenure.settings import REPOSITORY, Settings
 from tenure.stack import postgres
-from tenure.wiring.base import Platform
 
 # Several OpenMP threads on few cores wait for each other: fits would take seconds, not hundredths.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

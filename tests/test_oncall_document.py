@@ -7,10 +7,10 @@ import pytest
 from tenure import errors
 from tenure.adapters.sql.incidents import _OF_SERVING
 from tenure.errors import TenureError
-from tenure.gateway import log, shipper
+from tenure.gateway.log import shipper, writer
 from tenure.settings import REPOSITORY
-from tenure.wiring.oncall import TITLES
-from tenure.wiring.serving_incidents import TROUBLES
+from tenure.usecases.incidents.failure_cards import TITLES
+from tenure.usecases.serving.gateway_incidents import TROUBLES
 
 TEXT = (REPOSITORY / "docs" / "oncall.md").read_text(encoding="utf-8")
 SECTIONS = {
@@ -63,6 +63,6 @@ def test_only_what_the_document_says_is_tried_again() -> None:
 
 
 def test_the_numbers_that_people_read_about_a_log_are_those_of_the_code() -> None:
-    assert (shipper.TRIES, shipper.ASIDE_SECONDS, log.HANG_SECONDS) == (5, 600, 5)
+    assert (shipper.TRIES, shipper.ASIDE_SECONDS, writer.HANG_SECONDS) == (5, 600, 5)
     for words in ("failed five times", "every ten minutes", "for over 5 s"):
         assert words in TEXT

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 from tenure.cli import app
 from tenure.demo.upstream import write_month
 from tenure.errors import DataRejected
+from tenure.installation import Platform
 from tenure.settings import REPOSITORY, Settings
+from tenure.usecases.data.ingestion import ingestion
 from tenure.vocabulary import RunRef
-from tenure.wiring.base import Platform
-from tenure.wiring.ingestion import ingestion
 
 pytestmark = pytest.mark.service
 

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tenure.installation import Platform
 from tenure.lifecycle.serving import OnnxPolicy
 from tenure.settings import REPOSITORY, Settings
 from tenure.vocabulary import RunRef, State, VersionRef
-from tenure.wiring.base import Platform
 
 sys.path.insert(0, str(REPOSITORY / "tests" / "faults"))
 # The gateways of the fault tests: real processes on a real database.
@@ -70,11 +70,11 @@ class Served(Life):
     def _facts(self, ref: VersionRef, columns: Mapping[str, Any]) -> dict[str, Any]:
         from tenure.adapters import sklearn_trainer
         from tenure.adapters.sql import versions
-        from tenure.wiring import variants
+        from tenure.usecases.training import onnx
 
         with self.platform.database.begin() as connection:
             row = versions.row_by_id(connection, ref.id) | columns
-        made = variants.attempt(
+        made = onnx.attempt(
             OnnxPolicy(),
             self._estimator,
             self._holdout,
@@ -83,9 +83,9 @@ class Served(Life):
             threshold=row["facts"]["threshold"],
             subject=ref.name,
         )
-        variants.store(self.platform, made)
+        onnx.store(self.platform, made)
         run = RunRef("benchmark", "benchmark", "train")
-        facts = variants.tell(self.platform, ref, row, made, run)
+        facts = onnx.tell(self.platform, ref, row, made, run)
         self.parity = self.parity or str(facts["summary"])
         return {**row["facts"], "onnx": facts}
 
@@ -161,7 +161,7 @@ class Variant(Process):
 
 
 _NO_LOG = """
-from tenure.gateway.log import GroupLog
+from tenure.gateway.log.writer import GroupLog
 async def append(self, payload, *, sync): pass
 GroupLog.append = append
 """

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from tenure.adapters.pseudonyms import tokenised
-from tenure.lifecycle.sensitivity import Key
+from tenure.lifecycle.data.sensitivity import Key
 
 KEY = Key.of_dataset(b"k" * 32, "loans")
 COLUMNS: dict[str, Any] = {

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from tenure.adapters.row_policy import refusals
-from tenure.gateway.refusals import Refusal
-from tenure.gateway.rows import Contract
+from tenure.gateway.contract.refusals import Refusal
+from tenure.gateway.contract.rows import Contract
 from tenure.lifecycle.serving import ServingPolicy, Signature
 
 SIGNATURE = Signature(

@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 from tenure import settings as where
 from tenure.cli import app
 from tenure.demo.upstream import write_month
+from tenure.installation import Platform
+from tenure.usecases.data.ingestion import ingestion
+from tenure.usecases.data.snapshots import open_snapshot
 from tenure.vocabulary import RunRef
-from tenure.wiring.base import Platform
-from tenure.wiring.ingestion import ingestion
-from tenure.wiring.snapshots import open_snapshot
 
 runner = CliRunner()
 

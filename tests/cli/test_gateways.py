@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from tenure.adapters.sql import versions
 from tenure.cli import app
 from tenure.errors import ServiceUnreachable
-from tenure.wiring.base import Platform
+from tenure.installation import Platform
 
 pytestmark = pytest.mark.service
 

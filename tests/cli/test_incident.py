@@ -16,7 +16,7 @@ from tenure.adapters.sql import incidents, versions
 from tenure.adapters.sql.tables import incident, ledger_event
 from tenure.cli import app
 from tenure.errors import NotPermitted, StateConflict
-from tenure.wiring.base import Platform
+from tenure.installation import Platform
 
 pytestmark = pytest.mark.service
 

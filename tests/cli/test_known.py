@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from tenure.adapters.sql import versions
 from tenure.cli import app
-from tenure.wiring.base import Platform
+from tenure.installation import Platform
 
 pytestmark = pytest.mark.service
 

@@ -11,8 +11,8 @@ from typer.testing import CliRunner, Result
 from tenure.adapters.decision_tables import DECISION_FIELDS, decisions_to_parquet
 from tenure.adapters.sql import reviews, versions
 from tenure.cli import app
-from tenure.lifecycle.serving.decision_log import micros, partition
-from tenure.wiring.base import Platform
+from tenure.installation import Platform
+from tenure.lifecycle.decisions.decision_log import micros, partition
 
 pytestmark = pytest.mark.service
 MODEL = "flight_late"

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from tenure.adapters.sql.tables import gateway_key
 from tenure.cli import app
-from tenure.wiring.base import Platform
+from tenure.installation import Platform
 
 
 @pytest.fixture

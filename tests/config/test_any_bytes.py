@@ -13,7 +13,7 @@ from tenure.config.loader import load_all, load_dataset
 from tenure.config.problems import BrokenFile
 from tenure.config.suite_arguments import CATALOG
 from tenure.config.suites import load_suite, parse_suite
-from tenure.lifecycle.sources import Column, Contract
+from tenure.lifecycle.data.sources import Column, Contract
 from tenure.settings import REPOSITORY
 from tenure.vocabulary import canonical_json
 

@@ -9,8 +9,8 @@ import pytest
 from tenure.config import load_dataset
 from tenure.config.problems import BrokenFile
 from tenure.config.suites import check, load_suite
-from tenure.lifecycle.expectations import Severity
-from tenure.lifecycle.sources import Column, Contract
+from tenure.lifecycle.data.expectations import Severity
+from tenure.lifecycle.data.sources import Column, Contract
 from tenure.settings import REPOSITORY
 
 CONTRACT = Contract(

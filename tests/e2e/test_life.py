@@ -27,7 +27,7 @@ from tenure.settings import REPOSITORY
 from tenure.stack import processes, state
 from tenure.stack.embedded import AIRFLOW, Stack
 from tenure.stack.endpoints import Endpoints
-from tenure.wiring import decisions
+from tenure.usecases.decisions import replay
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -243,11 +243,11 @@ def test_clearing_finished_tasks_again_changes_nothing(life: Life) -> None:
 def test_a_thousand_decisions_score_the_same_again(life: Life) -> None:
     """Those of the deleted version as well: its artifact comes out of the archive."""
     platform = life.story.facts.platform
-    chosen = decisions.chosen(platform, rows=1000, seed=7, model=MODEL)
-    found = decisions.replay(platform, chosen)
-    scored = [one for one in found if one.found is not decisions.Found.NO_MODEL]
+    chosen = replay.chosen(platform, rows=1000, seed=7, model=MODEL)
+    found = replay.replay(platform, chosen)
+    scored = [one for one in found if one.found is not replay.Found.NO_MODEL]
     assert len(scored) > 900  # a rule answers a few on a busy machine
-    assert {one.found for one in scored} == {decisions.Found.IDENTICAL}
+    assert {one.found for one in scored} == {replay.Found.IDENTICAL}
     assert {one.version for one in scored} == {f"{MODEL}@1", f"{MODEL}@2"}
 
 

@@ -10,9 +10,9 @@ import httpx
 import pyarrow.parquet as pq
 from sqlalchemy import text
 
-from tenure.wiring.base import Platform
-from tenure.wiring.ledger import verify_ledger
-from tenure.wiring.segments import live_keys
+from tenure.installation import Platform
+from tenure.usecases.decisions.segments import live_keys
+from tenure.usecases.operations.ledger import verify_ledger
 
 MODEL = "flight_late"
 CLIENTS = 4

@@ -10,9 +10,9 @@ import pytest
 from asking import MODEL, Asking
 from served import Life, Process
 
+from tenure.installation import Platform
 from tenure.settings import REPOSITORY
-from tenure.wiring.api_keys import create_key
-from tenure.wiring.base import Platform
+from tenure.usecases.serving.api_keys import create_key
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from asking import MODEL, Asking
 from balancer import Balancer
 from served import Life, Process
 
-from tenure.wiring.base import Platform
+from tenure.installation import Platform
 
 _MB = 1e6
 

@@ -15,8 +15,8 @@ import pytest
 from asking import CLIENTS, Asking, settle, soon
 from served import Life, Process
 
+from tenure.installation import Platform
 from tenure.vocabulary import State
-from tenure.wiring.base import Platform
 
 DATABASE = "127.0.0.2"
 LEASE_SECONDS = 12

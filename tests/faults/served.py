@@ -12,9 +12,9 @@ from typing import Any
 
 import httpx
 
+from tenure.installation import Platform
 from tenure.settings import REPOSITORY
 from tenure.vocabulary import State, VersionRef
-from tenure.wiring.base import Platform
 
 MODEL = "flight_late"
 
@@ -48,8 +48,8 @@ class Life:
 
         from tenure.adapters.signing import Signer
         from tenure.adapters.sql import tables, versions
-        from tenure.lifecycle.approval import evidence_digest
-        from tenure.lifecycle.registry import artifact_key, statement_bytes
+        from tenure.lifecycle.promotion.approval import evidence_digest
+        from tenure.lifecycle.training.registry import artifact_key, statement_bytes
         from tenure.vocabulary import digest_bytes
 
         artifact = self._train(seed) if estimator is None else dumped(estimator)

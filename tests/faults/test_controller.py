@@ -12,7 +12,7 @@ from asking import CLIENTS, MODEL, Asking, settle, soon
 from served import Process
 from sqlalchemy import text
 
-from tenure.wiring.base import Platform
+from tenure.installation import Platform
 
 pytestmark = [pytest.mark.service, pytest.mark.fault]
 ENDED = {0, -15}
@@ -22,8 +22,8 @@ import time
 from tenure.adapters.sql import versions
 from tenure.settings import Settings
 from tenure.vocabulary import RunRef
-from tenure.wiring import canary
-from tenure.wiring.base import Platform
+from tenure.installation import Platform
+from tenure.usecases.promotion import canary
 platform = Platform(Settings.from_environment())
 with platform.database.begin() as connection:
     version = versions.get(connection, "flight_late", 2)

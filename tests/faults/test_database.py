@@ -13,7 +13,7 @@ from asking import MODEL, Asking, settle, soon
 from served import Process
 from sqlalchemy import text
 
-from tenure.wiring.base import Platform
+from tenure.installation import Platform
 
 pytestmark = [pytest.mark.service, pytest.mark.fault]
 ENDED = {0, -15}

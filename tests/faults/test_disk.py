@@ -13,8 +13,8 @@ import pytest
 from asking import CLIENTS, Asking, incidents, settle, soon
 from served import Process
 
+from tenure.installation import Platform
 from tenure.vocabulary import State
-from tenure.wiring.base import Platform
 
 pytestmark = [pytest.mark.service, pytest.mark.fault]
 ENDED = {0, -15}

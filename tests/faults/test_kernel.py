@@ -17,9 +17,9 @@ import pytest
 from asking import Asking, incidents, settle, soon
 from served import Life, Process
 
+from tenure.installation import Platform
 from tenure.settings import REPOSITORY
 from tenure.vocabulary import State
-from tenure.wiring.base import Platform
 
 pytestmark = [pytest.mark.service, pytest.mark.fault_root]
 ENDED = {0, -15}

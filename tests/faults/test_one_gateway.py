@@ -15,9 +15,9 @@ from asking import CLIENTS, MODEL, Asking, incidents, logged_rows, settle, soon
 from served import Life, Process
 from sqlalchemy import text
 
+from tenure.installation import Platform
+from tenure.usecases.promotion.rollback import settle_stops
 from tenure.vocabulary import State
-from tenure.wiring.base import Platform
-from tenure.wiring.rollback import settle_stops
 
 pytestmark = [pytest.mark.service, pytest.mark.fault]
 ENDED = {0, -15}
@@ -33,12 +33,12 @@ os.fdatasync = fdatasync
 JUMPING_CLOCK = """
 import os, pathlib
 from datetime import UTC, datetime, timedelta
-from tenure.wiring import base
+from tenure import installation
 def now(self):
     fault = pathlib.Path(os.environ["FAULT"])
     ahead = float(fault.read_text()) if fault.exists() else 0.0
     return datetime.now(tz=UTC) + timedelta(seconds=ahead)
-base.SystemClock.now = now
+installation.SystemClock.now = now
 """
 
 

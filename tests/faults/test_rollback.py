@@ -11,9 +11,9 @@ from served import Life, Process
 from sqlalchemy import text
 
 from tenure.adapters.sql import plans
+from tenure.installation import Platform
+from tenure.usecases.operations.reconcile import reconcile
 from tenure.vocabulary import RunRef, State, VersionRef
-from tenure.wiring.base import Platform
-from tenure.wiring.reconciliation import reconcile
 
 pytestmark = [pytest.mark.service, pytest.mark.fault]
 ENDED = {0, -15}

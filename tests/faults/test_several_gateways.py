@@ -18,8 +18,8 @@ from balancer import Balancer, balancing
 from served import Life, Process
 
 from tenure.adapters.sql import overview
+from tenure.installation import Platform
 from tenure.vocabulary import State, VersionRef
-from tenure.wiring.base import Platform
 
 pytestmark = [pytest.mark.service, pytest.mark.fault]
 ENDED = {0, -15}

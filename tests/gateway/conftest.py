@@ -16,9 +16,11 @@ import uvicorn
 from starlette.testclient import TestClient
 
 from tenure.adapters.model_process import ModelProcess, Pipe
-from tenure.gateway import server
 from tenure.gateway.app import Gateway, Parts, create_app
-from tenure.gateway.records import DecisionDelivery, OutcomeDelivery
+from tenure.gateway.http import server
+from tenure.gateway.log.records import DecisionDelivery, OutcomeDelivery
+from tenure.installation import Uuid7
+from tenure.lifecycle.promotion.trial_loads import Trial
 from tenure.lifecycle.serving import (
     ApiKey,
     CanaryStop,
@@ -28,9 +30,7 @@ from tenure.lifecycle.serving import (
     ServingPolicy,
     TrafficPlan,
 )
-from tenure.lifecycle.serving.trial import Trial
-from tenure.wiring import model_child
-from tenure.wiring.base import Uuid7
+from tenure.usecases.serving import model_process
 
 MODEL = "flight_late"
 SCORE_KEY, OUTCOME_KEY, ADMIN_KEY = "score-key", "outcome-key", "admin-key"
@@ -132,7 +132,7 @@ class ThreadModel(ModelProcess):
 
     def _serve(self, sock: socket.socket, score: Score) -> None:
         with sock, contextlib.suppress(EOFError, OSError, SystemExit):
-            model_child.serve(Pipe(sock), score, name="thread")
+            model_process.serve(Pipe(sock), score, name="thread")
 
     @property
     def is_alive(self) -> bool:

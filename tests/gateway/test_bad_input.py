@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from tenure.gateway import bodies
-from tenure.gateway.refusals import Refusal
+from tenure.gateway.contract import bodies
+from tenure.gateway.contract.refusals import Refusal
 from tenure.lifecycle.serving import GatewayPolicy, ServingPolicy
 
 INFER = "/v2/models/flight_late/infer"

@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tenure.gateway.app import create_app
-from tenure.gateway.keys import Caller
+from tenure.gateway.contract.keys import Caller
 from tenure.lifecycle.serving import ApiKey, caller_digest
 
 INFER, OUTCOMES = "/v2/models/flight_late/infer", "/v2/models/flight_late/outcomes"

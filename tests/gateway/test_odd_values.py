@@ -11,9 +11,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from tenure.adapters.decision_tables import decisions_to_parquet, outcomes_to_parquet
-from tenure.gateway import wal
 from tenure.gateway.app import Gateway, create_app
-from tenure.gateway.records import DecisionDelivery, OutcomeDelivery, Table
+from tenure.gateway.log import wal
+from tenure.gateway.log.records import DecisionDelivery, OutcomeDelivery, Table
 from tenure.lifecycle.serving import ServingPolicy
 
 INFER, OUTCOMES = "/v2/models/flight_late/infer", "/v2/models/flight_late/outcomes"

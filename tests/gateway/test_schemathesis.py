@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tenure.gateway.operations import OPERATIONS
+from tenure.gateway.contract.operations import OPERATIONS
 
 
 def no_crash(_context: Any, response: Any, _case: Case) -> None:

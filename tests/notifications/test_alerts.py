@@ -96,7 +96,7 @@ def test_the_card_of_the_operator_is_taken_over(
 ) -> None:
     from tenure.notifications.alerts import FailureNotifier
     from tenure.operators.base import TaskFailed
-    from tenure.wiring.oncall import describe
+    from tenure.usecases.incidents.failure_cards import describe
 
     connect(monkeypatch, receiver, "200")
     error = TaskFailed("short", describe(failed(), owner="ada", log_url="http://airflow/own"))

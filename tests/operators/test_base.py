@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tenure.errors import GateFailed, ServiceUnreachable
+from tenure.installation import Platform
 from tenure.vocabulary import RunRef
-from tenure.wiring.base import Platform
 
 pytestmark = pytest.mark.airflow
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
+from tenure.installation import Platform
 from tenure.operators import decommission
 from tenure.operators.base import TaskFailed
 from tenure.operators.decommission import (
@@ -14,7 +15,6 @@ from tenure.operators.decommission import (
     RequestDecommissionOperator,
 )
 from tenure.vocabulary import RunRef
-from tenure.wiring.base import Platform
 
 pytestmark = [pytest.mark.airflow, pytest.mark.service]
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from tenure.errors import GateFailed
+from tenure.usecases.training import evidence, gates, planning, training
 from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef
-from tenure.wiring import evidence, planning, training, validation
 
 pytestmark = pytest.mark.airflow
 RUN = RunRef("m__train_model", "r1", "t", user="tess")
@@ -63,7 +63,7 @@ def test_register_tells_its_outlets(monkeypatch: pytest.MonkeyPatch) -> None:
 
     asset, answer = Asset(name="validated/m", uri="tenure://validated/m"), {"version": 2}
     events = {asset: SimpleNamespace(extra={})}
-    monkeypatch.setattr(validation, "register", lambda *_: answer)
+    monkeypatch.setattr(gates, "register", lambda *_: answer)
     task = RegisterOperator(task_id="register", model="m", outlets=[asset])
     found = task.work(None, RUN, context("manual", outlet_events=events))  # type: ignore[arg-type]
     assert found == events[asset].extra == answer
@@ -87,7 +87,7 @@ def test_who_decides_in_a_bias_audit(
     from tenure.operators.bias import BiasAuditOperator
 
     monkeypatch.setattr(planning, "has_plan", lambda *_: planned)
-    monkeypatch.setattr(validation, "audit_bias", lambda *_: "decides")
+    monkeypatch.setattr(gates, "audit_bias", lambda *_: "decides")
     monkeypatch.setattr(evidence, "audit_by_hand", lambda _p, _m, number, _r: f"reports {number}")
     task = BiasAuditOperator(task_id="audit", model="m", version=version)
     assert task.work(None, RUN, context("manual")) == expected, case  # type: ignore[arg-type]
@@ -97,7 +97,7 @@ def test_train_and_evaluate_call_one_use_case(monkeypatch: pytest.MonkeyPatch) -
     from tenure.operators.training import EvaluateOperator, TrainOperator
 
     monkeypatch.setattr(training, "train", lambda _p, model, run: ("train", model, run))
-    monkeypatch.setattr(validation, "evaluate", lambda _p, model, run: ("evaluate", model, run))
+    monkeypatch.setattr(gates, "evaluate", lambda _p, model, run: ("evaluate", model, run))
     train = TrainOperator(task_id="train", model="m")
     evaluate = EvaluateOperator(task_id="evaluate", model="m")
     assert train.work(None, RUN, context("manual")) == ("train", "m", RUN)  # type: ignore[arg-type]

@@ -11,12 +11,12 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from tenure.adapters.signing import Signer
 from tenure.adapters.skops_artifacts import dump
-from tenure.lifecycle.registry import FIELDS, artifact_key, statement_bytes
+from tenure.installation import Platform
 from tenure.lifecycle.serving import ServingPolicy
+from tenure.lifecycle.training.registry import FIELDS, artifact_key, statement_bytes
 from tenure.settings import REPOSITORY, Settings
+from tenure.usecases.serving.loading import VerifiedLoader
 from tenure.vocabulary import digest_bytes
-from tenure.wiring.base import Platform
-from tenure.wiring.serving_models import VerifiedLoader
 
 SECRETS = {
     "TENURE_DATABASE_URL": "postgresql://gateway:hunter2@db/tenure",

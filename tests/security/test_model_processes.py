@@ -19,7 +19,7 @@ from tenure.adapters.model_process.nursery import bare_environment
 from tenure.adapters.skops_artifacts import TRUSTED
 from tenure.errors import ArtifactRefused
 from tenure.settings import REPOSITORY
-from tenure.wiring import serving_models
+from tenure.usecases.serving import loading
 
 Pids = Callable[[], set[int]]
 
@@ -112,7 +112,7 @@ def test_a_load_that_goes_wrong(
 ) -> None:
     registry.loader.nursery.process().close()
     before = pids()
-    monkeypatch.setattr(serving_models, "LOAD_SECONDS", 0.5)
+    monkeypatch.setattr(loading, "LOAD_SECONDS", 0.5)
     with pytest.raises(ArtifactRefused) as caught:
         registry.loader.load(registry.row(good, version=version))
     why = {8: "it was not loaded after 0.5 s", 9: "its process ended while it was loaded"}
@@ -125,7 +125,7 @@ def test_all_of_them_end_with_the_gateway(tmp_path: Path) -> None:
     script = (
         "import sys, os; from pathlib import Path\n"
         "from tenure.adapters.model_process import Nursery\n"
-        "n = Nursery('tenure.wiring.model_child', Path(sys.argv[1]))\n"
+        "n = Nursery('tenure.usecases.serving.model_process', Path(sys.argv[1]))\n"
         "p = n.process(); print(n._warm.pid, flush=True); os.kill(os.getpid(), 9)\n"
     )
     done = subprocess.run(

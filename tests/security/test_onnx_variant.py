@@ -21,10 +21,10 @@ from tenure.adapters import sklearn_trainer
 from tenure.adapters.onnx_variant import convert
 from tenure.adapters.skops_artifacts import dump
 from tenure.errors import ArtifactRefused, ServiceUnreachable
-from tenure.lifecycle.registry import artifact_key, onnx_key, onnx_statement_bytes
 from tenure.lifecycle.serving import OnnxPolicy, ServingPolicy
+from tenure.lifecycle.training.registry import artifact_key, onnx_key, onnx_statement_bytes
+from tenure.usecases.serving import loading, model_process
 from tenure.vocabulary import digest_bytes
-from tenure.wiring import model_child, serving_models
 
 SHIFT = 1e-7
 ROWS = [(0.1, 0.9, "x"), (0.9, None, None), (5.0, 0.2, "never seen")]
@@ -235,7 +235,7 @@ def test_what_keeps_a_version_native(
     signed: Signed, tamper: Tamper, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if tamper is hanging:
-        monkeypatch.setattr(serving_models, "LOAD_SECONDS", 1.0)
+        monkeypatch.setattr(loading, "LOAD_SECONDS", 1.0)
     assert why in signed.stays_native(tamper(signed))
 
 
@@ -334,7 +334,7 @@ def test_nobody_is_told_where_nothing_is_wrong(
 
 def test_a_machine_without_the_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    assert model_child._without_runtime().startswith("onnxruntime cannot be imported (")
+    assert model_process._without_runtime().startswith("onnxruntime cannot be imported (")
 
 
 def test_copies_go_with_their_version(signed: Signed) -> None:

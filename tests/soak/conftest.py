@@ -8,9 +8,9 @@ from balancer import balancing
 from fleet import Fleet
 from served import Life, Process
 
+from tenure.installation import Platform
+from tenure.usecases.serving.api_keys import create_key
 from tenure.vocabulary import VersionRef
-from tenure.wiring.api_keys import create_key
-from tenure.wiring.base import Platform
 
 
 @pytest.fixture

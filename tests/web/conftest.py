@@ -11,9 +11,9 @@ from sqlalchemy import insert
 
 from tenure.adapters.sql import plans, versions
 from tenure.adapters.sql import tables as t
+from tenure.installation import Platform
 from tenure.verdicts import Check, Report, Verdict
 from tenure.vocabulary import RunRef, State
-from tenure.wiring.base import Platform
 
 NASTY = '<script>document.title="owned"</script>'
 """Stands where data of strangers stands: column names, values, reasons."""

@@ -18,11 +18,11 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from tenure.installation import Platform
 from tenure.settings import REPOSITORY
 from tenure.stack.embedded import Stack
 from tenure.stack.endpoints import Endpoints
-from tenure.wiring.base import Platform
-from tenure.wiring.pages import drawn_key
+from tenure.views.tasks import drawn_key
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, FrameLocator, Page

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from tenure.views.validations import Point
 from tenure.web import history
-from tenure.wiring.validation_page import Point
 
 
 def points(*values: float | None, failed: int = -1) -> list[Point]:

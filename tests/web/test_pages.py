@@ -11,12 +11,12 @@ import pytest
 from markupsafe import escape
 
 from tenure.errors import CanaryRolledBack, GateFailed
+from tenure.installation import Platform
+from tenure.usecases.incidents import failure_cards
 from tenure.verdicts import Verdict
+from tenure.views.tasks import TaskSeen, drawn_key
 from tenure.vocabulary import RunRef
 from tenure.web.rendering import moment
-from tenure.wiring import oncall
-from tenure.wiring.base import Platform
-from tenure.wiring.pages import TaskSeen, drawn_key
 
 if TYPE_CHECKING:
     from fastapi.testclient import TestClient
@@ -154,7 +154,7 @@ def waiting(make_life: Callable[..., Any], platform: Platform) -> str:
 def log(platform: Platform, row: dict[str, Any]) -> None:
     """The decision in the log, as a gateway ships it."""
     from tenure.adapters.decision_tables import DECISION_FIELDS, decisions_to_parquet
-    from tenure.lifecycle.serving.decision_log import micros, partition
+    from tenure.lifecycle.decisions.decision_log import micros, partition
 
     at = micros(row["received_at"])
     known = row | {"received_at": at, "event_time": at, "f_carrier": "AA", "f_temp": None}
@@ -419,7 +419,9 @@ def test_a_failure_card_says_what_is_safe_and_what_to_do(
         next_step="Run `tenure x`.",
         evidence="d" * 64,
     )
-    oncall.save(platform, oncall.describe(error, owner="ada", log_url="http://log/1"), RUN)
+    failure_cards.save(
+        platform, failure_cards.describe(error, owner="ada", log_url="http://log/1"), RUN
+    )
     seen(TaskSeen("failed", 1))
     text = client.get(CARD).text
     for words in (
@@ -439,7 +441,7 @@ def test_a_rollback_begins_calmly(
 ) -> None:
     words = "Safe: champion serves 100%; nothing is urgent."
     error = CanaryRolledBack(f"{words} m@2 did harm.", still_safe="m@1.", next_step="Later.")
-    oncall.save(platform, oncall.describe(error), RUN)
+    failure_cards.save(platform, failure_cards.describe(error), RUN)
     seen(TaskSeen("failed", 1))
     text = client.get(CARD).text
     assert text.index(words) < text.index("What happened") < text.index("m@2 did harm.")

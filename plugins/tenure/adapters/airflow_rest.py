@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from tenure.errors import NotPermitted, ServiceUnreachable
-from tenure.lifecycle.reconciliation import FailedTask
+from tenure.lifecycle.audit.reconciliation import FailedTask
 
 _PAGE = 100
 

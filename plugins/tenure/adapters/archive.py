@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tenure.errors import ArchiveIncomplete, ArtifactRefused
-from tenure.lifecycle.decommission import Item, Manifest, read_manifest
+from tenure.lifecycle.retirement.decommission import Item, Manifest, read_manifest
 from tenure.ports import ObjectStore
 from tenure.vocabulary import canonical_json, digest_bytes
 

@@ -25,7 +25,7 @@ from great_expectations.expectations.metrics.map_metric_provider import (
     column_condition_partial,
 )
 
-from tenure.lifecycle.expectations import (
+from tenure.lifecycle.data.expectations import (
     Expectation,
     Severity,
     Suite,
@@ -33,8 +33,8 @@ from tenure.lifecycle.expectations import (
     observed_rows,
     observed_whole,
 )
-from tenure.lifecycle.patterns import as_re2
-from tenure.lifecycle.quality import Finding
+from tenure.lifecycle.data.patterns import as_re2
+from tenure.lifecycle.data.quality import Finding
 
 _RESULT = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
 _TIMES = ("min_value", "max_value")

@@ -5,7 +5,7 @@ from collections.abc import Collection
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tenure.lifecycle.sensitivity import Key, token
+from tenure.lifecycle.data.sensitivity import Key, token
 
 
 def tokenised(table: pa.Table, columns: Collection[str], key: Key) -> pa.Table:

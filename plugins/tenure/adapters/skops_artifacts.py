@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from tenure.errors import ArtifactRefused
-from tenure.lifecycle.registry import (
+from tenure.lifecycle.training.registry import (
     artifact_key,
     onnx_facts,
     onnx_key,

@@ -23,7 +23,7 @@ def _group() -> None:
 @group.command()
 def verify(version: NamedVersion, as_json: AsJson = False) -> None:
     """Restore into an empty folder, load the artifact, and let it predict the stored samples."""
-    from tenure.wiring.decommission import verify as verify_archive
+    from tenure.usecases.retirement.decommissioning import verify as verify_archive
 
     model, number = split_version(version)
     with connected() as platform:

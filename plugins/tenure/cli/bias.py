@@ -16,8 +16,8 @@ def register(app: typer.Typer) -> None:
 
 def bias_audit(version: NamedVersion, as_json: AsJson = False) -> None:
     """Audit a trained version's scored holdout; exits 1 unless the gate passed."""
+    from tenure.usecases.training.evidence import bias_audit as audit
     from tenure.vocabulary import RunRef
-    from tenure.wiring.evidence import bias_audit as audit
 
     model, number = split_version(version)
     run = RunRef("cli", "bias-audit", version, user=login_name())

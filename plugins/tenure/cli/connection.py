@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tenure.wiring.identity import login_name
+from tenure.installation.identity import login_name
 
 if TYPE_CHECKING:
-    from tenure.wiring.base import Platform
+    from tenure.installation import Platform
 
 __all__ = ["connected", "login_name"]
 
@@ -15,8 +15,8 @@ __all__ = ["connected", "login_name"]
 @contextmanager
 def connected() -> Iterator["Platform"]:
     """The platform of TENURE_* variables; its database connections end with the block."""
+    from tenure.installation import Platform
     from tenure.settings import Settings
-    from tenure.wiring.base import Platform
 
     platform = Platform(Settings.from_environment())
     try:

@@ -26,7 +26,7 @@ def list_batches(
     as_json: AsJson = False,
 ) -> None:
     """List judged batches, newest first."""
-    from tenure.wiring.datasets import batches
+    from tenure.views.judgements import batches
 
     with connected() as platform:
         known_dataset(platform, dataset)
@@ -48,7 +48,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show the newest judgement of a batch with its checks, and who opened its snapshot."""
-    from tenure.wiring.datasets import judgement
+    from tenure.views.judgements import judgement
 
     with connected() as platform:
         known_dataset(platform, dataset)
@@ -77,7 +77,7 @@ def show(
 def schema(dataset: Annotated[str, typer.Argument()], as_json: AsJson = False) -> None:
     """Show which models cannot read what is published, and why; exit 1 when there are any."""
     from tenure.config import load_dataset
-    from tenure.wiring.compatibility import breaks
+    from tenure.usecases.data.compatibility import breaks
 
     with connected() as platform:
         known_dataset(platform, dataset)
@@ -100,7 +100,7 @@ def owners(
 ) -> None:
     """Print who reviews each suite and contract, as a CODEOWNERS file; exit 1 if it differs."""
     from tenure.settings import REPOSITORY, Settings
-    from tenure.wiring.datasets import code_owners
+    from tenure.views.judgements import code_owners
 
     path, wanted = REPOSITORY / "CODEOWNERS", code_owners(Settings.from_environment().include)
     if write:
@@ -121,7 +121,7 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Compare two snapshots: schema, row counts, and each column in numbers side by side."""
-    from tenure.wiring.comparison import compare, table
+    from tenure.usecases.data.comparison import compare, table
 
     with connected() as platform:
         for name, colon, _ in (text.partition(":") for text in (first, second)):

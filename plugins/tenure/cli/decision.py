@@ -16,7 +16,7 @@ from tenure.cli.known import known_model
 from tenure.cli.output import AsJson, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from tenure.lifecycle.serving.replaying import Replayed
+    from tenure.lifecycle.decisions.replay import Replayed
 
 group = typer.Typer(no_args_is_help=True, help="Logged decisions.")
 
@@ -44,12 +44,12 @@ def show(
 
     The ledger keeps who looked.
     """
-    from tenure.wiring import decisions
+    from tenure.usecases.decisions import replay
 
     wanted = _id(decision_id)
     with connected() as platform:
-        decisions.note_read(platform, [wanted], how="show", reader=login_name())
-        found = decisions.show(platform, wanted)
+        replay.note_read(platform, [wanted], how="show", reader=login_name())
+        found = replay.show(platform, wanted)
     if found is None:
         _not_there(wanted)
     if as_json:
@@ -93,7 +93,7 @@ def replay(
 
     The ledger keeps who did it.
     """
-    from tenure.wiring import decisions
+    from tenure.usecases.decisions import replay
 
     if bool(ids) == (sample is not None):
         raise typer.BadParameter("give decision ids, or --sample N")
@@ -101,10 +101,10 @@ def replay(
         known_model(platform, model)
         wanted = list(dict.fromkeys(map(_id, ids or ())))
         if sample is not None:
-            wanted = decisions.chosen(platform, rows=sample, seed=seed, model=model)
-        decisions.note_read(platform, wanted, how="replay", reader=login_name())
-        found = decisions.replay(platform, wanted, _progress(len(wanted)))
-    bad = [one for one in found if one.found not in decisions.GOOD]
+            wanted = replay.chosen(platform, rows=sample, seed=seed, model=model)
+        replay.note_read(platform, wanted, how="replay", reader=login_name())
+        found = replay.replay(platform, wanted, _progress(len(wanted)))
+    bad = [one for one in found if one.found not in replay.GOOD]
     summary = _summary(found)
     if as_json:
         print_json({"ok": bool(found) and not bad, **summary, "decisions": [*map(asdict, found)]})
@@ -114,7 +114,7 @@ def replay(
 
 
 def _summary(found: "Sequence[Replayed]") -> dict[str, Any]:
-    from tenure.lifecycle.serving.replaying import verdict
+    from tenure.lifecycle.decisions.replay import verdict
 
     counted = Counter(str(one.found) for one in found)
     largest = max((one.difference for one in found if one.difference is not None), default=None)

@@ -18,8 +18,8 @@ def drift(
     model: Annotated[str, typer.Argument(help="Name of the model.")], as_json: AsJson = False
 ) -> None:
     """Judge all decisions of the champion: drift, quality, and performance when labels are in."""
+    from tenure.usecases.monitoring.monitor import look
     from tenure.verdicts import Verdict, worst
-    from tenure.wiring.monitoring import look
 
     with connected() as platform:
         known_model(platform, model)

@@ -13,7 +13,7 @@ from tenure.cli.known import known_model
 from tenure.cli.output import AsJson, print_json, say
 
 if TYPE_CHECKING:
-    from tenure.wiring.erasure import Proof, Request, Trace
+    from tenure.usecases.decisions.erasure import Proof, Request, Trace
 
 _REMAINS = (
     "A backup of the lifecycle database, and its archived write-ahead log, hold the destroyed keys "
@@ -47,8 +47,8 @@ def erase(  # noqa: PLR0917  (the command line fills them by name)
     A key belongs to the person, not to one model: what other models logged about the same subject
     is erased with it. Stewards may do it.
     """
-    from tenure.wiring.erasure import erase as do
-    from tenure.wiring.erasure import intend
+    from tenure.usecases.decisions.erasure import erase as do
+    from tenure.usecases.decisions.erasure import intend
 
     whom, user = _subject(subject, asks=not yes), actor or login_name()
     _check(whom, reason, silent=as_json and not yes)

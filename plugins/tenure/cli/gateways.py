@@ -26,7 +26,7 @@ def gateways(
 
     Exit 1 when one that is alive is behind, or none is alive.
     """
-    from tenure.wiring.presence import fleets
+    from tenure.views.fleets import fleets
 
     with connected() as platform:
         known_model(platform, model)

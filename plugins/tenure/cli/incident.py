@@ -22,7 +22,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """Print open incidents, newest first."""
-    from tenure.wiring.incidents import in_utc, listed
+    from tenure.usecases.incidents.close_incident import in_utc, listed
 
     with connected() as platform:
         known_model(platform, model)
@@ -49,7 +49,7 @@ def close_(
     as_json: AsJson = False,
 ) -> None:
     """Close an incident that is over; one that is not opens again when it is seen again."""
-    from tenure.wiring.incidents import close
+    from tenure.usecases.incidents.close_incident import close
 
     if not reason.strip():
         raise typer.BadParameter("say why", param_hint="--reason")

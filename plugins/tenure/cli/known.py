@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from tenure.wiring.base import Platform
+    from tenure.installation import Platform
 
 
 def known_model(platform: "Platform", name: str | None) -> None:
     """Refuse a model that nobody knows; None is any. Raises BadParameter."""
-    from tenure.wiring import names
+    from tenure.views import names
 
     if name is not None and not names.has_model(platform, name):
         one_of("model", name, names.models(platform))
@@ -19,7 +19,7 @@ def known_model(platform: "Platform", name: str | None) -> None:
 
 def known_dataset(platform: "Platform", name: str | None) -> None:
     """Refuse a dataset that nobody knows; None is any. Raises BadParameter."""
-    from tenure.wiring import names
+    from tenure.views import names
 
     if name is not None and not names.has_dataset(platform, name):
         one_of("dataset", name, names.datasets(platform))

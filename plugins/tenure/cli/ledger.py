@@ -28,7 +28,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Recompute every hash; exit 1 with the first event, or the rules, that do not hold."""
-    from tenure.wiring.ledger import verify_ledger
+    from tenure.usecases.operations.ledger import verify_ledger
 
     with connected() as platform:
         found = verify_ledger(platform, invariants=invariants)

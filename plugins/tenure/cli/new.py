@@ -9,7 +9,7 @@ import typer
 from tenure.cli.output import AsJson, print_json
 
 if TYPE_CHECKING:
-    from tenure.wiring.new_dataset import Created
+    from tenure.usecases.data.new_dataset import Created
 
 group = typer.Typer(name="new", help="A dataset from a file.", no_args_is_help=True)
 
@@ -39,8 +39,8 @@ def dataset(  # noqa: PLR0917  (the command line fills them by name)
 ) -> None:
     """Profile a file; write its contract and a first suite that it passes itself."""
     from tenure.settings import Settings
-    from tenure.wiring.first_rules import Cut
-    from tenure.wiring.new_dataset import Wish, create
+    from tenure.usecases.data.drafting import Cut
+    from tenure.usecases.data.new_dataset import Wish, create
 
     if batch not in get_args(Cut):
         raise typer.BadParameter(f"{batch!r} is none of {', '.join(get_args(Cut))}")

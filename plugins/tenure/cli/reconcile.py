@@ -19,8 +19,8 @@ def reconcile(as_json: AsJson = False) -> None:
 
     Safe at any time, as often as you like; exit 1 when a part failed, 3 when one is unreachable.
     """
+    from tenure.usecases.operations.reconcile import reconcile as do
     from tenure.vocabulary import RunRef
-    from tenure.wiring.reconciliation import reconcile as do
 
     with connected() as platform:
         parts = do(platform, RunRef("cli", "reconcile", "reconcile"))

@@ -33,7 +33,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """Print what waits, soonest expiry first."""
-    from tenure.wiring.reviews import DUE, STATES, counted, listed
+    from tenure.usecases.decisions.reviews import DUE, STATES, counted, listed
 
     for one in state or ():
         one_of("state", one, STATES)
@@ -60,7 +60,7 @@ def claim_(
     as_json: AsJson = False,
 ) -> None:
     """Take a decision for half an hour."""
-    from tenure.wiring.reviews import claim
+    from tenure.usecases.decisions.reviews import claim
 
     with connected() as platform:
         row = claim(platform, decision_id, user=actor or login_name())
@@ -78,7 +78,7 @@ def answer_(
     as_json: AsJson = False,
 ) -> None:
     """Answer a decision that you claimed; an answer is never changed."""
-    from tenure.wiring.reviews import answer
+    from tenure.usecases.decisions.reviews import answer
 
     with connected() as platform:
         row = answer(

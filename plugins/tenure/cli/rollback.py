@@ -12,9 +12,9 @@ from tenure.errors import ServiceUnreachable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tenure.lifecycle.serving.trial import TrialAnswer
-    from tenure.wiring.base import Platform
-    from tenure.wiring.rollback import Intent
+    from tenure.installation import Platform
+    from tenure.lifecycle.promotion.trial_loads import TrialAnswer
+    from tenure.usecases.promotion.rollback import Intent
 
 
 def register(app: typer.Typer) -> None:
@@ -47,7 +47,7 @@ def rollback(  # noqa: PLR0917  (the command line fills them by name)
     nothing moves and the newest that does is offered. With --version a second call does nothing;
     without it, a second call takes out the next one.
     """
-    from tenure.wiring.rollback import intend, roll_back
+    from tenure.usecases.promotion.rollback import intend, roll_back
 
     actor = actor or login_name()
     with connected() as platform:
@@ -120,7 +120,7 @@ def _tell_who_cannot(platform: "Platform", intent: "Intent") -> None:
 
 def _who_cannot(platform: "Platform", intent: "Intent") -> "Sequence[TrialAnswer] | None":
     """None when nobody can tell: what is done is done, and must be said all the same."""
-    from tenure.wiring.trials import refusals
+    from tenure.usecases.promotion.trial_loads import refusals
 
     try:
         return refusals(platform, intent.remove.model, intent.trial)

@@ -76,7 +76,7 @@ def create(
 ) -> None:
     """Make a key and print it; it cannot be shown again."""
     from tenure.lifecycle.serving import SCOPES
-    from tenure.wiring.api_keys import create_key, key_id
+    from tenure.usecases.serving.api_keys import create_key, key_id
 
     scopes = [known for known in SCOPES if known in scope]
     if unknown := sorted(set(scope) - set(SCOPES)):
@@ -101,7 +101,7 @@ def create(
 @keys.command("list")
 def list_(as_json: AsJson = False) -> None:
     """Show the keys, without their secrets."""
-    from tenure.wiring.api_keys import list_keys
+    from tenure.usecases.serving.api_keys import list_keys
 
     with connected() as platform:
         rows = list_keys(platform)
@@ -138,7 +138,7 @@ def revoke(
     as_json: AsJson = False,
 ) -> None:
     """Take the keys of a name out of force, or one; running gateways follow within a second."""
-    from tenure.wiring.api_keys import revoke_key
+    from tenure.usecases.serving.api_keys import revoke_key
 
     with connected() as platform:
         revoked = revoke_key(platform, name, actor=login_name(), key_id=key_id)

@@ -13,8 +13,8 @@ from tenure.cli.output import AsJson, print_json, print_table, say
 from tenure.cli.suite_words import preview_json, preview_lines, renamed_lines, suggestions_json
 
 if TYPE_CHECKING:
-    from tenure.wiring.base import Platform
-    from tenure.wiring.suites import Edit
+    from tenure.installation import Platform
+    from tenure.usecases.data.suites import Edit
 
 group = typer.Typer(name="suite", help="Expectation suites.", no_args_is_help=True)
 
@@ -78,7 +78,7 @@ def preview(
     as_json: AsJson = False,
 ) -> None:
     """Judge the last batches by the edited suite and by the one in force: what would change."""
-    from tenure.wiring import suites
+    from tenure.usecases.data import suites
 
     with connected() as platform:
         edited = _edit(platform, name, against)
@@ -99,7 +99,7 @@ def suggest(
     as_json: AsJson = False,
 ) -> None:
     """Propose expectations from history, each with its evidence; nothing is applied."""
-    from tenure.wiring import suggestions
+    from tenure.usecases.data import suggestions
 
     with connected() as platform:
         known_dataset(platform, dataset)
@@ -122,7 +122,7 @@ def history(
     as_json: AsJson = False,
 ) -> None:
     """Say who changed a suite and when, newest first; without git, since when each judged."""
-    from tenure.wiring.suites import history
+    from tenure.usecases.data.suites import history
 
     with connected() as platform:
         one_of("suite", name, _names(platform.settings.include))
@@ -139,7 +139,7 @@ def _changes(edited: "Edit") -> list[dict[str, Any]]:
 
 
 def _edit(platform: "Platform", name: str, against: str | None) -> "Edit":
-    from tenure.wiring.suites import NothingToCompare, edit
+    from tenure.usecases.data.suites import NothingToCompare, edit
 
     one_of("suite", name, _names(platform.settings.include))
     try:

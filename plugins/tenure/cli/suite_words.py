@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tenure.lifecycle.preview import Cause, Comparison
-    from tenure.lifecycle.quality import Judgement
-    from tenure.lifecycle.suggestions import Suggestion
-    from tenure.wiring.suggestions import History
-    from tenure.wiring.suites import Downstream, Edit, Seen
+    from tenure.lifecycle.data.preview import Cause, Comparison
+    from tenure.lifecycle.data.quality import Judgement
+    from tenure.lifecycle.data.suggestions import Suggestion
+    from tenure.usecases.data.suggestions import History
+    from tenure.usecases.data.suites import Downstream, Edit, Seen
 
 SHOWN = 3
 """Causes of one batch that are spelled out before the others are counted."""
@@ -57,7 +57,7 @@ def _batch_lines(seen: "Seen", comparison: "Comparison") -> Iterator[str]:
 
 
 def _sum_line(compared: "Sequence[Comparison]") -> str:
-    from tenure.lifecycle.preview import totals
+    from tenure.lifecycle.data.preview import totals
 
     total = totals(compared)
     flips = total["failed_to_passed"] + total["passed_to_failed"]
@@ -69,7 +69,7 @@ def _sum_line(compared: "Sequence[Comparison]") -> str:
 
 
 def _origin_lines(seen: "Sequence[Seen]") -> Iterator[str]:
-    from tenure.wiring.suites import REBUILT
+    from tenure.usecases.data.suites import REBUILT
 
     rebuilt = [s for s in seen if s.origin == REBUILT]
     if rebuilt:
@@ -96,7 +96,7 @@ def preview_json(
     edited: "Edit", seen: "Sequence[Seen]", models: "Sequence[Downstream]"
 ) -> dict[str, Any]:
     """The answer for programs."""
-    from tenure.lifecycle.preview import totals
+    from tenure.lifecycle.data.preview import totals
 
     return {
         "suite": edited.after.name,

@@ -13,7 +13,7 @@ from tenure.config.json_lines import Location
 from tenure.config.models import DatasetConfig, ModelConfig, PlatformConfig
 from tenure.config.problems import NOT_AN_ID, BrokenFile, Problem, read_bounded
 from tenure.config.yaml_lines import parse
-from tenure.lifecycle.sensitivity import personal_columns
+from tenure.lifecycle.data.sensitivity import personal_columns
 from tenure.vocabulary import digest_bytes, is_id
 
 MAX_PROBLEMS = 100

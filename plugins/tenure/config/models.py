@@ -2,19 +2,19 @@
 
 from pydantic import Field, model_validator
 
-from tenure.lifecycle.approval import ApprovalPolicy, RiskTier
-from tenure.lifecycle.bias import BiasPolicy
-from tenure.lifecycle.canary import CanaryPolicy
-from tenure.lifecycle.decommission import DecommissionPolicy
-from tenure.lifecycle.evaluation import EvaluationPolicy
+from tenure.lifecycle.data.quality import QualityPolicy
+from tenure.lifecycle.data.sensitivity import Sensitivity
+from tenure.lifecycle.data.sources import Contract, Source
 from tenure.lifecycle.monitoring import MonitoringPolicy
+from tenure.lifecycle.monitoring.retraining import RetrainingPolicy
 from tenure.lifecycle.policy import Policy
-from tenure.lifecycle.quality import QualityPolicy
-from tenure.lifecycle.retraining import RetrainingPolicy
-from tenure.lifecycle.sensitivity import Sensitivity
+from tenure.lifecycle.promotion.approval import ApprovalPolicy, RiskTier
+from tenure.lifecycle.promotion.canary import CanaryPolicy
+from tenure.lifecycle.retirement.decommission import DecommissionPolicy
 from tenure.lifecycle.serving import GatewayPolicy, ServingPolicy
-from tenure.lifecycle.sources import Contract, Source
 from tenure.lifecycle.training import TrainingPolicy
+from tenure.lifecycle.training.bias import BiasPolicy
+from tenure.lifecycle.training.evaluation import EvaluationPolicy
 from tenure.vocabulary import Id, Role
 
 

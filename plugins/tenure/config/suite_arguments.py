@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from tenure.lifecycle.patterns import NotAllowed, as_re2
-from tenure.lifecycle.sources import Column, Contract
+from tenure.lifecycle.data.patterns import NotAllowed, as_re2
+from tenure.lifecycle.data.sources import Column, Contract
 
 MAX_VALUES = 1_000
 MAX_TEXT = 200

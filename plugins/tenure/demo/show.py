@@ -19,8 +19,8 @@ from tenure.settings import Settings
 from tenure.stack import state
 from tenure.stack.embedded import Stack
 from tenure.stack.environment import WATCHDOG, write_private
-from tenure.wiring import api_keys
-from tenure.wiring.ledger import verify_ledger
+from tenure.usecases.operations.ledger import verify_ledger
+from tenure.usecases.serving import api_keys
 
 FIRST_CLICKS = (
     "Click *Tenure* in Airflow's left bar: every model with its state, champion and verdicts.",

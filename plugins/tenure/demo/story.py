@@ -13,12 +13,12 @@ from typing import Any
 from tenure.config import load_model
 from tenure.demo.airflow_api import AirflowUser
 from tenure.demo.client import Replay, sample_month
+from tenure.demo.summary import Summary
 from tenure.demo.upstream import write_month
 from tenure.errors import ServiceUnreachable, StateConflict
+from tenure.installation import Platform
 from tenure.settings import Settings
 from tenure.vocabulary import State
-from tenure.wiring.base import Platform
-from tenure.wiring.summary import Summary
 
 MODEL = "flight_late"
 DATASET = "flights"

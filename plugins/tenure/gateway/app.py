@@ -11,25 +11,25 @@ from functools import partial
 from pathlib import Path
 
 from tenure.errors import TenureError
-from tenure.gateway.decisions import Decider
-from tenure.gateway.endpoints import Endpoints
-from tenure.gateway.follower import Follower
-from tenure.gateway.front import Front
-from tenure.gateway.inspection import Inspection
-from tenure.gateway.intake import Intake
-from tenure.gateway.keys import Gatekeeper, Tokens
-from tenure.gateway.known import StateFile
-from tenure.gateway.log import GroupLog
-from tenure.gateway.metrics import Metrics
-from tenure.gateway.outcomes import OutcomeDesk
-from tenure.gateway.reception import Reception
-from tenure.gateway.records import DecisionDelivery, OutcomeDelivery
-from tenure.gateway.replays import Replays
-from tenure.gateway.sealing import Vault, sealed_for_now
-from tenure.gateway.shipper import Alarm, Deliver, Shipper
-from tenure.gateway.source import Source
-from tenure.gateway.stops import Stops
-from tenure.gateway.worker import Loader
+from tenure.gateway.contract.keys import Gatekeeper, Tokens
+from tenure.gateway.contract.metrics import Metrics
+from tenure.gateway.follow.follower import Follower
+from tenure.gateway.follow.last_known import StateFile
+from tenure.gateway.follow.source import Source
+from tenure.gateway.follow.stops import Stops
+from tenure.gateway.follow.worker import Loader
+from tenure.gateway.http.endpoints import Endpoints
+from tenure.gateway.http.front import Front
+from tenure.gateway.http.inspection import Inspection
+from tenure.gateway.http.intake import Intake
+from tenure.gateway.http.reception import Reception
+from tenure.gateway.http.replays import Replays
+from tenure.gateway.log.outcomes import OutcomeDesk
+from tenure.gateway.log.records import DecisionDelivery, OutcomeDelivery
+from tenure.gateway.log.sealing import Vault, sealed_for_now
+from tenure.gateway.log.shipper import Alarm, Deliver, Shipper
+from tenure.gateway.log.writer import GroupLog
+from tenure.gateway.scoring.decisions import Decider
 from tenure.lifecycle.serving import GatewayPolicy, ServingPolicy
 from tenure.ports import Clock, Ids
 

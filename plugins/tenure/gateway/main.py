@@ -8,12 +8,12 @@ from functools import partial
 from importlib.abc import MetaPathFinder
 
 from tenure.files import disk_errors
-from tenure.gateway import server
 from tenure.gateway.app import Gateway, Parts, create_app
-from tenure.gateway.records import DecisionDelivery, OutcomeDelivery, Table
-from tenure.gateway.sealing import sealed_for_good
+from tenure.gateway.http import server
+from tenure.gateway.log.records import DecisionDelivery, OutcomeDelivery, Table
+from tenure.gateway.log.sealing import sealed_for_good
 from tenure.settings import Settings
-from tenure.wiring.serving import GatewayPlatform, gateway_platform
+from tenure.usecases.serving.gateway import GatewayPlatform, gateway_platform
 
 logger = logging.getLogger(__name__)
 

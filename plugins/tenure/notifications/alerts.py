@@ -14,7 +14,7 @@ from tenure.vocabulary import RunRef
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tenure.wiring.oncall import FailureCard
+    from tenure.usecases.incidents.failure_cards import FailureCard
 
 CONNECTION = "tenure_alerts"
 TIMEOUT_SECONDS = 5.0
@@ -35,7 +35,7 @@ class FailureNotifier(BaseNotifier):
 
 def card_of(context: Context) -> FailureCard:
     """The card that the operator stored, else one made from what was raised."""
-    from tenure.wiring.oncall import describe
+    from tenure.usecases.incidents.failure_cards import describe
 
     error = context.get("exception")
     return getattr(error, "card", None) or describe(

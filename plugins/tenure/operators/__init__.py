@@ -1,1 +1,1 @@
-"""Thin Airflow operators: each calls one use case of `tenure.wiring`."""
+"""Thin Airflow operators: each calls one use case of `tenure.usecases`."""

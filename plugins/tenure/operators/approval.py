@@ -10,7 +10,7 @@ from airflow.providers.standard.version_compat import AIRFLOW_V_3_3_PLUS
 from airflow.sdk.exceptions import AirflowSkipException, TaskAwaitingInput
 
 from tenure.errors import GateInconclusive
-from tenure.lifecycle.approval import Choice, quorum_of
+from tenure.lifecycle.promotion.approval import Choice, quorum_of
 from tenure.links.evidence import MlflowRunLink, ReportLink
 from tenure.operators.base import TenureOperator, explained, open_platform, run_ref
 from tenure.operators.people import assignable, who
@@ -18,8 +18,8 @@ from tenure.operators.people import assignable, who
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from tenure.installation import Platform
     from tenure.vocabulary import RunRef, VersionRef
-    from tenure.wiring.base import Platform
 
 assert AIRFLOW_V_3_3_PLUS, "the window parks in awaiting_input, which Airflow 3.3 brought"
 
@@ -54,7 +54,7 @@ class ReviewOperator(HITLOperator):
 
     def execute(self, context: Context) -> object:
         """Open the window, or finish when the question is answered."""
-        from tenure.wiring import approval
+        from tenure.usecases.promotion import approval
 
         with explained(context, model=self.model):
             platform, run = self._connect(context)
@@ -78,7 +78,7 @@ class ReviewOperator(HITLOperator):
         self, context: Context, event: dict[str, Any], asked: list[Any] | None = None
     ) -> object:
         """Record the answer of the person that the response names."""
-        from tenure.wiring import approval
+        from tenure.usecases.promotion import approval
 
         with explained(context, model=self.model):
             if "error" in event or asked is None:
@@ -113,7 +113,7 @@ class ApproveOperator(TenureOperator):
 
     def work(self, platform: Platform, run: RunRef, context: Context) -> object:
         """Take all answers from the database and say where the version stands."""
-        from tenure.wiring import approval
+        from tenure.usecases.promotion import approval
 
         version = found_work(platform, cast(str, self.model), run, context)
         outcome = approval.conclude(platform, version, run)
@@ -130,7 +130,7 @@ def seats(risk_tier: str) -> list[int]:
 
 def found_work(platform: Platform, model: str, run: RunRef, context: Context) -> VersionRef:
     """The version that this run promotes; skips the task when there is none."""
-    from tenure.wiring import approval
+    from tenure.usecases.promotion import approval
 
     wanted = context["params"].get("version")
     version = approval.find_work(platform, model, run, int(wanted) if wanted else None)

@@ -28,8 +28,8 @@ from tenure.vocabulary import RunRef
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tenure.wiring.base import Platform
-    from tenure.wiring.oncall import FailureCard
+    from tenure.installation import Platform
+    from tenure.usecases.incidents.failure_cards import FailureCard
 
 LOG_WIDTH = 100
 """The log view cuts longer lines at the window's edge."""
@@ -93,7 +93,7 @@ class TenureOperator(BaseOperator):
 
 def open_platform() -> Platform:
     """The installation that Airflow's connections name."""
-    from tenure.wiring.base import Platform
+    from tenure.installation import Platform
 
     return Platform(settings_from_airflow())
 
@@ -150,7 +150,7 @@ def _report(
     error: BaseException, context: Context, model: str | None, dataset: str | None
 ) -> FailureCard:
     """Words into the log first: they need nothing but this process."""
-    from tenure.wiring.oncall import describe
+    from tenure.usecases.incidents.failure_cards import describe
 
     ti, task = context["ti"], context["ti"].task
     card = describe(
@@ -170,7 +170,7 @@ def _report(
 
 
 def _store(card: FailureCard, context: Context) -> None:
-    from tenure.wiring.oncall import save
+    from tenure.usecases.incidents.failure_cards import save
 
     try:
         platform = open_platform()  # a connection of its own: the task's may be what broke

@@ -9,8 +9,8 @@ from tenure.operators.base import TenureOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from tenure.installation import Platform
     from tenure.vocabulary import RunRef
-    from tenure.wiring.base import Platform
 
 
 class PlanBatchOperator(TenureOperator):
@@ -18,7 +18,7 @@ class PlanBatchOperator(TenureOperator):
 
     def work(self, platform: Platform, run: RunRef, context: Context) -> list[int]:
         """Numbers of the shards."""
-        from tenure.wiring.batch_scoring import plan
+        from tenure.usecases.decisions.batch_scoring import plan
 
         params: Any = context.get("params") or {}
         wanted, shard_rows = str(params.get("snapshot") or ""), int(params["shard_rows"])
@@ -38,7 +38,7 @@ class ScoreShardOperator(TenureOperator):
 
     def work(self, platform: Platform, run: RunRef, context: Context) -> object:
         """Rows and the key of the table of scores."""
-        from tenure.wiring.batch_scoring import score_shard
+        from tenure.usecases.decisions.batch_scoring import score_shard
 
         return score_shard(platform, str(self.model), run, self.number)
 
@@ -48,6 +48,6 @@ class FinishBatchOperator(TenureOperator):
 
     def work(self, platform: Platform, run: RunRef, context: Context) -> object:
         """Rows, the report's digest and the folder of the scores."""
-        from tenure.wiring.batch_scoring import finish
+        from tenure.usecases.decisions.batch_scoring import finish
 
         return finish(platform, str(self.model), run)

@@ -9,8 +9,8 @@ from tenure.operators.base import TenureOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from tenure.installation import Platform
     from tenure.vocabulary import RunRef
-    from tenure.wiring.base import Platform
 
 
 class BiasAuditOperator(TenureOperator):
@@ -31,9 +31,9 @@ class BiasAuditOperator(TenureOperator):
 
     def work(self, platform: Platform, run: RunRef, context: Context) -> object:
         """Verdict and the report's digest."""
-        from tenure.wiring.evidence import audit_by_hand
-        from tenure.wiring.planning import has_plan
-        from tenure.wiring.validation import audit_bias
+        from tenure.usecases.training.evidence import audit_by_hand
+        from tenure.usecases.training.gates import audit_bias
+        from tenure.usecases.training.planning import has_plan
 
         model = str(self.model)
         if self.version is None and has_plan(platform, model, run):

@@ -18,10 +18,10 @@ from tenure.vocabulary import Role
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tenure.lifecycle.canary import CanaryJudgement
+    from tenure.installation import Platform
+    from tenure.lifecycle.promotion.canary import CanaryJudgement
+    from tenure.usecases.promotion.canary import Probation
     from tenure.vocabulary import RunRef
-    from tenure.wiring.base import Platform
-    from tenure.wiring.canary import Probation
 
 PROLONG, GIVE_UP = "Keep observing", "Roll back"
 IN_PROCESS_SECONDS = 60
@@ -45,7 +45,7 @@ class CanaryOperator(TenureOperator):
 
     def work(self, platform: Platform, run: RunRef, context: Context) -> object:
         """Start the probation, or take it over, and watch it."""
-        from tenure.wiring import canary
+        from tenure.usecases.promotion import canary
 
         version = found_work(platform, cast(str, self.model), run, context)
         entered = canary.enter(platform, version, run)
@@ -57,7 +57,7 @@ class CanaryOperator(TenureOperator):
     def resume(self, context: Context, version_id: int, fence: int, event: Any = None) -> object:
         """Go on after a pause, with the same fence."""
         del event  # the moment at which the pause ended
-        from tenure.wiring import canary
+        from tenure.usecases.promotion import canary
 
         with explained(context, model=self.model):
             platform, run = self._connect(context)
@@ -65,7 +65,7 @@ class CanaryOperator(TenureOperator):
 
     def answered(self, context: Context, version_id: int, event: dict[str, Any]) -> object:
         """Go on, or end it, as a person decided about a held canary."""
-        from tenure.wiring import canary_end
+        from tenure.usecases.promotion import canary_end
 
         with explained(context, model=self.model):
             platform, run = self._connect(context)
@@ -81,7 +81,9 @@ class CanaryOperator(TenureOperator):
         return self.connected
 
     def _watch(self, probation: Probation, context: Context) -> object:
-        from tenure.lifecycle.canary import Action  # numpy and scipy: not while the DAG is parsed
+        from tenure.lifecycle.promotion.canary import (
+            Action,  # numpy and scipy: not while the DAG is parsed
+        )
 
         pause = probation.config.canary.analysis_seconds
         while True:
@@ -100,8 +102,8 @@ class CanaryOperator(TenureOperator):
             time.sleep(max(0.0, pause - (time.monotonic() - started)))
 
     def _finish(self, probation: Probation, judgement: CanaryJudgement) -> object:
-        from tenure.lifecycle.canary import Action
-        from tenure.wiring import canary_end
+        from tenure.lifecycle.promotion.canary import Action
+        from tenure.usecases.promotion import canary_end
 
         if judgement.action is Action.ROLL_BACK:
             raise canary_end.rolled_back(probation.platform, probation.version)

@@ -9,7 +9,7 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from tenure.errors import GateInconclusive
-from tenure.lifecycle.decommission import Action
+from tenure.lifecycle.retirement.decommission import Action
 from tenure.links.evidence import MlflowRunLink, ReportLink
 from tenure.operators.base import TenureOperator, explained, open_platform
 from tenure.operators.people import assignable, who
@@ -17,8 +17,8 @@ from tenure.operators.people import assignable, who
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from tenure.installation import Platform
     from tenure.vocabulary import RunRef
-    from tenure.wiring.base import Platform
 
 CONFIRM, REFUSE = "Confirm", "Refuse"
 
@@ -28,7 +28,7 @@ class RequestDecommissionOperator(TenureOperator):
 
     def work(self, platform: Platform, run: RunRef, context: Context) -> object:
         """Read the form and register."""
-        from tenure.wiring.decommission import decommissioning
+        from tenure.usecases.retirement.decommissioning import decommissioning
 
         form = context["params"]
         version = _version(context)
@@ -67,7 +67,7 @@ class ConfirmDecommissionOperator(HITLOperator):
 
     def execute(self, context: Context) -> object:
         """Open the window with the blast radius, or finish when it is answered."""
-        from tenure.wiring.decommission import decommissioning
+        from tenure.usecases.retirement.decommissioning import decommissioning
 
         with explained(context, model=self.model):
             version = _version(context)
@@ -83,7 +83,7 @@ class ConfirmDecommissionOperator(HITLOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> object:
         """Record the answer of the person that the response names; a refusal is an answer."""
-        from tenure.wiring.decommission import decommissioning
+        from tenure.usecases.retirement.decommissioning import decommissioning
 
         with explained(context, model=self.model):
             if "error" in event or event.get("timedout"):
@@ -121,7 +121,7 @@ class DecommissionOperator(TenureOperator):
 
     def work(self, platform: Platform, run: RunRef, context: Context) -> object:
         """Do the step, or end the run here."""
-        from tenure.wiring.decommission import decommissioning
+        from tenure.usecases.retirement.decommissioning import decommissioning
 
         version = _version(context)
         retirement = decommissioning(platform, cast(str, self.model))

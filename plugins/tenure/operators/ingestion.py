@@ -10,8 +10,8 @@ from tenure.operators.base import TenureOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from tenure.installation import Platform
     from tenure.vocabulary import RunRef
-    from tenure.wiring.base import Platform
 
 
 class DiscoverOperator(TenureOperator):
@@ -23,7 +23,7 @@ class DiscoverOperator(TenureOperator):
 
     def work(self, platform: Platform, run: RunRef, context: Context) -> list[str]:
         """The keys, one for each mapped `ingest`."""
-        from tenure.wiring.ingestion import ingestion
+        from tenure.usecases.data.ingestion import ingestion
 
         return ingestion(platform, self._dataset).discover()
 
@@ -42,7 +42,7 @@ class IngestOperator(TenureOperator):
 
     def work(self, platform: Platform, run: RunRef, context: Context) -> dict[str, object]:
         """Digests and counts of the batch."""
-        from tenure.wiring.ingestion import ingestion
+        from tenure.usecases.data.ingestion import ingestion
 
         done = asdict(ingestion(platform, self._dataset).ingest(self.source_key, run))
         for asset in self.outlets:

@@ -13,9 +13,9 @@ from tenure.operators.base import TenureOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from tenure.installation import Platform
+    from tenure.usecases.operations.maintain import Airflow
     from tenure.vocabulary import RunRef
-    from tenure.wiring.base import Platform
-    from tenure.wiring.maintenance import Airflow
 
 CONNECTION = "tenure_airflow"
 """Its login reads tasks and runs through Airflow's REST API."""
@@ -26,7 +26,7 @@ class MaintainOperator(TenureOperator):
 
     def work(self, platform: Platform, run: RunRef, context: Context) -> object:
         """Do every part, then alert for the tasks that could not do so themselves."""
-        from tenure.wiring.maintenance import maintain
+        from tenure.usecases.operations.maintain import maintain
 
         airflow = self._airflow(platform)
         found = maintain(platform, run, airflow)
@@ -35,7 +35,7 @@ class MaintainOperator(TenureOperator):
         return found.parts
 
     def _airflow(self, platform: Platform) -> Airflow | None:
-        from tenure.wiring.maintenance import airflow_rest
+        from tenure.usecases.operations.maintain import airflow_rest
 
         try:
             connection = Connection.get(CONNECTION)

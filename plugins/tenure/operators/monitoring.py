@@ -11,8 +11,8 @@ from tenure.operators.base import TenureOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from tenure.installation import Platform
     from tenure.vocabulary import RunRef
-    from tenure.wiring.base import Platform
 
 
 class MonitorOperator(TenureOperator):
@@ -24,7 +24,7 @@ class MonitorOperator(TenureOperator):
 
     def work(self, platform: Platform, run: RunRef, context: Context) -> object:
         """Store what is judged and tell it in the events of the outlets."""
-        from tenure.wiring.monitoring import monitor
+        from tenure.usecases.monitoring.monitor import monitor
 
         seen = monitor(platform, cast(str, self.model), run)
         self.log.info(seen.sentence)
@@ -45,6 +45,6 @@ class DrawOperator(TenureOperator):
     def work(self, platform: Platform, run: RunRef, context: Context) -> Any:
         """Keys of the pictures; empty, with a warning in the log, when drawing failed."""
         del context
-        from tenure.wiring.monitoring import draw
+        from tenure.usecases.monitoring.monitor import draw
 
         return draw(platform, cast(str, self.model), run)

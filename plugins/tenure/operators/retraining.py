@@ -10,8 +10,8 @@ from tenure.operators.base import TenureOperator
 if TYPE_CHECKING:
     from airflow.sdk import Asset, AssetAlias, Context
 
+    from tenure.installation import Platform
     from tenure.vocabulary import RunRef
-    from tenure.wiring.base import Platform
 
 
 class RetrainingOperator(TenureOperator):
@@ -29,7 +29,7 @@ class RetrainingOperator(TenureOperator):
 
     def work(self, platform: Platform, run: RunRef, context: Context) -> object:
         """Decide, file, wake; says in the log why or why not, a line a model."""
-        from tenure.wiring.retraining import decide_all
+        from tenure.usecases.monitoring.retraining import decide_all
 
         decided = decide_all(platform, run)
         for one in decided.chosen:

@@ -12,8 +12,8 @@ from tenure.operators.base import TenureOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from tenure.installation import Platform
     from tenure.vocabulary import RunRef
-    from tenure.wiring.base import Platform
 
 
 class PlanTrainingOperator(TenureOperator):
@@ -21,7 +21,7 @@ class PlanTrainingOperator(TenureOperator):
 
     def work(self, platform: Platform, run: RunRef, context: Context) -> object:
         """Ids of the version and of the request."""
-        from tenure.wiring.planning import plan
+        from tenure.usecases.training.planning import plan
 
         params: Any = context.get("params") or {}
         planned = plan(
@@ -41,7 +41,7 @@ class TrainOperator(TenureOperator):
 
     def work(self, platform: Platform, run: RunRef, context: Context) -> object:
         """Ids and the artifact's digest."""
-        from tenure.wiring.training import train
+        from tenure.usecases.training.training import train
 
         return train(platform, str(self.model), run)
 
@@ -51,7 +51,7 @@ class EvaluateOperator(TenureOperator):
 
     def work(self, platform: Platform, run: RunRef, context: Context) -> object:
         """Verdict and the report's digest."""
-        from tenure.wiring.validation import evaluate
+        from tenure.usecases.training.gates import evaluate
 
         return evaluate(platform, str(self.model), run)
 
@@ -61,7 +61,7 @@ class RegisterOperator(TenureOperator):
 
     def work(self, platform: Platform, run: RunRef, context: Context) -> object:
         """Ids and the artifact's digest; the same go to the asset event, for people."""
-        from tenure.wiring.validation import register
+        from tenure.usecases.training.gates import register
 
         answer = register(platform, str(self.model), run)
         for asset in self.outlets:

@@ -10,16 +10,16 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse
 
 from tenure.errors import TenureError
+from tenure.installation import Platform
 from tenure.operators.connections import settings_from_airflow
+from tenure.usecases.incidents.failure_cards import describe
+from tenure.views import tasks
+from tenure.views.datasets import dataset_page
+from tenure.views.validations import validation_page
 from tenure.vocabulary import RunRef, is_id
 from tenure.web.rendering import HERE, render
 from tenure.web.reviews import actions, visible, with_features
 from tenure.web.security import GuardDep, SessionDep, signed_in, task_seen
-from tenure.wiring import pages
-from tenure.wiring.base import Platform
-from tenure.wiring.dataset_page import dataset_page
-from tenure.wiring.oncall import describe
-from tenure.wiring.validation_page import validation_page
 
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
@@ -71,14 +71,14 @@ def build() -> FastAPI:
 def index(request: Request, guard: GuardDep) -> HTMLResponse:
     """Models, datasets and open incidents that the user may see."""
     guard.require(None)
-    seen = pages.overview(platform())
+    seen = tasks.overview(platform())
     hidden = {m["name"] for m in seen["models"] if not guard.allows(f"{m['name']}__train_model")}
     return _page(
         request,
         "index.html",
         models=[m for m in seen["models"] if m["name"] not in hidden],
         datasets=[d for d in seen["datasets"] if guard.allows(f"{d['name']}__ingest_data")],
-        incidents=[i for i in seen["incidents"] if not pages.concerns_any(i, hidden)],
+        incidents=[i for i in seen["incidents"] if not tasks.concerns_any(i, hidden)],
         waiting=visible(platform(), guard)[1],
     )
 
@@ -88,7 +88,7 @@ def model(request: Request, guard: GuardDep, name: str) -> HTMLResponse:
     if not is_id(name):
         return _absent(request, "model", name)
     guard.require(f"{name}__train_model")
-    found = pages.model_page(platform(), name)
+    found = tasks.model_page(platform(), name)
     if found is None:
         return _absent(request, "model", name)
     return _page(request, "model.html", model=found)
@@ -127,12 +127,12 @@ def card(  # noqa: PLR0917 -- the query's names
     index = int(map_index) if re.fullmatch(r"-?\d{1,9}", map_index) else -1
     seen = task_seen(session, dag, run, task, index)
     ref = RunRef(dag_id=dag, run_id=run, task_id=task, map_index=index)
-    return _page(request, "card.html", page=pages.task_page(platform(), ref, seen))
+    return _page(request, "card.html", page=tasks.task_page(platform(), ref, seen))
 
 
 def report(request: Request, guard: GuardDep, digest: str) -> HTMLResponse:
     """The evidence of one judgement, drawn by our own escaping template."""
-    row = pages.report_page(platform(), digest) if _DIGEST.fullmatch(digest) else None
+    row = tasks.report_page(platform(), digest) if _DIGEST.fullmatch(digest) else None
     if row is None:
         return _absent(request, "report", digest)
     guard.require(row["dag_id"])
@@ -144,9 +144,9 @@ def report(request: Request, guard: GuardDep, digest: str) -> HTMLResponse:
 
 def drawn(request: Request, guard: GuardDep, digest: str) -> Response:
     """The picture of a report: foreign HTML, so it gets an origin of its own."""
-    row = pages.report_page(platform(), digest) if _DIGEST.fullmatch(digest) else None
+    row = tasks.report_page(platform(), digest) if _DIGEST.fullmatch(digest) else None
     guard.require(row["dag_id"] if row else None)
-    html = pages.drawing(platform(), row["digest"]) if row else None
+    html = tasks.drawing(platform(), row["digest"]) if row else None
     if row is None or html is None:
         return _absent(request, "drawn report", digest)
     policy = DOCS_POLICY if row["stage"] == "quality" else DRAWN_POLICY

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from tenure.wiring.validation_page import Point
+from tenure.views.validations import Point
 
 STEP, HEIGHT, DOTS, TOP = 9, 34, 30, 3
 """Pixels: between batches, of the drawing, of the row of dots, above the highest number."""

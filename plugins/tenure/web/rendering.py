@@ -14,8 +14,8 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from tenure.usecases.incidents.failure_cards import BUG, TITLES
 from tenure.web import history, plots
-from tenure.wiring.oncall import BUG, TITLES
 
 HERE = Path(__file__).parent
 _DIGEST = re.compile(r"[0-9a-f]{64}")

@@ -13,9 +13,9 @@ from fastapi import APIRouter, Body, HTTPException, Request
 from fastapi.responses import JSONResponse
 
 from tenure.errors import NotPermitted, StateConflict, TenureError
+from tenure.installation import Platform
+from tenure.usecases.decisions import replay, reviews
 from tenure.web.security import GuardDep
-from tenure.wiring import decisions, reviews
-from tenure.wiring.base import Platform
 
 MOST_NOTE = 2_000
 """Characters of a note."""
@@ -34,7 +34,7 @@ def with_features(platform: Platform, rows: list[dict[str, Any]], user: str) -> 
     """Add `features` and `sealed` to the rows that this person claimed, from the decision log."""
     for row in rows:
         if row["claimed_by"] == user:
-            found = decisions.show(platform, row["decision_id"]) or {}
+            found = replay.show(platform, row["decision_id"]) or {}
             row |= {name: found.get(name) for name in ("features", "sealed")}
 
 

@@ -15,7 +15,7 @@ from airflow.models.taskinstance import TaskInstance
 from fastapi import Depends, HTTPException, Request
 from sqlalchemy import select
 
-from tenure.wiring.pages import TaskSeen
+from tenure.views.tasks import TaskSeen
 
 __all__ = ["GetUserDep", "Guard", "SessionDep", "signed_in", "task_seen"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tenure.adapters.arrow_tables.detecting import Detected, detect
-from tenure.lifecycle.sources import CsvFormat, Source
+from tenure.lifecycle.data.sources import CsvFormat, Source
 
 
 def found(tmp_path: Path, content: str | bytes, encoding: str = "utf-8") -> Detected:

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tenure.adapters.arrow_tables import Batch, read_batch, write_quarantine, write_snapshot
-from tenure.lifecycle.quality import QualityPolicy, judge
-from tenure.lifecycle.sources import Column, Contract, Source
+from tenure.lifecycle.data.quality import QualityPolicy, judge
+from tenure.lifecycle.data.sources import Column, Contract, Source
 
 CONTRACT = Contract(
     columns={

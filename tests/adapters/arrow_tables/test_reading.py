@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tenure.adapters.arrow_tables import Batch, read_batch
-from tenure.lifecycle.sources import Column, Contract, Source
+from tenure.lifecycle.data.sources import Column, Contract, Source
 
 CONTRACT = Contract(
     key=("id",),

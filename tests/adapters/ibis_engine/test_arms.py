@@ -10,7 +10,7 @@ import pytest
 
 from tenure.adapters.ibis_engine import IbisEngine
 from tenure.adapters.ibis_engine.arms import CanaryWindow, arm_counts
-from tenure.lifecycle.canary import ShareCounts
+from tenure.lifecycle.promotion.canary import ShareCounts
 
 START = datetime(2013, 7, 1, tzinfo=UTC)
 HORIZON = 24.0

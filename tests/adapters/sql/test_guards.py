@@ -9,8 +9,8 @@ from sqlalchemy import Connection, delete, insert, text, update
 
 from tenure.adapters.sql import plans, tables, versions
 from tenure.errors import StateConflict
+from tenure.installation import Platform
 from tenure.vocabulary import State, VersionRef
-from tenure.wiring.base import Platform
 
 ARTIFACT = "a" * 64
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

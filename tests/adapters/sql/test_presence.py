@@ -10,9 +10,9 @@ from sqlalchemy import Connection, text
 from tenure.adapters.sql import presence, serving, versions
 from tenure.adapters.sql.database import Database
 from tenure.errors import ServiceUnreachable
+from tenure.installation import Platform
 from tenure.lifecycle.serving import TrafficPlan
 from tenure.migrations import upgrade
-from tenure.wiring.base import Platform
 
 SEEN = datetime(2026, 5, 1, tzinfo=UTC)
 

@@ -12,10 +12,10 @@ from sqlalchemy.exc import DBAPIError
 from tenure.adapters.sql import incidents, serving, tables, versions
 from tenure.adapters.sql.database import Database
 from tenure.errors import ConfigInvalid
+from tenure.installation import Platform
 from tenure.lifecycle.serving import TrafficPlan
-from tenure.wiring.api_keys import create_key, key_id, list_keys, revoke_key
-from tenure.wiring.base import Platform
-from tenure.wiring.serving import GatewayPlatform, PlanSource
+from tenure.usecases.serving.api_keys import create_key, key_id, list_keys, revoke_key
+from tenure.usecases.serving.gateway import GatewayPlatform, PlanSource
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 PLAN = TrafficPlan("m", 3, 1, 1, None, 0, "s", None, None)

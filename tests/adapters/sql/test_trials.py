@@ -11,9 +11,9 @@ from sqlalchemy.exc import DBAPIError
 from tenure.adapters.sql import serving, trials, versions
 from tenure.adapters.sql.database import Database
 from tenure.errors import ServiceUnreachable
-from tenure.lifecycle.serving.trial import TrialAnswer
+from tenure.installation import Platform
+from tenure.lifecycle.promotion.trial_loads import TrialAnswer
 from tenure.migrations import upgrade
-from tenure.wiring.base import Platform
 
 OK, NO = TrialAnswer("gw-a", True), TrialAnswer("gw-b", False, "other bytes")
 

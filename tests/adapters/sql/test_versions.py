@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import Connection, text
 
 from tenure.adapters.sql import approvals, training, versions
+from tenure.installation import Platform
 from tenure.vocabulary import VersionRef
-from tenure.wiring.base import Platform
 
 pytestmark = pytest.mark.service
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from served import Life, Process
 
+from tenure.installation import Platform
 from tenure.settings import REPOSITORY, Settings
-from tenure.wiring.api_keys import create_key
-from tenure.wiring.base import Platform
+from tenure.usecases.serving.api_keys import create_key
 
 
 @pytest.fixture

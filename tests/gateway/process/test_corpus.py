@@ -23,9 +23,9 @@ import psutil
 import psycopg
 import pytest
 
+from tenure.installation import Platform
 from tenure.settings import REPOSITORY, Settings
-from tenure.wiring.api_keys import create_key
-from tenure.wiring.base import Platform
+from tenure.usecases.serving.api_keys import create_key
 
 pytestmark = [pytest.mark.service, pytest.mark.fault, pytest.mark.quick]
 INFER = "/v2/models/flight_late/infer"

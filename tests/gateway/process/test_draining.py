@@ -9,7 +9,7 @@ import psutil
 import pytest
 from pyarrow.parquet import read_metadata
 
-from tenure.wiring.base import Platform
+from tenure.installation import Platform
 
 MODEL = "flight_late"
 pytestmark = pytest.mark.service

@@ -18,8 +18,8 @@ import pytest
 from asking import CLIENTS, Asking, settle, soon
 from sqlalchemy import text
 
+from tenure.installation import Platform
 from tenure.vocabulary import State
-from tenure.wiring.base import Platform
 
 pytestmark = [pytest.mark.service, pytest.mark.fault]
 MODEL = "flight_late"

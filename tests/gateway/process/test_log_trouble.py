@@ -9,13 +9,13 @@ import pytest
 from asking import CLIENTS, Asking, settle, soon
 from sqlalchemy import text
 
-from tenure.gateway import wal
-from tenure.gateway.records import DecisionRecord, encode
+from tenure.gateway.log import wal
+from tenure.gateway.log.records import DecisionRecord, encode
+from tenure.installation import Platform
+from tenure.lifecycle.decisions.decision_log import micros
 from tenure.lifecycle.serving import pseudonym
-from tenure.lifecycle.serving.decision_log import micros
+from tenure.usecases.serving.api_keys import create_key
 from tenure.vocabulary import VersionRef
-from tenure.wiring.api_keys import create_key
-from tenure.wiring.base import Platform
 
 pytestmark = [pytest.mark.service, pytest.mark.fault]
 MODEL = "flight_late"

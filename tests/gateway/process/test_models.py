@@ -15,9 +15,9 @@ from sqlalchemy import select
 
 from tenure.adapters.sql import versions
 from tenure.adapters.sql.tables import gateway_ack, incident
-from tenure.lifecycle.registry import artifact_key
+from tenure.installation import Platform
+from tenure.lifecycle.training.registry import artifact_key
 from tenure.vocabulary import State
-from tenure.wiring.base import Platform
 
 pytestmark = [pytest.mark.service, pytest.mark.fault]
 MODEL = "flight_late"

@@ -14,14 +14,14 @@ from sqlalchemy import select
 from tenure.adapters.archive import Archive, Source
 from tenure.adapters.sql import versions
 from tenure.adapters.sql.tables import incident
-from tenure.lifecycle.decommission import Manifest
-from tenure.lifecycle.registry import artifact_key, onnx_key, onnx_statement_bytes
+from tenure.installation import Platform
+from tenure.lifecycle.retirement.decommission import Manifest
+from tenure.lifecycle.training.registry import artifact_key, onnx_key, onnx_statement_bytes
+from tenure.usecases.decisions import replay
+from tenure.usecases.decisions.replay import Found
+from tenure.usecases.decisions.segments import compact, live_keys
+from tenure.usecases.retirement import archive
 from tenure.vocabulary import State, VersionRef, digest_bytes
-from tenure.wiring import decisions
-from tenure.wiring.base import Platform
-from tenure.wiring.decisions import Found
-from tenure.wiring.decommission import sources
-from tenure.wiring.segments import compact, live_keys
 
 pytestmark = pytest.mark.service
 MODEL = "flight_late"
@@ -132,11 +132,11 @@ def test_decisions_of_both_kinds_are_told_apart_and_replay(
     assert "load=ok version=flight_late@2" in (log := scene.process.log.read_text())
     assert " variant=onnx" in log
 
-    shown = {one: decisions.show(platform, one) for one in (native[0], by_onnx[0])}
+    shown = {one: replay.show(platform, one) for one in (native[0], by_onnx[0])}
     assert [row["variant"] for row in shown.values() if row] == ["native", "onnx"]
 
     def found() -> dict[str, int]:
-        replayed = decisions.replay(platform, [*native, *by_onnx])
+        replayed = replay.replay(platform, [*native, *by_onnx])
         assert {one.difference for one in replayed} == {0.0}
         return {str(kind): sum(o.found is kind for o in replayed) for kind in Found}
 
@@ -144,7 +144,7 @@ def test_decisions_of_both_kinds_are_told_apart_and_replay(
     assert found() == all_identical
     files = list(live_keys(platform.store, "decisions/"))
     assert len(files) > 1
-    from tenure.wiring import segments
+    from tenure.usecases.decisions import segments
 
     monkeypatch.setattr(segments.Folder, "is_settled", lambda *_: True)
     folders = {key.rpartition("/")[0] for key in files}  # two when an hour began meanwhile
@@ -156,7 +156,7 @@ def test_decisions_of_both_kinds_are_told_apart_and_replay(
     data = platform.store.get(key)
 
     def kinds() -> tuple[set[Found], set[Found]]:
-        seen = {one.decision_id: one.found for one in decisions.replay(platform, both)}
+        seen = {one.decision_id: one.found for one in replay.replay(platform, both)}
         return {seen[one] for one in native}, {seen[one] for one in by_onnx}
 
     both = [*native, *by_onnx]
@@ -167,17 +167,17 @@ def test_decisions_of_both_kinds_are_told_apart_and_replay(
 
     # The archive has it.
     platform.store.put(key, data)
-    archive = Archive(platform.store)
+    keeper = Archive(platform.store)
     artifact = artifact_key(digest_of(scene, second))
     items = tuple(
-        archive.copy(Source(name, one, f"archive/{MODEL}/2/{name}", None))
+        keeper.copy(Source(name, one, f"archive/{MODEL}/2/{name}", None))
         for name, one in (("artifact", artifact), ("onnx", key))
     )
     place = f"archive/{MODEL}/2/manifest.json"
-    digest = archive.write_manifest(Manifest(MODEL, 2, {}, items), place)
+    digest = keeper.write_manifest(Manifest(MODEL, 2, {}, items), place)
     platform.store.delete(key)
     platform.store.delete(artifact)
-    monkeypatch.setattr(sources, "_place", lambda *_: (place, digest))
+    monkeypatch.setattr(archive, "_place", lambda *_: (place, digest))
     assert kinds() == ({Found.IDENTICAL}, {Found.IDENTICAL})
 
 
@@ -199,8 +199,8 @@ def test_a_swapped_file_costs_speed_and_nothing_else(scene: Scene, eventually: A
         "signature does not fit it and its version."
     )
     scene.process.stop()
-    assert {one.found for one in decisions.replay(scene.platform, ids)} == {Found.IDENTICAL}
-    shown = decisions.show(scene.platform, ids[0])
+    assert {one.found for one in replay.replay(scene.platform, ids)} == {Found.IDENTICAL}
+    shown = replay.show(scene.platform, ids[0])
     assert shown is not None
     assert shown["variant"] == "native"
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from tenure.installation import Platform
 from tenure.lifecycle.serving.presence import Presence
-from tenure.wiring.base import Platform
-from tenure.wiring.ledger import verify_ledger
-from tenure.wiring.presence import fleets
+from tenure.usecases.operations.ledger import verify_ledger
+from tenure.views.fleets import fleets
 
 MODEL = "flight_late"
 pytestmark = pytest.mark.service

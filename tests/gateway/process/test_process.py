@@ -13,12 +13,12 @@ import httpx
 import pyarrow.parquet as pq
 import pytest
 
+from tenure.installation import Platform
 from tenure.migrations import upgrade
 from tenure.settings import REPOSITORY, Settings
 from tenure.stack import postgres
+from tenure.usecases.serving.api_keys import create_key
 from tenure.vocabulary import State
-from tenure.wiring.api_keys import create_key
-from tenure.wiring.base import Platform
 
 pytestmark = pytest.mark.service
 MODEL = "flight_late"
@@ -168,7 +168,7 @@ def test_swapped_artifact_is_refused_and_the_champion_stays(
     from sqlalchemy import select
 
     from tenure.adapters.sql.tables import incident
-    from tenure.lifecycle.registry import artifact_key
+    from tenure.lifecycle.training.registry import artifact_key
 
     first, second = life.champion(1), life.approved(2)
     process.start()

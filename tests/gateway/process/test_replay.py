@@ -14,15 +14,15 @@ import pytest
 from sqlalchemy import text
 
 from tenure.adapters.archive import Archive, Source
-from tenure.lifecycle.decommission import Manifest
-from tenure.lifecycle.registry import artifact_key
+from tenure.installation import Platform
+from tenure.installation.identity import login_name
+from tenure.lifecycle.retirement.decommission import Manifest
+from tenure.lifecycle.training.registry import artifact_key
 from tenure.settings import REPOSITORY
-from tenure.wiring import decisions
-from tenure.wiring.base import Platform
-from tenure.wiring.decisions import Found
-from tenure.wiring.decommission import sources
-from tenure.wiring.identity import login_name
-from tenure.wiring.segments import compact, live_keys
+from tenure.usecases.decisions import replay
+from tenure.usecases.decisions.replay import Found
+from tenure.usecases.decisions.segments import compact, live_keys
+from tenure.usecases.retirement import archive
 
 pytestmark = pytest.mark.service
 MODEL = "flight_late"
@@ -126,19 +126,19 @@ def test_the_whole_life_of_a_replay(
     ]
 
     # A sample is the same for the same seed, and found in compacted files as well.
-    first = decisions.chosen(platform, rows=10, seed=1, model=MODEL)
+    first = replay.chosen(platform, rows=10, seed=1, model=MODEL)
     assert set(first) < set(ids)
-    assert decisions.chosen(platform, rows=10, seed=2, model=None) != first
-    monkeypatch.setattr("tenure.lifecycle.compaction.Folder.is_settled", lambda *_: True)
+    assert replay.chosen(platform, rows=10, seed=2, model=None) != first
+    monkeypatch.setattr("tenure.lifecycle.decisions.compaction.Folder.is_settled", lambda *_: True)
     compact(platform)
-    assert decisions.chosen(platform, rows=10, seed=1, model=MODEL) == first
-    assert kinds(decisions.replay(platform, first)) == {Found.IDENTICAL}
+    assert replay.chosen(platform, rows=10, seed=1, model=MODEL) == first
+    assert kinds(replay.replay(platform, first)) == {Found.IDENTICAL}
 
     # Somebody changed a score, a feature, a level.
     change(platform, ids[1], "score", 0.123)
     change(platform, ids[2], "f_n0", 0.999)
     change(platform, ids[3], "arm_answered", "rule")
-    found_ = decisions.replay(platform, ids[1:4])
+    found_ = replay.replay(platform, ids[1:4])
     assert [one.found for one in found_] == [Found.DIFFERENT, Found.DIFFERENT, Found.NO_MODEL]
     answer = command(platform, "replay", ids[1])
     assert answer.returncode == 1
@@ -147,20 +147,20 @@ def test_the_whole_life_of_a_replay(
     # The artifact has other bytes, is gone, is in the archive only.
     data = platform.store.get(key)
     platform.store.put(key, data[:-1] + bytes([data[-1] ^ 1]))
-    assert kinds(decisions.replay(platform, ids[:1])) == {Found.REFUSED}
+    assert kinds(replay.replay(platform, ids[:1])) == {Found.REFUSED}
     platform.store.delete(key)
-    (gone,) = decisions.replay(platform, ids[:1])
+    (gone,) = replay.replay(platform, ids[:1])
     assert gone.found is Found.GONE
     assert "has no archive" in gone.why
     platform.store.put(key, data)
-    archive = Archive(platform.store)
-    item = archive.copy(Source("artifact", key, f"archive/{MODEL}/1/artifact.skops", None))
+    keeper = Archive(platform.store)
+    item = keeper.copy(Source("artifact", key, f"archive/{MODEL}/1/artifact.skops", None))
     manifest = Manifest(MODEL, 1, {}, (item,))
-    digest = archive.write_manifest(manifest, f"archive/{MODEL}/1/manifest.json")
+    digest = keeper.write_manifest(manifest, f"archive/{MODEL}/1/manifest.json")
     platform.store.delete(key)
     place = (f"archive/{MODEL}/1/manifest.json", digest)
-    monkeypatch.setattr(sources, "_place", lambda *_: place)
-    assert kinds(decisions.replay(platform, ids[:1])) == {Found.IDENTICAL}
+    monkeypatch.setattr(archive, "_place", lambda *_: place)
+    assert kinds(replay.replay(platform, ids[:1])) == {Found.IDENTICAL}
 
 
 @pytest.mark.parametrize(

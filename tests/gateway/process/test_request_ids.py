@@ -9,9 +9,9 @@ import pytest
 from asking import MODEL, Asking, settle
 from served import wait_for
 
-from tenure.wiring.api_keys import create_key
-from tenure.wiring.base import Platform
-from tenure.wiring.decisions import show
+from tenure.installation import Platform
+from tenure.usecases.decisions.replay import show
+from tenure.usecases.serving.api_keys import create_key
 
 pytestmark = [pytest.mark.service, pytest.mark.fault, pytest.mark.quick]
 URL = f"/v2/models/{MODEL}"

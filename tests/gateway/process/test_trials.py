@@ -9,11 +9,11 @@ from sqlalchemy import select
 
 from tenure.adapters.sql import versions
 from tenure.adapters.sql.tables import gateway_ack, incident
-from tenure.lifecycle.registry import artifact_key
+from tenure.installation import Platform
+from tenure.lifecycle.training.registry import artifact_key
+from tenure.usecases.promotion import trial_loads
+from tenure.usecases.promotion.rollback import intend, roll_back
 from tenure.vocabulary import State, VersionRef
-from tenure.wiring import trials
-from tenure.wiring.base import Platform
-from tenure.wiring.rollback import intend, roll_back
 
 MODEL = "flight_late"
 pytestmark = [pytest.mark.service, pytest.mark.fault, pytest.mark.quick]
@@ -36,7 +36,7 @@ def test_rollback_by_way_of_a_gateway(  # noqa: PLR0917  (fixtures)
     eventually: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(trials, "TRIAL_PATIENCE_SECONDS", 30)  # a slow machine is no failure
+    monkeypatch.setattr(trial_loads, "TRIAL_PATIENCE_SECONDS", 30)  # a slow machine is no failure
     newest = life.champion(1)
     for seed in (2, 3, 4):
         newest = replaced(life, newest, seed)
@@ -88,7 +88,7 @@ def test_rollback_by_way_of_a_gateway(  # noqa: PLR0917  (fixtures)
     platform.store.put(place, data)
     with platform.database.begin() as c:
         row = versions.row_by_id(c, lost.id)
-    with trials.Trials(platform, MODEL, actor="olga") as asked:
+    with trial_loads.Trials(platform, MODEL, actor="olga") as asked:
         assert asked.load(row).where == first.loaded
     assert told() == [("artifact_refused", f"{MODEL}@2", "closed")]
     assert process.stop() == 0

@@ -4,8 +4,8 @@ from datetime import date
 
 import pytest
 
-from tenure.lifecycle.bias import BiasPolicy
 from tenure.lifecycle.monitoring.fairness import judge_fairness
+from tenure.lifecycle.training.bias import BiasPolicy
 from tenure.ports import OutcomeCounts
 from tenure.verdicts import Report, Verdict
 

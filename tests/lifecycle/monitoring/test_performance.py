@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tenure.lifecycle.evaluation import metrics
 from tenure.lifecycle.monitoring import MonitoringPolicy, performance
+from tenure.lifecycle.training.evaluation import metrics
 from tenure.ports import OutcomeCounts, ScoreBin
 from tenure.verdicts import Verdict
 

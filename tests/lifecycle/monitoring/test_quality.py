@@ -2,9 +2,9 @@
 
 import pytest
 
-from tenure.lifecycle.evaluation.metrics import wilson
 from tenure.lifecycle.monitoring import MonitoringPolicy
 from tenure.lifecycle.monitoring.quality import judge_quality
+from tenure.lifecycle.training.evaluation.metrics import wilson
 from tenure.ports import FeatureCounts
 from tenure.verdicts import Report, Verdict
 

@@ -15,10 +15,10 @@ from sqlalchemy import insert, select
 
 from tenure.adapters.arrow_tables import write_quarantine
 from tenure.adapters.sql import tables as t
-from tenure.lifecycle.expectations import Expectation, Severity, allowed
-from tenure.lifecycle.quality import Finding, QualityPolicy, judge, report
+from tenure.installation import Platform
+from tenure.lifecycle.data.expectations import Expectation, Severity, allowed
+from tenure.lifecycle.data.quality import Finding, QualityPolicy, judge, report
 from tenure.vocabulary import RunRef
-from tenure.wiring.base import Platform
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tenure.wiring.pages import drawn_key
+from tenure.views.tasks import drawn_key
 
 if TYPE_CHECKING:
     from fastapi.testclient import TestClient
@@ -145,7 +145,7 @@ def test_a_quarantine_file_that_cannot_be_read_does_not_hide_the_verdict(
         shop.platform.store.fetch(key).chmod(0o600)
         shop.platform.store.fetch(key).write_bytes(b"PAR1 no more")
     else:
-        monkeypatch.setattr("tenure.wiring.failing_rows.MAX_BYTES", 10)
+        monkeypatch.setattr("tenure.views.failing_rows.MAX_BYTES", 10)
     answer = client.get(f"/report/{report}")
     assert answer.status_code == 200
     words = {"gone": "KeyError", "broken": "Arrow", "huge": "bytes are too many to show here"}

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tenure.adapters.arrow_tables.moments import MOMENT, in_zone, moments, only, positions
-from tenure.lifecycle.sources import ColumnType, CsvFormat, Source
+from tenure.lifecycle.data.sources import ColumnType, CsvFormat, Source
 
 ARROW: dict[ColumnType, pa.DataType] = {
     "string": pa.string(),

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from tenure.adapters.arrow_tables.moments import positions
-from tenure.lifecycle.sources import CsvFormat
+from tenure.lifecycle.data.sources import CsvFormat
 
 MAX_COLUMNS = 2_000
 MAX_RAGGED = 100_000

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from tenure.adapters.arrow_tables.cells import from_arrow, from_text, is_local
 from tenure.adapters.arrow_tables.csv_text import TextRows, Unreadable, read_text
 from tenure.adapters.arrow_tables.parquet_file import read_parquet
-from tenure.lifecycle.sources import ColumnType, CsvFormat, Encoding, Source
+from tenure.lifecycle.data.sources import ColumnType, CsvFormat, Encoding, Source
 
 SAMPLE = 1024 * 1024
 """Bytes, decompressed, in which delimiter and encoding are looked for."""

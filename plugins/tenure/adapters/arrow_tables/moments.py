@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tenure.lifecycle.sources import Source
+from tenure.lifecycle.data.sources import Source
 
 MOMENT = pa.timestamp("us", "UTC")
 _LOCAL = pa.timestamp("us")

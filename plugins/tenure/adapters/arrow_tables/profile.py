@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 
 from tenure.adapters.arrow_tables.cells import ARROW
 from tenure.adapters.arrow_tables.reading import Batch
-from tenure.lifecycle.profiling import FORMS, MAX_TOP, BatchProfile, ColumnProfile
-from tenure.lifecycle.sources import ColumnType
+from tenure.lifecycle.data.profiling import FORMS, MAX_TOP, BatchProfile, ColumnProfile
+from tenure.lifecycle.data.sources import ColumnType
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 

@@ -13,9 +13,9 @@ from tenure.adapters.arrow_tables.cells import TypedColumn, from_arrow, from_tex
 from tenure.adapters.arrow_tables.csv_text import TextRows, Unreadable, read_text
 from tenure.adapters.arrow_tables.moments import positions
 from tenure.adapters.arrow_tables.parquet_file import read_parquet
-from tenure.lifecycle.expectations import Severity
-from tenure.lifecycle.quality import CONTRACT, Finding
-from tenure.lifecycle.sources import Column, Contract, Source
+from tenure.lifecycle.data.expectations import Severity
+from tenure.lifecycle.data.quality import CONTRACT, Finding
+from tenure.lifecycle.data.sources import Column, Contract, Source
 
 SHOWN_ROWS = 5
 

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 
 from tenure.adapters.arrow_tables.cells import ARROW, from_arrow, from_text
 from tenure.adapters.arrow_tables.reading import Batch, against_contract
-from tenure.lifecycle.expectations import Severity
-from tenure.lifecycle.quality import CELL_RULES, Finding
-from tenure.lifecycle.sources import Contract, Source
+from tenure.lifecycle.data.expectations import Severity
+from tenure.lifecycle.data.quality import CELL_RULES, Finding
+from tenure.lifecycle.data.sources import Contract, Source
 
 
 def rebuild_batch(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ibis
 
 from tenure.adapters.ibis_engine.outcomes import labelled
-from tenure.lifecycle.canary import ShareCounts
+from tenure.lifecycle.promotion.canary import ShareCounts
 from tenure.vocabulary import BASIS_POINTS
 
 if TYPE_CHECKING:

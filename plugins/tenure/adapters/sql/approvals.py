@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from tenure.adapters.sql.tables import approval, ledger_event, model, model_version, report
-from tenure.lifecycle.approval import ACTION, Answer, Choice
+from tenure.lifecycle.promotion.approval import ACTION, Answer, Choice
 from tenure.vocabulary import VersionRef
 
 

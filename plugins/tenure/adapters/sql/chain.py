@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from tenure.adapters.sql.tables import ledger_event, ledger_head
-from tenure.lifecycle.ledger import Anchor, Event
+from tenure.lifecycle.audit.ledger import Anchor, Event
 
 _COLUMNS = tuple(ledger_event.c[name] for name in Event.__dataclass_fields__)
 _PAGE = 1_000

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tenure.adapters.sql.tables import dataset, snapshot, suite_revision, validation
-from tenure.lifecycle.sources import Rules
+from tenure.lifecycle.data.sources import Rules
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from tenure.adapters.sql.tables import (
     suite_revision,
     traffic_plan,
 )
-from tenure.lifecycle.decommission import Item, Progress, Step
-from tenure.lifecycle.registry import file_keys
+from tenure.lifecycle.retirement.decommission import Item, Progress, Step
+from tenure.lifecycle.training.registry import file_keys
 from tenure.vocabulary import State
 
 _OWN = tuple(

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from tenure.lifecycle.decommission import RETIRABLE
+from tenure.lifecycle.retirement.decommission import RETIRABLE
 from tenure.vocabulary import State
 
 LEASE_GRACE = timedelta(seconds=5)

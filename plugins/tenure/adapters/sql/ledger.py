@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from tenure.adapters.sql.incidents import close_incidents_of
 from tenure.adapters.sql.tables import ledger_event, model_version, outbox
 from tenure.errors import StateConflict
-from tenure.lifecycle.ledger import GENESIS, event_hash
+from tenure.lifecycle.audit.ledger import GENESIS, event_hash
 from tenure.ports import Clock
 from tenure.vocabulary import State, VersionRef
 

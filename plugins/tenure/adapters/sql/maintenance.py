@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select, text
 
 from tenure.adapters.sql.tables import dataset, model, model_version, report, retrain_request
-from tenure.lifecycle.ledger import Anchor
+from tenure.lifecycle.audit.ledger import Anchor
 from tenure.vocabulary import State
 
 ALIASES = {"champion": State.CHAMPION, "challenger": State.CANARY}

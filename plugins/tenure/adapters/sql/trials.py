@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tenure.adapters.sql.tables import model_version, trial, trial_answer
-from tenure.lifecycle.serving.trial import TRIAL_SECONDS, Trial, TrialAnswer
+from tenure.lifecycle.promotion.trial_loads import TRIAL_SECONDS, Trial, TrialAnswer
 
 OK, REFUSED = "ok", "refused"
 _MINE = select(trial_answer.c.trial_id).where(trial_answer.c.gateway_id == bindparam("gateway"))

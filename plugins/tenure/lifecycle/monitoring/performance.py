@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from tenure.lifecycle.evaluation import Measured, Metric
-from tenure.lifecycle.evaluation.metrics import ECE_BINS, wilson
 from tenure.lifecycle.monitoring.policy import MonitoringPolicy
+from tenure.lifecycle.training.evaluation import Measured, Metric
+from tenure.lifecycle.training.evaluation.metrics import ECE_BINS, wilson
 from tenure.ports import OutcomeCounts, ScoreBin
 from tenure.verdicts import Check, Report, Verdict
 
@@ -21,7 +21,7 @@ _EQUAL = 1e-12
 
 
 def measure(counts: OutcomeCounts, *, confidence: float, seed: int) -> dict[Metric, Measured]:
-    """The metrics of `tenure.lifecycle.evaluation`, from sufficient statistics.
+    """The metrics of `tenure.lifecycle.training.evaluation`, from sufficient statistics.
 
     All equal what the rows would give, but for roc_auc and the interval of ece, which take the
     scores of one bin for equal. Of no rows none is defined.

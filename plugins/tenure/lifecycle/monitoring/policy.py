@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from tenure.lifecycle.evaluation import Metric
 from tenure.lifecycle.policy import Policy
+from tenure.lifecycle.training.evaluation import Metric
 
 Kind = Literal["drift", "quality", "performance", "fairness"]
 

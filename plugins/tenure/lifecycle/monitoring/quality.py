@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tenure.lifecycle.evaluation.metrics import wilson
 from tenure.lifecycle.monitoring.policy import MonitoringPolicy
+from tenure.lifecycle.training.evaluation.metrics import wilson
 from tenure.ports import FeatureCounts
 from tenure.verdicts import Check, Report, Verdict, worst
 

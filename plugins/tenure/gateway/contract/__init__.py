@@ -1,0 +1,1 @@
+"""What is accepted and what is answered: bodies, rows, keys, refusals, metrics."""

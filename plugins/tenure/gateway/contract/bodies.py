@@ -1,0 +1,198 @@
+"""Parses request bodies strictly: JSON without gaps or doubles first, then types."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from tenure.gateway.contract.refusals import Refusal
+from tenure.lifecycle.serving import MAX_TEXT
+
+_Text = Annotated[
+    str | None,
+    msgspec.Meta(
+        description=f"1 to {MAX_TEXT} printable characters.",
+        extra_json_schema={"minLength": 1, "maxLength": MAX_TEXT},
+    ),
+]
+_Moment = Annotated[
+    str | None,
+    msgspec.Meta(description="ISO 8601 with an offset.", extra_json_schema={"format": "date-time"}),
+]
+_Values = Annotated[
+    list[Any], msgspec.Meta(extra_json_schema={"items": {"type": ["number", "string", "null"]}})
+]
+
+
+class Tensor(msgspec.Struct, forbid_unknown_fields=True):
+    """One feature for all rows, as the Open Inference Protocol has it."""
+
+    name: str
+    shape: list[int]
+    datatype: str
+    data: _Values
+    parameters: dict[str, Any] = {}
+
+
+class RequestedOutput(msgspec.Struct, forbid_unknown_fields=True):
+    """Accepted for the protocol's sake: both outputs are always given."""
+
+    name: Literal["score", "decision"]
+    parameters: dict[str, Any] = {}
+
+
+class InferParameters(msgspec.Struct, forbid_unknown_fields=True):
+    """Who is decided about, and when it happens by the client's clock."""
+
+    subject: _Text = None
+    event_time: _Moment = None
+
+
+class InferBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of `/infer`."""
+
+    inputs: list[Tensor]
+    id: _Text = None
+    parameters: InferParameters = msgspec.field(default_factory=InferParameters)
+    outputs: list[RequestedOutput] = []
+
+
+class Split(msgspec.Struct, forbid_unknown_fields=True):
+    """pandas' `split` orientation."""
+
+    columns: list[str]
+    data: list[_Values]
+    index: list[Any] = []
+
+
+class InvocationsBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of MLflow's `/invocations`; exactly one of the two."""
+
+    dataframe_split: Split | None = None
+    dataframe_records: list[dict[str, Any]] | None = None
+
+
+class Outcome(msgspec.Struct, forbid_unknown_fields=True):
+    """What happened in truth to one decision, or to the decisions of one request."""
+
+    label: bool
+    decision_id: _Text = None
+    request_id: _Text = None
+    caller: _Text = None
+    observed_at: _Moment = None
+
+
+class OutcomesBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of `/outcomes`."""
+
+    outcomes: list[Outcome]
+    watermark: _Moment = None
+
+
+class StopBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of `/canary/stop`; the reason stands in the ledger, so it is text that one can hold."""
+
+    reason: Annotated[
+        str, msgspec.Meta(min_length=1, max_length=MAX_TEXT, pattern=r"^[^\x00-\x1f\x7f]*$")
+    ]
+
+
+infer_body = msgspec.json.Decoder(InferBody)
+stop_body = msgspec.json.Decoder(StopBody)
+invocations_body = msgspec.json.Decoder(InvocationsBody)
+outcomes_body = msgspec.json.Decoder(OutcomesBody)
+
+
+def parse_infer(body: bytes) -> InferBody:
+    """Decode the body of `/infer`; see `parse`."""
+    return parse(infer_body, body, is_plain=_is_plain)
+
+
+def parse(
+    decoder: "msgspec.json.Decoder[Any]",
+    body: bytes,
+    *,
+    is_plain: Callable[[bytes, Any], bool] = lambda _body, _value: False,
+) -> Any:
+    """Decode into the decoder's type.
+
+    Args:
+        decoder: For one type.
+        body: What was sent.
+        is_plain: Whether it is certain, at a glance, that no key stands twice; when it is not, the
+            body is read a second time to find out.
+
+    Raises:
+        Refusal: 400 when it is not JSON as RFC 8259 has it (or says a key twice), 422 when the
+            shape or a type is wrong.
+    """
+    try:
+        value = decoder.decode(body)
+        if not is_plain(body, value):
+            _by_key_once.decode(body.decode())
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$")
+        raise Refusal(422, "invalid", f"{message}.", path.strip("`.") or None) from None
+    except _DoubledKey as error:
+        key = str(error)[:MAX_TEXT]
+        raise Refusal(400, "duplicate_key", f"The key {key!r} stands twice.", key) from None
+    except RecursionError:
+        raise Refusal(400, "too_deep", "The body is nested too deep.") from None
+    except (msgspec.DecodeError, ValueError) as error:
+        raise Refusal(400, "malformed", f"The body is not JSON: {str(error)[:200]}.") from None
+    return value
+
+
+def _is_plain(body: bytes, value: InferBody) -> bool:
+    """Whether there are just as many colons as keys that must be there: then none stands twice.
+
+    Each key in the text has its colon, so keys in the text <= colons outside of texts. Those that
+    the value shows to be there are all different, and are counted from below: a field that was
+    sent with its default, or a colon in a category, merely leads to the second look.
+    """
+    who = value.parameters
+    sent = [text for text in (value.id, who.subject, who.event_time) if text is not None]
+    in_parameters = len(sent) - (value.id is not None)
+    keys = 1 + len(sent) + (in_parameters > 0) + 4 * len(value.inputs)
+    return body.count(b":") - sum(t.count(":") for t in sent) == keys and b"\\" not in body
+
+
+def text(value: str | None, field: str) -> str | None:
+    """A short text without control characters, or None. Raises Refusal (422)."""
+    if value is not None and not (1 <= len(value) <= MAX_TEXT and value.isprintable()):
+        raise Refusal(422, "invalid_text", f"Must be 1 to {MAX_TEXT} printable characters.", field)
+    return value
+
+
+def instant(value: str | None, field: str) -> datetime | None:
+    """An ISO 8601 moment with its offset, in UTC; None stays None. Raises Refusal (422)."""
+    if value is None:
+        return None
+    try:
+        parsed = datetime.fromisoformat(value)
+        in_utc = parsed.astimezone(UTC)
+    except (ValueError, OverflowError):
+        parsed = None
+    if parsed is None or parsed.tzinfo is None:
+        message = f"{value[:40]!r} is not an ISO 8601 time with an offset, as 2013-07-01T09:00:00Z."
+        raise Refusal(422, "invalid_time", message, field)
+    return in_utc
+
+
+class _DoubledKey(ValueError):
+    """A JSON object says one key twice; parsers disagree about which one counts."""
+
+
+def _once(pairs: list[tuple[str, object]]) -> None:
+    if len({key for key, _ in pairs}) == len(pairs):
+        return
+    seen = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise _DoubledKey(key)
+        seen.add(key)
+
+
+_by_key_once = json.JSONDecoder(object_pairs_hook=_once)

@@ -1,0 +1,1 @@
+"""Follows the lifecycle database: plans, versions, trials, presence."""

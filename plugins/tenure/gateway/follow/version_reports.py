@@ -1,0 +1,58 @@
+"""Tells the lifecycle database what became of versions here, so that incidents open and close."""
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from tenure.errors import TenureError
+from tenure.gateway.follow.source import Source
+from tenure.ports import Clock
+
+logger = logging.getLogger(__name__)
+
+Row = Mapping[str, Any]
+
+
+class VersionNews:
+    """What is to be told. Used by the follower's thread alone.
+
+    Args:
+        source: The lifecycle database.
+        clock: Wall clock.
+        monotonic: The clock by which loads are timed.
+    """
+
+    def __init__(self, source: Source, *, clock: Clock, monotonic: Callable[[], float]) -> None:
+        self._source = source
+        self._clock = clock
+        self._monotonic = monotonic
+        self._untold: dict[int, tuple[Row, datetime, str]] = {}
+
+    def failed(self, row: Row, kind: str, cause: str) -> None:
+        """It was refused, or its process died: somebody has to look."""
+        try:
+            self._source.report_failure(row["model"], row["version"], kind, cause)
+        except TenureError as error:
+            logger.warning("incident=not_opened cause=%s", error.what)
+
+    def loaded(self, row: Row, began: float, note: str) -> None:
+        """It is loaded; told later, because a start without the database must not wait for it.
+
+        Args:
+            row: The version.
+            began: Monotonic seconds when the load began.
+            note: Why it is not as its YAML asks; empty when it is.
+        """
+        ago = timedelta(seconds=self._monotonic() - began)
+        self._untold[row["id"]] = (row, self._clock.now() - ago, note)
+
+    def tell(self) -> None:
+        """Tell of loads, now that the database answers; what it does not take is told again."""
+        for version_id, (row, began, note) in list(self._untold.items()):
+            try:
+                self._source.report_load(row["model"], row["version"], began=began, note=note)
+            except TenureError as error:
+                logger.warning("incident=not_closed cause=%s", error.what)
+                return
+            del self._untold[version_id]

@@ -1,0 +1,1 @@
+"""Requests in, answers out: endpoints, bodies, draining."""

@@ -1,0 +1,218 @@
+"""The endpoints that take something in: Open Inference Protocol v2, MLflow's, outcomes."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from hashlib import blake2b
+
+from tenure.gateway.contract import answers, bodies
+from tenure.gateway.contract.answers import Answer, Header, json_answer
+from tenure.gateway.contract.keys import Caller
+from tenure.gateway.contract.metrics import Metrics
+from tenure.gateway.contract.refusals import Refusal
+from tenure.gateway.http.calls import Call
+from tenure.gateway.http.intake import Intake
+from tenure.gateway.http.reception import Reception
+from tenure.gateway.http.replays import Replays
+from tenure.gateway.log.outcomes import OutcomeDesk
+from tenure.gateway.log.records import DecisionRecord
+from tenure.gateway.scoring.decisions import Decider, Question
+from tenure.gateway.scoring.view import ServedModel
+from tenure.lifecycle.serving import GatewayPolicy
+
+SCORE, OUTCOME, ADMIN = "score", "outcome", "admin"
+_HEADER_IDS = 64
+"""Most decision ids that are repeated in a header; the body has all of them."""
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Handlers; each decides by the one plan that is in force when its body is whole."""
+
+    reception: Reception
+    decider: Decider
+    desk: OutcomeDesk
+    replays: Replays
+    metrics: Metrics
+    intake: Intake
+    limits: GatewayPolicy
+
+    async def infer(self, call: Call) -> Answer:
+        """Score by the traffic plan."""
+        caller = self._scorer(call)
+        return await self._infer(
+            call, caller, lambda: (self.reception.model(call.params["model"], caller), None)
+        )
+
+    async def infer_version(self, call: Call) -> Answer:
+        """Score with one live version; 410 once it is being retired."""
+        caller = self._scorer(call)
+        name, number = call.params["model"], call.params["version"]
+        return await self._infer(call, caller, lambda: self.reception.pinned(name, number, caller))
+
+    async def invocations(self, call: Call) -> Answer:
+        """MLflow's scoring protocol; `X-Tenure-Model` chooses when several models are served."""
+        caller = self._scorer(call)
+        self.reception.only_model(call, caller)
+        raw = await self.intake.read(call)
+        model = self.reception.only_model(call, caller)
+        body = bodies.parse(bodies.invocations_body, raw)
+        question = Question(
+            rows=model.contract.of_frame(body, self.limits.max_rows),
+            subject=_header(call, "X-Tenure-Subject"),
+            request_id=_header(call, "X-Request-Id"),
+            event_time=_header_time(call, "X-Tenure-Event-Time"),
+            client=caller.client,
+        )
+        return await self._once(call, caller, model, question, raw)
+
+    async def outcomes(self, call: Call) -> Answer:
+        """Take in ground truth and the watermark."""
+        caller = self.reception.admit(call, OUTCOME)
+        self.reception.keeper.charge(caller)
+        name = self.reception.known(call.params["model"], caller)
+        raw = await self.intake.read(call)
+        body = bodies.parse(bodies.outcomes_body, raw)
+        record = await self.desk.take(name, body, caller)
+        self.reception.keeper.overdraw(caller, max(0, len(record.labels) - 1))
+        self.metrics.outcomes.labels(name).inc(len(record.labels))
+        return json_answer(answers.OutcomesAnswer(len(record.labels), record.outcome_ids))
+
+    async def stop_canary(self, call: Call) -> Answer:
+        """Give the canary nothing more here, database or not."""
+        caller = self.reception.admit(call, ADMIN)
+        model = self.reception.model(call.params["model"], caller)
+        raw = await self.intake.read(call)
+        body = bodies.parse(bodies.stop_body, raw)
+        stop = partial(self.reception.follower.stop_canary, by=caller.name, reason=body.reason)
+        try:
+            version = await asyncio.to_thread(stop, model.name)
+        except OSError as error:
+            why = error.strerror or error
+            message = f"Not stopped: the stop cannot be written ({why}). Use `tenure rollback`."
+            raise Refusal(503, "not_kept", message) from error
+        if version is None:
+            message = f"{model.name} has no canary in generation {model.held.plan.generation}."
+            raise Refusal(409, "no_canary", message, "model")
+        return json_answer(answers.Stopped(model.name, version))
+
+    def _scorer(self, call: Call) -> Caller:
+        """A caller that may score, with a row taken from its budget; the rest follows."""
+        caller = self.reception.admit(call, SCORE)
+        self.reception.keeper.charge(caller)
+        return caller
+
+    async def _infer(
+        self, call: Call, caller: Caller, find: Callable[[], tuple[ServedModel, int | None]]
+    ) -> Answer:
+        """`find` refuses before the body is read; what it finds afterwards decides."""
+        find()
+        raw = await self.intake.read(call)
+        model, pinned = find()
+        body = bodies.parse_infer(raw)
+        parameters = body.parameters
+        question = Question(
+            rows=model.contract.of_tensors(body.inputs, self.limits.max_rows),
+            subject=bodies.text(parameters.subject, "parameters.subject"),
+            request_id=bodies.text(body.id, "id"),
+            event_time=bodies.instant(parameters.event_time, "parameters.event_time"),
+            pinned=pinned,
+            client=caller.client,
+        )
+        return await self._once(call, caller, model, question, raw)
+
+    async def _once(
+        self, call: Call, caller: Caller, model: ServedModel, question: Question, raw: bytes
+    ) -> Answer:
+        """Decide; a request whose id is known gets the decision that was made."""
+        protocol = _invocations_answer if call.path == "/invocations" else _infer_answer
+        decide = partial(self._decide, caller, model, question, protocol)
+        if question.request_id is None:
+            return await decide()
+        answer, replayed = await self.replays.once(
+            (caller.id, model.name, question.request_id), _digest(call, raw), decide
+        )
+        if replayed:
+            self.metrics.replayed.labels(model.name).inc()
+        return answer
+
+    async def _decide(
+        self,
+        caller: Caller,
+        model: ServedModel,
+        question: Question,
+        protocol: Callable[[DecisionRecord, int | None], Answer],
+    ) -> Answer:
+        self.reception.keeper.overdraw(caller, question.rows.count - 1)
+        return protocol(await self.decider.decide(model, question), model.policy.round_scores)
+
+
+def _infer_answer(record: DecisionRecord, decimals: int | None) -> Answer:
+    shape = [len(record.scores)]
+    scores = answers.Scores(shape, _rounded(record.scores, decimals))
+    body = answers.InferAnswer(
+        record.model,
+        str(record.version),
+        record.request_id,
+        _parameters(record, decimals),
+        (scores, answers.Decisions(shape, record.decisions)),
+    )
+    return json_answer(body, headers=_headers(record))
+
+
+def _invocations_answer(record: DecisionRecord, decimals: int | None) -> Answer:
+    predictions = [
+        answers.Prediction(score, decision)
+        for score, decision in zip(_rounded(record.scores, decimals), record.decisions, strict=True)
+    ]
+    body = answers.InvocationsAnswer(predictions, _parameters(record, decimals))
+    return json_answer(body, headers=_headers(record))
+
+
+def _rounded(values: list[float], decimals: int | None) -> list[float]:
+    return values if decimals is None else [round(value, decimals) for value in values]
+
+
+def _parameters(record: DecisionRecord, decimals: int | None) -> answers.Parameters:
+    return answers.Parameters(
+        decision_ids=record.decision_ids,
+        version=record.version,
+        arm=record.arm_answered,
+        arm_assigned=record.arm_assigned,
+        generation=record.generation,
+        confidence=_rounded(record.confidences, decimals),
+        fallback_level=record.fallback_level,
+        reason=record.reason,
+        review=record.review,
+        cached=record.cached,
+    )
+
+
+def _headers(record: DecisionRecord) -> list[Header]:
+    return [
+        (b"x-tenure-decision-ids", ",".join(record.decision_ids[:_HEADER_IDS]).encode()),
+        (b"x-tenure-version", b"%d" % record.version),
+        (b"x-tenure-arm", record.arm_answered.encode()),
+        (b"x-tenure-generation", b"%d" % record.generation),
+        (b"x-tenure-fallback-level", record.fallback_level.encode()),
+        (b"x-tenure-reason", record.reason.encode("latin-1", "replace")),
+    ]
+
+
+def _digest(call: Call, raw: bytes) -> bytes:
+    """Of all that a decision depends on: the place, the body, and the headers that say who."""
+    who = (
+        call.headers.get(b"x-tenure-subject", b""),
+        call.headers.get(b"x-tenure-event-time", b""),
+    )
+    return blake2b(b"\0".join((call.path.encode(), *who, raw)), digest_size=16).digest()
+
+
+def _header(call: Call, name: str) -> str | None:
+    return bodies.text(call.header(name.lower().encode()), name)
+
+
+def _header_time(call: Call, name: str) -> datetime | None:
+    return bodies.instant(call.header(name.lower().encode()), name)

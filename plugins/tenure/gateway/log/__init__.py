@@ -1,0 +1,1 @@
+"""The durable log: write-ahead segments, records, sealing, shipping."""

@@ -1,0 +1,1 @@
+"""Decisions: route, score in batches, fall back."""

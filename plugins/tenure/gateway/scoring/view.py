@@ -1,0 +1,101 @@
+"""What requests are answered by: an immutable view that the follower swaps as a whole."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from tenure.gateway.contract.keys import Caller
+from tenure.gateway.contract.rows import Contract
+from tenure.gateway.scoring.batches import Scorer
+from tenure.gateway.scoring.cache import ScoreCache
+from tenure.lifecycle.serving import Breaker, HeldPlan, ServingPolicy, Signature
+
+
+@dataclass(frozen=True)
+class LoadedVersion:
+    """A version that a plan names. Without a `scorer` it could not be loaded: others answer.
+
+    The breaker belongs to the version, not to a process of it: it outlives restarts.
+    """
+
+    id: int
+    version: int
+    threshold: float
+    signature: Signature
+    scorer: Scorer | None
+    breaker: Breaker = field(default_factory=Breaker, compare=False)
+    cache: ScoreCache = field(default_factory=ScoreCache, compare=False)
+    variant: str = "native"
+    """What scores it: `native` is scikit-learn, or `onnx`."""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process runs, verified and warm."""
+        return self.scorer is not None and self.scorer.is_alive
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """One model as it is served now.
+
+    `accepts` is what a request may hold: the champion's signature, and what only the canary reads.
+    """
+
+    name: str
+    held: HeldPlan
+    champion: LoadedVersion
+    canary: LoadedVersion | None
+    policy: ServingPolicy
+    accepts: Signature
+
+    @cached_property
+    def contract(self) -> Contract:
+        """What the rows of a request are held to."""
+        return Contract(self.accepts, self.champion.signature.features, self.policy)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a verified champion can answer."""
+        return self.champion.is_alive
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every version that the plan names can answer."""
+        without_canary = self.held.plan.canary_id is None
+        return self.is_ready and (
+            without_canary or (self.canary is not None and self.canary.is_alive)
+        )
+
+
+def served(
+    held: HeldPlan, arms: list[LoadedVersion | None], policy: ServingPolicy
+) -> ServedModel | None:
+    """The model by a plan; None when not even the description of the champion is known."""
+    champion, canary = (*arms, None)[:2]
+    if champion is None:
+        return None
+    return ServedModel(
+        name=held.plan.model,
+        held=held,
+        champion=champion,
+        canary=canary,
+        policy=policy,
+        accepts=champion.signature.or_also(canary.signature if canary else None),
+    )
+
+
+@dataclass(frozen=True)
+class View:
+    """Everything that a request needs to know.
+
+    Args:
+        models: Models with a plan.
+        known: Every registered model.
+        states: `model@version` to state.
+        keys: Keys in force by digest; None until they were read once.
+    """
+
+    models: Mapping[str, ServedModel] = field(default_factory=dict)
+    known: frozenset[str] = frozenset()
+    states: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, Caller] | None = None

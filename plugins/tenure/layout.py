@@ -1,0 +1,1 @@
+"""Every object key and every DAG id: built and parsed in one place."""

@@ -1,0 +1,1 @@
+"""What is verified about the installation itself: the ledger and what follows it."""

@@ -1,0 +1,1 @@
+"""Contracts, expectation suites, the data gate, privacy."""

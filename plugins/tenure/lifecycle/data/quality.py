@@ -1,0 +1,196 @@
+"""The data gate: contract, expectations, quarantine, publish."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pydantic import Field
+
+from tenure.lifecycle.data.expectations import Severity
+from tenure.lifecycle.policy import Policy
+from tenure.verdicts import Check, Report, Verdict
+
+SHOWN = 3
+"""Findings that the summary spells out before it counts the others."""
+CONTRACT = "contract"
+"""Rule of the findings about the shape of a batch; without its shape nothing else is judged."""
+SCHEMA = "schema"
+"""Rule of the findings about columns that came and went; they stop readers, not the batch."""
+CELL_RULES = ("width", "encoding", "type", "null")
+"""Rules of the contract about single rows and cells: they set rows aside, not the batch."""
+_LIMITS = {"max_quarantined", "min_rows"}
+_NO_EXPECTATIONS = {CONTRACT, SCHEMA, "key", *_LIMITS, *CELL_RULES}
+
+
+class QualityPolicy(Policy):
+    """When a batch is stopped as a whole."""
+
+    max_quarantined: float = Field(default=0.05, ge=0.0, le=1.0)
+    """Share of rows that may be quarantined before the batch fails."""
+    min_rows: int = Field(default=1, ge=0)
+    """Rows that must remain after quarantine."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one rule (of contract or suite) says of a batch.
+
+    Args:
+        rule: Name of the rule: `expect_column_values_to_not_be_null`, `contract`.
+        subject: The column or columns, or `the table`.
+        severity: What breaking it means.
+        holds: Whether it holds, within its own tolerance.
+        observed: For people, with numbers.
+        allowed: For people.
+        rows: Positions (from 0) of the rows that break it; empty when no single row is to blame.
+            Ignored when it holds: its tolerance covers them.
+    """
+
+    rule: str
+    subject: str
+    severity: Severity
+    holds: bool
+    observed: str
+    allowed: str
+    rows: Sequence[int] = ()
+
+    def __str__(self) -> str:
+        if self.rule in {CONTRACT, SCHEMA}:
+            return f"{self.subject}: found {self.observed}, expected {self.allowed}"
+        return f"{self.subject} has {self.observed}, allowed {self.allowed}"
+
+    @property
+    def is_fatal(self) -> bool:
+        """Whether it alone stops the batch."""
+        return not self.holds and self.severity is Severity.CRITICAL
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict on a batch and the rows to set aside.
+
+    `rows_in == rows_ok + len(reasons)`, whatever the verdict. When it failed, nothing is
+    published: the rows without a reason are good, but wait for the repaired batch.
+    """
+
+    verdict: Verdict
+    rows_in: int
+    reasons: Mapping[int, Sequence[str]]
+    """Position of each quarantined row to why."""
+    checks: tuple[Check, ...]
+    findings: tuple[Finding, ...] = field(repr=False)
+
+    @property
+    def rows_quarantined(self) -> int:
+        """Rows that break a rule."""
+        return len(self.reasons)
+
+    @property
+    def rows_ok(self) -> int:
+        """Rows that break none."""
+        return self.rows_in - self.rows_quarantined
+
+
+def judge(rows_in: int, findings: Sequence[Finding], policy: QualityPolicy) -> Judgement:
+    """Decide whether a batch may be published, and which of its rows.
+
+    A critical rule that does not hold fails the batch. The rows that break a warning or a critical
+    rule are quarantined, with every reason. Then the batch as a whole must stay within the policy.
+    """
+    reasons: dict[int, list[str]] = {}
+    for finding in findings:
+        if finding.holds or finding.severity is Severity.INFO:
+            continue
+        reason = f"{finding.subject}: {finding.rule}, allowed {finding.allowed}"
+        for row in finding.rows:
+            reasons.setdefault(row, []).append(reason)
+    shapeless = any(f.rule == CONTRACT and f.is_fatal for f in findings)
+    limits = () if shapeless else _limits(rows_in, len(reasons), policy)
+    everything = sorted((*findings, *limits), key=_worst_first)
+    fatal = any(finding.is_fatal for finding in everything)
+    return Judgement(
+        verdict=Verdict.FAILED if fatal else Verdict.PASSED,
+        rows_in=rows_in,
+        reasons=reasons,
+        checks=tuple(_check(finding) for finding in everything),
+        findings=tuple(everything),
+    )
+
+
+def _worst_first(finding: Finding) -> tuple[bool, bool, bool]:
+    """Broken before sound, causes before limits that follow from them, fatal before the rest."""
+    return finding.holds, finding.rule in _LIMITS, not finding.is_fatal
+
+
+def _limits(rows_in: int, quarantined: int, policy: QualityPolicy) -> tuple[Finding, Finding]:
+    share = quarantined / rows_in if rows_in else 0.0
+    rows_ok = rows_in - quarantined
+    return (
+        Finding(
+            rule="max_quarantined",
+            subject="the batch",
+            severity=Severity.CRITICAL,
+            holds=share <= policy.max_quarantined,
+            observed=f"{quarantined:,} of {rows_in:,} rows in quarantine ({100 * share:.2f}%)",
+            allowed=f"at most {100 * policy.max_quarantined:g}%",
+        ),
+        Finding(
+            rule="min_rows",
+            subject="the batch",
+            severity=Severity.CRITICAL,
+            holds=rows_ok >= policy.min_rows,
+            observed=f"{rows_ok:,} good rows",
+            allowed=f"at least {policy.min_rows:,}",
+        ),
+    )
+
+
+def _check(finding: Finding) -> Check:
+    return Check(
+        name=f"{finding.rule} ({finding.severity})",
+        verdict=Verdict.PASSED if finding.holds else Verdict.FAILED,
+        observed=finding.observed,
+        allowed=finding.allowed,
+        subject=finding.subject,
+    )
+
+
+def summary(dataset: str, batch: str, judgement: Judgement) -> str:
+    """The judgement in one or two sentences with numbers.
+
+    `flights batch 2013-03: 2 of 14 expectations failed; temp has 3,121 of 28,834 nulls (10.8%),
+    allowed at most 2%.`
+    """
+    said = [f for f in judgement.findings if not f.holds]
+    counts = f"{dataset} batch {batch}: {_counts(judgement)}"
+    more = len(said) - SHOWN
+    parts = [counts, *(str(f) for f in said[:SHOWN])] + ([f"and {more} more"] if more > 0 else [])
+    if judgement.verdict is Verdict.PASSED:
+        parts.append(f"{judgement.rows_ok:,} rows published, {judgement.rows_quarantined:,} not")
+    return "; ".join(parts) + "."
+
+
+def _counts(judgement: Judgement) -> str:
+    if any(f.rule == CONTRACT and not f.holds for f in judgement.findings):
+        return "the contract is broken"
+    rules = [f for f in judgement.findings if f.rule not in _NO_EXPECTATIONS]
+    broken = sum(not f.holds for f in rules)
+    if broken:
+        return f"{broken} of {len(rules)} expectations failed"
+    return f"all {len(rules)} expectations hold"
+
+
+def report(dataset: str, batch: str, judgement: Judgement, facts: Mapping[str, object]) -> Report:
+    """The evidence of the judgement; equal input gives the equal report."""
+    return Report(
+        stage="quality",
+        subject=f"{dataset}/{batch}",
+        verdict=judgement.verdict,
+        summary=summary(dataset, batch, judgement),
+        checks=judgement.checks,
+        facts={
+            "rows_in": judgement.rows_in,
+            "rows_ok": judgement.rows_ok,
+            "rows_quarantined": judgement.rows_quarantined,
+            **facts,
+        },
+    )

@@ -1,0 +1,1 @@
+"""The decision log as such: keys and times, compaction, replay, batch scoring."""

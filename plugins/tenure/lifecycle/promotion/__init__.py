@@ -1,0 +1,1 @@
+"""Approval, canary, trial loads: how a version comes to serve."""

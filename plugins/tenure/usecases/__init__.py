@@ -1,0 +1,1 @@
+"""What the system does: one department a stage, one module a verb."""

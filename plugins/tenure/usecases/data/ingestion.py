@@ -1,0 +1,228 @@
+"""Ingestion of a dataset: find what landed, judge it, set bad rows aside, publish a snapshot."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tenure.config import DatasetConfig, load_dataset
+from tenure.config.suites import load_suite
+from tenure.errors import DataRejected
+from tenure.failpoints import failpoint
+from tenure.installation import Platform
+from tenure.lifecycle.data.expectations import Suite
+from tenure.lifecycle.data.sources import Rules, Standing, batch_of
+from tenure.ports import Clock, ObjectStore, Reports
+from tenure.usecases.data.data_docs import DOCS, store_docs
+from tenure.usecases.data.judge_file import QUARANTINE, SNAPSHOT, Judged, judge_confined
+from tenure.usecases.data.landing import Landing, Pinned, work_folder
+from tenure.usecases.data.privacy import Handling, handling, require_safe_store
+from tenure.usecases.data.publication import Publisher, snapshot_key
+from tenure.verdicts import Report, Verdict
+from tenure.vocabulary import RunRef, digest_bytes, digest_json
+
+if TYPE_CHECKING:
+    from tenure.adapters.sql.database import Database
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """A published batch, as XCom carries it: ids, digests and counts."""
+
+    batch: str
+    snapshot: str
+    report: str
+    rows_ok: int
+    rows_quarantined: int
+
+
+@dataclass(frozen=True)
+class Ingestion:
+    """Ingestion of one dataset under one state of its rules.
+
+    May be stopped anywhere and run again: objects are named by content, and validation, snapshot
+    row and ledger event stand in one transaction at the end.
+    """
+
+    dataset: DatasetConfig
+    suite: Suite
+    rules: Rules
+    publisher: Publisher
+    store: ObjectStore
+    database: "Database"
+    reports: Reports
+    clock: Clock
+    cache: Path
+    handling: Handling
+
+    def discover(self) -> list[str]:
+        """Keys of landed files whose judgement is not the one that stands, in order of name."""
+        standing = self._standing()
+        return self._landing().unjudged(lambda key, digest: standing.of(key, digest) is not None)
+
+    def ingest(self, source_key: str, run: RunRef) -> Ingested:
+        """Judge a landed file and publish it, once; the same file again gives the same answer.
+
+        Raises:
+            DataRejected: The batch failed, now or when it was judged before; or it is gone.
+            ServiceUnreachable: It is still being written, or the judging process was killed.
+        """
+        with work_folder(self.cache / "work", self.clock.now()) as folder:
+            pinned = self._landing().pin(source_key, folder / "source")
+            failpoint("ingest.pinned")
+            known = self._standing().of(source_key, pinned.digest)
+            if known is None:
+                self._judge(source_key, pinned, run)
+                known = self._standing().of(source_key, pinned.digest)
+        assert known is not None
+        return self._answer(known)
+
+    def _landing(self) -> Landing:
+        return Landing(
+            self.dataset.name,
+            self.dataset.source,
+            store=self.store,
+            clock=self.clock,
+            cache=self.cache,
+        )
+
+    def _judge(self, source_key: str, pinned: Pinned, run: RunRef) -> None:
+        name = batch_of(source_key)
+        judged = judge_confined(pinned, source_key, self.dataset, self.suite, self.handling)
+        failpoint("ingest.judged")
+        quarantine_key = self._quarantine(name, pinned, judged)
+        failpoint("ingest.quarantined")
+        if judged.draft is not None and pinned.copy is not None:
+            key = snapshot_key(self.dataset.name, judged.draft.digest, "data.parquet")
+            self.store.put_once(key, pinned.copy.with_name(SNAPSHOT))
+            failpoint("ingest.stored")
+        facts: dict[str, object] = {
+            "source_key": source_key,
+            "source_digest": pinned.digest,
+            "suite": self.suite.name,
+            **asdict(self.rules),
+            "quarantine_key": quarantine_key,
+            "snapshot": judged.draft.digest if judged.draft else None,
+        }
+        evidence = self._compared(name, pinned.digest, judged.report, facts)
+        self.reports.save(evidence, model=None, dataset=self.dataset.name, run=run)
+        failpoint("ingest.reported")
+        self.publisher.commit(name, evidence, judged, run)
+        failpoint("ingest.committed")
+        if pinned.copy is not None:
+            store_docs(self.store, evidence.digest, pinned.copy.with_name(DOCS))
+
+    def _compared(
+        self, name: str, source_digest: str, said: Report, facts: Mapping[str, object]
+    ) -> Report:
+        """The report, which says so when another file came under the same name before."""
+        from tenure.adapters.sql import data
+
+        with self.database.begin() as connection:
+            before = data.previous(connection, self.dataset.name, name, source_digest)
+        if before is None:
+            return replace(said, facts={**said.facts, **facts, "replaces": None})
+        replaced = {
+            "source_digest": before["source_digest"],
+            "verdict": before["verdict"],
+            "snapshot": before["digest"],
+        }
+        then = f"published as snapshot {before['digest'][:12]}" if before["digest"] else "refused"
+        return replace(
+            said,
+            summary=f"{said.summary} A changed file: the one before it under this name was {then}.",
+            facts={**said.facts, **facts, "replaces": replaced},
+        )
+
+    def _quarantine(self, name: str, pinned: Pinned, judged: Judged) -> str | None:
+        """Store the bad rows with their reasons; of a file that cannot be read, the file.
+
+        A file that is too large to be read stays where it landed, and nowhere else.
+        """
+        if judged.kept == "nothing" or pinned.copy is None:
+            return None
+        kind, path = (
+            ("parquet", pinned.copy.with_name(QUARANTINE))
+            if judged.kept == "rows"
+            else ("rejected", pinned.copy)
+        )
+        rules = digest_json(asdict(self.rules))[:12]
+        key = f"quarantine/{self.dataset.name}/{name}/{pinned.digest}-{rules}.{kind}"
+        self.store.put_file(key, path)
+        return key
+
+    def _standing(self) -> Standing:
+        from tenure.adapters.sql import data
+
+        with self.database.begin() as connection:
+            return Standing(data.judged(connection, self.dataset.name), self.rules)
+
+    def _answer(self, known: Mapping[str, Any]) -> Ingested:
+        if known["verdict"] == Verdict.PASSED:
+            return Ingested(
+                batch=known["batch"],
+                snapshot=known["digest"],
+                report=known["report_digest"],
+                rows_ok=known["rows_ok"],
+                rows_quarantined=known["rows_quarantined"],
+            )
+        from tenure.adapters.sql import data
+        from tenure.adapters.sql.reports import by_digest
+
+        with self.database.begin() as connection:
+            evidence = by_digest(connection, known["report_digest"])
+            newest = data.newest(connection, self.dataset.name)
+        what = evidence["summary"] if evidence else f"{self.dataset.name} {known['batch']} failed."
+        raise DataRejected(
+            what,
+            still_safe=f"Nothing of this batch was published; {_in_force(newest)}. Models in "
+            f"service and other batches are not affected.{_kept(known)}",
+            next_step="Open the report in the tab Tenure. If the source is wrong, ask "
+            f"{self.dataset.owner} to drop the repaired file under the same name; the next run "
+            f"takes it. If a rule is wrong, the steward {self.dataset.steward} edits "
+            f"include/expectations/{self.suite.name}.json and runs `tenure suite preview "
+            f"{self.suite.name}`.",
+            evidence=known["report_digest"],
+        )
+
+
+def ingestion(platform: Platform, dataset: str) -> Ingestion:
+    """Ingestion of the dataset as its files say now. Raises ConfigInvalid."""
+    include = platform.settings.include
+    config, digest = load_dataset(include, dataset)
+    suite = load_suite(include, config.suite, config.contract)
+    require_safe_store(platform.store, config)
+    how = handling(platform.settings, config, platform.clock.now().date())
+    text = (include / "configs" / "datasets" / f"{dataset}.yaml").read_text("utf-8")
+    rules_text = how.rules_text(config, text)
+    if rules_text != text:
+        digest = digest_bytes(rules_text.encode())
+    rules = Rules(suite_digest=suite.digest, config_digest=digest)
+    return Ingestion(
+        dataset=config,
+        suite=suite,
+        rules=rules,
+        publisher=Publisher(
+            config, rules_text, suite, rules, platform.store, platform.database, platform.ledger
+        ),
+        store=platform.store,
+        database=platform.database,
+        reports=platform.reports,
+        clock=platform.clock,
+        cache=platform.settings.home / "cache",
+        handling=how,
+    )
+
+
+def _in_force(newest: Mapping[str, Any] | None) -> str:
+    if newest is None:
+        return "there is no snapshot yet"
+    return f"snapshot {newest['digest'][:12]} of batch {newest['batch']} stays the newest"
+
+
+def _kept(known: Mapping[str, Any]) -> str:
+    rows, key = known["rows_quarantined"], known["quarantine_key"]
+    if key is None:
+        return ""
+    what = f"{rows:,} rows with their reasons lie" if rows else "The file as it came lies"
+    return f" {what} in {key.rpartition('/')[0]}/."

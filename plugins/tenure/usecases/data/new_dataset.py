@@ -1,0 +1,290 @@
+"""A dataset from one file: contract and first suite, written together or not at all."""
+
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tenure.config import DatasetConfig, load_dataset, load_platform
+from tenure.config.dataset_yaml import dataset_yaml
+from tenure.config.problems import MAX_BYTES
+from tenure.config.suites import load_suite
+from tenure.errors import ConfigInvalid, TenureError
+from tenure.lifecycle.data.profiling import Proposal
+from tenure.lifecycle.data.quality import QualityPolicy, judge, summary
+from tenure.lifecycle.data.sources import Column, Contract
+from tenure.settings import Settings
+from tenure.usecases.data.drafting import Cut, FirstRules, first_rules
+from tenure.vocabulary import Role, is_id
+
+if TYPE_CHECKING:
+    from tenure.adapters.arrow_tables.detecting import Detected
+    from tenure.lifecycle.data.quality import Judgement
+
+SCHEDULES: Mapping[Cut, str] = {
+    "month": "0 * * * *",
+    "week": "0 * * * *",
+    "day": "*/10 * * * *",
+    "file": "*/10 * * * *",
+}
+"""How often the landing folder is looked at: rare drops need no look every ten minutes."""
+_CONFIRM = "to be confirmed"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the person said.
+
+    Args:
+        name: Of the dataset.
+        path: A file like those that will land.
+        time: When what a row tells happened; None takes the only column of times, if it is one.
+        entity: Whom or what a row is about.
+        cut: How the drops are cut: what one file holds.
+        owner: Who answers for the source.
+        steward: Who keeps the suite; None takes the first steward of `platform.yaml`.
+    """
+
+    name: str
+    path: Path
+    time: str | None = None
+    entity: str | None = None
+    cut: Cut = "file"
+    owner: str = ""
+    steward: str | None = None
+
+
+@dataclass(frozen=True)
+class Created:
+    """What was written, and what a person should look at."""
+
+    dataset: DatasetConfig
+    files: tuple[Path, ...]
+    rows: int
+    personal: Mapping[str, str]
+    proposals: tuple[Proposal, ...]
+    confirm: tuple[str, ...]
+    says: str
+    """What the suite says of the file itself."""
+
+
+def create(settings: Settings, wish: Wish) -> Created:
+    """Profile the file and write contract and suite; nothing is written unless both are valid.
+
+    Raises:
+        ConfigInvalid: The name is taken or is none, or file or columns cannot be used.
+    """
+    from tenure.adapters.arrow_tables import read_batch
+    from tenure.adapters.arrow_tables.profile import sound_rows
+
+    config_path = settings.configs / "datasets" / f"{wish.name}.yaml"
+    suite_path = settings.suites / f"{wish.name}.json"
+    _refuse(wish, (config_path, suite_path))
+    detected = _detect(wish)
+    loose = Contract(columns={name: Column(type=kind) for name, kind in detected.types.items()})
+    batch = read_batch(wish.path, detected.source, loose)
+    sound = sound_rows(batch)
+    if not sound.num_rows:
+        raise _refused(wish, "no row that could be a model of those to come")
+    rules = first_rules(sound, detected.types, time=wish.time, entity=wish.entity, cut=wish.cut)
+    judgement = _judged(wish, detected, rules)
+    config = _config(settings, wish, detected, rules, judgement)
+    confirm = _confirm(config, detected, rules)
+    files = {
+        suite_path: _suite_text(wish.name, rules.proposals),
+        config_path: _config_text(config, wish, rules, batch.rows, detected.notes),
+    }
+    _check(wish.name, files, settings)
+    _write(files)
+    says = summary(wish.name, wish.path.name, judgement)
+    return Created(config, tuple(files), batch.rows, rules.personal, rules.proposals, confirm, says)
+
+
+def _refuse(wish: Wish, paths: Sequence[Path]) -> None:
+    if not is_id(wish.name):
+        raise _invalid(
+            f"{wish.name!r} is not an id.", "Use a-z, 0-9, _ and -, and no double underscore."
+        )
+    for path in paths:
+        if path.exists() or path.is_symlink():
+            raise _invalid(
+                f"{wish.name} is there already: {path}.",
+                "Choose another name, or edit that file; `tenure suite suggest` proposes "
+                "expectations from history.",
+            )
+    try:
+        is_file = stat.S_ISREG(wish.path.lstat().st_mode)
+    except (OSError, ValueError):
+        is_file = False
+    if not is_file:
+        raise _refused(wish, "no regular file (a link, a folder, a pipe, or nothing)")
+
+
+def _detect(wish: Wish) -> "Detected":
+    from tenure.adapters.arrow_tables.csv_text import Unreadable
+    from tenure.adapters.arrow_tables.detecting import detect
+
+    try:
+        detected = detect(wish.path)
+    except Unreadable as error:
+        raise _refused(wish, str(error)) from None
+    for option, column in (("--time", wish.time), ("--entity", wish.entity)):
+        if column is not None and column not in detected.types:
+            known = ", ".join(detected.types)
+            raise _invalid(
+                f"{option}: {wish.path.name} has no column {column!r}.",
+                f"Choose one of: {known[:300]}.",
+            )
+    if wish.time is not None and (kind := detected.types[wish.time]) != "timestamp":
+        raise _invalid(
+            f"--time: {wish.time} holds {kind}, not times.",
+            "Times are read as ISO 8601 (2024-03-01T12:00:00Z), or as day, month and year where "
+            "their order is certain. Leave --time out if the rows have none.",
+        )
+    return detected
+
+
+def _judged(wish: Wish, detected: "Detected", rules: FirstRules) -> "Judgement":
+    """What the gate says of the file by its own first rules."""
+    from tenure.adapters.arrow_tables import read_batch
+    from tenure.adapters.gx_validator import validate
+    from tenure.lifecycle.data.expectations import Expectation, Suite
+
+    batch = read_batch(wish.path, detected.source, rules.contract)
+    expectations = tuple(
+        Expectation(str(n), p.type, p.kwargs, p.severity) for n, p in enumerate(rules.proposals)
+    )
+    suite = Suite(wish.name, "", "", expectations)
+    found = validate(batch.table, suite, hidden=frozenset(rules.personal))
+    lenient = QualityPolicy(max_quarantined=1.0, min_rows=0)
+    return judge(batch.rows, [*batch.findings, *found], lenient)
+
+
+def _config(
+    settings: Settings,
+    wish: Wish,
+    detected: "Detected",
+    rules: FirstRules,
+    judgement: "Judgement",
+) -> DatasetConfig:
+    share = judgement.rows_quarantined / judgement.rows_in
+    usual = QualityPolicy()
+    limit = max(usual.max_quarantined, min(1.0, round(1.5 * share + 0.005, 2)))
+    return DatasetConfig(
+        name=wish.name,
+        description=f"{len(detected.types):,} columns, as in {_said(wish.path.name)}.",
+        owner=wish.owner,
+        steward=wish.steward or _first_steward(settings) or wish.owner,
+        source=detected.source,
+        schedule=SCHEDULES[wish.cut],
+        contract=rules.contract,
+        time_column=rules.time,
+        entity_column=wish.entity,
+        suite=wish.name,
+        quality=usual.model_copy(update={"max_quarantined": limit}),
+    )
+
+
+def _first_steward(settings: Settings) -> str | None:
+    try:
+        return next(iter(load_platform(settings.include).roles.get(Role.STEWARD, ())), None)
+    except TenureError:
+        return None
+
+
+def _confirm(config: DatasetConfig, detected: "Detected", rules: FirstRules) -> tuple[str, ...]:
+    """What was guessed, one sentence each."""
+    found = [f"{name} seems to hold {kind}: personal" for name, kind in rules.personal.items()]
+    key = " and ".join(config.contract.key)
+    found.append(f"a row is named by {key}" if key else "no column names a row: key is empty")
+    if config.time_column is None:
+        found.append("no time_column: without one no model can be trained on it")
+    return (*found, *detected.notes)
+
+
+def _config_text(
+    config: DatasetConfig, wish: Wish, rules: FirstRules, rows: int, notes: Sequence[str]
+) -> str:
+    heading = [
+        f"Made by `tenure new dataset` from {_said(wish.path.name)}, {rows:,} rows; one file is "
+        f"{'one drop' if wish.cut == 'file' else 'a ' + wish.cut}.",
+        f"Guesses are marked: {_CONFIRM}. Then delete the mark.",
+        *notes,
+    ]
+    return dataset_yaml(
+        config,
+        heading=heading,
+        notes={
+            "time_column": _CONFIRM if wish.time is None else "",
+            "source": _CONFIRM if config.source.time_zone else "",
+            "key": _CONFIRM,
+        },
+        column_notes={
+            name: f"seems to be {kind}: {_CONFIRM}" for name, kind in rules.personal.items()
+        },
+    )
+
+
+def _suite_text(name: str, proposals: Sequence[Proposal]) -> str:
+    """The suite as JSON, as much of it as a file may hold."""
+    entries = [proposal.as_expectation() for proposal in proposals]
+    while True:
+        suite = {"name": name, "expectations": entries}
+        text = json.dumps(suite, indent=2, ensure_ascii=False) + "\n"
+        if len(text.encode()) <= MAX_BYTES:
+            return text
+        entries = entries[: len(entries) * 9 // 10]
+
+
+def _check(name: str, files: Mapping[Path, str], settings: Settings) -> None:
+    """Load both from a folder of their own, as everybody will. Raises ConfigInvalid."""
+    with tempfile.TemporaryDirectory() as folder:
+        for path, text in files.items():
+            copy = Path(folder) / path.relative_to(settings.include)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_text(text, "utf-8")
+        config, _ = load_dataset(Path(folder), name)
+        load_suite(Path(folder), name, config.contract)
+
+
+def _write(files: Mapping[Path, str]) -> None:
+    """All files or none, and never over another: each is linked to its name once it is whole."""
+    written: list[Path] = []
+    try:
+        for path, text in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft = path.with_name(f".{path.name}.{os.getpid()}")
+            draft.write_text(text, "utf-8")
+            try:
+                os.link(draft, path)
+            finally:
+                draft.unlink()
+            written.append(path)
+    except OSError as error:
+        for path in written:
+            path.unlink()
+        raise _invalid(
+            f"{error.filename2 or error.filename} cannot be written: {error.strerror}.",
+            "Make the folder writable, or choose another name.",
+        ) from None
+
+
+def _refused(wish: Wish, found: str) -> ConfigInvalid:
+    return _invalid(
+        f"{_said(wish.path.name)}: found {found}.",
+        "Give a CSV (any delimiter, also gzip) or Parquet file with a header, some rows and only "
+        "columns of text, numbers, booleans and times.",
+    )
+
+
+def _invalid(what: str, next_step: str) -> ConfigInvalid:
+    return ConfigInvalid(what, still_safe="Nothing was written.", next_step=next_step)
+
+
+def _said(name: str) -> str:
+    """A file name that may hold anything, as one line."""
+    return "".join(c if c.isprintable() else "?" for c in name)[:80]

@@ -1,0 +1,134 @@
+"""The end of an ingestion: one transaction that makes a judgement, and a snapshot, a fact."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tenure.config import DatasetConfig
+from tenure.failpoints import failpoint
+from tenure.lifecycle.data.expectations import Suite
+from tenure.lifecycle.data.sources import Rules, Standing
+from tenure.ports import ObjectStore
+from tenure.usecases.data.judge_file import Judged
+from tenure.verdicts import Report
+from tenure.vocabulary import RunRef, canonical_json, op_key
+
+if TYPE_CHECKING:
+    from tenure.adapters.sql.database import Database
+    from tenure.adapters.sql.ledger import SqlLedger
+
+
+def snapshot_key(dataset: str, digest: str, name: str) -> str:
+    """Where a file of a snapshot lies in the object store."""
+    return f"snapshots/{dataset}/{digest}/{name}"
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Records judgements of one dataset; doing it twice changes nothing."""
+
+    config: DatasetConfig
+    text: str
+    """Of the dataset's YAML."""
+    suite: Suite
+    rules: Rules
+    store: ObjectStore
+    database: "Database"
+    ledger: "SqlLedger"
+
+    def commit(self, name: str, evidence: Report, judged: Judged, run: RunRef) -> None:
+        """Validation, snapshot row and ledger event together; holds the dataset's row meanwhile."""
+        from tenure.adapters.sql import data
+
+        facts = evidence.facts
+        named = ("source_key", "source_digest", "quarantine_key")
+        counts = ("rows_in", "rows_ok", "rows_quarantined")
+        values = {name: facts[name] for name in (*named, *counts)} | {
+            "batch": name,
+            "verdict": str(evidence.verdict),
+            "report_digest": evidence.digest,
+            "shape": judged.shape if judged.draft else None,
+        }
+        with self.database.begin() as connection:
+            self._describe(connection)
+            judged_before = data.judged(connection, self.config.name)
+            file = str(facts["source_key"]), str(facts["source_digest"])
+            if Standing(judged_before, self.rules).of(*file):
+                return
+            published = self._publish(connection, name, evidence, judged) if judged.draft else None
+            data.record(
+                connection, self.config.name, self.rules, snapshot_id=published, values=values
+            )
+            last = max((row["id"] for row in judged_before), default=None)
+            self._note(connection, evidence, run, after=last)
+            failpoint("ingest.committing")
+
+    def _describe(self, connection: Any) -> None:
+        """The dataset and the texts of its rules; locks the dataset's row."""
+        from tenure.adapters.sql import data, versions
+
+        config, suite = self.config, self.suite
+        data.register_dataset(
+            connection,
+            name=config.name,
+            owner=config.owner,
+            steward=config.steward,
+            sensitivity=config.sensitivity,
+        )
+        data.remember_suite(connection, digest=suite.digest, name=suite.name, body=suite.body)
+        versions.remember_config(
+            connection,
+            digest=self.rules.config_digest,
+            kind="dataset",
+            name=config.name,
+            body=self.text,
+        )
+
+    def _publish(self, connection: Any, name: str, evidence: Report, judged: Judged) -> int:
+        """The snapshot's row; the same content published before keeps its row and manifest."""
+        from tenure.adapters.sql import data
+
+        dataset, snapshot = self.config.name, judged.draft
+        assert snapshot is not None
+        known = data.snapshot_of(connection, dataset, snapshot.digest)
+        manifest = known["manifest_digest"] if known else self._manifest(name, evidence, judged)
+        failpoint("ingest.manifested")
+        new = data.NewSnapshot(**vars(snapshot), manifest_digest=manifest)
+        return data.publish(connection, dataset, name, self.suite.digest, new)
+
+    def _note(self, connection: Any, evidence: Report, run: RunRef, *, after: int | None) -> None:
+        """`after` is the last judgement before: what comes back is another event."""
+        named = ("source_digest", "suite_digest", "config_digest")
+        intent = {name: evidence.facts[name] for name in named} | {"after": after}
+        subject = f"dataset:{self.config.name}"
+        self.ledger.note(
+            connection,
+            subject=subject,
+            actor=run.user or run.dag_id,
+            body={
+                "batch": evidence.subject.partition("/")[2],
+                "verdict": str(evidence.verdict),
+                "report": evidence.digest,
+                **evidence.facts,
+            },
+            op_key=op_key("ingest", subject, intent),
+        )
+
+    def _manifest(self, name: str, evidence: Report, judged: Judged) -> str:
+        """Written under the lock of the dataset's row, so that it is the one the row names."""
+        snapshot, shape = judged.draft, judged.shape
+        assert snapshot is not None
+        assert shape is not None
+        return self.store.put(
+            snapshot_key(self.config.name, snapshot.digest, "manifest.json"),
+            canonical_json(
+                {
+                    "dataset": self.config.name,
+                    "batch": name,
+                    "columns": {column["name"]: column["type"] for column in shape["columns"]},
+                    "shape": shape,
+                    "report": evidence.digest,
+                    **evidence.facts,
+                    **vars(snapshot),
+                }
+            ),
+        )

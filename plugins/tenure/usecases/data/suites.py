@@ -1,0 +1,299 @@
+"""The steward's tools: an edited suite beside the one in force, on the batches of the past.
+
+Import it inside functions: it loads SQLAlchemy.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tenure.adapters import git_revisions
+from tenure.adapters.sql import suites as rows
+from tenure.config import ConfigSet, DatasetConfig, ModelConfig, load_all
+from tenure.config.suites import load_suite, parse_suite
+from tenure.errors import ArtifactRefused
+from tenure.installation import Platform
+from tenure.installation.identity import as_command
+from tenure.lifecycle.data.expectations import Suite
+from tenure.lifecycle.data.preview import Comparison, said_by, together, under_new_names
+from tenure.lifecycle.data.quality import Finding, judge
+from tenure.lifecycle.data.schema import unjudged
+from tenure.lifecycle.data.sensitivity import personal_columns
+from tenure.lifecycle.data.suite_changes import Change, changes
+from tenure.usecases.data.judge_file import contract_findings, expectation_findings, read_landed
+from tenure.usecases.data.snapshots import open_snapshot
+
+if TYPE_CHECKING:
+    from tenure.adapters.arrow_tables import Batch
+
+
+class NothingToCompare(Exception):
+    """There is no other revision of the suite; the message says why."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """The suite as the file says now, and what it is compared with."""
+
+    before: Suite
+    after: Suite
+    against: str
+    """What `before` is, for people."""
+    renamed: int = 0
+    """Rules of `before` that named columns which the contract renamed; they have the new names."""
+
+    @property
+    def changes(self) -> list[Change]:
+        """What differs, in plain words."""
+        return changes(self.before, self.after)
+
+
+def edit(platform: Platform, name: str, revision: str | None = None) -> Edit:
+    """The edited suite beside a git revision, or beside the one that judges now.
+
+    When the edited file judges already, it is compared with the last commit.
+
+    Raises:
+        ConfigInvalid: The edited suite, or the other one, is not a valid suite.
+        NothingToCompare: No batch was judged yet, or git has no such revision.
+    """
+    include = platform.settings.include
+    users = users_of(load_all(include), name)
+    after = _edited(include, name, users)
+    if revision is not None:
+        return _of_git(platform, after, revision, users)
+    with platform.database.begin() as connection:
+        known = rows.in_force(connection, [dataset.name for dataset in users])
+    if known is None:
+        raise NothingToCompare(
+            f"no batch was judged by {name} yet, so no suite is in force; name a revision of git"
+        )
+    if known["digest"] != after.digest:
+        label = f"the suite in force ({known['digest'][:12]}…)"
+        before = parse_suite(known["body"].encode(), known["name"], None, Path(label))
+        return _beside(before, after, label, users)
+    try:
+        return _of_git(platform, after, "HEAD", users)
+    except NothingToCompare:
+        return Edit(after, after, "the suite in force, which it is")
+
+
+def history(platform: Platform, name: str, last: int) -> list[dict[str, Any]]:
+    """Revisions of a suite, newest first: its commits, or without git those that judged."""
+    try:
+        path = platform.settings.suites / f"{name}.json"
+        return [
+            {"revision": r.commit, "author": r.author, "at": r.at, "why": r.why}
+            for r in git_revisions.history(path, last)
+        ]
+    except git_revisions.NoRevision:
+        with platform.database.begin() as connection:
+            known = rows.revisions(connection, name, last)
+    return [
+        {"revision": row["digest"], "author": "-", "at": row["created_at"], "why": "judged first"}
+        for row in known
+    ]
+
+
+def users_of(found: ConfigSet, suite: str) -> list[DatasetConfig]:
+    """The datasets that a suite judges."""
+    return [dataset for dataset in found.datasets.values() if dataset.suite == suite]
+
+
+def _edited(include: Path, name: str, users: Sequence[DatasetConfig]) -> Suite:
+    """The suite as its file says, valid for every dataset that it judges."""
+    loaded = load_suite(include, name, None)
+    for dataset in users:
+        loaded = load_suite(include, name, dataset.contract)
+    return loaded
+
+
+def _beside(before: Suite, after: Suite, label: str, users: Sequence[DatasetConfig]) -> Edit:
+    """Batches are read under the contract's names, so the other suite must speak of these."""
+    renamed = {old: new for one in users for old, new in one.contract.renamed().items()}
+    before, changed = under_new_names(before, renamed)
+    return Edit(before, after, label, changed)
+
+
+def _of_git(
+    platform: Platform, after: Suite, revision: str, users: Sequence[DatasetConfig]
+) -> Edit:
+    path = platform.settings.suites / f"{after.name}.json"
+    try:
+        body, commit = git_revisions.read(path, revision)
+    except git_revisions.NoRevision as error:
+        raise NothingToCompare(f"{after.name} cannot be read from git: {error}") from None
+    label = f"{revision} ({commit[:12]})"
+    before = parse_suite(body, after.name, None, Path(f"{label}:{path.name}"))
+    return _beside(before, after, label, users)
+
+
+@dataclass(frozen=True)
+class Landed:
+    """A batch of the past, as the database knows it."""
+
+    dataset: DatasetConfig
+    batch: str
+    source_key: str
+    source_digest: str
+    quarantine_key: str | None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What became of a batch in a preview: a comparison, or why there is none.
+
+    `origin` says which rows were judged.
+    """
+
+    landed: Landed
+    origin: str
+    comparison: Comparison | None
+
+
+LANDED, REBUILT = "the landed file", "its snapshot and its quarantined rows"
+_GONE = "its file is gone and it was never published"
+
+
+def last_batches(platform: Platform, name: str, last: int) -> list[Landed]:
+    """The batches that landed last, of every dataset that the suite judges, oldest first."""
+    found = []
+    for dataset in users_of(load_all(platform.settings.include), name):
+        with platform.database.begin() as connection:
+            known = rows.last_batches(connection, dataset.name, last)
+        names = ("batch", "source_key", "source_digest", "quarantine_key")
+        found += [Landed(dataset, *(row[n] for n in names)) for row in known]
+    return found
+
+
+def preview(
+    platform: Platform, edited: Edit, batches: Sequence[Landed], done: Callable[[], None]
+) -> list[Seen]:
+    """Judge each batch by both suites, reading it once; `done` is called after each."""
+    both = together(edited.before, edited.after)
+    seen = []
+    for landed in batches:
+        seen.append(_see(platform, edited, both, landed))
+        done()
+    return seen
+
+
+def _see(platform: Platform, edited: Edit, both: Suite, landed: Landed) -> Seen:
+    dataset = landed.dataset
+    batch, origin = _read(platform, both, landed)
+    if batch is None:
+        return Seen(landed, origin, None)
+    of_contract = contract_findings(batch, landed.source_key, dataset)
+    is_sound = batch.is_sound and not any(finding.is_fatal for finding in of_contract)
+    said = expectation_findings(batch, dataset, both) if is_sound else []
+    before, after = (
+        judge(
+            batch.rows,
+            of_contract + (_said(suite, both, said, batch) if is_sound else []),
+            dataset.quality,
+        )
+        for suite in (edited.before, edited.after)
+    )
+    return Seen(landed, origin, Comparison(landed.batch, before, after))
+
+
+def _said(suite: Suite, both: Suite, said: list[Finding], batch: "Batch") -> list[Finding]:
+    """The findings of one suite; what becomes of a rule without its column, it says itself."""
+    lost = unjudged(suite, batch.set_aside)
+    mine = said_by(suite, both, said)
+    return [lost.get(position, finding) for position, finding in enumerate(mine)]
+
+
+def _read(platform: Platform, both: Suite, landed: Landed) -> "tuple[Batch | None, str]":
+    """The batch as it landed, and where its rows come from; None with the reason."""
+    batch = _landed(platform, landed)
+    if batch is not None:
+        return batch, LANDED
+    with platform.database.begin() as connection:
+        found = rows.publication(connection, landed.dataset.name, landed.source_digest)
+    if found is None:
+        return None, _GONE
+    personal = personal_columns(landed.dataset.contract)
+    named = sorted(personal & {c for e in both.expectations for c in e.subject.split(" and ")})
+    if named:
+        return None, f"its file is gone and its snapshot holds pseudonyms of {', '.join(named)}"
+    try:
+        return _rebuilt(platform, landed.dataset, found), REBUILT
+    except KeyError:
+        return None, "its file and its snapshot are gone"
+
+
+def _rebuilt(platform: Platform, dataset: DatasetConfig, found: Mapping[str, Any]) -> "Batch":
+    from tenure.adapters.arrow_tables import rebuild_batch
+
+    run = as_command("suite preview")
+    kept = open_snapshot(platform, dataset.name, found["digest"], purpose="preview", run=run)
+    aside = found["quarantine_key"]
+    contract = dataset.contract
+    pseudonyms = {
+        n: contract.columns[n].model_copy(update={"type": "string"})
+        for n in personal_columns(contract)
+    }
+    return rebuild_batch(
+        kept,
+        platform.store.fetch(aside) if aside else None,
+        dataset.source,
+        contract.model_copy(update={"columns": {**contract.columns, **pseudonyms}}),
+        required=dataset.structure,
+    )
+
+
+def _landed(platform: Platform, landed: Landed) -> "Batch | None":
+    """The file that was judged, when it still lies there unchanged, or was kept as it came."""
+    kept = landed.quarantine_key or ""
+    for key in (landed.source_key, kept if kept.endswith(".rejected") else ""):
+        try:
+            if key:
+                with platform.store.borrow(key, landed.source_digest) as path:
+                    return read_landed(path, landed.dataset)
+        except (KeyError, ArtifactRefused):
+            continue
+    return None
+
+
+@dataclass(frozen=True)
+class Downstream:
+    """A model that learns from a dataset, and what the edit means to it.
+
+    `reads` are the columns of changed expectations that it reads; `trained_on` maps its versions
+    in service to those batches of their training data whose verdict flips.
+    """
+
+    model: ModelConfig
+    reads: tuple[str, ...]
+    trained_on: dict[str, list[str]]
+
+
+def downstream(platform: Platform, edited: Edit, seen: Sequence[Seen]) -> Iterator[Downstream]:
+    """The models behind the datasets of the suite."""
+    from tenure.adapters.sql import versions
+    from tenure.vocabulary import State
+
+    found = load_all(platform.settings.include)
+    touched = {c for change in edited.changes for c in change.subject.split(" and ")}
+    datasets = {dataset.name for dataset in users_of(found, edited.after.name)}
+    for model in found.models.values():
+        if model.dataset not in datasets:
+            continue
+        flipped = {
+            s.landed.batch
+            for s in seen
+            if s.comparison and s.comparison.flips and s.landed.dataset.name == model.dataset
+        }
+        trained_on = {}
+        with platform.database.begin() as connection:
+            for version in versions.in_state(
+                connection, model.name, (State.CHAMPION, State.CANARY)
+            ):
+                facts: dict[str, Any] = versions.row_by_id(connection, version.id)["facts"] or {}
+                trained_on[version.name] = sorted(flipped & {*facts.get("batches", ())})
+        names = found.datasets[model.dataset].contract.renamed()
+        read = {*model.features.all, model.label.column, model.subject_column}
+        columns = {names.get(column, column) for column in read}
+        yield Downstream(model, tuple(sorted(columns & touched)), trained_on)

@@ -1,0 +1,1 @@
+"""The decision log: segments, replay, erasure, reviews, batch scoring, outcomes."""

@@ -1,0 +1,249 @@
+"""Batch scoring: a snapshot through the champion, shard by shard, into the decision log."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tenure.config import load_model
+from tenure.errors import DataRejected, StateConflict
+from tenure.failpoints import failpoint
+from tenure.installation import Platform
+from tenure.lifecycle.decisions.batch_scoring import SHARD_ROWS, folder, shards
+from tenure.lifecycle.serving import GONE
+from tenure.usecases.decisions.batch_shard import ShardScoring, miscounted
+from tenure.verdicts import Check, Report, Verdict
+from tenure.vocabulary import RunRef, State, op_key
+
+SCORER = "service:scorer"
+_SHOWN = 5
+_NOTHING = "Nothing was scored; gateways are not affected."
+
+
+def plan(
+    platform: Platform,
+    model: str,
+    run: RunRef,
+    *,
+    snapshot: str = "",
+    shard_rows: int = SHARD_ROWS,
+) -> list[int]:
+    """Fix version and snapshot for a DAG run; the same run gives the same plan again.
+
+    Args:
+        platform: The installation.
+        model: Name of the model.
+        run: The DAG run.
+        snapshot: Digest (or its beginning) or batch; empty for the newest.
+        shard_rows: Rows of a shard.
+
+    Returns:
+        Numbers of the shards.
+
+    Raises:
+        StateConflict: The model has no champion.
+        DataRejected: There is no such snapshot.
+    """
+    from tenure.adapters.sql import batch_scoring as table
+    from tenure.adapters.sql import plans
+
+    key = _run_key(model, run)
+    with platform.database.begin() as connection:
+        found = table.find(connection, key)
+        if found is None:
+            traffic = plans.newest(connection, model)
+            if traffic is None:
+                raise _no_champion(model)
+            chosen = _choose(connection, platform, model, snapshot)
+            values = {
+                "model_version_id": traffic.champion_id,
+                "snapshot_id": chosen["id"],
+                "generation": traffic.generation,
+                "rows": chosen["rows"],
+                "shard_rows": shard_rows,
+                "requested_by": run.user or SCORER,
+                "planned_at": platform.clock.now(),
+            }
+            found = table.start(connection, key, values)
+            _note(platform, connection, model, run, found)
+    return [shard.number for shard in shards(found["rows"], found["shard_rows"])]
+
+
+def score_shard(platform: Platform, model: str, run: RunRef, number: int) -> dict[str, object]:
+    """Score one shard; one that is done stays as it is.
+
+    Raises:
+        StateConflict: The run has no plan, or its version was retired meanwhile.
+        ArtifactRefused: Snapshot or artifact are not the bytes that were registered.
+        GateFailed: The model gave something else than probabilities.
+    """
+    from tenure.adapters.sql import batch_scoring as table
+    from tenure.adapters.sql import versions
+
+    with platform.database.begin() as connection:
+        job = table.find(connection, _run_key(model, run))
+        if job is None:
+            raise _no_plan(model, run)
+        done = table.done_shards(connection, job["id"]).get(number)
+        row = dict(versions.row_by_id(connection, job["model_version_id"]))
+    if done is not None:
+        return _answer(number, done)
+    if row["state"] in GONE:
+        raise _retired(row)
+    shard = shards(job["rows"], job["shard_rows"])[number]
+    values = ShardScoring(platform, job, row, shard, run).run()
+    failpoint("batch.stored")
+    with platform.database.begin() as connection:
+        table.finish_shard(connection, job["id"], number, values)
+    failpoint("batch.recorded")
+    return _answer(number, values)
+
+
+def finish(platform: Platform, model: str, run: RunRef) -> dict[str, object]:
+    """Count what was stored against the snapshot, and report rows and throughput.
+
+    Raises:
+        StateConflict: The run has no plan, or shards are missing.
+        GateFailed: The files do not hold exactly the snapshot's rows.
+    """
+    from tenure.adapters.decision_files import counted, row_count
+    from tenure.adapters.sql import batch_scoring as table
+
+    with platform.database.begin() as connection:
+        job = table.find(connection, _run_key(model, run))
+        if job is None:
+            raise _no_plan(model, run)
+        done = table.done_shards(connection, job["id"])
+    missing = {s.number for s in shards(job["rows"], job["shard_rows"])} - set(done)
+    if missing:
+        raise _incomplete(model, missing, len(done))
+    paths = [platform.store.fetch(s["scores_key"], s["scores_digest"]) for s in done.values()]
+    rows, refused = row_count(paths), counted(paths, "refused")
+    report = _report(model, job, list(done.values()), rows, refused)
+    digest = platform.reports.save(report, model=model, dataset=None, run=run)
+    if report.verdict is not Verdict.PASSED:
+        raise miscounted(report.summary, digest)
+    with platform.database.begin() as connection:
+        table.finish(connection, job["id"], digest, platform.clock.now())
+    return {
+        "rows": rows,
+        "refused": refused.total(),
+        "report": digest,
+        "scores": f"scores/{model}/{folder(job['run_key'])}/",
+    }
+
+
+def _run_key(model: str, run: RunRef) -> str:
+    return op_key("batch_score", model, {"dag": run.dag_id, "run": run.run_id})
+
+
+def _choose(connection: Any, platform: Platform, model: str, wanted: str) -> dict[str, Any]:
+    """The newest snapshot in force, or that of the batch that was named, or the one of a digest."""
+    from tenure.adapters.sql import data
+
+    config, _ = load_model(platform.settings.include, model)
+    published = data.snapshots(connection, config.dataset)
+    found = [
+        s
+        for s in published
+        if s["batch"] == wanted or (len(wanted) >= 8 and s["digest"].startswith(wanted))
+    ]
+    if not wanted:
+        found = data.in_force(connection, config.dataset)
+    if not found:
+        raise DataRejected(
+            f"{config.dataset} has no snapshot {wanted!r}; {len(published)} are published.",
+            still_safe=_NOTHING,
+            next_step=f"Name a batch or a digest of `tenure data list {config.dataset}` in the "
+            "form, or leave it empty for the newest.",
+        )
+    return found[-1]
+
+
+def _note(
+    platform: Platform, connection: Any, model: str, run: RunRef, job: Mapping[str, Any]
+) -> None:
+    platform.ledger.note(
+        connection,
+        subject=f"batch_scoring:{model}",
+        actor=run.user or SCORER,
+        body={name: job[name] for name in ("model_version_id", "digest", "rows", "generation")}
+        | {"run_id": run.run_id},
+        op_key=job["run_key"],
+    )
+
+
+def _answer(number: int, shard: Mapping[str, Any]) -> dict[str, object]:
+    return {"shard": number, "rows": shard["rows"], "scores": shard["scores_key"]}
+
+
+def _report(
+    model: str,
+    job: Mapping[str, Any],
+    done: Sequence[Mapping[str, Any]],
+    rows: int,
+    refused: Counter[str],
+) -> Report:
+    seconds, positive = sum(s["seconds"] for s in done), sum(s["positive"] for s in done)
+    verdict = Verdict.PASSED if rows == job["rows"] else Verdict.FAILED
+    speed = rows / seconds if seconds else 0.0
+    return Report(
+        stage="batch_scoring",
+        subject=f"{model}/{folder(job['run_key'])}",
+        verdict=verdict,
+        summary=f"{model}: {rows:,} of {job['rows']:,} rows of {job['dataset']} {job['batch']} "
+        f"scored in {len(done)} shards, {speed:,.0f} rows a second of scoring; "
+        f"{positive:,} decisions are positive.{_not_decided(refused)}",
+        checks=(Check("rows", verdict, f"{rows:,} rows", f"exactly {job['rows']:,}"),),
+        facts={
+            "snapshot": job["digest"],
+            "model_version_id": job["model_version_id"],
+            "generation": job["generation"],
+            "rows": rows,
+            "shards": len(done),
+            "positive": positive,
+            "refused": dict(refused.most_common()),
+            "scores": f"scores/{model}/{folder(job['run_key'])}/",
+        },
+    )
+
+
+def _not_decided(refused: Counter[str]) -> str:
+    """What the model's serving policy did not let through, the most frequent reasons first."""
+    if not refused:
+        return ""
+    shown = ", ".join(f"{why} {count:,}" for why, count in refused.most_common(_SHOWN))
+    more = f" and {len(refused) - _SHOWN} more reasons" if len(refused) > _SHOWN else ""
+    return f" {refused.total():,} of the rows were refused and have no decision: {shown}{more}."
+
+
+def _no_champion(model: str) -> StateConflict:
+    return StateConflict(
+        f"{model} has no champion: no version is authorized to score.",
+        still_safe=_NOTHING,
+        next_step=f"Promote a version first (`{model}__promote_model`), then trigger a new run.",
+    )
+
+
+def _no_plan(model: str, run: RunRef) -> StateConflict:
+    return StateConflict(
+        f"Run {run.run_id} has planned no batch scoring of {model}.",
+        still_safe=_NOTHING,
+        next_step="Clear its task `plan`, or trigger a new run.",
+    )
+
+
+def _retired(row: Mapping[str, Any]) -> StateConflict:
+    return StateConflict(
+        f"{row['model']}@{row['version']} is {State(row['state'])} and never answers again.",
+        still_safe="Shards that are done stand; nothing more was scored.",
+        next_step="Trigger a new run: it takes the champion of now.",
+    )
+
+
+def _incomplete(model: str, missing: set[int], done: int) -> StateConflict:
+    shown = ", ".join(str(n) for n in sorted(missing)[:5]) + (" …" if len(missing) > 5 else "")
+    return StateConflict(
+        f"{model}: {len(missing)} of {len(missing) + done} shards are not scored: {shown}.",
+        still_safe="The others are done and are not scored again.",
+        next_step="Clear the failed `score` tasks; this task then follows.",
+    )

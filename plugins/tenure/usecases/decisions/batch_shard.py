@@ -1,0 +1,247 @@
+"""One shard of a batch scoring: read, score, store decisions and scores."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from tenure.config import DatasetConfig, ModelConfig, load_dataset
+from tenure.errors import GateFailed
+from tenure.installation import Platform
+from tenure.lifecycle.decisions.batch_scoring import ARM, Shard, decision_id, folder, scores_key
+from tenure.lifecycle.decisions.decision_log import micros, partition
+from tenure.lifecycle.serving import Arm, Level, ServingPolicy, Signature, pseudonym
+from tenure.usecases.data.compatibility import other_names
+from tenure.usecases.data.snapshots import open_snapshot
+from tenure.usecases.serving.gateway import GatewayPlatform
+from tenure.vocabulary import RunRef, canonical_json
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tenure.adapters.training_rows import ShardRows
+
+
+@dataclass(frozen=True)
+class ShardScoring:
+    """One shard of a planned run on its version."""
+
+    platform: Platform
+    job: Mapping[str, Any]
+    row: Mapping[str, Any]
+    shard: Shard
+    asked: RunRef
+
+    def run(self) -> dict[str, Any]:
+        """Score it and store decisions and scores; returns the columns of its row.
+
+        A row that the model's serving policy refuses is not decided: it stands in the scores with
+        the reason, and in no decision.
+        """
+        import numpy as np
+
+        from tenure.adapters.row_policy import refusals
+        from tenure.adapters.sklearn_trainer import score
+        from tenure.adapters.skops_artifacts import load_verified
+
+        began = time.monotonic()
+        every = self._read(*self._configs())
+        refused = refusals(every.features, self._signature, self._policy)
+        rows = every.only(refused == "")
+        public_key = self.platform.settings.signing_key.with_suffix(".pub")
+        estimator = load_verified(self.platform.store, self.row, public_key)
+        scores = score(estimator, rows.features) if rows.subjects else np.empty(0)
+        self._check(scores)
+        seconds = time.monotonic() - began
+        decisions = scores >= self.row["facts"]["threshold"]
+        numbers = self.shard.start + np.flatnonzero(refused == "")
+        columns = self._columns(rows, numbers.tolist(), scores, decisions, seconds)
+        keys = self._store(columns, rows, every.keys, refused)
+        self._ask_people(columns)
+        return {
+            "rows": self.shard.rows,
+            "positive": int(decisions.sum()),
+            "seconds": seconds,
+            **keys,
+        }
+
+    @property
+    def _name(self) -> str:
+        return f"{self.row['model']}@{self.row['version']}"
+
+    @property
+    def _signature(self) -> Signature:
+        return Signature.from_facts(self.row["facts"])
+
+    @cached_property
+    def _policy(self) -> ServingPolicy:
+        """What the model's YAML says now, as for gateways."""
+        return self._gateway.policy()(self.row["model"])
+
+    @cached_property
+    def _gateway(self) -> GatewayPlatform:
+        return GatewayPlatform(self.platform, ARM)
+
+    def _configs(self) -> tuple[ModelConfig, DatasetConfig]:
+        """The dataset as it is now, the model as the version was planned with."""
+        from tenure.usecases.training.planning import pinned_config
+
+        dataset, _ = load_dataset(self.platform.settings.include, self.job["dataset"])
+        return pinned_config(self.platform, self.row), dataset
+
+    def _read(self, config: ModelConfig, dataset: DatasetConfig) -> "ShardRows":
+        from tenure.adapters.training_rows import read_shard
+
+        signature, digest = self._signature, self.job["digest"]
+        rows = read_shard(
+            open_snapshot(
+                self.platform,
+                dataset.name,
+                digest,
+                purpose="scoring",
+                run=self.asked,
+                model=config.name,
+            ),
+            self.shard.start,
+            self.shard.stop,
+            numeric=signature.numeric,
+            categorical=signature.categorical,
+            subject=config.subject_column,
+            time=dataset.time_column,
+            keys=dataset.contract.key or (config.subject_column,),
+            names=other_names(config, dataset),
+        )
+        if len(rows.subjects) != self.shard.rows:
+            raise miscounted(
+                f"Shard {self.shard.number} of snapshot {digest[:12]} holds {len(rows.subjects):,} "
+                f"rows; its manifest promised {self.shard.rows:,}.",
+                None,
+            )
+        return rows
+
+    def _check(self, scores: "NDArray[Any]") -> None:
+        import numpy as np
+
+        bad = int((~(np.isfinite(scores) & (scores >= 0.0) & (scores <= 1.0))).sum())
+        if bad:
+            raise GateFailed(
+                f"{self._name} gave {bad:,} of {len(scores):,} scores that are no probability.",
+                still_safe="Nothing of this shard was stored; other shards stand.",
+                next_step="Look at the version's evaluation and roll it back if it serves.",
+            )
+
+    def _columns(
+        self,
+        rows: "ShardRows",
+        numbers: Sequence[int],
+        scores: "NDArray[Any]",
+        decisions: "NDArray[Any]",
+        seconds: float,
+    ) -> dict[str, Sequence[Any]]:
+        """Of the decisions; `numbers` are those of the rows in the snapshot."""
+        import numpy as np
+
+        count, planned = len(numbers), micros(self.job["planned_at"])
+        secret = self._gateway.subject_key
+        run_key = self.job["run_key"]
+        same: dict[str, Any] = {
+            "model": self.row["model"],
+            "version": self.row["version"],
+            "version_id": self.row["id"],
+            "arm_assigned": ARM,
+            "arm_answered": str(Arm.CHAMPION),
+            "generation": self.job["generation"],
+            "share_bp": 0,
+            "received_at": planned,
+            "fallback_level": str(Level.MODEL),
+            "reason": "",
+            "latency_ms": 1000.0 * seconds / self.shard.rows,
+        }
+        constant = {name: [value] * count for name, value in same.items()}
+        own: dict[str, Any] = {
+            "decision_id": [decision_id(run_key, planned // 1000, n) for n in numbers],
+            "request_id": [f"{ARM}:{folder(run_key)}:{n}" for n in numbers],
+            "subject": [pseudonym(secret, subject) for subject in rows.subjects],
+            "event_time": [planned] * count if rows.times is None else rows.times,
+            "score": scores,
+            "decision": decisions,
+            "confidence": np.where(decisions, scores, 1.0 - scores),
+        }
+        return constant | own
+
+    def _store(
+        self,
+        columns: dict[str, Sequence[Any]],
+        rows: "ShardRows",
+        keys: Any,
+        refused: "NDArray[Any]",
+    ) -> dict[str, str]:
+        """Decisions of `rows`, and scores beside the `keys` of every row of the shard."""
+        from tenure.adapters.decision_tables import decisions_to_parquet, scores_to_parquet
+
+        model, run_key = self.row["model"], self.job["run_key"]
+        numeric, categorical = self._signature.numeric, self._signature.categorical
+        sealed = self._sealed(columns, rows)
+        features = {f"f_{n}": rows.features[n] for n in rows.features} if sealed is None else {}
+        data = decisions_to_parquet(
+            columns | features | ({} if sealed is None else {"sealed": sealed}),
+            numeric=numeric if sealed is None else (),
+            categorical=categorical if sealed is None else (),
+        )
+        hour = partition("decisions", model, micros(self.job["planned_at"]))
+        decisions_key = f"{hour}/{ARM}-{folder(run_key)}-{self.shard.number:05d}.parquet"
+        asked = scores_key(model, run_key, self.shard.number)
+        scores = scores_to_parquet(keys, columns, refused.tolist())
+        digest = self.platform.store.put(asked, scores)
+        self.platform.store.put(decisions_key, data)
+        return {"decisions_key": decisions_key, "scores_key": asked, "scores_digest": digest}
+
+    def _ask_people(self, columns: Mapping[str, Any]) -> None:
+        """Queue decisions that the model is not sure of; those that are queued stay as they are."""
+        least = self._policy.review_below_confidence
+        if least is None:
+            return
+        same = {
+            "model": self.row["model"],
+            "version": self.row["version"],
+            "fallback_level": str(Level.MODEL),
+            "reason": "low confidence",
+            "received_at": self.job["planned_at"],
+        }
+        own = {name: columns[name] for name in ("decision_id", "subject")}
+        own |= {name: columns[name].tolist() for name in ("score", "decision", "confidence")}
+        rows = (dict(zip(own, row, strict=True)) for row in zip(*own.values(), strict=True))
+        self._gateway.enqueue_reviews([same | row for row in rows if row["confidence"] < least])
+
+    def _sealed(
+        self, columns: Mapping[str, Sequence[Any]], rows: "ShardRows"
+    ) -> list[bytes | None] | None:
+        """Features under their subjects' keys, as the gateway ships them; None: a plain model."""
+        vault = self._gateway.vault
+        if not vault.is_personal(self.row["model"]):
+            return None
+        signature = self._signature
+        plain = rows.features.astype(object).where(rows.features.notna(), None)
+        values = [
+            canonical_json(
+                {
+                    "numeric": {name: row[name] for name in signature.numeric},
+                    "categorical": {name: row[name] for name in signature.categorical},
+                }
+            )
+            for row in plain.to_dict("records")
+        ]
+        wanted = zip(columns["subject"], columns["decision_id"], values, strict=True)
+        return [found or b"" for found in vault.seal_for_good(list(wanted))]
+
+
+def miscounted(what: str, evidence: str | None) -> GateFailed:
+    """The error of rows that are not as many as they must be."""
+    return GateFailed(
+        what,
+        still_safe="Snapshot and decision log were not changed by this check.",
+        next_step="Do not use these scores. Run `tenure ledger verify --invariants` and tell the "
+        "platform team.",
+        evidence=evidence,
+    )

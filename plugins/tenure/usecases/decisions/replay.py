@@ -1,0 +1,288 @@
+"""Looks decisions up in the log, and scores them again with the version that answered."""
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from tenure.errors import ArchiveIncomplete, ArtifactRefused, StateConflict
+from tenure.installation import Platform
+from tenure.lifecycle.decisions.replay import GOOD, Found, Replayed, compare
+from tenure.lifecycle.serving import Score, Signature
+from tenure.ports import ObjectStore
+from tenure.usecases.decisions.segments import live_keys
+from tenure.usecases.serving.subject_keys import destroyed, opener
+from tenure.usecases.training import onnx
+from tenure.vocabulary import digest_json, op_key
+
+__all__ = ["GOOD", "Found", "Replayed", "chosen", "note_read", "replay", "show"]
+
+_NAMED = 20
+"""Most decisions that the ledger names of one reading; it holds the digest of all their ids."""
+
+_ONNX = "onnx"
+Tell = Callable[[int], None]
+"""Called with the number of decisions that are done."""
+
+
+def note_read(platform: Platform, ids: Sequence[str], *, how: str, reader: str) -> None:
+    """Write into the ledger who is about to look at which decisions.
+
+    Args:
+        platform: The installation.
+        ids: Of the decisions.
+        how: `show` or `replay`.
+        reader: The person.
+    """
+    body = {"event": "decisions_read", "how": how, "decisions": len(ids)}
+    with platform.database.begin() as connection:
+        platform.ledger.note(
+            connection,
+            subject="decisions",
+            actor=reader,
+            body={**body, "ids": list(ids[:_NAMED]), "ids_digest": digest_json(sorted(ids))},
+            op_key=op_key("decisions.read", platform.ids.new(), {}),
+        )
+
+
+def show(platform: Platform, decision_id: str) -> dict[str, Any] | None:
+    """The row of the log, its newest outcome, and its features; None when there is no such row.
+
+    `review` is what became of it in the review queue, None when no person was asked.
+
+    `features` is None where `sealed` says that they are personal: what stands in them is opened for
+    a replay only, never shown. `erased` says that nobody can open them any more.
+    """
+    rows = _look_up(platform, [decision_id])
+    if not rows:
+        return None
+    row = rows[decision_id]
+    sealed = row.pop("sealed", None)
+    features = {k.removeprefix("f_"): row.pop(k) for k in list(row) if k.startswith("f_")}
+    return {
+        **row,
+        "variant": _variant(row),
+        "threshold": _threshold(platform, row["version_id"]),
+        "sealed": sealed is not None,
+        "erased": sealed is not None and destroyed(platform, row["subject"]),
+        "features": features if sealed is None else None,
+        "outcome": _outcome(platform, row),
+        "review": _review(platform, decision_id),
+    }
+
+
+def chosen(platform: Platform, *, rows: int, seed: int, model: str | None) -> list[str]:
+    """Ids of randomly chosen decisions of the log; fewer when it has fewer."""
+    from tenure.adapters import decision_files
+
+    prefix = f"decisions/model={model}/" if model else "decisions/"
+    keys = live_keys(platform.store, prefix)
+    return decision_files.sample(map(platform.store.fetch, keys), rows, seed)
+
+
+def replay(
+    platform: Platform, ids: Sequence[str], tell: Tell = lambda _done: None
+) -> list[Replayed]:
+    """Score each decision again from its logged features, one by one as most were asked.
+
+    The artifact comes from where gateways take it, or from the archive; digest and signature are
+    checked either way.
+    """
+    rows = _look_up(platform, ids)
+    found = {one: Replayed(one, Found.MISSING, why="not in the log") for one in ids}
+    by_scorer: dict[tuple[int, str | None], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows.values():
+        by_scorer[row["version_id"], _variant(row)].append(row)
+    for (version_id, variant), group in by_scorer.items():
+        for one in _replayed(platform, version_id, variant, group):
+            found[one.decision_id] = one
+            tell(sum(r.found is not Found.MISSING for r in found.values()))
+    return list(found.values())
+
+
+def _replayed(
+    platform: Platform, version_id: int, variant: str | None, rows: Sequence[Mapping[str, Any]]
+) -> Iterator[Replayed]:
+    if variant is None:
+        for row in rows:
+            why = f"no model scored: the {row['fallback_level']} answered ({row['reason']})"
+            yield _said(row, Found.NO_MODEL, why)
+        return
+    try:
+        score, signature, threshold = _scorer(platform, version_id, variant)
+    except ArtifactRefused as error:
+        yield from (_said(row, Found.REFUSED, error.what) for row in rows)
+        return
+    except (StateConflict, ArchiveIncomplete) as error:
+        why = f"neither artifact nor archive has it any more: {error.what}"
+        yield from (_said(row, Found.GONE, why) for row in rows)
+        return
+    for row, features in zip(rows, _features(platform, rows), strict=True):
+        if features is None:
+            yield _said(row, Found.ERASED, "the key of its subject was destroyed")
+            continue
+        values = [features.get(name) for name in signature.features]
+        yield compare(
+            row["decision_id"],
+            _name(row),
+            logged=row["score"],
+            decided=row["decision"],
+            score=score([values])[0],
+            threshold=threshold,
+        )
+
+
+def _features(platform: Platform, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any] | None]:
+    from tenure.adapters.sealed_files import SEALED, features
+
+    opened = opener(platform)(
+        [(row["subject"], row["decision_id"], row.get(SEALED) or b"") for row in rows]
+    )
+    return [features(dict(row), value) for row, value in zip(rows, opened, strict=True)]
+
+
+def _scorer(platform: Platform, version_id: int, variant: str) -> tuple[Score, Signature, float]:
+    """The version as gateways load it, with what scored then.
+
+    Raises:
+        ArtifactRefused: Bytes, signature or types are not acceptable.
+        StateConflict: Its artifact is gone and it has no archive.
+        ArchiveIncomplete: Its artifact is gone and its archive does not read back.
+    """
+    from tenure.adapters.local_store import LocalStore
+    from tenure.adapters.sql import versions
+    from tenure.lifecycle.training.registry import file_keys
+    from tenure.usecases.retirement.archive import restore
+
+    with platform.database.begin() as connection:
+        row = versions.row_by_id(connection, version_id)
+    needed = file_keys(row)[: 2 if variant == _ONNX else 1]
+    if all(platform.store.exists(key) for key in needed):
+        return _loaded(platform, platform.store, row, variant)
+    with tempfile.TemporaryDirectory(prefix="tenure-replay-") as folder:
+        restore(platform, row["model"], row["version"], Path(folder))
+        return _loaded(platform, LocalStore(Path(folder)), row, variant)
+
+
+def _loaded(
+    platform: Platform, store: ObjectStore, row: Mapping[str, Any], variant: str
+) -> tuple[Score, Signature, float]:
+    from tenure.adapters.serving_frame import scorer
+    from tenure.adapters.skops_artifacts import load_verified
+
+    public_key = platform.settings.signing_key.with_suffix(".pub")
+    estimator = load_verified(store, row, public_key)
+    signature = Signature.from_facts(row["facts"])
+    if variant == _ONNX:
+        score = onnx.scorer(store, row, estimator, public_key)
+    else:
+        score = scorer(
+            estimator,
+            numeric=signature.numeric,
+            categorical=signature.categorical,
+            examples=signature.examples(),
+        )
+    return score, signature, float(row["facts"].get("threshold", 0.5))
+
+
+def _look_up(platform: Platform, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Rows by id: first in the hours that the ids themselves name, then everywhere."""
+    from tenure.adapters import decision_files
+    from tenure.adapters.sql import serving
+
+    with platform.database.begin() as connection:
+        models = serving.catalog(connection).models
+    store, wanted = platform.store, set(ids)
+    found: dict[str, dict[str, Any]] = {}
+    near = sorted({hour for one in wanted for hour in _hours(one)})
+    prefixes = (f"decisions/model={model}/{hour}/" for model in models for hour in near)
+    for prefix in (*prefixes, "decisions/"):
+        left = wanted - found.keys()
+        if not left:
+            break
+        paths = map(store.fetch, live_keys(store, prefix))
+        rows = decision_files.find(paths, "decision_id", left)
+        found |= {row["decision_id"]: row for row in rows}
+    return {one: found[one] for one in ids if one in found}
+
+
+def _hours(decision_id: str) -> Iterable[str]:
+    """Partitions in which a UUIDv7 lies: it is made at, or just after, the receipt."""
+    try:
+        moment = datetime.fromtimestamp((UUID(decision_id).int >> 80) / 1000, tz=UTC)
+    except (ValueError, OverflowError):  # another kind of id
+        return []
+    return [f"{at:date=%Y-%m-%d/hour=%H}" for at in (moment, moment - timedelta(hours=1))]
+
+
+def _review(platform: Platform, decision_id: str) -> dict[str, Any] | None:
+    from tenure.adapters.sql import reviews
+
+    with platform.database.begin() as connection:
+        found = reviews.find(connection, decision_id)
+    names = ("state", "claimed_by", "answered_by", "answer", "note", "answered_at", "expires_at")
+    return None if found is None else {name: found[name] for name in names}
+
+
+def _outcome(platform: Platform, row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The one that counts: received last, by decision id or by request id."""
+    from tenure.adapters import decision_files
+
+    first = f"{row['received_at'].astimezone(UTC):%Y-%m-%d}"
+    keys = [
+        key
+        for key in live_keys(platform.store, f"outcomes/model={row['model']}/")
+        if key.partition("/date=")[2][:10] >= first
+    ]
+    paths = [platform.store.fetch(key) for key in keys]
+    direct = decision_files.find(paths, "decision_id", {row["decision_id"]})
+    through = decision_files.find(paths, "request_id", {row["request_id"]})
+    rows = [*direct, *_of_request(platform, row, [o for o in through if o["decision_id"] is None])]
+    return max(rows, key=lambda one: (one["received_at"], one["outcome_id"]), default=None)
+
+
+def _of_request(
+    platform: Platform, row: Mapping[str, Any], outcomes: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Those that mean this decision's caller, as `ibis_engine.outcomes.labelled` has it."""
+    mine = row.get("caller")
+    named = [o for o in outcomes if o.get("caller") is not None]
+    kept = [o for o in named if mine in {None, o["caller"]}]
+    unnamed = [o for o in outcomes if o.get("caller") is None]
+    return kept + (unnamed if unnamed and _is_only_caller(platform, row) else [])
+
+
+def _is_only_caller(platform: Platform, row: Mapping[str, Any]) -> bool:
+    from tenure.adapters import decision_files
+
+    if row["request_id"] == row["decision_id"]:
+        return True  # the client gave none
+    keys = live_keys(platform.store, f"decisions/model={row['model']}/")
+    paths = map(platform.store.fetch, keys)
+    same = decision_files.find(paths, "request_id", {row["request_id"]})
+    return len({one.get("caller") for one in same}) <= 1
+
+
+def _threshold(platform: Platform, version_id: int) -> float | None:
+    """The score from which on the version says yes; None for one of another database."""
+    from tenure.adapters.sql import serving
+
+    with platform.database.begin() as connection:
+        row = serving.version_rows(connection, [version_id]).get(version_id)
+    return None if row is None else float(row["facts"].get("threshold", 0.5))
+
+
+def _variant(row: Mapping[str, Any]) -> str | None:
+    """What scored; rows from before there was a choice do not say it, nor do those of no model."""
+    return None if row["arm_answered"] == "rule" else row.get("variant") or "native"
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    return f"{row['model']}@{row['version']}"
+
+
+def _said(row: Mapping[str, Any], found: Found, why: str) -> Replayed:
+    return Replayed(row["decision_id"], found, _name(row), row["score"], why=why)

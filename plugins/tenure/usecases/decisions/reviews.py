@@ -1,0 +1,175 @@
+"""The queue of decisions that a person looks at: listed, claimed, answered, expired."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from tenure.errors import NotPermitted, StateConflict
+from tenure.failpoints import failpoint
+from tenure.installation import Platform
+from tenure.vocabulary import Role, op_key
+
+CLAIM = timedelta(minutes=30)
+"""How long a decision is kept for who claimed it; afterwards anybody may take it."""
+DUE = ("open", "claimed")
+STATES = (*DUE, "answered", "expired")
+MOST_LISTED = 100
+"""Decisions that are listed at once, unless more are asked for."""
+_SAFE = "The queue and the decision log were not changed."
+
+
+def listed(
+    platform: Platform,
+    *,
+    models: Sequence[str] | None = None,
+    states: Sequence[str] = DUE,
+    limit: int = MOST_LISTED,
+    holder: str = "",
+) -> list[dict[str, Any]]:
+    """Queued decisions: the holder's first, then those that expire first; see `counted` for all."""
+    from tenure.adapters.sql import reviews
+
+    with platform.database.begin() as connection:
+        return reviews.listed(connection, models=models, states=states, limit=limit, holder=holder)
+
+
+def counted(platform: Platform, states: Sequence[str] = DUE) -> dict[str, int]:
+    """Decisions queued in these states by model, without models that have none."""
+    from tenure.adapters.sql import reviews
+
+    with platform.database.begin() as connection:
+        found = reviews.counts(connection)
+    totals = {model: sum(by.get(s, 0) for s in set(states)) for model, by in found.items()}
+    return {model: number for model, number in totals.items() if number}
+
+
+def find(platform: Platform, decision_id: str) -> dict[str, Any] | None:
+    """The queued decision, or None."""
+    from tenure.adapters.sql import reviews
+
+    with platform.database.begin() as connection:
+        return reviews.find(connection, decision_id)
+
+
+def claim(platform: Platform, decision_id: str, *, user: str) -> dict[str, Any]:
+    """Take a decision for `CLAIM`; who holds it already holds it anew.
+
+    Raises:
+        NotPermitted: The person is no operator.
+        StateConflict: Somebody else holds it, or it is closed or unknown.
+    """
+    from tenure.adapters.sql import reviews
+
+    _permit(platform, user)
+    now = platform.clock.now()
+    with platform.database.begin() as connection:
+        taken = reviews.claim(connection, decision_id, user=user, until=now + CLAIM, now=now)
+        found = reviews.find(connection, decision_id)
+    if not taken or found is None:
+        raise _conflict(decision_id, found, now)
+    return found
+
+
+def answer(
+    platform: Platform, decision_id: str, *, user: str, decision: bool, note: str = ""
+) -> dict[str, Any]:
+    """Answer a claimed decision, once and with a ledger event; the same answer again is a no-op.
+
+    Raises:
+        NotPermitted: The person is no operator.
+        StateConflict: The person does not hold it, or it is closed or unknown.
+    """
+    from tenure.adapters.sql import incidents, reviews
+
+    _permit(platform, user)
+    now = platform.clock.now()
+    with platform.database.begin() as connection:
+        given = reviews.answer(
+            connection,
+            decision_id,
+            user=user,
+            answer=decision,
+            note=note,
+            now=now,
+        )
+        found = reviews.find(connection, decision_id)
+        if given and found is not None:
+            platform.ledger.note(
+                connection,
+                subject=f"review:{decision_id}",
+                actor=user,
+                body={
+                    "model": found["model"],
+                    "version": found["version"],
+                    "model_said": found["decision"],
+                    "person_said": decision,
+                    "note": note,
+                },
+                op_key=op_key("review", decision_id, {}),
+            )
+            incidents.close_incident(connection, dedupe_key=_key(found["model"]), at=now)
+            failpoint("review.answered")
+    said = found and (found["answered_by"], found["answer"]) == (user, decision)
+    if found is None or not (given or said):
+        raise _conflict(decision_id, found, now)
+    return found
+
+
+def expire(platform: Platform) -> dict[str, int]:
+    """Close what nobody answered in time, and open an incident for each model of it.
+
+    It closes when a person answers another decision of the model.
+    """
+    from tenure.adapters.sql import incidents, reviews
+
+    now = platform.clock.now()
+    with platform.database.begin() as connection:
+        expired = reviews.expire(connection, now)
+        for model, number in expired.items():
+            incidents.open_incident(
+                connection,
+                dedupe_key=_key(model),
+                kind="review_expired",
+                subject=model,
+                summary=f"{number:,} decisions of {model} waited for a person until they expired; "
+                "what the gateway answered stands. Open ones: tenure review list.",
+                at=now,
+            )
+    return expired
+
+
+def _key(model: str) -> str:
+    return f"review:{model}"
+
+
+def _permit(platform: Platform, user: str) -> None:
+    if not platform.config.allows(user, Role.OPERATOR):
+        raise NotPermitted(
+            f"{user} may not review decisions: that needs the role operator.",
+            still_safe=_SAFE,
+            next_step="Ask an operator, or add the name to `roles.operator` in "
+            "include/configs/platform.yaml.",
+        )
+
+
+def _conflict(decision_id: str, found: dict[str, Any] | None, now: datetime) -> StateConflict:
+    """Why not, by the clock rather than by what maintenance has swept so far."""
+    if found is None:
+        what = f"No decision {decision_id} is in the review queue."
+        step = "Compare the id with `tenure review list`."
+    elif found["state"] == "answered":
+        what = f"{decision_id} was answered by {found['answered_by']}."
+        step = "Nothing: an answer is never changed."
+    elif found["expires_at"] <= now:
+        what = f"{decision_id} expired at {found['expires_at']:%Y-%m-%d %H:%M} UTC."
+        step = "Nothing here; what the gateway answered stands."
+    elif found["claimed_by"] and found["claim_until"] > now:
+        what = (
+            f"{decision_id} is held by {found['claimed_by']} until "
+            f"{found['claim_until']:%Y-%m-%d %H:%M} UTC."
+        )
+        step = "Take another one, or claim it when it is free again."
+    else:
+        what = f"{decision_id} is not claimed."
+        step = f"Claim it first: `tenure review claim {decision_id}`."
+    return StateConflict(what, still_safe=_SAFE, next_step=step)

@@ -1,0 +1,152 @@
+"""The decision and outcome files that count, and their compaction."""
+
+import json
+import logging
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from tenure.failpoints import failpoint
+from tenure.installation import Platform
+from tenure.lifecycle.decisions.compaction import (
+    KEPT,
+    Folder,
+    Manifest,
+    compatible,
+    folders,
+    live,
+    next_manifest,
+    orphans,
+    to_delete,
+)
+from tenure.ports import ObjectStore
+from tenure.vocabulary import canonical_json
+
+_log = logging.getLogger("tenure.maintenance")
+KINDS = ("decisions", "outcomes")
+HOURS_A_RUN = 200
+"""Folders that one run compacts, so that what else is to be maintained does not wait."""
+
+
+def live_keys(store: ObjectStore, prefix: str) -> list[str]:
+    """Keys of the Parquet files below a prefix that hold each row once; read no others.
+
+    The prefix ends with a slash: a folder of hours, a day, a model, or everything.
+    """
+    return [key for one in folders(store.list(prefix)) for key in _live(store, one)]
+
+
+def _live(store: ObjectStore, folder: Folder) -> list[str]:
+    return live(folder, None if folder.is_plain else _manifests(store, folder))
+
+
+def _manifests(store: ObjectStore, folder: Folder) -> list[Manifest]:
+    found = []
+    for key in folder.manifests:
+        try:
+            body = json.loads(store.get(key))
+        except KeyError:  # a later manifest took its place long before this one was deleted
+            continue
+        made_at = datetime.fromisoformat(body["made_at"])
+        found.append(Manifest(key, frozenset(body["replaces"]), made_at))
+    return found
+
+
+@dataclass
+class Compacted:
+    """What a run did: hours and files that became one, files deleted, hours left for the next."""
+
+    hours: int = 0
+    files: int = 0
+    deleted: int = 0
+    left: int = 0
+
+
+def compact(platform: Platform, *, at_most: int = HOURS_A_RUN) -> Compacted:
+    """Compact every hour that is over, and delete what was replaced long ago.
+
+    It may die anywhere and run at any time. One runs at a time: who comes second does nothing.
+    """
+    from tenure.adapters.sql.maintenance import try_lock
+
+    done = Compacted()
+    with platform.database.begin() as connection:
+        if not try_lock(connection, "tenure.compaction"):
+            return done
+        for kind in KINDS:
+            for folder in folders(platform.store.list(f"{kind}/")):
+                _tend(platform, folder, done, at_most)
+    return done
+
+
+def _tend(platform: Platform, folder: Folder, done: Compacted, at_most: int) -> None:
+    now = platform.clock.now()
+    if not folder.is_settled(now):
+        return
+    manifests = [] if folder.is_plain else _manifests(platform.store, folder)
+    keys = live(folder, None if folder.is_plain else manifests)
+    if len(keys) > 1:
+        if done.hours >= at_most:
+            done.left += 1
+            return
+        merged = _merge(platform, folder, keys, manifests, now)
+        done.files += merged
+        done.hours += bool(merged)
+    _clean(platform, folder, manifests, now, done)
+
+
+def _merge(
+    platform: Platform,
+    folder: Folder,
+    keys: Sequence[str],
+    manifests: Sequence[Manifest],
+    now: datetime,
+) -> int:
+    """Make one file of each group that fits together; returns how many files were replaced."""
+    from tenure.adapters import segment_files
+
+    paths = {key: platform.store.fetch(key) for key in keys}
+    kinds = {key: segment_files.kinds(path) for key, path in paths.items()}
+    readable = {key: found for key, found in kinds.items() if found is not None}
+    merged = 0
+    for group in compatible(readable):
+        if len(group) < 2:
+            continue
+        manifest = next_manifest(folder, group, manifests, now)
+        with tempfile.TemporaryDirectory(prefix="tenure-compact-") as scratch:
+            target = Path(scratch) / "rows.parquet"
+            rows = segment_files.merge([paths[key] for key in group], target)
+            platform.store.put_file(manifest.data, target)
+        failpoint("compact.data")
+        _put(platform.store, manifest, rows)
+        failpoint("compact.manifest")
+        merged += len(group)
+    return merged
+
+
+def _put(store: ObjectStore, manifest: Manifest, rows: int) -> None:
+    body = {
+        "made_at": manifest.made_at.isoformat(),
+        "replaces": sorted(manifest.replaces),
+        "rows": rows,
+    }
+    store.put(manifest.key, canonical_json(body))
+
+
+def _clean(
+    platform: Platform,
+    folder: Folder,
+    manifests: Sequence[Manifest],
+    now: datetime,
+    done: Compacted,
+) -> None:
+    """Manifests of this very run are not among `manifests`: what they replace stays for now."""
+    store = platform.store
+    going = to_delete(folder, manifests, now)
+    going += [key for key in orphans(folder) if store.info(key).modified + KEPT <= now]
+    for key in going:
+        store.delete(key)
+        failpoint("compact.delete")
+        done.deleted += 1

@@ -1,0 +1,1 @@
+"""What others report to: incidents, failure cards, the outbox."""

@@ -1,0 +1,94 @@
+"""Open incidents, and people who close them: for what no program can see that it is over."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from tenure.errors import NotPermitted, StateConflict
+from tenure.installation import Platform
+from tenure.vocabulary import Role, op_key
+
+_ORDERS = {"canary_stopped"}
+"""Kinds by which maintenance knows what it has to do."""
+_SAFE = "The incident stays as it is; nothing else was touched."
+
+
+def listed(platform: Platform, *, model: str | None = None) -> list[dict[str, Any]]:
+    """Open incidents, newest first; those about one model when it is named."""
+    from tenure.adapters.sql import overview
+
+    with platform.database.begin() as connection:
+        found = overview.open_incidents(connection)
+    return [one for one in found if model is None or overview.concerns(one, model)]
+
+
+def close(platform: Platform, incident_id: int, *, user: str, reason: str) -> dict[str, Any]:
+    """Close an incident in a person's name; the reason stands in the ledger.
+
+    What still holds opens a new one as soon as somebody sees it again.
+
+    Raises:
+        NotPermitted: The person is no operator.
+        StateConflict: There is none, it is closed, or it is an order that must be carried out.
+    """
+    from tenure.adapters.sql import incidents
+
+    _permit(platform, user)
+    with platform.database.begin() as connection:
+        platform.ledger.take_turn(connection)  # before the row, as a move does: else both wait
+        found = incidents.locked(connection, incident_id)
+        if found is None or found["state"] != "open" or found["kind"] in _ORDERS:
+            raise _conflict(incident_id, found)
+        platform.ledger.note(
+            connection,
+            subject=f"incident:{incident_id}",
+            actor=user,
+            body={
+                **_model(found),
+                "kind": found["kind"],
+                "about": found["subject"],
+                "summary": found["summary"],
+                "reason": reason,
+            },
+            op_key=op_key("incident.close", f"incident:{incident_id}", {}),
+        )
+        at = platform.clock.now()
+        incidents.close_incident(connection, dedupe_key=found["dedupe_key"], at=at)
+    return {**found, "state": "closed", "closed_at": at}
+
+
+def in_utc(moment: datetime) -> str:
+    """To the minute; sessions of the database may speak of another zone."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _model(found: Mapping[str, Any]) -> dict[str, str]:
+    """Whose incident it is, where it is about a version and not a gateway."""
+    name, at, _ = found["subject"].partition("@")
+    model = found["facts"].get("model") or (name if at else "")
+    return {"model": model} if model else {}
+
+
+def _permit(platform: Platform, user: str) -> None:
+    if not platform.config.allows(user, Role.OPERATOR):
+        raise NotPermitted(
+            f"{user} may not close incidents: that needs the role operator.",
+            still_safe=_SAFE,
+            next_step="Ask an operator, or add the name to `roles.operator` in "
+            "include/configs/platform.yaml.",
+        )
+
+
+def _conflict(incident_id: int, found: dict[str, Any] | None) -> StateConflict:
+    step = "Compare the number with `tenure incident list`."
+    if found is None:
+        what = f"There is no incident {incident_id}."
+    elif found["state"] != "open":
+        what = f"Incident {incident_id} was closed at {in_utc(found['closed_at'])}."
+    else:
+        what = (
+            f"Incident {incident_id} orders that the canary {found['subject']} be rolled back; it "
+            "closes when that is done."
+        )
+        step = "Run `tenure reconcile`, or wait for maintenance."
+    return StateConflict(what, still_safe=_SAFE, next_step=step)

@@ -1,0 +1,85 @@
+"""Delivers what the outbox promised: at least once, one message at a time, never in the way."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tenure.errors import ConfigInvalid, TenureError
+from tenure.installation import Platform
+
+if TYPE_CHECKING:
+    from tenure.adapters.sql.outbox import Message
+    from tenure.adapters.webhook import Webhook
+
+_ENVIRONMENT = "env:"
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How many messages were taken, had no receiver, or must be sent again."""
+
+    delivered: int = 0
+    failed: int = 0
+
+
+def deliver(
+    platform: Platform, *, topic: str | None = None, env: Mapping[str, str] | None = None
+) -> Delivery:
+    """Send every pending message once; what fails stays pending.
+
+    A message goes to the `webhook` of its body (a URL, or `env:NAME`); one without a webhook is
+    for nobody outside and counts as delivered.
+    """
+    from tenure.adapters.sql import outbox
+    from tenure.adapters.webhook import Webhook
+
+    webhook = Webhook(platform.config.webhook_hosts)
+    with platform.database.begin() as connection:
+        waiting = outbox.pending(connection, topic=topic)
+    done = [_one(platform, webhook, one, os.environ if env is None else env) for one in waiting]
+    return Delivery(delivered=done.count(True), failed=done.count(False))
+
+
+def _one(
+    platform: Platform, webhook: "Webhook", message_id: int, env: Mapping[str, str]
+) -> bool | None:
+    """Whether it was delivered; None when another process has it.
+
+    The row stays locked while the receiver is asked, so that two senders never ask at once.
+    """
+    from tenure.adapters.sql import outbox
+
+    with platform.database.begin() as connection:
+        message = outbox.claim(connection, message_id)
+        if message is None:
+            return None
+        try:
+            _send(webhook, message, env)
+        except TenureError as error:
+            outbox.failed(connection, message_id, error=error.what)
+            return False
+        outbox.delivered(connection, message_id, at=platform.clock.now())
+        return True
+
+
+def _send(webhook: "Webhook", message: "Message", env: Mapping[str, str]) -> None:
+    address = message.body.get("webhook")
+    if not address:
+        return
+    body: dict[str, Any] = {k: v for k, v in message.body.items() if k != "webhook"}
+    body |= {"topic": message.topic, "message_id": message.op_key}
+    webhook.post(_resolve(str(address), env), body, message_id=message.op_key)
+
+
+def _resolve(address: str, env: Mapping[str, str]) -> str:
+    if not address.startswith(_ENVIRONMENT):
+        return address
+    name = address.removeprefix(_ENVIRONMENT)
+    if not env.get(name):
+        raise ConfigInvalid(
+            f"The environment variable {name}, which a webhook names, is not set.",
+            still_safe="The notice stays in the outbox and is sent when the variable is set.",
+            next_step=f"Set {name} for the scheduler, or correct the consumer in the model's YAML.",
+        )
+    return env[name]

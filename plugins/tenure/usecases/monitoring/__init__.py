@@ -1,0 +1,1 @@
+"""Windows of live decisions, judged; and the controller that asks for retraining."""

@@ -1,0 +1,60 @@
+"""Draws a sample of a drift window beside its report, after the verdict stands."""
+
+import logging
+from typing import Any
+
+from tenure.installation import Platform
+from tenure.usecases.monitoring.judge_window import reference_file
+from tenure.usecases.monitoring.window import Watched
+from tenure.usecases.serving.subject_keys import any_sealed
+
+_log = logging.getLogger("tenure.monitoring")
+
+
+def drawing_key(digest: str) -> str:
+    """Where the picture of a report lies in the object store, beside its JSON."""
+    return f"reports/{digest[:2]}/{digest}.html"
+
+
+def draw_missing(platform: Platform, watched: Watched, results: list[dict[str, Any]]) -> list[str]:
+    """Draw the drift windows that have no picture yet; a failure is a warning, never an error.
+
+    Personal features are not drawn: a picture shows single values, and could not be erased.
+    """
+    if any_sealed(watched.paths):
+        return []
+    keys = []
+    for result in results:
+        if result["kind"] != "drift" or result["model_version_id"] != watched.row["id"]:
+            continue
+        key = drawing_key(result["report_digest"])
+        try:
+            if not platform.store.exists(key):
+                platform.store.put(key, _drawn(platform, watched, result))
+            keys.append(key)
+        except Exception as error:  # the verdict stands; a picture is worth no red task
+            cause = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+            _log.warning("drawing=failed report=%s cause=%s", result["report_digest"], cause)
+    return keys
+
+
+def _drawn(platform: Platform, watched: Watched, result: dict[str, Any]) -> bytes:
+    from tenure.adapters.evidently_reporter import draw
+    from tenure.adapters.ibis_engine import IbisEngine
+
+    engine = IbisEngine()
+    columns: dict[str, Any] = {
+        "numeric": [f"f_{name}" for name in watched.numeric],
+        "categorical": [f"f_{name}" for name in watched.categorical],
+        "rows": watched.config.monitoring.report_rows,
+        "seed": watched.config.training.seed,
+    }
+    sides = (
+        [reference_file(platform, watched.row["facts"])],
+        watched.decisions(result["window_start"], result["window_end"]),
+    )
+    samples = [
+        {k.removeprefix("f_"): v for k, v in engine.sample(side, **columns).items()}
+        for side in sides
+    ]
+    return draw(*samples, numeric=watched.numeric, categorical=watched.categorical)

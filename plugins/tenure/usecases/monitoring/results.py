@@ -1,0 +1,95 @@
+"""Keeps what was judged: reports, then results and incidents in one transaction."""
+
+import logging
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from tenure.installation import Platform
+from tenure.lifecycle.monitoring import Kind
+from tenure.usecases.monitoring.drawing import drawing_key
+from tenure.usecases.monitoring.window import Watched
+from tenure.verdicts import Report, Verdict
+from tenure.vocabulary import RunRef
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from tenure.lifecycle.monitoring.window import Window
+
+_log = logging.getLogger("tenure.monitoring")
+_SEVERITY = {"performance": "error", "fairness": "error", "drift": "warning", "quality": "warning"}
+
+
+def store(
+    platform: Platform,
+    watched: Watched,
+    window: "Window",
+    reports: dict[Kind, Report],
+    run: RunRef,
+) -> None:
+    """Reports first; then all results of the window and their incidents, or none."""
+    from tenure.adapters.sql import monitoring
+
+    model_name = watched.row["model"]
+    digests = {
+        kind: platform.reports.save(report, model=model_name, dataset=None, run=run)
+        for kind, report in reports.items()
+    }
+    now = platform.clock.now()
+    with platform.database.begin() as connection:
+        for kind, report in reports.items():
+            fresh = monitoring.add(
+                connection,
+                model_name=model_name,
+                version_id=watched.row["id"],
+                window=(window.after, window.until),
+                kind=kind,
+                verdict=str(report.verdict),
+                decisions=window.decisions,
+                facts={"summary": report.summary, "drawing": drawing_key(digests[kind])},
+                report_digest=digests[kind],
+                at=now,
+            )
+            if fresh:
+                _tell_incident(
+                    connection, watched, kind, report=report, digest=digests[kind], now=now
+                )
+    for report in reports.values():
+        _log.info("window=%s %s", window, report.summary)
+
+
+def _tell_incident(
+    connection: "Connection",
+    watched: Watched,
+    kind: Kind,
+    *,
+    report: Report,
+    digest: str,
+    now: datetime,
+) -> None:
+    """A failed window opens one, the next that passes closes it; inconclusive changes nothing."""
+    from tenure.adapters.sql import incidents
+
+    key = f"monitoring:{watched.row['model']}:{kind}"
+    if report.verdict is Verdict.FAILED:
+        incidents.open_incident(
+            connection,
+            dedupe_key=key,
+            kind=f"{kind}_failed",
+            subject=watched.name,
+            severity=_SEVERITY[kind],
+            summary=report.summary,
+            facts={"model": watched.row["model"], "report": digest},
+            at=now,
+        )
+    elif report.verdict is Verdict.PASSED:
+        incidents.close_incident(connection, dedupe_key=key, at=now)
+
+
+def of_run(platform: Platform, watched: Watched, run: RunRef) -> list[dict[str, Any]]:
+    """Results of the model that the Airflow run stored, in whichever try."""
+    from tenure.adapters.sql import monitoring
+
+    with platform.database.begin() as connection:
+        rows = monitoring.of_reports(connection, run.dag_id, run.run_id)
+    return [row for row in rows if row["model"] == watched.row["model"]]

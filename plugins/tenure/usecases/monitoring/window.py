@@ -1,0 +1,85 @@
+"""What is watched: a model's champion, its config and the files of its decisions."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from tenure.config import ModelConfig, load_model
+from tenure.installation import Platform
+from tenure.lifecycle.monitoring import LABELLED, UNLABELLED, Kind
+from tenure.ports import Decisions
+from tenure.usecases.decisions.segments import live_keys
+from tenure.vocabulary import State
+
+_CLOCKS_DIFFER = timedelta(days=1)
+"""Gateways' clocks may run behind the database's; their folders are named by day."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """The champion, its config and where its decisions lie."""
+
+    config: ModelConfig
+    config_digest: str
+    row: dict[str, Any]
+    paths: tuple[Path, ...]
+    watermark: datetime | None
+
+    @property
+    def name(self) -> str:
+        """`model@version`."""
+        return f"{self.row['model']}@{self.row['version']}"
+
+    @property
+    def numeric(self) -> tuple[str, ...]:
+        """Features of this version, whatever the YAML says by now."""
+        found = self.row["facts"].get("features", {}).get("numeric")
+        return self.config.features.numeric if found is None else tuple(found)
+
+    @property
+    def categorical(self) -> tuple[str, ...]:
+        """Features of this version, whatever the YAML says by now."""
+        found = self.row["facts"].get("features", {}).get("categorical")
+        return self.config.features.categorical if found is None else tuple(found)
+
+    def decisions(self, after: datetime | None, until: datetime | None) -> Decisions:
+        """Its decisions with after < event_time <= until."""
+        return Decisions(self.paths, self.row["id"], after, until)
+
+
+def find(platform: Platform, model_name: str) -> Watched | str:
+    """The champion with its decisions, or why there is nothing to look at; imports little."""
+    from tenure.adapters.sql import monitoring, versions
+
+    config, digest = load_model(platform.settings.include, model_name)
+    with platform.database.begin() as connection:
+        champions = versions.in_state(connection, model_name, (State.CHAMPION,))
+        if not champions:
+            return "no champion serves yet"
+        row = versions.row_by_id(connection, champions[0].id)
+        since = monitoring.serving_since(connection, champions[0].id)
+        watermark = monitoring.watermark(connection, model_name)
+    keys = _since(live_keys(platform.store, f"decisions/model={model_name}/"), since)
+    if not keys:
+        return "no decision was logged yet"
+    paths = tuple(platform.store.fetch(key) for key in keys)
+    return Watched(config, digest, row, paths, watermark)
+
+
+def _since(keys: Iterable[str], since: datetime | None) -> list[str]:
+    """Files of the days in which the version may have answered."""
+    first = (since - _CLOCKS_DIFFER).astimezone(UTC).strftime("%Y-%m-%d") if since else ""
+    return [key for key in keys if key.partition("/date=")[2][:10] >= first]
+
+
+def bounds(watched: Watched, now: datetime) -> list[tuple[tuple[Kind, ...], datetime | None]]:
+    """Each pair of kinds with the newest event_time that it may judge; None: nothing yet.
+
+    An event_time that lies in the future is a client's mistake and must not end a window.
+    """
+    from tenure.lifecycle.monitoring.window import mature_until
+
+    horizon = watched.config.label.horizon_hours
+    return [(UNLABELLED, now), (LABELLED, mature_until(watched.watermark, horizon))]

@@ -1,0 +1,1 @@
+"""Keeps the installation in order: maintain, reconcile, verify the ledger."""

@@ -1,0 +1,1 @@
+"""From approval through the canary to traffic, and back."""

@@ -1,0 +1,286 @@
+"""Asking people whether a version may serve, and keeping their answers.
+
+Import it inside functions: it loads SQLAlchemy.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from tenure.adapters.sql import approvals, versions
+from tenure.config import load_model
+from tenure.errors import NotPermitted, StateConflict
+from tenure.installation import Platform
+from tenure.lifecycle.promotion import approval
+from tenure.lifecycle.promotion.approval import Answer, Choice, Question, Standing
+from tenure.usecases.promotion.approval_question import question as question_of
+from tenure.verdicts import Report, Verdict
+from tenure.views.approvals import page
+from tenure.vocabulary import Role, RunRef, State, VersionRef, op_key
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+OPEN = (State.VALIDATED, State.APPROVED, State.CANARY)
+"""States in which a promotion has something to do."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What the window of one seat shows; `approvers` may answer it now.
+
+    `artifact` and `evidence` are the digests that the answer will be bound to.
+    """
+
+    version: VersionRef
+    artifact: str
+    evidence: str
+    approvers: tuple[str, ...]
+    subject: str
+    body: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an answer or the closing of the question led to."""
+
+    version: VersionRef
+    standing: Standing
+    summary: str
+    report: str
+
+
+def find_work(
+    platform: Platform, model: str, run: RunRef, wanted: int | None = None
+) -> VersionRef | None:
+    """The version that this run promotes, or None when there is nothing to do.
+
+    The newest version that is validated, approved or in canary, unless the form names one. The
+    choice is noted in the ledger once a run: every seat and every later try sees the same version,
+    whatever was validated meanwhile.
+    """
+    key = op_key("promotion.begin", f"model:{model}", {"run_id": run.run_id})
+    with platform.database.begin() as connection:
+        chosen = approvals.noted(connection, key)
+        if chosen is not None:
+            return versions.get(connection, model, int(chosen["version"]))
+        version = _choose(connection, model, wanted)
+        if version is None:
+            return None
+        platform.ledger.note(
+            connection,
+            subject=f"promotion:{model}",
+            actor=run.user or run.dag_id,
+            body={"version": version.version, "run_id": run.run_id},
+            op_key=key,
+        )
+        chosen = approvals.noted(connection, key) or {}
+        return versions.get(connection, model, int(chosen["version"]))
+
+
+def ask(platform: Platform, version: VersionRef) -> Ask | None:
+    """What to show to an approver, or None when nobody needs to be asked any more.
+
+    Raises:
+        NotPermitted: Nobody is left who may fill the seat.
+    """
+    config, _ = load_model(platform.settings.include, version.model)
+    with platform.database.begin() as connection:
+        row = versions.row_by_id(connection, version.id)
+        question = question_of(connection, row, config.risk_tier)
+        answers = approvals.answers_of(connection, version.id)
+        shown = {
+            "Evaluation": approvals.report_body(connection, row["evaluation_report"] or ""),
+            "Bias audit": approvals.report_body(connection, row["bias_report"] or ""),
+        }
+    now = approval.standing(question, answers, now=platform.clock.now())
+    if row["state"] not in {State.VALIDATED, State.APPROVED} or now.is_approved:
+        return None
+    people = approval.may_answer(question, answers, platform.config.roles.get(Role.APPROVER, ()))
+    if not people:
+        raise NotPermitted(
+            f"{question.name} needs {question.quorum} approvals and has {len(now.approvers)}; no "
+            f"approver is left who neither trained it ({question.trained_by}) nor answered.",
+            still_safe="The version waits; the champion keeps serving.",
+            next_step="Add an approver to include/configs/platform.yaml and clear this task.",
+        )
+    return Ask(
+        version=version,
+        artifact=question.artifact,
+        evidence=question.evidence,
+        approvers=people,
+        subject=f"May {question.name} serve? ({len(now.approvers)} of {question.quorum} approved)",
+        body=page(config, row, question, shown, mlflow_url=platform.settings.mlflow_url),
+    )
+
+
+def answer(
+    platform: Platform,
+    asked: tuple[int, str, str],
+    *,
+    user: str,
+    choice: Choice,
+    run: RunRef,
+    note: str = "",
+) -> Outcome:
+    """Record one person's answer; the last one that is missing moves the version.
+
+    Args:
+        platform: The installation.
+        asked: Version id, artifact digest and evidence digest, as they were shown.
+        user: Who answered, as the event says; never read from XCom.
+        choice: What was answered.
+        run: The task that asked.
+        note: What the person wrote.
+
+    Raises:
+        NotPermitted: The answer does not count; nothing is recorded.
+    """
+    version_id, artifact, evidence = asked
+    version = _version(platform, version_id)
+    config, _ = load_model(platform.settings.include, version.model)
+    now = platform.clock.now()
+    given = Answer(
+        user, choice, artifact, evidence, now + timedelta(days=config.approval.valid_days)
+    )
+    with platform.database.begin() as connection:
+        # The ledger's lock comes first: seats that are answered together count one after the other.
+        platform.ledger.note(
+            connection,
+            subject=f"approval:{version_id}",
+            actor=user,
+            body={"version": version.name, "answer": choice, "artifact": artifact},
+            op_key=_answer_key(version_id, given),
+        )
+        row = approvals.lock_version(connection, version_id)
+        question = question_of(connection, row, config.risk_tier)
+        before = approvals.answers_of(connection, version_id)
+        allowed = platform.config.allows(user, Role.APPROVER)
+        if approval.admit(question, before, given, is_approver=allowed):
+            _still_open(row, choice)
+            approvals.record(connection, version, given, note=note)
+            before = [*before, given]
+        now_stands = approval.standing(question, before, now=now)
+        _move(platform, connection, versions.get_by_id(connection, version_id), now_stands, user)
+    return _outcome(platform, version_id, question, now_stands, run)
+
+
+def conclude(platform: Platform, version: VersionRef, run: RunRef) -> Outcome:
+    """Close the question: move what a killed task left unmoved, and say where it stands.
+
+    Raises:
+        NotPermitted: Approvals are missing or have expired.
+    """
+    config, _ = load_model(platform.settings.include, version.model)
+    with platform.database.begin() as connection:
+        row = versions.row_by_id(connection, version.id)
+        question = question_of(connection, row, config.risk_tier)
+        answers = approvals.answers_of(connection, version.id)
+        stands = approval.standing(question, answers, now=platform.clock.now())
+        last = answers[-1].approver if answers else run.dag_id
+        _move(platform, connection, versions.get_by_id(connection, version.id), stands, last)
+    waits = State(row["state"]) in {State.VALIDATED, State.APPROVED}
+    if waits and not stands.is_approved and not stands.rejected_by:
+        raise NotPermitted(
+            f"{question.name} has {len(stands.approvers)} of {question.quorum} valid approvals "
+            f"({', '.join(stands.approvers) or 'nobody'})."
+            f"{approval.outdated(question, answers)}",
+            still_safe="It gets no traffic; the champion keeps serving.",
+            next_step="Clear `review`: the missing seats are asked again.",
+        )
+    return _outcome(platform, version.id, question, stands, run)
+
+
+def _choose(connection: "Connection", model: str, wanted: int | None) -> VersionRef | None:
+    if wanted is None:
+        return next(iter(versions.in_state(connection, model, OPEN)), None)
+    version = versions.get(connection, model, wanted)
+    if version is None or version.state not in OPEN:
+        raise StateConflict(
+            f"{model}@{wanted} is {version.state if version else 'unknown'}; only a version that "
+            "is validated, approved or in canary can be promoted.",
+            still_safe="Nothing was changed; the champion keeps serving.",
+            next_step="Trigger the DAG with another version, or with none for the newest.",
+        )
+    return version
+
+
+def _still_open(row: dict[str, Any], choice: Choice) -> None:
+    if State(row["state"]) not in {State.VALIDATED, State.APPROVED}:
+        raise StateConflict(
+            f"{row['model']}@{row['version']} is {row['state']} already; the answer {choice} came "
+            "too late and was not recorded.",
+            still_safe="What was decided before stands.",
+            next_step="To take it out of traffic: `tenure rollback "
+            f"{row['model']} --version {row['version']}`.",
+        )
+
+
+def _move(
+    platform: Platform,
+    connection: "Connection",
+    version: VersionRef,
+    stands: Standing,
+    actor: str,
+) -> None:
+    """Validated or approved becomes rejected; validated becomes approved; else nothing."""
+    if stands.rejected_by and version.state in {State.VALIDATED, State.APPROVED}:
+        target, people = State.REJECTED, stands.rejected_by
+    elif stands.is_approved and version.state is State.VALIDATED:
+        target, people = State.APPROVED, stands.approvers
+    else:
+        return
+    platform.ledger.move(
+        connection,
+        version,
+        target,
+        actor=actor,
+        body={"by": list(people), "artifact": version.artifact_digest},
+        op_key=op_key(f"approval.{target}", f"mv:{version.id}", {"from": version.generation}),
+    )
+
+
+def _outcome(
+    platform: Platform, version_id: int, question: Question, stands: Standing, run: RunRef
+) -> Outcome:
+    version = _version(platform, version_id)
+    if stands.rejected_by:
+        verdict, said = Verdict.FAILED, f"rejected by {', '.join(stands.rejected_by)}"
+    else:
+        verdict = Verdict.PASSED if stands.is_approved else Verdict.INCONCLUSIVE
+        said = (
+            f"approved by {', '.join(stands.approvers) or 'nobody'} "
+            f"({len(stands.approvers)} of {question.quorum})"
+        )
+    summary = f"{question.name} {said}, artifact {question.artifact[:12]}"
+    report = Report(
+        stage="approval",
+        subject=question.name,
+        verdict=verdict,
+        summary=summary,
+        facts={
+            "approvers": list(stands.approvers),
+            "rejected_by": list(stands.rejected_by),
+            "quorum": question.quorum,
+            "artifact_digest": question.artifact,
+            "evidence_digest": question.evidence,
+            "trained_by": question.trained_by,
+        },
+    )
+    digest = platform.reports.save(report, model=version.model, dataset=None, run=run)
+    return Outcome(version, stands, summary, digest)
+
+
+def _version(platform: Platform, version_id: int) -> VersionRef:
+    with platform.database.begin() as connection:
+        return versions.get_by_id(connection, version_id)
+
+
+def _answer_key(version_id: int, given: Answer) -> str:
+    intent = {
+        "approver": given.approver.casefold(),
+        "choice": given.choice,
+        "artifact": given.artifact,
+        "evidence": given.evidence,
+    }
+    return op_key("approval.answer", f"mv:{version_id}", intent)

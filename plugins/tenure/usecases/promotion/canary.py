@@ -1,0 +1,287 @@
+"""A version's probation: count, judge, act, and say so, one analysis at a time.
+
+Import it inside functions: it loads SQLAlchemy.
+"""
+
+import logging
+import math
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tenure.adapters.sql import canary, plans, versions
+from tenure.adapters.sql.plans import PlanRow
+from tenure.config import ModelConfig, load_model
+from tenure.errors import StateConflict
+from tenure.installation import Platform
+from tenure.lifecycle.promotion.canary import Action, CanaryJudgement, ShareCounts, judge
+from tenure.usecases.decisions.segments import live_keys
+from tenure.usecases.promotion import traffic
+from tenure.usecases.promotion.canary_end import rolled_back
+from tenure.usecases.promotion.rollback import settle_stops
+from tenure.verdicts import Report
+from tenure.vocabulary import RunRef, State, VersionRef, op_key
+
+if TYPE_CHECKING:
+    from tenure.adapters.ibis_engine import IbisEngine
+
+_log = logging.getLogger("tenure.canary")
+
+
+@dataclass(frozen=True)
+class Entered:
+    """What a promotion found to do: a probation to watch, or nothing more, and why."""
+
+    probation: "Probation | None"
+    summary: str
+
+
+@dataclass
+class Probation:
+    """One controller's hold on one canary; it ends when anybody else writes a plan.
+
+    Args:
+        platform: The installation.
+        config: The model's config.
+        version: The version on probation.
+        plan: The plan that this controller published last.
+        run: The task that controls it.
+    """
+
+    platform: Platform
+    config: ModelConfig
+    version: VersionRef
+    plan: PlanRow
+    run: RunRef
+    fetched: dict[str, Path] = field(default_factory=dict)
+    """Segments never change, so each is fetched once."""
+
+    @property
+    def actor(self) -> str:
+        """How plans and the ledger name this controller."""
+        return self.run.dag_id
+
+    @cached_property
+    def engine(self) -> "IbisEngine":
+        """The scanner, opened once for all analyses."""
+        from tenure.adapters.ibis_engine import IbisEngine
+
+        return IbisEngine()
+
+    def analyse(self) -> CanaryJudgement:
+        """Count, judge, store, act: afterwards the plan in force is what was judged.
+
+        Raises:
+            CanaryRolledBack: A person took the version out of traffic meanwhile, or stopped it at
+                a gateway.
+            StateConflict: Another controller took over.
+        """
+        counts = self._count()
+        with self.platform.database.begin() as connection:
+            analyses = canary.analyses_in_budget(connection, self.version.id) + 1
+        share = self.plan.share_bp
+        judgement = judge(self.config.canary, counts, share_bp=share, analyses=analyses)
+        evidence = self._save(judgement, counts) if _is_told(judgement) else ""
+        settle_stops(self.platform, self.version.id)  # before maintenance does: it may be promoted
+        with traffic.turn(self.platform, self.version.id, actor=self.actor) as mine:
+            self._still_mine(mine)
+            number = canary.add(
+                mine.connection,
+                version_id=self.version.id,
+                generation=self.plan.generation,
+                share_bp=share,
+                verdict=judgement.verdict,
+                action=judgement.action,
+                facts=_facts(judgement, counts) | {"report": evidence},
+                at=self.platform.clock.now(),
+            )
+            self.plan = self._act(mine, judgement, evidence)
+        _log.info(
+            "analysis=%s model=%s share=%.0f%% action=%s generation=%s | %s",
+            number,
+            self.version.name,
+            share / 100,
+            judgement.action,
+            self.plan.generation,
+            judgement.explanation,
+        )
+        return judgement
+
+    def _act(self, mine: traffic.Turn, judgement: CanaryJudgement, evidence: str) -> PlanRow:
+        match judgement.action:
+            case Action.PROMOTE:
+                return traffic.promote(mine, self.plan, evidence=evidence)
+            case Action.ROLL_BACK:
+                reason = judgement.explanation
+                return traffic.roll_back_canary(mine, reason=reason, evidence=evidence)
+            case Action.HOLD:
+                return self.plan  # not renewed: the lease ends and the champion serves 100%
+            case Action.ADVANCE:
+                self._note_advance(mine, judgement)
+        return traffic.publish_canary(
+            mine,
+            self.plan,
+            share_bp=judgement.next_share_bp,
+            lease_seconds=self.config.canary.lease_seconds,
+            reason=f"{judgement.action} {self.version.name}",
+        )
+
+    def _note_advance(self, mine: traffic.Turn, judgement: CanaryJudgement) -> None:
+        self.platform.ledger.note(
+            mine.connection,
+            subject=f"canary:{self.version.id}",
+            actor=self.actor,
+            body={"version": self.version.name, "share_bp": judgement.next_share_bp},
+            op_key=op_key(
+                "canary.advance", f"mv:{self.version.id}", {"share_bp": judgement.next_share_bp}
+            ),
+        )
+
+    def _still_mine(self, mine: traffic.Turn) -> None:
+        if mine.version.state is State.ROLLED_BACK:
+            raise rolled_back(self.platform, mine.version)
+        found = mine.plan
+        if found is None or (found.generation, found.fence) != (
+            self.plan.generation,
+            self.plan.fence,
+        ):
+            raise StateConflict(
+                f"Another controller took over canary {self.version.name}: the plan in force is "
+                f"generation {found.generation if found else 0}, fence "
+                f"{found.fence if found else 0}; this one held generation "
+                f"{self.plan.generation}, fence {self.plan.fence}.",
+                still_safe="The other controller's plan is in force; this one wrote nothing.",
+                next_step="Nothing, if another try of this task runs. Otherwise clear this task.",
+            )
+
+    def _count(self) -> list[ShareCounts]:
+        from tenure.adapters.ibis_engine.arms import CanaryWindow, arm_counts
+
+        with self.platform.database.begin() as connection:
+            start = canary.began(connection, self.version.model, self.version.id)
+            watermark = canary.watermark(connection, self.version.model)
+        if start is None:
+            return []
+        window = CanaryWindow(start.generation, self.config.label.horizon_hours, watermark)
+        decisions, outcomes = (self._segments(kind, start.at) for kind in ("decisions", "outcomes"))
+        return arm_counts(self.engine, decisions, outcomes, window)
+
+    def _segments(self, kind: str, since: datetime) -> list[Path]:
+        """Files of the hours since the canary began; only these days are listed."""
+        keys = [
+            key
+            for day in days(since, self.platform.clock.now())
+            for key in live_keys(
+                self.platform.store, f"{kind}/model={self.version.model}/date={day}/"
+            )
+            if hour_of(key) >= f"{since.astimezone(UTC):%Y-%m-%d/%H}"
+        ]
+        for key in keys:
+            if key not in self.fetched:
+                self.fetched[key] = self.platform.store.fetch(key)
+        return [self.fetched[key] for key in keys]
+
+    def _save(self, judgement: CanaryJudgement, counts: list[ShareCounts]) -> str:
+        report = Report(
+            stage="canary",
+            subject=self.version.name,
+            verdict=judgement.verdict,
+            summary=f"{judgement.action}: {judgement.explanation}",
+            checks=judgement.checks(),
+            facts=_facts(judgement, counts) | {"generation": self.plan.generation},
+        )
+        return self.platform.reports.save(
+            report, model=self.version.model, dataset=None, run=self.run
+        )
+
+
+def enter(platform: Platform, version: VersionRef, run: RunRef) -> Entered:
+    """Begin what the version's state asks for: first champion, probation, or nothing more.
+
+    Raises:
+        CanaryRolledBack: The probation ended that way before; it is said again.
+        StateConflict: Another version of the model is in canary.
+    """
+    config, _ = load_model(platform.settings.include, version.model)
+    with platform.database.begin() as connection:
+        now = versions.get_by_id(connection, version.id)
+        live = plans.newest(connection, version.model)
+        last = canary.last(connection, version.id) or {}
+    if now.state is State.ROLLED_BACK and last.get("action") != Action.PROMOTE:
+        raise rolled_back(platform, now)
+    if now.state not in {State.APPROVED, State.CANARY}:
+        return Entered(None, f"{now.name} is {now.state}: nothing to do")
+    if live is None:
+        plan = traffic.promote_first(platform, now.id, actor=run.dag_id)
+        return Entered(None, f"{now.name} is the first champion, plan {plan.generation}")
+    plan = traffic.start_canary(platform, now.id, config.canary, actor=run.dag_id)
+    return Entered(
+        Probation(platform, config, now, plan, run),
+        f"{now.name} has {plan.share_bp / 100:g}% of the traffic, plan {plan.generation}, "
+        f"fence {plan.fence}, lease {plan.lease_seconds} s",
+    )
+
+
+def resume(platform: Platform, version_id: int, fence: int, run: RunRef) -> Probation:
+    """Continue after a pause, if nobody took over meanwhile.
+
+    Raises:
+        CanaryRolledBack: A person took the version out of traffic meanwhile.
+        StateConflict: The plan in force has another fence.
+    """
+    with platform.database.begin() as connection:
+        version = versions.get_by_id(connection, version_id)
+        plan = plans.newest(connection, version.model)
+    if version.state is State.ROLLED_BACK:
+        raise rolled_back(platform, version)
+    if plan is None or plan.fence != fence or plan.canary_id != version_id:
+        raise StateConflict(
+            f"Another controller took over canary {version.name}: this one held fence {fence}, "
+            f"the plan in force has fence {plan.fence if plan else 0}.",
+            still_safe="The other controller's plan is in force.",
+            next_step="Nothing, if another try of this task runs. Otherwise clear this task.",
+        )
+    config, _ = load_model(platform.settings.include, version.model)
+    return Probation(platform, config, version, plan, run)
+
+
+def days(since: datetime, until: datetime) -> list[str]:
+    """Dates in UTC from one moment to another, both included, as the partitions name them."""
+    first, last = since.astimezone(UTC).date(), until.astimezone(UTC).date()
+    return [str(first + timedelta(days=n)) for n in range((last - first).days + 1)]
+
+
+def hour_of(key: str) -> str:
+    """`2013-07-01/05` of a key with the partitions date and hour."""
+    parts = dict(part.split("=", 1) for part in key.split("/") if "=" in part)
+    return f"{parts.get('date', '')}/{parts.get('hour', '')}"
+
+
+def _is_told(judgement: CanaryJudgement) -> bool:
+    return judgement.is_final or judgement.action is Action.HOLD
+
+
+def _facts(judgement: CanaryJudgement, counts: list[ShareCounts]) -> dict[str, Any]:
+    """Every number behind the judgement; an e-value that overflows stays a logarithm."""
+    metrics = [
+        asdict(m)
+        | {"verdict": str(m.verdict)}
+        | {f"e_{k}": _e_value(getattr(m, f"log_{k}")) for k in ("harm", "safe")}
+        for m in judgement.metrics
+    ]
+    return {
+        "action": str(judgement.action),
+        "explanation": judgement.explanation,
+        "share_bp": judgement.share_bp,
+        "step_subjects": judgement.step_subjects,
+        "harm_threshold": judgement.harm_threshold,
+        "safe_threshold": judgement.safe_threshold,
+        "metrics": metrics,
+        "counts": [asdict(row) for row in counts],
+    }
+
+
+def _e_value(log_value: float) -> float | None:
+    return math.exp(log_value) if log_value < 700 else None

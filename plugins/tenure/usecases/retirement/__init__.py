@@ -1,0 +1,1 @@
+"""Retires model versions in steps, each of which can be done again."""

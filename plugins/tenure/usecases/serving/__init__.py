@@ -1,0 +1,1 @@
+"""What a gateway needs from the installation: plans, verified models, keys, incidents."""

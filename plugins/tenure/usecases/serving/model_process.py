@@ -1,0 +1,204 @@
+"""Main module of the processes that hold models: verify, load, warm up, score; nothing else.
+
+They know no database, no store and no key but the public one, and get the artifact as an open
+file. The gateway and `tenure rollback` start them as `python -m tenure.usecases.serving.model_process
+FD`.
+"""
+
+import importlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from tenure.adapters.model_process import Pipe, confinement
+from tenure.errors import ArtifactRefused
+from tenure.failpoints import failpoint
+from tenure.lifecycle.serving import Score, Signature, Value
+
+_MIB = 1024 * 1024
+_WARM = (
+    "sklearn.calibration",
+    "sklearn.compose",
+    "sklearn.ensemble",
+    "sklearn.linear_model",
+    "sklearn.pipeline",
+    "skops.io",
+    "tenure.adapters.serving_frame",
+    "tenure.adapters.skops_artifacts",
+)
+"""What loading and scoring import anyway, imported once for all model processes."""
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder().decode
+
+Job = Sequence[Sequence[Value]]
+
+
+class _StayNative(Exception):
+    """The version is served by scikit-learn; the message says why."""
+
+
+def main(descriptor: int) -> None:
+    """Import what every model needs, then fork a process for each model."""
+    confinement.die_with_parent()
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to all of a unit: the gateway drains then
+        signal.signal(number, signal.SIG_IGN)
+    # pandas works without pyarrow, which would bring a thread of its own: a fork must have none.
+    sys.modules["pyarrow"] = None  # type: ignore[assignment]
+    for name in _WARM:
+        importlib.import_module(name)
+    from tenure.adapters.model_process import forking
+
+    del sys.modules["pyarrow"]  # scikit-learn looks there whether a table may be one of pyarrow's
+    forking.run(socket.socket(fileno=descriptor), live)
+
+
+def live(pipe: Pipe) -> None:
+    """Load the one model that the first message brings, then score until the pipe ends."""
+    message, files = pipe.receive_with_descriptors(2)
+    order = decode(message)
+    try:
+        score, note = _load(order, files)
+    except ArtifactRefused as error:
+        pipe.send(encode(["refused", error.what]))
+        return
+    except MemoryError:
+        pipe.send(encode(["failed", f"it needs more than {order['memory_mb']:,} MiB of memory"]))
+        return
+    except Exception as error:  # the model's own code: whatever it raises
+        pipe.send(encode(["failed", repr(error)[:500]]))
+        return
+    pipe.send(encode(["ready", note]))
+    by_onnx = len(files) > 1 and not note
+    serve(pipe, score, name=f"{order['name']}.onnx" if by_onnx else order["name"])
+
+
+def serve(pipe: Pipe, score: Score, *, name: str) -> None:
+    """Answer each message of jobs with the scores, or the error, of each job."""
+    place = f"model.score.{name}"
+    while True:
+        jobs: list[Job] = decode(pipe.receive())
+        failpoint(place)
+        pipe.send(encode(answers(score, jobs)))
+
+
+def answers(score: Score, jobs: Sequence[Job]) -> list[list[float] | str]:
+    """Scores or the error of each job; together first, so that 64 rows cost as much as one.
+
+    When that fails each is scored alone, so that one bad row does not spoil the others.
+    """
+    rows = [row for job in jobs for row in job]
+    whole = _attempt(score, rows)
+    if isinstance(whole, str):
+        return [whole] if len(jobs) == 1 else [_attempt(score, job) for job in jobs]
+    result: list[list[float] | str] = []
+    start = 0
+    for job in jobs:
+        result.append(whole[start : start + len(job)])
+        start += len(job)
+    return result
+
+
+def _attempt(score: Score, rows: Job) -> list[float] | str:
+    try:
+        scores = list(score(rows))
+    except Exception as error:  # the model's code is not ours; whatever it raises, others answer
+        return f"error: {type(error).__name__}"
+    return scores if len(scores) == len(rows) else "wrong number of scores"
+
+
+def _load(order: Mapping[str, Any], files: Sequence[int]) -> tuple[Score, str]:
+    """How the version scores, and why not by ONNX although a file of it came; else empty."""
+    from tenure.adapters.serving_frame import scorer
+    from tenure.adapters.skops_artifacts import load_bytes
+
+    row = order["row"]
+    data, *onnx = [_read(descriptor) for descriptor in files]
+    folders = confinement.code_folders()
+    trouble = _without_runtime() if onnx else ""
+    confinement.limit(confinement.address_space() + order["memory_mb"] * _MIB)
+    confinement.read_only(folders)
+    failpoint(f"model.load.{order['name']}")
+    estimator = load_bytes(data, row, order["public_key"])
+    del data
+    signature = Signature.from_facts(row["facts"])
+    native = scorer(
+        estimator,
+        numeric=signature.numeric,
+        categorical=signature.categorical,
+        examples=signature.examples(),
+    )
+    if trouble or not onnx:
+        return native, trouble
+    try:
+        return _by_onnx(order, onnx[0], estimator, native), ""
+    except ArtifactRefused as error:
+        return native, error.what
+    except _StayNative as error:
+        return native, str(error)
+    except Exception as error:  # foreign code on foreign bytes; the native model stands
+        return native, f"{type(error).__name__}: {error}"[:500]
+
+
+def _read(descriptor: int) -> bytes:
+    with os.fdopen(descriptor, "rb") as stream:
+        return stream.read()
+
+
+def _without_runtime() -> str:
+    """Import what scores ONNX, which no other process needs; why it cannot be had, else empty."""
+    from tenure.adapters.onnx_variant import runtime
+
+    try:
+        runtime()
+    except Exception as error:  # absent, or built for another machine
+        return f"onnxruntime cannot be imported ({type(error).__name__}: {error})"[:500]
+    return ""
+
+
+def _by_onnx(order: Mapping[str, Any], data: bytes, estimator: Any, native: Score) -> Score:
+    """The version with ONNX for its boosting: nothing is parsed before digest and signature hold.
+
+    Raises:
+        ArtifactRefused: They do not hold.
+        _StayNative: This machine's scores are not those of scikit-learn.
+    """
+    from tenure.adapters.onnx_variant import session
+    from tenure.adapters.serving_frame import by_matrix
+    from tenure.adapters.skops_artifacts import check_onnx
+
+    row = order["row"]
+    check_onnx(data, row, row["facts"]["onnx"], order["public_key"])
+    failpoint(f"model.onnx.{order['name']}")
+    signature = Signature.from_facts(row["facts"])
+    parts = by_matrix(estimator, signature.features)
+    if parts is None:
+        raise _StayNative("its pipeline is none that ONNX can stand in for")
+    score = parts.scorer(session(data))
+    apart = _largest_difference(native, score, signature.examples())
+    if not apart <= order["max_score_difference"]:
+        allowed = order["max_score_difference"]
+        why = f"ONNX and scikit-learn are {apart:.2g} apart on the examples, allowed is {allowed:g}"
+        raise _StayNative(why)
+    return score
+
+
+def _largest_difference(native: Score, score: Score, rows: Job) -> float:
+    """Over the rows, together and each alone."""
+    import numpy as np
+
+    from tenure.lifecycle.training.parity import differences
+
+    expected = np.array(native(rows))
+    alone = np.array([score([row])[0] for row in rows])
+    together = np.array(score(rows))
+    return float(max(differences(expected, found).max() for found in (alone, together)))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

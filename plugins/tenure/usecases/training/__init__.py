@@ -1,0 +1,1 @@
+"""From a retrain request to a validated version with its evidence."""

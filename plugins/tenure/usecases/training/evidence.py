@@ -1,0 +1,194 @@
+"""The reports on a trained version: made from its stored holdout, read back, told to people.
+
+Import it inside functions: it loads SQLAlchemy.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from tenure.adapters.sql import reports, versions
+from tenure.errors import GateFailed, GateInconclusive, StateConflict, TenureError
+from tenure.installation import Platform
+from tenure.lifecycle.training import evaluation
+from tenure.usecases.training.planning import pinned_config
+from tenure.verdicts import Check, Report, Verdict
+from tenure.vocabulary import RunRef, State, VersionRef
+
+
+def evaluation_report(platform: Platform, version: VersionRef) -> Report:
+    """The verdict on the holdout, from the stored scores alone."""
+    import numpy as np
+
+    from tenure.adapters.training_rows import read_scores
+    from tenure.lifecycle.training.evaluation.metrics import measure
+
+    row = row_of(platform, version)
+    policy = pinned_config(platform, row).evaluation
+    facts = _facts(row)
+    scores, labels = read_scores(
+        platform.store.fetch(facts["holdout_key"], facts["holdout_digest"])
+    )
+    trivial = np.full(len(labels), facts["base_rate"])
+    report = evaluation.judge(
+        policy,
+        measure(scores, labels, threshold=policy.threshold),
+        subject=version.name,
+        rows=len(labels),
+        baseline=measure(trivial, labels, threshold=policy.threshold),
+        today=platform.clock.now().date(),
+    )
+    return _bound(report, row)
+
+
+def bias_report(platform: Platform, version: VersionRef) -> Report:
+    """The verdict on groups, from one scan of the scored holdout."""
+    from tenure.adapters.ibis_engine.confusion import confusion_cells
+    from tenure.lifecycle.training.bias.audit import audit
+    from tenure.lifecycle.training.bias.disparity import Cells
+
+    row = row_of(platform, version)
+    config = pinned_config(platform, row)
+    facts = _facts(row)
+    path = platform.store.fetch(facts["holdout_key"], facts["holdout_digest"])
+    attributes = config.bias.attributes
+    report = audit(
+        Cells.of(attributes, confusion_cells([path], attributes)),
+        config.bias,
+        subject=version.name,
+        seed=config.training.seed,
+        today=platform.clock.now().date(),
+    )
+    return _bound(report, row)
+
+
+def bias_audit(
+    platform: Platform, model: str, number: int | None, run: RunRef
+) -> tuple[Report, str]:
+    """Audit any version that has a scored holdout; moves nothing.
+
+    Args:
+        platform: The installation.
+        model: Name of the model.
+        number: Version, or None for the newest that was trained.
+        run: Who asks; the report is kept under it.
+
+    Returns:
+        The report and its digest.
+
+    Raises:
+        StateConflict: There is no such version, or it was never trained.
+    """
+    version = _named(platform, model, number)
+    report = bias_report(platform, version)
+    return report, platform.reports.save(report, model=model, dataset=None, run=run)
+
+
+def audit_by_hand(
+    platform: Platform, model: str, number: int | None, run: RunRef
+) -> dict[str, object]:
+    """As `bias_audit`, but raises when the gate fails, as a task should; moves nothing.
+
+    Raises:
+        GateFailed, GateInconclusive: The report is stored.
+    """
+    report, digest = bias_audit(platform, model, number, run)
+    if stops(report):
+        raise refusal(platform, report, model)
+    return {"subject": report.subject, "verdict": str(report.verdict), "report": digest}
+
+
+def refusal(platform: Platform, report: Report, model: str) -> TenureError:
+    """The error that a bad verdict is raised as."""
+    failed = report.verdict is Verdict.FAILED
+    advice = (
+        "look at its checks, then change the data, the features or, with its owner's agreement, "
+        "the gate in the model's YAML"
+        if failed
+        else "publish more data, or let the model's owner excuse the gate (mode: report_only with "
+        "a reason and an expiry date)"
+    )
+    return (GateFailed if failed else GateInconclusive)(
+        f"{report.subject}: {report.summary}.",
+        still_safe=f"{report.subject} takes no traffic. {still_safe(platform, model)}",
+        next_step=f"Open the {report.stage} report: {advice}. Then trigger a new training; "
+        "clearing this task only says the same again.",
+        evidence=report.digest,
+    )
+
+
+def stops(report: Report) -> bool:
+    """Whether the verdict keeps the version from passing; an excused gate never does."""
+    return report.verdict is not Verdict.PASSED and bool(report.facts["enforced"])
+
+
+def stored(platform: Platform, digest: str | None) -> Report | None:
+    """The report with this digest, exactly as it was stored."""
+    if digest is None:
+        return None
+    with platform.database.begin() as connection:
+        found = reports.by_digest(connection, digest)
+    if found is None:
+        return None
+    body = found["body"]
+    checks = tuple(
+        Check(
+            **check
+            | {
+                "verdict": Verdict(check["verdict"]),
+                "interval": tuple(check["interval"]) if check["interval"] else None,
+            }
+        )
+        for check in body["checks"]
+    )
+    return Report(**body | {"verdict": Verdict(body["verdict"]), "checks": checks})
+
+
+def row_of(platform: Platform, version: VersionRef) -> dict[str, Any]:
+    """Every column of the version."""
+    with platform.database.begin() as connection:
+        return versions.row_by_id(connection, version.id)
+
+
+def still_safe(platform: Platform, model: str) -> str:
+    """What serves now, for people."""
+    with platform.database.begin() as connection:
+        champion = versions.in_state(connection, model, [State.CHAMPION])
+    if champion:
+        return f"{champion[0].name} stays champion; traffic is not affected."
+    return f"No version of {model} serves yet, so no client is affected."
+
+
+def _bound(report: Report, row: Mapping[str, Any]) -> Report:
+    """Bind the evidence to the bytes that it is about."""
+    names = ("artifact_digest", "mlflow_run_id", "data_digest")
+    about = {name: row[name] for name in names} | {"holdout_digest": row["facts"]["holdout_digest"]}
+    return replace(report, facts={**report.facts, **about})
+
+
+def _facts(row: Mapping[str, Any]) -> dict[str, Any]:
+    facts: dict[str, Any] = row["facts"]
+    if "holdout_key" not in facts:
+        raise StateConflict(
+            f"{row['model']}@{row['version']} is {row['state']} and has no scored holdout.",
+            still_safe="Nothing was changed.",
+            next_step="Choose a version that was trained.",
+        )
+    return facts
+
+
+def _named(platform: Platform, model: str, number: int | None) -> VersionRef:
+    with platform.database.begin() as connection:
+        known = versions.all_of(connection, model)
+    trained = [v for v in known if v.artifact_digest is not None]
+    if number is not None:
+        trained = [v for v in known if v.version == number]
+    if not trained:
+        asked = f"{model}@{number}" if number is not None else f"a trained version of {model}"
+        listed = ", ".join(v.name for v in known) or "none"
+        raise StateConflict(
+            f"There is no {asked}; known: {listed}.",
+            still_safe="Nothing was changed.",
+            next_step="Name a version of the Tenure page.",
+        )
+    return trained[-1]

@@ -1,0 +1,151 @@
+"""The heavy half of training: rows into a fitted estimator, its bytes, its scored holdout."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tenure.config import DatasetConfig, ModelConfig
+from tenure.errors import ConfigInvalid
+from tenure.installation import Platform
+from tenure.lifecycle.training import Published, evaluation
+from tenure.lifecycle.training.evaluation.metrics import measure
+from tenure.lifecycle.training.registry import artifact_key, reference_key, statement_bytes
+from tenure.lifecycle.training.split import split_by_time
+from tenure.usecases.data.compatibility import other_names
+from tenure.usecases.data.snapshots import open_snapshot
+from tenure.usecases.training.onnx import Attempt, attempt
+from tenure.vocabulary import RunRef, VersionRef, digest_bytes
+
+if TYPE_CHECKING:
+    from tenure.adapters.training_rows import TrainingRows
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a fit leaves: bytes to store, and facts for the version's row."""
+
+    artifact: bytes
+    reference: bytes
+    facts: dict[str, Any]
+    onnx: Attempt | None = None
+    """Only where the model's YAML asks for it."""
+
+
+def fit(
+    platform: Platform,
+    config: ModelConfig,
+    dataset: DatasetConfig,
+    snapshots: Sequence[Published],
+    *,
+    name: str,
+    run: RunRef,
+) -> Fitted:
+    """Split by time, fit on the older part, score the newer one; the same input, the same bytes.
+
+    Raises:
+        GateInconclusive: The rows cannot be split.
+        ConfigInvalid: Columns, estimator or parameters do not fit.
+        ArtifactRefused: A snapshot is not the bytes that were published, or the estimator holds
+            a type that no gateway would load.
+    """
+    from tenure.adapters import skops_artifacts, training_rows
+    from tenure.adapters.sklearn_trainer import build, score
+    from tenure.adapters.sklearn_trainer import fit as fit_estimator
+
+    policy, columns = config.training, config.features
+    numeric, categorical = columns.numeric, columns.categorical
+    rows = _read(platform, config, dataset, snapshots, run)
+    split = split_by_time(
+        rows.times, holdout_fraction=policy.holdout_fraction, gap_hours=policy.gap_hours
+    )
+    old, new = training_rows.pick(rows, split.train), training_rows.pick(rows, split.holdout)
+    unfitted = build(
+        policy.estimator,
+        policy.parameters,
+        numeric=numeric,
+        categorical=categorical,
+        seed=policy.seed,
+    )
+    estimator = fit_estimator(unfitted, old.features, old.labels)
+    scores = score(estimator, new.features)
+    threshold = config.evaluation.threshold
+    measured = measure(scores, new.labels, threshold=threshold)
+    onnx = None
+    if config.serving.onnx is not None:
+        onnx = attempt(
+            config.serving.onnx,
+            estimator,
+            new.features,
+            scores,
+            features=[*numeric, *categorical],
+            threshold=threshold,
+            subject=name,
+        )
+    counted = {"train": len(old.labels), "holdout": len(new.labels), "unlabelled": rows.unlabelled}
+    return Fitted(
+        artifact=skops_artifacts.dump(estimator, name=name),
+        reference=training_rows.reference_bytes(
+            new, scores, threshold=threshold, numeric=numeric, categorical=categorical
+        ),
+        facts={
+            "threshold": threshold,
+            "features": {"numeric": list(numeric), "categorical": list(categorical)},
+            **training_rows.seen(old, numeric, categorical),
+            "metrics": evaluation.values(measured),
+            "intervals": evaluation.intervals(measured),
+            "rows": counted,
+            "base_rate": float(old.labels.mean()),
+            "seed": policy.seed,
+        },
+        onnx=onnx,
+    )
+
+
+def _read(
+    platform: Platform,
+    config: ModelConfig,
+    dataset: DatasetConfig,
+    snapshots: Sequence[Published],
+    run: RunRef,
+) -> "TrainingRows":
+    """The rows of all snapshots. Raises like `fit`."""
+    from tenure.adapters import training_rows
+
+    if dataset.time_column is None:
+        raise ConfigInvalid(
+            f"The dataset {dataset.name} has no time_column: training splits its rows by time.",
+            still_safe="No version was made; whatever serves now keeps serving.",
+            next_step=f"Name the column in include/configs/datasets/{dataset.name}.yaml.",
+        )
+    return training_rows.read_rows(
+        [
+            open_snapshot(
+                platform, dataset.name, s.digest, purpose="training", run=run, model=config.name
+            )
+            for s in snapshots
+        ],
+        numeric=config.features.numeric,
+        categorical=config.features.categorical,
+        label=config.label.column,
+        time=dataset.time_column,
+        protected=config.bias.attributes,
+        names=other_names(config, dataset),
+    )
+
+
+def store(platform: Platform, version: VersionRef, fitted: Fitted) -> dict[str, str]:
+    """Put artifact and reference into the object store; returns their keys and digests."""
+    artifact, holdout = (
+        artifact_key(digest_bytes(fitted.artifact)),
+        reference_key(version.model, version.version),
+    )
+    platform.store.put(artifact, fitted.artifact)
+    digest = platform.store.put(holdout, fitted.reference)
+    return {"artifact_key": artifact, "holdout_key": holdout, "holdout_digest": digest}
+
+
+def sign(platform: Platform, row: Mapping[str, Any]) -> str:
+    """Signature over the row's statement, by the key of this installation."""
+    from tenure.adapters.signing import Signer
+
+    return Signer(platform.settings.signing_key).sign(statement_bytes(row))

@@ -1,0 +1,1 @@
+"""What people are shown, put together from what is stored; reads only."""

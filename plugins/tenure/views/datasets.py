@@ -1,0 +1,135 @@
+"""What the page of a dataset shows: its contract, its people, its batches and who reads it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tenure.config import DatasetConfig, ModelConfig, load_all, load_dataset, parse_dataset
+from tenure.config.suites import load_suite
+from tenure.errors import ConfigInvalid
+from tenure.installation import Platform
+from tenure.lifecycle.data.expectations import Expectation, Severity, Suite
+from tenure.lifecycle.data.sentences import sentence
+
+Row = dict[str, Any]
+BATCHES = 100
+"""Judgements that the page lists, newest first."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A model that learns from the dataset, and the columns that it reads."""
+
+    name: str
+    owner: str
+    columns: frozenset[str]
+
+
+@dataclass(frozen=True)
+class DatasetPage:
+    """One dataset in full.
+
+    `trouble` says why the config or the suite is not the newest; `rules` are (sentence, severity).
+    """
+
+    name: str
+    config: DatasetConfig | None
+    registered: Row | None
+    batches: list[Row]
+    snapshot: Row | None
+    readers: list[Reader]
+    rules: list[tuple[str, str]]
+    trouble: str = ""
+
+
+def dataset_page(platform: Platform, name: str) -> DatasetPage | None:
+    """The dataset, or None when neither a YAML nor the lifecycle database knows it."""
+    from tenure.adapters.sql import data, validations
+
+    with platform.database.begin() as connection:
+        registered = validations.dataset(connection, name)
+        batches = data.validations(connection, name, limit=BATCHES)
+        snapshot = data.newest(connection, name)
+        kept = validations.newest_config(connection, name)
+    config, trouble = _config(platform, name, kept)
+    if registered is None and config is None:
+        return None
+    rules, suite_trouble = _rules(platform, config)
+    return DatasetPage(
+        name=name,
+        config=config,
+        registered=registered,
+        batches=batches,
+        snapshot=snapshot,
+        readers=readers(platform, name),
+        rules=rules,
+        trouble=trouble or suite_trouble,
+    )
+
+
+def readers(platform: Platform, dataset: str) -> list[Reader]:
+    """Models whose valid YAML names the dataset."""
+    found = load_all(platform.settings.include).models.values()
+    return [
+        Reader(model.name, model.owner, columns_of(model))
+        for model in found
+        if model.dataset == dataset
+    ]
+
+
+def columns_of(model: ModelConfig) -> frozenset[str]:
+    """Every column that the model reads."""
+    named = {*model.features.all, *model.bias.attributes, model.label.column}
+    return frozenset(named | {model.subject_column})
+
+
+def stored_config(text: str | None) -> DatasetConfig | None:
+    """A config from the text that was kept; None when this release cannot read it any more."""
+    try:
+        return parse_dataset(text) if text is not None else None
+    except ConfigInvalid:
+        return None
+
+
+def stored_suite(digest: str, name: str, body: str) -> Suite | None:
+    """A suite from the text that was kept, to be read and never to be run.
+
+    It was linted when it judged; rules that were added since do not make it unreadable.
+    """
+    try:
+        listed = json.loads(body)["expectations"]
+        return Suite(name, digest, body, tuple(_stored(n, item) for n, item in enumerate(listed)))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _stored(number: int, item: Mapping[str, Any]) -> Expectation:
+    severity = Severity(item.get("severity", "critical"))
+    return Expectation(item.get("id") or str(number), item["type"], item["kwargs"], severity)
+
+
+def _config(platform: Platform, name: str, kept: str | None) -> tuple[DatasetConfig | None, str]:
+    path = platform.settings.include / "configs" / "datasets" / f"{name}.yaml"
+    try:
+        return load_dataset(platform.settings.include, name)[0], ""
+    except ConfigInvalid as error:
+        there = path.exists()
+        why = error.what.splitlines()[0].replace(str(platform.settings.include), "include")
+        said = f"The YAML is not valid: {why}" if there else "The dataset has no YAML any more."
+        return stored_config(kept), f"{said} Below is the config that judged last."
+
+
+def _rules(platform: Platform, config: DatasetConfig | None) -> tuple[list[tuple[str, str]], str]:
+    if config is None:
+        return [], ""
+    try:
+        suite = load_suite(platform.settings.include, config.suite, config.contract)
+    except ConfigInvalid as error:
+        why = error.what.splitlines()[0].replace(str(platform.settings.include), "include")
+        return [], f"The suite is not valid: {why}"
+    return [_rule(expectation) for expectation in suite.expectations], ""
+
+
+def _rule(expectation: Expectation) -> tuple[str, str]:
+    return sentence(expectation), str(expectation.severity)

@@ -1,0 +1,198 @@
+"""What the Tenure pages show, put together for the eye; reads only."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tenure.installation import Platform
+from tenure.usecases.incidents.failure_cards import FailureCard, mlflow_link, mlflow_run_of
+from tenure.vocabulary import RunRef
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TaskSeen:
+    """What Airflow itself knows about a task instance.
+
+    `state` as Airflow writes it, None before it is scheduled; `culprits` are the failed tasks of
+    the run; `mapped` is (map_index, state) of each copy when the task itself is mapped.
+    """
+
+    state: str | None
+    try_number: int = 1
+    max_tries: int = 0
+    owner: str = ""
+    is_ours: bool = True
+    culprits: tuple[str, ...] = ()
+    mapped: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class TaskPage:
+    """The card of one task instance.
+
+    `mood` is failed, retrying, killed, verdict, upstream, waiting, running, skipped or nothing.
+    """
+
+    mood: str
+    run: RunRef
+    seen: TaskSeen | None
+    card: FailureCard | None = None
+    card_digest: str | None = None
+    reports: Sequence[Row] = field(default_factory=tuple)
+    earlier: Sequence[Row] = field(default_factory=tuple)
+    """Cards of earlier tries."""
+    mlflow_url: str = ""
+    model: str | None = None
+    dataset: str | None = None
+
+
+_MOODS = {
+    "upstream_failed": "upstream",
+    "awaiting_input": "waiting",
+    "skipped": "skipped",
+    "removed": "skipped",
+}
+_RUNNING = frozenset(
+    {"running", "queued", "scheduled", "restarting", "deferred", "up_for_reschedule"}
+)
+
+
+def task_page(platform: Platform, run: RunRef, seen: TaskSeen | None) -> TaskPage:
+    """The card of a failed task, the verdict of a green one, or what it is waiting for."""
+    from tenure.adapters.sql import reports
+
+    with platform.database.begin() as connection:
+        rows = reports.of_run(connection, run.dag_id, run.run_id)
+    own = [r for r in rows if (r["task_id"], r["map_index"]) == (run.task_id, run.map_index)]
+    link = mlflow_link(platform.settings.mlflow_url, mlflow_run_of(own or rows))
+    return decide(own, run, seen, mlflow_url=link)
+
+
+def decide(
+    rows: Sequence[Row], run: RunRef, seen: TaskSeen | None, *, mlflow_url: str = ""
+) -> TaskPage:
+    """Choose what to show from the task's report rows (newest first) and Airflow's state."""
+    cards = [row for row in rows if row["stage"] == "failure"]
+    reports = [row for row in rows if row["stage"] != "failure"]
+    newest = FailureCard.from_facts(cards[0]["body"]["facts"]) if cards else None
+    mood = _mood(rows, seen, newest)
+    shown = newest if mood in {"failed", "retrying"} else None
+    if mood == "killed" and seen is not None:
+        shown = killed_card(run, seen)
+    named = (*rows, {"model": None, "dataset": None})
+    return TaskPage(
+        mood=mood,
+        run=run,
+        seen=seen,
+        card=shown,
+        card_digest=cards[0]["digest"] if cards and shown is newest else None,
+        reports=reports,
+        earlier=cards[1:] if shown is newest and shown else cards,
+        mlflow_url=mlflow_url,
+        model=next((r["model"] for r in named if r["model"]), None) or _owner_of(run, "model"),
+        dataset=next((r["dataset"] for r in named if r["dataset"]), None)
+        or _owner_of(run, "dataset"),
+    )
+
+
+def killed_card(run: RunRef, seen: TaskSeen) -> FailureCard:
+    """What can be said about a task that could not say anything itself."""
+    tries = max(seen.max_tries + 1, seen.try_number)
+    where = run.task_id + (f"[{run.map_index}]" if run.map_index >= 0 else "")
+    return FailureCard(
+        kind="Killed",
+        what=f"Try {seen.try_number} of {tries} of {where} ended "
+        "without a word: it was killed (memory, a restart of the machine, SIGKILL), it lost its "
+        "scheduler, it was marked failed by hand, or its DAG file could not be imported.",
+        still_safe="A change of state is one transaction: it happened whole or not at all. "
+        "Gateways keep serving, and a canary falls back by itself when its lease ends.",
+        next_step="Read the last lines of the log. If memory ran out, give the worker more; else "
+        "clear this task: work that was done is found and not done twice.",
+        owner=seen.owner,
+        try_number=seen.try_number,
+        tries=tries,
+    )
+
+
+def overview(platform: Platform) -> Row:
+    """All models, datasets and open incidents."""
+    from tenure.adapters.sql import overview as sql
+
+    with platform.database.begin() as connection:
+        return {
+            "models": sql.models(connection),
+            "datasets": sql.datasets(connection),
+            "incidents": sql.open_incidents(connection),
+        }
+
+
+def concerns_any(incident: Row, models: Iterable[str]) -> bool:
+    """Whether the incident is about one of the models."""
+    from tenure.adapters.sql import overview as sql
+
+    return any(sql.concerns(incident, name) for name in models)
+
+
+def model_page(platform: Platform, name: str) -> Row | None:
+    """One model in full, or None."""
+    from tenure.adapters.sql import overview as sql
+
+    with platform.database.begin() as connection:
+        return sql.model_page(connection, name)
+
+
+def report_page(platform: Platform, digest: str) -> Row | None:
+    """A report's row with `drawn`: whether there is a picture; None when it is not known."""
+    from tenure.adapters.sql import reports
+
+    with platform.database.begin() as connection:
+        row = reports.by_digest(connection, digest)
+    if row is None:
+        return None
+    try:
+        drawn = platform.store.exists(drawn_key(row["digest"]))
+    except Exception:  # the words of a report are worth more than its picture
+        drawn = False
+    return row | {"drawn": drawn}
+
+
+def drawing(platform: Platform, digest: str) -> bytes | None:
+    """The drawn HTML of a report, as it was stored."""
+    try:
+        return platform.store.get(drawn_key(digest))
+    except KeyError:
+        return None
+
+
+def drawn_key(digest: str) -> str:
+    """Where the drawn report lies in the object store, beside its JSON."""
+    return f"reports/{digest[:2]}/{digest}.html"
+
+
+def _mood(rows: Sequence[Row], seen: TaskSeen | None, newest: FailureCard | None) -> str:
+    if seen is None or not seen.is_ours:
+        return _mood_of_rows(rows)
+    if seen.state in {"failed", "up_for_retry"}:
+        if newest is None or newest.try_number < seen.try_number:
+            return "killed"
+        return "failed" if seen.state == "failed" else "retrying"
+    if seen.state in _MOODS:
+        return _MOODS[seen.state]
+    if seen.state in _RUNNING or seen.state is None:
+        return "running"
+    return "verdict" if any(row["stage"] != "failure" for row in rows) else "nothing"
+
+
+def _mood_of_rows(rows: Sequence[Row]) -> str:
+    if not rows:
+        return "nothing"
+    return "failed" if rows[0]["stage"] == "failure" else "verdict"
+
+
+def _owner_of(run: RunRef, kind: str) -> str | None:
+    """From the DAG's id: a dataset's for `flights__ingest_data`, else a model's."""
+    name, mark, stage = run.dag_id.partition("__")
+    is_dataset = stage == "ingest_data"
+    return name if mark and is_dataset == (kind == "dataset") else None

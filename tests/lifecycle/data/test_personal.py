@@ -1,0 +1,66 @@
+"""Guesses of personal columns: planted names and values, and ordinary ones that are none."""
+
+import pytest
+
+from tenure.lifecycle.data.personal import guess_personal
+
+PERSONAL = {
+    "email": "an e-mail address",
+    "Customer E-Mail": "an e-mail address",
+    "contactEmail": "an e-mail address",
+    "TELEFON": "a telephone number",
+    "mobile_phone": "a telephone number",
+    "firstName": "a person's name",
+    "Nachname": "a person's name",
+    "customer_name": "a person's name",
+    "date_of_birth": "a date of birth",
+    "Geburtsdatum": "a date of birth",
+    "Straße": "a postal address",
+    "billing address": "a postal address",
+    "ip": "a network address",
+    "client_ip_address": "a network address",
+    "SSN": "a national number",
+    "iban": "an account",
+}
+
+
+@pytest.mark.parametrize(("name", "kind"), PERSONAL.items())
+def test_by_name(name: str, kind: str) -> None:
+    assert guess_personal(name, []) == kind
+
+
+ORDINARY = [
+    "temp", "carrier", "product_name", "model_name", "birth_weight", "cell_count", "tip",
+    "zip_file",    "telemetry", "price", "namespace", "description", "ship_date", "origin", "hour",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_ordinary_names(name: str) -> None:
+    assert guess_personal(name, ["1", "x", "2024-01-01"]) is None
+
+
+VALUES = {
+    "an e-mail address": ["a@b.org", "c.d@e.co.uk"],
+    "a telephone number": ["+49 221 123456", "+1 (555) 010-9999"],
+    "a network address": ["10.0.0.1", "192.168.255.254"],
+    "a national number": ["123-45-6789"],
+    "an account": ["DE44 5001 0517 5407 3249 31", "GB33BUKB20201555555555"],
+}
+
+
+@pytest.mark.parametrize(("kind", "values"), VALUES.items())
+def test_by_value(kind: str, values: list[str]) -> None:
+    assert guess_personal("x", values) == kind
+
+
+@pytest.mark.parametrize(("odd", "found"), [(1, True), (2, True), (3, False)])
+def test_most_values_must_look_alike(odd: int, found: bool) -> None:
+    values = ["a@b.org"] * (10 - odd) + ["nothing"] * odd
+
+    assert (guess_personal("x", values) is not None) is found
+
+
+@pytest.mark.parametrize("value", ["1.2.3", "256.1.1.1", "2024-01-01", "12-34", "a@b", "", "1.5"])
+def test_ordinary_values(value: str) -> None:
+    assert guess_personal("x", [value] * 5) is None

@@ -1,0 +1,162 @@
+"""Expectations as sentences, and the numbers in observations."""
+
+from typing import Any
+
+import pytest
+
+from tenure.config.suite_arguments import CATALOG
+from tenure.lifecycle.data.expectations import Expectation, Severity, observed_rows, observed_whole
+from tenure.lifecycle.data.sentences import measured, rule_sentence, sentence
+
+
+def make(kind: str, **kwargs: Any) -> Expectation:
+    return Expectation("id", f"expect_{kind}", kwargs, Severity.CRITICAL)
+
+
+SAID = {
+    "never null": (make("column_values_to_not_be_null", column="x"), "x is never missing"),
+    "few nulls": (
+        make("column_values_to_not_be_null", column="temp", mostly=0.98),
+        "temp may be missing in at most 2% of the rows",
+    ),
+    "only nulls": (
+        make("column_values_to_be_null", column="x", mostly=0.9),
+        "x is empty, in at least 90% of the rows",
+    ),
+    "range": (
+        make("column_values_to_be_between", column="month", min_value=1, max_value=12),
+        "month is between 1 and 12",
+    ),
+    "open range": (
+        make(
+            "column_values_to_be_between",
+            column="p",
+            min_value=0,
+            max_value=1,
+            strict_min=True,
+            strict_max=True,
+        ),
+        "p is between 0 and 1 (the lower and the upper end excluded)",
+    ),
+    "above": (
+        make("column_values_to_be_between", column="d", min_value=0, strict_min=True),
+        "d is more than 0",
+    ),
+    "below, mostly": (
+        make("column_values_to_be_between", column="d", max_value=2.5, mostly=0.995),
+        "d is at most 2.5, in at least 99.5% of the rows",
+    ),
+    "set": (
+        make("column_values_to_be_in_set", column="o", value_set=["EWR", "JFK"]),
+        "o is one of EWR, JFK",
+    ),
+    "large set": (
+        make("column_values_to_be_in_set", column="o", value_set=list("abcdefghij")),
+        "o is one of a, b, c, d, e, f, g, h and 2 more",
+    ),
+    "forbidden": (
+        make("column_values_to_not_be_in_set", column="o", value_set=["?"]),
+        "o is none of ?",
+    ),
+    "unique": (
+        make("column_values_to_be_unique", column="id"),
+        "each value of id comes only once",
+    ),
+    "unique together": (
+        make("compound_columns_to_be_unique", column_list=["a", "b"]),
+        "each combination of a and b comes only once",
+    ),
+    "form": (
+        make("column_values_to_match_regex", column="id", regex="^[a-z]+"),
+        "id has the form `^[a-z]+`",
+    ),
+    "no form": (
+        make("column_values_to_not_match_regex", column="id", regex="^x"),
+        "id never has the form `^x`",
+    ),
+    "equal": (
+        make("column_pair_values_to_be_equal", column_A="a", column_B="b"),
+        "a and b are equal",
+    ),
+    "greater": (
+        make("column_pair_values_a_to_be_greater_than_b", column_A="a", column_B="b"),
+        "a is greater than b",
+    ),
+    "not less": (
+        make(
+            "column_pair_values_a_to_be_greater_than_b", column_A="a", column_B="b", or_equal=True
+        ),
+        "a is not less than b",
+    ),
+    "mean": (
+        make("column_mean_to_be_between", column="x", min_value=1000),
+        "the mean of x is at least 1,000",
+    ),
+    "rows": (
+        make("table_row_count_to_be_between", min_value=100, max_value=100_000),
+        "the batch has between 100 and 100,000 rows",
+    ),
+    "time": (
+        make("column_values_to_be_between", column="at", min_value="2013-01-01T00:00:00Z"),
+        "at is at least 2013-01-01T00:00:00Z",
+    ),
+}
+
+
+@pytest.mark.parametrize(("expectation", "words"), SAID.values(), ids=SAID)
+def test_an_expectation_is_said_as_a_sentence(expectation: Expectation, words: str) -> None:
+    assert sentence(expectation) == words
+
+
+@pytest.mark.parametrize("kind", CATALOG)
+def test_every_type_that_a_suite_may_hold_has_a_sentence(kind: str) -> None:
+    entry = CATALOG[kind]
+    kwargs: dict[str, Any] = {name: name for name in entry.columns}
+    kwargs |= {"value_set": ["v"], "regex": "r", "column_list": ["a", "b"], "min_value": 1}
+    named = {*entry.arguments}
+    words = sentence(Expectation("i", kind, {k: v for k, v in kwargs.items() if k in named}, Severity.INFO))  # fmt: skip # noqa: E501
+    assert "expect" not in words
+    assert ": " not in words
+    assert "None" not in words
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("key", "each id comes only once: later rows with it are set aside"),
+        ("contract", "id is as the contract says"),
+        ("null", "id is never missing: the contract says so"),
+        ("max_quarantined", "the share of rows that are set aside stays within its limit"),
+        ("expect_something_new", "id: something new, allowed 3"),
+    ],
+)
+def test_what_is_no_known_expectation_is_said_as_well(rule: str, words: str) -> None:
+    assert rule_sentence(rule, "id", "3") == words
+
+
+ROWS = make("column_values_to_be_between", column="x", max_value=1)
+
+
+@pytest.mark.parametrize(
+    ("observed", "number"),
+    [
+        (observed_rows(ROWS, broken=3, total=1_200, example="7"), 0.25),
+        (observed_rows(ROWS, broken=0, total=0, example=""), 0.0),
+        (observed_whole(make("column_mean_to_be_between", column="x"), "53.2"), 53.2),
+        (observed_whole(make("column_stdev_to_be_between", column="x"), "-1.5e+06"), -1.5e6),
+        (
+            observed_whole(
+                make("column_proportion_of_non_null_values_to_be_between", column="x"), "0.98"
+            ),
+            0.98,
+        ),
+        (observed_whole(make("table_row_count_to_be_between"), "28,834"), 28_834.0),
+        ("25,224 good rows", 25_224.0),
+        ("mean that is not shown", None),
+        ("set of values with 'a'", None),
+        ("a rule that cannot be computed (no column x)", None),
+        ("", None),
+    ],
+)
+def test_the_number_of_an_observation_is_found(observed: str, number: float | None) -> None:
+    assert measured(observed) == number

@@ -1,0 +1,179 @@
+"""Compaction of real files: killed anywhere, run twice, at the same time as readers."""
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tenure.installation import Platform
+from tenure.lifecycle.decisions.compaction import KEPT
+from tenure.settings import REPOSITORY
+from tenure.usecases.decisions.segments import compact, live_keys
+from tenure.usecases.operations.ledger import verify_ledger
+
+pytestmark = pytest.mark.service
+OLD = "decisions/model=m/date=2026-05-01/hour=12"
+FILES = 5
+
+
+def put(platform: Platform, key: str, ids: list[str], **columns: list[Any]) -> None:
+    table = pa.table({"decision_id": ids, **columns})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    platform.store.put(key, sink.getvalue().to_pybytes())
+
+
+def rows(platform: Platform, prefix: str = "decisions/") -> list[str]:
+    """Decision ids as every reader finds them."""
+    keys = live_keys(platform.store, prefix)
+    tables = [pq.read_table(platform.store.fetch(key)) for key in keys]
+    return sorted(str(v) for table in tables for v in table["decision_id"].to_pylist())
+
+
+@pytest.fixture
+def hour(platform: Platform) -> Platform:
+    for number in range(FILES):
+        put(platform, f"{OLD}/gw-{number:09d}.parquet", [f"d{number}", f"e{number}"])
+    return platform
+
+
+EXPECTED = sorted(f"{letter}{number}" for letter in "de" for number in range(FILES))
+
+
+def in_subprocess(platform: Platform, fail: str, at: timedelta = timedelta()) -> int:
+    """Compact in a process that dies where it is told; its clock may be ahead."""
+    settings = platform.settings
+    script = (
+        "import datetime as d\n"
+        "from tenure.settings import Settings\n"
+        "from tenure.installation import Platform\n"
+        "from tenure.usecases.decisions import segments\n"
+        "class Clock:\n"
+        f"    def now(self):\n        ahead = d.timedelta(seconds={at.total_seconds()})\n"
+        "        return d.datetime.now(d.UTC) + ahead\n"
+        "platform = Platform(Settings.from_environment())\n"
+        "platform.__dict__['clock'] = Clock()\n"
+        "segments.compact(platform)\n"
+    )
+    env = {
+        **{k: v for k, v in os.environ.items() if not k.startswith("TENURE_")},
+        "PYTHONPATH": str(REPOSITORY / "plugins"),
+        "TENURE_HOME": str(settings.home),
+        "TENURE_DATABASE_URL": settings.database_url,
+        "TENURE_STORE_URL": settings.store_url,
+        "TENURE_ENV": "test",
+        "TENURE_FAIL": fail,
+    }
+    return subprocess.run([sys.executable, "-c", script], env=env, check=False).returncode
+
+
+@pytest.mark.parametrize(
+    ("fail", "later"),
+    [
+        ("compact.data:kill", timedelta()),
+        ("compact.manifest:kill", timedelta()),
+        ("compact.delete:kill:1", KEPT),
+        ("compact.delete:kill:3", KEPT),
+    ],
+)
+def test_killed_anywhere_every_row_is_there_once(
+    hour: Platform, fail: str, later: timedelta
+) -> None:
+    if later:
+        compact(hour)
+    assert in_subprocess(hour, fail, later) == -9
+    assert rows(hour) == EXPECTED
+    compact(hour)
+    assert rows(hour) == EXPECTED
+    assert len(live_keys(hour.store, "decisions/")) == 1
+    assert in_subprocess(hour, "", KEPT + timedelta(minutes=1)) == 0
+    assert rows(hour) == EXPECTED
+    left = sorted(key.rpartition(".")[2] for key in hour.store.list("decisions/"))
+    assert left == ["json", "parquet"]
+
+
+def test_counts_and_rests(hour: Platform) -> None:
+    assert vars(compact(hour)) == {"hours": 1, "files": FILES, "deleted": 0, "left": 0}
+    assert vars(compact(hour)) == {"hours": 0, "files": 0, "deleted": 0, "left": 0}
+
+
+def test_an_hour_that_runs_is_left_alone(platform: Platform) -> None:
+    now = datetime.now(tz=UTC)
+    folder = f"decisions/model=m/date={now:%Y-%m-%d}/hour={now:%H}"
+    for name in "ab":
+        put(platform, f"{folder}/{name}.parquet", [name])
+    assert compact(platform).hours == 0
+
+
+def test_at_most_so_many_hours_a_run(platform: Platform) -> None:
+    for hour in ("01", "02", "03"):
+        for name in "ab":
+            put(platform, f"decisions/model=m/date=2026-05-01/hour={hour}/{name}.parquet", [name])
+    done = compact(platform, at_most=2)
+    assert (done.hours, done.left) == (2, 1)
+    assert len(rows(platform)) == 6
+
+
+def test_columns_come_together_and_disagreeing_ones_stay_apart(platform: Platform) -> None:
+    put(platform, f"{OLD}/a.parquet", ["1"], f_hour=[1.0])
+    put(platform, f"{OLD}/b.parquet", ["2"], f_hour=["one"])
+    put(platform, f"{OLD}/c.parquet", ["3"], f_temp=[2.0])
+    put(platform, f"{OLD}/d.parquet", ["4"], f_hour=["two"])
+    compact(platform)
+    keys = live_keys(platform.store, "decisions/")
+    tables = [pq.read_table(platform.store.fetch(key)).to_pylist() for key in keys]
+    found = {row["decision_id"]: row for table in tables for row in table}
+    assert found["1"] == {"decision_id": "1", "f_hour": 1.0, "f_temp": None}
+    assert found["3"] == {"decision_id": "3", "f_hour": None, "f_temp": 2.0}
+    assert [found[i]["f_hour"] for i in "24"] == ["one", "two"]
+    assert len(keys) == 2
+
+
+def test_a_spoilt_file_stays_for_the_ledger_check_to_name(hour: Platform) -> None:
+    hour.store.put(f"{OLD}/spoilt.parquet", b"no parquet")
+    compact(hour)
+    assert f"{OLD}/spoilt.parquet" in live_keys(hour.store, "decisions/")
+    assert len(live_keys(hour.store, "decisions/")) == 2
+
+
+def test_only_one_compacts(hour: Platform) -> None:
+    from tenure.adapters.sql.database import Database
+    from tenure.adapters.sql.maintenance import try_lock
+
+    other = Database(hour.settings.database_url)
+    with other.begin() as connection:
+        assert try_lock(connection, "tenure.compaction")
+        assert compact(hour).hours == 0
+    other.dispose()
+    assert compact(hour).hours == 1
+
+
+def test_invariants_count_compacted_rows_once(platform: Platform) -> None:
+    """Decisions that no plan names are a breach of I7: the same number before and after."""
+    from tenure.adapters.decision_tables import DECISION_FIELDS
+
+    for number in range(3):
+        values: dict[str, Any] = {name: [None] for name in DECISION_FIELDS}
+        values |= {"model": ["m"], "generation": [1], "version_id": [number], "subject": ["0" * 32]}
+        table = pa.table({n: pa.array(values[n], kind) for n, kind in DECISION_FIELDS.items()})
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink)
+        platform.store.put(f"{OLD}/gw-{number}.parquet", sink.getvalue().to_pybytes())
+
+    def breaches() -> int:
+        found = verify_ledger(platform, invariants=True)["invariants"]
+        return next(one["rows"] for one in found if one["id"] == "I7")
+
+    assert breaches() == 3
+    assert compact(platform).hours == 1
+    assert breaches() == 3
+
+
+def test_nothing_there(platform: Platform) -> None:
+    assert live_keys(platform.store, "decisions/model=none/") == []
+    assert vars(compact(platform))["hours"] == 0

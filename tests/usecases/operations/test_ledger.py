@@ -1,0 +1,446 @@
+"""A healthy installation breaks no invariant; one mutation each shows that every query can."""
+
+import io
+import itertools
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sqlalchemy import Connection, insert, text
+
+from tenure.adapters.sql import plans, versions
+from tenure.adapters.sql.tables import (
+    approval,
+    dataset,
+    snapshot,
+    training_snapshot,
+    validation,
+)
+from tenure.installation import Platform
+from tenure.lifecycle.retirement.decommission import Action
+from tenure.lifecycle.training.registry import artifact_key
+from tenure.ports import ObjectStore
+from tenure.settings import REPOSITORY, Settings
+from tenure.usecases.operations.ledger import verify_ledger
+from tenure.usecases.retirement.decommissioning import decommissioning
+from tenure.vocabulary import RunRef, State, VersionRef, digest_bytes
+
+pytestmark = pytest.mark.service
+
+MODEL = "flight_late"
+_numbers = itertools.count(1)
+NOW = datetime.now(tz=UTC)
+DIGEST = "d" * 64
+DECISIONS = f"decisions/model={MODEL}/date=2026-11-22/hour=12/g-1.parquet"
+SNAPSHOT = f"snapshots/flights/{DIGEST}/data.parquet"
+QUARANTINE = "quarantine/flights/2013-01/a.parquet"
+SUBJECT = "0123456789abcdef" * 2
+
+
+def parquet(store: ObjectStore, key: str, columns: dict[str, list[Any]]) -> None:
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer)
+    store.put(key, buffer.getvalue())
+
+
+def decisions(store: ObjectStore, *rows: tuple[int, int, str | None]) -> None:
+    """Rows of (generation, version id, subject)."""
+    columns = {
+        "model": [MODEL] * len(rows),
+        "generation": [row[0] for row in rows],
+        "version_id": [row[1] for row in rows],
+        "subject": [row[2] for row in rows],
+    }
+    parquet(store, DECISIONS, columns)
+
+
+class Life:
+    """Makes versions by the rules."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+
+    def move(self, c: Connection, ref: VersionRef, state: State, **columns: Any) -> VersionRef:
+        key = f"{ref.id} {state}"
+        self.platform.ledger.move(
+            c, ref, state, actor="t", body={"a": 0.1}, op_key=key, columns=columns
+        )
+        return versions.get_by_id(c, ref.id)
+
+    def validated(self, number: int) -> VersionRef:
+        digest = self.platform.store.put(artifact_key(f"{number:064}"), b"model")
+        with self.platform.database.begin() as c:
+            ref = versions.create_draft(
+                c, model_name=MODEL, trained_by="ada", training_key=f"{number:064}"
+            )
+            ref = self.move(c, ref, State.TRAINED, artifact_digest=f"{number:064}", signature="s")
+            assert digest
+            return self.move(c, ref, State.VALIDATED, evaluation_report="e", bias_report="b")
+
+    def approved(self, number: int) -> VersionRef:
+        ref = self.validated(number)
+        with self.platform.database.begin() as c:
+            c.execute(
+                insert(approval).values(
+                    model_version_id=ref.id,
+                    action="serve",
+                    approver="grace",
+                    trained_by="ada",
+                    answer="approve",
+                    artifact_digest=ref.artifact_digest,
+                    evidence_digest="e",
+                    expires_at=NOW + timedelta(days=1),
+                )
+            )
+            return self.move(c, ref, State.APPROVED)
+
+    def plan(self, c: Connection, champion: VersionRef, canary: VersionRef | None) -> None:
+        seen = plans.newest(c, MODEL)
+        plans.publish(
+            c,
+            model=MODEL,
+            seen=seen,
+            fence=1,
+            champion_id=champion.id,
+            canary_id=canary.id if canary else None,
+            share_bp=500 if canary else 0,
+            salt="s",
+            lease_seconds=600 if canary else None,
+            now=NOW,
+            reason="t",
+            actor="t",
+        )
+
+
+@pytest.fixture(scope="module")
+def example(postgres_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A champion (1), a canary (2), a retired version (3), one batch, four decisions."""
+    home = tmp_path_factory.mktemp("example")
+    _copy(postgres_server, "example", "template_tenure")
+    platform = Platform(
+        Settings(
+            home=home,
+            include=REPOSITORY / "include",
+            database_url=postgres_server.url("example"),
+            store_url=(home / "store").as_uri(),
+            mlflow_url="http://127.0.0.1:9",
+            gateway_url="http://127.0.0.1:9",
+            airflow_url="http://127.0.0.1:9",
+        )
+    )
+    _live(platform)
+    platform.database.dispose()
+    return platform.settings
+
+
+@pytest.fixture
+def healthy(postgres_server: Any, example: Settings, tmp_path: Path) -> Iterator[Platform]:
+    """A copy of the example for one test to break."""
+    name = f"copy_of_example_{next(_numbers)}"
+    _copy(postgres_server, name, "example")
+    shutil.copytree(example.home / "store", tmp_path / "store")
+    settings = replace(
+        example,
+        home=tmp_path,
+        database_url=postgres_server.url(name),
+        store_url=(tmp_path / "store").as_uri(),
+    )
+    platform = Platform(settings)
+    yield platform
+    platform.database.dispose()
+
+
+def _copy(server: Any, name: str, template: str) -> None:
+    with psycopg.connect(server.conninfo("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+
+
+def _live(platform: Platform) -> None:
+    life = Life(platform)
+    with platform.database.begin() as c:
+        versions.register_model(c, name=MODEL, owner="ada", risk_tier="limited", purpose="t")
+    first = life.approved(1)
+    with platform.database.begin() as c:
+        first = life.move(c, first, State.CHAMPION)
+        life.plan(c, first, None)
+    second = life.approved(2)
+    with platform.database.begin() as c:
+        second = life.move(c, second, State.CANARY)
+        life.plan(c, first, second)
+    _retire(platform, life)
+    _publish(platform, first)
+    decisions(
+        platform.store,
+        (1, first.id, SUBJECT),
+        (2, first.id, SUBJECT),
+        (2, second.id, SUBJECT),
+        (2, first.id, SUBJECT),
+    )
+
+
+def _retire(platform: Platform, life: Life) -> None:
+    third = life.validated(3)
+    data = b"third model"
+    platform.store.put(artifact_key(third.artifact_digest or ""), data)
+    with platform.database.begin() as c:
+        life.move(c, third, State.REJECTED)
+        c.execute(text("SET LOCAL session_replication_role = replica"))
+        digest = digest_bytes(data)
+        platform.store.put(artifact_key(digest), data)
+        report = platform.store.put("reports/x.json", b"{}")
+        platform.store.put(f"reports/{report[:2]}/{report}.json", b"{}")
+        c.execute(
+            text(
+                "UPDATE model_version SET artifact_digest = :a, evaluation_report = :r, "
+                "bias_report = :r WHERE version = 3"
+            ),
+            {"a": digest, "r": report},
+        )
+    run = RunRef("d", "r", "t", user="olga")
+    retire = decommissioning(platform, MODEL, _NoMirror())
+    retire.request(3, reason="old", successor="", run=run)
+    retire.confirm(3, agrees=True, person="grace")
+    for action in (Action.NOTIFY, Action.ARCHIVE, Action.DELETE, Action.RECORD):
+        assert not retire.do(action, 3, run).waiting
+
+
+class _NoMirror:
+    def tombstone(self, model: str, version: int, *, run_id: str | None, reason: str) -> list[str]:
+        return []
+
+
+def _publish(platform: Platform, first: VersionRef) -> None:
+    parquet(platform.store, SNAPSHOT, {"flight_id": ["a", "b", "c"], "temp": [1.0, 2.0, None]})
+    reasons = [["temp: between, allowed 0 to 9"], ["flight_id: key, allowed once"]]
+    parquet(
+        platform.store,
+        QUARANTINE,
+        {"flight_id": ["d", "a"], "temp": [99.0, 1.0], "_row": [4, 5], "_reasons": reasons},
+    )
+    with platform.database.begin() as c:
+        c.execute(
+            insert(dataset).values(name="flights", owner="ada", steward="sam", sensitivity="public")
+        )
+        number = c.execute(
+            insert(snapshot)
+            .values(
+                dataset="flights",
+                batch="2013-01",
+                digest=DIGEST,
+                rows=3,
+                manifest_digest="m",
+                suite_digest="s",
+            )
+            .returning(snapshot.c.id)
+        ).scalar_one()
+        c.execute(
+            insert(validation).values(
+                dataset="flights",
+                batch="2013-01",
+                source_key="k",
+                source_digest="a",
+                suite_digest="s",
+                config_digest="c",
+                verdict="passed",
+                rows_in=5,
+                rows_ok=3,
+                rows_quarantined=2,
+                quarantine_key=QUARANTINE,
+                snapshot_id=number,
+                report_digest="r",
+            )
+        )
+        c.execute(insert(training_snapshot).values(model_version_id=first.id, snapshot_id=number))
+
+
+def sql(*statements: str) -> Callable[[Platform], None]:
+    def mutate(platform: Platform) -> None:
+        with platform.database.begin() as c:
+            c.execute(text("SET LOCAL session_replication_role = replica"))
+            for statement in statements:
+                c.execute(text(statement))
+
+    return mutate
+
+
+def file(change: Callable[[ObjectStore], None]) -> Callable[[Platform], None]:
+    return lambda platform: change(platform.store)
+
+
+def quarantined_row_in_snapshot(store: ObjectStore) -> None:
+    parquet(store, SNAPSHOT, {"flight_id": ["a", "b", "d"], "temp": [1.0, 2.0, 99.0]})
+
+
+MUTATIONS: list[tuple[str, Callable[[Platform], None]]] = [
+    (
+        "I1",
+        sql(
+            "DROP INDEX uq_one_champion",
+            "UPDATE model_version SET state = 'champion' WHERE version = 2",
+        ),
+    ),
+    ("I2", sql("UPDATE model_version SET state = 'superseded' WHERE version = 1")),
+    ("I2", sql("UPDATE model_version SET state = 'approved' WHERE version = 2")),
+    ("I3", sql("UPDATE model_version SET generation = generation + 1 WHERE version = 1")),
+    ("I3", sql("DELETE FROM ledger_event WHERE subject = 'mv:1' AND generation = 1")),
+    ("I4", sql("UPDATE ledger_event SET prev_hash = repeat('f', 64) WHERE seq = 3")),
+    ("I4", sql("DELETE FROM ledger_event WHERE seq = (SELECT max(seq) FROM ledger_event)")),
+    ("I5", sql("DELETE FROM approval WHERE model_version_id = 1")),
+    ("I5", sql("UPDATE approval SET artifact_digest = 'x' WHERE model_version_id = 2")),
+    ("I5", sql("UPDATE model SET risk_tier = 'high'")),
+    ("I6", sql("UPDATE model_version SET state = 'superseded' WHERE version = 2")),
+    ("I7", file(lambda store: decisions(store, (1, 2, SUBJECT)))),
+    ("I7", file(lambda store: decisions(store, (9, 1, SUBJECT)))),
+    ("I7", file(lambda store: store.put(DECISIONS, b"no Parquet"))),
+    (
+        "I8",
+        sql(
+            "ALTER TABLE archive_item DROP CONSTRAINT ck_archive_item_verify_first",
+            "UPDATE archive_item SET verified_at = NULL WHERE delete_after",
+        ),
+    ),
+    (
+        "I8",
+        sql("UPDATE archive_item SET deleted_at = verified_at - interval '1s' WHERE delete_after"),
+    ),
+    ("I8", sql("UPDATE archive_item SET deleted_at = now() WHERE NOT delete_after")),
+    ("I8", sql("UPDATE decommission SET archive_digest = NULL")),
+    ("I9", sql("DELETE FROM validation")),
+    ("I9", file(quarantined_row_in_snapshot)),
+    (
+        "I10",
+        sql(
+            "ALTER TABLE validation DROP CONSTRAINT ck_validation_rows_conserved",
+            "UPDATE validation SET rows_in = rows_in + 1",
+        ),
+    ),
+    ("I10", sql("UPDATE snapshot SET rows = 4")),
+    ("I10", file(lambda store: parquet(store, SNAPSHOT, {"flight_id": ["a"]}))),
+    ("I10", file(lambda store: store.delete(QUARANTINE))),
+    ("I10", file(lambda store: store.put(SNAPSHOT, b"no Parquet"))),
+    (
+        "I11",
+        sql(
+            "DROP INDEX uq_one_open_retrain",
+            "INSERT INTO retrain_request (model, reason_code, reason, requested_by, state) "
+            "SELECT 'flight_late', 'c', 'r', 'u', s FROM unnest(ARRAY['open', 'running']) s",
+        ),
+    ),
+    ("I12", sql("UPDATE model_version SET state = 'retiring' WHERE version = 1")),
+    ("I12", sql("UPDATE decommission SET model_version_id = 1")),
+    ("I12", sql("UPDATE ledger_event SET src = 'champion' WHERE dst = 'retiring'")),
+    (
+        "I13",
+        sql(
+            "INSERT INTO gateway_ack SELECT 'g', model, generation, lease_until + interval '6s' "
+            "FROM traffic_plan WHERE canary_id IS NOT NULL"
+        ),
+    ),
+    (
+        "I14",
+        sql(
+            "INSERT INTO outbox (op_key, topic, created_at) "
+            "VALUES ('o', 't', now() - interval '25h')"
+        ),
+    ),
+    (
+        "I15",
+        sql(
+            "ALTER TABLE subject_key DROP CONSTRAINT ck_subject_key_shredded",
+            "INSERT INTO subject_key (subject_pseudonym, wrapped_key, destroyed_at) "
+            "VALUES ('s', 'k', now())",
+        ),
+    ),
+    ("I15", file(lambda store: decisions(store, (1, 1, "Grace Hopper")))),
+    ("I15", file(lambda store: decisions(store, (1, 1, None)))),
+    (
+        "I16",
+        sql(
+            "ALTER TABLE appeal DROP CONSTRAINT ck_appeal_second_person",
+            "INSERT INTO appeal (decision_id, state, opened_by, decided_by) "
+            "VALUES ('d', 'closed', 'eve', 'Eve')",
+        ),
+    ),
+    ("I17", sql("DELETE FROM traffic_plan WHERE generation = 1")),
+]
+
+
+def violated(platform: Platform) -> set[str]:
+    found = verify_ledger(platform, invariants=True)
+    return {one["id"] for one in found["invariants"] if one["rows"]}
+
+
+def test_a_healthy_installation_breaks_nothing(healthy: Platform) -> None:
+    found = verify_ledger(healthy, invariants=True)
+    assert found["ok"], found
+    assert [one["id"] for one in found["invariants"]] == [f"I{n}" for n in range(1, 18)]
+    assert all(one["meaning"] for one in found["invariants"])
+    assert found["events"] > 10
+
+
+def test_a_file_that_could_not_be_read_has_no_rows_to_count(healthy: Platform) -> None:
+    key = "quarantine/flights/2013-02/b-c.rejected"
+    healthy.store.put(key, b"no Parquet")
+    sql(
+        "INSERT INTO validation (dataset, batch, source_key, source_digest, suite_digest, "
+        "config_digest, verdict, rows_in, rows_ok, rows_quarantined, quarantine_key, "
+        "report_digest) VALUES ('flights', '2013-02', 'k', 'b', 's', 'c', 'failed', 0, 0, 0, "
+        f"'{key}', 'r')"
+    )(healthy)
+    assert violated(healthy) == set()
+
+
+def test_every_invariant_has_a_mutation() -> None:
+    assert {number for number, _ in MUTATIONS} == {f"I{n}" for n in range(1, 18)}
+
+
+@pytest.mark.parametrize(
+    ("number", "mutate"),
+    MUTATIONS,
+    ids=[f"{number}-{n}" for n, (number, _) in enumerate(MUTATIONS)],
+)
+def test_each_invariant_can_fail(
+    healthy: Platform, number: str, mutate: Callable[[Platform], None]
+) -> None:
+    mutate(healthy)
+    assert number in violated(healthy)
+
+
+@pytest.mark.parametrize(
+    ("name", "statement", "broken_at"),
+    [
+        ("flipped actor", "UPDATE ledger_event SET actor = 'eve' WHERE seq = 4", 4),
+        ("flipped body", """UPDATE ledger_event SET body = '{"a": 0.2}' WHERE seq = 4""", 4),
+        ("dropped event", "DELETE FROM ledger_event WHERE seq = 4", 5),
+        ("moved in time", "UPDATE ledger_event SET at = at + interval '1 us' WHERE seq = 4", 4),
+    ],
+)
+def test_tampering_is_found_where_it_is(
+    healthy: Platform, name: str, statement: str, broken_at: int
+) -> None:
+    sql(statement)(healthy)
+    found = verify_ledger(healthy)
+    assert not found["ok"], name
+    assert found["broken"]["seq"] == broken_at
+
+
+def test_a_dropped_tail_is_found_by_the_head_row(healthy: Platform) -> None:
+    length = verify_ledger(healthy)["events"]
+    sql(f"DELETE FROM ledger_event WHERE seq = {length}")(healthy)
+    found = verify_ledger(healthy)
+    assert found["broken"]["seq"] == length
+    assert "the head row says" in found["broken"]["why"]
+
+
+@pytest.mark.parametrize("number", [1e22, 1.2345e25, 1e16, -0.0, 1e-7, 0.1, 5e-324, 2**70, -1e300])
+def test_numbers_hash_as_the_database_gives_them_back(platform: Platform, number: float) -> None:
+    with platform.database.begin() as c:
+        platform.ledger.note(c, subject="s", actor="a", body={"n": [number]}, op_key="k")
+    assert verify_ledger(platform)["ok"]

@@ -1,0 +1,291 @@
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from tenure.adapters.sql import versions
+from tenure.errors import LedgerBroken, ServiceUnreachable
+from tenure.installation import Platform
+from tenure.lifecycle.audit.reconciliation import FailedTask
+from tenure.usecases.incidents.failure_cards import describe, save
+from tenure.usecases.operations.maintain import maintain
+from tenure.usecases.operations.reconcile import reconcile
+from tenure.vocabulary import RunRef, VersionRef
+
+pytestmark = pytest.mark.service
+
+MODEL = "flight_late"
+RUN = RunRef("maintain_platform", "r1", "maintain")
+NOW = datetime.now(tz=UTC)
+
+
+@dataclass
+class Aliases:
+    """The port to MLflow: one alias table."""
+
+    now: dict[str, int] = field(default_factory=dict)
+    known: set[int] = field(default_factory=lambda: {1, 2, 3})
+    is_down: bool = False
+
+    def get_aliases(self, model: str) -> dict[str, int]:
+        if self.is_down:
+            raise ServiceUnreachable("MLflow is down.", still_safe="all", next_step="wait")
+        return dict(self.now)
+
+    def set_alias(self, model: str, alias: str, version: int | None) -> bool:
+        if version is None:
+            self.now.pop(alias, None)
+            return True
+        if version not in self.known:
+            return False
+        self.now[alias] = version
+        return True
+
+    def tombstone(self, model: str, version: int, *, run_id: str | None, reason: str) -> list[str]:
+        return []
+
+
+@dataclass
+class Tasks:
+    """The port to Airflow."""
+
+    failed: list[FailedTask] = field(default_factory=list)
+    active: set[str] = field(default_factory=set)
+
+    def failed_tasks(self, since: datetime) -> list[FailedTask]:
+        return [one for one in self.failed if one.ended_at is None or one.ended_at >= since]
+
+    def has_active_run(self, dag_id: str) -> bool:
+        return dag_id in self.active
+
+
+@pytest.fixture
+def aliases() -> Aliases:
+    return Aliases()
+
+
+def change(platform: Platform, *statements: str) -> None:
+    """What only somebody with the database's own rights could do."""
+    with platform.database.begin() as c:
+        c.execute(text("SET LOCAL session_replication_role = replica"))
+        for statement in statements:
+            c.execute(text(statement))
+
+
+def incidents(platform: Platform, state: str = "open") -> dict[str, str]:
+    with platform.database.begin() as c:
+        rows = c.execute(text("SELECT kind, summary FROM incident WHERE state = :s"), {"s": state})
+        return {row.kind: row.summary for row in rows}
+
+
+def make(platform: Platform, number: int, *states: str) -> VersionRef:
+    """A version whose ledger says that it went through these states."""
+    with platform.database.begin() as c:
+        versions.register_model(c, name=MODEL, owner="ada", risk_tier="limited", purpose="t")
+        ref = versions.create_draft(
+            c, model_name=MODEL, trained_by="ada", training_key=f"{number:064}"
+        )
+    for state in states:
+        with platform.database.begin() as c:
+            c.execute(text("SET LOCAL session_replication_role = replica"))
+            values = {"state": state, "id": ref.id}
+            c.execute(
+                text(
+                    "UPDATE model_version SET state = :state, generation = generation + 1, "
+                    "artifact_digest = 'a', signature = 's', evaluation_report = 'e', "
+                    "bias_report = 'b' WHERE id = :id"
+                ),
+                values,
+            )
+        note(platform, ref, state)
+    return ref
+
+
+def note(platform: Platform, ref: VersionRef, state: str) -> None:
+    """An event of the chain with a target state, as a move writes it."""
+    with platform.database.begin() as c:
+        fresh = versions.get_by_id(c, ref.id)
+        platform.ledger._append(  # the moves themselves are tested elsewhere
+            c,
+            f"mv:{ref.id}",
+            fresh.generation,
+            None,
+            fresh.state,
+            actor="t",
+            body={},
+            op_key=f"{ref.id} {state}",
+        )
+
+
+def test_aliases_are_set_and_lateness_is_no_incident(platform: Platform, aliases: Aliases) -> None:
+    make(platform, 1, "champion", "superseded")
+    make(platform, 2, "champion")
+    make(platform, 3, "canary")
+    aliases.now = {"champion": 1}
+    found = reconcile(platform, RUN, aliases)
+    assert aliases.now == {"champion": 2, "challenger": 3}
+    assert found["aliases"] == {"models": 1, "repaired": 2, "by_hand": 0}
+    assert incidents(platform) == {}
+    assert reconcile(platform, RUN, aliases)["aliases"]["repaired"] == 0
+
+
+def test_an_alias_that_somebody_moved_is_put_back_and_told(
+    platform: Platform, aliases: Aliases
+) -> None:
+    make(platform, 1, "champion")
+    make(platform, 2, "validated")
+    aliases.now = {"champion": 2}
+    found = reconcile(platform, RUN, aliases)
+    assert aliases.now == {"champion": 1}
+    assert found["aliases"]["by_hand"] == 1
+    assert "pointed to version 2, which never had that place" in incidents(platform)["alias_moved"]
+
+
+def test_a_part_that_fails_does_not_stop_the_others_and_its_incident_closes(
+    platform: Platform, aliases: Aliases
+) -> None:
+    make(platform, 1, "champion")
+    aliases.is_down = True
+    found = reconcile(platform, RUN, aliases)
+    assert found["aliases"] == {"error": "MLflow is down.", "kind": "ServiceUnreachable"}
+    assert found["ledger"]["events"] == 1
+    assert incidents(platform) == {"ServiceUnreachable": "MLflow is down."}
+    aliases.is_down = False
+    reconcile(platform, RUN, aliases)
+    assert incidents(platform) == {}
+    assert aliases.now == {"champion": 1}
+
+
+@pytest.mark.parametrize(("seconds", "orphaned"), [(30, False), (59, False), (62, True)])
+def test_a_canary_without_controller_is_told_until_somebody_takes_over(
+    platform: Platform, aliases: Aliases, seconds: int, orphaned: bool
+) -> None:
+    champion, canary = make(platform, 1, "champion"), make(platform, 2, "canary")
+    plan = (
+        "INSERT INTO traffic_plan (model, generation, fence, champion_id, canary_id, share_bp, "
+        "salt, lease_seconds, lease_until, reason, actor) "
+        f"VALUES ('{MODEL}', %d, 1, {champion.id}, {canary.id}, 500, 's', 20, %s, 'r', 'a')"
+    )
+    change(platform, plan % (1, f"now() - interval '{seconds} seconds'"))
+    found = reconcile(platform, RUN, aliases)
+    assert found["canaries"] == {"without_controller": int(orphaned), "stopped": 0}
+    if orphaned:
+        told = incidents(platform)["canary_without_controller"]
+        assert told.startswith("The canary flight_late@2 has no controller: its lease ended at")
+        assert "it takes over at 5%" in told
+    change(platform, plan % (2, "now() + interval '20 seconds'"))
+    reconcile(platform, RUN, aliases)
+    assert incidents(platform) == {}
+
+
+def test_verified_events_cannot_be_rewritten_even_with_right_hashes(
+    platform: Platform, aliases: Aliases
+) -> None:
+    make(platform, 1, "champion")
+    assert reconcile(platform, RUN, aliases)["ledger"]["events"] == 1
+    change(platform, "DELETE FROM ledger_event", "DELETE FROM ledger_head")
+    with platform.database.begin() as c:
+        platform.ledger.note(c, subject="s", actor="eve", body={}, op_key="forged")
+    with pytest.raises(LedgerBroken, match="broken at event 1: it was verified with hash"):
+        maintain(platform, RUN, None, aliases)
+    assert "LedgerBroken" in incidents(platform)
+
+
+def test_a_verification_is_stored_only_when_the_chain_grew(
+    platform: Platform, aliases: Aliases
+) -> None:
+    make(platform, 1, "champion")
+    for _ in range(3):
+        reconcile(platform, RUN, aliases)
+    with platform.database.begin() as c:
+        count = c.execute(text("SELECT count(*) FROM report WHERE stage = 'ledger'")).scalar_one()
+    assert count == 1
+
+
+def killed(**changes: Any) -> FailedTask:
+    values = {
+        "dag_id": f"{MODEL}__train_model",
+        "run_id": "manual__1",
+        "task_id": "train",
+        "map_index": -1,
+        "ended_at": NOW - timedelta(minutes=5),
+        "tries": 3,
+    }
+    return FailedTask(**(values | changes))
+
+
+def test_a_killed_task_gets_the_card_that_it_could_not_write(
+    platform: Platform, aliases: Aliases
+) -> None:
+    make(platform, 1, "champion")
+    found = maintain(platform, RUN, Tasks([killed(), killed(dag_id="etl")]), aliases)
+    ((run, card),) = found.cards
+    assert run == RunRef(f"{MODEL}__train_model", "manual__1", "train")
+    assert card.kind == "Killed"
+    assert card.owner == "ada"
+    assert "ended at" in card.what
+    assert card.log_url.endswith(f"/dags/{MODEL}__train_model/runs/manual__1/tasks/train")
+    assert "task_killed" in incidents(platform)
+    again = maintain(platform, RUN, Tasks([killed()]), aliases)
+    assert again.cards == ()
+
+
+def test_a_task_that_is_killed_after_a_try_that_said_why_gets_a_card(
+    platform: Platform, aliases: Aliases
+) -> None:
+    make(platform, 1, "champion")
+    first = describe(ServiceUnreachable("MLflow is down.", still_safe="all", next_step="wait"))
+    save(platform, first, RunRef(f"{MODEL}__train_model", "manual__1", "train"))
+    found = maintain(platform, RUN, Tasks([killed(tries=1)]), aliases)
+    assert found.cards == ()
+    found = maintain(platform, RUN, Tasks([killed(tries=2)]), aliases)
+    assert [card.kind for _, card in found.cards] == ["Killed"]
+    assert maintain(platform, RUN, Tasks([killed(tries=2)]), aliases).cards == ()
+
+
+def test_a_request_that_no_run_works_on_is_closed(platform: Platform, aliases: Aliases) -> None:
+    ref = make(platform, 1, "champion")
+    request = (
+        "INSERT INTO retrain_request (model, reason_code, reason, requested_by, state, "
+        f"model_version_id, created_at) VALUES ('{MODEL}', 'c', 'r', 'u', 'running', {ref.id}, "
+        "now() - interval '16 minutes')"
+    )
+    change(platform, request)
+    working = Tasks(active={f"{MODEL}__train_model"})
+    assert maintain(platform, RUN, working, aliases).parts["requests"]["closed"] == 0
+    assert maintain(platform, RUN, Tasks(), aliases).parts["requests"]["closed"] == 1
+    with platform.database.begin() as c:
+        row = c.execute(text("SELECT state, closed_at FROM retrain_request")).one()
+    assert row.state == "failed"
+    assert row.closed_at is not None
+
+
+def test_without_a_login_nobody_watches(platform: Platform, aliases: Aliases) -> None:
+    assert "watchdog" not in maintain(platform, RUN, None, aliases).parts
+
+
+def test_a_notice_that_failed_is_delivered_later(
+    platform: Platform, aliases: Aliases, receiver: Any
+) -> None:
+    receiver.answers.append(500)
+    with platform.database.begin() as c:
+        platform.ledger.enqueue(c, topic="t", body={"webhook": receiver.url}, op_key="k")
+    assert reconcile(platform, RUN, aliases)["outbox"] == {"delivered": 0, "failed": 1}
+    assert reconcile(platform, RUN, aliases)["outbox"] == {"delivered": 1, "failed": 0}
+    assert receiver.ids == ["k", "k"]
+
+
+def test_gateways_that_are_long_silent_are_forgotten(platform: Platform, aliases: Aliases) -> None:
+    with platform.database.begin() as c:
+        for name, age in (("replaced", "169 h"), ("cut-off", "167 h"), ("serves", "1 s")):
+            c.exec_driver_sql(
+                "INSERT INTO gateway_ack VALUES "
+                f"('{name}', 'm', 1, now() - interval '90 d', now() - interval '{age}')"
+            )
+    for gone in (1, 0):
+        assert maintain(platform, RUN, None, aliases).parts["sweep"]["gateways"] == gone
+    with platform.database.begin() as c:
+        left = c.exec_driver_sql("SELECT gateway_id FROM gateway_ack ORDER BY 1").scalars().all()
+    assert left == ["cut-off", "serves"]

@@ -1,0 +1,248 @@
+"""Versions at any point of their life, and traffic for them, on a real PostgreSQL and store."""
+
+import itertools
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+
+from tenure.adapters import skops_artifacts
+from tenure.adapters.signing import Signer
+from tenure.adapters.sql import plans, versions
+from tenure.installation import Platform
+from tenure.lifecycle.promotion.approval import Choice
+from tenure.lifecycle.training.registry import FIELDS, artifact_key, statement_bytes
+from tenure.settings import REPOSITORY, Settings
+from tenure.usecases.promotion import approval, traffic
+from tenure.verdicts import Check, Report, Verdict
+from tenure.vocabulary import RunRef, State, VersionRef, digest_bytes, digest_json
+
+MODEL = "flight_late"
+MOMENT = pa.timestamp("us", tz="UTC")
+
+
+@dataclass
+class World:
+    """One installation with a model, and short ways through its life."""
+
+    platform: Platform
+    tier: str = "limited"
+    numbers: itertools.count = field(default_factory=lambda: itertools.count(1))  # type: ignore[type-arg]
+
+    def run(self, task: str = "canary", run_id: str = "run-1") -> RunRef:
+        return RunRef(f"{MODEL}__promote_model", run_id, task)
+
+    def validated(self, trained_by: str = "ada") -> VersionRef:
+        n = next(self.numbers)
+        reports = {
+            stage: self.platform.reports.save(
+                Report(
+                    stage,
+                    f"{MODEL} training {n}",
+                    Verdict.PASSED,
+                    f"{stage} of training {n}",
+                    (Check("roc_auc", Verdict.PASSED, "0.71 | [x](y)", "at least 0.60"),),
+                ),
+                model=MODEL,
+                dataset=None,
+                run=RunRef(f"{MODEL}__train_model", f"t{n}", stage),
+            )
+            for stage in ("evaluation", "bias")
+        }
+        with self.platform.database.begin() as connection:
+            versions.register_model(
+                connection, name=MODEL, owner="ada", risk_tier=self.tier, purpose="tests"
+            )
+            draft = versions.create_draft(
+                connection, model_name=MODEL, trained_by=trained_by, training_key=f"key-{n}"
+            )
+            self.platform.ledger.move(
+                connection,
+                draft,
+                State.TRAINED,
+                actor="trainer",
+                body={},
+                op_key=digest_json(["train", n]),
+                columns=self._signed(draft, n),
+            )
+            self.platform.ledger.move(
+                connection,
+                versions.get_by_id(connection, draft.id),
+                State.VALIDATED,
+                actor="validator",
+                body={},
+                op_key=digest_json(["validate", n]),
+                columns={f"{stage}_report": digest for stage, digest in reports.items()},
+            )
+        return self.now(draft)
+
+    def _signed(self, draft: VersionRef, n: int) -> dict[str, object]:
+        """A real artifact under the trainer's real signature."""
+        data = skops_artifacts.dump(fitted(n), name=draft.name)
+        digest = digest_bytes(data)
+        self.platform.store.put(artifact_key(digest), data)
+        columns = dict.fromkeys(FIELDS[3:], digest) | {"mlflow_run_id": f"run-{n}"}
+        row = {"model": draft.model, "version": draft.version, **columns}
+        signer = Signer(self.platform.settings.signing_key)
+        facts = {"threshold": 0.5, "features": {"numeric": ["a"]}, "ranges": {"a": [0, 3]}}
+        return columns | {"signature": signer.sign(statement_bytes(row)), "facts": facts}
+
+    def approved(self) -> VersionRef:
+        version = self.validated()
+        self.answer(version, "grace")
+        return self.now(version)
+
+    def champion(self) -> VersionRef:
+        version = self.approved()
+        traffic.promote_first(self.platform, version.id, actor="test")
+        return self.now(version)
+
+    def promoted(self) -> VersionRef:
+        """A new version that replaces the champion."""
+        version = self.approved()
+        policy = approval.load_model(self.platform.settings.include, MODEL)[0].canary
+        plan = traffic.start_canary(self.platform, version.id, policy, actor="test")
+        with traffic.turn(self.platform, version.id, actor="test") as mine:
+            traffic.promote(mine, plan, evidence="e" * 64)
+        return self.now(version)
+
+    def answer(self, version: VersionRef, user: str, choice: Choice = Choice.APPROVE) -> State:
+        asked = approval.ask(self.platform, version)
+        assert asked is not None
+        approval.answer(
+            self.platform,
+            (version.id, asked.artifact, asked.evidence),
+            user=user,
+            choice=choice,
+            run=self.run("review"),
+        )
+        return self.now(version).state
+
+    def now(self, version: VersionRef) -> VersionRef:
+        with self.platform.database.begin() as connection:
+            return versions.get_by_id(connection, version.id)
+
+    def plan(self) -> plans.PlanRow:
+        with self.platform.database.begin() as connection:
+            plan = plans.newest(connection, MODEL)
+        assert plan is not None
+        return plan
+
+    def events(self, version: VersionRef) -> list[str]:
+        """States that the ledger says the version entered, in order."""
+        query = "SELECT dst FROM ledger_event WHERE subject = %s ORDER BY seq"
+        with self.platform.database.begin() as connection:
+            rows = connection.exec_driver_sql(query, (f"mv:{version.id}",))
+            return [row.dst for row in rows]
+
+    def count(self, table: str) -> int:
+        with self.platform.database.begin() as connection:
+            return int(connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one())
+
+    def traffic(
+        self, *, share_bp: int, canary: tuple[int, int], champion: tuple[int, int], generation: int
+    ) -> None:
+        """Ship decisions and outcomes: (wrong labels, subjects) of each arm, all mature."""
+        now = datetime.now(tz=UTC)
+        part = next(self.numbers)
+        rows = [
+            {
+                "decision_id": f"{part}-{arm}-{n}",
+                "request_id": f"{part}-{arm}-{n}",
+                "subject": f"{part}-{arm}-{n}",
+                "arm_assigned": arm,
+                "generation": generation,
+                "share_bp": share_bp,
+                "received_at": now,
+                "event_time": now - timedelta(days=9),
+                "fallback_level": "model",
+                "decision": n < wrong,
+            }
+            for arm, (wrong, subjects) in (("canary", canary), ("champion", champion))
+            for n in range(subjects)
+        ]
+        outcomes = [
+            {
+                "outcome_id": f"o-{row['decision_id']}",
+                "decision_id": row["decision_id"],
+                "request_id": None,
+                "label": False,
+                "received_at": now,
+            }
+            for row in rows
+        ]
+        self._ship("decisions", rows, now, part)
+        self._ship("outcomes", outcomes, now, part)
+        with self.platform.database.begin() as connection:
+            connection.exec_driver_sql("UPDATE model SET watermark = %s", (now,))
+
+    def _ship(self, kind: str, rows: list[dict[str, object]], at: datetime, part: int) -> None:
+        table = pa.Table.from_pylist(rows)
+        for name in ("received_at", "event_time", "request_id"):
+            if name in table.column_names:
+                target = pa.string() if name == "request_id" else MOMENT
+                place = table.column_names.index(name)
+                table = table.set_column(place, name, table[name].cast(target))
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink)
+        key = f"{kind}/model={MODEL}/{at:date=%Y-%m-%d/hour=%H}/g-{part}.parquet"
+        self.platform.store.put(key, sink.getvalue().to_pybytes())
+
+
+def fitted(n: int) -> Pipeline:
+    """An estimator whose bytes differ for each number."""
+    model = make_pipeline(SimpleImputer(), LogisticRegression(C=float(n)))
+    return model.fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
+
+
+def configured(settings: Settings, folder: Path, *, high_risk: bool = False) -> Settings:
+    """The same installation with configs of its own: a quick canary, approvers, an operator."""
+    include = folder / "include"
+    shutil.copytree(REPOSITORY / "include", include)
+    people = include / "configs" / "platform.yaml"
+    people.write_text(
+        "roles:\n  approver: [grace, heidi, ada]\n  operator: [olga]\n  decommissioner: [dora]\n"
+    )
+    path = include / "configs" / "models" / f"{MODEL}.yaml"
+    lines = path.read_text().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("canary:"))
+    end = next(i for i in range(start + 1, len(lines)) if not lines[i].startswith("  "))
+    canary = [
+        "canary:",
+        "  shares_bp: [500, 5000, 10000]",
+        "  analysis_seconds: 1",
+        "  lease_seconds: 20",
+        "  min_step_subjects: 100",
+        "  max_analyses: 3",
+        "  metrics:",
+        "    - {event: error, margin: 1.5, required: false}",
+        "    - {event: wrong_label, margin: 1.1, min_subjects: 100}",
+    ]
+    text = "\n".join([*lines[:start], *canary, *lines[end:]]) + "\n"
+    if high_risk:
+        text = text.replace("risk_tier: limited", "risk_tier: high")
+    path.write_text(text)
+    return replace(settings, include=include)
+
+
+@pytest.fixture
+def world(settings: Settings, tmp_path: Path) -> "Callable[..., World]":
+    """Builds the installation of one test."""
+    opened: list[Platform] = []
+
+    def build(*, high_risk: bool = False) -> World:
+        platform = Platform(configured(settings, tmp_path, high_risk=high_risk))
+        opened.append(platform)
+        return World(platform, tier="high" if high_risk else "limited")
+
+    yield build
+    for platform in opened:
+        platform.database.dispose()

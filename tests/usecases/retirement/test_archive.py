@@ -1,0 +1,151 @@
+"""A real model, archived and brought back."""
+
+import base64
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OrdinalEncoder
+
+from tenure.adapters.signing import Signer
+from tenure.adapters.skops_artifacts import dump
+from tenure.adapters.sql import versions
+from tenure.adapters.sql.reports import report_key
+from tenure.errors import ArchiveIncomplete, ArtifactRefused, StateConflict
+from tenure.installation import Platform
+from tenure.lifecycle.retirement.decommission import Action
+from tenure.lifecycle.training.registry import artifact_key, reference_key, statement_bytes
+from tenure.usecases.retirement.decommissioning import Decommissioning, verify
+from tenure.vocabulary import RunRef, State, VersionRef, digest_bytes
+
+MODEL = "flight_late"
+FACTS = {"features": {"numeric": ["hour"], "categorical": ["dest"]}}
+
+pytestmark = pytest.mark.service
+
+
+def fitted() -> tuple[object, pd.DataFrame]:
+    rng = np.random.default_rng(7)
+    frame = pd.DataFrame(
+        {
+            "hour": rng.uniform(0, 24, 400),
+            "dest": pd.Series(rng.choice(["BOS", "LAX", "SFO"], 400), dtype=object),
+        }
+    )
+    frame.loc[3, "hour"] = np.nan
+    frame.loc[4, "dest"] = None
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
+    columns = make_column_transformer((encoder, ["dest"]), remainder="passthrough")
+    model = make_pipeline(columns, HistGradientBoostingClassifier(max_iter=10, random_state=7))
+    return model.fit(frame, frame["hour"].fillna(0) > 12), frame
+
+
+@pytest.fixture
+def archived(
+    platform: Platform, retire: Decommissioning, run: RunRef
+) -> Callable[[float], VersionRef]:
+    """Archives a real model whose stored scores are off by what is asked."""
+
+    def make(off_by: float) -> VersionRef:
+        model, frame = fitted()
+        data = dump(model, name=f"{MODEL}@1")
+        digest = platform.store.put(artifact_key(digest_bytes(data)), data)
+        scores = model.predict_proba(frame)[:, 1] + off_by  # type: ignore[attr-defined]
+        table = pa.table(
+            {"f_hour": frame["hour"].to_numpy(), "f_dest": frame["dest"].tolist(), "score": scores}
+        )
+        scratch = platform.settings.home / "reference.parquet"
+        scratch.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, scratch)
+        platform.store.put_file(reference_key(MODEL, 1), scratch)
+        ref = _register(platform, digest)
+        retire.request(1, reason="old", successor="", run=run)
+        retire.confirm(1, agrees=True, person="grace")
+        for action in (Action.NOTIFY, Action.ARCHIVE, Action.DELETE):
+            retire.do(action, 1, run)
+        return ref
+
+    return make
+
+
+def _register(platform: Platform, digest: str) -> VersionRef:
+    others = ("data", "suite", "code", "config", "lock")
+    with platform.database.begin() as c:
+        versions.register_model(c, name=MODEL, owner="ada", risk_tier="limited", purpose="tests")
+        ref = versions.create_draft(c, model_name=MODEL, trained_by="ada", training_key="1" * 64)
+        digests = {f"{name}_digest": digest_bytes(name.encode()) for name in others}
+        for name in ("evaluation", "bias"):
+            report = platform.store.put(report_key(digest_bytes(name.encode())), name.encode())
+            digests[f"{name}_report"] = report
+        versions.set_columns(
+            c, ref.id, facts=FACTS, mlflow_run_id="r1", artifact_digest=digest, **digests
+        )
+        signer = Signer(platform.settings.signing_key)
+        signature = signer.sign(statement_bytes(versions.row_by_id(c, ref.id)))
+        versions.set_columns(c, ref.id, signature=signature)
+    for state in (State.TRAINED, State.REJECTED):
+        with platform.database.begin() as c:
+            ref = versions.get_by_id(c, ref.id)
+            platform.ledger.move(c, ref, state, actor="t", body={}, op_key=str(state))
+    return replace(ref, state=State.REJECTED)
+
+
+def test_a_deleted_model_comes_back_and_predicts_the_same(
+    platform: Platform, archived: Callable[[float], VersionRef]
+) -> None:
+    ref = archived(0.0)
+    assert not platform.store.exists(artifact_key(ref.artifact_digest or ""))
+    found = verify(platform, MODEL, 1)
+    assert found["ok"]
+    assert found["predictions"] == 50
+    assert found["largest_difference"] <= 1e-9
+
+
+def test_other_predictions_are_found(
+    platform: Platform, archived: Callable[[float], VersionRef]
+) -> None:
+    archived(1e-6)
+    with pytest.raises(ArchiveIncomplete, match="predictions differ by up to 1e-06"):
+        verify(platform, MODEL, 1)
+
+
+@pytest.mark.parametrize("name", ["artifact.skops", "samples.json", "manifest.json"])
+def test_one_flipped_bit_is_found(
+    platform: Platform, archived: Callable[[float], VersionRef], name: str
+) -> None:
+    archived(0.0)
+    key = f"archive/{MODEL}/1/{name}"
+    data = bytearray(platform.store.get(key))
+    data[len(data) // 2] ^= 1
+    platform.store.put(key, bytes(data))
+    with pytest.raises(ArchiveIncomplete):
+        verify(platform, MODEL, 1)
+
+
+def test_an_archive_that_somebody_else_signed_is_refused(
+    platform: Platform, archived: Callable[[float], VersionRef]
+) -> None:
+    archived(0.0)
+    public = platform.settings.signing_key.with_suffix(".pub")
+    other = Signer(platform.settings.home / "other.pem")
+    assert base64.b64decode(other.sign(b""))
+    public.write_bytes(other.public.read_bytes())
+    with pytest.raises(ArtifactRefused, match="the signature does not fit"):
+        verify(platform, MODEL, 1)
+
+
+def test_a_version_without_an_archive(
+    platform: Platform, make_version: Callable[..., VersionRef]
+) -> None:
+    make_version()
+    with pytest.raises(StateConflict, match="flight_late@1 has no archive: it is rejected"):
+        verify(platform, MODEL, 1)
+    with pytest.raises(StateConflict, match="flight_late@9 has no archive: it is not known"):
+        verify(platform, MODEL, 9)

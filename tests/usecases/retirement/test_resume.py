@@ -1,0 +1,78 @@
+"""Maintenance goes on with what a killed run left, and tells what it cannot do."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from tenure.adapters.sql import versions
+from tenure.installation import Platform
+from tenure.lifecycle.retirement.decommission import Action
+from tenure.usecases.operations.reconcile import reconcile
+from tenure.usecases.retirement.decommissioning import Decommissioning
+from tenure.vocabulary import RunRef, State, VersionRef
+
+pytestmark = pytest.mark.service
+
+RUN = RunRef("maintain_platform", "r1", "maintain")
+
+
+@pytest.fixture
+def registry(mirror: Any) -> Any:
+    mirror.get_aliases = lambda model: {}
+    mirror.set_alias = lambda model, alias, version: False
+    return mirror
+
+
+@pytest.fixture
+def left(
+    platform: Platform,
+    retire: Decommissioning,
+    make_version: Callable[..., VersionRef],
+    run: RunRef,
+) -> VersionRef:
+    """A confirmed retirement whose run was killed."""
+    ref = make_version()
+    retire.request(1, reason="old", successor="", run=run)
+    retire.confirm(1, agrees=True, person="grace")
+    return ref
+
+
+def state(platform: Platform, ref: VersionRef) -> State:
+    with platform.database.begin() as c:
+        return versions.get_by_id(c, ref.id).state
+
+
+def test_what_a_killed_run_left_is_finished(
+    platform: Platform, left: VersionRef, registry: Any
+) -> None:
+    assert reconcile(platform, RUN, registry)["retirements"] == {
+        "unfinished": 1,
+        "steps": 0,
+        "failed": 0,
+    }
+    with platform.database.begin() as c:
+        c.execute(text("UPDATE decommission SET created_at = created_at - interval '1 hour'"))
+    assert reconcile(platform, RUN, registry)["retirements"]["steps"] == 4
+    assert state(platform, left) is State.DELETED
+    assert reconcile(platform, RUN, registry)["retirements"]["unfinished"] == 0
+
+
+def test_an_archive_that_went_bad_is_told_and_nothing_is_deleted(
+    platform: Platform,
+    left: VersionRef,
+    registry: Any,
+    retire: Decommissioning,
+    run: RunRef,
+) -> None:
+    retire.do(Action.NOTIFY, 1, run)
+    retire.do(Action.ARCHIVE, 1, run)
+    platform.store.put("archive/flight_late/1/artifact.skops", b"other bytes")
+    with platform.database.begin() as c:
+        c.execute(text("UPDATE decommission SET retain_until = now() - interval '1 hour'"))
+    assert reconcile(platform, RUN, registry)["retirements"]["failed"] == 1
+    assert state(platform, left) is State.ARCHIVED
+    with platform.database.begin() as c:
+        told = c.execute(text("SELECT kind FROM incident WHERE state = 'open'")).scalars().all()
+    assert told == ["ArchiveIncomplete"]

@@ -1,0 +1,99 @@
+"""Which card a task shows, from its rows and from what Airflow knows."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tenure.errors import GateFailed
+from tenure.usecases.incidents.failure_cards import describe
+from tenure.views.tasks import TaskSeen, decide, killed_card
+from tenure.vocabulary import RunRef
+
+RUN = RunRef("flight_late__train_model", "manual__1", "evaluate", 3)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def row(stage: str, facts: dict[str, Any], number: int = 1) -> dict[str, Any]:
+    return {
+        "stage": stage,
+        "digest": f"{stage}-{number}",
+        "body": {"facts": facts},
+        "model": "flight_late",
+        "dataset": None,
+        "created_at": NOW,
+    }
+
+
+def failure(try_number: int) -> dict[str, Any]:
+    error = GateFailed(f"try {try_number}", still_safe="s", next_step="n")
+    facts = describe(error, try_number=try_number, tries=3).report(RUN).facts
+    return row("failure", dict(facts), try_number)
+
+
+VERDICT = row("evaluation", {})
+
+
+@pytest.mark.parametrize(
+    ("rows", "seen", "mood"),
+    [
+        ([failure(1)], TaskSeen("failed", 1), "failed"),
+        ([failure(2), failure(1)], TaskSeen("up_for_retry", 2), "retrying"),
+        ([failure(1)], TaskSeen("failed", 2), "killed"),
+        ([], TaskSeen("failed", 1), "killed"),
+        ([VERDICT], TaskSeen("failed", 1), "killed"),
+        ([VERDICT, failure(1)], TaskSeen("success", 2), "verdict"),
+        ([failure(1)], TaskSeen("success", 2), "nothing"),
+        ([], TaskSeen("success", 1), "nothing"),
+        ([failure(1)], TaskSeen("running", 2), "running"),
+        ([], TaskSeen(None, 0), "running"),
+        ([], TaskSeen("upstream_failed"), "upstream"),
+        ([], TaskSeen("awaiting_input"), "waiting"),
+        ([], TaskSeen("skipped"), "skipped"),
+        ([], TaskSeen("failed", 1, is_ours=False), "nothing"),
+        ([failure(1)], None, "failed"),
+        ([VERDICT], None, "verdict"),
+        ([], None, "nothing"),
+    ],
+)
+def test_the_mood_of_a_task(rows: list[dict[str, Any]], seen: TaskSeen | None, mood: str) -> None:
+    assert decide(rows, RUN, seen).mood == mood
+
+
+def test_a_failed_task_shows_its_newest_card_and_keeps_the_earlier_ones() -> None:
+    page = decide([failure(2), VERDICT, failure(1)], RUN, TaskSeen("failed", 2, max_tries=2))
+    assert page.card is not None
+    assert (page.card.what, page.card_digest) == ("try 2", "failure-2")
+    assert [one["digest"] for one in page.earlier] == ["failure-1"]
+    assert [one["digest"] for one in page.reports] == ["evaluation-1"]
+
+
+def test_a_killed_task_gets_a_card_that_says_so_beside_the_cards_of_earlier_tries() -> None:
+    page = decide([failure(1)], RUN, TaskSeen("failed", 2, max_tries=2))
+    assert page.card == killed_card(RUN, TaskSeen("failed", 2, max_tries=2))
+    assert page.card is not None
+    assert page.card.title == "Killed before it could say anything"
+    assert page.card.what.startswith("Try 2 of 3 of evaluate[3] ended without a word")
+    assert page.card_digest is None
+    assert [one["digest"] for one in page.earlier] == ["failure-1"]
+
+
+def test_a_green_task_hides_the_card_of_the_try_before() -> None:
+    page = decide([VERDICT, failure(1)], RUN, TaskSeen("success", 2))
+    assert page.card is None
+    assert [one["digest"] for one in page.earlier] == ["failure-1"]
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "model", "dataset"),
+    [
+        ("flight_late__train_model", "flight_late", None),
+        ("flights__ingest_data", None, "flights"),
+        ("maintain_platform", None, None),
+    ],
+)
+def test_the_subject_is_known_without_any_row(
+    dag_id: str, model: str | None, dataset: str | None
+) -> None:
+    page = decide([], RunRef(dag_id, "r", "t"), None)
+    assert (page.model, page.dataset) == (model, dataset)
