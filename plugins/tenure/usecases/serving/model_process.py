@@ -1,8 +1,7 @@
 """Main module of the processes that hold models: verify, load, warm up, score; nothing else.
 
 They know no database, no store and no key but the public one, and get the artifact as an open
-file. The gateway and `tenure rollback` start them as `python -m tenure.usecases.serving.model_process
-FD`.
+file. The gateway and `tenure rollback` start this module with the number of a socket as argument.
 """
 
 import importlib
