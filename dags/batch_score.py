@@ -16,6 +16,7 @@ log, and a table with the dataset's key, score, decision and confidence lies in
 
 from airflow.sdk import Param, dag
 
+from tenure.layout import BATCH_SCORE, dag_id
 from tenure.operators.batch_scoring import (
     FinishBatchOperator,
     PlanBatchOperator,
@@ -46,7 +47,7 @@ FORM = {
 def build(model: str, settings: dict[str, object]) -> None:
     """Wire the three steps for one model; arguments of the DAG function would become its params."""
 
-    @dag(dag_id=f"{model}__batch_score", schedule=None, params=FORM, **settings)
+    @dag(dag_id=dag_id(model, BATCH_SCORE), schedule=None, params=FORM, **settings)
     def batch_score() -> None:
         planned = PlanBatchOperator(task_id="plan", model=model)
         scored = ScoreShardOperator.partial(

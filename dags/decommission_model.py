@@ -19,6 +19,7 @@ skip that names its date; `maintain_platform` goes on when the date has come.
 
 from airflow.sdk import Param, chain, dag
 
+from tenure.layout import DECOMMISSION_MODEL, dag_id
 from tenure.operators.decommission import (
     ConfirmDecommissionOperator,
     DecommissionOperator,
@@ -54,7 +55,7 @@ FORM = {
 def build(model: str, settings: dict[str, object]) -> None:
     """Wire the six tasks for one model; arguments of the DAG function would become its params."""
 
-    @dag(dag_id=f"{model}__decommission_model", schedule=None, params=FORM, **settings)
+    @dag(dag_id=dag_id(model, DECOMMISSION_MODEL), schedule=None, params=FORM, **settings)
     def decommission_model() -> None:
         chain(
             RequestDecommissionOperator(task_id="plan", model=model),

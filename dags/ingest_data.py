@@ -18,6 +18,7 @@ Nothing new is green.
 
 from airflow.sdk import dag
 
+from tenure.layout import INGEST_DATA, dag_id
 from tenure.operators.ingestion import DiscoverOperator, IngestOperator
 from tenure.orchestration import catalog
 from tenure.orchestration.assets import snapshot
@@ -27,7 +28,7 @@ from tenure.orchestration.defaults import dag_settings, schedule
 def build(dataset: str, cron: str, settings: dict[str, object]) -> None:
     """Wire the two steps for one dataset."""
 
-    @dag(dag_id=f"{dataset}__ingest_data", schedule=schedule(cron), **settings)
+    @dag(dag_id=dag_id(dataset, INGEST_DATA), schedule=schedule(cron), **settings)
     def ingest_data() -> None:
         found = DiscoverOperator(task_id="discover", dataset=dataset)
         IngestOperator.partial(

@@ -15,12 +15,13 @@ could say so, closes retrain requests that no run works on, and verifies the led
 
 from airflow.sdk import dag
 
+from tenure.layout import MAINTAIN_PLATFORM
 from tenure.operators.maintenance import MaintainOperator
 from tenure.orchestration.defaults import dag_settings, schedule
 
 
 @dag(
-    dag_id="maintain_platform",
+    dag_id=MAINTAIN_PLATFORM,
     schedule=schedule("*/5 * * * *"),
     **dag_settings(stage="maintenance", doc=__doc__, retries=0),
 )

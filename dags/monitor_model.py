@@ -16,6 +16,7 @@ the last window. `draw` then draws a sample of the window; no verdict depends on
 
 from airflow.sdk import AssetOrTimeSchedule, chain, dag
 
+from tenure.layout import MONITOR_MODEL, dag_id
 from tenure.operators.monitoring import DrawOperator, MonitorOperator
 from tenure.orchestration import catalog
 from tenure.orchestration.assets import monitoring, snapshot
@@ -26,7 +27,7 @@ def build(model_name: str, dataset: str, cron: str, settings: dict[str, object])
     """Wire the two steps for one model."""
 
     @dag(
-        dag_id=f"{model_name}__monitor_model",
+        dag_id=dag_id(model_name, MONITOR_MODEL),
         schedule=AssetOrTimeSchedule(timetable=schedule(cron), assets=[snapshot(dataset)]),
         **settings,
     )

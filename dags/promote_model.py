@@ -20,6 +20,7 @@ Which version: the newest that waits, unless the form names one.
 
 from airflow.sdk import Param, chain, dag
 
+from tenure.layout import PROMOTE_MODEL, dag_id
 from tenure.operators.approval import ApproveOperator, ReviewOperator, seats
 from tenure.operators.canary import CanaryOperator
 from tenure.orchestration import catalog
@@ -39,7 +40,7 @@ def build(model_name: str, risk_tier: str, ask_hours: int, settings: dict[str, o
     """Wire the three steps for one model."""
 
     @dag(
-        dag_id=f"{model_name}__promote_model",
+        dag_id=dag_id(model_name, PROMOTE_MODEL),
         schedule=validated(model_name),
         params={"version": VERSION},
         **settings,

@@ -14,6 +14,7 @@ the models that it chose, and again of those whose request nobody picked up.
 
 from airflow.sdk import AssetAny, AssetOrTimeSchedule, dag
 
+from tenure.layout import RETRAIN_MODELS
 from tenure.operators.retraining import RetrainingOperator
 from tenure.orchestration import catalog
 from tenure.orchestration.assets import monitoring, retrain_request, retrain_requests, snapshot
@@ -27,7 +28,7 @@ wakers += [snapshot(name) for name in catalog.dataset_names()]
 
 
 @dag(
-    dag_id="retrain_models",
+    dag_id=RETRAIN_MODELS,
     schedule=AssetOrTimeSchedule(timetable=schedule(HOURLY), assets=AssetAny(*wakers))
     if wakers
     else schedule(HOURLY),

@@ -17,6 +17,7 @@ wakes `promote_model`. Nothing to train is a green skip.
 
 from airflow.sdk import Param, chain, dag
 
+from tenure.layout import TRAIN_MODEL, dag_id
 from tenure.operators.bias import BiasAuditOperator
 from tenure.operators.training import (
     EvaluateOperator,
@@ -41,7 +42,7 @@ def build(model: str, settings: dict[str, object]) -> None:
     """Wire the five tasks for one model; arguments of the DAG function would become its params."""
 
     @dag(
-        dag_id=f"{model}__train_model",
+        dag_id=dag_id(model, TRAIN_MODEL),
         schedule=[retrain_request(model)],
         params={"reason": REASON},
         **settings,

@@ -154,6 +154,23 @@ def platform(settings: Settings) -> Iterator[Platform]:
         platform.database.engine.dispose()
 
 
+@pytest.fixture
+def connected(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
+    """The installation of the test, found as in a task: by a connection in the environment."""
+    from sqlalchemy import make_url
+
+    url = make_url(platform.settings.database_url)
+    host = url.query["host"]
+    monkeypatch.setenv("TENURE_HOME", str(platform.settings.home))
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_TENURE_DATABASE",
+        f'{{"conn_type": "postgres", "login": "postgres", "schema": "{url.database}", '
+        f'"host": "{host}"}}',
+    )
+    monkeypatch.setenv("TENURE_STORE_URL", platform.settings.store_url)
+    return platform
+
+
 @dataclass
 class Receiver:
     """A consumer's HTTP server: keeps what it is sent, answers what it is told to."""

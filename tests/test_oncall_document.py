@@ -8,8 +8,8 @@ from tenure import errors
 from tenure.adapters.sql.incidents import _OF_SERVING
 from tenure.errors import TenureError
 from tenure.gateway.log import shipper, writer
+from tenure.lifecycle.incidents.failure_card import TITLES
 from tenure.settings import REPOSITORY
-from tenure.usecases.incidents.failure_cards import TITLES
 from tenure.usecases.serving.gateway_incidents import TROUBLES
 
 TEXT = (REPOSITORY / "docs" / "oncall.md").read_text(encoding="utf-8")

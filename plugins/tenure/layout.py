@@ -1,1 +1,202 @@
-"""Every object key and every DAG id: built and parsed in one place."""
+"""Every key of the object store, every DAG id and every link: built and parsed in one place.
+
+Keys are derived from ids and digests, never given by anybody, and hold no `..` (see `ports`).
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+# DAG ids
+
+INGEST_DATA = "ingest_data"
+TRAIN_MODEL = "train_model"
+PROMOTE_MODEL = "promote_model"
+MONITOR_MODEL = "monitor_model"
+BATCH_SCORE = "batch_score"
+DECOMMISSION_MODEL = "decommission_model"
+RETRAIN_MODELS = "retrain_models"
+MAINTAIN_PLATFORM = "maintain_platform"
+PLATFORM_DAGS = frozenset({RETRAIN_MODELS, MAINTAIN_PLATFORM})
+"""DAGs that belong to no model and no dataset."""
+
+_OWNED_BY = "__"
+
+
+class DagName(NamedTuple):
+    """A DAG id in its parts; `owner` is a model or dataset, None for a DAG of the platform."""
+
+    owner: str | None
+    stage: str
+
+    @property
+    def model(self) -> str | None:
+        """The model that the DAG belongs to."""
+        return None if self.stage == INGEST_DATA else self.owner
+
+    @property
+    def dataset(self) -> str | None:
+        """The dataset that the DAG belongs to."""
+        return self.owner if self.stage == INGEST_DATA else None
+
+
+def dag_id(owner: str, stage: str) -> str:
+    """The id of a model's or dataset's DAG.
+
+    >>> dag_id("flight_late", TRAIN_MODEL)
+    'flight_late__train_model'
+    """
+    return f"{owner}{_OWNED_BY}{stage}"
+
+
+def parse_dag_id(text: str) -> DagName:
+    """The parts of a DAG id; ids of models and datasets hold no double underscore.
+
+    >>> parse_dag_id("flights__ingest_data").dataset, parse_dag_id("retrain_models").owner
+    ('flights', None)
+    """
+    owner, mark, stage = text.partition(_OWNED_BY)
+    return DagName(owner, stage) if mark else DagName(None, owner)
+
+
+# Data: what lands, what is published, what is set aside
+
+SNAPSHOT_ROWS = "data.parquet"
+SNAPSHOT_MANIFEST = "manifest.json"
+
+
+def landing_prefix(dataset: str) -> str:
+    """Where the files of a dataset land."""
+    return f"landing/{dataset}/"
+
+
+def snapshot_key(dataset: str, digest: str, name: str = SNAPSHOT_ROWS) -> str:
+    """A file of a snapshot."""
+    return f"snapshots/{dataset}/{digest}/{name}"
+
+
+def quarantine_key(dataset: str, batch: str, *, source: str, rules: str, kind: str) -> str:
+    """Rows that were set aside, or a file as it came.
+
+    Args:
+        dataset: Whose.
+        batch: Name of the batch.
+        source: SHA-256 of the landed file.
+        rules: Digest of the rules that it was judged by.
+        kind: Suffix, `parquet` or `rejected`.
+    """
+    return f"quarantine/{dataset}/{batch}/{source}-{rules}.{kind}"
+
+
+# Decisions and outcomes
+
+DECISIONS = "decisions"
+OUTCOMES = "outcomes"
+LOGS = (DECISIONS, OUTCOMES)
+
+
+def log_prefix(kind: str, model: str | None = None, hour: str | None = None) -> str:
+    """Folder of a log: everything, one model's, or one of its days or hours; ends with a slash.
+
+    >>> log_prefix(DECISIONS, "flight_late", "date=2013-07-01")
+    'decisions/model=flight_late/date=2013-07-01/'
+    """
+    parts = [kind, *([f"model={model}"] if model else []), *([hour] if hour else [])]
+    return "/".join(parts) + "/"
+
+
+def day_folders(first: datetime, last: datetime) -> list[str]:
+    """Partitions of the days in UTC from one moment to another: `date=2013-07-01` and so on."""
+    start, end = first.astimezone(UTC).date(), last.astimezone(UTC).date()
+    return [f"date={start + timedelta(days=n)}" for n in range((end - start).days + 1)]
+
+
+def hour_folder(moment: datetime) -> str:
+    """Partition of an hour in UTC: `date=2013-07-01/hour=05`."""
+    return f"{moment.astimezone(UTC):date=%Y-%m-%d/hour=%H}"
+
+
+def hour_of(key: str) -> datetime | None:
+    """The hour that a key's partitions name, in UTC; None where they name none.
+
+    >>> str(hour_of("decisions/model=m/date=2013-07-01/hour=05/a.parquet"))
+    '2013-07-01 05:00:00+00:00'
+    """
+    parts = dict(part.split("=", 1) for part in key.split("/") if "=" in part)
+    try:
+        return datetime.strptime(f"{parts['date']} {parts['hour']} +0000", "%Y-%m-%d %H %z")
+    except (KeyError, ValueError):
+        return None
+
+
+def keys_from_day(keys: Iterable[str], first: datetime | None) -> list[str]:
+    """Keys of the day of `first` in UTC and of later days; None takes all of them."""
+    day = f"{first.astimezone(UTC):%Y-%m-%d}" if first else ""
+    return [key for key in keys if key.partition("/date=")[2][:10] >= day]
+
+
+def keys_from_hour(keys: Iterable[str], first: datetime) -> list[str]:
+    """Keys of the hour of `first` in UTC and of later hours."""
+    began = first.replace(minute=0, second=0, microsecond=0)
+    return [key for key in keys if (hour := hour_of(key)) is not None and hour >= began]
+
+
+def scores_prefix(model: str, run_key: str) -> str:
+    """Where the tables of a batch scoring lie for those who asked for it."""
+    return f"scores/{model}/{run_folder(run_key)}/"
+
+
+def scores_key(model: str, run_key: str, shard: int) -> str:
+    """The table of one shard: keys, score, decision."""
+    return f"{scores_prefix(model, run_key)}{shard:05d}.parquet"
+
+
+def run_folder(run_key: str) -> str:
+    """Name of a run in keys."""
+    return run_key[:16]
+
+
+# Evidence and models
+
+
+def report_key(digest: str) -> str:
+    """A report as JSON."""
+    return f"reports/{digest[:2]}/{digest}.json"
+
+
+def drawn_key(digest: str) -> str:
+    """The drawn report, beside its JSON."""
+    return f"reports/{digest[:2]}/{digest}.html"
+
+
+def artifact_key(digest: str) -> str:
+    """A model's artifact."""
+    return f"artifacts/{digest}.skops"
+
+
+def onnx_key(digest: str) -> str:
+    """A model's ONNX file."""
+    return f"artifacts/{digest}.onnx"
+
+
+def reference_key(model: str, version: int) -> str:
+    """The scored holdout of a version."""
+    return f"reference/{model}/{version}.parquet"
+
+
+def archive_prefix(model: str, version: int) -> str:
+    """Everything about a retired version."""
+    return f"archive/{model}/{version}/"
+
+
+# Links
+
+
+def mlflow_link(mlflow_url: str, run_id: str | None) -> str:
+    """Where MLflow shows the run; empty without one."""
+    return f"{mlflow_url}/#/runs/{run_id}" if run_id else ""
+
+
+def report_link(airflow_url: str, digest: str) -> str:
+    """The page of a report inside Airflow's UI."""
+    return f"{airflow_url}/tenure/report/{digest}"

@@ -24,7 +24,8 @@ from tenure.adapters.local_store import LocalStore
 from tenure.adapters.signing import Signer
 from tenure.adapters.skops_artifacts import check_signature, dump, load_verified
 from tenure.errors import ArtifactRefused
-from tenure.lifecycle.training.registry import FIELDS, artifact_key, statement_bytes
+from tenure.layout import artifact_key
+from tenure.lifecycle.training.registry import FIELDS, statement_bytes
 from tenure.vocabulary import digest_bytes
 
 ROWS = np.random.default_rng(1).normal(size=(200, 3))

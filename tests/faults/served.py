@@ -48,8 +48,9 @@ class Life:
 
         from tenure.adapters.signing import Signer
         from tenure.adapters.sql import tables, versions
+        from tenure.layout import artifact_key
         from tenure.lifecycle.promotion.approval import evidence_digest
-        from tenure.lifecycle.training.registry import artifact_key, statement_bytes
+        from tenure.lifecycle.training.registry import statement_bytes
         from tenure.vocabulary import digest_bytes
 
         artifact = self._train(seed) if estimator is None else dumped(estimator)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from types import SimpleNamespace
@@ -11,7 +12,11 @@ from typing import Any, ClassVar
 
 import pytest
 
+from tenure.adapters.sql import data, overview, reports
 from tenure.errors import GateFailed
+from tenure.installation import Platform
+from tenure.lifecycle.audit.reconciliation import FailedTask
+from tenure.vocabulary import RunRef
 
 pytestmark = pytest.mark.airflow
 
@@ -66,6 +71,48 @@ def context(error: object) -> Any:
     return {"ti": ti, "exception": error}
 
 
+MAINTENANCE = RunRef("maintain_platform", "scheduled__1", "maintain")
+NOWHERE = '{"conn_type": "postgres", "host": "127.0.0.1", "port": 9, "schema": "x"}'
+
+
+class FailedIngestion:
+    """Airflow, as far as the watchdog asks it: `context`'s task failed some minutes ago."""
+
+    def failed_tasks(self, since: datetime) -> list[FailedTask]:
+        ended = datetime.now(UTC) - timedelta(minutes=5)
+        return [FailedTask("flights__ingest_data", "manual__1", "ingest", 2, ended, 1)]
+
+    def has_active_run(self, dag_id: str) -> bool:
+        return False
+
+
+@pytest.fixture
+def watched(connected: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
+    """An installation whose dataset is known, and whose watchdog sees `FailedIngestion`."""
+    from tenure.operators.maintenance import MaintainOperator
+
+    with connected.database.begin() as connection:
+        data.register_dataset(
+            connection, name="flights", owner="ada", steward="sam", sensitivity="internal"
+        )
+    monkeypatch.setattr(MaintainOperator, "_airflow", lambda *_: FailedIngestion())
+    monkeypatch.setitem(connected.__dict__, "mlflow", NoAliases())
+    return connected
+
+
+class NoAliases:
+    """MLflow without any model."""
+
+    def get_aliases(self, model: str) -> dict[str, int]:
+        return {}
+
+
+def cards(platform: Platform) -> list[dict[str, Any]]:
+    with platform.database.begin() as connection:
+        rows = reports.of_run(connection, "flights__ingest_data", "manual__1")
+    return [row["body"]["facts"] for row in rows if row["stage"] == "failure"]
+
+
 def failed() -> GateFailed:
     return GateFailed("2 of 14 failed", still_safe="Training.", next_step="Open the report.")
 
@@ -94,9 +141,9 @@ def test_a_failure_is_posted_whole(monkeypatch: pytest.MonkeyPatch, receiver: in
 def test_the_card_of_the_operator_is_taken_over(
     monkeypatch: pytest.MonkeyPatch, receiver: int
 ) -> None:
+    from tenure.lifecycle.incidents.failure_card import describe
     from tenure.notifications.alerts import FailureNotifier
     from tenure.operators.base import TaskFailed
-    from tenure.usecases.incidents.failure_cards import describe
 
     connect(monkeypatch, receiver, "200")
     error = TaskFailed("short", describe(failed(), owner="ada", log_url="http://airflow/own"))
@@ -109,15 +156,66 @@ def test_the_card_of_the_operator_is_taken_over(
     )
 
 
-@pytest.mark.parametrize("error", [None, "killed", SystemExit(1)], ids=["none", "text", "exit"])
-def test_whatever_was_raised_becomes_a_notice(
-    monkeypatch: pytest.MonkeyPatch, receiver: int, error: object
+def test_whatever_was_raised_becomes_a_notice_and_its_card_is_stored(
+    monkeypatch: pytest.MonkeyPatch, receiver: int, connected: Platform
 ) -> None:
     from tenure.notifications.alerts import FailureNotifier
 
     connect(monkeypatch, receiver, "200")
+    FailureNotifier()(context(SystemExit(1)))
+    assert Receiver.got[0][2]["cause"].startswith("Bug or unexpected error: SystemExit: 1")
+    assert [card["kind"] for card in cards(connected)] == ["SystemExit"]
+
+
+@pytest.mark.parametrize("error", [None, "heartbeat timeout"])
+def test_a_killed_task_has_one_card_and_one_notice(
+    monkeypatch: pytest.MonkeyPatch, receiver: int, watched: Platform, error: object
+) -> None:
+    """Airflow calls back, then the watchdog finds it: the second one has nothing to say."""
+    from tenure.notifications.alerts import FailureNotifier
+    from tenure.operators.maintenance import MaintainOperator
+
+    connect(monkeypatch, receiver, "200")
     FailureNotifier()(context(error))
-    assert Receiver.got[0][2]["cause"].startswith("Bug or unexpected error")
+    for _ in range(2):
+        MaintainOperator(task_id="maintain").work(watched, MAINTENANCE, {})
+
+    (card,) = cards(watched)
+    ((_, _, body),) = Receiver.got
+    assert (card["kind"], body["kind"]) == ("Killed", "Killed")
+    assert card["what"] == body["cause"]
+    assert body["cause"].startswith("Try 1 of 1 of ingest[2] ended without a word")
+    assert ("Airflow says: heartbeat timeout" in body["cause"]) is (error is not None)
+    with watched.database.begin() as connection:
+        (incident,) = overview.open_incidents(connection)
+    assert (incident["kind"], incident["summary"]) == ("task_killed", card["what"])
+
+
+def test_a_killed_task_whose_card_cannot_be_stored_is_left_to_the_watchdog(
+    monkeypatch: pytest.MonkeyPatch, receiver: int, watched: Platform
+) -> None:
+    from tenure.notifications.alerts import FailureNotifier
+    from tenure.operators.maintenance import MaintainOperator
+
+    connect(monkeypatch, receiver, "200")
+    with monkeypatch.context() as away:
+        away.setenv("AIRFLOW_CONN_TENURE_DATABASE", NOWHERE)
+        FailureNotifier()(context(None))
+    assert Receiver.got == []
+    MaintainOperator(task_id="maintain").work(watched, MAINTENANCE, {})
+    assert [body["kind"] for _, _, body in Receiver.got] == ["Killed"]
+    assert [card["kind"] for card in cards(watched)] == ["Killed"]
+
+
+def test_a_failure_whose_card_cannot_be_stored_is_posted_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, receiver: int
+) -> None:
+    from tenure.notifications.alerts import FailureNotifier
+
+    connect(monkeypatch, receiver, "200")
+    monkeypatch.setenv("AIRFLOW_CONN_TENURE_DATABASE", NOWHERE)
+    FailureNotifier()(context(failed()))
+    assert [body["kind"] for _, _, body in Receiver.got] == ["GateFailed"]
 
 
 def test_without_the_connection_nothing_is_sent_and_the_log_says_so(

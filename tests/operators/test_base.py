@@ -33,23 +33,6 @@ def context(platform: Platform | None = None) -> dict[str, Any]:
 RUN = RunRef("flight_late__train_model", "manual__1", "evaluate", -1, "ada")
 
 
-@pytest.fixture
-def connected(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
-    """The database of the test, found as in a task: by a connection in the environment."""
-    from sqlalchemy import make_url
-
-    url = make_url(platform.settings.database_url)
-    host = url.query["host"]
-    monkeypatch.setenv("TENURE_HOME", str(platform.settings.home))
-    monkeypatch.setenv(
-        "AIRFLOW_CONN_TENURE_DATABASE",
-        f'{{"conn_type": "postgres", "login": "postgres", "schema": "{url.database}", '
-        f'"host": "{host}"}}',
-    )
-    monkeypatch.setenv("TENURE_STORE_URL", platform.settings.store_url)
-    return platform
-
-
 def cards(platform: Platform) -> list[dict[str, Any]]:
     from tenure.adapters.sql import reports
 

@@ -12,8 +12,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from tenure.adapters.signing import Signer
 from tenure.adapters.skops_artifacts import dump
 from tenure.installation import Platform
+from tenure.layout import artifact_key
 from tenure.lifecycle.serving import ServingPolicy
-from tenure.lifecycle.training.registry import FIELDS, artifact_key, statement_bytes
+from tenure.lifecycle.training.registry import FIELDS, statement_bytes
 from tenure.settings import REPOSITORY, Settings
 from tenure.usecases.serving.loading import VerifiedLoader
 from tenure.vocabulary import digest_bytes

@@ -15,7 +15,8 @@ from sklearn.preprocessing import FunctionTransformer
 
 from tenure.adapters.skops_artifacts import dump
 from tenure.errors import ArtifactRefused
-from tenure.lifecycle.training.registry import FIELDS, artifact_key
+from tenure.layout import artifact_key
+from tenure.lifecycle.training.registry import FIELDS
 from tenure.vocabulary import digest_bytes
 
 

@@ -21,8 +21,9 @@ from tenure.adapters import sklearn_trainer
 from tenure.adapters.onnx_variant import convert
 from tenure.adapters.skops_artifacts import dump
 from tenure.errors import ArtifactRefused, ServiceUnreachable
+from tenure.layout import artifact_key, onnx_key
 from tenure.lifecycle.serving import OnnxPolicy, ServingPolicy
-from tenure.lifecycle.training.registry import artifact_key, onnx_key, onnx_statement_bytes
+from tenure.lifecycle.training.registry import onnx_statement_bytes
 from tenure.usecases.serving import loading, model_process
 from tenure.vocabulary import digest_bytes
 

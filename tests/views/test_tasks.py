@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tenure.errors import GateFailed
-from tenure.usecases.incidents.failure_cards import describe
-from tenure.views.tasks import TaskSeen, decide, killed_card
+from tenure.lifecycle.incidents.failure_card import describe, killed_card
+from tenure.views.tasks import TaskSeen, decide
 from tenure.vocabulary import RunRef
 
 RUN = RunRef("flight_late__train_model", "manual__1", "evaluate", 3)
@@ -70,7 +70,7 @@ def test_a_failed_task_shows_its_newest_card_and_keeps_the_earlier_ones() -> Non
 
 def test_a_killed_task_gets_a_card_that_says_so_beside_the_cards_of_earlier_tries() -> None:
     page = decide([failure(1)], RUN, TaskSeen("failed", 2, max_tries=2))
-    assert page.card == killed_card(RUN, TaskSeen("failed", 2, max_tries=2))
+    assert page.card == killed_card(RUN, try_number=2, tries=3)
     assert page.card is not None
     assert page.card.title == "Killed before it could say anything"
     assert page.card.what.startswith("Try 2 of 3 of evaluate[3] ended without a word")

@@ -19,10 +19,10 @@ import httpx
 import pytest
 
 from tenure.installation import Platform
+from tenure.layout import drawn_key
 from tenure.settings import REPOSITORY
 from tenure.stack.embedded import Stack
 from tenure.stack.endpoints import Endpoints
-from tenure.views.tasks import drawn_key
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, FrameLocator, Page

@@ -12,9 +12,11 @@ from markupsafe import escape
 
 from tenure.errors import CanaryRolledBack, GateFailed
 from tenure.installation import Platform
+from tenure.layout import drawn_key
+from tenure.lifecycle.incidents.failure_card import describe
 from tenure.usecases.incidents import failure_cards
 from tenure.verdicts import Verdict
-from tenure.views.tasks import TaskSeen, drawn_key
+from tenure.views.tasks import TaskSeen
 from tenure.vocabulary import RunRef
 from tenure.web.rendering import moment
 
@@ -419,9 +421,7 @@ def test_a_failure_card_says_what_is_safe_and_what_to_do(
         next_step="Run `tenure x`.",
         evidence="d" * 64,
     )
-    failure_cards.save(
-        platform, failure_cards.describe(error, owner="ada", log_url="http://log/1"), RUN
-    )
+    failure_cards.save(platform, describe(error, owner="ada", log_url="http://log/1"), RUN)
     seen(TaskSeen("failed", 1))
     text = client.get(CARD).text
     for words in (
@@ -441,7 +441,7 @@ def test_a_rollback_begins_calmly(
 ) -> None:
     words = "Safe: champion serves 100%; nothing is urgent."
     error = CanaryRolledBack(f"{words} m@2 did harm.", still_safe="m@1.", next_step="Later.")
-    failure_cards.save(platform, failure_cards.describe(error), RUN)
+    failure_cards.save(platform, describe(error), RUN)
     seen(TaskSeen("failed", 1))
     text = client.get(CARD).text
     assert text.index(words) < text.index("What happened") < text.index("m@2 did harm.")

@@ -18,13 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from tenure.errors import ArtifactRefused
-from tenure.lifecycle.training.registry import (
-    artifact_key,
-    onnx_facts,
-    onnx_key,
-    onnx_statement_bytes,
-    statement_bytes,
-)
+from tenure.layout import artifact_key, onnx_key
+from tenure.lifecycle.training.registry import onnx_facts, onnx_statement_bytes, statement_bytes
 from tenure.ports import ObjectStore
 from tenure.vocabulary import digest_bytes
 

@@ -22,11 +22,11 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """Print open incidents, newest first."""
-    from tenure.usecases.incidents.close_incident import in_utc, listed
+    from tenure.usecases.incidents.close_incident import in_utc, list_open
 
     with connected() as platform:
         known_model(platform, model)
-        found = listed(platform, model=model)
+        found = list_open(platform, model=model)
     if as_json:
         print_json(found)
         return
@@ -39,7 +39,7 @@ def list_(
     print(f"{len(found)} open.")
 
 
-@group.command("close")
+@group.command("close_by_person")
 def close_(
     incident_id: Annotated[int, typer.Argument(help="Its number in `tenure incident list`.")],
     reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the ledger.")],
@@ -49,12 +49,14 @@ def close_(
     as_json: AsJson = False,
 ) -> None:
     """Close an incident that is over; one that is not opens again when it is seen again."""
-    from tenure.usecases.incidents.close_incident import close
+    from tenure.usecases.incidents.close_incident import close_by_person
 
     if not reason.strip():
         raise typer.BadParameter("say why", param_hint="--reason")
     with connected() as platform:
-        closed = close(platform, incident_id, user=actor or login_name(), reason=reason.strip())
+        closed = close_by_person(
+            platform, incident_id, user=actor or login_name(), reason=reason.strip()
+        )
     if as_json:
         print_json(closed)
     else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from tenure.cli.output import AsJson, print_json
+from tenure.layout import INGEST_DATA, dag_id, landing_prefix
 
 if TYPE_CHECKING:
     from tenure.usecases.data.new_dataset import Created
@@ -66,7 +67,7 @@ def _answer(created: "Created") -> dict[str, object]:
         "expectations": [p.as_expectation() for p in created.proposals],
         "confirm": list(created.confirm),
         "says": created.says,
-        "landing": f"landing/{dataset.name}/",
+        "landing": landing_prefix(dataset.name),
     }
 
 
@@ -81,5 +82,5 @@ def _lines(created: "Created") -> list[str]:
         "To be confirmed:",
         *(f"  - {sentence}" for sentence in created.confirm),
         f"Next: read both files, run `tenure check`, and drop files into landing/{dataset.name}/ "
-        f"(such as 2024-03.{suffix}). The DAG {dataset.name}__ingest_data takes them.",
+        f"(such as 2024-03.{suffix}). The DAG {dag_id(dataset.name, INGEST_DATA)} takes them.",
     ]

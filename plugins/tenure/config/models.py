@@ -147,8 +147,17 @@ class ModelConfig(Policy):
     @property
     def columns(self) -> frozenset[str]:
         """Every column of the dataset that the model names, but its time."""
-        label, subject = self.label.column, self.subject_column
-        return frozenset({*self.features.all, *self.bias.attributes, label, subject})
+        return self.number_columns | self.text_columns | {self.subject_column}
+
+    @property
+    def number_columns(self) -> frozenset[str]:
+        """Columns read as numbers or as yes and no: numeric features, the label."""
+        return frozenset({*self.features.numeric, self.label.column})
+
+    @property
+    def text_columns(self) -> frozenset[str]:
+        """Columns read as they are written: categorical features and protected attributes."""
+        return frozenset({*self.features.categorical, *self.bias.attributes})
 
     @model_validator(mode="after")
     def _personal_columns_are_read_for_a_reason(self) -> "ModelConfig":

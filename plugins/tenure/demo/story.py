@@ -17,6 +17,7 @@ from tenure.demo.summary import Summary
 from tenure.demo.upstream import write_month
 from tenure.errors import ServiceUnreachable, StateConflict
 from tenure.installation import Platform
+from tenure.layout import DECOMMISSION_MODEL, dag_id, landing_prefix
 from tenure.settings import Settings
 from tenure.vocabulary import State
 
@@ -113,7 +114,7 @@ class Story:
     def upstream(self, month: int, damage: str = "none") -> None:
         """The upstream drops a month into the landing zone; whole or not at all."""
         draft = write_month(self.folder / "upstream", month, damage=damage)  # type: ignore[arg-type]
-        self.platform.store.put_file(f"landing/{DATASET}/{draft.name}", draft)
+        self.platform.store.put_file(landing_prefix(DATASET) + draft.name, draft)
 
     def _ingest(self, months: tuple[int, ...]) -> tuple[str, str]:
         for month in months:
@@ -251,7 +252,7 @@ class Story:
         olga = self.people["olga"]
         successor = next(v for v in self.facts.versions(MODEL) if v["state"] == "champion")
         olga.trigger(
-            f"{MODEL}__decommission_model",
+            dag_id(MODEL, DECOMMISSION_MODEL),
             {
                 "version": retired["version"],
                 "reason": "No longer in use after the canary.",

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tenure.installation import Platform
+from tenure.layout import DECISIONS, OUTCOMES, log_prefix
 from tenure.usecases.decisions.segments import live_keys
 
 
@@ -43,14 +44,14 @@ class Summary:
         from tenure.adapters.decision_files import request_ids
 
         store = self.platform.store
-        return request_ids(map(store.fetch, live_keys(store, f"decisions/model={model}/")))
+        return request_ids(map(store.fetch, live_keys(store, log_prefix(DECISIONS, model))))
 
     def outcome_count(self, model: str) -> int:
         """Rows of every shipped outcome file."""
         from tenure.adapters.decision_files import row_count
 
         store = self.platform.store
-        return row_count(map(store.fetch, live_keys(store, f"outcomes/model={model}/")))
+        return row_count(map(store.fetch, live_keys(store, log_prefix(OUTCOMES, model))))
 
     def _read(self, query: str, *arguments: object) -> Any:
         from tenure.adapters.sql import summary

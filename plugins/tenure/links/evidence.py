@@ -43,7 +43,7 @@ def _found(operator: Any) -> tuple[str, str]:
         return "", ""
     known: tuple[str, str] | None = getattr(operator, "evidence_links", None)
     if known is None:
-        from tenure.usecases.incidents.failure_cards import evidence_links
+        from tenure.views.tasks import evidence_links
 
         try:
             known = evidence_links(*connected)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseNotifier, Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from tenure.airflow_settings import settings_from_airflow
+from tenure.layout import parse_dag_id
 from tenure.vocabulary import RunRef
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tenure.usecases.incidents.failure_cards import FailureCard
+    from tenure.lifecycle.incidents.failure_card import FailureCard
 
 CONNECTION = "tenure_alerts"
 TIMEOUT_SECONDS = 5.0
@@ -23,25 +25,79 @@ _log = logging.getLogger("tenure.alerts")
 
 
 class FailureNotifier(BaseNotifier):
-    """`on_failure_callback` of every task; whatever the receiver does, the task is not affected."""
+    """`on_failure_callback` of every task; whatever the receiver does, the task is not affected.
+
+    Whoever stores the card of a task posts its notice: the task itself, or this callback. Tasks
+    whose card nobody stored are found by `maintain_platform`, which then does both.
+    """
 
     def notify(self, context: Context) -> None:
         """Post one notice; without the connection there is one line in the log and nothing else."""
-        ti = context["ti"]
-        map_index = -1 if ti.map_index is None else ti.map_index
-        task = RunRef(ti.dag_id, ti.run_id, ti.task_id, map_index)
-        post(notice(task, card_of(context)))
+        task = task_of(context)
+        card = getattr(context.get("exception"), "card", None)
+        if card is None:
+            card = card_of(context, task)
+            if not stored(card, task) and card.was_killed:
+                _log.info("alert=left reason=card-not-stored to=maintain_platform")
+                return
+        post(notice(task, card))
 
 
-def card_of(context: Context) -> FailureCard:
-    """The card that the operator stored, else one made from what was raised."""
-    from tenure.usecases.incidents.failure_cards import describe
+def task_of(context: Context) -> RunRef:
+    """The task that failed."""
+    ti = context["ti"]
+    map_index = -1 if ti.map_index is None else ti.map_index
+    return RunRef(ti.dag_id, ti.run_id, ti.task_id, map_index)
 
-    error = context.get("exception")
-    return getattr(error, "card", None) or describe(
-        error if isinstance(error, Exception) else RuntimeError(str(error or "no reason given")),
-        log_url=str(getattr(context["ti"], "log_url", "") or ""),
+
+def card_of(context: Context, task: RunRef) -> FailureCard:
+    """A card from what was raised; where nothing was, the task was killed.
+
+    The dag processor calls back for tasks that were killed, and knows no exception.
+    """
+    from tenure.lifecycle.incidents.failure_card import describe, killed_card
+
+    ti, error = context["ti"], context.get("exception")
+    try_number = int(getattr(ti, "try_number", 1) or 1)
+    tries = int(getattr(ti, "max_tries", 0) or 0) + 1
+    log_url = str(getattr(ti, "log_url", "") or "")
+    owner = str(getattr(getattr(ti, "task", None), "owner", "") or "")
+    if isinstance(error, BaseException):
+        dag = parse_dag_id(task.dag_id)
+        return describe(
+            error,
+            model=dag.model,
+            dataset=dag.dataset,
+            owner=owner,
+            log_url=log_url,
+            try_number=try_number,
+            tries=tries,
+        )
+    return killed_card(
+        task,
+        try_number=try_number,
+        tries=tries,
+        reason=str(error or ""),
+        owner=owner,
+        log_url=log_url,
     )
+
+
+def stored(card: FailureCard, task: RunRef) -> bool:
+    """Store the card; False when that is not possible now. Never raises."""
+    from tenure.installation import Platform
+    from tenure.usecases.incidents.failure_cards import report_killed, save
+
+    try:
+        platform = Platform(settings_from_airflow())
+        try:
+            (report_killed if card.was_killed else save)(platform, card, task)
+        finally:
+            platform.database.dispose()
+    except Exception as error:
+        _log.warning("card=not-stored reason=%s", type(error).__name__)
+        return False
+    return True
 
 
 def notice(task: RunRef, card: FailureCard) -> dict[str, object]:

@@ -20,16 +20,16 @@ from airflow.sdk.exceptions import (
     DownstreamTasksSkipped,
 )
 
+from tenure.airflow_settings import settings_from_airflow
 from tenure.errors import TenureError
 from tenure.links.evidence import MlflowRunLink, ReportLink
-from tenure.operators.connections import settings_from_airflow
 from tenure.vocabulary import RunRef
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from tenure.installation import Platform
-    from tenure.usecases.incidents.failure_cards import FailureCard
+    from tenure.lifecycle.incidents.failure_card import FailureCard
 
 LOG_WIDTH = 100
 """The log view cuts longer lines at the window's edge."""
@@ -150,7 +150,7 @@ def _report(
     error: BaseException, context: Context, model: str | None, dataset: str | None
 ) -> FailureCard:
     """Words into the log first: they need nothing but this process."""
-    from tenure.usecases.incidents.failure_cards import describe
+    from tenure.lifecycle.incidents.failure_card import describe
 
     ti, task = context["ti"], context["ti"].task
     card = describe(

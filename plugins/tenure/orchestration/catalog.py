@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.sdk import get_parsing_context
 
 from tenure.errors import ConfigInvalid
+from tenure.layout import parse_dag_id
 from tenure.settings import Settings
 from tenure.vocabulary import is_id
 
@@ -96,8 +97,8 @@ def _names(settings: Settings, folder: str) -> list[str]:
 
 def _needed(names: list[str]) -> list[str]:
     """All, or the one that the DAG which is being run belongs to."""
-    owner, mark, _ = (get_parsing_context().dag_id or "").partition("__")
-    return [name for name in names if name == owner] if mark else names
+    owner = parse_dag_id(get_parsing_context().dag_id or "").owner
+    return names if owner is None else [name for name in names if name == owner]
 
 
 def _one(settings: Settings, folder: str, name: str, code: str) -> Mapping[str, Any] | None:

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tenure.config import ModelConfig
+from tenure.layout import mlflow_link
 from tenure.lifecycle.promotion.approval import Question
 from tenure.lifecycle.training.registry import onnx_facts
-from tenure.usecases.incidents.failure_cards import mlflow_link
 
 SHOWN = 20
 """Checks of a report that the page lists before it says how many more there are."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tenure.config import DatasetConfig, ModelConfig, load_all, load_dataset, parse_dataset
+from tenure.config import DatasetConfig, load_all, load_dataset, parse_dataset
 from tenure.config.suites import load_suite
 from tenure.errors import ConfigInvalid
 from tenure.installation import Platform
@@ -72,16 +72,10 @@ def readers(platform: Platform, dataset: str) -> list[Reader]:
     """Models whose valid YAML names the dataset."""
     found = load_all(platform.settings.include).models.values()
     return [
-        Reader(model.name, model.owner, columns_of(model))
+        Reader(model.name, model.owner, model.columns)
         for model in found
         if model.dataset == dataset
     ]
-
-
-def columns_of(model: ModelConfig) -> frozenset[str]:
-    """Every column that the model reads."""
-    named = {*model.features.all, *model.bias.attributes, model.label.column}
-    return frozenset(named | {model.subject_column})
 
 
 def stored_config(text: str | None) -> DatasetConfig | None:

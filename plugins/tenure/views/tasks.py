@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tenure.installation import Platform
-from tenure.usecases.incidents.failure_cards import FailureCard, mlflow_link, mlflow_run_of
+from tenure.layout import drawn_key, mlflow_link, parse_dag_id, report_link
+from tenure.lifecycle.incidents.failure_card import FAILURE_STAGE, FailureCard, killed_card
 from tenure.vocabulary import RunRef
 
 Row = dict[str, Any]
@@ -70,17 +71,43 @@ def task_page(platform: Platform, run: RunRef, seen: TaskSeen | None) -> TaskPag
     return decide(own, run, seen, mlflow_url=link)
 
 
+def evidence_links(platform: Platform, run: RunRef) -> tuple[str, str]:
+    """URLs of the task's newest verdict and of its run's MLflow run; empty where there is none."""
+    from tenure.adapters.sql import reports
+
+    with platform.database.begin() as connection:
+        rows = reports.of_run(connection, run.dag_id, run.run_id)
+    own = [
+        row
+        for row in rows
+        if row["task_id"] == run.task_id
+        and row["map_index"] == run.map_index
+        and row["stage"] != FAILURE_STAGE
+    ]
+    report = report_link(platform.settings.airflow_url, own[0]["digest"]) if own else ""
+    return report, mlflow_link(platform.settings.mlflow_url, mlflow_run_of(rows))
+
+
+def mlflow_run_of(rows: Any) -> str | None:
+    """The MLflow run id that any of the reports names among its facts."""
+    named = (row["body"].get("facts", {}).get("mlflow_run_id") for row in rows)
+    return next((str(run) for run in named if run), None)
+
+
 def decide(
     rows: Sequence[Row], run: RunRef, seen: TaskSeen | None, *, mlflow_url: str = ""
 ) -> TaskPage:
     """Choose what to show from the task's report rows (newest first) and Airflow's state."""
-    cards = [row for row in rows if row["stage"] == "failure"]
-    reports = [row for row in rows if row["stage"] != "failure"]
+    cards = [row for row in rows if row["stage"] == FAILURE_STAGE]
+    reports = [row for row in rows if row["stage"] != FAILURE_STAGE]
     newest = FailureCard.from_facts(cards[0]["body"]["facts"]) if cards else None
     mood = _mood(rows, seen, newest)
     shown = newest if mood in {"failed", "retrying"} else None
     if mood == "killed" and seen is not None:
-        shown = killed_card(run, seen)
+        shown = killed_card(
+            run, try_number=seen.try_number, tries=seen.max_tries + 1, owner=seen.owner
+        )
+    dag = parse_dag_id(run.dag_id)
     named = (*rows, {"model": None, "dataset": None})
     return TaskPage(
         mood=mood,
@@ -91,28 +118,8 @@ def decide(
         reports=reports,
         earlier=cards[1:] if shown is newest and shown else cards,
         mlflow_url=mlflow_url,
-        model=next((r["model"] for r in named if r["model"]), None) or _owner_of(run, "model"),
-        dataset=next((r["dataset"] for r in named if r["dataset"]), None)
-        or _owner_of(run, "dataset"),
-    )
-
-
-def killed_card(run: RunRef, seen: TaskSeen) -> FailureCard:
-    """What can be said about a task that could not say anything itself."""
-    tries = max(seen.max_tries + 1, seen.try_number)
-    where = run.task_id + (f"[{run.map_index}]" if run.map_index >= 0 else "")
-    return FailureCard(
-        kind="Killed",
-        what=f"Try {seen.try_number} of {tries} of {where} ended "
-        "without a word: it was killed (memory, a restart of the machine, SIGKILL), it lost its "
-        "scheduler, it was marked failed by hand, or its DAG file could not be imported.",
-        still_safe="A change of state is one transaction: it happened whole or not at all. "
-        "Gateways keep serving, and a canary falls back by itself when its lease ends.",
-        next_step="Read the last lines of the log. If memory ran out, give the worker more; else "
-        "clear this task: work that was done is found and not done twice.",
-        owner=seen.owner,
-        try_number=seen.try_number,
-        tries=tries,
+        model=next((r["model"] for r in named if r["model"]), None) or dag.model,
+        dataset=next((r["dataset"] for r in named if r["dataset"]), None) or dag.dataset,
     )
 
 
@@ -166,11 +173,6 @@ def drawing(platform: Platform, digest: str) -> bytes | None:
         return None
 
 
-def drawn_key(digest: str) -> str:
-    """Where the drawn report lies in the object store, beside its JSON."""
-    return f"reports/{digest[:2]}/{digest}.html"
-
-
 def _mood(rows: Sequence[Row], seen: TaskSeen | None, newest: FailureCard | None) -> str:
     if seen is None or not seen.is_ours:
         return _mood_of_rows(rows)
@@ -182,17 +184,10 @@ def _mood(rows: Sequence[Row], seen: TaskSeen | None, newest: FailureCard | None
         return _MOODS[seen.state]
     if seen.state in _RUNNING or seen.state is None:
         return "running"
-    return "verdict" if any(row["stage"] != "failure" for row in rows) else "nothing"
+    return "verdict" if any(row["stage"] != FAILURE_STAGE for row in rows) else "nothing"
 
 
 def _mood_of_rows(rows: Sequence[Row]) -> str:
     if not rows:
         return "nothing"
-    return "failed" if rows[0]["stage"] == "failure" else "verdict"
-
-
-def _owner_of(run: RunRef, kind: str) -> str | None:
-    """From the DAG's id: a dataset's for `flights__ingest_data`, else a model's."""
-    name, mark, stage = run.dag_id.partition("__")
-    is_dataset = stage == "ingest_data"
-    return name if mark and is_dataset == (kind == "dataset") else None
+    return "failed" if rows[0]["stage"] == FAILURE_STAGE else "verdict"

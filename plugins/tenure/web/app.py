@@ -9,10 +9,11 @@ from typing import Any
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse
 
+from tenure.airflow_settings import settings_from_airflow
 from tenure.errors import TenureError
 from tenure.installation import Platform
-from tenure.operators.connections import settings_from_airflow
-from tenure.usecases.incidents.failure_cards import describe
+from tenure.layout import INGEST_DATA, TRAIN_MODEL, dag_id
+from tenure.lifecycle.incidents.failure_card import describe
 from tenure.views import tasks
 from tenure.views.datasets import dataset_page
 from tenure.views.validations import validation_page
@@ -72,12 +73,12 @@ def index(request: Request, guard: GuardDep) -> HTMLResponse:
     """Models, datasets and open incidents that the user may see."""
     guard.require(None)
     seen = tasks.overview(platform())
-    hidden = {m["name"] for m in seen["models"] if not guard.allows(f"{m['name']}__train_model")}
+    hidden = {m["name"] for m in seen["models"] if not guard.allows(dag_id(m["name"], TRAIN_MODEL))}
     return _page(
         request,
         "index.html",
         models=[m for m in seen["models"] if m["name"] not in hidden],
-        datasets=[d for d in seen["datasets"] if guard.allows(f"{d['name']}__ingest_data")],
+        datasets=[d for d in seen["datasets"] if guard.allows(dag_id(d["name"], INGEST_DATA))],
         incidents=[i for i in seen["incidents"] if not tasks.concerns_any(i, hidden)],
         waiting=visible(platform(), guard)[1],
     )
@@ -87,7 +88,7 @@ def model(request: Request, guard: GuardDep, name: str) -> HTMLResponse:
     """One model in full."""
     if not is_id(name):
         return _absent(request, "model", name)
-    guard.require(f"{name}__train_model")
+    guard.require(dag_id(name, TRAIN_MODEL))
     found = tasks.model_page(platform(), name)
     if found is None:
         return _absent(request, "model", name)
@@ -106,7 +107,7 @@ def dataset(request: Request, guard: GuardDep, name: str) -> HTMLResponse:
     """One dataset: contract, people, batches, readers."""
     if not is_id(name):
         return _absent(request, "dataset", name)
-    guard.require(f"{name}__ingest_data")
+    guard.require(dag_id(name, INGEST_DATA))
     found = dataset_page(platform(), name)
     if found is None:
         return _absent(request, "dataset", name)

@@ -14,7 +14,8 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from tenure.usecases.incidents.failure_cards import BUG, TITLES
+from tenure.layout import dag_id
+from tenure.lifecycle.incidents.failure_card import BUG, TITLES
 from tenure.web import history, plots
 
 HERE = Path(__file__).parent
@@ -74,6 +75,7 @@ def environment() -> Environment:
         "STATES": STATES,
         "TITLES": TITLES,
         "BUG": BUG,
+        "dag_id": dag_id,
         "history": history.draw,
         "canary_plot": plots.canary,
         "monitoring_plot": plots.monitoring,

@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 
 from tenure.errors import NotPermitted, StateConflict, TenureError
 from tenure.installation import Platform
+from tenure.layout import TRAIN_MODEL, dag_id
 from tenure.usecases.decisions import replay, reviews
 from tenure.web.security import GuardDep
 
@@ -26,7 +27,7 @@ _NO_NUL = r"^[^\x00]*$"
 def visible(platform: Platform, guard: GuardDep) -> tuple[list[dict[str, Any]], int]:
     """What waits, of the models that the user may see, mine first; and how many there are."""
     waiting = reviews.counted(platform)
-    shown = {m: n for m, n in waiting.items() if guard.allows(f"{m}__train_model")}
+    shown = {m: n for m, n in waiting.items() if guard.allows(dag_id(m, TRAIN_MODEL))}
     return reviews.listed(platform, models=[*shown], holder=guard.user), sum(shown.values())
 
 
@@ -85,7 +86,7 @@ def _require_visible(platform: Platform, guard: GuardDep, decision_id: UUID) -> 
     """As on the page: 403 for decisions of a model that the user may not see."""
     found = reviews.find(platform, str(decision_id))
     if found is not None:
-        guard.require(f"{found['model']}__train_model")
+        guard.require(dag_id(found["model"], TRAIN_MODEL))
 
 
 def _done(act: Any) -> JSONResponse:

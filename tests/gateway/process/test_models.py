@@ -16,7 +16,7 @@ from sqlalchemy import select
 from tenure.adapters.sql import versions
 from tenure.adapters.sql.tables import gateway_ack, incident
 from tenure.installation import Platform
-from tenure.lifecycle.training.registry import artifact_key
+from tenure.layout import artifact_key
 from tenure.vocabulary import State
 
 pytestmark = [pytest.mark.service, pytest.mark.fault]

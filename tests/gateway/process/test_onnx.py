@@ -15,8 +15,9 @@ from tenure.adapters.archive import Archive, Source
 from tenure.adapters.sql import versions
 from tenure.adapters.sql.tables import incident
 from tenure.installation import Platform
+from tenure.layout import artifact_key, onnx_key
 from tenure.lifecycle.retirement.decommission import Manifest
-from tenure.lifecycle.training.registry import artifact_key, onnx_key, onnx_statement_bytes
+from tenure.lifecycle.training.registry import onnx_statement_bytes
 from tenure.usecases.decisions import replay
 from tenure.usecases.decisions.replay import Found
 from tenure.usecases.decisions.segments import compact, live_keys

@@ -168,7 +168,7 @@ def test_swapped_artifact_is_refused_and_the_champion_stays(
     from sqlalchemy import select
 
     from tenure.adapters.sql.tables import incident
-    from tenure.lifecycle.training.registry import artifact_key
+    from tenure.layout import artifact_key
 
     first, second = life.champion(1), life.approved(2)
     process.start()

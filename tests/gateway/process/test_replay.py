@@ -16,8 +16,8 @@ from sqlalchemy import text
 from tenure.adapters.archive import Archive, Source
 from tenure.installation import Platform
 from tenure.installation.identity import login_name
+from tenure.layout import artifact_key
 from tenure.lifecycle.retirement.decommission import Manifest
-from tenure.lifecycle.training.registry import artifact_key
 from tenure.settings import REPOSITORY
 from tenure.usecases.decisions import replay
 from tenure.usecases.decisions.replay import Found

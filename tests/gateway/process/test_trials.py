@@ -10,7 +10,7 @@ from sqlalchemy import select
 from tenure.adapters.sql import versions
 from tenure.adapters.sql.tables import gateway_ack, incident
 from tenure.installation import Platform
-from tenure.lifecycle.training.registry import artifact_key
+from tenure.layout import artifact_key
 from tenure.usecases.promotion import trial_loads
 from tenure.usecases.promotion.rollback import intend, roll_back
 from tenure.vocabulary import State, VersionRef

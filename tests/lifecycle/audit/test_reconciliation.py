@@ -67,5 +67,5 @@ def test_only_tasks_of_ours_that_said_nothing_are_dead(
 
 
 def test_the_model_of_a_task_is_in_its_dag_id() -> None:
-    assert task().model == "m"
-    assert task("maintain_platform").model is None
+    assert task().owner == "m"
+    assert task("maintain_platform").owner is None

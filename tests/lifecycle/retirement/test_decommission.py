@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tenure.layout import archive_prefix
 from tenure.lifecycle.retirement.decommission import (
     ABANDONED_AFTER,
     Action,
@@ -14,7 +15,6 @@ from tenure.lifecycle.retirement.decommission import (
     Permit,
     Progress,
     Step,
-    archive_prefix,
     is_abandoned,
     may_be_deleted,
     next_step,

@@ -3,15 +3,13 @@
 import pytest
 
 from tenure.errors import ArtifactRefused
+from tenure.layout import artifact_key, onnx_key, reference_key
 from tenure.lifecycle.training.registry import (
     FIELDS,
-    artifact_key,
     file_digests,
     file_keys,
     onnx_facts,
-    onnx_key,
     onnx_statement_bytes,
-    reference_key,
     statement,
     statement_bytes,
 )

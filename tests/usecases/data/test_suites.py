@@ -447,6 +447,20 @@ class TestWhatItIsComparedWith:
             suites.edit(eight, "rides")
 
 
+def test_a_model_whose_protected_attribute_is_no_feature_is_named(
+    rides: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point_to(rides, monkeypatch)
+    yaml = rides.settings.configs / "models/ride_late.yaml"
+    yaml.write_text(yaml.read_text().replace("  categorical: [city]\n", ""))
+    drop_some(rides, "b1")
+    edit_suite(rides, rules(cities="xyz"))
+
+    found = runner.invoke(app, ["suite", "preview", "rides"])
+
+    assert found.stdout.splitlines()[-1] == "Downstream: ride_late of ada, reads city."
+
+
 def commit(platform: Platform, why: str = "rules") -> None:
     git(platform, "init", "--quiet")
     git(platform, "add", "--all")

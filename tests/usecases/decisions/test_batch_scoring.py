@@ -16,9 +16,9 @@ import pytest
 
 from tenure.adapters.sklearn_trainer import score
 from tenure.adapters.skops_artifacts import load_verified
-from tenure.adapters.sql.reports import report_key
 from tenure.adapters.training_rows import read_shard
 from tenure.errors import ArtifactRefused, DataRejected, StateConflict
+from tenure.layout import report_key
 from tenure.lifecycle.promotion.approval import Choice
 from tenure.usecases.decisions import reviews
 from tenure.usecases.decisions.batch_scoring import finish, plan, score_shard

@@ -17,9 +17,9 @@ from tenure.errors import ConfigInvalid
 from tenure.failpoints import Injected
 from tenure.installation import Platform
 from tenure.installation.keys import SUBJECTS
+from tenure.layout import snapshot_key
 from tenure.lifecycle.serving import caller_digest
 from tenure.settings import Settings
-from tenure.usecases.data.publication import snapshot_key
 from tenure.usecases.decisions.outcome_intake import take_outcomes
 from tenure.usecases.decisions.segments import live_keys
 from tenure.vocabulary import RunRef, digest_bytes

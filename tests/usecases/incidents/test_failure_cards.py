@@ -6,9 +6,11 @@ from tenure import errors
 from tenure.config.problems import BrokenFile
 from tenure.errors import CanaryRolledBack, GateFailed, GateInconclusive, TenureError
 from tenure.installation import Platform
+from tenure.lifecycle.incidents import failure_card
+from tenure.lifecycle.incidents.failure_card import FailureCard, describe
 from tenure.usecases.incidents import failure_cards
-from tenure.usecases.incidents.failure_cards import FailureCard, describe
 from tenure.verdicts import Check, Report, Verdict
+from tenure.views.tasks import evidence_links
 from tenure.vocabulary import RunRef
 
 RUN = RunRef("flight_late__train_model", "manual__1", "evaluate")
@@ -28,11 +30,11 @@ def gate_failed() -> GateFailed:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_error_has_a_headline(kind: str) -> None:
     error = getattr(errors, kind)("what", still_safe="safe", next_step="next")
-    assert describe(error).title not in {failure_cards.BUG, ""}
+    assert describe(error).title not in {failure_card.BUG, ""}
 
 
 def test_headlines_of_kinds_that_do_not_exist_are_none() -> None:
-    assert set(failure_cards.TITLES) == {*KINDS, "Killed"}
+    assert set(failure_card.TITLES) == {*KINDS, "Killed"}
 
 
 def test_a_subclass_counts_as_the_kind_that_the_document_has() -> None:
@@ -115,9 +117,9 @@ def test_a_card_is_stored_once_and_needs_no_object_store(platform: Platform) -> 
 
 
 def test_links_lead_to_the_newest_verdict_and_to_mlflow(platform: Platform) -> None:
-    assert failure_cards.evidence_links(platform, RUN) == ("", "")
+    assert evidence_links(platform, RUN) == ("", "")
     failure_cards.save(platform, describe(gate_failed()), RUN)
-    assert failure_cards.evidence_links(platform, RUN) == ("", "")
+    assert evidence_links(platform, RUN) == ("", "")
     report = Report(
         "evaluation",
         "flight_late@1",
@@ -127,8 +129,8 @@ def test_links_lead_to_the_newest_verdict_and_to_mlflow(platform: Platform) -> N
         {"mlflow_run_id": "abc"},
     )
     digest = platform.reports.save(report, model="flight_late", dataset=None, run=RUN)
-    url, mlflow = failure_cards.evidence_links(platform, RUN)
+    url, mlflow = evidence_links(platform, RUN)
     assert url == f"{platform.settings.airflow_url}/tenure/report/{digest}"
     assert mlflow == f"{platform.settings.mlflow_url}/#/runs/abc"
     other = RunRef(RUN.dag_id, RUN.run_id, "register")
-    assert failure_cards.evidence_links(platform, other) == ("", mlflow)
+    assert evidence_links(platform, other) == ("", mlflow)

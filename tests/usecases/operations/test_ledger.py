@@ -24,8 +24,8 @@ from tenure.adapters.sql.tables import (
     validation,
 )
 from tenure.installation import Platform
+from tenure.layout import artifact_key
 from tenure.lifecycle.retirement.decommission import Action
-from tenure.lifecycle.training.registry import artifact_key
 from tenure.ports import ObjectStore
 from tenure.settings import REPOSITORY, Settings
 from tenure.usecases.operations.ledger import verify_ledger

@@ -9,7 +9,8 @@ from tenure.adapters.sql import versions
 from tenure.errors import LedgerBroken, ServiceUnreachable
 from tenure.installation import Platform
 from tenure.lifecycle.audit.reconciliation import FailedTask
-from tenure.usecases.incidents.failure_cards import describe, save
+from tenure.lifecycle.incidents.failure_card import describe
+from tenure.usecases.incidents.failure_cards import save
 from tenure.usecases.operations.maintain import maintain
 from tenure.usecases.operations.reconcile import reconcile
 from tenure.vocabulary import RunRef, VersionRef

@@ -18,8 +18,9 @@ from tenure.adapters import skops_artifacts
 from tenure.adapters.signing import Signer
 from tenure.adapters.sql import plans, versions
 from tenure.installation import Platform
+from tenure.layout import artifact_key
 from tenure.lifecycle.promotion.approval import Choice
-from tenure.lifecycle.training.registry import FIELDS, artifact_key, statement_bytes
+from tenure.lifecycle.training.registry import FIELDS, statement_bytes
 from tenure.settings import REPOSITORY, Settings
 from tenure.usecases.promotion import approval, traffic
 from tenure.verdicts import Check, Report, Verdict

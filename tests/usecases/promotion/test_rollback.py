@@ -15,8 +15,8 @@ from asking import Nothing
 
 from tenure.config import load_model
 from tenure.installation import Platform
+from tenure.layout import artifact_key
 from tenure.lifecycle.serving import CanaryStop
-from tenure.lifecycle.training.registry import artifact_key
 from tenure.settings import REPOSITORY, Settings
 from tenure.usecases.operations.ledger import verify_ledger
 from tenure.usecases.operations.reconcile import reconcile

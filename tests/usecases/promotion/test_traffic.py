@@ -19,7 +19,7 @@ from tenure.adapters.sql.tables import incident
 from tenure.cli import app
 from tenure.errors import StateConflict, TenureError
 from tenure.installation import Platform
-from tenure.lifecycle.training.registry import artifact_key
+from tenure.layout import artifact_key
 from tenure.settings import REPOSITORY
 from tenure.usecases.promotion import canary, traffic
 from tenure.usecases.promotion.approval import load_model

@@ -16,9 +16,9 @@ from tenure.adapters.sql import serving, trials
 from tenure.cli import app
 from tenure.errors import ServiceUnreachable, StateConflict
 from tenure.installation import Platform
+from tenure.layout import artifact_key
 from tenure.lifecycle.promotion.trial_loads import TrialAnswer, verdict
 from tenure.lifecycle.serving import TrafficPlan
-from tenure.lifecycle.training.registry import artifact_key
 from tenure.usecases.promotion.rollback import Intent, intend, roll_back
 from tenure.usecases.promotion.trial_loads import refusals
 from tenure.usecases.serving.loading import VerifiedLoader

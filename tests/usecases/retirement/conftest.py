@@ -13,7 +13,7 @@ import pytest
 
 from tenure.adapters.sql import versions
 from tenure.installation import Platform
-from tenure.lifecycle.training.registry import artifact_key, reference_key
+from tenure.layout import artifact_key, reference_key
 from tenure.usecases.retirement.decommissioning import Decommissioning, decommissioning
 from tenure.vocabulary import RunRef, State, VersionRef, digest_bytes, op_key
 

@@ -17,11 +17,11 @@ from sklearn.preprocessing import OrdinalEncoder
 from tenure.adapters.signing import Signer
 from tenure.adapters.skops_artifacts import dump
 from tenure.adapters.sql import versions
-from tenure.adapters.sql.reports import report_key
 from tenure.errors import ArchiveIncomplete, ArtifactRefused, StateConflict
 from tenure.installation import Platform
+from tenure.layout import artifact_key, reference_key, report_key
 from tenure.lifecycle.retirement.decommission import Action
-from tenure.lifecycle.training.registry import artifact_key, reference_key, statement_bytes
+from tenure.lifecycle.training.registry import statement_bytes
 from tenure.usecases.retirement.decommissioning import Decommissioning, verify
 from tenure.vocabulary import RunRef, State, VersionRef, digest_bytes
 

@@ -9,8 +9,8 @@ from sqlalchemy import text
 from tenure.adapters.sql import decommissions, versions
 from tenure.errors import ArchiveIncomplete, NotPermitted, StateConflict
 from tenure.installation import Platform
+from tenure.layout import artifact_key, reference_key
 from tenure.lifecycle.retirement.decommission import Action, Step
-from tenure.lifecycle.training.registry import artifact_key, reference_key
 from tenure.usecases.operations.ledger import verify_ledger
 from tenure.usecases.retirement.decommissioning import Decommissioning, Outcome, decommissioning
 from tenure.usecases.serving.gateway import PlanSource

@@ -8,8 +8,8 @@ import pytest
 from tenure.adapters.sql import decommissions, versions
 from tenure.errors import ArchiveIncomplete
 from tenure.installation import Platform
+from tenure.layout import onnx_key
 from tenure.lifecycle.retirement.decommission import Action
-from tenure.lifecycle.training.registry import onnx_key
 from tenure.usecases.operations.ledger import verify_ledger
 from tenure.usecases.retirement.archive import restore
 from tenure.usecases.retirement.decommissioning import Decommissioning

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tenure.views.tasks import drawn_key
+from tenure.layout import drawn_key
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

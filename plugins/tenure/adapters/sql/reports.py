@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tenure.adapters.sql.database import Database
 from tenure.adapters.sql.tables import report as reports
+from tenure.layout import report_key
 from tenure.ports import ObjectStore
 from tenure.verdicts import Report
 from tenure.vocabulary import RunRef, canonical_json
@@ -51,11 +52,6 @@ def insert(
         )
         .on_conflict_do_nothing()
     )
-
-
-def report_key(digest: str) -> str:
-    """Where the report's JSON lies in the object store."""
-    return f"reports/{digest[:2]}/{digest}.json"
 
 
 def of_run(connection: Connection, dag_id: str, run_id: str) -> list[dict[str, Any]]:

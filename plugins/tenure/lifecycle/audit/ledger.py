@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from tenure.errors import LedgerBroken
 from tenure.vocabulary import digest_json
 
 GENESIS = "0" * 64
@@ -161,3 +162,17 @@ def _settled(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_settled(one) for one in value]
     return value
+
+
+def broken_ledger(what: str) -> LedgerBroken:
+    """The error of a chain that does not hold.
+
+    Args:
+        what: Where it breaks, and why.
+    """
+    return LedgerBroken(
+        what,
+        still_safe="Events before it hold; gateways keep serving the last traffic plan.",
+        next_step="Run `tenure ledger verify`, compare with a backup of the lifecycle database, "
+        "and find out who wrote to it. Promote nothing until then.",
+    )

@@ -4,6 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from tenure.layout import PLATFORM_DAGS, parse_dag_id
+
 ORPHAN_GRACE = timedelta(seconds=60)
 """A controller that is taken over by its next try may miss one lease."""
 SPEAK_GRACE = timedelta(seconds=60)
@@ -71,10 +73,9 @@ class FailedTask:
         return self.dag_id, self.run_id, self.task_id, self.map_index
 
     @property
-    def model(self) -> str | None:
+    def owner(self) -> str | None:
         """The model or dataset whose DAG it is; None for DAGs of the platform."""
-        owner, mark, _ = self.dag_id.partition("__")
-        return owner if mark else None
+        return parse_dag_id(self.dag_id).owner
 
 
 def is_ours(dag_id: str, names: Collection[str]) -> bool:
@@ -83,8 +84,8 @@ def is_ours(dag_id: str, names: Collection[str]) -> bool:
     >>> is_ours("m__train_model", ["m"]), is_ours("x__train_model", ["m"]), is_ours("other", [])
     (True, False, False)
     """
-    owner, mark, _ = dag_id.partition("__")
-    return owner in names if mark else dag_id in {"retrain_models", "maintain_platform"}
+    owner = parse_dag_id(dag_id).owner
+    return dag_id in PLATFORM_DAGS if owner is None else owner in names
 
 
 def silent_deaths(

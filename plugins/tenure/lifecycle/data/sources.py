@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, model_validator
 
+from tenure.layout import landing_prefix
 from tenure.lifecycle.policy import Policy
 
 ColumnType = Literal["string", "integer", "number", "boolean", "timestamp"]
@@ -174,11 +175,6 @@ class Standing:
 BATCH_NAME = r"[A-Za-z0-9][A-Za-z0-9._=-]{0,99}"
 """What the file of a batch may be called, without its suffix."""
 _UNFINISHED = (".tmp", ".part", ".partial", ".crc", ".filepart", ".crdownload", ".inprogress")
-
-
-def landing_prefix(dataset: str) -> str:
-    """Where the files of a dataset land in the object store."""
-    return f"landing/{dataset}/"
 
 
 def is_candidate(dataset: str, key: str) -> bool:

@@ -50,13 +50,3 @@ def decision_id(run_key: str, milliseconds: int, row: int) -> str:
     bits = int.from_bytes(hashed, "big")
     value = milliseconds << 80 | 0x7 << 76 | (bits >> 68) << 64 | 0b10 << 62
     return str(uuid.UUID(int=value | bits & ((1 << 62) - 1)))
-
-
-def folder(run_key: str) -> str:
-    """Name of a run in keys of the object store."""
-    return run_key[:16]
-
-
-def scores_key(model: str, run_key: str, number: int) -> str:
-    """Where the table of a shard lies for those who asked for it: keys, score, decision."""
-    return f"scores/{model}/{folder(run_key)}/{number:05d}.parquet"

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from tenure.layout import hour_of
 from tenure.vocabulary import digest_json
 
 KEPT = timedelta(hours=1)
@@ -62,13 +63,8 @@ class Folder:
 
     def is_settled(self, now: datetime) -> bool:
         """Whether its hour is over for long enough; False for a folder of no hour."""
-        parts = dict(part.split("=", 1) for part in self.path.split("/") if "=" in part)
-        try:
-            text = f"{parts['date']} {parts['hour']} +0000"
-            began = datetime.strptime(text, "%Y-%m-%d %H %z")
-        except (KeyError, ValueError):
-            return False
-        return began + timedelta(hours=1) + SETTLED <= now
+        began = hour_of(self.path)
+        return began is not None and began + timedelta(hours=1) + SETTLED <= now
 
 
 def folders(keys: Iterable[str]) -> list[Folder]:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from tenure.layout import hour_folder, log_prefix
+
 MICROSECONDS = 1_000_000
 
 
@@ -33,4 +35,4 @@ def partition(kind: str, model: str, received_at: int) -> str:
     >>> partition("decisions", "flight_late", 0)
     'decisions/model=flight_late/date=1970-01-01/hour=00'
     """
-    return f"{kind}/model={model}/{moment(received_at):date=%Y-%m-%d/hour=%H}"
+    return log_prefix(kind, model, hour_folder(moment(received_at))).rstrip("/")

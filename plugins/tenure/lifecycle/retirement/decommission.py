@@ -7,14 +7,9 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from tenure.layout import archive_prefix
 from tenure.lifecycle.policy import Policy
-from tenure.lifecycle.retirement.manifest import (
-    Item,
-    Manifest,
-    archive_prefix,
-    may_be_deleted,
-    read_manifest,
-)
+from tenure.lifecycle.retirement.manifest import Item, Manifest, may_be_deleted, read_manifest
 from tenure.vocabulary import Role, State
 
 __all__ = [

@@ -68,11 +68,6 @@ def read_manifest(value: Mapping[str, object]) -> Manifest:
     )
 
 
-def archive_prefix(model: str, version: int) -> str:
-    """Where everything about a retired version lies."""
-    return f"archive/{model}/{version}/"
-
-
 def may_be_deleted(item: Item, still_needed: Collection[str]) -> bool:
     """Whether the original of an item may go: the archive holds it and no other version needs it.
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tenure.errors import ArtifactRefused
+from tenure.layout import artifact_key, onnx_key
 from tenure.vocabulary import canonical_json
 
 FIELDS = (
@@ -68,18 +69,3 @@ def file_keys(row: Mapping[str, Any]) -> list[str]:
     """Where these files lie in the object store."""
     keys = (artifact_key, onnx_key)
     return [key(digest) for key, digest in zip(keys, file_digests(row), strict=False)]
-
-
-def artifact_key(digest: str) -> str:
-    """Where the artifact with this digest lies in the object store."""
-    return f"artifacts/{digest}.skops"
-
-
-def onnx_key(digest: str) -> str:
-    """Where the ONNX file with this digest lies in the object store."""
-    return f"artifacts/{digest}.onnx"
-
-
-def reference_key(model: str, version: int) -> str:
-    """Where the scored holdout of a version lies in the object store."""
-    return f"reference/{model}/{version}.parquet"

@@ -10,9 +10,9 @@ from typing import Any
 
 from tenure.config import DatasetConfig
 from tenure.failpoints import failpoint
+from tenure.layout import drawn_key
 from tenure.lifecycle.data.sensitivity import hidden_columns
 from tenure.ports import ObjectStore
-from tenure.views.tasks import drawn_key
 
 DOCS = "docs"
 """Name, beside the pinned file, of the drawing."""

@@ -10,6 +10,7 @@ from tenure.config.suites import load_suite
 from tenure.errors import DataRejected
 from tenure.failpoints import failpoint
 from tenure.installation import Platform
+from tenure.layout import quarantine_key, snapshot_key
 from tenure.lifecycle.data.expectations import Suite
 from tenure.lifecycle.data.sources import Rules, Standing, batch_of
 from tenure.ports import Clock, ObjectStore, Reports
@@ -17,7 +18,7 @@ from tenure.usecases.data.data_docs import DOCS, store_docs
 from tenure.usecases.data.judge_file import QUARANTINE, SNAPSHOT, Judged, judge_confined
 from tenure.usecases.data.landing import Landing, Pinned, work_folder
 from tenure.usecases.data.privacy import Handling, handling, require_safe_store
-from tenure.usecases.data.publication import Publisher, snapshot_key
+from tenure.usecases.data.publication import Publisher
 from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef, digest_bytes, digest_json
 
@@ -93,7 +94,7 @@ class Ingestion:
         quarantine_key = self._quarantine(name, pinned, judged)
         failpoint("ingest.quarantined")
         if judged.draft is not None and pinned.copy is not None:
-            key = snapshot_key(self.dataset.name, judged.draft.digest, "data.parquet")
+            key = snapshot_key(self.dataset.name, judged.draft.digest)
             self.store.put_once(key, pinned.copy.with_name(SNAPSHOT))
             failpoint("ingest.stored")
         facts: dict[str, object] = {
@@ -147,7 +148,7 @@ class Ingestion:
             else ("rejected", pinned.copy)
         )
         rules = digest_json(asdict(self.rules))[:12]
-        key = f"quarantine/{self.dataset.name}/{name}/{pinned.digest}-{rules}.{kind}"
+        key = quarantine_key(self.dataset.name, name, source=pinned.digest, rules=rules, kind=kind)
         self.store.put_file(key, path)
         return key
 

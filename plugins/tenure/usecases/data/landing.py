@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tenure.errors import DataRejected, ServiceUnreachable
 from tenure.files import digest_file, disk_errors, whole_file
-from tenure.lifecycle.data.sources import Source, is_candidate, landing_prefix
+from tenure.layout import landing_prefix
+from tenure.lifecycle.data.sources import Source, is_candidate
 from tenure.ports import Clock, ObjectInfo, ObjectStore
 from tenure.vocabulary import digest_json
 

@@ -101,8 +101,8 @@ def reader(model: ModelConfig, dataset: DatasetConfig) -> Reader:
     """What a model reads, under the names of the present contract."""
     return Reader(
         model.name,
-        numbers=frozenset({*model.features.numeric, model.label.column}),
-        texts=frozenset({*model.features.categorical, *model.bias.attributes}),
+        numbers=model.number_columns,
+        texts=model.text_columns,
         subject=model.subject_column,
         time=dataset.time_column or "",
         clear=model.personal,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from tenure.config import DatasetConfig
 from tenure.failpoints import failpoint
+from tenure.layout import SNAPSHOT_MANIFEST, snapshot_key
 from tenure.lifecycle.data.expectations import Suite
 from tenure.lifecycle.data.sources import Rules, Standing
 from tenure.ports import ObjectStore
@@ -15,11 +16,6 @@ from tenure.vocabulary import RunRef, canonical_json, op_key
 if TYPE_CHECKING:
     from tenure.adapters.sql.database import Database
     from tenure.adapters.sql.ledger import SqlLedger
-
-
-def snapshot_key(dataset: str, digest: str, name: str) -> str:
-    """Where a file of a snapshot lies in the object store."""
-    return f"snapshots/{dataset}/{digest}/{name}"
 
 
 @dataclass(frozen=True)
@@ -119,7 +115,7 @@ class Publisher:
         assert snapshot is not None
         assert shape is not None
         return self.store.put(
-            snapshot_key(self.config.name, snapshot.digest, "manifest.json"),
+            snapshot_key(self.config.name, snapshot.digest, SNAPSHOT_MANIFEST),
             canonical_json(
                 {
                     "dataset": self.config.name,

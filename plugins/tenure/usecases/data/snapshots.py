@@ -8,7 +8,7 @@ from typing import Literal
 
 from tenure.adapters.sql import reads
 from tenure.installation import Platform
-from tenure.usecases.data.publication import snapshot_key
+from tenure.layout import snapshot_key
 from tenure.vocabulary import RunRef
 
 Purpose = Literal[
@@ -35,4 +35,4 @@ def open_snapshot(
     """
     with platform.database.begin() as connection:
         reads.note_read(connection, dataset, digest, purpose=purpose, model=model, run=run)
-    return platform.store.fetch(snapshot_key(dataset, digest, "data.parquet"), digest)
+    return platform.store.fetch(snapshot_key(dataset, digest), digest)

@@ -294,6 +294,5 @@ def downstream(platform: Platform, edited: Edit, seen: Sequence[Seen]) -> Iterat
                 facts: dict[str, Any] = versions.row_by_id(connection, version.id)["facts"] or {}
                 trained_on[version.name] = sorted(flipped & {*facts.get("batches", ())})
         names = found.datasets[model.dataset].contract.renamed()
-        read = {*model.features.all, model.label.column, model.subject_column}
-        columns = {names.get(column, column) for column in read}
+        columns = {names.get(column, column) for column in model.columns}
         yield Downstream(model, tuple(sorted(columns & touched)), trained_on)

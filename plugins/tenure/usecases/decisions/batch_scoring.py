@@ -8,7 +8,8 @@ from tenure.config import load_model
 from tenure.errors import DataRejected, StateConflict
 from tenure.failpoints import failpoint
 from tenure.installation import Platform
-from tenure.lifecycle.decisions.batch_scoring import SHARD_ROWS, folder, shards
+from tenure.layout import PROMOTE_MODEL, dag_id, run_folder, scores_prefix
+from tenure.lifecycle.decisions.batch_scoring import SHARD_ROWS, shards
 from tenure.lifecycle.serving import GONE
 from tenure.usecases.decisions.batch_shard import ShardScoring, miscounted
 from tenure.verdicts import Check, Report, Verdict
@@ -128,7 +129,7 @@ def finish(platform: Platform, model: str, run: RunRef) -> dict[str, object]:
         "rows": rows,
         "refused": refused.total(),
         "report": digest,
-        "scores": f"scores/{model}/{folder(job['run_key'])}/",
+        "scores": scores_prefix(model, job["run_key"]),
     }
 
 
@@ -188,7 +189,7 @@ def _report(
     speed = rows / seconds if seconds else 0.0
     return Report(
         stage="batch_scoring",
-        subject=f"{model}/{folder(job['run_key'])}",
+        subject=f"{model}/{run_folder(job['run_key'])}",
         verdict=verdict,
         summary=f"{model}: {rows:,} of {job['rows']:,} rows of {job['dataset']} {job['batch']} "
         f"scored in {len(done)} shards, {speed:,.0f} rows a second of scoring; "
@@ -202,7 +203,7 @@ def _report(
             "shards": len(done),
             "positive": positive,
             "refused": dict(refused.most_common()),
-            "scores": f"scores/{model}/{folder(job['run_key'])}/",
+            "scores": scores_prefix(model, job["run_key"]),
         },
     )
 
@@ -220,7 +221,8 @@ def _no_champion(model: str) -> StateConflict:
     return StateConflict(
         f"{model} has no champion: no version is authorized to score.",
         still_safe=_NOTHING,
-        next_step=f"Promote a version first (`{model}__promote_model`), then trigger a new run.",
+        next_step=f"Promote a version first (`{dag_id(model, PROMOTE_MODEL)}`), then trigger a new "
+        "run.",
     )
 
 

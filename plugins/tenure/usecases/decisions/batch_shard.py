@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from tenure.config import DatasetConfig, ModelConfig, load_dataset
 from tenure.errors import GateFailed
 from tenure.installation import Platform
-from tenure.lifecycle.decisions.batch_scoring import ARM, Shard, decision_id, folder, scores_key
+from tenure.layout import run_folder, scores_key
+from tenure.lifecycle.decisions.batch_scoring import ARM, Shard, decision_id
 from tenure.lifecycle.decisions.decision_log import micros, partition
 from tenure.lifecycle.serving import Arm, Level, ServingPolicy, Signature, pseudonym
 from tenure.usecases.data.compatibility import other_names
@@ -161,7 +162,7 @@ class ShardScoring:
         constant = {name: [value] * count for name, value in same.items()}
         own: dict[str, Any] = {
             "decision_id": [decision_id(run_key, planned // 1000, n) for n in numbers],
-            "request_id": [f"{ARM}:{folder(run_key)}:{n}" for n in numbers],
+            "request_id": [f"{ARM}:{run_folder(run_key)}:{n}" for n in numbers],
             "subject": [pseudonym(secret, subject) for subject in rows.subjects],
             "event_time": [planned] * count if rows.times is None else rows.times,
             "score": scores,
@@ -190,7 +191,7 @@ class ShardScoring:
             categorical=categorical if sealed is None else (),
         )
         hour = partition("decisions", model, micros(self.job["planned_at"]))
-        decisions_key = f"{hour}/{ARM}-{folder(run_key)}-{self.shard.number:05d}.parquet"
+        decisions_key = f"{hour}/{ARM}-{run_folder(run_key)}-{self.shard.number:05d}.parquet"
         asked = scores_key(model, run_key, self.shard.number)
         scores = scores_to_parquet(keys, columns, refused.tolist())
         digest = self.platform.store.put(asked, scores)

@@ -18,6 +18,7 @@ from tenure.config import load_model
 from tenure.errors import ConfigInvalid, NotPermitted, StateConflict
 from tenure.installation import Platform
 from tenure.installation.keys import PSEUDONYMS, SUBJECTS
+from tenure.layout import DECISIONS, log_prefix
 from tenure.lifecycle.data.schema import Shape
 from tenure.lifecycle.data.sensitivity import Key, token
 from tenure.lifecycle.decisions.batch_scoring import ARM
@@ -217,9 +218,9 @@ def _read(platform: Platform, model: str, traces: dict[str, Trace]) -> Request:
 
 def _files(store: ObjectStore) -> dict[Path, bool]:
     """Every decision file, and whether its rows count or another file has them."""
-    live = set(live_keys(store, "decisions/"))
+    live = set(live_keys(store, log_prefix(DECISIONS)))
     found: dict[Path, bool] = {}
-    for key in store.list("decisions/"):
+    for key in store.list(log_prefix(DECISIONS)):
         if key.endswith(".parquet"):
             with suppress(KeyError):  # replaced long ago, and deleted just now
                 path = store.fetch(key)

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from tenure.errors import ArchiveIncomplete, ArtifactRefused, StateConflict
 from tenure.installation import Platform
+from tenure.layout import DECISIONS, OUTCOMES, hour_folder, keys_from_day, log_prefix
 from tenure.lifecycle.decisions.replay import GOOD, Found, Replayed, compare
 from tenure.lifecycle.serving import Score, Signature
 from tenure.ports import ObjectStore
@@ -78,7 +79,7 @@ def chosen(platform: Platform, *, rows: int, seed: int, model: str | None) -> li
     """Ids of randomly chosen decisions of the log; fewer when it has fewer."""
     from tenure.adapters import decision_files
 
-    prefix = f"decisions/model={model}/" if model else "decisions/"
+    prefix = log_prefix(DECISIONS, model)
     keys = live_keys(platform.store, prefix)
     return decision_files.sample(map(platform.store.fetch, keys), rows, seed)
 
@@ -198,8 +199,8 @@ def _look_up(platform: Platform, ids: Sequence[str]) -> dict[str, dict[str, Any]
     store, wanted = platform.store, set(ids)
     found: dict[str, dict[str, Any]] = {}
     near = sorted({hour for one in wanted for hour in _hours(one)})
-    prefixes = (f"decisions/model={model}/{hour}/" for model in models for hour in near)
-    for prefix in (*prefixes, "decisions/"):
+    prefixes = (log_prefix(DECISIONS, model, hour) for model in models for hour in near)
+    for prefix in (*prefixes, log_prefix(DECISIONS)):
         left = wanted - found.keys()
         if not left:
             break
@@ -215,7 +216,7 @@ def _hours(decision_id: str) -> Iterable[str]:
         moment = datetime.fromtimestamp((UUID(decision_id).int >> 80) / 1000, tz=UTC)
     except (ValueError, OverflowError):  # another kind of id
         return []
-    return [f"{at:date=%Y-%m-%d/hour=%H}" for at in (moment, moment - timedelta(hours=1))]
+    return [hour_folder(at) for at in (moment, moment - timedelta(hours=1))]
 
 
 def _review(platform: Platform, decision_id: str) -> dict[str, Any] | None:
@@ -231,12 +232,8 @@ def _outcome(platform: Platform, row: Mapping[str, Any]) -> dict[str, Any] | Non
     """The one that counts: received last, by decision id or by request id."""
     from tenure.adapters import decision_files
 
-    first = f"{row['received_at'].astimezone(UTC):%Y-%m-%d}"
-    keys = [
-        key
-        for key in live_keys(platform.store, f"outcomes/model={row['model']}/")
-        if key.partition("/date=")[2][:10] >= first
-    ]
+    every = live_keys(platform.store, log_prefix(OUTCOMES, row["model"]))
+    keys = keys_from_day(every, row["received_at"])
     paths = [platform.store.fetch(key) for key in keys]
     direct = decision_files.find(paths, "decision_id", {row["decision_id"]})
     through = decision_files.find(paths, "request_id", {row["request_id"]})
@@ -260,7 +257,7 @@ def _is_only_caller(platform: Platform, row: Mapping[str, Any]) -> bool:
 
     if row["request_id"] == row["decision_id"]:
         return True  # the client gave none
-    keys = live_keys(platform.store, f"decisions/model={row['model']}/")
+    keys = live_keys(platform.store, log_prefix(DECISIONS, row["model"]))
     paths = map(platform.store.fetch, keys)
     same = decision_files.find(paths, "request_id", {row["request_id"]})
     return len({one.get("caller") for one in same}) <= 1

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tenure.failpoints import failpoint
 from tenure.installation import Platform
+from tenure.layout import LOGS, log_prefix
 from tenure.lifecycle.decisions.compaction import (
     KEPT,
     Folder,
@@ -25,7 +26,6 @@ from tenure.ports import ObjectStore
 from tenure.vocabulary import canonical_json
 
 _log = logging.getLogger("tenure.maintenance")
-KINDS = ("decisions", "outcomes")
 HOURS_A_RUN = 200
 """Folders that one run compacts, so that what else is to be maintained does not wait."""
 
@@ -75,8 +75,8 @@ def compact(platform: Platform, *, at_most: int = HOURS_A_RUN) -> Compacted:
     with platform.database.begin() as connection:
         if not try_lock(connection, "tenure.compaction"):
             return done
-        for kind in KINDS:
-            for folder in folders(platform.store.list(f"{kind}/")):
+        for kind in LOGS:
+            for folder in folders(platform.store.list(log_prefix(kind))):
                 _tend(platform, folder, done, at_most)
     return done
 

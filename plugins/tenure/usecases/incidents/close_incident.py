@@ -1,4 +1,4 @@
-"""Open incidents, and people who close them: for what no program can see that it is over."""
+"""Closes incidents: when they are over, or by a person who says why."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ _ORDERS = {"canary_stopped"}
 _SAFE = "The incident stays as it is; nothing else was touched."
 
 
-def listed(platform: Platform, *, model: str | None = None) -> list[dict[str, Any]]:
+def list_open(platform: Platform, *, model: str | None = None) -> list[dict[str, Any]]:
     """Open incidents, newest first; those about one model when it is named."""
     from tenure.adapters.sql import overview
 
@@ -22,7 +22,17 @@ def listed(platform: Platform, *, model: str | None = None) -> list[dict[str, An
     return [one for one in found if model is None or overview.concerns(one, model)]
 
 
-def close(platform: Platform, incident_id: int, *, user: str, reason: str) -> dict[str, Any]:
+def close_incident(platform: Platform, dedupe_key: str) -> None:
+    """Close what is over, if it is open."""
+    from tenure.adapters.sql import incidents
+
+    with platform.database.begin() as connection:
+        incidents.close_incident(connection, dedupe_key=dedupe_key, at=platform.clock.now())
+
+
+def close_by_person(
+    platform: Platform, incident_id: int, *, user: str, reason: str
+) -> dict[str, Any]:
     """Close an incident in a person's name; the reason stands in the ledger.
 
     What still holds opens a new one as soon as somebody sees it again.
@@ -50,7 +60,7 @@ def close(platform: Platform, incident_id: int, *, user: str, reason: str) -> di
                 "summary": found["summary"],
                 "reason": reason,
             },
-            op_key=op_key("incident.close", f"incident:{incident_id}", {}),
+            op_key=op_key("incident.close_by_person", f"incident:{incident_id}", {}),
         )
         at = platform.clock.now()
         incidents.close_incident(connection, dedupe_key=found["dedupe_key"], at=at)

@@ -4,16 +4,12 @@ import logging
 from typing import Any
 
 from tenure.installation import Platform
+from tenure.layout import drawn_key
 from tenure.usecases.monitoring.judge_window import reference_file
 from tenure.usecases.monitoring.window import Watched
 from tenure.usecases.serving.subject_keys import any_sealed
 
 _log = logging.getLogger("tenure.monitoring")
-
-
-def drawing_key(digest: str) -> str:
-    """Where the picture of a report lies in the object store, beside its JSON."""
-    return f"reports/{digest[:2]}/{digest}.html"
 
 
 def draw_missing(platform: Platform, watched: Watched, results: list[dict[str, Any]]) -> list[str]:
@@ -27,7 +23,7 @@ def draw_missing(platform: Platform, watched: Watched, results: list[dict[str, A
     for result in results:
         if result["kind"] != "drift" or result["model_version_id"] != watched.row["id"]:
             continue
-        key = drawing_key(result["report_digest"])
+        key = drawn_key(result["report_digest"])
         try:
             if not platform.store.exists(key):
                 platform.store.put(key, _drawn(platform, watched, result))

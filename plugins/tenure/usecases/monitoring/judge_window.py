@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tenure.installation import Platform
+from tenure.layout import OUTCOMES, log_prefix
 from tenure.lifecycle.monitoring import LABELLED, UNLABELLED, Kind
 from tenure.usecases.decisions.segments import live_keys
 from tenure.usecases.monitoring.window import Watched
@@ -77,7 +78,7 @@ def _judge_outcomes(
     config = watched.config
     carried = {*watched.numeric, *watched.categorical}
     visible = [name for name in config.bias.attributes if name in carried]
-    keys = live_keys(platform.store, f"outcomes/model={config.name}/")
+    keys = live_keys(platform.store, log_prefix(OUTCOMES, config.name))
     counts = engine.outcomes(
         watched.decisions(window.after, window.until),
         [platform.store.fetch(key) for key in keys],

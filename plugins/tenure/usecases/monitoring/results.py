@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tenure.installation import Platform
+from tenure.layout import drawn_key
 from tenure.lifecycle.monitoring import Kind
-from tenure.usecases.monitoring.drawing import drawing_key
 from tenure.usecases.monitoring.window import Watched
 from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef
@@ -46,7 +46,7 @@ def store(
                 kind=kind,
                 verdict=str(report.verdict),
                 decisions=window.decisions,
-                facts={"summary": report.summary, "drawing": drawing_key(digests[kind])},
+                facts={"summary": report.summary, "drawing": drawn_key(digests[kind])},
                 report_digest=digests[kind],
                 at=now,
             )

@@ -1,13 +1,13 @@
 """What is watched: a model's champion, its config and the files of its decisions."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from tenure.config import ModelConfig, load_model
 from tenure.installation import Platform
+from tenure.layout import DECISIONS, keys_from_day, log_prefix
 from tenure.lifecycle.monitoring import LABELLED, UNLABELLED, Kind
 from tenure.ports import Decisions
 from tenure.usecases.decisions.segments import live_keys
@@ -61,17 +61,12 @@ def find(platform: Platform, model_name: str) -> Watched | str:
         row = versions.row_by_id(connection, champions[0].id)
         since = monitoring.serving_since(connection, champions[0].id)
         watermark = monitoring.watermark(connection, model_name)
-    keys = _since(live_keys(platform.store, f"decisions/model={model_name}/"), since)
+    first = since - _CLOCKS_DIFFER if since else None  # no file of a day before it may have any
+    keys = keys_from_day(live_keys(platform.store, log_prefix(DECISIONS, model_name)), first)
     if not keys:
         return "no decision was logged yet"
     paths = tuple(platform.store.fetch(key) for key in keys)
     return Watched(config, digest, row, paths, watermark)
-
-
-def _since(keys: Iterable[str], since: datetime | None) -> list[str]:
-    """Files of the days in which the version may have answered."""
-    first = (since - _CLOCKS_DIFFER).astimezone(UTC).strftime("%Y-%m-%d") if since else ""
-    return [key for key in keys if key.partition("/date=")[2][:10] >= first]
 
 
 def bounds(watched: Watched, now: datetime) -> list[tuple[tuple[Kind, ...], datetime | None]]:

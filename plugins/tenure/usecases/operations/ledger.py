@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tenure.installation import Platform
+from tenure.layout import DECISIONS, log_prefix, snapshot_key
 from tenure.lifecycle.audit.ledger import Anchor, ChainCheck, verify_chain
 from tenure.usecases.decisions.segments import live_keys
 
@@ -85,7 +86,9 @@ def find_breaches(platform: Platform) -> list[Finding]:
         }
         arms = invariants.plan_arms(connection)
         batches = invariants.published(connection)
-    decisions = [platform.store.fetch(key) for key in live_keys(platform.store, "decisions/")]
+    decisions = [
+        platform.store.fetch(key) for key in live_keys(platform.store, log_prefix(DECISIONS))
+    ]
     broken = evidence_scan.unreadable(decisions)
     sound = [path for path in decisions if path not in broken]
     lost = [{"unreadable": path.name} for path in broken]
@@ -154,7 +157,7 @@ def _files(platform: Platform, batch: Mapping[str, Any]) -> "tuple[Path | None, 
     digest = batch["digest"]
     quarantine = batch["quarantine_key"]
     keys = (
-        f"snapshots/{batch['dataset']}/{digest}/data.parquet" if digest else None,
+        snapshot_key(batch["dataset"], digest) if digest else None,
         quarantine if quarantine and quarantine.endswith(_ROWS) else None,
     )
     found = [

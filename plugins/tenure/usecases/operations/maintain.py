@@ -8,13 +8,16 @@ from urllib.parse import quote
 
 from tenure.errors import LedgerBroken
 from tenure.installation import Platform
+from tenure.layout import TRAIN_MODEL, dag_id
+from tenure.lifecycle.audit.ledger import broken_ledger
 from tenure.lifecycle.audit.reconciliation import DEAD_AFTER, FailedTask, silent_deaths
+from tenure.lifecycle.incidents.failure_card import FailureCard, killed_card
 from tenure.usecases.decisions.outcome_intake import take_outcomes
 from tenure.usecases.decisions.reviews import expire
 from tenure.usecases.decisions.segments import compact
-from tenure.usecases.incidents.failure_cards import FailureCard, save
+from tenure.usecases.incidents.failure_cards import report_killed
 from tenure.usecases.operations.ledger import verify_ledger
-from tenure.usecases.operations.reconcile import Registry, attempt, reconcile, tell
+from tenure.usecases.operations.reconcile import Registry, attempt, reconcile
 from tenure.vocabulary import RunRef
 
 __all__ = ["Airflow", "Maintenance", "airflow_rest", "maintain", "verify_ledger"]
@@ -77,12 +80,7 @@ def maintain(
         parts["requests"] = attempt(platform, "requests", lambda: _requests(platform, airflow))
     ledger = parts["ledger"]
     if ledger.get("kind") == LedgerBroken.__name__:
-        raise LedgerBroken(
-            str(ledger["error"]),
-            still_safe="Gateways keep serving the last traffic plan; nothing is promoted by this.",
-            next_step="Run `tenure ledger verify`, compare with a backup of the lifecycle "
-            "database, and find out who wrote to it. Promote nothing until then.",
-        )
+        raise broken_ledger(str(ledger["error"]))
     return Maintenance(parts, tuple(cards))
 
 
@@ -117,38 +115,22 @@ def _watch(
         spoken = maintenance.tasks_with_card(connection)
     for task in silent_deaths(failed, spoken=spoken, names=owners, now=now):
         run = RunRef(*task.key)
-        card = _killed(platform, task, owners.get(task.model or "", "platform"))
-        save(platform, card, run)
-        tell(
-            platform,
-            f"killed:{task.dag_id}:{task.task_id}",
-            "task_killed",
-            f"{task.dag_id}.{task.task_id}",
-            card.what,
-            run_id=task.run_id,
+        card = killed_card(
+            run,
+            try_number=max(task.tries, 1),
+            ended_at=task.ended_at,
+            owner=owners.get(task.owner or "", "platform"),
+            log_url=_task_url(platform, task),
         )
+        report_killed(platform, card, run)
         cards.append((run, card))
     return {"failed": len(failed), "killed": len(cards)}
 
 
-def _killed(platform: Platform, task: FailedTask, owner: str) -> FailureCard:
+def _task_url(platform: Platform, task: FailedTask) -> str:
     place = f"/dags/{task.dag_id}/runs/{quote(task.run_id, safe='')}/tasks/{task.task_id}"
     place += f"/mapped/{task.map_index}" if task.map_index >= 0 else ""
-    ended = f" at {task.ended_at:%Y-%m-%d %H:%M:%S} UTC" if task.ended_at else ""
-    return FailureCard(
-        kind="Killed",
-        what=f"{task.dag_id}.{task.task_id} ended{ended} without a word: killed (no heartbeat, "
-        "SIGKILL, out of memory), or marked failed by hand.",
-        still_safe="Changes of state are single transactions, so nothing is half done. Gateways "
-        "keep serving; a canary falls back to the champion when its lease ends.",
-        next_step="Clear the task: it goes on from where it was. If it is killed again, look at "
-        "the memory of the worker and at the scheduler's log.",
-        model=task.model,
-        owner=owner,
-        log_url=f"{platform.settings.airflow_url}{place}",
-        try_number=max(task.tries, 1),
-        tries=max(task.tries, 1),
-    )
+    return f"{platform.settings.airflow_url}{place}"
 
 
 def _requests(platform: Platform, airflow: Airflow) -> dict[str, Any]:
@@ -158,7 +140,7 @@ def _requests(platform: Platform, airflow: Airflow) -> dict[str, Any]:
     now = platform.clock.now()
     with platform.database.begin() as connection:
         running = maintenance.running_requests(connection, now - DEAD_AFTER)
-    left = [one for one in running if not airflow.has_active_run(f"{one.model}__train_model")]
+    left = [one for one in running if not airflow.has_active_run(dag_id(one.model, TRAIN_MODEL))]
     closed: Sequence[int] = [one.id for one in left if one.model_version_id is not None]
     with platform.database.begin() as connection:
         for one in left:

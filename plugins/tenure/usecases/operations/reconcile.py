@@ -4,10 +4,13 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tenure.errors import LedgerBroken, TenureError
+from tenure.errors import TenureError
 from tenure.installation import Platform
-from tenure.lifecycle.audit.ledger import Anchor, Broken, ChainCheck
+from tenure.layout import PROMOTE_MODEL, dag_id
+from tenure.lifecycle.audit.ledger import Anchor, Broken, ChainCheck, broken_ledger
 from tenure.lifecycle.audit.reconciliation import ORPHAN_GRACE, alias_repairs
+from tenure.usecases.incidents.close_incident import close_incident
+from tenure.usecases.incidents.open_incident import open_incident
 from tenure.usecases.incidents.outbox import deliver
 from tenure.usecases.operations.ledger import check_chain
 from tenure.usecases.retirement.decommissioning import Mirror, decommissioning
@@ -62,37 +65,11 @@ def attempt(platform: Platform, name: str, part: Part) -> dict[str, Any]:
         found = dict(part())
     except TenureError as error:
         _log.error("part=%s error=%s cause=%s", name, type(error).__name__, error.what)
-        tell(platform, f"maintenance:{name}", type(error).__name__, name, error.what)
+        open_incident(platform, f"maintenance:{name}", type(error).__name__, name, error.what)
         return {"error": error.what, "kind": type(error).__name__}
-    silence(platform, f"maintenance:{name}")
+    close_incident(platform, f"maintenance:{name}")
     _log.info("part=%s %s", name, " ".join(f"{k}={v}" for k, v in found.items()))
     return found
-
-
-def tell(
-    platform: Platform, dedupe_key: str, kind: str, subject: str, summary: str, **facts: object
-) -> None:
-    """Open an incident, or count once more in the open one."""
-    from tenure.adapters.sql.incidents import open_incident
-
-    with platform.database.begin() as connection:
-        open_incident(
-            connection,
-            dedupe_key=dedupe_key[:250],
-            kind=kind[:32],
-            subject=subject,
-            summary=summary,
-            facts=facts,
-            at=platform.clock.now(),
-        )
-
-
-def silence(platform: Platform, dedupe_key: str) -> None:
-    """Close the incident, if it is open."""
-    from tenure.adapters.sql.incidents import close_incident
-
-    with platform.database.begin() as connection:
-        close_incident(connection, dedupe_key=dedupe_key, at=platform.clock.now())
 
 
 def _aliases(platform: Platform, registry: Registry) -> dict[str, Any]:
@@ -107,7 +84,7 @@ def _aliases(platform: Platform, registry: Registry) -> dict[str, Any]:
             repaired += registry.set_alias(one.model, repair.alias, repair.wanted)
             if repair.by_hand:
                 by_hand += 1
-                tell(
+                open_incident(
                     platform,
                     f"alias:{one.model}:{repair.alias}",
                     "alias_moved",
@@ -135,18 +112,18 @@ def _canaries(platform: Platform) -> dict[str, Any]:
         open_keys = set(maintenance.open_incidents(connection, "canary:"))
     for one in orphans:
         name = f"{one['model']}@{one['version']}"
-        tell(
+        open_incident(
             platform,
             f"canary:{one['model']}",
             "canary_without_controller",
             name,
             f"The canary {name} has no controller: its lease ended at {one['lease_until']:%H:%M:%S}"
             f" UTC. Gateways serve 100% champion. Clear the task canary of "
-            f"{one['model']}__promote_model: it takes over at {one['share_bp'] / 100:g}%.",
+            f"{dag_id(one['model'], PROMOTE_MODEL)}: it takes over at {one['share_bp'] / 100:g}%.",
             generation=one["generation"],
         )
     for key in open_keys - {f"canary:{one['model']}" for one in orphans}:
-        silence(platform, key)
+        close_incident(platform, key)
     return {"without_controller": len(orphans), "stopped": stopped}
 
 
@@ -163,10 +140,10 @@ def _retirements(platform: Platform, mirror: Mirror, run: RunRef) -> dict[str, A
             done = decommissioning(platform, one.model, mirror).resume(one.version, run)
         except TenureError as error:
             failed += 1
-            tell(platform, key, type(error).__name__, one.name, error.what)
+            open_incident(platform, key, type(error).__name__, one.name, error.what)
             continue
         steps += len(done)
-        silence(platform, key)
+        close_incident(platform, key)
     return {"unfinished": len(waiting), "steps": steps, "failed": failed}
 
 
@@ -178,7 +155,9 @@ def _ledger(platform: Platform, run: RunRef) -> dict[str, Any]:
         anchor = maintenance.last_verified(connection)
         found = _check(connection, anchor)
     if found.broken is not None:
-        raise broken_ledger(found.broken)
+        raise broken_ledger(
+            f"The ledger is broken at event {found.broken.seq}: {found.broken.why}."
+        )
     if found.head != anchor:
         _remember(platform, found, run)
     return {"events": found.events, "head": found.head.hash}
@@ -203,13 +182,3 @@ def _remember(platform: Platform, found: ChainCheck, run: RunRef) -> None:
         facts={"seq": found.head.seq, "hash": found.head.hash},
     )
     platform.reports.save(report, model=None, dataset=None, run=run)
-
-
-def broken_ledger(broken: Broken) -> LedgerBroken:
-    """The error of a chain that does not hold."""
-    return LedgerBroken(
-        f"The ledger is broken at event {broken.seq}: {broken.why}.",
-        still_safe="Events before it hold; gateways keep serving the last traffic plan.",
-        next_step="Run `tenure ledger verify`, compare with a backup of the lifecycle database, "
-        "and find out who wrote to it. Promote nothing until then.",
-    )

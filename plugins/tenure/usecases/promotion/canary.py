@@ -6,7 +6,7 @@ Import it inside functions: it loads SQLAlchemy.
 import logging
 import math
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from tenure.adapters.sql.plans import PlanRow
 from tenure.config import ModelConfig, load_model
 from tenure.errors import StateConflict
 from tenure.installation import Platform
+from tenure.layout import day_folders, keys_from_hour, log_prefix
 from tenure.lifecycle.promotion.canary import Action, CanaryJudgement, ShareCounts, judge
 from tenure.usecases.decisions.segments import live_keys
 from tenure.usecases.promotion import traffic
@@ -170,14 +171,12 @@ class Probation:
 
     def _segments(self, kind: str, since: datetime) -> list[Path]:
         """Files of the hours since the canary began; only these days are listed."""
-        keys = [
-            key
-            for day in days(since, self.platform.clock.now())
-            for key in live_keys(
-                self.platform.store, f"{kind}/model={self.version.model}/date={day}/"
-            )
-            if hour_of(key) >= f"{since.astimezone(UTC):%Y-%m-%d/%H}"
+        prefixes = [
+            log_prefix(kind, self.version.model, day)
+            for day in day_folders(since, self.platform.clock.now())
         ]
+        found = (key for prefix in prefixes for key in live_keys(self.platform.store, prefix))
+        keys = keys_from_hour(found, since)
         for key in keys:
             if key not in self.fetched:
                 self.fetched[key] = self.platform.store.fetch(key)
@@ -245,18 +244,6 @@ def resume(platform: Platform, version_id: int, fence: int, run: RunRef) -> Prob
         )
     config, _ = load_model(platform.settings.include, version.model)
     return Probation(platform, config, version, plan, run)
-
-
-def days(since: datetime, until: datetime) -> list[str]:
-    """Dates in UTC from one moment to another, both included, as the partitions name them."""
-    first, last = since.astimezone(UTC).date(), until.astimezone(UTC).date()
-    return [str(first + timedelta(days=n)) for n in range((last - first).days + 1)]
-
-
-def hour_of(key: str) -> str:
-    """`2013-07-01/05` of a key with the partitions date and hour."""
-    parts = dict(part.split("=", 1) for part in key.split("/") if "=" in part)
-    return f"{parts.get('date', '')}/{parts.get('hour', '')}"
 
 
 def _is_told(judgement: CanaryJudgement) -> bool:

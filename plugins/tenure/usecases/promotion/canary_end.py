@@ -6,6 +6,7 @@ Import it inside functions: it loads SQLAlchemy.
 from tenure.adapters.sql import canary, plans, versions
 from tenure.errors import CanaryRolledBack, NotPermitted
 from tenure.installation import Platform
+from tenure.layout import DECOMMISSION_MODEL, dag_id
 from tenure.usecases.promotion import traffic
 from tenure.verdicts import Verdict
 from tenure.vocabulary import Role, State, VersionRef
@@ -23,7 +24,7 @@ def rolled_back(platform: Platform, version: VersionRef) -> CanaryRolledBack:
         f"{version.name} was rolled back by {event['actor']}: {body.get('reason', 'no reason')}.",
         still_safe=f"{champion} serves 100%, plan generation {plan.generation if plan else 0}.",
         next_step="In working hours, look at the report. The version cannot serve again: retrain, "
-        f"or retire it with {version.model}__decommission_model.",
+        f"or retire it with {dag_id(version.model, DECOMMISSION_MODEL)}.",
         evidence=body.get("evidence"),
     )
 

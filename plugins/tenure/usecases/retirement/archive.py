@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from tenure.errors import StateConflict
 from tenure.installation import Platform
-from tenure.lifecycle.retirement.decommission import Manifest, Progress, archive_prefix
-from tenure.lifecycle.training.registry import file_digests, file_keys, reference_key
+from tenure.layout import DECOMMISSION_MODEL, archive_prefix, dag_id, reference_key, report_key
+from tenure.lifecycle.retirement.decommission import Manifest, Progress
+from tenure.lifecycle.training.registry import file_digests, file_keys
 from tenure.settings import REPOSITORY
 from tenure.vocabulary import State, canonical_json, digest_bytes
 
@@ -124,7 +125,7 @@ def _place(platform: Platform, model: str, version: int) -> tuple[str, str]:
         raise StateConflict(
             f"{model}@{version} has no archive: it is {ref.state if ref else 'not known'}.",
             still_safe="Nothing was changed.",
-            next_step=f"Retire it with {model}__decommission_model first.",
+            next_step=f"Retire it with {dag_id(model, DECOMMISSION_MODEL)} first.",
         )
     return progress.archive_key, progress.archive_digest
 
@@ -179,7 +180,7 @@ def _stored(
     for name in ("evaluation", "bias"):
         digest = row[f"{name}_report"]
         if digest:
-            key = f"reports/{digest[:2]}/{digest}.json"
+            key = report_key(digest)
             found.append(Source(name, key, f"{prefix}{name}.json", digest))
     return found
 

@@ -3,13 +3,13 @@
 from typing import Any
 
 from tenure.errors import ServiceUnreachable
+from tenure.layout import archive_prefix
 from tenure.lifecycle.retirement.decommission import (
     Action,
     Item,
     Manifest,
     Progress,
     Step,
-    archive_prefix,
     may_be_deleted,
 )
 from tenure.usecases.retirement.retirement import Outcome, Retirement

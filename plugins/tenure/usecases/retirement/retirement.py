@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from tenure.config import ModelConfig, load_model
 from tenure.errors import StateConflict
 from tenure.installation import Platform
+from tenure.layout import DECOMMISSION_MODEL, dag_id
 from tenure.lifecycle.retirement.decommission import (
     Action,
     Permit,
@@ -90,7 +91,8 @@ class Retirement:
             raise StateConflict(
                 f"Nobody asked to retire {self.model}@{version}.",
                 still_safe="Nothing was changed.",
-                next_step=f"Trigger {self.model}__decommission_model with version and reason.",
+                next_step=f"Trigger {dag_id(self.model, DECOMMISSION_MODEL)} with version and "
+                "reason.",
             )
         return ref, progress
 

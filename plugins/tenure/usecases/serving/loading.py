@@ -12,8 +12,9 @@ import msgspec
 from tenure.config import load_model
 from tenure.errors import ArtifactRefused, ConfigInvalid, TenureError
 from tenure.installation import Platform
+from tenure.layout import artifact_key, onnx_key
 from tenure.lifecycle.serving import ServingPolicy
-from tenure.lifecycle.training.registry import FIELDS, artifact_key, onnx_facts, onnx_key
+from tenure.lifecycle.training.registry import FIELDS, onnx_facts
 from tenure.settings import Settings
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from tenure.config import DatasetConfig, ModelConfig
 from tenure.errors import ConfigInvalid
 from tenure.installation import Platform
+from tenure.layout import artifact_key, reference_key
 from tenure.lifecycle.training import Published, evaluation
 from tenure.lifecycle.training.evaluation.metrics import measure
-from tenure.lifecycle.training.registry import artifact_key, reference_key, statement_bytes
+from tenure.lifecycle.training.registry import statement_bytes
 from tenure.lifecycle.training.split import split_by_time
 from tenure.usecases.data.compatibility import other_names
 from tenure.usecases.data.snapshots import open_snapshot

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tenure.installation import Platform
+from tenure.layout import onnx_key
 from tenure.lifecycle.serving import OnnxPolicy, Score, Signature, Value
 from tenure.lifecycle.training.parity import Parity, compare, report, unconvertible
-from tenure.lifecycle.training.registry import onnx_key, onnx_statement_bytes
+from tenure.lifecycle.training.registry import onnx_statement_bytes
 from tenure.ports import ObjectStore
 from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef, VersionRef, digest_bytes

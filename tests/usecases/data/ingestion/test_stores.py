@@ -16,7 +16,7 @@ from http_proxy import Fault, HttpProxy, http_proxy
 
 from tenure.errors import ArtifactRefused
 from tenure.installation import Platform
-from tenure.usecases.data.publication import snapshot_key
+from tenure.layout import snapshot_key
 from tenure.usecases.operations.ledger import find_breaches
 
 

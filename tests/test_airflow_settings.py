@@ -42,7 +42,7 @@ def test_the_database(
 ) -> None:
     from sqlalchemy import make_url
 
-    from tenure.operators.connections import settings_from_airflow
+    from tenure.airflow_settings import settings_from_airflow
 
     monkeypatch.setenv("AIRFLOW_CONN_TENURE_DATABASE", json.dumps(connection))
     found = settings_from_airflow().database_url
@@ -65,7 +65,7 @@ def test_the_database(
 def test_the_store(
     monkeypatch: pytest.MonkeyPatch, connection: dict[str, object], url: str
 ) -> None:
-    from tenure.operators.connections import settings_from_airflow
+    from tenure.airflow_settings import settings_from_airflow
 
     monkeypatch.setenv("AIRFLOW_CONN_TENURE_STORE", json.dumps({"conn_type": "x"} | connection))
     assert settings_from_airflow().store_url == url
@@ -82,14 +82,14 @@ def test_the_store(
     ids=["host and port", "https", "whole host", "url"],
 )
 def test_a_server(monkeypatch: pytest.MonkeyPatch, connection: dict[str, object], url: str) -> None:
-    from tenure.operators.connections import settings_from_airflow
+    from tenure.airflow_settings import settings_from_airflow
 
     monkeypatch.setenv("AIRFLOW_CONN_TENURE_MLFLOW", json.dumps(connection))
     assert settings_from_airflow().mlflow_url == url
 
 
 def test_without_connections_the_variables_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tenure.operators.connections import settings_from_airflow
+    from tenure.airflow_settings import settings_from_airflow
 
     monkeypatch.setenv("TENURE_GATEWAY_URL", "http://gateway:1")
     assert settings_from_airflow().gateway_url == "http://gateway:1"
