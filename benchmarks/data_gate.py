@@ -134,7 +134,7 @@ def gate(path: Path) -> dict[str, Any]:
     from tenure.config.loader import parse_dataset
     from tenure.config.suites import parse_suite
     from tenure.usecases.data import judge_file
-    from tenure.usecases.data.privacy import Handling
+    from tenure.usecases.data.privacy import DatasetContext
 
     watch = Watch()
     watch.wrap(reading, "_rows", "read")
@@ -147,7 +147,7 @@ def gate(path: Path) -> dict[str, Any]:
     dataset = parse_dataset(_yaml())
     rules = parse_suite(suite, "wide", dataset.contract, Path("wide.json"))
     clock = Clock()
-    done = judge_file.judge_file(path, "landing/wide/b.parquet", dataset, rules, Handling())
+    done = judge_file.judge_file(path, "landing/wide/b.parquet", dataset, rules, DatasetContext())
     took = clock.read()
     watch.seconds["rest"] = took["seconds"] - sum(watch.seconds.values())
     rows = done.report.facts["rows_quarantined"]

@@ -17,7 +17,7 @@ from tenure.demo import show
 from tenure.demo.receiver import receiving
 from tenure.stack import state
 from tenure.stack.embedded import Stack
-from tenure.stack.endpoints import Endpoints
+from tenure.stack.endpoints import StackEndpoints
 
 
 def cpu_seconds(pids: Mapping[str, int]) -> dict[str, float]:
@@ -37,7 +37,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="tenure-") as name:
         home = Path(name) / "home"
         with receiving(Path(name) / "notices.jsonl") as url:
-            stack = Stack(home, Endpoints.free(), extra=show.people_around(url))
+            stack = Stack(home, StackEndpoints.free(), extra=show.people_around(url))
             began = time.monotonic()
             try:
                 stack.start()

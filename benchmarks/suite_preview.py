@@ -15,7 +15,7 @@ from tenure.config import load_dataset
 from tenure.config.suites import load_suite
 from tenure.demo.upstream import write_month
 from tenure.files import digest_file
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.data.expectations import Expectation, Severity, Suite
 from tenure.lifecycle.data.quality import judge
 from tenure.settings import REPOSITORY, Settings
@@ -29,7 +29,7 @@ def main(months: int, rounds: int) -> None:
         nowhere = "http://127.0.0.1:9"
         include = REPOSITORY / "include"
         store = (home / "store").as_uri()
-        platform = Platform(Settings(home, include, "", store, nowhere, nowhere, nowhere))
+        platform = Installation(Settings(home, include, "", store, nowhere, nowhere, nowhere))
         dataset, _ = load_dataset(include, "flights")
         suite = load_suite(include, "flights", dataset.contract)
         batches = [_land(home, dataset, month) for month in range(1, months + 1)]
@@ -46,13 +46,13 @@ def main(months: int, rounds: int) -> None:
         _report(_measure(work, rounds), len(batches))
 
 
-def _land(home: Path, dataset: Any, month: int) -> suites.Landed:
+def _land(home: Path, dataset: Any, month: int) -> suites.LandedBatch:
     path = write_month(home / "store/landing/flights", month)
     key = path.relative_to(home / "store").as_posix()
-    return suites.Landed(dataset, path.stem, key, digest_file(path), None)
+    return suites.LandedBatch(dataset, path.stem, key, digest_file(path), None)
 
 
-def _alone(platform: Platform, landed: suites.Landed, suite: Suite) -> None:
+def _alone(platform: Installation, landed: suites.LandedBatch, suite: Suite) -> None:
     path = platform.store.fetch(landed.source_key, landed.source_digest)
     batch = judge_file.read_landed(path, landed.dataset)
     found = judge_file.findings(batch, landed.source_key, landed.dataset, suite)

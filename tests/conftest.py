@@ -22,7 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 import pytest
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.migrations import upgrade
 from tenure.settings import REPOSITORY, Settings
 from tenure.stack import postgres
@@ -146,16 +146,16 @@ def settings(fresh_database_url: str, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def platform(settings: Settings) -> Iterator[Platform]:
+def platform(settings: Settings) -> Iterator[Installation]:
     """The connected installation of one test."""
-    platform = Platform(settings)
+    platform = Installation(settings)
     yield platform
     if "database" in platform.__dict__:
         platform.database.engine.dispose()
 
 
 @pytest.fixture
-def connected(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
+def connected(platform: Installation, monkeypatch: pytest.MonkeyPatch) -> Installation:
     """The installation of the test, found as in a task: by a connection in the environment."""
     from sqlalchemy import make_url
 

@@ -11,7 +11,7 @@ import pytest
 
 from tenure import failpoints
 from tenure.errors import ConfigInvalid
-from tenure.failpoints import Injected, failpoint
+from tenure.failpoints import InjectedFault, failpoint
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def passes(name: str, times: int) -> list[int]:
     for turn in range(1, times + 1):
         try:
             failpoint(name)
-        except Injected:
+        except InjectedFault:
             raised.append(turn)
     return raised
 
@@ -47,7 +47,7 @@ def passes(name: str, times: int) -> list[int]:
         ("a.b:raise:1,a.b:raise:3", [1, 3]),
     ],
 )
-def test_it_raises_where_and_when_it_is_told(
+def test_it_raises_where_and_when_it_is_reported(
     monkeypatch: pytest.MonkeyPatch, orders: str, raised: list[int]
 ) -> None:
     monkeypatch.setenv("TENURE_FAIL", orders)

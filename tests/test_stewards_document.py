@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from tenure.cli import app
 from tenure.demo.upstream import write_month
 from tenure.errors import DataRejected
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.settings import REPOSITORY, Settings
 from tenure.usecases.data.ingestion import ingestion
 from tenure.vocabulary import RunRef
@@ -27,7 +27,7 @@ def test_the_example_is_what_the_command_prints(
 ) -> None:
     include = tmp_path / "include"
     shutil.copytree(REPOSITORY / "include", include)
-    platform = Platform(replace(settings, include=include))
+    platform = Installation(replace(settings, include=include))
     landing = settings.home / "store/landing/flights"
     write_month(landing, 2)
     write_month(landing, 3, damage="broken")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.serving import OnnxPolicy
 from tenure.settings import REPOSITORY, Settings
 from tenure.vocabulary import RunRef, State, VersionRef
@@ -85,7 +85,7 @@ class Served(Life):
         )
         onnx.store(self.platform, made)
         run = RunRef("benchmark", "benchmark", "train")
-        facts = onnx.tell(self.platform, ref, row, made, run)
+        facts = onnx.report_parity(self.platform, ref, row, made, run)
         self.parity = self.parity or str(facts["summary"])
         return {**row["facts"], "onnx": facts}
 
@@ -110,7 +110,7 @@ def installation(home: Path) -> Iterator[Served]:
             gateway_url=nowhere,
             airflow_url=nowhere,
         )
-        served = Served(Platform(settings), numeric=NUMERIC)
+        served = Served(Installation(settings), numeric=NUMERIC)
         served.first = served.champion(SEED)
         yield served
         served.platform.database.dispose()

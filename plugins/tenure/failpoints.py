@@ -17,7 +17,7 @@ _SLEEP_SECONDS = 2.0
 _HANG_SECONDS = 3600.0
 
 
-class Injected(Exception):
+class InjectedFault(Exception):
     """The error that a failpoint raises; no code of ours catches it by name."""
 
 
@@ -51,7 +51,7 @@ def _act(action: str, name: str) -> None:
     elif action == "term":
         os.kill(os.getpid(), signal.SIGTERM)
     elif action == "raise":
-        raise Injected(name)
+        raise InjectedFault(name)
     elif action == "sleep":
         time.sleep(_SLEEP_SECONDS)
     elif action == "hang":

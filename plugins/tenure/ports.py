@@ -153,7 +153,7 @@ class Reports(Protocol):
 
 
 @dataclass(frozen=True)
-class Decisions:
+class DecisionFilter:
     """Which decision rows a scan takes: those of one version with `after` < event_time <= `until`.
 
     Paths are local Parquet files; None leaves that side open.
@@ -237,7 +237,7 @@ class OutcomeCounts:
 class Engine(Protocol):
     """Scans Parquet where it lies and gives sufficient statistics only, never rows."""
 
-    def span(self, decisions: Decisions) -> Span:
+    def span(self, decisions: DecisionFilter) -> Span:
         """Count and extent of the decisions."""
         ...
 
@@ -250,7 +250,7 @@ class Engine(Protocol):
     def features(
         self,
         reference: Sequence[Path],
-        current: Decisions,
+        current: DecisionFilter,
         *,
         edges: Mapping[str, Sequence[float]],
         categorical: Sequence[str],
@@ -260,7 +260,7 @@ class Engine(Protocol):
 
     def outcomes(
         self,
-        decisions: Decisions,
+        decisions: DecisionFilter,
         outcomes: Sequence[Path],
         *,
         attributes: Sequence[str],

@@ -91,7 +91,7 @@ def test_every_page_is_read(server: Server, count: int) -> None:
     assert [one.run_id for one in found] == [f"r{n}" for n in range(count)]
 
 
-def test_a_task_as_it_is_told(server: Server) -> None:
+def test_a_task_as_it_is_reported(server: Server) -> None:
     server.failed = 2
     without_end, told = reader(server).failed_tasks(SINCE)
     assert without_end.ended_at is None

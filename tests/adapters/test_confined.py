@@ -79,7 +79,7 @@ def test_a_child_that_does_nothing_is_ended(monkeypatch: pytest.MonkeyPatch) -> 
         run_confined(lambda: bytes(time.sleep(3600) or 0), LIMITS)
 
 
-def test_what_it_raises_is_told() -> None:
+def test_what_it_raises_is_reported() -> None:
     def broken() -> bytes:
         raise KeyError("what")
 

@@ -9,7 +9,7 @@ import pytest
 
 from tenure.adapters.row_policy import refusals
 from tenure.gateway.contract.refusals import Refusal
-from tenure.gateway.contract.rows import Contract
+from tenure.gateway.contract.rows import RowRules
 from tenure.lifecycle.serving import ServingPolicy, Signature
 
 SIGNATURE = Signature(
@@ -39,7 +39,7 @@ def frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 def at_the_gateway(row: dict[str, Any], policy: ServingPolicy) -> str:
     """What is wrong with a request of this row; JSON has no infinity, so it comes as a value."""
-    contract = Contract(SIGNATURE, SIGNATURE.features, policy)
+    contract = RowRules(SIGNATURE, SIGNATURE.features, policy)
     try:
         contract.checked({name: [value] for name, value in row.items()}, 1, 1, place="inputs")
     except Refusal as refusal:

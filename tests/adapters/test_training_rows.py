@@ -11,11 +11,11 @@ import pytest
 from tenure.adapters.ibis_engine.confusion import confusion_cells
 from tenure.adapters.training_rows import (
     TrainingRows,
+    observed_values,
     pick,
     read_rows,
     read_scores,
     reference_bytes,
-    seen,
 )
 from tenure.errors import ConfigInvalid
 
@@ -147,7 +147,7 @@ def test_cells_equal_a_count_by_hand_on_many_rows(tmp_path: Path) -> None:
 
 def test_seen_values(tmp_path: Path) -> None:
     rows = read(write(tmp_path / "a"))
-    assert seen(rows, ["hour"], ["carrier"]) == {
+    assert observed_values(rows, ["hour"], ["carrier"]) == {
         "categories": {"carrier": ["AA"]},
         "ranges": {"hour": [5.0, 8.0]},
     }

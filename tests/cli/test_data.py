@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from tenure.cli import app
 from tenure.demo.upstream import write_month
 from tenure.errors import DataRejected
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.usecases.data.ingestion import ingestion
 from tenure.vocabulary import RunRef
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.service
 runner = CliRunner()
 
 
-def test_a_good_and_a_broken_batch(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_good_and_a_broken_batch(platform: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = platform.settings
     monkeypatch.setenv("TENURE_HOME", str(settings.home))
     monkeypatch.setenv("TENURE_DATABASE_URL", settings.database_url)
@@ -53,7 +53,7 @@ def test_a_good_and_a_broken_batch(platform: Platform, monkeypatch: pytest.Monke
 
 
 def test_two_snapshots_side_by_side(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    platform: Installation, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Other rows, a removed and an added column, another type; by digest and by batch."""
     settings = platform.settings
@@ -70,7 +70,7 @@ def test_two_snapshots_side_by_side(
         "name: d\ndescription: D.\nowner: ada\nsteward: sam\nsuite: d\ncontract:\n  columns:\n"
         "    x: {type: number}\n    who: {type: string, sensitivity: personal}\n"
     )
-    other, digests = Platform(replace(settings, include=tmp_path)), []
+    other, digests = Installation(replace(settings, include=tmp_path)), []
     for batch, more, table in (
         ("one", "    n: {type: integer}\n", {"x": [1.0, 3.0, None], "n": [1, 2, 3]}),
         ("two", "    m: {type: string}\n", {"x": [2.0, 4.0], "m": ["a", "b"]}),

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from tenure import settings as where
 from tenure.cli import app
 from tenure.demo.upstream import write_month
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.usecases.data.ingestion import ingestion
 from tenure.usecases.data.snapshots import open_snapshot
 from tenure.vocabulary import RunRef
@@ -21,7 +21,7 @@ runner = CliRunner()
 
 @pytest.mark.service
 def test_a_model_that_lost_a_column_and_a_reader_are_listed(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch
+    platform: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TENURE_HOME", str(platform.settings.home))
     monkeypatch.setenv("TENURE_DATABASE_URL", platform.settings.database_url)

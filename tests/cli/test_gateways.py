@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from tenure.adapters.sql import versions
 from tenure.cli import app
 from tenure.errors import ServiceUnreachable
-from tenure.installation import Platform
+from tenure.installation import Installation
 
 pytestmark = pytest.mark.service
 
@@ -23,7 +23,7 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def run(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(platform: Installation, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The command over the model flight_late at generation 7; `unborn` has no plan."""
     settings = platform.settings
     monkeypatch.setenv("TENURE_HOME", str(settings.home))
@@ -80,7 +80,9 @@ def test_state_and_exit_code(
     assert [one["taken_at"] for one in model["gateways"]] == [str(TAKEN)] * len(states)
 
 
-def test_what_people_read(run: Run, platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_people_read(
+    run: Run, platform: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PGTZ", "Asia/Tokyo")
     done = run(gateways=(A, B, DEAD, ("\x1b[2Jgw", 7, "0 s")))
     with platform.database.begin() as c:

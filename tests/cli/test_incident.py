@@ -16,7 +16,7 @@ from tenure.adapters.sql import incidents, versions
 from tenure.adapters.sql.tables import incident, ledger_event
 from tenure.cli import app
 from tenure.errors import NotPermitted, StateConflict
-from tenure.installation import Platform
+from tenure.installation import Installation
 
 pytestmark = pytest.mark.service
 
@@ -26,7 +26,7 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def run(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(platform: Installation, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The command over three open incidents."""
     settings = platform.settings
     monkeypatch.setenv("TENURE_HOME", str(settings.home))
@@ -51,12 +51,12 @@ def run(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Run:
     return lambda *words: CliRunner().invoke(app, ["incident", *words])
 
 
-def number(platform: Platform, kind: str) -> str:
+def number(platform: Installation, kind: str) -> str:
     with platform.database.begin() as c:
         return str(c.execute(select(incident.c.id).where(incident.c.kind == kind)).scalar_one())
 
 
-def test_what_is_open_newest_first(run: Run, platform: Platform) -> None:
+def test_what_is_open_newest_first(run: Run, platform: Installation) -> None:
     said = run("list")
     assert said.exit_code == 0
     *lines, count = said.stdout.splitlines()
@@ -83,7 +83,7 @@ def test_a_model_that_nobody_knows_is_a_mistake(run: Run) -> None:
     assert run("list", "--model", "ghost").exit_code == 2
 
 
-def test_a_person_closes_one_and_says_why(run: Run, platform: Platform) -> None:
+def test_a_person_closes_one_and_says_why(run: Run, platform: Installation) -> None:
     which = number(platform, "artifact_refused")
     said = run("close", which, *BY_OLGA)
     assert (said.exit_code, said.stdout) == (
@@ -106,13 +106,13 @@ def test_a_person_closes_one_and_says_why(run: Run, platform: Platform) -> None:
     assert len(json.loads(run("list", "--json").stdout)) == 2
 
 
-def test_one_of_a_gateway_is_of_no_model(run: Run, platform: Platform) -> None:
+def test_one_of_a_gateway_is_of_no_model(run: Run, platform: Installation) -> None:
     run("close", number(platform, "log_damaged"), *BY_OLGA)
     with platform.database.begin() as c:
         assert "model" not in c.execute(select(ledger_event.c.body)).scalar_one()
 
 
-def test_it_says_when_by_the_clock_of_everybody(run: Run, platform: Platform) -> None:
+def test_it_says_when_by_the_clock_of_everybody(run: Run, platform: Installation) -> None:
     which = number(platform, "log_damaged")
     run("close", which, *BY_OLGA)
     with platform.database.begin() as c:
@@ -121,7 +121,7 @@ def test_it_says_when_by_the_clock_of_everybody(run: Run, platform: Platform) ->
     assert error.what == f"Incident {which} was closed at 2026-05-02 03:30 UTC."
 
 
-def test_who_closes_does_not_hold_up_who_rolls_back(run: Run, platform: Platform) -> None:
+def test_who_closes_does_not_hold_up_who_rolls_back(run: Run, platform: Installation) -> None:
     """Both take the ledger's turn first, then the incident; else PostgreSQL kills one of them."""
     which = number(platform, "artifact_refused")
     waits = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
@@ -138,7 +138,7 @@ def test_who_closes_does_not_hold_up_who_rolls_back(run: Run, platform: Platform
     assert f"Incident {which} was closed at" in error.what
 
 
-def test_what_holds_still_opens_again(run: Run, platform: Platform) -> None:
+def test_what_holds_still_opens_again(run: Run, platform: Installation) -> None:
     run("close", number(platform, "artifact_refused"), *BY_OLGA)
     with platform.database.begin() as c:
         incidents.open_incident(
@@ -156,7 +156,7 @@ def refused(result: Result) -> Any:
     return result.exception
 
 
-def test_who_may_not(run: Run, platform: Platform) -> None:
+def test_who_may_not(run: Run, platform: Installation) -> None:
     which = number(platform, "artifact_refused")
     error = refused(run("close", which, "--reason", "x", "--actor", "mallory"))
     assert isinstance(error, NotPermitted)
@@ -164,7 +164,9 @@ def test_who_may_not(run: Run, platform: Platform) -> None:
     assert len(json.loads(run("list", "--json").stdout)) == 3
 
 
-def test_the_order_to_roll_a_canary_back_is_not_taken_away(run: Run, platform: Platform) -> None:
+def test_the_order_to_roll_a_canary_back_is_not_taken_away(
+    run: Run, platform: Installation
+) -> None:
     which = number(platform, "canary_stopped")
     error = refused(run("close", which, *BY_OLGA))
     assert isinstance(error, StateConflict)
@@ -174,7 +176,7 @@ def test_the_order_to_roll_a_canary_back_is_not_taken_away(run: Run, platform: P
     assert len(json.loads(run("list", "--json").stdout)) == 3
 
 
-def test_nothing_to_close(run: Run, platform: Platform) -> None:
+def test_nothing_to_close(run: Run, platform: Installation) -> None:
     which = number(platform, "log_damaged")
     assert json.loads(run("close", which, *BY_OLGA, "--json").stdout)["state"] == "closed"
     error = refused(run("close", which, *BY_OLGA))
@@ -183,7 +185,7 @@ def test_nothing_to_close(run: Run, platform: Platform) -> None:
     assert refused(run("close", "99999", *BY_OLGA)).what == "There is no incident 99999."
 
 
-def test_a_reason_is_needed(run: Run, platform: Platform) -> None:
+def test_a_reason_is_needed(run: Run, platform: Installation) -> None:
     which = number(platform, "log_damaged")
     assert run("close", which, "--reason", "  ", "--actor", "olga").exit_code == 2
     assert run("close", which, "--actor", "olga").exit_code == 2

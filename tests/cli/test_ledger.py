@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from tenure.adapters.sql import versions
 from tenure.cli import app
-from tenure.installation import Platform
+from tenure.installation import Installation
 
 pytestmark = pytest.mark.service
 
@@ -16,7 +16,7 @@ runner = CliRunner()
 
 
 @pytest.fixture
-def installed(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
+def installed(platform: Installation, monkeypatch: pytest.MonkeyPatch) -> Installation:
     """Two ledger events, and the environment that leads the command line to them."""
     settings = platform.settings
     monkeypatch.setenv("TENURE_HOME", str(settings.home))
@@ -31,13 +31,13 @@ def installed(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
     return platform
 
 
-def break_chain(platform: Platform) -> None:
+def break_chain(platform: Installation) -> None:
     with platform.database.begin() as c:
         c.execute(text("SET LOCAL session_replication_role = replica"))
         c.execute(text("UPDATE ledger_event SET actor = 'eve' WHERE seq = 2"))
 
 
-def test_a_whole_ledger(installed: Platform) -> None:
+def test_a_whole_ledger(installed: Installation) -> None:
     done = runner.invoke(app, ["ledger", "verify", "--invariants", "--json"])
     assert done.exit_code == 0, done.output
     found = json.loads(done.output)
@@ -48,7 +48,7 @@ def test_a_whole_ledger(installed: Platform) -> None:
     assert words.output == f"2 events hold; head {found['head']}\n"
 
 
-def test_a_broken_ledger_exits_1_with_the_first_entry(installed: Platform) -> None:
+def test_a_broken_ledger_exits_1_with_the_first_entry(installed: Installation) -> None:
     break_chain(installed)
     done = runner.invoke(app, ["ledger", "verify", "--json"])
     assert done.exit_code == 1
@@ -58,7 +58,7 @@ def test_a_broken_ledger_exits_1_with_the_first_entry(installed: Platform) -> No
     assert words.output.startswith("BROKEN at event 2: hash is ")
 
 
-def test_a_broken_rule_exits_1_and_is_shown(installed: Platform) -> None:
+def test_a_broken_rule_exits_1_and_is_shown(installed: Installation) -> None:
     with installed.database.begin() as c:
         c.execute(
             text(
@@ -71,21 +71,21 @@ def test_a_broken_rule_exits_1_and_is_shown(installed: Platform) -> None:
     assert "I14: id=1, topic=t, attempts=0, last_error=None" in done.output
 
 
-def test_reconciling_says_what_each_part_did(installed: Platform) -> None:
+def test_reconciling_says_what_each_part_did(installed: Installation) -> None:
     done = runner.invoke(app, ["reconcile", "--json"])
     assert done.exit_code == 0, done.output
     assert json.loads(done.output)["ledger"]["events"] == 2
     assert "events=2" in runner.invoke(app, ["reconcile"]).output
 
 
-def test_reconciling_a_broken_ledger_exits_1(installed: Platform) -> None:
+def test_reconciling_a_broken_ledger_exits_1(installed: Installation) -> None:
     break_chain(installed)
     done = runner.invoke(app, ["reconcile"])
     assert done.exit_code == 1
     assert "LedgerBroken" in done.output
 
 
-def test_reconciling_without_mlflow_exits_3(installed: Platform) -> None:
+def test_reconciling_without_mlflow_exits_3(installed: Installation) -> None:
     with installed.database.begin() as c:
         versions.register_model(c, name="m", owner="ada", risk_tier="limited", purpose="t")
         versions.create_draft(c, model_name="m", trained_by="ada", training_key="k")
@@ -95,5 +95,5 @@ def test_reconciling_without_mlflow_exits_3(installed: Platform) -> None:
 
 
 @pytest.mark.parametrize("name", ["m", "m@", "@1", "m@x", "m@-1"])
-def test_an_archive_is_named_by_model_and_version(installed: Platform, name: str) -> None:
+def test_an_archive_is_named_by_model_and_version(installed: Installation, name: str) -> None:
     assert runner.invoke(app, ["archive", "verify", name]).exit_code == 2

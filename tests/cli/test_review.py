@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from tenure.adapters.decision_tables import DECISION_FIELDS, decisions_to_parquet
 from tenure.adapters.sql import reviews, versions
 from tenure.cli import app
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.decisions.decision_log import micros, partition
 
 pytestmark = pytest.mark.service
@@ -20,7 +20,7 @@ FIRST = "01234567-89ab-7cde-8f01-000000000000"
 
 
 @pytest.fixture
-def run(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+def run(platform: Installation, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     settings = platform.settings
     for name in ("home", "database_url", "store_url", "include"):
         monkeypatch.setenv(f"TENURE_{name.upper()}", str(getattr(settings, name)))
@@ -32,7 +32,7 @@ def run(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Re
     return lambda *words: CliRunner().invoke(app, [*words])
 
 
-def queued(platform: Platform, number: int) -> dict[str, Any]:
+def queued(platform: Installation, number: int) -> dict[str, Any]:
     now = platform.clock.now()
     return {
         "decision_id": f"{FIRST[:-3]}{number:03d}",
@@ -73,7 +73,7 @@ def test_a_program_gets_a_list_and_the_word_of_more_beside_it(run: Callable[...,
     assert run("review", "list", "--json", "--limit", "150").stderr == ""
 
 
-def log(platform: Platform, row: dict[str, Any]) -> None:
+def log(platform: Installation, row: dict[str, Any]) -> None:
     at = micros(row["received_at"])
     columns = {name: [row.get(name)] for name in DECISION_FIELDS}
     columns |= {"received_at": [at], "event_time": [at]}
@@ -82,7 +82,7 @@ def log(platform: Platform, row: dict[str, Any]) -> None:
 
 
 def test_what_a_person_said_stands_beside_the_decision(
-    run: Callable[..., Result], platform: Platform
+    run: Callable[..., Result], platform: Installation
 ) -> None:
     row = queued(platform, 0)
     log(platform, row | {"version_id": 1, "request_id": "r"})
@@ -107,7 +107,7 @@ def test_what_a_person_said_stands_beside_the_decision(
 
 
 def test_a_decision_that_no_person_was_asked_about(
-    run: Callable[..., Result], platform: Platform
+    run: Callable[..., Result], platform: Installation
 ) -> None:
     other = FIRST[:-3] + "999"
     log(platform, queued(platform, 0) | {"decision_id": other, "version_id": 1, "request_id": "r"})

@@ -8,17 +8,17 @@ from typer.testing import CliRunner
 
 from tenure.adapters.sql.tables import gateway_key
 from tenure.cli import app
-from tenure.installation import Platform
+from tenure.installation import Installation
 
 
 @pytest.fixture
-def run(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
+def run(platform: Installation, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
     monkeypatch.setenv("TENURE_HOME", str(platform.settings.home))
     monkeypatch.setenv("TENURE_DATABASE_URL", platform.settings.database_url)
     return CliRunner()
 
 
-def test_create_and_revoke(run: CliRunner, platform: Platform) -> None:
+def test_create_and_revoke(run: CliRunner, platform: Installation) -> None:
     made = run.invoke(app, ["key", "create", "app", "--scope", "score", "--scope", "outcome"])
     assert made.exit_code == 0, made.output
     secret = made.stdout.strip()

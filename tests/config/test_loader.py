@@ -72,7 +72,7 @@ def test_a_change_that_keeps_size_and_time_is_seen(include: Path) -> None:
     assert load_dataset(include, "d")[0].owner == "eve"
 
 
-def test_a_broken_file_is_told_every_time(include: Path) -> None:
+def test_a_broken_file_is_reported_every_time(include: Path) -> None:
     write(include, GOOD)
     load_dataset(include, "d")
     write(include, GOOD + "typo: 1\n")

@@ -26,7 +26,7 @@ from tenure.demo.story import DATASET, MODEL, Story
 from tenure.settings import REPOSITORY
 from tenure.stack import processes, state
 from tenure.stack.embedded import AIRFLOW, Stack
-from tenure.stack.endpoints import Endpoints
+from tenure.stack.endpoints import StackEndpoints
 from tenure.usecases.decisions import replay
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -114,7 +114,7 @@ def life() -> Iterator[Life]:
         with receiving(notices) as url:
             stack = Stack(
                 home,
-                Endpoints.free(),
+                StackEndpoints.free(),
                 include=slice_of_configs(folder),
                 extra=show.people_around(url),
             )
@@ -149,7 +149,7 @@ def lived(stack: Stack, notices: Path) -> Life:
     )
     story.stack = stack
     try:
-        story.tell()
+        story.run()
         summary = show.conclude(story, began)
     finally:
         plain.platform.database.dispose()
@@ -245,9 +245,9 @@ def test_a_thousand_decisions_score_the_same_again(life: Life) -> None:
     platform = life.story.facts.platform
     chosen = replay.chosen(platform, rows=1000, seed=7, model=MODEL)
     found = replay.replay(platform, chosen)
-    scored = [one for one in found if one.found is not replay.Found.NO_MODEL]
+    scored = [one for one in found if one.found is not replay.ReplayVerdict.NO_MODEL]
     assert len(scored) > 900  # a rule answers a few on a busy machine
-    assert {one.found for one in scored} == {replay.Found.IDENTICAL}
+    assert {one.found for one in scored} == {replay.ReplayVerdict.IDENTICAL}
     assert {one.version for one in scored} == {f"{MODEL}@1", f"{MODEL}@2"}
 
 

@@ -10,7 +10,7 @@ import httpx
 import pyarrow.parquet as pq
 from sqlalchemy import text
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.usecases.decisions.segments import live_keys
 from tenure.usecases.operations.ledger import verify_ledger
 
@@ -101,7 +101,7 @@ class Asking:
         return True
 
 
-def settle(platform: Platform, asking: Asking, *, unanswered: int = CLIENTS) -> None:
+def settle(platform: Installation, asking: Asking, *, unanswered: int = CLIENTS) -> None:
     """The sum at the end of every fault; the gateways have ended.
 
     Every answered decision is in the log, once; what else is there was being asked when it went
@@ -121,7 +121,7 @@ def settle(platform: Platform, asking: Asking, *, unanswered: int = CLIENTS) -> 
         assert c.execute(text(query)).scalar_one() == 1
 
 
-def logged_rows(platform: Platform) -> list[dict[str, Any]]:
+def logged_rows(platform: Installation) -> list[dict[str, Any]]:
     """Every decision in the store."""
     store = platform.store
     return [
@@ -131,7 +131,7 @@ def logged_rows(platform: Platform) -> list[dict[str, Any]]:
     ]
 
 
-def incidents(platform: Platform) -> list[str]:
+def incidents(platform: Installation) -> list[str]:
     """What somebody was told."""
     with platform.database.begin() as c:
         return list(c.execute(text("SELECT summary FROM incident")).scalars())

@@ -10,26 +10,26 @@ import pytest
 from asking import MODEL, Asking
 from served import Life, Process
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.settings import REPOSITORY
 from tenure.usecases.serving.api_keys import create_key
 
 
 @pytest.fixture
-def life(platform: Platform) -> Life:
+def life(platform: Installation) -> Life:
     """A registered model without versions."""
     return Life(platform)
 
 
 @pytest.fixture
-def keys(platform: Platform) -> dict[str, str]:
+def keys(platform: Installation) -> dict[str, str]:
     """Headers by scope."""
     scopes = ("score", "outcome", "metrics", "admin")
     return {scope: f"Bearer {create_key(platform, scope, [scope])}" for scope in scopes}
 
 
 @pytest.fixture
-def gateway(platform: Platform) -> Iterator[Callable[..., Process]]:
+def gateway(platform: Installation) -> Iterator[Callable[..., Process]]:
     """Makes gateway processes by id; they end with the test."""
     made: list[Process] = []
 
@@ -55,7 +55,7 @@ def asking(life: Life, process: Process, keys: dict[str, str]) -> Asking:
 
 
 @pytest.fixture
-def wired(platform: Platform, wire: Any) -> Iterator[Callable[[Process], Process]]:
+def wired(platform: Installation, wire: Any) -> Iterator[Callable[[Process], Process]]:
     """Puts the wire between a gateway and its database."""
 
     def put(process: Process) -> Process:

@@ -17,7 +17,7 @@ from asking import MODEL, Asking
 from balancer import Balancer
 from served import Life, Process
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 
 _MB = 1e6
 
@@ -108,7 +108,7 @@ class Steady:
 class Fleet:
     """Gateways behind a balancer."""
 
-    platform: Platform
+    platform: Installation
     life: Life
     gateways: Mapping[str, Process]
     balancer: Balancer

@@ -15,7 +15,7 @@ import pytest
 from asking import CLIENTS, Asking, settle, soon
 from served import Life, Process
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.vocabulary import State
 
 DATABASE = "127.0.0.2"
@@ -23,7 +23,7 @@ LEASE_SECONDS = 12
 
 
 @pytest.fixture
-def away(request: pytest.FixtureRequest, platform: Platform) -> Iterator[Any]:
+def away(request: pytest.FixtureRequest, platform: Installation) -> Iterator[Any]:
     """A forwarder before PostgreSQL's socket, at an address of its own."""
     wire_of = type(request.getfixturevalue("wire"))
     folder = parse_qs(urlsplit(platform.settings.database_url).query)["host"][0]
@@ -38,7 +38,7 @@ def route(action: str) -> None:
 
 
 def test_partition(
-    platform: Platform, life: Life, process: Process, asking: Asking, away: Any
+    platform: Installation, life: Life, process: Process, asking: Asking, away: Any
 ) -> None:
     """By the last plan until the lease ends, then the champion; then all goes on."""
     first, second = life.champion(1), life.approved(2)

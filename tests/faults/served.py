@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.settings import REPOSITORY
 from tenure.vocabulary import State, VersionRef
 
@@ -32,7 +32,7 @@ def wait_for(claim: Callable[[], Any], seconds: float = 10.0) -> Any:
 class Life:
     """A model with real artifacts in a real database, and the plans that serve them."""
 
-    def __init__(self, platform: Platform, *, numeric: int = 2, trees: int = 5) -> None:
+    def __init__(self, platform: Installation, *, numeric: int = 2, trees: int = 5) -> None:
         from tenure.adapters.sql import versions
 
         self.platform = platform
@@ -219,7 +219,7 @@ def dumped(estimator: Any) -> bytes:
 class Process:
     """A real gateway process."""
 
-    def __init__(self, platform: Platform, *, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, platform: Installation, *, env: Mapping[str, str] | None = None) -> None:
         settings = platform.settings
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"

@@ -12,7 +12,7 @@ from asking import CLIENTS, MODEL, Asking, settle, soon
 from served import Process
 from sqlalchemy import text
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 
 pytestmark = [pytest.mark.service, pytest.mark.fault]
 ENDED = {0, -15}
@@ -22,9 +22,9 @@ import time
 from tenure.adapters.sql import versions
 from tenure.settings import Settings
 from tenure.vocabulary import RunRef
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.usecases.promotion import canary
-platform = Platform(Settings.from_environment())
+platform = Installation(Settings.from_environment())
 with platform.database.begin() as connection:
     version = versions.get(connection, "flight_late", 2)
 run = RunRef("flight_late__promote_model", "run-1", "canary")
@@ -53,14 +53,14 @@ def controller(process: Process) -> Iterator[Callable[[], "subprocess.Popen[byte
         one.wait()
 
 
-def newest(platform: Platform) -> Any:
+def newest(platform: Installation) -> Any:
     query = "SELECT generation, fence, canary_id FROM traffic_plan ORDER BY generation DESC LIMIT 1"
     with platform.database.begin() as c:
         return c.execute(text(query)).one()
 
 
 def test_killed(
-    platform: Platform,
+    platform: Installation,
     process: Process,
     asking: Asking,
     configure: Callable[[dict[str, str]], None],

@@ -13,7 +13,7 @@ from asking import MODEL, Asking, settle, soon
 from served import Process
 from sqlalchemy import text
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 
 pytestmark = [pytest.mark.service, pytest.mark.fault]
 ENDED = {0, -15}
@@ -63,19 +63,19 @@ def told(asking: Asking) -> Callable[[datetime], None]:
     return tell
 
 
-def watermark(platform: Platform) -> datetime | None:
+def watermark(platform: Installation) -> datetime | None:
     with platform.database.begin() as c:
         return c.execute(text("SELECT watermark FROM model")).scalar_one()  # type: ignore[no-any-return]
 
 
-def acknowledged(platform: Platform) -> list[tuple[str, int]]:
+def acknowledged(platform: Installation) -> list[tuple[str, int]]:
     with platform.database.begin() as c:
         rows = c.execute(text("SELECT gateway_id, generation FROM gateway_ack"))
         return [(row.gateway_id, row.generation) for row in rows]
 
 
 @contextmanager
-def deadlocked(platform: Platform) -> Iterator[None]:
+def deadlocked(platform: Installation) -> Iterator[None]:
     """Waits, with the second lock, for the row of whoever waits for that with the row; wins."""
     waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     with platform.database.begin() as mine:
@@ -88,7 +88,7 @@ def deadlocked(platform: Platform) -> Iterator[None]:
 
 @pytest.mark.parametrize("how", ["lose_reply", "lose_request"])
 def test_connection_lost_at_commit(  # noqa: PLR0917  (fixtures)
-    platform: Platform,
+    platform: Installation,
     process: Process,
     asking: Asking,
     told: Callable[[datetime], None],
@@ -117,7 +117,7 @@ def test_connection_lost_at_commit(  # noqa: PLR0917  (fixtures)
 
 
 def test_deadlock(
-    platform: Platform, process: Process, asking: Asking, told: Callable[[datetime], None]
+    platform: Installation, process: Process, asking: Asking, told: Callable[[datetime], None]
 ) -> None:
     """F21: the database ends the gateway's transaction; it tries again, and nobody notices."""
     asking.life.champion(1)
@@ -142,7 +142,7 @@ def test_deadlock(
 
 
 def test_every_connection_of_its_pool_is_held(
-    platform: Platform, process: Process, asking: Asking, faulty: Callable[[str], Path]
+    platform: Installation, process: Process, asking: Asking, faulty: Callable[[str], Path]
 ) -> None:
     """F22: no request waits for the database; with connections again it follows the plan."""
     champion = asking.life.champion(1)

@@ -13,7 +13,7 @@ import pytest
 from asking import CLIENTS, Asking, incidents, settle, soon
 from served import Process
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.vocabulary import State
 
 pytestmark = [pytest.mark.service, pytest.mark.fault]
@@ -50,7 +50,7 @@ os.fdatasync = fdatasync
 """A sync takes as long as the fault lasts."""
 
 
-def test_no_room_for_an_artifact(platform: Platform, process: Process, asking: Asking) -> None:
+def test_no_room_for_an_artifact(platform: Installation, process: Process, asking: Asking) -> None:
     """F24: no half copy, the plan in force stays and somebody is told; with room it is taken."""
     life = asking.life
     first, second = life.champion(1), life.large(2, FOUR_MB)
@@ -77,14 +77,14 @@ def test_no_room_for_an_artifact(platform: Platform, process: Process, asking: A
 
 
 @pytest.fixture
-def read_only(process: Process, platform: Platform, faulty: Callable[[str], Path]) -> Path:
+def read_only(process: Process, platform: Installation, faulty: Callable[[str], Path]) -> Path:
     """The file whose presence makes the folder of the log read-only."""
     process.env["FAULT_FOLDER"] = str(platform.settings.home / "gateway" / "gw-a" / "wal")
     return faulty(READ_ONLY)
 
 
 def test_disk_that_becomes_read_only(
-    platform: Platform, process: Process, asking: Asking, read_only: Path
+    platform: Installation, process: Process, asking: Asking, read_only: Path
 ) -> None:
     """F26: nothing is answered that cannot be logged; with the disk back it goes on.
 
@@ -110,7 +110,7 @@ def test_disk_that_becomes_read_only(
 
 @pytest.mark.parametrize("folder", ["gateway", "gateway/gw-a/wal"])
 def test_started_on_a_read_only_disk(
-    platform: Platform, process: Process, asking: Asking, read_only: Path, folder: str
+    platform: Installation, process: Process, asking: Asking, read_only: Path, folder: str
 ) -> None:
     """F26: three lines for a person, no traceback; on a sound disk it starts."""
     asking.life.champion(1)
@@ -131,7 +131,7 @@ def test_started_on_a_read_only_disk(
 
 @pytest.mark.quick
 def test_killed_under_load(
-    platform: Platform, process: Process, asking: Asking, faulty: Callable[[str], Path]
+    platform: Installation, process: Process, asking: Asking, faulty: Callable[[str], Path]
 ) -> None:
     """F27: in the middle of a sync, with answers waiting for it; whoever was answered is logged."""
     asking.life.champion(1)

@@ -17,7 +17,7 @@ import pytest
 from asking import Asking, incidents, settle, soon
 from served import Life, Process
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.settings import REPOSITORY
 from tenure.vocabulary import State
 
@@ -71,13 +71,13 @@ class Disk:
 
 
 @pytest.fixture
-def home(platform: Platform) -> Path:
+def home(platform: Installation) -> Path:
     """State of the one gateway."""
     return platform.settings.home / "gateway" / "gw-a"
 
 
 def test_full_disk(
-    platform: Platform, life: Life, process: Process, asking: Asking, home: Path
+    platform: Installation, life: Life, process: Process, asking: Asking, home: Path
 ) -> None:
     """F23: everything that the gateway keeps lies on a full disk; then there is room again."""
     life.champion(1)
@@ -97,7 +97,7 @@ def test_full_disk(
 
 
 def test_disk_that_becomes_read_only(
-    platform: Platform, life: Life, process: Process, asking: Asking, home: Path
+    platform: Installation, life: Life, process: Process, asking: Asking, home: Path
 ) -> None:
     """F26: nothing is answered that cannot be logged; with the disk back it goes on."""
     life.champion(1)
@@ -123,7 +123,7 @@ def _refuses(process: Process, asking: Asking) -> bool:
 
 
 def test_started_on_a_read_only_disk(
-    platform: Platform, process: Process, asking: Asking, home: Path
+    platform: Installation, process: Process, asking: Asking, home: Path
 ) -> None:
     """F26: three lines for a person, no traceback; on a sound disk it starts."""
     asking.life.champion(1)
@@ -150,7 +150,7 @@ def test_started_on_a_read_only_disk(
 
 
 def test_artifact_on_a_full_disk(
-    platform: Platform, process: Process, asking: Asking, home: Path
+    platform: Installation, process: Process, asking: Asking, home: Path
 ) -> None:
     """F24: no half copy, the plan in force stays and somebody is told; with room it is taken."""
     life = asking.life

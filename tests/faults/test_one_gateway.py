@@ -15,7 +15,7 @@ from asking import CLIENTS, MODEL, Asking, incidents, logged_rows, settle, soon
 from served import Life, Process
 from sqlalchemy import text
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.usecases.promotion.rollback import settle_stops
 from tenure.vocabulary import State
 
@@ -42,7 +42,9 @@ installation.SystemClock.now = now
 """
 
 
-def test_rollback_by_hand(platform: Platform, life: Life, process: Process, asking: Asking) -> None:
+def test_rollback_by_hand(
+    platform: Installation, life: Life, process: Process, asking: Asking
+) -> None:
     """F9: nothing of Airflow runs; within a poll the version before answers everything."""
     life.successor(life.champion(1), 2)
     process.start()
@@ -60,7 +62,7 @@ def test_rollback_by_hand(platform: Platform, life: Life, process: Process, aski
 
 
 def test_canary_stopped_without_the_database(
-    platform: Platform,
+    platform: Installation,
     asking: Asking,
     wire: Any,
     wired: Callable[[Process], Process],
@@ -96,7 +98,7 @@ def test_canary_stopped_without_the_database(
 
 
 def test_a_disk_that_cannot_sync(
-    platform: Platform,
+    platform: Installation,
     life: Life,
     process: Process,
     asking: Asking,
@@ -125,7 +127,7 @@ def test_a_disk_that_cannot_sync(
 
 @pytest.mark.parametrize("days", [1, -1])
 def test_wall_clock_jumps(
-    platform: Platform,
+    platform: Installation,
     process: Process,
     asking: Asking,
     faulty: Callable[[str], Path],
@@ -159,7 +161,7 @@ def test_wall_clock_jumps(
 
 
 def test_a_canary_that_needs_too_much_memory(
-    platform: Platform,
+    platform: Installation,
     life: Life,
     process: Process,
     asking: Asking,

@@ -11,7 +11,7 @@ from served import Life, Process
 from sqlalchemy import text
 
 from tenure.adapters.sql import plans
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.usecases.operations.reconcile import reconcile
 from tenure.vocabulary import RunRef, State, VersionRef
 
@@ -21,14 +21,14 @@ CHAMPION = ("intended", "turn", "champion_moved", "successor_moved", "published"
 CANARY = ("intended", "turn", "canary_moved", "published", "committed")
 
 
-def generation(platform: Platform) -> int:
+def generation(platform: Installation) -> int:
     with platform.database.begin() as c:
         plan = plans.newest(c, MODEL)
     assert plan is not None
     return int(plan.generation)
 
 
-def times_rolled_back(platform: Platform, version: VersionRef) -> int:
+def times_rolled_back(platform: Installation, version: VersionRef) -> int:
     query = "SELECT count(*) FROM ledger_event WHERE subject = :s AND dst = 'rolled_back'"
     with platform.database.begin() as c:
         return int(c.execute(text(query), {"s": f"mv:{version.id}"}).scalar_one())
@@ -45,7 +45,7 @@ def bad_version(life: Life, what: str, safe: VersionRef, seed: int) -> VersionRe
 
 @pytest.mark.parametrize(("what", "points"), [("champion", CHAMPION), ("canary", CANARY)])
 def test_killed_in_the_middle(
-    platform: Platform, process: Process, asking: Asking, what: str, points: tuple[str, ...]
+    platform: Installation, process: Process, asking: Asking, what: str, points: tuple[str, ...]
 ) -> None:
     """F8: all of it happened or nothing; the same command again finishes it; all are answered."""
     life = asking.life
@@ -79,7 +79,7 @@ def test_killed_in_the_middle(
 
 @pytest.mark.parametrize("how", ["lose_reply", "lose_request"])
 def test_connection_lost_at_commit(
-    platform: Platform, process: Process, asking: Asking, wire: Any, how: str
+    platform: Installation, process: Process, asking: Asking, wire: Any, how: str
 ) -> None:
     """F20: whoever asked does not know whether it happened; it is looked up, and done once."""
     life = asking.life

@@ -18,7 +18,7 @@ from balancer import Balancer, balancing
 from served import Life, Process
 
 from tenure.adapters.sql import overview
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.vocabulary import State, VersionRef
 
 pytestmark = [pytest.mark.service, pytest.mark.fault]
@@ -51,7 +51,7 @@ def balanced(pair: Pair, first: VersionRef, tmp_path: Path) -> Iterator[Balancer
 class Site:
     """What most tests here need."""
 
-    platform: Platform
+    platform: Installation
     life: Life
     first: VersionRef
     pair: Pair
@@ -63,7 +63,7 @@ class Site:
 
 @pytest.fixture
 def site(
-    platform: Platform, life: Life, first: VersionRef, pair: Pair, keys: dict[str, str]
+    platform: Installation, life: Life, first: VersionRef, pair: Pair, keys: dict[str, str]
 ) -> Site:
     """One database, one store, two gateways."""
     return Site(platform, life, first, pair, keys)
@@ -92,7 +92,7 @@ def test_a_subject_has_the_same_arm_at_every_gateway(site: Site, balanced: Balan
     settle(site.platform, asking, unanswered=0)
 
 
-def shares(platform: Platform) -> dict[str, int]:
+def shares(platform: Installation) -> dict[str, int]:
     """Rows by the gateway that logged them."""
     keys = [key for key in platform.store.list("decisions/") if key.endswith(".parquet")]
     counts: Counter[str] = Counter()
@@ -164,7 +164,7 @@ class Lag:
         os.kill(self.process.popen.pid, number)
 
 
-def acknowledged(platform: Platform) -> dict[str, int]:
+def acknowledged(platform: Installation) -> dict[str, int]:
     """What the Tenure page of the model says of its gateways."""
     with platform.database.begin() as c:
         page = overview.model_page(c, MODEL)

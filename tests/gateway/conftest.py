@@ -68,7 +68,7 @@ class FakeSource:
         self.loads: list[tuple[str, datetime, str]] = []
         self.reads = 0
         self.stops: list[CanaryStop] = []
-        self.spoilt: list[bool] = []
+        self.corrupt: list[bool] = []
         self.asked: list[Trial] = []
         self.told: dict[int, str] = {}
         self.renewals = self.left = 0
@@ -101,10 +101,10 @@ class FakeSource:
             raise self.error
         self.loads.append((f"{model}@{version}", began, note))
 
-    def report_stops(self, *, is_spoilt: bool) -> None:
+    def report_stops(self, *, is_corrupt: bool) -> None:
         if self.error is not None:
             raise self.error
-        self.spoilt.append(is_spoilt)
+        self.corrupt.append(is_corrupt)
 
     def stop_canary(self, stop: CanaryStop) -> None:
         if self.error is not None:

@@ -14,7 +14,7 @@ import pytest
 
 from tenure.adapters.sql import data, overview, reports
 from tenure.errors import GateFailed
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.audit.reconciliation import FailedTask
 from tenure.vocabulary import RunRef
 
@@ -87,7 +87,7 @@ class FailedIngestion:
 
 
 @pytest.fixture
-def watched(connected: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
+def watched(connected: Installation, monkeypatch: pytest.MonkeyPatch) -> Installation:
     """An installation whose dataset is known, and whose watchdog sees `FailedIngestion`."""
     from tenure.operators.maintenance import MaintainOperator
 
@@ -107,7 +107,7 @@ class NoAliases:
         return {}
 
 
-def cards(platform: Platform) -> list[dict[str, Any]]:
+def cards(platform: Installation) -> list[dict[str, Any]]:
     with platform.database.begin() as connection:
         rows = reports.of_run(connection, "flights__ingest_data", "manual__1")
     return [row["body"]["facts"] for row in rows if row["stage"] == "failure"]
@@ -157,7 +157,7 @@ def test_the_card_of_the_operator_is_taken_over(
 
 
 def test_whatever_was_raised_becomes_a_notice_and_its_card_is_stored(
-    monkeypatch: pytest.MonkeyPatch, receiver: int, connected: Platform
+    monkeypatch: pytest.MonkeyPatch, receiver: int, connected: Installation
 ) -> None:
     from tenure.notifications.alerts import FailureNotifier
 
@@ -169,7 +169,7 @@ def test_whatever_was_raised_becomes_a_notice_and_its_card_is_stored(
 
 @pytest.mark.parametrize("error", [None, "heartbeat timeout"])
 def test_a_killed_task_has_one_card_and_one_notice(
-    monkeypatch: pytest.MonkeyPatch, receiver: int, watched: Platform, error: object
+    monkeypatch: pytest.MonkeyPatch, receiver: int, watched: Installation, error: object
 ) -> None:
     """Airflow calls back, then the watchdog finds it: the second one has nothing to say."""
     from tenure.notifications.alerts import FailureNotifier
@@ -192,7 +192,7 @@ def test_a_killed_task_has_one_card_and_one_notice(
 
 
 def test_a_killed_task_whose_card_cannot_be_stored_is_left_to_the_watchdog(
-    monkeypatch: pytest.MonkeyPatch, receiver: int, watched: Platform
+    monkeypatch: pytest.MonkeyPatch, receiver: int, watched: Installation
 ) -> None:
     from tenure.notifications.alerts import FailureNotifier
     from tenure.operators.maintenance import MaintainOperator

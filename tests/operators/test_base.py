@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from tenure.errors import GateFailed, ServiceUnreachable
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.vocabulary import RunRef
 
 pytestmark = pytest.mark.airflow
 
 
-def context(platform: Platform | None = None) -> dict[str, Any]:
+def context(platform: Installation | None = None) -> dict[str, Any]:
     task = SimpleNamespace(owner="ada", model="flight_late", dataset=None)
     ti = SimpleNamespace(
         dag_id="flight_late__train_model",
@@ -33,7 +33,7 @@ def context(platform: Platform | None = None) -> dict[str, Any]:
 RUN = RunRef("flight_late__train_model", "manual__1", "evaluate", -1, "ada")
 
 
-def cards(platform: Platform) -> list[dict[str, Any]]:
+def cards(platform: Installation) -> list[dict[str, Any]]:
     from tenure.adapters.sql import reports
 
     with platform.database.begin() as connection:
@@ -52,7 +52,7 @@ def gate_failed() -> GateFailed:
 
 
 def test_a_gate_that_failed_is_explained_in_the_log_and_on_the_card(
-    connected: Platform, caplog: pytest.LogCaptureFixture
+    connected: Installation, caplog: pytest.LogCaptureFixture
 ) -> None:
     from tenure.operators.base import TaskFailed, explained
 
@@ -69,7 +69,7 @@ def test_a_gate_that_failed_is_explained_in_the_log_and_on_the_card(
     assert (card["log_url"], card["try_number"], card["tries"]) == ("http://airflow/log", 1, 3)
 
 
-def test_only_what_may_heal_is_tried_again(connected: Platform) -> None:
+def test_only_what_may_heal_is_tried_again(connected: Installation) -> None:
     from airflow.sdk.exceptions import AirflowFailException
 
     from tenure.operators.base import TaskFailed, TaskMayRetry, explained
@@ -82,7 +82,7 @@ def test_only_what_may_heal_is_tried_again(connected: Platform) -> None:
     assert cards(connected)[0]["kind"] == "ServiceUnreachable"
 
 
-def test_a_bug_keeps_its_traceback_and_gets_a_card(connected: Platform) -> None:
+def test_a_bug_keeps_its_traceback_and_gets_a_card(connected: Installation) -> None:
     from tenure.operators.base import explained
 
     with pytest.raises(KeyError) as caught, explained(context(), dataset="flights"):
@@ -93,7 +93,7 @@ def test_a_bug_keeps_its_traceback_and_gets_a_card(connected: Platform) -> None:
     assert card["dataset"] == "flights"
 
 
-def test_a_task_that_ran_out_of_time_leaves_a_card(connected: Platform) -> None:
+def test_a_task_that_ran_out_of_time_leaves_a_card(connected: Installation) -> None:
     from airflow.sdk.exceptions import AirflowTaskTimeout
 
     from tenure.operators.base import explained
@@ -103,7 +103,7 @@ def test_a_task_that_ran_out_of_time_leaves_a_card(connected: Platform) -> None:
     assert cards(connected)[0]["kind"] == "Killed"
 
 
-def test_signals_of_airflow_pass_without_a_card(connected: Platform) -> None:
+def test_signals_of_airflow_pass_without_a_card(connected: Installation) -> None:
     from airflow.sdk.exceptions import AirflowSkipException, TaskAwaitingInput
 
     from tenure.operators.base import explained
@@ -114,7 +114,7 @@ def test_signals_of_airflow_pass_without_a_card(connected: Platform) -> None:
     assert cards(connected) == []
 
 
-def test_an_explained_error_is_not_explained_twice(connected: Platform) -> None:
+def test_an_explained_error_is_not_explained_twice(connected: Installation) -> None:
     from tenure.operators.base import TaskFailed, explained
 
     with pytest.raises(TaskFailed), explained(context()), explained(context()):
@@ -134,11 +134,11 @@ def test_a_card_that_cannot_be_stored_does_not_hide_the_cause(
     assert "The failure card was not stored: ServiceUnreachable" in caplog.text
 
 
-def test_an_operator_works_with_the_platform_of_the_connections(connected: Platform) -> None:
+def test_an_operator_works_with_the_platform_of_the_connections(connected: Installation) -> None:
     from tenure.operators.base import TenureOperator
 
     class Probe(TenureOperator):
-        def work(self, platform: Platform, run: RunRef, context: object) -> object:
+        def work(self, platform: Installation, run: RunRef, context: object) -> object:
             with platform.database.begin():
                 return [run, self.model]
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.operators import decommission
 from tenure.operators.base import TaskFailed
 from tenure.operators.decommission import (
@@ -36,7 +36,7 @@ def context() -> dict[str, Any]:
 
 @pytest.fixture
 def confirm(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch
+    platform: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., ConfirmDecommissionOperator]:
     monkeypatch.setattr(decommission, "open_platform", lambda: platform)
     monkeypatch.setattr("tenure.operators.base.open_platform", lambda: platform)
@@ -55,18 +55,18 @@ def answered(person: str | None, option: str) -> dict[str, Any]:
     }
 
 
-def request(platform: Platform, context: Any) -> object:
+def request(platform: Installation, context: Any) -> object:
     operator = RequestDecommissionOperator(task_id="plan", model=MODEL)
     return operator.work(platform, RUN, context)
 
 
-def step(platform: Platform, context: Any, name: Any) -> object:
+def step(platform: Installation, context: Any, name: Any) -> object:
     operator = DecommissionOperator(task_id=name, step=name, model=MODEL)
     return operator.work(platform, RUN, context)
 
 
 def test_the_form_becomes_a_request_and_the_answer_a_confirmation(
-    platform: Platform, rejected: object, context: Any, confirm: Callable[[], Any]
+    platform: Installation, rejected: object, context: Any, confirm: Callable[[], Any]
 ) -> None:
     assert "olga asks" in str(request(platform, context))
     with pytest.raises(AirflowSkipException, match="waits for a second person"):
@@ -78,7 +78,7 @@ def test_the_form_becomes_a_request_and_the_answer_a_confirmation(
 
 
 def test_a_refusal_is_an_answer_and_skips_what_follows(
-    platform: Platform, rejected: object, context: Any, confirm: Callable[[], Any]
+    platform: Installation, rejected: object, context: Any, confirm: Callable[[], Any]
 ) -> None:
     request(platform, context)
     confirm().execute_complete(context, answered("grace", "Refuse"))
@@ -99,7 +99,7 @@ def test_a_refusal_is_an_answer_and_skips_what_follows(
 )
 def test_an_answer_that_does_not_count_is_red(
     *,
-    platform: Platform,
+    platform: Installation,
     rejected: object,
     context: Any,
     confirm: Callable[[], Any],
@@ -114,7 +114,7 @@ def test_an_answer_that_does_not_count_is_red(
 
 
 @pytest.fixture
-def rejected(platform: Platform) -> object:
+def rejected(platform: Installation) -> object:
     """A version that may retire."""
     from tenure.adapters.sql import versions
     from tenure.vocabulary import State

@@ -34,9 +34,9 @@ def test_plan_tells_who_started_it_and_why(
 
     asked: dict[str, Any] = {}
 
-    def plan(platform: Any, model: str, run: RunRef, **how: Any) -> planning.Planned:
+    def plan(platform: Any, model: str, run: RunRef, **how: Any) -> planning.TrainingPlan:
         asked.update(how, model=model, run=run)
-        return planning.Planned(version_id=4, version=2, request_id=9)
+        return planning.TrainingPlan(version_id=4, version=2, request_id=9)
 
     monkeypatch.setattr(planning, "plan", plan)
     task = PlanTrainingOperator(task_id="plan", model="m")

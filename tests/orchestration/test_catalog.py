@@ -26,9 +26,9 @@ def test_a_view_equals_the_config(round_: str) -> None:
         catalog.models()
     whole = load_all(REPOSITORY / "include")
     for view in catalog.models():
-        assert view == catalog.View(whole.models[view.name].model_dump(mode="json"))
+        assert view == catalog.ConfigView(whole.models[view.name].model_dump(mode="json"))
     for view in catalog.datasets():
-        assert view == catalog.View(whole.datasets[view.name].model_dump(mode="json"))
+        assert view == catalog.ConfigView(whole.datasets[view.name].model_dump(mode="json"))
 
 
 def test_a_view_reads_like_the_config() -> None:

@@ -11,7 +11,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from tenure.adapters.signing import Signer
 from tenure.adapters.skops_artifacts import dump
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import artifact_key
 from tenure.lifecycle.serving import ServingPolicy
 from tenure.lifecycle.training.registry import FIELDS, statement_bytes
@@ -37,7 +37,7 @@ class Registry:
         settings = Settings(home, REPOSITORY / "include", "", url, "", "", "")
         self.home = home
         self.memory_mb = 256
-        self.platform = Platform(settings)
+        self.platform = Installation(settings)
         self.store = self.platform.store
         self.signer = Signer(settings.signing_key)
         self.loader = VerifiedLoader(self.platform, home / "gateway", lambda _model: self.policy)

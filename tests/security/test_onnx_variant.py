@@ -321,7 +321,7 @@ def test_a_refused_artifact_is_no_reason_to_serve_by_onnx(signed: Signed) -> Non
         ("no digest", OnnxPolicy(), {"digest": None}),
     ],
 )
-def test_nobody_is_told_where_nothing_is_wrong(
+def test_nobody_is_reported_where_nothing_is_wrong(
     signed: Signed,
     name: str,
     policy: OnnxPolicy | None,

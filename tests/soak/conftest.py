@@ -8,13 +8,13 @@ from balancer import balancing
 from fleet import Fleet
 from served import Life, Process
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.usecases.serving.api_keys import create_key
 from tenure.vocabulary import VersionRef
 
 
 @pytest.fixture
-def life(platform: Platform) -> Life:
+def life(platform: Installation) -> Life:
     """A model of a realistic size."""
     return Life(platform, numeric=20, trees=100)
 
@@ -26,7 +26,7 @@ def first(life: Life) -> VersionRef:
 
 
 @pytest.fixture
-def fleet(platform: Platform, life: Life, first: VersionRef, tmp_path: Path) -> Iterator[Fleet]:
+def fleet(platform: Installation, life: Life, first: VersionRef, tmp_path: Path) -> Iterator[Fleet]:
     """Two gateways behind a balancer; they serve the champion."""
     assert first.version == 1
     names = ("gw-a", "gw-b")

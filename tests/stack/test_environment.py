@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tenure.stack import environment
-from tenure.stack.endpoints import Endpoints
+from tenure.stack.endpoints import StackEndpoints
 from tenure.stack.environment import Layout
 from tenure.stack.postgres import Server
 
@@ -25,8 +25,8 @@ def server(tmp_path: Path) -> Server:
 
 
 def test_secrets_are_made_once_and_are_ours_alone(layout: Layout, server: Server) -> None:
-    first = environment.build(layout, Endpoints(), server, base={})
-    again = environment.build(layout, Endpoints(), server, base={})
+    first = environment.build(layout, StackEndpoints(), server, base={})
+    again = environment.build(layout, StackEndpoints(), server, base={})
     assert first == again
     files = [*(layout.home / "keys").iterdir(), layout.passwords]
     assert len(files) == 4
@@ -52,7 +52,7 @@ def test_what_slows_or_misleads_is_not_inherited(layout: Layout, server: Server)
         "MLFLOW_TRACKING_URI": "http://elsewhere",
         "KEPT": "1",
     }
-    env = environment.build(layout, Endpoints(), server, base=base)
+    env = environment.build(layout, StackEndpoints(), server, base=base)
     assert env["KEPT"] == "1"
     assert env["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
     assert env["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:5000"
@@ -61,12 +61,12 @@ def test_what_slows_or_misleads_is_not_inherited(layout: Layout, server: Server)
 
 
 def test_everything_listens_on_loopback(layout: Layout, server: Server) -> None:
-    env = environment.build(layout, Endpoints(), server, base={})
+    env = environment.build(layout, StackEndpoints(), server, base={})
     assert env["AIRFLOW__API__HOST"] == env["MLFLOW_HOST"] == "127.0.0.1"
 
 
 def test_the_database_is_reached_over_its_socket(layout: Layout, server: Server) -> None:
-    env = environment.build(layout, Endpoints(), server, base={})
+    env = environment.build(layout, StackEndpoints(), server, base={})
     connection = json.loads(env["AIRFLOW_CONN_TENURE_DATABASE"])
     assert connection["host"] == str(server.socket)
     assert env["TENURE_DATABASE_URL"].endswith(
@@ -78,10 +78,10 @@ def test_alerts_go_where_the_environment_says(
     layout: Layout, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "AIRFLOW_CONN_TENURE_ALERTS" not in environment.build(
-        layout, Endpoints(), server, base={}
+        layout, StackEndpoints(), server, base={}
     )
     base = {"TENURE_ALERTS_URL": "http://127.0.0.1:9/alerts"}
-    env = environment.build(layout, Endpoints(), server, base=base)
+    env = environment.build(layout, StackEndpoints(), server, base=base)
     assert json.loads(env["AIRFLOW_CONN_TENURE_ALERTS"])["extra"] == {
         "url": base["TENURE_ALERTS_URL"]
     }

@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from tenure.stack import postgres
-from tenure.stack.endpoints import Endpoints
+from tenure.stack.endpoints import StackEndpoints
 
 
 def test_starts_where_others_may_not_enter_and_keeps_its_data(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_a_long_path_gets_a_short_private_socket(tmp_path: Path) -> None:
 
 
 def test_over_tcp_it_asks_for_the_password(tmp_path: Path) -> None:
-    port = Endpoints.free().airflow
+    port = StackEndpoints.free().airflow
     with postgres.running(tmp_path, port=port, password="it's secret"):
         where = {"host": "127.0.0.1", "port": port, "user": "postgres", "dbname": "tenure"}
         with psycopg.connect(**where, password="it's secret") as connection:

@@ -14,7 +14,7 @@ import pytest
 
 from tenure.stack import processes, state
 from tenure.stack.embedded import ALL
-from tenure.stack.endpoints import Endpoints
+from tenure.stack.endpoints import StackEndpoints
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(240)]
 TENURE = Path(sys.executable).parent / "tenure"
@@ -24,7 +24,7 @@ Environment = Mapping[str, str]
 @pytest.fixture(scope="module")
 def env(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     home = tmp_path_factory.mktemp("stack") / "home"
-    return os.environ | {"TENURE_HOME": str(home)} | Endpoints.free().variables()
+    return os.environ | {"TENURE_HOME": str(home)} | StackEndpoints.free().variables()
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def until(claim: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.2)
 
 
-def left_over(home: Path, known: state.State) -> list[str]:
+def left_over(home: Path, known: state.StackState) -> list[str]:
     """Processes with our home in their environment, our mark, or in a session of ours."""
     found = [" ".join(p.cmdline()) for p in processes.of_stack(home, known.leaders())]
     for process in psutil.process_iter():

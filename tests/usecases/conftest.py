@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tenure.adapters.sql import data, training, versions
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.data.sources import Rules
 from tenure.settings import REPOSITORY, Settings
 from tenure.usecases.training import gates, planning
@@ -112,7 +112,7 @@ class FakeTracking:
 class World:
     """One installation, and short ways through a training."""
 
-    platform: Platform
+    platform: Installation
     mlflow: Any = field(default_factory=FakeTracking)
 
     def configure(self, **other: Any) -> None:
@@ -209,7 +209,7 @@ class World:
             assert ref is not None
             return versions.row_by_id(connection, ref.id)
 
-    def request_row(self, number: int) -> training.Request:
+    def request_row(self, number: int) -> training.RetrainRequestRow:
         with self.platform.database.begin() as connection:
             return training.request_by_id(connection, number)
 
@@ -240,7 +240,7 @@ def world(settings: Settings, tmp_path: Path) -> Any:
         (include / "configs" / folder).mkdir(parents=True)
     shutil.copy(REPOSITORY / "include" / "configs" / "platform.yaml", include / "configs")
     (include / "configs" / "datasets" / "loans.yaml").write_text(DATASET)
-    platform = Platform(replace(settings, include=include))
+    platform = Installation(replace(settings, include=include))
     found = World(platform)
     found.configure()
     yield found

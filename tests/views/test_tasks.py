@@ -7,7 +7,7 @@ import pytest
 
 from tenure.errors import GateFailed
 from tenure.lifecycle.incidents.failure_card import describe, killed_card
-from tenure.views.tasks import TaskSeen, decide
+from tenure.views.tasks import TaskStatus, decide
 from tenure.vocabulary import RunRef
 
 RUN = RunRef("flight_late__train_model", "manual__1", "evaluate", 3)
@@ -37,31 +37,31 @@ VERDICT = row("evaluation", {})
 @pytest.mark.parametrize(
     ("rows", "seen", "mood"),
     [
-        ([failure(1)], TaskSeen("failed", 1), "failed"),
-        ([failure(2), failure(1)], TaskSeen("up_for_retry", 2), "retrying"),
-        ([failure(1)], TaskSeen("failed", 2), "killed"),
-        ([], TaskSeen("failed", 1), "killed"),
-        ([VERDICT], TaskSeen("failed", 1), "killed"),
-        ([VERDICT, failure(1)], TaskSeen("success", 2), "verdict"),
-        ([failure(1)], TaskSeen("success", 2), "nothing"),
-        ([], TaskSeen("success", 1), "nothing"),
-        ([failure(1)], TaskSeen("running", 2), "running"),
-        ([], TaskSeen(None, 0), "running"),
-        ([], TaskSeen("upstream_failed"), "upstream"),
-        ([], TaskSeen("awaiting_input"), "waiting"),
-        ([], TaskSeen("skipped"), "skipped"),
-        ([], TaskSeen("failed", 1, is_ours=False), "nothing"),
+        ([failure(1)], TaskStatus("failed", 1), "failed"),
+        ([failure(2), failure(1)], TaskStatus("up_for_retry", 2), "retrying"),
+        ([failure(1)], TaskStatus("failed", 2), "killed"),
+        ([], TaskStatus("failed", 1), "killed"),
+        ([VERDICT], TaskStatus("failed", 1), "killed"),
+        ([VERDICT, failure(1)], TaskStatus("success", 2), "verdict"),
+        ([failure(1)], TaskStatus("success", 2), "nothing"),
+        ([], TaskStatus("success", 1), "nothing"),
+        ([failure(1)], TaskStatus("running", 2), "running"),
+        ([], TaskStatus(None, 0), "running"),
+        ([], TaskStatus("upstream_failed"), "upstream"),
+        ([], TaskStatus("awaiting_input"), "waiting"),
+        ([], TaskStatus("skipped"), "skipped"),
+        ([], TaskStatus("failed", 1, is_ours=False), "nothing"),
         ([failure(1)], None, "failed"),
         ([VERDICT], None, "verdict"),
         ([], None, "nothing"),
     ],
 )
-def test_the_mood_of_a_task(rows: list[dict[str, Any]], seen: TaskSeen | None, mood: str) -> None:
+def test_the_mood_of_a_task(rows: list[dict[str, Any]], seen: TaskStatus | None, mood: str) -> None:
     assert decide(rows, RUN, seen).mood == mood
 
 
 def test_a_failed_task_shows_its_newest_card_and_keeps_the_earlier_ones() -> None:
-    page = decide([failure(2), VERDICT, failure(1)], RUN, TaskSeen("failed", 2, max_tries=2))
+    page = decide([failure(2), VERDICT, failure(1)], RUN, TaskStatus("failed", 2, max_tries=2))
     assert page.card is not None
     assert (page.card.what, page.card_digest) == ("try 2", "failure-2")
     assert [one["digest"] for one in page.earlier] == ["failure-1"]
@@ -69,7 +69,7 @@ def test_a_failed_task_shows_its_newest_card_and_keeps_the_earlier_ones() -> Non
 
 
 def test_a_killed_task_gets_a_card_that_says_so_beside_the_cards_of_earlier_tries() -> None:
-    page = decide([failure(1)], RUN, TaskSeen("failed", 2, max_tries=2))
+    page = decide([failure(1)], RUN, TaskStatus("failed", 2, max_tries=2))
     assert page.card == killed_card(RUN, try_number=2, tries=3)
     assert page.card is not None
     assert page.card.title == "Killed before it could say anything"
@@ -79,7 +79,7 @@ def test_a_killed_task_gets_a_card_that_says_so_beside_the_cards_of_earlier_trie
 
 
 def test_a_green_task_hides_the_card_of_the_try_before() -> None:
-    page = decide([VERDICT, failure(1)], RUN, TaskSeen("success", 2))
+    page = decide([VERDICT, failure(1)], RUN, TaskStatus("success", 2))
     assert page.card is None
     assert [one["digest"] for one in page.earlier] == ["failure-1"]
 

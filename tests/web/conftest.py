@@ -11,7 +11,7 @@ from sqlalchemy import insert
 
 from tenure.adapters.sql import plans, versions
 from tenure.adapters.sql import tables as t
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.verdicts import Check, Report, Verdict
 from tenure.vocabulary import RunRef, State
 
@@ -26,7 +26,7 @@ def digest(text: str) -> str:
 class Life:
     """Writes rows through the same functions as the stages do."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Installation) -> None:
         self.platform = platform
         self.now = datetime.now(tz=UTC)
         self._keys = count()
@@ -321,12 +321,12 @@ class Life:
 
 
 @pytest.fixture
-def life(platform: Platform) -> Life:
+def life(platform: Installation) -> Life:
     """An empty database and the hand that fills it."""
     return Life(platform)
 
 
 @pytest.fixture(scope="session")
-def make_life() -> Callable[[Platform], Life]:
+def make_life() -> Callable[[Installation], Life]:
     """For stacks that have a database of their own."""
     return Life

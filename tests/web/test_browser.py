@@ -18,11 +18,11 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import drawn_key
 from tenure.settings import REPOSITORY
 from tenure.stack.embedded import Stack
-from tenure.stack.endpoints import Endpoints
+from tenure.stack.endpoints import StackEndpoints
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, FrameLocator, Page
@@ -75,7 +75,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def stack(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    found = Stack(tmp_path_factory.mktemp("stack"), Endpoints.free(), project=project)
+    found = Stack(tmp_path_factory.mktemp("stack"), StackEndpoints.free(), project=project)
     try:
         found.start()
         found.wait_healthy()
@@ -87,7 +87,7 @@ def stack(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 @pytest.fixture(scope="module")
 def site(stack: Stack, request: pytest.FixtureRequest) -> Site:
     """Seeded rows, and one run of the probe whose tasks have ended."""
-    platform = Platform(stack.settings)
+    platform = Installation(stack.settings)
     life = request.getfixturevalue("make_life")(platform).whole()
     from tenure.verdicts import Verdict
 
@@ -215,7 +215,7 @@ def test_a_waiting_decision_is_claimed_and_answered_inside_airflow(
 def test_a_refused_claim_says_why(page: Callable[..., Page], site: Site, stack: Stack) -> None:
     found = page()
     found.goto(f"{site.url}/tenure/reviews")
-    platform = Platform(stack.settings)
+    platform = Installation(stack.settings)
     row = found.locator("tr", has_text=WAITING[1])
     with platform.database.begin() as connection:
         connection.exec_driver_sql(
@@ -273,7 +273,7 @@ def test_the_pages_follow_the_theme_of_airflow(page: Callable[..., Page], site: 
     assert color != "rgb(255, 255, 255)"
 
 
-def _queue(platform: Platform, now: datetime) -> None:
+def _queue(platform: Installation, now: datetime) -> None:
     """Decisions that wait for a person."""
     from tenure.adapters.sql import reviews
 

@@ -11,12 +11,12 @@ import pytest
 from markupsafe import escape
 
 from tenure.errors import CanaryRolledBack, GateFailed
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import drawn_key
 from tenure.lifecycle.incidents.failure_card import describe
 from tenure.usecases.incidents import failure_cards
 from tenure.verdicts import Verdict
-from tenure.views.tasks import TaskSeen
+from tenure.views.tasks import TaskStatus
 from tenure.vocabulary import RunRef
 from tenure.web.rendering import moment
 
@@ -51,7 +51,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Say what Airflow knows about the task."""
     from tenure.web import app
 
-    def say(task: TaskSeen | None) -> None:
+    def say(task: TaskStatus | None) -> None:
         monkeypatch.setattr(app, "task_seen", lambda *_: task)
 
     say(None)
@@ -59,7 +59,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 @pytest.fixture
-def client(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+def client(platform: Installation, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
     """A signed-in reader. Login itself is tested below, and in the browser against Airflow."""
     from airflow.api_fastapi.common.db.common import _get_session
     from airflow.api_fastapi.core_api.security import get_user
@@ -91,7 +91,7 @@ def client(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[Test
         "/static/tenure.css",
     ],
 )
-def test_nothing_is_told_without_a_login(path: str) -> None:
+def test_nothing_is_reported_without_a_login(path: str) -> None:
     from fastapi.testclient import TestClient
 
     from tenure.web.app import build
@@ -129,7 +129,7 @@ def test_nobody_acts_without_a_login(act: str) -> None:
 
 
 @pytest.fixture
-def waiting(make_life: Callable[..., Any], platform: Platform) -> str:
+def waiting(make_life: Callable[..., Any], platform: Installation) -> str:
     """One decision that a person has to look at."""
     from tenure.adapters.sql import reviews
 
@@ -153,7 +153,7 @@ def waiting(make_life: Callable[..., Any], platform: Platform) -> str:
     return str(row["decision_id"])
 
 
-def log(platform: Platform, row: dict[str, Any]) -> None:
+def log(platform: Installation, row: dict[str, Any]) -> None:
     """The decision in the log, as a gateway ships it."""
     from tenure.adapters.decision_tables import DECISION_FIELDS, decisions_to_parquet
     from tenure.lifecycle.decisions.decision_log import micros, partition
@@ -220,7 +220,7 @@ def test_reviews_of_hidden_models_are_not_shown(
 
 
 def test_what_is_hidden_takes_no_place_on_the_page(
-    client: TestClient, platform: Platform, waiting: str, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, platform: Installation, waiting: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """150 decisions of a hidden model expire first, 150 more of ours just before the one."""
     from tenure.adapters.sql import reviews, versions
@@ -330,7 +330,7 @@ def test_the_model_page_tells_the_whole_life(client: TestClient, life: Any) -> N
     ],
 )
 def test_the_model_page_tells_who_serves(
-    client: TestClient, life: Any, platform: Platform, change: str, says: str
+    client: TestClient, life: Any, platform: Installation, change: str, says: str
 ) -> None:
     life.whole()
     with platform.database.begin() as c:
@@ -365,7 +365,9 @@ def test_a_report_shows_its_checks_escaped(client: TestClient, life: Any) -> Non
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_a_drawn_report_gets_a_sandbox(client: TestClient, life: Any, platform: Platform) -> None:
+def test_a_drawn_report_gets_a_sandbox(
+    client: TestClient, life: Any, platform: Installation
+) -> None:
     life.whole()
     digest = life.report("monitoring", Verdict.FAILED, "3 drifted")
     assert client.get(f"/report/{digest}/drawn").status_code == 404
@@ -413,7 +415,7 @@ def test_a_model_that_the_user_may_not_see_is_left_out(
 
 
 def test_a_failure_card_says_what_is_safe_and_what_to_do(
-    client: TestClient, platform: Platform, seen: Callable[..., None]
+    client: TestClient, platform: Installation, seen: Callable[..., None]
 ) -> None:
     error = GateFailed(
         f"AUC 0.58 {NASTY}",
@@ -422,7 +424,7 @@ def test_a_failure_card_says_what_is_safe_and_what_to_do(
         evidence="d" * 64,
     )
     failure_cards.save(platform, describe(error, owner="ada", log_url="http://log/1"), RUN)
-    seen(TaskSeen("failed", 1))
+    seen(TaskStatus("failed", 1))
     text = client.get(CARD).text
     for words in (
         "A gate said no",
@@ -437,12 +439,12 @@ def test_a_failure_card_says_what_is_safe_and_what_to_do(
 
 
 def test_a_rollback_begins_calmly(
-    client: TestClient, platform: Platform, seen: Callable[..., None]
+    client: TestClient, platform: Installation, seen: Callable[..., None]
 ) -> None:
     words = "Safe: champion serves 100%; nothing is urgent."
     error = CanaryRolledBack(f"{words} m@2 did harm.", still_safe="m@1.", next_step="Later.")
     failure_cards.save(platform, describe(error), RUN)
-    seen(TaskSeen("failed", 1))
+    seen(TaskStatus("failed", 1))
     text = client.get(CARD).text
     assert text.index(words) < text.index("What happened") < text.index("m@2 did harm.")
 
@@ -450,19 +452,19 @@ def test_a_rollback_begins_calmly(
 @pytest.mark.parametrize(
     ("task", "words"),
     [
-        (TaskSeen("failed", 1), "Killed before it could say anything"),
-        (TaskSeen("success", 1), "Done, nothing to judge"),
-        (TaskSeen("running", 1), "Airflow says <em>running</em>"),
-        (TaskSeen("awaiting_input", 1), "Waits for a person"),
-        (TaskSeen("upstream_failed", culprits=("train",)), "<code>train</code>"),
-        (TaskSeen("skipped"), "That is no error."),
-        (TaskSeen("success", is_ours=False), "Not a task of Tenure"),
-        (TaskSeen(None, mapped=((0, "failed"), (1, "success"))), "This task has 2 copies"),
+        (TaskStatus("failed", 1), "Killed before it could say anything"),
+        (TaskStatus("success", 1), "Done, nothing to judge"),
+        (TaskStatus("running", 1), "Airflow says <em>running</em>"),
+        (TaskStatus("awaiting_input", 1), "Waits for a person"),
+        (TaskStatus("upstream_failed", culprits=("train",)), "<code>train</code>"),
+        (TaskStatus("skipped"), "That is no error."),
+        (TaskStatus("success", is_ours=False), "Not a task of Tenure"),
+        (TaskStatus(None, mapped=((0, "failed"), (1, "success"))), "This task has 2 copies"),
         (None, "There is no such task instance"),
     ],
 )
 def test_a_task_without_a_report_says_why(
-    client: TestClient, seen: Callable[..., None], task: TaskSeen | None, words: str
+    client: TestClient, seen: Callable[..., None], task: TaskStatus | None, words: str
 ) -> None:
     seen(task)
     assert words in client.get(CARD).text
@@ -472,7 +474,7 @@ def test_a_task_without_a_report_says_why(
 def test_whatever_airflow_puts_for_the_copy_is_read(
     client: TestClient, seen: Callable[..., None], index: str
 ) -> None:
-    seen(TaskSeen("success", 1))
+    seen(TaskStatus("success", 1))
     answer = client.get(CARD, params={**dict(_query(CARD)), "map_index": index})
     assert answer.status_code == 200
 
@@ -484,7 +486,7 @@ def test_a_database_that_is_down_is_a_card_as_well(
 
     from tenure.web import app
 
-    lost = Platform(replace(settings, database_url="postgresql+psycopg://x@127.0.0.1:9/x"))
+    lost = Installation(replace(settings, database_url="postgresql+psycopg://x@127.0.0.1:9/x"))
     monkeypatch.setattr(app, "platform", lambda: lost)
     answer = client.get("/")
     assert answer.status_code == 503

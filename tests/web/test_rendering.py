@@ -50,7 +50,7 @@ def test_shares_in_percent(share: int, text: str) -> None:
     assert rendering.percent_bp(share) == text
 
 
-def test_an_event_that_moves_no_version_is_told_in_words() -> None:
+def test_an_event_that_moves_no_version_is_reported_in_words() -> None:
     body = {"event": "consumers_told", "reason": "x", "by": ["ada", "bo"], "artifact": "a" * 64}
     assert rendering.event(body) == f"consumers told, by ada and bo, artifact {'a' * 12}…"
 

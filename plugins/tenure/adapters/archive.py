@@ -16,7 +16,7 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Source:
+class ArchiveSource:
     """Something that belongs into an archive.
 
     Args:
@@ -42,7 +42,7 @@ class Archive:
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
-    def copy(self, source: Source) -> Item:
+    def copy(self, source: ArchiveSource) -> Item:
         """Write the copy of an original; again gives the same.
 
         Raises:
@@ -98,7 +98,7 @@ class Archive:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(self._store.get(item.archive_key, item.sha256))
 
-    def _read(self, source: Source) -> bytes:
+    def _read(self, source: ArchiveSource) -> bytes:
         if source.data is not None:
             return source.data
         try:

@@ -11,7 +11,7 @@ from tenure.vocabulary import digest_bytes
 class CachedStore:
     """An object store whose objects that are asked for by digest are kept in a folder.
 
-    A copy is used only when its SHA-256 is the one that is asked for; a spoilt one, or a
+    A copy is used only when its SHA-256 is the one that is asked for; a corrupt one, or a
     link in its place, is read anew.
     """
 

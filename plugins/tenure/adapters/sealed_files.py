@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tenure.ports import Decisions
+from tenure.ports import DecisionFilter
 
 SEALED = "sealed"
 _BATCH_ROWS = 16 * 1024
@@ -37,7 +37,7 @@ def about(paths: Iterable[Path], subjects: Collection[str]) -> Iterator[dict[str
             yield {SEALED: None, **row, "path": path}
 
 
-def opened(decisions: Decisions, open_all: Open) -> pa.Table:
+def opened(decisions: DecisionFilter, open_all: Open) -> pa.Table:
     """The rows of a selection with their features as `f_` columns, and `opened`.
 
     `opened` is False for rows whose features nobody can open any more; they are null there. Only
@@ -64,7 +64,7 @@ def features(row: dict[str, Any], value: bytes | None) -> dict[str, Any] | None:
     return {**parts["numeric"], **parts["categorical"]}
 
 
-def _selected(path: Path, decisions: Decisions) -> Iterator[pa.RecordBatch]:
+def _selected(path: Path, decisions: DecisionFilter) -> Iterator[pa.RecordBatch]:
     with pq.ParquetFile(path) as source:
         for batch in source.iter_batches(_BATCH_ROWS):
             kept = pc.equal(batch["version_id"], decisions.version_id)
@@ -101,7 +101,7 @@ def _with(table: pa.Table, name: str, column: pa.Array) -> pa.Table:
     return table.set_column(place, name, pc.coalesce(held, column))
 
 
-def _empty(decisions: Decisions) -> pa.Table:
+def _empty(decisions: DecisionFilter) -> pa.Table:
     schema = pq.read_schema(decisions.paths[0])
     return schema.empty_table().append_column("opened", pa.array([], pa.bool_()))
 

@@ -182,7 +182,9 @@ def pick(rows: TrainingRows, index: NDArray[np.intp]) -> TrainingRows:
     )
 
 
-def seen(rows: TrainingRows, numeric: Sequence[str], categorical: Sequence[str]) -> dict[str, Any]:
+def observed_values(
+    rows: TrainingRows, numeric: Sequence[str], categorical: Sequence[str]
+) -> dict[str, Any]:
     """`categories` and `ranges` of the rows: values seen (sorted), and [min, max]."""
     ranges = {}
     for name in numeric:

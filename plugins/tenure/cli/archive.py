@@ -4,7 +4,7 @@ import typer
 
 from tenure.cli.arguments import NamedVersion, split_version
 from tenure.cli.connection import connected
-from tenure.cli.known import known_model
+from tenure.cli.names import require_model
 from tenure.cli.output import AsJson, print_json
 
 group = typer.Typer(no_args_is_help=True, help="Archives of retired versions.")
@@ -27,7 +27,7 @@ def verify(version: NamedVersion, as_json: AsJson = False) -> None:
 
     model, number = split_version(version)
     with connected() as platform:
-        known_model(platform, model)
+        require_model(platform, model)
         found = verify_archive(platform, model, number)
     if as_json:
         print_json(found)

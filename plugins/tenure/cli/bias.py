@@ -4,7 +4,7 @@ import typer
 
 from tenure.cli.arguments import NamedVersion, split_version
 from tenure.cli.connection import connected, login_name
-from tenure.cli.known import known_model
+from tenure.cli.names import require_model
 from tenure.cli.output import AsJson, print_json, print_table, say
 from tenure.verdicts import Check, Verdict
 
@@ -22,7 +22,7 @@ def bias_audit(version: NamedVersion, as_json: AsJson = False) -> None:
     model, number = split_version(version)
     run = RunRef("cli", "bias-audit", version, user=login_name())
     with connected() as platform:
-        known_model(platform, model)
+        require_model(platform, model)
         report, digest = audit(platform, model, number, run)
     if as_json:
         print_json(report.to_dict() | {"digest": digest})

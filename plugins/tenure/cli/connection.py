@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 from tenure.installation.identity import login_name
 
 if TYPE_CHECKING:
-    from tenure.installation import Platform
+    from tenure.installation import Installation
 
 __all__ = ["connected", "login_name"]
 
 
 @contextmanager
-def connected() -> Iterator["Platform"]:
+def connected() -> Iterator["Installation"]:
     """The platform of TENURE_* variables; its database connections end with the block."""
-    from tenure.installation import Platform
+    from tenure.installation import Installation
     from tenure.settings import Settings
 
-    platform = Platform(Settings.from_environment())
+    platform = Installation(Settings.from_environment())
     try:
         yield platform
     finally:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from tenure.cli.connection import connected
-from tenure.cli.known import known_dataset
+from tenure.cli.names import require_dataset
 from tenure.cli.output import AsJson, print_json, print_table, say
 
 group = typer.Typer(name="data", help="Batches and snapshots.", no_args_is_help=True)
@@ -29,7 +29,7 @@ def list_batches(
     from tenure.views.judgements import batches
 
     with connected() as platform:
-        known_dataset(platform, dataset)
+        require_dataset(platform, dataset)
         found = batches(platform, dataset)
     if as_json:
         print_json(found)
@@ -51,7 +51,7 @@ def show(
     from tenure.views.judgements import judgement
 
     with connected() as platform:
-        known_dataset(platform, dataset)
+        require_dataset(platform, dataset)
         found = judgement(platform, dataset, batch)
     if found is None:
         raise typer.BadParameter(f"{dataset} has no batch {batch!r} that was judged")
@@ -80,7 +80,7 @@ def schema(dataset: Annotated[str, typer.Argument()], as_json: AsJson = False) -
     from tenure.usecases.data.compatibility import breaks
 
     with connected() as platform:
-        known_dataset(platform, dataset)
+        require_dataset(platform, dataset)
         config, _ = load_dataset(platform.settings.include, dataset)
         found = [vars(one) for one in breaks(platform, config)]
     if as_json:
@@ -125,7 +125,7 @@ def diff(
 
     with connected() as platform:
         for name, colon, _ in (text.partition(":") for text in (first, second)):
-            known_dataset(platform, name if colon else None)
+            require_dataset(platform, name if colon else None)
         found = compare(platform, first, second)
     if as_json:
         print_json(found)

@@ -12,11 +12,11 @@ import typer
 
 from tenure.cli.connection import connected, login_name
 from tenure.cli.erasure import erase
-from tenure.cli.known import known_model
+from tenure.cli.names import require_model
 from tenure.cli.output import AsJson, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from tenure.lifecycle.decisions.replay import Replayed
+    from tenure.lifecycle.decisions.replay import ReplayResult
 
 group = typer.Typer(no_args_is_help=True, help="Logged decisions.")
 
@@ -98,7 +98,7 @@ def replay(
     if bool(ids) == (sample is not None):
         raise typer.BadParameter("give decision ids, or --sample N")
     with connected() as platform:
-        known_model(platform, model)
+        require_model(platform, model)
         wanted = list(dict.fromkeys(map(_id, ids or ())))
         if sample is not None:
             wanted = replay.chosen(platform, rows=sample, seed=seed, model=model)
@@ -113,7 +113,7 @@ def replay(
     raise typer.Exit(0 if found and not bad else 1)
 
 
-def _summary(found: "Sequence[Replayed]") -> dict[str, Any]:
+def _summary(found: "Sequence[ReplayResult]") -> dict[str, Any]:
     from tenure.lifecycle.decisions.replay import verdict
 
     counted = Counter(str(one.found) for one in found)
@@ -126,7 +126,7 @@ def _summary(found: "Sequence[Replayed]") -> dict[str, Any]:
     }
 
 
-def _print(shown: "Sequence[Replayed]", summary: dict[str, Any]) -> None:
+def _print(shown: "Sequence[ReplayResult]", summary: dict[str, Any]) -> None:
     if shown:
         print_table(
             ("decision", "version", "found", "logged", "now", "why"),

@@ -25,7 +25,7 @@ def demo(
     from tenure.settings import Settings
     from tenure.stack import foreground
     from tenure.stack.embedded import Stack
-    from tenure.stack.endpoints import Endpoints
+    from tenure.stack.endpoints import StackEndpoints
 
     settings = Settings.from_environment()
     console = Console(width=None if sys.stdout.isatty() else 160)
@@ -34,7 +34,7 @@ def demo(
     with receiving(settings.home / "demo" / "notices.jsonl") as url:
         stack = Stack(
             settings.home,
-            Endpoints.from_environment(os.environ),
+            StackEndpoints.from_environment(os.environ),
             include=settings.include,
             extra=show.people_around(url),
         )

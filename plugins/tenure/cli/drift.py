@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from tenure.cli.connection import connected
-from tenure.cli.known import known_model
+from tenure.cli.names import require_model
 from tenure.cli.output import AsJson, print_json, print_table, say
 
 
@@ -22,7 +22,7 @@ def drift(
     from tenure.verdicts import Verdict, worst
 
     with connected() as platform:
-        known_model(platform, model)
+        require_model(platform, model)
         reports = look(platform, model)
     verdict = worst(report.verdict for report in reports)
     if as_json:

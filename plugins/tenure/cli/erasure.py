@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tenure.cli.connection import connected, login_name
-from tenure.cli.known import known_model
+from tenure.cli.names import require_model
 from tenure.cli.output import AsJson, print_json, say
 
 if TYPE_CHECKING:
-    from tenure.usecases.decisions.erasure import Proof, Request, Trace
+    from tenure.usecases.decisions.erasure import ErasureRequest, Proof, Trace
 
 _REMAINS = (
     "A backup of the lifecycle database, and its archived write-ahead log, hold the destroyed keys "
@@ -53,7 +53,7 @@ def erase(  # noqa: PLR0917  (the command line fills them by name)
     whom, user = _subject(subject, asks=not yes), actor or login_name()
     _check(whom, reason, silent=as_json and not yes)
     with connected() as platform:
-        known_model(platform, model)
+        require_model(platform, model)
         request = intend(platform, model, whom, actor=user)
         if not as_json:
             say(*_found(request))
@@ -90,7 +90,7 @@ def _check(subject: str, reason: str, *, silent: bool) -> None:
         raise typer.BadParameter("--json asks nobody: add --yes")
 
 
-def _found(request: "Request") -> Iterator[str]:
+def _found(request: "ErasureRequest") -> Iterator[str]:
     online = sum(_asked(trace)["online"] for trace in request.traces)
     batch = request.decisions - online
     yield (
@@ -105,7 +105,7 @@ def _found(request: "Request") -> Iterator[str]:
         yield f"  {trace.pseudonym} ({trace.origin}; key: {trace.key}): {told or 'none'}"
 
 
-def _done(request: "Request", proof: "Proof") -> Iterator[str]:
+def _done(request: "ErasureRequest", proof: "Proof") -> Iterator[str]:
     before = "The keys were destroyed before. " if request.is_done else "The keys are destroyed. "
     yield (
         f"{before}{proof.rows - proof.opened:,} of {proof.rows:,} sealed rows in "
@@ -125,7 +125,7 @@ def _done(request: "Request", proof: "Proof") -> Iterator[str]:
     yield from _REMAINS
 
 
-def _answer(request: "Request", proof: "Proof") -> dict[str, Any]:
+def _answer(request: "ErasureRequest", proof: "Proof") -> dict[str, Any]:
     return {
         "ok": proof.ok,
         "model": request.model,

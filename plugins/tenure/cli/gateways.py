@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tenure.cli.connection import connected
-from tenure.cli.known import known_model
+from tenure.cli.names import require_model
 from tenure.cli.output import AsJson, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def gateways(
     from tenure.views.fleets import fleets
 
     with connected() as platform:
-        known_model(platform, model)
+        require_model(platform, model)
         found = fleets(platform, model)
     is_current = bool(found) and all(fleet.is_current for fleet in found)
     if as_json:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from tenure.cli.connection import connected, login_name
-from tenure.cli.known import known_model
+from tenure.cli.names import require_model
 from tenure.cli.output import AsJson, print_json, say
 
 group = typer.Typer(help="Open incidents.", no_args_is_help=True)
@@ -25,7 +25,7 @@ def list_(
     from tenure.usecases.incidents.close_incident import in_utc, list_open
 
     with connected() as platform:
-        known_model(platform, model)
+        require_model(platform, model)
         found = list_open(platform, model=model)
     if as_json:
         print_json(found)
@@ -39,7 +39,7 @@ def list_(
     print(f"{len(found)} open.")
 
 
-@group.command("close_by_person")
+@group.command("close")
 def close_(
     incident_id: Annotated[int, typer.Argument(help="Its number in `tenure incident list`.")],
     reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the ledger.")],

@@ -10,7 +10,7 @@ from tenure.cli.output import AsJson, print_json
 from tenure.layout import INGEST_DATA, dag_id, landing_prefix
 
 if TYPE_CHECKING:
-    from tenure.usecases.data.new_dataset import Created
+    from tenure.usecases.data.new_dataset import NewDataset
 
 group = typer.Typer(name="new", help="A dataset from a file.", no_args_is_help=True)
 
@@ -41,11 +41,11 @@ def dataset(  # noqa: PLR0917  (the command line fills them by name)
     """Profile a file; write its contract and a first suite that it passes itself."""
     from tenure.settings import Settings
     from tenure.usecases.data.drafting import Cut
-    from tenure.usecases.data.new_dataset import Wish, create
+    from tenure.usecases.data.new_dataset import DatasetSpec, create
 
     if batch not in get_args(Cut):
         raise typer.BadParameter(f"{batch!r} is none of {', '.join(get_args(Cut))}")
-    wish = Wish(name, path, time, entity, batch, owner or getpass.getuser(), steward)  # type: ignore[arg-type]
+    wish = DatasetSpec(name, path, time, entity, batch, owner or getpass.getuser(), steward)  # type: ignore[arg-type]
     created = create(Settings.from_environment(), wish)
     if as_json:
         print_json(_answer(created))
@@ -53,7 +53,7 @@ def dataset(  # noqa: PLR0917  (the command line fills them by name)
         print("\n".join(_lines(created)))
 
 
-def _answer(created: "Created") -> dict[str, object]:
+def _answer(created: "NewDataset") -> dict[str, object]:
     dataset = created.dataset
     columns = dataset.contract.columns
     return {
@@ -71,7 +71,7 @@ def _answer(created: "Created") -> dict[str, object]:
     }
 
 
-def _lines(created: "Created") -> list[str]:
+def _lines(created: "NewDataset") -> list[str]:
     dataset = created.dataset
     suffix = "csv" if dataset.source.format == "csv" else "parquet"
     return [

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from tenure.cli.connection import connected, login_name
-from tenure.cli.known import known_model, one_of
+from tenure.cli.names import one_of, require_model
 from tenure.cli.output import AsJson, print_json, say
 
 group = typer.Typer(help="Decisions that wait for a person.", no_args_is_help=True)
@@ -38,7 +38,7 @@ def list_(
     for one in state or ():
         one_of("state", one, STATES)
     with connected() as platform:
-        known_model(platform, model)
+        require_model(platform, model)
         rows = listed(platform, models=model and [model], states=state or DUE, limit=limit)
         counts = counted(platform, state or DUE)
     there = counts.get(model, 0) if model else sum(counts.values())

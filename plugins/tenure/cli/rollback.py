@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tenure.cli.connection import connected, login_name
-from tenure.cli.known import known_model
+from tenure.cli.names import require_model
 from tenure.cli.output import AsJson, print_json, say
 from tenure.errors import ServiceUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tenure.installation import Platform
+    from tenure.installation import Installation
     from tenure.lifecycle.promotion.trial_loads import TrialAnswer
     from tenure.usecases.promotion.rollback import Intent
 
@@ -51,7 +51,7 @@ def rollback(  # noqa: PLR0917  (the command line fills them by name)
 
     actor = actor or login_name()
     with connected() as platform:
-        known_model(platform, model)
+        require_model(platform, model)
         intent = intend(platform, model, version, to=to, actor=actor)
         if not as_json:
             _describe(intent)
@@ -67,7 +67,7 @@ def rollback(  # noqa: PLR0917  (the command line fills them by name)
             return
         say(f"Done: plan generation {plan.generation}, fence {plan.fence}.")
         if yes:
-            _tell_who_cannot(platform, intent)
+            _report_refusals(platform, intent)
 
 
 def _facts(intent: "Intent") -> dict[str, object]:
@@ -101,13 +101,13 @@ def _describe(intent: "Intent") -> None:
     say(intent.describe())
 
 
-def _confirm(platform: "Platform", intent: "Intent") -> None:
-    _tell_who_cannot(platform, intent)
+def _confirm(platform: "Installation", intent: "Intent") -> None:
+    _report_refusals(platform, intent)
     if not intent.done:
         typer.confirm("Do it?" if intent.is_as_asked else "Take this one instead?", abort=True)
 
 
-def _tell_who_cannot(platform: "Platform", intent: "Intent") -> None:
+def _report_refusals(platform: "Installation", intent: "Intent") -> None:
     refused = _who_cannot(platform, intent)
     if refused is None:
         say("What other gateways found is not known: the lifecycle database does not answer.")
@@ -118,7 +118,7 @@ def _tell_who_cannot(platform: "Platform", intent: "Intent") -> None:
         )
 
 
-def _who_cannot(platform: "Platform", intent: "Intent") -> "Sequence[TrialAnswer] | None":
+def _who_cannot(platform: "Installation", intent: "Intent") -> "Sequence[TrialAnswer] | None":
     """None when nobody can tell: what is done is done, and must be said all the same."""
     from tenure.usecases.promotion.trial_loads import refusals
 

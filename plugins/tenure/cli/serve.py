@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tenure.cli.connection import connected, login_name
-from tenure.cli.known import known_model
+from tenure.cli.names import require_model
 from tenure.cli.output import AsJson, print_json, print_table
 
 keys = typer.Typer(help="API keys of the gateway.", no_args_is_help=True)
@@ -83,7 +83,7 @@ def create(
         raise typer.BadParameter(f"{unknown[0]!r}; allowed: {', '.join(SCOPES)}")
     with connected() as platform:
         for one in model or ():
-            known_model(platform, one)
+            require_model(platform, one)
         secret = create_key(
             platform,
             name,

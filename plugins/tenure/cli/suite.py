@@ -8,12 +8,12 @@ import typer
 
 from tenure.cli.check import show
 from tenure.cli.connection import connected
-from tenure.cli.known import known_dataset, one_of
+from tenure.cli.names import one_of, require_dataset
 from tenure.cli.output import AsJson, print_json, print_table, say
 from tenure.cli.suite_words import preview_json, preview_lines, renamed_lines, suggestions_json
 
 if TYPE_CHECKING:
-    from tenure.installation import Platform
+    from tenure.installation import Installation
     from tenure.usecases.data.suites import Edit
 
 group = typer.Typer(name="suite", help="Expectation suites.", no_args_is_help=True)
@@ -102,7 +102,7 @@ def suggest(
     from tenure.usecases.data import suggestions
 
     with connected() as platform:
-        known_dataset(platform, dataset)
+        require_dataset(platform, dataset)
         found = suggestions.history(platform, dataset, last)
         with _progress(len(found.snapshots)) as advance:
             proposed = suggestions.suggest(platform, found, advance)
@@ -138,7 +138,7 @@ def _changes(edited: "Edit") -> list[dict[str, Any]]:
     return [vars(change) for change in edited.changes]
 
 
-def _edit(platform: "Platform", name: str, against: str | None) -> "Edit":
+def _edit(platform: "Installation", name: str, against: str | None) -> "Edit":
     from tenure.usecases.data.suites import NothingToCompare, edit
 
     one_of("suite", name, _names(platform.settings.include))

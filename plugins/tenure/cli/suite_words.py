@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     from tenure.lifecycle.data.quality import Judgement
     from tenure.lifecycle.data.suggestions import Suggestion
     from tenure.usecases.data.suggestions import History
-    from tenure.usecases.data.suites import Downstream, Edit, Seen
+    from tenure.usecases.data.suites import Downstream, Edit, PreviewedBatch
 
 SHOWN = 3
 """Causes of one batch that are spelled out before the others are counted."""
 
 
 def preview_lines(
-    edited: "Edit", seen: "Sequence[Seen]", models: "Sequence[Downstream]"
+    edited: "Edit", seen: "Sequence[PreviewedBatch]", models: "Sequence[Downstream]"
 ) -> Iterator[str]:
     """The answer for people: what changed, which batches flip and why, which models learn of it."""
     yield f"{edited.after.name}, beside {edited.against}:"
@@ -41,7 +41,7 @@ def renamed_lines(edited: "Edit") -> Iterator[str]:
         )
 
 
-def _batch_lines(seen: "Seen", comparison: "Comparison") -> Iterator[str]:
+def _batch_lines(seen: "PreviewedBatch", comparison: "Comparison") -> Iterator[str]:
     before, after = comparison.before, comparison.after
     verdict = (
         f"{before.verdict} → {after.verdict}" if comparison.flips else f"still {after.verdict}"
@@ -68,7 +68,7 @@ def _sum_line(compared: "Sequence[Comparison]") -> str:
     )
 
 
-def _origin_lines(seen: "Sequence[Seen]") -> Iterator[str]:
+def _origin_lines(seen: "Sequence[PreviewedBatch]") -> Iterator[str]:
     from tenure.usecases.data.suites import REBUILT
 
     rebuilt = [s for s in seen if s.origin == REBUILT]
@@ -79,7 +79,7 @@ def _origin_lines(seen: "Sequence[Seen]") -> Iterator[str]:
             yield f"Not judged: {_batches([one])}: {one.origin}."
 
 
-def _batches(seen: "Sequence[Seen]") -> str:
+def _batches(seen: "Sequence[PreviewedBatch]") -> str:
     return ", ".join(f"{s.landed.dataset.name} {s.landed.batch}" for s in seen)
 
 
@@ -93,7 +93,7 @@ def _model_line(model: "Downstream") -> str:
 
 
 def preview_json(
-    edited: "Edit", seen: "Sequence[Seen]", models: "Sequence[Downstream]"
+    edited: "Edit", seen: "Sequence[PreviewedBatch]", models: "Sequence[Downstream]"
 ) -> dict[str, Any]:
     """The answer for programs."""
     from tenure.lifecycle.data.preview import totals
@@ -114,7 +114,7 @@ def preview_json(
     }
 
 
-def _batch_json(seen: "Seen") -> dict[str, Any]:
+def _batch_json(seen: "PreviewedBatch") -> dict[str, Any]:
     known = {
         "dataset": seen.landed.dataset.name,
         "batch": seen.landed.batch,

@@ -78,7 +78,7 @@ def run(stack: Stack, *, console: Console) -> bool:
 def _live(story: Story, begin: float) -> dict[str, Any]:
     seconds = round(time.monotonic() - begin, 1)
     story.stages.append(Stage("start the stack", "healthy", seconds, "tenure status"))
-    story.tell()
+    story.run()
     summary = conclude(story, begin)
     text = json.dumps(summary, indent=2)
     (story.folder / "summary.json").write_text(f"{text}\n", encoding="utf-8")

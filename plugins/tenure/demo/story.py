@@ -16,7 +16,7 @@ from tenure.demo.client import Replay, sample_month
 from tenure.demo.summary import Summary
 from tenure.demo.upstream import write_month
 from tenure.errors import ServiceUnreachable, StateConflict
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import DECOMMISSION_MODEL, dag_id, landing_prefix
 from tenure.settings import Settings
 from tenure.vocabulary import State
@@ -71,12 +71,12 @@ class Story:
     canary: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.platform = Platform(self.settings)
+        self.platform = Installation(self.settings)
         self.facts = Summary(self.platform)
         self.answers = self.folder / "answers.jsonl"
         self._seen_report = 0
 
-    def tell(self) -> None:
+    def run(self) -> None:
         """Live the whole life, in order."""
         with self._stage("ingest") as end:
             end(*self._ingest(FIRST_MONTHS))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import DECISIONS, OUTCOMES, log_prefix
 from tenure.usecases.decisions.segments import live_keys
 
@@ -12,7 +12,7 @@ from tenure.usecases.decisions.segments import live_keys
 class Summary:
     """Looks at the lifecycle database and the object store; changes nothing."""
 
-    platform: Platform
+    platform: Installation
 
     def batches(self, dataset: str) -> list[dict[str, Any]]:
         """Every judgement of a batch, oldest first."""

@@ -14,8 +14,8 @@ from tenure.errors import TenureError
 from tenure.gateway.contract.keys import Gatekeeper, Tokens
 from tenure.gateway.contract.metrics import Metrics
 from tenure.gateway.follow.follower import Follower
-from tenure.gateway.follow.last_known import StateFile
-from tenure.gateway.follow.source import Source
+from tenure.gateway.follow.last_known import LastKnownState
+from tenure.gateway.follow.source import LifecycleSource
 from tenure.gateway.follow.stops import Stops
 from tenure.gateway.follow.worker import Loader
 from tenure.gateway.http.endpoints import Endpoints
@@ -60,7 +60,7 @@ class Parts:
 
     gateway: str
     folder: Path
-    source: Source
+    source: LifecycleSource
     loader: Loader
     policy: Callable[[str], ServingPolicy]
     deliver_decisions: DecisionDelivery
@@ -109,7 +109,7 @@ class Gateway:
             parts.source,
             loader=parts.loader,
             policy=parts.policy,
-            disk=StateFile(parts.folder / "state.json"),
+            disk=LastKnownState(parts.folder / "state.json"),
             stops=Stops(parts.folder / "stops.json"),
             clock=parts.clock,
             monotonic=parts.monotonic,

@@ -13,7 +13,7 @@ from tenure.gateway.http import server
 from tenure.gateway.log.records import DecisionDelivery, OutcomeDelivery, Table
 from tenure.gateway.log.sealing import sealed_for_good
 from tenure.settings import Settings
-from tenure.usecases.serving.gateway import GatewayPlatform, gateway_platform
+from tenure.usecases.serving.gateway import GatewayInstallation, gateway_installation
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
         ServiceUnreachable: Its folder cannot be written.
     """
     _spare_memory()
-    outside = gateway_platform(settings)
+    outside = gateway_installation(settings)
     sock = server.bind(host, port)
     try:
         with outside.alone():
@@ -85,7 +85,7 @@ def _calm_collector() -> None:
     gc.set_threshold(*_COLLECT_AFTER)
 
 
-def parts(outside: GatewayPlatform) -> Parts:
+def parts(outside: GatewayInstallation) -> Parts:
     """Deliveries, loader, source and secrets of this gateway."""
     store = outside.platform.store
 

@@ -37,7 +37,7 @@ class Uuid7:
 
 
 @dataclass(frozen=True)
-class Platform:
+class Installation:
     """The connected installation; parts are opened on first use.
 
     Args:

@@ -85,11 +85,11 @@ def card_of(context: Context, task: RunRef) -> FailureCard:
 
 def stored(card: FailureCard, task: RunRef) -> bool:
     """Store the card; False when that is not possible now. Never raises."""
-    from tenure.installation import Platform
+    from tenure.installation import Installation
     from tenure.usecases.incidents.failure_cards import report_killed, save
 
     try:
-        platform = Platform(settings_from_airflow())
+        platform = Installation(settings_from_airflow())
         try:
             (report_killed if card.was_killed else save)(platform, card, task)
         finally:

@@ -18,7 +18,7 @@ from tenure.operators.people import assignable, who
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tenure.installation import Platform
+    from tenure.installation import Installation
     from tenure.vocabulary import RunRef, VersionRef
 
 assert AIRFLOW_V_3_3_PLUS, "the window parks in awaiting_input, which Airflow 3.3 brought"
@@ -39,7 +39,7 @@ class ReviewOperator(HITLOperator):
     """
 
     operator_extra_links = (ReportLink(), MlflowRunLink())
-    connected: tuple[Platform, RunRef] | None = None
+    connected: tuple[Installation, RunRef] | None = None
 
     def __init__(self, *, model: str, seat: int = 1, ask_hours: int = 72, **kwargs: Any) -> None:
         super().__init__(
@@ -95,7 +95,7 @@ class ReviewOperator(HITLOperator):
             self.log.info("seat=%s %s", self.seat, outcome.summary)
             return {"version": outcome.version.version, "report": outcome.report}
 
-    def _connect(self, context: Context) -> tuple[Platform, RunRef]:
+    def _connect(self, context: Context) -> tuple[Installation, RunRef]:
         self.connected = (open_platform(), run_ref(context))
         return self.connected
 
@@ -111,7 +111,7 @@ class ReviewOperator(HITLOperator):
 class ApproveOperator(TenureOperator):
     """Closes the question: green when approved, skips what follows when rejected."""
 
-    def work(self, platform: Platform, run: RunRef, context: Context) -> object:
+    def work(self, platform: Installation, run: RunRef, context: Context) -> object:
         """Take all answers from the database and say where the version stands."""
         from tenure.usecases.promotion import approval
 
@@ -128,7 +128,7 @@ def seats(risk_tier: str) -> list[int]:
     return list(range(1, quorum_of(risk_tier) + 1))
 
 
-def found_work(platform: Platform, model: str, run: RunRef, context: Context) -> VersionRef:
+def found_work(platform: Installation, model: str, run: RunRef, context: Context) -> VersionRef:
     """The version that this run promotes; skips the task when there is none."""
     from tenure.usecases.promotion import approval
 

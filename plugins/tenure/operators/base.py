@@ -28,7 +28,7 @@ from tenure.vocabulary import RunRef
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tenure.installation import Platform
+    from tenure.installation import Installation
     from tenure.lifecycle.incidents.failure_card import FailureCard
 
 LOG_WIDTH = 100
@@ -69,7 +69,7 @@ class TenureOperator(BaseOperator):
     """
 
     operator_extra_links = (ReportLink(), MlflowRunLink())
-    connected: tuple[Platform, RunRef] | None = None
+    connected: tuple[Installation, RunRef] | None = None
     """Set while the task runs, for its links."""
 
     def __init__(self, *, model: str | None = None, dataset: str | None = None, **kwargs: Any):
@@ -79,7 +79,7 @@ class TenureOperator(BaseOperator):
         self.model = model
         self.dataset = dataset
 
-    def work(self, platform: Platform, run: RunRef, context: Context) -> object:
+    def work(self, platform: Installation, run: RunRef, context: Context) -> object:
         """Do the work and return ids and digests for XCom, or raise a TenureError."""
         raise NotImplementedError
 
@@ -91,11 +91,11 @@ class TenureOperator(BaseOperator):
             return self.work(platform, run, context)
 
 
-def open_platform() -> Platform:
+def open_platform() -> Installation:
     """The installation that Airflow's connections name."""
-    from tenure.installation import Platform
+    from tenure.installation import Installation
 
-    return Platform(settings_from_airflow())
+    return Installation(settings_from_airflow())
 
 
 def run_ref(context: Context) -> RunRef:

@@ -9,14 +9,14 @@ from tenure.operators.base import TenureOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tenure.installation import Platform
+    from tenure.installation import Installation
     from tenure.vocabulary import RunRef
 
 
 class PlanBatchOperator(TenureOperator):
     """Fixes the champion and the snapshot of the run; returns one number for each mapped task."""
 
-    def work(self, platform: Platform, run: RunRef, context: Context) -> list[int]:
+    def work(self, platform: Installation, run: RunRef, context: Context) -> list[int]:
         """Numbers of the shards."""
         from tenure.usecases.decisions.batch_scoring import plan
 
@@ -36,7 +36,7 @@ class ScoreShardOperator(TenureOperator):
         super().__init__(model=model, **kwargs)
         self.number = number
 
-    def work(self, platform: Platform, run: RunRef, context: Context) -> object:
+    def work(self, platform: Installation, run: RunRef, context: Context) -> object:
         """Rows and the key of the table of scores."""
         from tenure.usecases.decisions.batch_scoring import score_shard
 
@@ -46,7 +46,7 @@ class ScoreShardOperator(TenureOperator):
 class FinishBatchOperator(TenureOperator):
     """Counts the stored rows against the snapshot and reports the throughput."""
 
-    def work(self, platform: Platform, run: RunRef, context: Context) -> object:
+    def work(self, platform: Installation, run: RunRef, context: Context) -> object:
         """Rows, the report's digest and the folder of the scores."""
         from tenure.usecases.decisions.batch_scoring import finish
 

@@ -9,7 +9,7 @@ from tenure.operators.base import TenureOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tenure.installation import Platform
+    from tenure.installation import Installation
     from tenure.vocabulary import RunRef
 
 
@@ -29,7 +29,7 @@ class BiasAuditOperator(TenureOperator):
         super().__init__(model=model, **kwargs)
         self.version = version
 
-    def work(self, platform: Platform, run: RunRef, context: Context) -> object:
+    def work(self, platform: Installation, run: RunRef, context: Context) -> object:
         """Verdict and the report's digest."""
         from tenure.usecases.training.evidence import audit_by_hand
         from tenure.usecases.training.gates import audit_bias

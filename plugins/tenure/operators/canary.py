@@ -18,7 +18,7 @@ from tenure.vocabulary import Role
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tenure.installation import Platform
+    from tenure.installation import Installation
     from tenure.lifecycle.promotion.canary import CanaryJudgement
     from tenure.usecases.promotion.canary import Probation
     from tenure.vocabulary import RunRef
@@ -43,7 +43,7 @@ class CanaryOperator(TenureOperator):
         super().__init__(**kwargs)
         self.ask_hours = ask_hours
 
-    def work(self, platform: Platform, run: RunRef, context: Context) -> object:
+    def work(self, platform: Installation, run: RunRef, context: Context) -> object:
         """Start the probation, or take it over, and watch it."""
         from tenure.usecases.promotion import canary
 
@@ -76,14 +76,12 @@ class CanaryOperator(TenureOperator):
             # Without an answer it is judged anew, and held again when there is still no verdict.
             return self.work(platform, run, context)
 
-    def _connect(self, context: Context) -> tuple[Platform, RunRef]:
+    def _connect(self, context: Context) -> tuple[Installation, RunRef]:
         self.connected = (open_platform(), run_ref(context))
         return self.connected
 
     def _watch(self, probation: Probation, context: Context) -> object:
-        from tenure.lifecycle.promotion.canary import (
-            Action,  # numpy and scipy: not while the DAG is parsed
-        )
+        from tenure.lifecycle.promotion.canary import CanaryAction
 
         pause = probation.config.canary.analysis_seconds
         while True:
@@ -91,7 +89,7 @@ class CanaryOperator(TenureOperator):
             judgement = probation.analyse()
             if judgement.is_final:
                 return self._finish(probation, judgement)
-            if judgement.action is Action.HOLD:
+            if judgement.action is CanaryAction.HOLD:
                 self._ask(probation, judgement, context)
             if pause >= IN_PROCESS_SECONDS:
                 self.defer(
@@ -102,10 +100,10 @@ class CanaryOperator(TenureOperator):
             time.sleep(max(0.0, pause - (time.monotonic() - started)))
 
     def _finish(self, probation: Probation, judgement: CanaryJudgement) -> object:
-        from tenure.lifecycle.promotion.canary import Action
+        from tenure.lifecycle.promotion.canary import CanaryAction
         from tenure.usecases.promotion import canary_end
 
-        if judgement.action is Action.ROLL_BACK:
+        if judgement.action is CanaryAction.ROLL_BACK:
             raise canary_end.rolled_back(probation.platform, probation.version)
         self.log.info("%s is champion, plan %s", probation.version.name, probation.plan.generation)
         return {"version": probation.version.version, "plan": probation.plan.generation}

@@ -9,7 +9,7 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from tenure.errors import GateInconclusive
-from tenure.lifecycle.retirement.decommission import Action
+from tenure.lifecycle.retirement.decommission import StepAction
 from tenure.links.evidence import MlflowRunLink, ReportLink
 from tenure.operators.base import TenureOperator, explained, open_platform
 from tenure.operators.people import assignable, who
@@ -17,7 +17,7 @@ from tenure.operators.people import assignable, who
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tenure.installation import Platform
+    from tenure.installation import Installation
     from tenure.vocabulary import RunRef
 
 CONFIRM, REFUSE = "Confirm", "Refuse"
@@ -26,7 +26,7 @@ CONFIRM, REFUSE = "Confirm", "Refuse"
 class RequestDecommissionOperator(TenureOperator):
     """Registers the wish of the person who triggered the run, after looking whether it may be."""
 
-    def work(self, platform: Platform, run: RunRef, context: Context) -> object:
+    def work(self, platform: Installation, run: RunRef, context: Context) -> object:
         """Read the form and register."""
         from tenure.usecases.retirement.decommissioning import decommissioning
 
@@ -119,13 +119,13 @@ class DecommissionOperator(TenureOperator):
         super().__init__(**kwargs)
         self.step = step
 
-    def work(self, platform: Platform, run: RunRef, context: Context) -> object:
+    def work(self, platform: Installation, run: RunRef, context: Context) -> object:
         """Do the step, or end the run here."""
         from tenure.usecases.retirement.decommissioning import decommissioning
 
         version = _version(context)
         retirement = decommissioning(platform, cast(str, self.model))
-        outcome = retirement.do(Action(self.step), version, run)
+        outcome = retirement.do(StepAction(self.step), version, run)
         self.log.info(outcome.note)
         if outcome.waiting:
             raise AirflowSkipException(outcome.note)

@@ -10,7 +10,7 @@ from tenure.operators.base import TenureOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tenure.installation import Platform
+    from tenure.installation import Installation
     from tenure.vocabulary import RunRef
 
 
@@ -21,7 +21,7 @@ class DiscoverOperator(TenureOperator):
         super().__init__(dataset=dataset, **kwargs)
         self._dataset = dataset
 
-    def work(self, platform: Platform, run: RunRef, context: Context) -> list[str]:
+    def work(self, platform: Installation, run: RunRef, context: Context) -> list[str]:
         """The keys, one for each mapped `ingest`."""
         from tenure.usecases.data.ingestion import ingestion
 
@@ -40,7 +40,7 @@ class IngestOperator(TenureOperator):
         self._dataset = dataset
         self.source_key = source_key
 
-    def work(self, platform: Platform, run: RunRef, context: Context) -> dict[str, object]:
+    def work(self, platform: Installation, run: RunRef, context: Context) -> dict[str, object]:
         """Digests and counts of the batch."""
         from tenure.usecases.data.ingestion import ingestion
 

@@ -13,7 +13,7 @@ from tenure.operators.base import TenureOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tenure.installation import Platform
+    from tenure.installation import Installation
     from tenure.usecases.operations.maintain import Airflow
     from tenure.vocabulary import RunRef
 
@@ -24,7 +24,7 @@ CONNECTION = "tenure_airflow"
 class MaintainOperator(TenureOperator):
     """Reconciles, resumes, watches for killed tasks, verifies the ledger; red only for the last."""
 
-    def work(self, platform: Platform, run: RunRef, context: Context) -> object:
+    def work(self, platform: Installation, run: RunRef, context: Context) -> object:
         """Do every part, then alert for the tasks that could not do so themselves."""
         from tenure.usecases.operations.maintain import maintain
 
@@ -34,7 +34,7 @@ class MaintainOperator(TenureOperator):
             alerts.post(alerts.notice(task, card))
         return found.parts
 
-    def _airflow(self, platform: Platform) -> Airflow | None:
+    def _airflow(self, platform: Installation) -> Airflow | None:
         from tenure.usecases.operations.maintain import airflow_rest
 
         try:

@@ -11,7 +11,7 @@ from tenure.operators.base import TenureOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tenure.installation import Platform
+    from tenure.installation import Installation
     from tenure.vocabulary import RunRef
 
 
@@ -22,7 +22,7 @@ class MonitorOperator(TenureOperator):
     Skipped, so that its outlets wake nobody, when too few decisions came since the last window.
     """
 
-    def work(self, platform: Platform, run: RunRef, context: Context) -> object:
+    def work(self, platform: Installation, run: RunRef, context: Context) -> object:
         """Store what is judged and tell it in the events of the outlets."""
         from tenure.usecases.monitoring.monitor import monitor
 
@@ -42,7 +42,7 @@ class MonitorOperator(TenureOperator):
 class DrawOperator(TenureOperator):
     """Draws an Evidently page of a sample of each drift window that this run judged."""
 
-    def work(self, platform: Platform, run: RunRef, context: Context) -> Any:
+    def work(self, platform: Installation, run: RunRef, context: Context) -> Any:
         """Keys of the pictures; empty, with a warning in the log, when drawing failed."""
         del context
         from tenure.usecases.monitoring.monitor import draw

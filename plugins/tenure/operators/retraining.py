@@ -10,7 +10,7 @@ from tenure.operators.base import TenureOperator
 if TYPE_CHECKING:
     from airflow.sdk import Asset, AssetAlias, Context
 
-    from tenure.installation import Platform
+    from tenure.installation import Installation
     from tenure.vocabulary import RunRef
 
 
@@ -27,7 +27,7 @@ class RetrainingOperator(TenureOperator):
         self.alias = alias
         self.requests = dict(requests)
 
-    def work(self, platform: Platform, run: RunRef, context: Context) -> object:
+    def work(self, platform: Installation, run: RunRef, context: Context) -> object:
         """Decide, file, wake; says in the log why or why not, a line a model."""
         from tenure.usecases.monitoring.retraining import decide_all
 

@@ -12,14 +12,14 @@ from tenure.operators.base import TenureOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tenure.installation import Platform
+    from tenure.installation import Installation
     from tenure.vocabulary import RunRef
 
 
 class PlanTrainingOperator(TenureOperator):
     """Takes the open retrain request and drafts the version that answers it; else skips."""
 
-    def work(self, platform: Platform, run: RunRef, context: Context) -> object:
+    def work(self, platform: Installation, run: RunRef, context: Context) -> object:
         """Ids of the version and of the request."""
         from tenure.usecases.training.planning import plan
 
@@ -39,7 +39,7 @@ class PlanTrainingOperator(TenureOperator):
 class TrainOperator(TenureOperator):
     """Fits, scores the holdout, stores and signs; the version becomes `trained`."""
 
-    def work(self, platform: Platform, run: RunRef, context: Context) -> object:
+    def work(self, platform: Installation, run: RunRef, context: Context) -> object:
         """Ids and the artifact's digest."""
         from tenure.usecases.training.training import train
 
@@ -49,7 +49,7 @@ class TrainOperator(TenureOperator):
 class EvaluateOperator(TenureOperator):
     """Judges the holdout's metrics; a version that fails is rejected."""
 
-    def work(self, platform: Platform, run: RunRef, context: Context) -> object:
+    def work(self, platform: Installation, run: RunRef, context: Context) -> object:
         """Verdict and the report's digest."""
         from tenure.usecases.training.gates import evaluate
 
@@ -59,7 +59,7 @@ class EvaluateOperator(TenureOperator):
 class RegisterOperator(TenureOperator):
     """Mirrors the version in MLflow, moves it to `validated` and says so through its outlets."""
 
-    def work(self, platform: Platform, run: RunRef, context: Context) -> object:
+    def work(self, platform: Installation, run: RunRef, context: Context) -> object:
         """Ids and the artifact's digest; the same go to the asset event, for people."""
         from tenure.usecases.training.gates import register
 

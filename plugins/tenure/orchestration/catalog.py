@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
-class View:
+class ConfigView:
     """A config as plain attributes: the YAML with its defaults; read-only, no methods."""
 
     __slots__ = ("_values",)
@@ -47,7 +47,7 @@ class View:
         raise AttributeError(f"{name} cannot be set: a config never changes")
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, View) and self._values == other._values
+        return isinstance(other, ConfigView) and self._values == other._values
 
     def __hash__(self) -> int:
         return hash(tuple(self._values))
@@ -64,12 +64,12 @@ class View:
 
 
 def models() -> list[ModelConfig]:
-    """Configs of the models whose DAGs are needed here, by name; see `View` for what they offer."""
+    """Configs of the models whose DAGs are needed here, by name: see `ConfigView`."""
     return cast("list[ModelConfig]", _read("models"))
 
 
 def datasets() -> list[DatasetConfig]:
-    """Configs of the datasets whose DAGs are needed here, by name; see `View`."""
+    """Configs of the datasets whose DAGs are needed here, by name; see `ConfigView`."""
     return cast("list[DatasetConfig]", _read("datasets"))
 
 
@@ -83,11 +83,11 @@ def dataset_names() -> list[str]:
     return _names(Settings.from_environment(), "datasets")
 
 
-def _read(folder: str) -> list[View]:
+def _read(folder: str) -> list[ConfigView]:
     settings = Settings.from_environment()
     code = _code_digest()
     found = (_one(settings, folder, name, code) for name in _needed(_names(settings, folder)))
-    return [View(values) for values in found if values is not None]
+    return [ConfigView(values) for values in found if values is not None]
 
 
 def _names(settings: Settings, folder: str) -> list[str]:
@@ -163,5 +163,5 @@ def _remember(path: Path, body: Mapping[str, object]) -> None:
 
 def _frozen(value: Any) -> Any:
     if isinstance(value, dict):
-        return View(value)
+        return ConfigView(value)
     return tuple(_frozen(one) for one in value) if isinstance(value, list) else value

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from tenure.errors import TenureError
 from tenure.settings import REPOSITORY, Settings
 from tenure.stack import postgres, state
-from tenure.stack.endpoints import Endpoints
+from tenure.stack.endpoints import StackEndpoints
 
 _LOCKS = ("requirements.txt", "requirements-local.txt")
 _LEAST_FREE_GB = 2.0
@@ -23,7 +23,7 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Finding:
+class DoctorFinding:
     """One thing that was looked at; `fix` is empty when it is well."""
 
     name: str
@@ -32,7 +32,7 @@ class Finding:
     fix: str = ""
 
 
-def examine(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
+def examine(settings: Settings, environment: Mapping[str, str]) -> Iterator[DoctorFinding]:
     """Look at everything, one finding at a time."""
     yield _python()
     yield _packages()
@@ -42,15 +42,15 @@ def examine(settings: Settings, environment: Mapping[str, str]) -> Iterator[Find
     yield _project()
 
 
-def live(environment: Mapping[str, str]) -> Iterator[Finding]:
+def live(environment: Mapping[str, str]) -> Iterator[DoctorFinding]:
     """What the health check of a container asks, whatever its role: code and database."""
     yield _python()
     yield _database(environment.get("TENURE_DATABASE_URL", ""))
 
 
-def _database(url: str) -> Finding:
+def _database(url: str) -> DoctorFinding:
     if not url:
-        return Finding("database", healthy=True, detail="TENURE_DATABASE_URL is not set here")
+        return DoctorFinding("database", healthy=True, detail="TENURE_DATABASE_URL is not set here")
 
     def ask() -> str:
         import psycopg
@@ -66,18 +66,20 @@ def _database(url: str) -> Finding:
     return _tried("database", ask, "Start PostgreSQL, or correct TENURE_DATABASE_URL.")
 
 
-def _python() -> Finding:
+def _python() -> DoctorFinding:
     found = ".".join(map(str, sys.version_info[:3]))
-    return Finding("python", sys.version_info >= _LEAST_PYTHON, found, "Use Python 3.11 or newer.")
+    return DoctorFinding(
+        "python", sys.version_info >= _LEAST_PYTHON, found, "Use Python 3.11 or newer."
+    )
 
 
-def _packages() -> Finding:
+def _packages() -> DoctorFinding:
     wrong = [problem for lock in _LOCKS for problem in _drift(REPOSITORY / lock)]
     if not wrong:
-        return Finding("packages", healthy=True, detail="as locked")
+        return DoctorFinding("packages", healthy=True, detail="as locked")
     shown = ", ".join(wrong[:_SHOWN])
     more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
-    return Finding("packages", healthy=False, detail=shown + more, fix="Run `make install`.")
+    return DoctorFinding("packages", healthy=False, detail=shown + more, fix="Run `make install`.")
 
 
 def _drift(lock: Path) -> Iterator[str]:
@@ -98,7 +100,7 @@ def _drift(lock: Path) -> Iterator[str]:
             yield f"{wanted.name} is {installed}, locked {wanted.specifier}"
 
 
-def _postgres() -> Finding:
+def _postgres() -> DoctorFinding:
     def ask() -> str:
         command = [str(postgres.binaries() / "postgres"), "--version"]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -106,39 +108,39 @@ def _postgres() -> Finding:
     return _tried("postgresql", ask, "Run `make install`, or set TENURE_DATABASE_URL.")
 
 
-def _ports(settings: Settings, environment: Mapping[str, str]) -> Finding:
+def _ports(settings: Settings, environment: Mapping[str, str]) -> DoctorFinding:
     if found := state.read(settings.home):
         ports = ", ".join(f"{k} {v}" for k, v in found.endpoints.named().items())
-        return Finding("ports", healthy=True, detail=f"{ports} (the stack is up)")
+        return DoctorFinding("ports", healthy=True, detail=f"{ports} (the stack is up)")
 
     def ask() -> str:
-        endpoints = Endpoints.from_environment(environment)
+        endpoints = StackEndpoints.from_environment(environment)
         endpoints.require_free()
         return ", ".join(f"{k} {v}" for k, v in endpoints.named().items()) + " are free"
 
     return _tried("ports", ask, "Set TENURE_AIRFLOW_PORT, TENURE_MLFLOW_PORT, TENURE_GATEWAY_PORT.")
 
 
-def _home(home: Path) -> Finding:
+def _home(home: Path) -> DoctorFinding:
     existing = next(p for p in (home, *home.parents) if p.exists())
     free = shutil.disk_usage(existing).free / 1e9
     healthy = os.access(existing, os.W_OK) and free >= _LEAST_FREE_GB
     detail = f"{home}: {free:.0f} GB free, {'' if os.access(existing, os.W_OK) else 'not '}writable"
-    return Finding(
+    return DoctorFinding(
         "home", healthy, detail, f"Set TENURE_HOME to a folder with {_LEAST_FREE_GB} GB."
     )
 
 
-def _project() -> Finding:
+def _project() -> DoctorFinding:
     missing = [name for name in ("dags", "plugins", "include") if not (REPOSITORY / name).is_dir()]
     detail = f"{REPOSITORY}: " + (f"no {', '.join(missing)}" if missing else "complete")
-    return Finding("project", not missing, detail, "Install from a checkout: `make install`.")
+    return DoctorFinding("project", not missing, detail, "Install from a checkout: `make install`.")
 
 
-def _tried(name: str, ask: Callable[[], str], fix: str) -> Finding:
+def _tried(name: str, ask: Callable[[], str], fix: str) -> DoctorFinding:
     try:
-        return Finding(name, healthy=True, detail=ask())
+        return DoctorFinding(name, healthy=True, detail=ask())
     except TenureError as error:
-        return Finding(name, healthy=False, detail=error.what, fix=error.next_step)
+        return DoctorFinding(name, healthy=False, detail=error.what, fix=error.next_step)
     except (OSError, subprocess.CalledProcessError) as error:
-        return Finding(name, healthy=False, detail=str(error), fix=fix)
+        return DoctorFinding(name, healthy=False, detail=str(error), fix=fix)

@@ -16,7 +16,7 @@ import psutil
 from tenure.errors import ServiceUnreachable, StateConflict
 from tenure.settings import REPOSITORY, Settings
 from tenure.stack import environment, health, postgres, processes, state
-from tenure.stack.endpoints import Endpoints
+from tenure.stack.endpoints import StackEndpoints
 from tenure.stack.environment import Layout
 from tenure.stack.health import Health
 from tenure.stack.services import Services, read_procfile, sessions_of
@@ -50,7 +50,7 @@ class Stack:
     def __init__(
         self,
         home: Path,
-        endpoints: Endpoints | None = None,
+        endpoints: StackEndpoints | None = None,
         *,
         project: Path = REPOSITORY,
         include: Path | None = None,
@@ -59,7 +59,7 @@ class Stack:
         named = os.environ.get("TENURE_INCLUDE")
         include = include or (Path(named).absolute() if named else project / "include")
         self.layout = Layout(home.resolve(), project, include)
-        self.endpoints = endpoints or Endpoints.from_environment()
+        self.endpoints = endpoints or StackEndpoints.from_environment()
         self.environment: dict[str, str] = {}
         self._extra = dict(extra or {})
         self._server: postgres.Server | None = None
@@ -261,7 +261,7 @@ class Stack:
         sessions |= {str(session): born for session, born in sessions_of(pids).items()}
         state.write(
             self.home,
-            state.State(
+            state.StackState(
                 owner=os.getpid(),
                 owner_created=psutil.Process().create_time(),
                 endpoints=self.endpoints,

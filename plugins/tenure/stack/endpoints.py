@@ -20,7 +20,7 @@ POSTGRES_VARIABLE = "TENURE_POSTGRES_PORT"
 
 
 @dataclass(frozen=True)
-class Endpoints:
+class StackEndpoints:
     """Ports on loopback; `postgres` is None when PostgreSQL listens on its Unix socket only."""
 
     airflow: int = 8080
@@ -29,7 +29,7 @@ class Endpoints:
     postgres: int | None = None
 
     @classmethod
-    def from_environment(cls, env: Mapping[str, str] | None = None) -> "Endpoints":
+    def from_environment(cls, env: Mapping[str, str] | None = None) -> "StackEndpoints":
         """Read TENURE_AIRFLOW_PORT, TENURE_MLFLOW_PORT, TENURE_GATEWAY_PORT, TENURE_POSTGRES_PORT.
 
         Raises:
@@ -48,7 +48,7 @@ class Endpoints:
         return cls(**ports, postgres=postgres)
 
     @classmethod
-    def free(cls) -> "Endpoints":
+    def free(cls) -> "StackEndpoints":
         """Ports that nobody holds at this moment; for tests."""
         with ExitStack() as held:
             sockets = [held.enter_context(socket.socket()) for _ in VARIABLES]

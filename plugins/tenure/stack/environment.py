@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tenure.stack.endpoints import LOOPBACK, Endpoints
+from tenure.stack.endpoints import LOOPBACK, StackEndpoints
 from tenure.stack.postgres import Server
 from tenure.stack.processes import MARK
 
@@ -94,7 +94,7 @@ def secret(layout: Layout, name: str, make: Callable[[], str] = secrets.token_ur
 
 
 def build(
-    layout: Layout, endpoints: Endpoints, server: Server, base: Mapping[str, str] | None = None
+    layout: Layout, endpoints: StackEndpoints, server: Server, base: Mapping[str, str] | None = None
 ) -> dict[str, str]:
     """The whole environment of the stack's processes.
 
@@ -131,7 +131,7 @@ def build(
     }
 
 
-def _tenure(layout: Layout, endpoints: Endpoints, server: Server) -> dict[str, str]:
+def _tenure(layout: Layout, endpoints: StackEndpoints, server: Server) -> dict[str, str]:
     return {
         "TENURE_HOME": str(layout.home),
         "TENURE_INCLUDE": str(layout.include),
@@ -145,7 +145,7 @@ def _tenure(layout: Layout, endpoints: Endpoints, server: Server) -> dict[str, s
     }
 
 
-def _airflow(layout: Layout, endpoints: Endpoints, server: Server) -> dict[str, str]:
+def _airflow(layout: Layout, endpoints: StackEndpoints, server: Server) -> dict[str, str]:
     """Defaults of Airflow that would not do here; FACTS says why."""
     url = endpoints.url("airflow")
     sections: dict[str, dict[str, object]] = {
@@ -205,7 +205,7 @@ def _airflow(layout: Layout, endpoints: Endpoints, server: Server) -> dict[str, 
     return {"AIRFLOW_HOME": str(layout.airflow), **named}
 
 
-def _mlflow(layout: Layout, endpoints: Endpoints, server: Server) -> dict[str, str]:
+def _mlflow(layout: Layout, endpoints: StackEndpoints, server: Server) -> dict[str, str]:
     """MLflow's server reads its options from MLFLOW_* variables; clients read the last ones."""
     return {
         "MLFLOW_BACKEND_STORE_URI": server.url("mlflow", "psycopg2"),
@@ -222,7 +222,7 @@ def _mlflow(layout: Layout, endpoints: Endpoints, server: Server) -> dict[str, s
 
 def _connections(
     tenure: Mapping[str, str],
-    endpoints: Endpoints,
+    endpoints: StackEndpoints,
     server: Server,
     alerts: str | None,
     watchdog_password: str,

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import psutil
 
-from tenure.stack.endpoints import Endpoints
+from tenure.stack.endpoints import StackEndpoints
 from tenure.stack.environment import write_private
 
 
 @dataclass(frozen=True)
-class State:
+class StackState:
     """What a running stack wrote down.
 
     Args:
@@ -25,7 +25,7 @@ class State:
 
     owner: int
     owner_created: float
-    endpoints: Endpoints
+    endpoints: StackEndpoints
     pids: dict[str, int] = field(default_factory=dict)
     sessions: dict[str, float] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
@@ -49,15 +49,15 @@ def path(home: Path) -> Path:
     return home / "stack.json"
 
 
-def read(home: Path) -> State | None:
+def read(home: Path) -> StackState | None:
     """The state that was written last; None when no stack was started or it was ended."""
     try:
         found = json.loads(path(home).read_text())
-        return State(**{**found, "endpoints": Endpoints(**found["endpoints"])})
+        return StackState(**{**found, "endpoints": StackEndpoints(**found["endpoints"])})
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 
-def write(home: Path, state: State) -> None:
+def write(home: Path, state: StackState) -> None:
     """Replace it as a whole; it holds the password of PostgreSQL, so only the owner reads it."""
     write_private(path(home), json.dumps(asdict(state), indent=2))

@@ -6,7 +6,7 @@ from typing import Any
 
 from tenure.config import ModelConfig
 from tenure.layout import mlflow_link
-from tenure.lifecycle.promotion.approval import Question
+from tenure.lifecycle.promotion.approval import ApprovalQuestion
 from tenure.lifecycle.training.registry import onnx_facts
 
 SHOWN = 20
@@ -16,7 +16,7 @@ SHOWN = 20
 def page(
     config: ModelConfig,
     row: Mapping[str, Any],
-    question: Question,
+    question: ApprovalQuestion,
     shown: Mapping[str, Mapping[str, Any] | None],
     *,
     mlflow_url: str,

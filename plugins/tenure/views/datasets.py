@@ -8,7 +8,7 @@ from typing import Any
 from tenure.config import DatasetConfig, load_all, load_dataset, parse_dataset
 from tenure.config.suites import load_suite
 from tenure.errors import ConfigInvalid
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.data.expectations import Expectation, Severity, Suite
 from tenure.lifecycle.data.sentences import sentence
 
@@ -18,7 +18,7 @@ BATCHES = 100
 
 
 @dataclass(frozen=True)
-class Reader:
+class DatasetReader:
     """A model that learns from the dataset, and the columns that it reads."""
 
     name: str
@@ -38,12 +38,12 @@ class DatasetPage:
     registered: Row | None
     batches: list[Row]
     snapshot: Row | None
-    readers: list[Reader]
+    readers: list[DatasetReader]
     rules: list[tuple[str, str]]
     trouble: str = ""
 
 
-def dataset_page(platform: Platform, name: str) -> DatasetPage | None:
+def dataset_page(platform: Installation, name: str) -> DatasetPage | None:
     """The dataset, or None when neither a YAML nor the lifecycle database knows it."""
     from tenure.adapters.sql import data, validations
 
@@ -68,11 +68,11 @@ def dataset_page(platform: Platform, name: str) -> DatasetPage | None:
     )
 
 
-def readers(platform: Platform, dataset: str) -> list[Reader]:
+def readers(platform: Installation, dataset: str) -> list[DatasetReader]:
     """Models whose valid YAML names the dataset."""
     found = load_all(platform.settings.include).models.values()
     return [
-        Reader(model.name, model.owner, model.columns)
+        DatasetReader(model.name, model.owner, model.columns)
         for model in found
         if model.dataset == dataset
     ]
@@ -103,7 +103,9 @@ def _stored(number: int, item: Mapping[str, Any]) -> Expectation:
     return Expectation(item.get("id") or str(number), item["type"], item["kwargs"], severity)
 
 
-def _config(platform: Platform, name: str, kept: str | None) -> tuple[DatasetConfig | None, str]:
+def _config(
+    platform: Installation, name: str, kept: str | None
+) -> tuple[DatasetConfig | None, str]:
     path = platform.settings.include / "configs" / "datasets" / f"{name}.yaml"
     try:
         return load_dataset(platform.settings.include, name)[0], ""
@@ -114,7 +116,9 @@ def _config(platform: Platform, name: str, kept: str | None) -> tuple[DatasetCon
         return stored_config(kept), f"{said} Below is the config that judged last."
 
 
-def _rules(platform: Platform, config: DatasetConfig | None) -> tuple[list[tuple[str, str]], str]:
+def _rules(
+    platform: Installation, config: DatasetConfig | None
+) -> tuple[list[tuple[str, str]], str]:
     if config is None:
         return [], ""
     try:

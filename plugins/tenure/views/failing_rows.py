@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tenure.config import DatasetConfig
-from tenure.installation import Platform
+from tenure.installation import Installation
 
 FIRST = 20
 """Rows that a page shows."""
@@ -77,7 +77,7 @@ class FailingRows:
 
 
 def failing_rows(
-    platform: Platform,
+    platform: Installation,
     key: str | None,
     visibility: Visibility,
     *,
@@ -112,7 +112,7 @@ def blamed(reason: str) -> set[str]:
     return {subject, *subject.split(" and ")}
 
 
-def _peek(platform: Platform, key: str, visibility: Visibility) -> list[dict[str, Any]]:
+def _peek(platform: Installation, key: str, visibility: Visibility) -> list[dict[str, Any]]:
     from tenure.adapters.arrow_tables.peeking import first_rows
 
     return list(first_rows(platform.store.fetch(key), FIRST, visibility.known))

@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 
 if TYPE_CHECKING:
     from tenure.lifecycle.serving.presence import Fleet
 
 
-def fleets(platform: Platform, model: str | None = None) -> "list[Fleet]":
+def fleets(platform: Installation, model: str | None = None) -> "list[Fleet]":
     """Of every model that has a traffic plan, or of the one. Raises ServiceUnreachable."""
     from tenure.adapters.sql import presence
 

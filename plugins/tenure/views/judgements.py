@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from tenure.config import load_all
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.data.sensitivity import codeowners
 
 
-def batches(platform: Platform, dataset: str | None = None) -> list[dict[str, Any]]:
+def batches(platform: Installation, dataset: str | None = None) -> list[dict[str, Any]]:
     """Judgements of one or all datasets, newest first."""
     from tenure.adapters.sql import data
 
@@ -19,7 +19,7 @@ def batches(platform: Platform, dataset: str | None = None) -> list[dict[str, An
     return [_plain(platform, row) | known[row["dataset"]] for row in rows]
 
 
-def judgement(platform: Platform, dataset: str, batch: str) -> dict[str, Any] | None:
+def judgement(platform: Installation, dataset: str, batch: str) -> dict[str, Any] | None:
     """The newest judgement of a batch with its report, or None."""
     from tenure.adapters.sql import data, reads
     from tenure.adapters.sql.reports import by_digest
@@ -34,7 +34,7 @@ def judgement(platform: Platform, dataset: str, batch: str) -> dict[str, Any] | 
     return _plain(platform, rows[0]) | known | {"report": evidence, "reads": opened}
 
 
-def _plain(platform: Platform, row: dict[str, Any]) -> dict[str, Any]:
+def _plain(platform: Installation, row: dict[str, Any]) -> dict[str, Any]:
     key = row["quarantine_key"]
     names = ("dataset", "batch", "verdict", "rows_in", "rows_ok", "rows_quarantined")
     return {name: row[name] for name in (*names, "source_key", "report_digest")} | {

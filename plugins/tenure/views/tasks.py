@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import drawn_key, mlflow_link, parse_dag_id, report_link
 from tenure.lifecycle.incidents.failure_card import FAILURE_STAGE, FailureCard, killed_card
 from tenure.vocabulary import RunRef
@@ -13,7 +13,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class TaskSeen:
+class TaskStatus:
     """What Airflow itself knows about a task instance.
 
     `state` as Airflow writes it, None before it is scheduled; `culprits` are the failed tasks of
@@ -38,7 +38,7 @@ class TaskPage:
 
     mood: str
     run: RunRef
-    seen: TaskSeen | None
+    seen: TaskStatus | None
     card: FailureCard | None = None
     card_digest: str | None = None
     reports: Sequence[Row] = field(default_factory=tuple)
@@ -60,7 +60,7 @@ _RUNNING = frozenset(
 )
 
 
-def task_page(platform: Platform, run: RunRef, seen: TaskSeen | None) -> TaskPage:
+def task_page(platform: Installation, run: RunRef, seen: TaskStatus | None) -> TaskPage:
     """The card of a failed task, the verdict of a green one, or what it is waiting for."""
     from tenure.adapters.sql import reports
 
@@ -71,7 +71,7 @@ def task_page(platform: Platform, run: RunRef, seen: TaskSeen | None) -> TaskPag
     return decide(own, run, seen, mlflow_url=link)
 
 
-def evidence_links(platform: Platform, run: RunRef) -> tuple[str, str]:
+def evidence_links(platform: Installation, run: RunRef) -> tuple[str, str]:
     """URLs of the task's newest verdict and of its run's MLflow run; empty where there is none."""
     from tenure.adapters.sql import reports
 
@@ -95,7 +95,7 @@ def mlflow_run_of(rows: Any) -> str | None:
 
 
 def decide(
-    rows: Sequence[Row], run: RunRef, seen: TaskSeen | None, *, mlflow_url: str = ""
+    rows: Sequence[Row], run: RunRef, seen: TaskStatus | None, *, mlflow_url: str = ""
 ) -> TaskPage:
     """Choose what to show from the task's report rows (newest first) and Airflow's state."""
     cards = [row for row in rows if row["stage"] == FAILURE_STAGE]
@@ -123,7 +123,7 @@ def decide(
     )
 
 
-def overview(platform: Platform) -> Row:
+def overview(platform: Installation) -> Row:
     """All models, datasets and open incidents."""
     from tenure.adapters.sql import overview as sql
 
@@ -142,7 +142,7 @@ def concerns_any(incident: Row, models: Iterable[str]) -> bool:
     return any(sql.concerns(incident, name) for name in models)
 
 
-def model_page(platform: Platform, name: str) -> Row | None:
+def model_page(platform: Installation, name: str) -> Row | None:
     """One model in full, or None."""
     from tenure.adapters.sql import overview as sql
 
@@ -150,7 +150,7 @@ def model_page(platform: Platform, name: str) -> Row | None:
         return sql.model_page(connection, name)
 
 
-def report_page(platform: Platform, digest: str) -> Row | None:
+def report_page(platform: Installation, digest: str) -> Row | None:
     """A report's row with `drawn`: whether there is a picture; None when it is not known."""
     from tenure.adapters.sql import reports
 
@@ -165,7 +165,7 @@ def report_page(platform: Platform, digest: str) -> Row | None:
     return row | {"drawn": drawn}
 
 
-def drawing(platform: Platform, digest: str) -> bytes | None:
+def drawing(platform: Installation, digest: str) -> bytes | None:
     """The drawn HTML of a report, as it was stored."""
     try:
         return platform.store.get(drawn_key(digest))
@@ -173,7 +173,7 @@ def drawing(platform: Platform, digest: str) -> bytes | None:
         return None
 
 
-def _mood(rows: Sequence[Row], seen: TaskSeen | None, newest: FailureCard | None) -> str:
+def _mood(rows: Sequence[Row], seen: TaskStatus | None, newest: FailureCard | None) -> str:
     if seen is None or not seen.is_ours:
         return _mood_of_rows(rows)
     if seen.state in {"failed", "up_for_retry"}:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tenure.config import DatasetConfig
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.data.expectations import Expectation, Suite, allowed
 from tenure.lifecycle.data.sentences import measured, rule_sentence, sentence
 from tenure.lifecycle.data.suite_changes import changes
-from tenure.views.datasets import Reader, readers, stored_config, stored_suite
+from tenure.views.datasets import DatasetReader, readers, stored_config, stored_suite
 from tenure.views.failing_rows import FailingRows, Visibility, blamed, failing_rows
 
 Row = dict[str, Any]
@@ -32,7 +32,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Line:
+class CheckLine:
     """One check: the sentence, what the steward noted, what was seen, and its history."""
 
     sentence: str
@@ -46,7 +46,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class SuiteNews:
+class SuiteDifference:
     """What changed in the suite since another revision judged."""
 
     since: str
@@ -64,14 +64,14 @@ class ValidationPage:
     validation: Row
     config: DatasetConfig | None
     suite: str
-    broken: list[Line]
-    sound: list[Line]
+    broken: list[CheckLine]
+    sound: list[CheckLine]
     failing: FailingRows
     quarantine: str | None
-    readers: list[tuple[Reader, tuple[str, ...]]]
+    readers: list[tuple[DatasetReader, tuple[str, ...]]]
     versions: list[Row]
     in_force: Row | None
-    news: SuiteNews | None
+    suite_difference: SuiteDifference | None
     visibility: Visibility
     drawn: bool = field(default=False)
 
@@ -95,7 +95,7 @@ class _Stored:
     versions: list[Row]
 
 
-def validation_page(platform: Platform, report: Row) -> ValidationPage | None:
+def validation_page(platform: Installation, report: Row) -> ValidationPage | None:
     """The page of a report's row (with `drawn`); None when it belongs to no validation."""
     stored = _stored(platform, report["digest"])
     if stored is None:
@@ -130,13 +130,13 @@ def validation_page(platform: Platform, report: Row) -> ValidationPage | None:
         ],
         versions=stored.versions,
         in_force=stored.snapshot,
-        news=_news(suite, stored.suite_before),
+        suite_difference=_suite_difference(suite, stored.suite_before),
         visibility=visibility,
         drawn=report["drawn"],
     )
 
 
-def _stored(platform: Platform, digest: str) -> _Stored | None:
+def _stored(platform: Installation, digest: str) -> _Stored | None:
     from tenure.adapters.sql import data
     from tenure.adapters.sql import validations as sql
 
@@ -165,7 +165,7 @@ def _suite(revision: Row | None) -> Suite | None:
 
 def _lines(
     checks: Sequence[Row], suite: Suite | None, stored: _Stored, visibility: Visibility
-) -> list[Line]:
+) -> list[CheckLine]:
     known = {_key(e): e for e in suite.expectations} if suite else {}
     noted = dict(zip(map(_key, suite.expectations), _notes(suite), strict=True)) if suite else {}
     past = [(row["batch"], _by_place(row["checks"])) for row in stored.history]
@@ -176,7 +176,7 @@ def _lines(
         shown = visibility.shows_all(_columns(check["subject"]))
         expectation = known.get(key)
         found.append(
-            Line(
+            CheckLine(
                 sentence=sentence(expectation) if expectation else rule_sentence(*key),
                 notes=noted.get(key, ""),
                 rule=rule,
@@ -248,7 +248,7 @@ def _note(item: Mapping[str, Any]) -> str:
     return " ".join(map(str, notes)) if isinstance(notes, list) else str(notes)
 
 
-def _words(checks: Sequence[Row], lines: Sequence[Line]) -> dict[str, str]:
+def _words(checks: Sequence[Row], lines: Sequence[CheckLine]) -> dict[str, str]:
     """Reason as it stands in quarantine to the sentence of its check."""
     return {
         f"{check['subject']}: {line.rule}, allowed {check['allowed']}": line.sentence
@@ -265,12 +265,12 @@ def _columns(subject: str) -> set[str]:
     return blamed(f"{subject}: ")
 
 
-def _news(suite: Suite | None, before: Row | None) -> SuiteNews | None:
+def _suite_difference(suite: Suite | None, before: Row | None) -> SuiteDifference | None:
     if suite is None or before is None:
         return None
     old = _suite(before)
     words = [str(change) for change in changes(old, suite)] if old else []
-    return SuiteNews(
+    return SuiteDifference(
         since=before["batch"],
         before=before["digest"],
         words=tuple(words[:_SHOWN_CHANGES]),

@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 
 from tenure.airflow_settings import settings_from_airflow
 from tenure.errors import TenureError
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import INGEST_DATA, TRAIN_MODEL, dag_id
 from tenure.lifecycle.incidents.failure_card import describe
 from tenure.views import tasks
@@ -20,7 +20,7 @@ from tenure.views.validations import validation_page
 from tenure.vocabulary import RunRef, is_id
 from tenure.web.rendering import HERE, render
 from tenure.web.reviews import actions, visible, with_features
-from tenure.web.security import GuardDep, SessionDep, signed_in, task_seen
+from tenure.web.security import GuardDep, SessionDep, signed_in, task_status
 
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
@@ -46,9 +46,9 @@ _HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin
 
 
 @cache
-def platform() -> Platform:
+def platform() -> Installation:
     """One for the process: it holds the pool of database connections."""
-    return Platform(settings_from_airflow())
+    return Installation(settings_from_airflow())
 
 
 def build() -> FastAPI:
@@ -126,7 +126,7 @@ def card(  # noqa: PLR0917 -- the query's names
     """The tab of a task: its failure card, its verdict, or what it waits for."""
     guard.require(dag)
     index = int(map_index) if re.fullmatch(r"-?\d{1,9}", map_index) else -1
-    seen = task_seen(session, dag, run, task, index)
+    seen = task_status(session, dag, run, task, index)
     ref = RunRef(dag_id=dag, run_id=run, task_id=task, map_index=index)
     return _page(request, "card.html", page=tasks.task_page(platform(), ref, seen))
 

@@ -30,7 +30,7 @@ def draw(points: Sequence[Point]) -> Markup:
     )
 
 
-def said(point: Point) -> str:
+def point_title(point: Point) -> str:
     """`2013-03: passed, 0.3`."""
     number = "" if point.value is None else f", {point.value:,.4g}"
     return f"{point.batch}: {point.verdict}{number}"
@@ -38,7 +38,7 @@ def said(point: Point) -> str:
 
 def _dot(index: int, point: Point) -> Markup:
     return Markup('<circle class="{}" cx="{}" cy="{}" r="{}"><title>{}</title></circle>').format(
-        point.verdict, _x(index), DOTS, 4 if point.verdict != "passed" else 3, said(point)
+        point.verdict, _x(index), DOTS, 4 if point.verdict != "passed" else 3, point_title(point)
     )
 
 

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Body, HTTPException, Request
 from fastapi.responses import JSONResponse
 
 from tenure.errors import NotPermitted, StateConflict, TenureError
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import TRAIN_MODEL, dag_id
 from tenure.usecases.decisions import replay, reviews
 from tenure.web.security import GuardDep
@@ -24,14 +24,14 @@ _NO_NUL = r"^[^\x00]*$"
 """The database keeps every text but those with a NUL."""
 
 
-def visible(platform: Platform, guard: GuardDep) -> tuple[list[dict[str, Any]], int]:
+def visible(platform: Installation, guard: GuardDep) -> tuple[list[dict[str, Any]], int]:
     """What waits, of the models that the user may see, mine first; and how many there are."""
     waiting = reviews.counted(platform)
     shown = {m: n for m, n in waiting.items() if guard.allows(dag_id(m, TRAIN_MODEL))}
     return reviews.listed(platform, models=[*shown], holder=guard.user), sum(shown.values())
 
 
-def with_features(platform: Platform, rows: list[dict[str, Any]], user: str) -> None:
+def with_features(platform: Installation, rows: list[dict[str, Any]], user: str) -> None:
     """Add `features` and `sealed` to the rows that this person claimed, from the decision log."""
     for row in rows:
         if row["claimed_by"] == user:
@@ -82,7 +82,7 @@ def _require_json(request: Request) -> None:
         raise HTTPException(415, "Send JSON.")
 
 
-def _require_visible(platform: Platform, guard: GuardDep, decision_id: UUID) -> None:
+def _require_visible(platform: Installation, guard: GuardDep, decision_id: UUID) -> None:
     """As on the page: 403 for decisions of a model that the user may not see."""
     found = reviews.find(platform, str(decision_id))
     if found is not None:

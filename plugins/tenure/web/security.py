@@ -15,9 +15,9 @@ from airflow.models.taskinstance import TaskInstance
 from fastapi import Depends, HTTPException, Request
 from sqlalchemy import select
 
-from tenure.views.tasks import TaskSeen
+from tenure.views.tasks import TaskStatus
 
-__all__ = ["GetUserDep", "Guard", "SessionDep", "signed_in", "task_seen"]
+__all__ = ["GetUserDep", "Guard", "SessionDep", "signed_in", "task_status"]
 
 signed_in = Depends(get_user)
 """For the app itself: no route of it answers without a login (401) or with a bad one (403)."""
@@ -52,9 +52,9 @@ class Guard:
 GuardDep = Annotated[Guard, Depends(Guard)]
 
 
-def task_seen(
+def task_status(
     session: Any, dag_id: str, run_id: str, task_id: str, map_index: int
-) -> TaskSeen | None:
+) -> TaskStatus | None:
     """What Airflow knows about the task instance; None when there is none."""
     ti = TaskInstance
     rows = session.execute(
@@ -75,7 +75,7 @@ def task_seen(
     copies = tuple(sorted((i, row.state or "none") for i, row in mine.items() if i >= 0))
     row = mine.get(map_index)
     failed = {r.task_id for r in rows if r.state == "failed" and r.task_id != task_id}
-    return TaskSeen(
+    return TaskStatus(
         state=row.state if row else None,
         try_number=row.try_number if row else 0,
         max_tries=row.max_tries if row else 0,

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tenure.adapters.arrow_tables.detecting import Detected, detect
+from tenure.adapters.arrow_tables.detecting import FileForm, detect
 from tenure.lifecycle.data.sources import CsvFormat, Source
 
 
-def found(tmp_path: Path, content: str | bytes, encoding: str = "utf-8") -> Detected:
+def found(tmp_path: Path, content: str | bytes, encoding: str = "utf-8") -> FileForm:
     path = tmp_path / "a"
     path.write_bytes(content.encode(encoding) if isinstance(content, str) else content)
     return detect(path)

@@ -10,7 +10,7 @@ import pytest
 
 from tenure.adapters.ibis_engine import IbisEngine
 from tenure.adapters.ibis_engine.arms import CanaryWindow, arm_counts
-from tenure.ports import Decisions, OutcomeCounts
+from tenure.ports import DecisionFilter, OutcomeCounts
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 MOMENT = pa.timestamp("us", tz="UTC")
@@ -145,7 +145,7 @@ def counted(
 ) -> OutcomeCounts:
     day = {"after": NOON - timedelta(days=1), "until": NOON}
     return engine.outcomes(
-        Decisions(tuple(write(folder, "d", rows)), 1, **day),
+        DecisionFilter(tuple(write(folder, "d", rows)), 1, **day),
         write(folder, "o", truth),
         attributes=["f_name"],
         bins=10,

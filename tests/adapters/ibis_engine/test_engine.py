@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tenure.adapters.ibis_engine import IbisEngine
-from tenure.ports import Decisions
+from tenure.ports import DecisionFilter
 
 START = datetime(2013, 6, 1, tzinfo=UTC)
 EDGES = {"f_temp": [10.0, 20.0, 30.0, 40.0], "f_rain": [0.0, 0.0]}
@@ -119,8 +119,8 @@ def write(path: Path, frame: pd.DataFrame) -> Path:
     return path
 
 
-def window(world: World, **bounds: datetime) -> Decisions:
-    return Decisions(world.decision_paths, 1, **bounds)
+def window(world: World, **bounds: datetime) -> DecisionFilter:
+    return DecisionFilter(world.decision_paths, 1, **bounds)
 
 
 def taken(frame: pd.DataFrame, after: datetime, until: datetime) -> pd.DataFrame:
@@ -142,7 +142,7 @@ def test_span_is_half_open(engine: IbisEngine, world: World) -> None:
     after, until = START + timedelta(minutes=1), START + timedelta(minutes=11)
     found = engine.span(window(world, after=after, until=until))
     assert (found.rows, found.first, found.last) == (9, START + timedelta(minutes=2), until)
-    nothing = engine.span(Decisions(world.decision_paths, 99))
+    nothing = engine.span(DecisionFilter(world.decision_paths, 99))
     assert (nothing.rows, nothing.first, nothing.last) == (0, None, None)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, insert, text, update
 
 from tenure.adapters.sql import plans, tables, versions
 from tenure.errors import StateConflict
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.vocabulary import State, VersionRef
 
 ARTIFACT = "a" * 64
@@ -21,7 +21,7 @@ VALIDATED = {"evaluation_report": "e" * 64, "bias_report": "b" * 64}
 class Life:
     """Moves versions of one model, as the stages would."""
 
-    def __init__(self, platform: Platform, risk_tier: str = "limited") -> None:
+    def __init__(self, platform: Installation, risk_tier: str = "limited") -> None:
         self.platform = platform
         with platform.database.begin() as connection:
             versions.register_model(
@@ -105,7 +105,7 @@ class Life:
 
 
 @pytest.fixture
-def life(platform: Platform) -> Life:
+def life(platform: Installation) -> Life:
     return Life(platform)
 
 
@@ -195,7 +195,7 @@ def test_the_trainer_cannot_approve_whatever_the_case_of_the_name(life: Life) ->
         life.approve(version, approver="ADA")
 
 
-def test_high_risk_needs_two_approvers(platform: Platform) -> None:
+def test_high_risk_needs_two_approvers(platform: Installation) -> None:
     life = Life(platform, risk_tier="high")
     version = life.validated()
     life.approve(version)

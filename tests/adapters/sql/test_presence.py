@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from tenure.adapters.sql import presence, serving, versions
 from tenure.adapters.sql.database import Database
 from tenure.errors import ServiceUnreachable
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.serving import TrafficPlan
 from tenure.migrations import upgrade
 
@@ -38,7 +38,7 @@ def standings(connection: Connection, model: str | None = None) -> dict[str, dic
 
 
 @pytest.fixture
-def published(platform: Platform) -> Platform:
+def published(platform: Installation) -> Installation:
     """Models m at generation 2 and n at 1; o has no plan."""
     with platform.database.begin() as c:
         for name in "mno":
@@ -59,14 +59,14 @@ def published(platform: Platform) -> Platform:
 
 
 @pytest.fixture
-def gateway(platform: Platform) -> Iterator[Database]:
+def gateway(platform: Installation) -> Iterator[Database]:
     """The same database as `tenure_gateway`."""
     made = Database(platform.settings.database_url.replace("postgres@", "tenure_gateway@"))
     yield made
     made.dispose()
 
 
-def test_what_is_known_of_each(published: Platform, gateway: Database) -> None:
+def test_what_is_known_of_each(published: Installation, gateway: Database) -> None:
     with gateway.begin() as c:
         take_up(c, "gw-a", 2)
         take_up(c, "gw-b", 1)
@@ -87,7 +87,9 @@ def test_what_is_known_of_each(published: Platform, gateway: Database) -> None:
         assert {one.taken_at for one in fleet.gateways} == {SEEN}
 
 
-def test_it_is_renewed_and_ended_by_itself_alone(published: Platform, gateway: Database) -> None:
+def test_it_is_renewed_and_ended_by_itself_alone(
+    published: Installation, gateway: Database
+) -> None:
     with gateway.begin() as c:
         for name in ("gw-a", "gw-b"):
             take_up(c, name, 2)
@@ -111,7 +113,7 @@ def test_it_is_renewed_and_ended_by_itself_alone(published: Platform, gateway: D
     ("age", "gone"),
     [("6 days 23:59:00", 0), ("7 days 00:00:01", 1), ("90 days", 1), ("-1 day", 0)],
 )
-def test_what_is_forgotten(published: Platform, age: str, gone: int) -> None:
+def test_what_is_forgotten(published: Installation, age: str, gone: int) -> None:
     with published.database.begin() as c:
         take_up(c, "gw-a")
         take_up(c, "gw-b")
@@ -141,7 +143,7 @@ def test_words_leave_nothing_for_the_collector(gateway: Database) -> None:
 
 
 @pytest.fixture
-def before(platform: Platform) -> Platform:
+def before(platform: Installation) -> Installation:
     """The schema before, with what gateways of the old code wrote."""
     with platform.database.begin() as c:
         c.execute(text("ALTER TABLE gateway_ack DROP COLUMN alive_at"))
@@ -149,7 +151,7 @@ def before(platform: Platform) -> Platform:
     return platform
 
 
-def test_on_the_schema_before(before: Platform, gateway: Database) -> None:
+def test_on_the_schema_before(before: Installation, gateway: Database) -> None:
     """New code: it takes up plans as ever, and says in a sentence what the database lacks."""
     with gateway.begin() as c:
         take_up(c, "gw-a")
@@ -164,7 +166,7 @@ def test_on_the_schema_before(before: Platform, gateway: Database) -> None:
         )
 
 
-def test_rows_outlive_the_upgrade(before: Platform, gateway: Database) -> None:
+def test_rows_outlive_the_upgrade(before: Installation, gateway: Database) -> None:
     """They are as old as what they say; a gateway of the old code goes on on the new schema."""
     said = text(
         "INSERT INTO gateway_ack (gateway_id, model, generation, seen_at) VALUES "

@@ -12,17 +12,17 @@ from sqlalchemy.exc import DBAPIError
 from tenure.adapters.sql import incidents, serving, tables, versions
 from tenure.adapters.sql.database import Database
 from tenure.errors import ConfigInvalid
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.serving import TrafficPlan
 from tenure.usecases.serving.api_keys import create_key, key_id, list_keys, revoke_key
-from tenure.usecases.serving.gateway import GatewayPlatform, PlanSource
+from tenure.usecases.serving.gateway import GatewayInstallation, PlanSource
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 PLAN = TrafficPlan("m", 3, 1, 1, None, 0, "s", None, None)
 
 
 @pytest.fixture
-def database(platform: Platform) -> Iterator[Database]:
+def database(platform: Installation) -> Iterator[Database]:
     """The same database as `tenure_gateway`, with one model in it."""
     with platform.database.begin() as c:
         versions.register_model(c, name="m", owner="ada", risk_tier="limited", purpose="a test")
@@ -77,7 +77,7 @@ def test_role_can_do_nothing_else(database: Database, statement: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["artifact_refused", "variant_refused", "model_crashed"])
-def test_what_is_said_of_a_version_ends_with_its_service(platform: Platform, kind: str) -> None:
+def test_what_is_said_of_a_version_ends_with_its_service(platform: Installation, kind: str) -> None:
     for number in (1, 2):
         PlanSource(platform, "gw").report_failure("m", number, kind, "why")
     with platform.database.begin() as c:
@@ -99,7 +99,7 @@ KINDS = {"artifact_refused", "variant_refused", "model_crashed"}
     ],
 )
 def test_what_is_over_when_a_version_loads(
-    platform: Platform, database: Database, state: str, note: str, left: set[str]
+    platform: Installation, database: Database, state: str, note: str, left: set[str]
 ) -> None:
     """Under the gateway's own role. Another version's incidents are not touched."""
     with platform.database.begin() as c:
@@ -117,7 +117,9 @@ def test_what_is_over_when_a_version_loads(
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_what_another_gateway_says_in_the_same_trial_stays(platform: Platform, count: int) -> None:
+def test_what_another_gateway_says_in_the_same_trial_stays(
+    platform: Installation, count: int
+) -> None:
     """Also where it only said once more what is open since long."""
     here, there = PlanSource(platform, "gw-a"), PlanSource(platform, "gw-b")
     if count == 2:
@@ -130,7 +132,7 @@ def test_what_another_gateway_says_in_the_same_trial_stays(platform: Platform, c
     assert still_open(platform) == set()
 
 
-def test_an_incident_of_an_older_gateway_says_not_when_it_was_seen(platform: Platform) -> None:
+def test_an_incident_of_an_older_gateway_says_not_when_it_was_seen(platform: Installation) -> None:
     with platform.database.begin() as c:
         incidents.open_incident(
             c,
@@ -147,14 +149,14 @@ def test_an_incident_of_an_older_gateway_says_not_when_it_was_seen(platform: Pla
     assert still_open(platform) == set()
 
 
-def _as(platform: Platform, database: Database) -> Platform:
+def _as(platform: Installation, database: Database) -> Installation:
     """The installation as that role sees it."""
-    made = Platform(platform.settings)
+    made = Installation(platform.settings)
     made.__dict__["database"] = database
     return made
 
 
-def still_open(platform: Platform) -> set[tuple[str, str]]:
+def still_open(platform: Installation) -> set[tuple[str, str]]:
     with platform.database.begin() as c:
         chosen = select(tables.incident.c.subject, tables.incident.c.kind)
         rows = c.execute(chosen.where(tables.incident.c.state == "open"))
@@ -179,7 +181,7 @@ def test_older_acknowledgement_never_replaces_a_newer_one(database: Database) ->
         assert c.execute(select(tables.gateway_ack.c.generation)).scalars().all() == [3]
 
 
-def test_keys_are_stored_as_digests_and_end(platform: Platform, database: Database) -> None:
+def test_keys_are_stored_as_digests_and_end(platform: Installation, database: Database) -> None:
     secret = create_key(platform, "app", ["score"], actor="olga")
     second = create_key(platform, "app", ["score", "outcome"], actor="olga")
     assert secret != second
@@ -196,7 +198,7 @@ def test_keys_are_stored_as_digests_and_end(platform: Platform, database: Databa
         assert events.all() == [("key:app", "olga")] * 3
 
 
-def test_one_of_two_keys_is_revoked_by_its_id(platform: Platform) -> None:
+def test_one_of_two_keys_is_revoked_by_its_id(platform: Installation) -> None:
     old, new = (create_key(platform, "app", ["score"]) for _ in range(2))
     assert revoke_key(platform, "app", key_id=key_id(old)) == 1
     assert revoke_key(platform, "app", key_id="%") == 0
@@ -206,7 +208,7 @@ def test_one_of_two_keys_is_revoked_by_its_id(platform: Platform) -> None:
     assert [bool(row["revoked_at"]) for row in list_keys(platform)] == [True, False]
 
 
-def test_key_of_one_model_with_a_rate(platform: Platform, database: Database) -> None:
+def test_key_of_one_model_with_a_rate(platform: Installation, database: Database) -> None:
     create_key(platform, "app", ["score"], models=["m"], rows_per_second=5)
     with database.begin() as c:
         (key,) = serving.catalog(c).keys
@@ -216,7 +218,7 @@ def test_key_of_one_model_with_a_rate(platform: Platform, database: Database) ->
 
 
 def test_gateway_notes_the_last_use_and_nothing_else_of_a_key(
-    platform: Platform, database: Database
+    platform: Installation, database: Database
 ) -> None:
     create_key(platform, "app", ["score"])
     with database.begin() as c:
@@ -234,16 +236,16 @@ def test_gateway_notes_the_last_use_and_nothing_else_of_a_key(
 @pytest.mark.parametrize(
     ("name", "scopes"), [("../app", ["score"]), ("app", []), ("app", ["everything"])]
 )
-def test_bad_keys(platform: Platform, name: str, scopes: Any) -> None:
+def test_bad_keys(platform: Installation, name: str, scopes: Any) -> None:
     with pytest.raises(ConfigInvalid, match="scopes of score, outcome, metrics, admin"):
         create_key(platform, name, scopes)
 
 
-def test_hint_wakes_before_the_poll(platform: Platform, database: Database) -> None:
+def test_hint_wakes_before_the_poll(platform: Installation, database: Database) -> None:
     import threading
     import time
 
-    source = GatewayPlatform(platform, "gw").source
+    source = GatewayInstallation(platform, "gw").source
     source.wait(0.01)
 
     def notify() -> None:

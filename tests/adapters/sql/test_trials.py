@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from tenure.adapters.sql import serving, trials, versions
 from tenure.adapters.sql.database import Database
 from tenure.errors import ServiceUnreachable
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.promotion.trial_loads import TrialAnswer
 from tenure.migrations import upgrade
 
@@ -19,7 +19,7 @@ OK, NO = TrialAnswer("gw-a", True), TrialAnswer("gw-b", False, "other bytes")
 
 
 @pytest.fixture
-def version(platform: Platform) -> int:
+def version(platform: Installation) -> int:
     """Row id of a version."""
     with platform.database.begin() as c:
         versions.register_model(c, name="m", owner="ada", risk_tier="limited", purpose="a test")
@@ -27,7 +27,7 @@ def version(platform: Platform) -> int:
 
 
 @pytest.fixture
-def gateway(platform: Platform) -> Iterator[Database]:
+def gateway(platform: Installation) -> Iterator[Database]:
     """The same database as `tenure_gateway`."""
     made = Database(platform.settings.database_url.replace("postgres@", "tenure_gateway@"))
     yield made
@@ -35,7 +35,7 @@ def gateway(platform: Platform) -> Iterator[Database]:
 
 
 def test_asked_and_answered_once_by_each(
-    platform: Platform, gateway: Database, version: int
+    platform: Installation, gateway: Database, version: int
 ) -> None:
     with platform.database.begin() as c:
         trial = trials.ask(c, version, by="olga")
@@ -53,7 +53,7 @@ def test_asked_and_answered_once_by_each(
 
 @pytest.mark.parametrize(("age", "count"), [(4, 1), (5, 0), (3600, 0)])
 def test_nobody_loads_for_an_old_question(
-    platform: Platform, gateway: Database, version: int, age: int, count: int
+    platform: Installation, gateway: Database, version: int, age: int, count: int
 ) -> None:
     with platform.database.begin() as c:
         trials.ask(c, version, by="olga")
@@ -81,7 +81,7 @@ def test_polls_leave_nothing_for_the_collector(gateway: Database, version: int) 
         gc.enable()
 
 
-def test_old_ones_are_forgotten_with_their_answers(platform: Platform, version: int) -> None:
+def test_old_ones_are_forgotten_with_their_answers(platform: Installation, version: int) -> None:
     with platform.database.begin() as c:
         old, new = (trials.ask(c, version, by="olga") for _ in range(2))
         for trial in (old, new):
@@ -106,7 +106,7 @@ def test_a_gateway_only_answers(gateway: Database, statement: str) -> None:
         c.execute(text(statement))
 
 
-def test_on_the_schema_before(platform: Platform, gateway: Database, version: int) -> None:
+def test_on_the_schema_before(platform: Installation, gateway: Database, version: int) -> None:
     """New code on an older database: said in a sentence that a person can follow, then healed."""
     with platform.database.begin() as c:
         c.execute(text("DROP TABLE trial_answer, trial; DROP FUNCTION tenure_trial_asked"))

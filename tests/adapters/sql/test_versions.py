@@ -7,26 +7,26 @@ import pytest
 from sqlalchemy import Connection, text
 
 from tenure.adapters.sql import approvals, training, versions
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.vocabulary import VersionRef
 
 pytestmark = pytest.mark.service
 
 
 @pytest.fixture
-def version(platform: Platform) -> VersionRef:
+def version(platform: Installation) -> VersionRef:
     with platform.database.begin() as c:
         versions.register_model(c, name="m", owner="ada", risk_tier="limited", purpose="a test")
         return versions.create_draft(c, model_name="m", trained_by="ada", training_key="first")
 
 
-def note(platform: Platform, connection: Connection, key: str) -> None:
+def note(platform: Installation, connection: Connection, key: str) -> None:
     platform.ledger.note(connection, subject=key, actor="test", body={}, op_key=key)
 
 
 @pytest.mark.parametrize("holds", ["a new draft", "an answer"])
 def test_holding_a_row_and_waiting_for_the_ledger_is_no_deadlock(
-    platform: Platform, version: VersionRef, holds: str
+    platform: Installation, version: VersionRef, holds: str
 ) -> None:
     """The other side has the ledger and writes a row whose foreign keys point to what is held."""
     held, noted = Event(), Event()

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from tenure.gateway.contract.openapi import document, infer_schema
 from tenure.gateway.contract.operations import OPERATIONS
-from tenure.gateway.contract.rows import Contract
+from tenure.gateway.contract.rows import RowRules
 from tenure.lifecycle.serving import GatewayPolicy, ServingPolicy, Signature
 
 INFER = "/v2/models/flight_late/infer"
@@ -84,7 +84,7 @@ def test_headers_of_a_decision_are_published(client: TestClient, ask: Ask, name:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_who_is_to_come_again_is_told_when(status: int) -> None:
+def test_who_is_to_come_again_is_reported_when(status: int) -> None:
     assert list(published("infer", status)["headers"]) == ["Retry-After"]
 
 
@@ -139,7 +139,7 @@ def tensor(name: str, value: object) -> dict[str, Any]:
 def test_schema_follows_the_policy(
     policy: dict[str, Any], hour: Any, carrier: str, extra: bool, valid: bool
 ) -> None:
-    contract = Contract(SIGNATURE, SIGNATURE.features, ServingPolicy(**policy))
+    contract = RowRules(SIGNATURE, SIGNATURE.features, ServingPolicy(**policy))
     inputs = [tensor("carrier", carrier)]
     inputs += [] if hour == "absent" else [tensor("hour", hour)]
     inputs += [tensor("other", 1)] if extra else []

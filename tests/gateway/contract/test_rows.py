@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from tenure.gateway.contract import bodies
 from tenure.gateway.contract.bodies import InferBody, Tensor
 from tenure.gateway.contract.refusals import Refusal
-from tenure.gateway.contract.rows import Contract, Rows
+from tenure.gateway.contract.rows import RowRules, Rows
 from tenure.lifecycle.serving import ServingPolicy, Signature
 
 SIGNATURE = Signature(
@@ -20,7 +20,7 @@ SIGNATURE = Signature(
 
 def read(policy: dict[str, Any], **columns: list[Any]) -> Rows:
     given_ = {"hour": [9], "temp": [1.5], "carrier": ["AA"]} | columns
-    contract = Contract(SIGNATURE, SIGNATURE.features, ServingPolicy(**policy))
+    contract = RowRules(SIGNATURE, SIGNATURE.features, ServingPolicy(**policy))
     present = {name: values for name, values in given_.items() if values is not None}
     return contract.checked(present, 1, 1000, place="inputs")
 

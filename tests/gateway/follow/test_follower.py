@@ -201,7 +201,7 @@ def test_unnamed_versions_leave_memory_after_a_while(
     assert world.loader.loads == [11, 12, 12]
 
 
-def test_a_load_is_told_once_with_when_it_began(world: Any, gateway: Gateway) -> None:
+def test_a_load_is_reported_once_with_when_it_began(world: Any, gateway: Gateway) -> None:
     load = world.loader.load
 
     def slow(row: Any, *, distrust: str) -> Any:
@@ -229,7 +229,7 @@ def test_a_start_without_the_database_tells_of_its_loads_later(
     assert [told[0] for told in world.source.loads] == ["flight_late@1"]
 
 
-def test_what_the_database_does_not_take_is_told_again(world: Any, gateway: Gateway) -> None:
+def test_what_the_database_does_not_take_is_reported_again(world: Any, gateway: Gateway) -> None:
     def down(*_: Any, **__: Any) -> None:
         raise DOWN
 
@@ -241,7 +241,7 @@ def test_what_the_database_does_not_take_is_told_again(world: Any, gateway: Gate
     assert [one[0] for one in world.source.loads] == ["flight_late@1"]
 
 
-def test_spoilt_state_file_does_not_stop_the_gateway(
+def test_corrupt_state_file_does_not_stop_the_gateway(
     world: Any, gateway: Gateway, eventually: Callable[..., Any]
 ) -> None:
     (world.folder / "state.json").write_text("{broken")

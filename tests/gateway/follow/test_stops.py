@@ -17,7 +17,7 @@ from tenure.errors import ServiceUnreachable
 from tenure.gateway.app import create_app
 from tenure.gateway.follow import stops as stops_module
 from tenure.gateway.follow.follower import RETELL_SECONDS
-from tenure.gateway.follow.last_known import StateFile
+from tenure.gateway.follow.last_known import LastKnownState
 from tenure.gateway.follow.stops import Stops
 from tenure.lifecycle.serving import CanaryStop, Catalog
 from tenure.settings import REPOSITORY
@@ -119,7 +119,7 @@ def test_the_command_that_people_are_told_stops_it(
     assert (answer.status_code, answer.json()) == (200, {"model": "flight_late", "canary": 2})
 
 
-def test_it_is_told_once_and_forgotten_with_its_plan(
+def test_it_is_reported_once_and_forgotten_with_its_plan(
     with_canary: tuple[Any, TestClient], plans: Callable[..., Any], eventually: Callable[..., Any]
 ) -> None:
     world, client = with_canary
@@ -173,17 +173,17 @@ def test_a_stop_that_cannot_be_kept_is_refused_and_changes_nothing(
     assert world.source.stops == []
 
 
-def test_a_stop_that_replaced_the_told_one_is_told_as_well(tmp_path: Path) -> None:
+def test_a_stop_that_replaced_the_told_one_is_reported_as_well(tmp_path: Path) -> None:
     first = CanaryStop("m", 12, 2, "olga", "slow", datetime(2026, 5, 1, tzinfo=UTC))
     second = replace(first, by="otto", reason="wrong")
     stops = Stops(tmp_path / "stops.json")
     stops.put(first)
     stops.put(second)
-    stops.told(first)
-    assert stops.untold() == [second]
-    stops.told(second)
+    stops.confirm(first)
+    assert stops.pending() == [second]
+    stops.confirm(second)
     stops.save()
-    assert Stops(tmp_path / "stops.json").untold() == []
+    assert Stops(tmp_path / "stops.json").pending() == []
 
 
 @pytest.mark.parametrize(
@@ -200,24 +200,24 @@ def test_when_nobody_can_read_the_stops_no_canary_gets_anything_until_a_person_l
 ) -> None:
     """And the gateway starts, keeps the file and says so, once the database is there to listen."""
     (world.folder / "stops.json").write_bytes(left)
-    spoilt = world.folder / "stops.json.spoilt"
+    corrupt = world.folder / "stops.json.corrupt"
     world.publish(plans(2, canary=12, share_bp=10_000))
     for _ in range(2):  # a restart changes nothing
         with TestClient(create_app(world.gateway())) as client:
             client.headers["Authorization"] = "Bearer score-key"
             eventually(lambda: client.get("/v2/health/ready").status_code == 200)
-            assert spoilt.read_bytes() == left
+            assert corrupt.read_bytes() == left
             assert arm(client, ask("a")) == "champion"
             assert client.get(PLAN).json()["share_bp"] == 0
-            eventually(lambda: world.source.spoilt == [True])
-            world.source.spoilt.clear()
+            eventually(lambda: world.source.corrupt == [True])
+            world.source.corrupt.clear()
     with TestClient(create_app(world.gateway())) as client:
         client.headers["Authorization"] = "Bearer score-key"
-        eventually(lambda: world.source.spoilt == [True])
+        eventually(lambda: world.source.corrupt == [True])
         world.clock.seconds += RETELL_SECONDS  # somebody may have closed the incident
-        eventually(lambda: world.source.spoilt == [True, True])
-        spoilt.unlink()
-        eventually(lambda: world.source.spoilt == [True, True, False])
+        eventually(lambda: world.source.corrupt == [True, True])
+        corrupt.unlink()
+        eventually(lambda: world.source.corrupt == [True, True, False])
         world.publish(plans(3, canary=12, share_bp=10_000))  # as its controller does all the time
         eventually(lambda: client.get(PLAN).json()["share_bp"] == 10_000)
         assert arm(client, ask("b")) == "canary"
@@ -228,13 +228,13 @@ def test_a_canary_is_stopped_on_top_of_stops_that_nobody_can_read(tmp_path: Path
     stop = CanaryStop("m", 12, 2, "olga", "slow", datetime(2026, 5, 1, tzinfo=UTC))
     Stops(tmp_path / "stops.json").put(stop)
     again = Stops(tmp_path / "stops.json")
-    assert (again.is_spoilt, again.untold()) == (True, [stop])
+    assert (again.is_corrupt, again.pending()) == (True, [stop])
 
 
 def test_what_is_kept_is_for_its_owner_only(tmp_path: Path) -> None:
     stop = CanaryStop("m", 12, 2, "olga", "slow", datetime(2026, 5, 1, tzinfo=UTC))
     Stops(tmp_path / "stops.json").put(stop)
-    StateFile(tmp_path / "state.json").write(Catalog())
+    LastKnownState(tmp_path / "state.json").write(Catalog())
     assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {
         "stops.json": 0o600,
         "state.json": 0o600,
@@ -243,7 +243,7 @@ def test_what_is_kept_is_for_its_owner_only(tmp_path: Path) -> None:
 
 def kept(world: Any) -> list[bool]:
     stops = msgspec.json.decode((world.folder / "stops.json").read_bytes())
-    return [stop["is_told"] for stop in stops]
+    return [stop["is_reported"] for stop in stops]
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_what_serves_already_is_not_loaded_again(world: Any, gateway: Gateway) -
     assert (world.source.told, world.loader.loads) == ({1: ""}, [11])
 
 
-def test_a_refusal_is_told_and_opens_an_incident(world: Any, gateway: Gateway) -> None:
+def test_a_refusal_is_reported_and_opens_an_incident(world: Any, gateway: Gateway) -> None:
     gateway.follower.poll()
     world.loader.models[12] = REFUSED
     ask(world, 1)
@@ -55,7 +55,7 @@ def test_a_refusal_is_told_and_opens_an_incident(world: Any, gateway: Gateway) -
     assert world.loader.loads == [11, 12]
 
 
-def test_a_load_is_told_before_the_trial_is_answered(world: Any, gateway: Gateway) -> None:
+def test_a_load_is_reported_before_the_trial_is_answered(world: Any, gateway: Gateway) -> None:
     """Who asked gives it traffic at once, and a version with traffic keeps its incidents."""
     gateway.follower.poll()
     order: list[str] = []
@@ -181,7 +181,7 @@ def test_trials_that_hang_do_not_keep_a_champion_from_coming_back(
     eventually(lambda: polled(gateway) and len(world.source.told) == len(numbers))
 
 
-def test_a_database_that_knows_no_trials_is_told_of_once(
+def test_a_database_that_knows_no_trials_is_reported_of_once(
     world: Any,
     gateway: Gateway,
     plans: Plans,

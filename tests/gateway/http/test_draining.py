@@ -144,7 +144,7 @@ def test_half_a_request_is_answered_when_the_rest_comes(
         assert served.ended()
 
 
-def test_a_request_that_comes_after_the_log_is_told_so(
+def test_a_request_that_comes_after_the_log_is_reported_so(
     world: Any, run_world: Run, ask: Ask, eventually: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client was too slow to be waited for; the store is slow too, so the end takes a while."""

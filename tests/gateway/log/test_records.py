@@ -73,7 +73,7 @@ def test_a_native_gateway_ships_what_it_always_did(world: Any, ask: Ask, wait_re
     assert 'tenure_onnx_versions{model="flight_late"} 0.0' in world.metrics
 
 
-def test_a_refused_variant_is_told_once_a_load(by_onnx: Any, ask: Ask, wait_ready: Any) -> None:
+def test_a_refused_variant_is_reported_once_a_load(by_onnx: Any, ask: Ask, wait_ready: Any) -> None:
     by_onnx.note = "flipped byte."
     (row,) = shipped(by_onnx, ask, wait_ready)
     assert "variant" not in row

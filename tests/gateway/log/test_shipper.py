@@ -228,7 +228,9 @@ def read_parquet(data: bytes) -> list[dict[str, Any]]:
     return rows
 
 
-def test_what_was_set_aside_is_told_until_somebody_hears_it(tmp_path: Path, store: Store) -> None:
+def test_what_was_set_aside_is_reported_until_somebody_hears_it(
+    tmp_path: Path, store: Store
+) -> None:
     write(tmp_path, "000000001-a", [decision(1)], tail=b"\x01" * 30)
     told: list[dict[str, tuple[str, ...]]] = []
     down = [True]
@@ -408,7 +410,7 @@ ALL_WAIT = [
 
 
 @pytest.mark.parametrize("error", ALL_WAIT, ids=lambda error: type(error).__name__)
-def test_what_every_segment_would_meet_puts_none_aside_and_is_told(
+def test_what_every_segment_would_meet_puts_none_aside_and_is_reported(
     tmp_path: Path, store: Store, error: Exception
 ) -> None:
     for number, name in enumerate("abc", 1):

@@ -40,9 +40,9 @@ def test_cut_at_every_byte() -> None:
 def test_every_flipped_byte_is_noticed() -> None:
     data = bytes_of(RECORDS)
     for position in range(len(data)):
-        spoilt = bytearray(data)
-        spoilt[position] ^= 0x41
-        payloads, _ = wal.read_frames(bytes(spoilt))
+        corrupt = bytearray(data)
+        corrupt[position] ^= 0x41
+        payloads, _ = wal.read_frames(bytes(corrupt))
         assert payloads == RECORDS[: len(payloads)]
         assert len(payloads) < len(RECORDS)
 

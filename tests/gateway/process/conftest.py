@@ -5,19 +5,19 @@ from collections.abc import Callable, Iterator
 import pytest
 from served import Life, Process
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.settings import REPOSITORY, Settings
 from tenure.usecases.serving.api_keys import create_key
 
 
 @pytest.fixture
-def life(platform: Platform) -> Life:
+def life(platform: Installation) -> Life:
     """A registered model without versions."""
     return Life(platform)
 
 
 @pytest.fixture
-def process(platform: Platform) -> Iterator[Process]:
+def process(platform: Installation) -> Iterator[Process]:
     """A gateway process that is not started yet."""
     made = Process(platform)
     yield made
@@ -30,10 +30,10 @@ def life_of() -> type[Life]:
     return Life
 
 
-def _processes() -> Iterator[Callable[[Platform], Process]]:
+def _processes() -> Iterator[Callable[[Installation], Process]]:
     made: list[Process] = []
 
-    def make(platform: Platform) -> Process:
+    def make(platform: Installation) -> Process:
         made.append(Process(platform))
         return made[-1]
 
@@ -43,13 +43,13 @@ def _processes() -> Iterator[Callable[[Platform], Process]]:
 
 
 @pytest.fixture
-def process_of() -> Iterator[Callable[[Platform], Process]]:
+def process_of() -> Iterator[Callable[[Installation], Process]]:
     """Makes processes that end with the test."""
     yield from _processes()
 
 
 @pytest.fixture(scope="module")
-def process_of_module() -> Iterator[Callable[[Platform], Process]]:
+def process_of_module() -> Iterator[Callable[[Installation], Process]]:
     """Makes processes that end with the module."""
     yield from _processes()
 
@@ -67,14 +67,14 @@ def bare_gateway(database_url: str, tmp_path_factory: pytest.TempPathFactory) ->
         gateway_url="",
         airflow_url="",
     )
-    made = Process(Platform(settings))
+    made = Process(Installation(settings))
     made.start("/v2/health/live")
     yield made
     made.close()
 
 
 @pytest.fixture
-def keys(platform: Platform) -> dict[str, str]:
+def keys(platform: Installation) -> dict[str, str]:
     """Headers by scope."""
     scopes = ("score", "outcome", "metrics")
     return {scope: f"Bearer {create_key(platform, scope, [scope])}" for scope in scopes}

@@ -23,7 +23,7 @@ import psutil
 import psycopg
 import pytest
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.settings import REPOSITORY, Settings
 from tenure.usecases.serving.api_keys import create_key
 
@@ -94,7 +94,7 @@ def target(
     platform_yaml.write_text(platform_yaml.read_text() + LIMITS)
     with psycopg.connect(postgres_server.conninfo("postgres"), autocommit=True) as connection:
         connection.execute("CREATE DATABASE corpus TEMPLATE template_tenure STRATEGY file_copy")
-    platform = Platform(
+    platform = Installation(
         Settings(
             home=home / "home",
             include=home / "include",

@@ -9,14 +9,14 @@ import psutil
 import pytest
 from pyarrow.parquet import read_metadata
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 
 MODEL = "flight_late"
 pytestmark = pytest.mark.service
 
 
 def test_its_models_outlive_the_signal(
-    platform: Platform, life: Any, process: Any, keys: dict[str, str], eventually: Any
+    platform: Installation, life: Any, process: Any, keys: dict[str, str], eventually: Any
 ) -> None:
     life.champion(1)
     process.start()

@@ -18,7 +18,7 @@ import pytest
 from asking import CLIENTS, Asking, settle, soon
 from sqlalchemy import text
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.vocabulary import State
 
 pytestmark = [pytest.mark.service, pytest.mark.fault]
@@ -36,7 +36,7 @@ def room(process: Any, size: int) -> None:
     resource.prlimit(process.popen.pid, resource.RLIMIT_FSIZE, (size, hard))
 
 
-def test_full_disk(platform: Platform, life: Any, process: Any, asking: Asking) -> None:
+def test_full_disk(platform: Installation, life: Any, process: Any, asking: Asking) -> None:
     """F23: refused with 503 while there is no room, answered again when there is."""
     life.champion()
     process.start()
@@ -54,7 +54,7 @@ def test_full_disk(platform: Platform, life: Any, process: Any, asking: Asking) 
 
 
 @pytest.fixture
-def wired(platform: Platform, wire: Any, process: Any) -> Iterator[tuple[Any, Any]]:
+def wired(platform: Installation, wire: Any, process: Any) -> Iterator[tuple[Any, Any]]:
     """The process, and the wire between it and its database."""
     process.env["TENURE_DATABASE_URL"] = wire.url(platform.settings.database_url)
     yield process, wire
@@ -63,7 +63,7 @@ def wired(platform: Platform, wire: Any, process: Any) -> Iterator[tuple[Any, An
 
 @pytest.mark.parametrize("how", ["hold", "cut"])
 def test_partition_from_the_database(
-    platform: Platform,
+    platform: Installation,
     life: Any,
     wired: tuple[Any, Any],
     asking: Asking,
@@ -105,13 +105,13 @@ def _cut(wire: Any, how: str) -> None:
         wire.mode = how
 
 
-def _watermark(platform: Platform) -> Any:
+def _watermark(platform: Installation) -> Any:
     with platform.database.begin() as c:
         return c.execute(text("SELECT watermark FROM model")).scalar_one()
 
 
 def test_stopped_for_longer_than_the_lease(
-    platform: Platform, life: Any, process: Any, asking: Asking
+    platform: Installation, life: Any, process: Any, asking: Asking
 ) -> None:
     """F31: the first answer after it goes on is the champion's; nothing is lost."""
     first = life.champion(1)
@@ -132,7 +132,9 @@ def test_stopped_for_longer_than_the_lease(
     settle(platform, asking, unanswered=0)
 
 
-def test_killed_while_it_ships(platform: Platform, life: Any, process: Any, asking: Asking) -> None:
+def test_killed_while_it_ships(
+    platform: Installation, life: Any, process: Any, asking: Asking
+) -> None:
     """F27 at its worst place: stored, and dead before the segment is deleted."""
     life.champion()
     process.env |= {"TENURE_ENV": "test", "TENURE_FAIL": "ship.delivered:kill"}
@@ -151,7 +153,9 @@ def test_killed_while_it_ships(platform: Platform, life: Any, process: Any, aski
     settle(platform, again)
 
 
-def test_no_connection_left(platform: Platform, life: Any, process: Any, asking: Asking) -> None:
+def test_no_connection_left(
+    platform: Installation, life: Any, process: Any, asking: Asking
+) -> None:
     """F22: no request waits for the database, whoever holds its connections."""
     life.champion()
     with platform.database.begin() as c:

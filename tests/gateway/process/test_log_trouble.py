@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from tenure.gateway.log import wal
 from tenure.gateway.log.records import DecisionRecord, encode
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.decisions.decision_log import micros
 from tenure.lifecycle.serving import pseudonym
 from tenure.usecases.serving.api_keys import create_key
@@ -65,7 +65,7 @@ def leave(folder: Path, name: str, records: list[DecisionRecord], asking: Asking
 
 
 def test_what_no_queue_takes_holds_up_nothing_and_is_stored_once_repaired(
-    platform: Platform, life: Any, process: Any, asking: Asking
+    platform: Installation, life: Any, process: Any, asking: Asking
 ) -> None:
     """Among it a second with 7,000 decisions for people, which is no trouble at all."""
     champion = life.champion()
@@ -96,12 +96,12 @@ def test_what_no_queue_takes_holds_up_nothing_and_is_stored_once_repaired(
     settle(platform, asking)
 
 
-def _reviews(platform: Platform) -> int:
+def _reviews(platform: Installation) -> int:
     with platform.database.begin() as c:
         return int(c.execute(text("SELECT count(*) FROM review")).scalar_one())
 
 
-def _incidents(platform: Platform) -> list[tuple[str, str]]:
+def _incidents(platform: Installation) -> list[tuple[str, str]]:
     with platform.database.begin() as c:
         query = "SELECT kind, state FROM incident WHERE subject = 'gw-a' ORDER BY id"
         return [(row.kind, row.state) for row in c.execute(text(query))]
@@ -115,7 +115,7 @@ def _aside(process: Any, key: str) -> float:
     return float(values[0]) if values else -1.0
 
 
-def test_a_disk_that_hangs(platform: Platform, life: Any, process: Any, asking: Asking) -> None:
+def test_a_disk_that_hangs(platform: Installation, life: Any, process: Any, asking: Asking) -> None:
     """Refused with 503, not ready, ends when told to; nothing that was answered is lost."""
     life.champion()
     process.env |= {"TENURE_ENV": "test", "TENURE_FAIL": "log.sync:hang:40"}

@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from tenure.adapters.sql import versions
 from tenure.adapters.sql.tables import gateway_ack, incident
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import artifact_key
 from tenure.vocabulary import State
 
@@ -28,7 +28,7 @@ CANARY = f"{MODEL}@2"
 class Scene:
     """A gateway on a model, and one client that asks one thing after the other."""
 
-    platform: Platform
+    platform: Installation
     life: Any
     process: Any
     asking: Asking
@@ -68,7 +68,7 @@ class Scene:
 
 
 @pytest.fixture
-def scene(platform: Platform, life: Any, process: Any, keys: dict[str, str]) -> Iterator[Scene]:
+def scene(platform: Installation, life: Any, process: Any, keys: dict[str, str]) -> Iterator[Scene]:
     headers = {"Authorization": keys["score"]}
     with httpx.Client(base_url=process.url, headers=headers, timeout=10) as client:
         yield Scene(platform, life, process, Asking(process.url, life, keys), client)

@@ -11,15 +11,15 @@ import pytest
 from served import Life
 from sqlalchemy import select
 
-from tenure.adapters.archive import Archive, Source
+from tenure.adapters.archive import Archive, ArchiveSource
 from tenure.adapters.sql import versions
 from tenure.adapters.sql.tables import incident
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import artifact_key, onnx_key
 from tenure.lifecycle.retirement.decommission import Manifest
 from tenure.lifecycle.training.registry import onnx_statement_bytes
 from tenure.usecases.decisions import replay
-from tenure.usecases.decisions.replay import Found
+from tenure.usecases.decisions.replay import ReplayVerdict
 from tenure.usecases.decisions.segments import compact, live_keys
 from tenure.usecases.retirement import archive
 from tenure.vocabulary import State, VersionRef, digest_bytes
@@ -60,7 +60,7 @@ class AskingLife(Life):
 class Scene:
     """A gateway whose model asks for ONNX, and a client."""
 
-    platform: Platform
+    platform: Installation
     life: AskingLife
     process: Any
     headers: dict[str, str]
@@ -100,7 +100,7 @@ class Scene:
 
 @pytest.fixture
 def scene(
-    platform: Platform, process_of: Any, keys: dict[str, str], tmp_path: Path
+    platform: Installation, process_of: Any, keys: dict[str, str], tmp_path: Path
 ) -> Iterator[Scene]:
     include = tmp_path / "include"
     shutil.copytree(platform.settings.include, include)
@@ -108,7 +108,7 @@ def scene(
     text = yaml.read_text()
     assert "serving: {" in text
     yaml.write_text(text.replace("serving: {", "serving: {onnx: {}, "))
-    asking = Platform(replace(platform.settings, include=include))
+    asking = Installation(replace(platform.settings, include=include))
     yield Scene(asking, AskingLife(asking), process_of(asking), {"Authorization": keys["score"]})
     asking.database.dispose()
 
@@ -139,9 +139,9 @@ def test_decisions_of_both_kinds_are_told_apart_and_replay(
     def found() -> dict[str, int]:
         replayed = replay.replay(platform, [*native, *by_onnx])
         assert {one.difference for one in replayed} == {0.0}
-        return {str(kind): sum(o.found is kind for o in replayed) for kind in Found}
+        return {str(kind): sum(o.found is kind for o in replayed) for kind in ReplayVerdict}
 
-    all_identical = dict.fromkeys(map(str, Found), 0) | {"identical": 2 * ASKED}
+    all_identical = dict.fromkeys(map(str, ReplayVerdict), 0) | {"identical": 2 * ASKED}
     assert found() == all_identical
     files = list(live_keys(platform.store, "decisions/"))
     assert len(files) > 1
@@ -156,22 +156,22 @@ def test_decisions_of_both_kinds_are_told_apart_and_replay(
     key = onnx_key(scene.onnx_digest(second))
     data = platform.store.get(key)
 
-    def kinds() -> tuple[set[Found], set[Found]]:
+    def kinds() -> tuple[set[ReplayVerdict], set[ReplayVerdict]]:
         seen = {one.decision_id: one.found for one in replay.replay(platform, both)}
         return {seen[one] for one in native}, {seen[one] for one in by_onnx}
 
     both = [*native, *by_onnx]
     platform.store.put(key, data[:-1] + b"!")
-    assert kinds() == ({Found.IDENTICAL}, {Found.REFUSED})
+    assert kinds() == ({ReplayVerdict.IDENTICAL}, {ReplayVerdict.REFUSED})
     platform.store.delete(key)
-    assert kinds() == ({Found.IDENTICAL}, {Found.GONE})
+    assert kinds() == ({ReplayVerdict.IDENTICAL}, {ReplayVerdict.GONE})
 
     # The archive has it.
     platform.store.put(key, data)
     keeper = Archive(platform.store)
     artifact = artifact_key(digest_of(scene, second))
     items = tuple(
-        keeper.copy(Source(name, one, f"archive/{MODEL}/2/{name}", None))
+        keeper.copy(ArchiveSource(name, one, f"archive/{MODEL}/2/{name}", None))
         for name, one in (("artifact", artifact), ("onnx", key))
     )
     place = f"archive/{MODEL}/2/manifest.json"
@@ -179,7 +179,7 @@ def test_decisions_of_both_kinds_are_told_apart_and_replay(
     platform.store.delete(key)
     platform.store.delete(artifact)
     monkeypatch.setattr(archive, "_place", lambda *_: (place, digest))
-    assert kinds() == ({Found.IDENTICAL}, {Found.IDENTICAL})
+    assert kinds() == ({ReplayVerdict.IDENTICAL}, {ReplayVerdict.IDENTICAL})
 
 
 def test_a_swapped_file_costs_speed_and_nothing_else(scene: Scene, eventually: Any) -> None:
@@ -200,7 +200,7 @@ def test_a_swapped_file_costs_speed_and_nothing_else(scene: Scene, eventually: A
         "signature does not fit it and its version."
     )
     scene.process.stop()
-    assert {one.found for one in replay.replay(scene.platform, ids)} == {Found.IDENTICAL}
+    assert {one.found for one in replay.replay(scene.platform, ids)} == {ReplayVerdict.IDENTICAL}
     shown = replay.show(scene.platform, ids[0])
     assert shown is not None
     assert shown["variant"] == "native"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.serving.presence import Presence
 from tenure.usecases.operations.ledger import verify_ledger
 from tenure.views.fleets import fleets
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.service
 
 
 def test_alive_silent_and_back(
-    platform: Platform, life: Any, process: Any, eventually: Callable[..., Any]
+    platform: Installation, life: Any, process: Any, eventually: Callable[..., Any]
 ) -> None:
     def only() -> Presence | None:
         (fleet,) = fleets(platform)

@@ -13,7 +13,7 @@ import httpx
 import pyarrow.parquet as pq
 import pytest
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.migrations import upgrade
 from tenure.settings import REPOSITORY, Settings
 from tenure.stack import postgres
@@ -58,7 +58,7 @@ class Load:
                 self.answered += answer.json()["parameters"]["decision_ids"]
 
 
-def shipped(platform: Platform, kind: str = "decisions") -> list[dict[str, Any]]:
+def shipped(platform: Installation, kind: str = "decisions") -> list[dict[str, Any]]:
     keys = [key for key in platform.store.list(f"{kind}/") if key.endswith(".parquet")]
     return [row for key in keys for row in pq.read_table(platform.store.fetch(key)).to_pylist()]
 
@@ -97,7 +97,7 @@ def test_canary_whose_lease_nobody_renews(
 
 
 def test_acknowledges_and_refuses_retired_versions(
-    platform: Platform, life: Any, process: Any, keys: dict[str, str], eventually: Any
+    platform: Installation, life: Any, process: Any, keys: dict[str, str], eventually: Any
 ) -> None:
     from sqlalchemy import select
 
@@ -128,7 +128,7 @@ def test_acknowledges_and_refuses_retired_versions(
 
 
 def test_outcomes_move_the_watermark(
-    platform: Platform, life: Any, process: Any, keys: dict[str, str], eventually: Any
+    platform: Installation, life: Any, process: Any, keys: dict[str, str], eventually: Any
 ) -> None:
     from sqlalchemy import select
 
@@ -163,7 +163,7 @@ def test_outcomes_move_the_watermark(
 
 
 def test_swapped_artifact_is_refused_and_the_champion_stays(
-    platform: Platform, life: Any, process: Any, keys: dict[str, str], eventually: Any
+    platform: Installation, life: Any, process: Any, keys: dict[str, str], eventually: Any
 ) -> None:
     from sqlalchemy import select
 
@@ -282,8 +282,8 @@ def test_raw_bytes(bare_gateway: Any, request_: bytes, allowed: set[int]) -> Non
     assert bare_gateway.get("/v2/health/live") == 200
 
 
-def platform_on(database_url: str, home: Path) -> Platform:
-    return Platform(
+def platform_on(database_url: str, home: Path) -> Installation:
+    return Installation(
         Settings(
             home=home,
             include=REPOSITORY / "include",

@@ -13,14 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import text
 
-from tenure.adapters.archive import Archive, Source
-from tenure.installation import Platform
+from tenure.adapters.archive import Archive, ArchiveSource
+from tenure.installation import Installation
 from tenure.installation.identity import login_name
 from tenure.layout import artifact_key
 from tenure.lifecycle.retirement.decommission import Manifest
 from tenure.settings import REPOSITORY
 from tenure.usecases.decisions import replay
-from tenure.usecases.decisions.replay import Found
+from tenure.usecases.decisions.replay import ReplayVerdict
 from tenure.usecases.decisions.segments import compact, live_keys
 from tenure.usecases.retirement import archive
 
@@ -30,7 +30,7 @@ ASKED = 40
 
 
 @pytest.fixture
-def decided(platform: Platform, life: Any, process: Any, keys: dict[str, str]) -> Any:
+def decided(platform: Installation, life: Any, process: Any, keys: dict[str, str]) -> Any:
     """Ids of what a gateway decided and shipped; the version's digest beside them."""
     champion = life.champion()
     process.start()
@@ -49,14 +49,14 @@ def decided(platform: Platform, life: Any, process: Any, keys: dict[str, str]) -
     return ids, artifact_key(digest_of(platform, champion.id))
 
 
-def digest_of(platform: Platform, version_id: int) -> str:
+def digest_of(platform: Installation, version_id: int) -> str:
     from tenure.adapters.sql import versions
 
     with platform.database.begin() as c:
         return str(versions.row_by_id(c, version_id)["artifact_digest"])
 
 
-def command(platform: Platform, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def command(platform: Installation, *arguments: str) -> "subprocess.CompletedProcess[str]":
     settings = platform.settings
     env = {
         **{k: v for k, v in os.environ.items() if not k.startswith("TENURE_")},
@@ -75,7 +75,7 @@ def command(platform: Platform, *arguments: str) -> "subprocess.CompletedProcess
     )
 
 
-def reads(platform: Platform) -> list[dict[str, Any]]:
+def reads(platform: Installation) -> list[dict[str, Any]]:
     """What the ledger says of those who looked, oldest first."""
     query = "SELECT actor, body FROM ledger_event WHERE subject = 'decisions' ORDER BY seq"
     with platform.database.begin() as c:
@@ -84,11 +84,11 @@ def reads(platform: Platform) -> list[dict[str, Any]]:
     return [row.body for row in rows]
 
 
-def kinds(found: list[Any]) -> set[Found]:
+def kinds(found: list[Any]) -> set[ReplayVerdict]:
     return {one.found for one in found}
 
 
-def change(platform: Platform, decision_id: str, column: str, value: Any) -> None:
+def change(platform: Installation, decision_id: str, column: str, value: Any) -> None:
     """Somebody rewrites one cell of the log."""
     for key in live_keys(platform.store, "decisions/"):
         table = pq.read_table(platform.store.fetch(key))
@@ -102,7 +102,7 @@ def change(platform: Platform, decision_id: str, column: str, value: Any) -> Non
 
 
 def test_the_whole_life_of_a_replay(
-    platform: Platform, decided: Any, monkeypatch: pytest.MonkeyPatch
+    platform: Installation, decided: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids, key = decided
     shown = command(platform, "show", ids[0], "--json")
@@ -132,14 +132,18 @@ def test_the_whole_life_of_a_replay(
     monkeypatch.setattr("tenure.lifecycle.decisions.compaction.Folder.is_settled", lambda *_: True)
     compact(platform)
     assert replay.chosen(platform, rows=10, seed=1, model=MODEL) == first
-    assert kinds(replay.replay(platform, first)) == {Found.IDENTICAL}
+    assert kinds(replay.replay(platform, first)) == {ReplayVerdict.IDENTICAL}
 
     # Somebody changed a score, a feature, a level.
     change(platform, ids[1], "score", 0.123)
     change(platform, ids[2], "f_n0", 0.999)
     change(platform, ids[3], "arm_answered", "rule")
     found_ = replay.replay(platform, ids[1:4])
-    assert [one.found for one in found_] == [Found.DIFFERENT, Found.DIFFERENT, Found.NO_MODEL]
+    assert [one.found for one in found_] == [
+        ReplayVerdict.DIFFERENT,
+        ReplayVerdict.DIFFERENT,
+        ReplayVerdict.NO_MODEL,
+    ]
     answer = command(platform, "replay", ids[1])
     assert answer.returncode == 1
     assert "1 decisions replayed: 1 different" in answer.stdout
@@ -147,20 +151,20 @@ def test_the_whole_life_of_a_replay(
     # The artifact has other bytes, is gone, is in the archive only.
     data = platform.store.get(key)
     platform.store.put(key, data[:-1] + bytes([data[-1] ^ 1]))
-    assert kinds(replay.replay(platform, ids[:1])) == {Found.REFUSED}
+    assert kinds(replay.replay(platform, ids[:1])) == {ReplayVerdict.REFUSED}
     platform.store.delete(key)
     (gone,) = replay.replay(platform, ids[:1])
-    assert gone.found is Found.GONE
+    assert gone.found is ReplayVerdict.GONE
     assert "has no archive" in gone.why
     platform.store.put(key, data)
     keeper = Archive(platform.store)
-    item = keeper.copy(Source("artifact", key, f"archive/{MODEL}/1/artifact.skops", None))
+    item = keeper.copy(ArchiveSource("artifact", key, f"archive/{MODEL}/1/artifact.skops", None))
     manifest = Manifest(MODEL, 1, {}, (item,))
     digest = keeper.write_manifest(manifest, f"archive/{MODEL}/1/manifest.json")
     platform.store.delete(key)
     place = (f"archive/{MODEL}/1/manifest.json", digest)
     monkeypatch.setattr(archive, "_place", lambda *_: place)
-    assert kinds(replay.replay(platform, ids[:1])) == {Found.IDENTICAL}
+    assert kinds(replay.replay(platform, ids[:1])) == {ReplayVerdict.IDENTICAL}
 
 
 @pytest.mark.parametrize(
@@ -173,16 +177,16 @@ def test_the_whole_life_of_a_replay(
         (["replay", "00000000-0000-4000-8000-000000000000"], 1),
     ],
 )
-def test_exit_codes(platform: Platform, arguments: list[str], code: int) -> None:
+def test_exit_codes(platform: Installation, arguments: list[str], code: int) -> None:
     done = command(platform, *arguments)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_unreachable(platform: Platform) -> None:
+def test_unreachable(platform: Installation) -> None:
     from dataclasses import replace
 
-    away = Platform(
+    away = Installation(
         replace(platform.settings, database_url="postgresql+psycopg://x@127.0.0.1:9/none")
     )
     done = command(away, "replay", "00000000-0000-4000-8000-000000000000")

@@ -9,7 +9,7 @@ import pytest
 from asking import MODEL, Asking, settle
 from served import wait_for
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.usecases.decisions.replay import show
 from tenure.usecases.serving.api_keys import create_key
 
@@ -18,7 +18,9 @@ URL = f"/v2/models/{MODEL}"
 
 
 @pytest.fixture
-def caller(platform: Platform, life: Any, process: Any) -> Iterator[Callable[[str], httpx.Client]]:
+def caller(
+    platform: Installation, life: Any, process: Any
+) -> Iterator[Callable[[str], httpx.Client]]:
     """Clients of one gateway by the names of their keys, once it knows these."""
     life.champion()
     process.start()
@@ -46,7 +48,7 @@ def decided(asking: Asking, answer: httpx.Response) -> str:
 
 
 def test_request_ids(
-    platform: Platform, life: Any, process: Any, caller: Callable[[str], httpx.Client]
+    platform: Installation, life: Any, process: Any, caller: Callable[[str], httpx.Client]
 ) -> None:
     """107, 112: same request, same decision; another one is refused; other callers do not meet."""
     asking = Asking(process.url, life, {})

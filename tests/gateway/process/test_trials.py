@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from tenure.adapters.sql import versions
 from tenure.adapters.sql.tables import gateway_ack, incident
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import artifact_key
 from tenure.usecases.promotion import trial_loads
 from tenure.usecases.promotion.rollback import intend, roll_back
@@ -29,7 +29,7 @@ def replaced(life: Any, old: VersionRef, seed: int) -> VersionRef:
 
 
 def test_rollback_by_way_of_a_gateway(  # noqa: PLR0917  (fixtures)
-    platform: Platform,
+    platform: Installation,
     life: Any,
     process: Any,
     keys: dict[str, str],

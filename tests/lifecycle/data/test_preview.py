@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from tenure.lifecycle.data.expectations import Expectation, Severity, Suite
-from tenure.lifecycle.data.preview import Comparison, said_by, together, totals, under_new_names
+from tenure.lifecycle.data.preview import Comparison, findings_of, together, totals, under_new_names
 from tenure.lifecycle.data.quality import Finding, QualityPolicy, judge
 
 POLICY = QualityPolicy(max_quarantined=0.5, min_rows=1)
@@ -45,11 +45,11 @@ def test_what_both_ask_is_computed_once() -> None:
 
     assert [e.subject for e in both.expectations] == ["x", "y", "z"]
     found = [finding(e.subject, severity="info") for e in both.expectations]
-    assert [(f.subject, str(f.severity)) for f in said_by(before, both, found)] == [
+    assert [(f.subject, str(f.severity)) for f in findings_of(before, both, found)] == [
         ("x", "critical"),
         ("y", "critical"),
     ]
-    assert [(f.subject, str(f.severity)) for f in said_by(after, both, found)] == [
+    assert [(f.subject, str(f.severity)) for f in findings_of(after, both, found)] == [
         ("y", "critical"),
         ("y", "info"),
         ("z", "critical"),
@@ -60,13 +60,13 @@ def test_a_rule_that_cannot_be_computed_stays_critical() -> None:
     both = together(suite(expectation("x", "info")), suite())
     broken = finding(severity="critical")
     assert {e.severity for e in both.expectations} == {Severity.INFO}
-    assert said_by(suite(expectation("x", "info")), both, [broken]) == [broken]
+    assert findings_of(suite(expectation("x", "info")), both, [broken]) == [broken]
 
 
 def test_findings_that_are_missing_are_noticed() -> None:
     both = suite(expectation("x"), expectation("y"))
     with pytest.raises(ValueError, match="zip"):
-        said_by(both, both, [finding()])
+        findings_of(both, both, [finding()])
 
 
 def test_a_loosened_limit() -> None:

@@ -8,12 +8,12 @@ from tenure.lifecycle.data.expectations import Expectation, Severity, Suite
 from tenure.lifecycle.data.quality import QualityPolicy, summary
 from tenure.lifecycle.data.quality import judge as judge_batch
 from tenure.lifecycle.data.schema import (
-    Change,
     ColumnShape,
     Compatibility,
-    Kind,
-    Landed,
+    LandedColumns,
     Reader,
+    SchemaChange,
+    SchemaChangeKind,
     Shape,
     changes,
     judge,
@@ -60,107 +60,111 @@ def renamed(old: str, new: str) -> Shape:
     return Shape(columns, BEFORE.key, BEFORE.time)
 
 
-TABLE: dict[str, tuple[Shape, list[tuple[Kind, str]], dict[str, Compatibility]]] = {
+TABLE: dict[str, tuple[Shape, list[tuple[SchemaChangeKind, str]], dict[str, Compatibility]]] = {
     "nothing": (BEFORE, [], {"reads_temp": COMPATIBLE}),
     "added": (
         with_column("wind"),
-        [(Kind.ADDED, "wind")],
+        [(SchemaChangeKind.ADDED, "wind")],
         {"reads_temp": COMPATIBLE, "reads_hour": COMPATIBLE},
     ),
     "dropped": (
         without("temp"),
-        [(Kind.DROPPED, "temp")],
+        [(SchemaChangeKind.DROPPED, "temp")],
         {"reads_temp": BREAKING, "reads_hour": COMPATIBLE},
     ),
     "two dropped": (
         without("temp", "hour"),
-        [(Kind.DROPPED, "temp"), (Kind.DROPPED, "hour")],
+        [(SchemaChangeKind.DROPPED, "temp"), (SchemaChangeKind.DROPPED, "hour")],
         {"reads_temp": BREAKING, "reads_hour": BREAKING, "reads_mail": COMPATIBLE},
     ),
     "the time dropped": (
         without("at"),
-        [(Kind.DROPPED, "at")],
+        [(SchemaChangeKind.DROPPED, "at")],
         {"reads_temp": BREAKING, "reads_hour": BREAKING},
     ),
-    "the subject dropped": (without("mail"), [(Kind.DROPPED, "mail")], {"by_mail": BREAKING}),
+    "the subject dropped": (
+        without("mail"),
+        [(SchemaChangeKind.DROPPED, "mail")],
+        {"by_mail": BREAKING},
+    ),
     "renamed without a mapping": (
         renamed("temp", "temperature"),
-        [(Kind.RENAMED, "temp"), (Kind.ADDED, "temperature")],
+        [(SchemaChangeKind.RENAMED, "temp"), (SchemaChangeKind.ADDED, "temperature")],
         {"reads_temp": MAPPING, "reads_hour": COMPATIBLE},
     ),
     "renamed to something else altogether": (
         renamed("temp", "fahrenheit"),
-        [(Kind.RENAMED, "temp"), (Kind.ADDED, "fahrenheit")],
+        [(SchemaChangeKind.RENAMED, "temp"), (SchemaChangeKind.ADDED, "fahrenheit")],
         {"reads_temp": MAPPING},
     ),
     "dropped, and one of another type added": (
         Shape({**without("temp").columns, "tempo": ColumnShape("string")}, ("id",), "at"),
-        [(Kind.DROPPED, "temp"), (Kind.ADDED, "tempo")],
+        [(SchemaChangeKind.DROPPED, "temp"), (SchemaChangeKind.ADDED, "tempo")],
         {"reads_temp": BREAKING},
     ),
     "widened": (
         with_column("hour", type="number"),
-        [(Kind.WIDENED, "hour")],
+        [(SchemaChangeKind.WIDENED, "hour")],
         {"reads_hour": COMPATIBLE, "hour_text": BREAKING, "reads_temp": COMPATIBLE},
     ),
     "narrowed": (
         with_column("temp", type="integer"),
-        [(Kind.NARROWED, "temp")],
+        [(SchemaChangeKind.NARROWED, "temp")],
         {"reads_temp": COMPATIBLE, "reads_hour": COMPATIBLE},
     ),
     "another type": (
         with_column("temp", type="string"),
-        [(Kind.RETYPED, "temp")],
+        [(SchemaChangeKind.RETYPED, "temp")],
         {"reads_temp": BREAKING, "reads_hour": COMPATIBLE},
     ),
     "nulls allowed": (
         with_column("id", nullable=True),
-        [(Kind.NULLS_ALLOWED, "id")],
+        [(SchemaChangeKind.NULLS_ALLOWED, "id")],
         {"reads_temp": COMPATIBLE},
     ),
     "nulls allowed in the time": (
         with_column("at", nullable=True),
-        [(Kind.NULLS_ALLOWED, "at")],
+        [(SchemaChangeKind.NULLS_ALLOWED, "at")],
         {"reads_temp": BREAKING, "reads_hour": BREAKING},
     ),
     "nulls forbidden": (
         with_column("temp", nullable=False),
-        [(Kind.NULLS_FORBIDDEN, "temp")],
+        [(SchemaChangeKind.NULLS_FORBIDDEN, "temp")],
         {"reads_temp": COMPATIBLE},
     ),
     "another key": (
         Shape(BEFORE.columns, ("id", "at"), "at"),
-        [(Kind.KEY_CHANGED, "")],
+        [(SchemaChangeKind.KEY_CHANGED, "")],
         {"reads_temp": BREAKING, "reads_hour": BREAKING},
     ),
     "no key any more": (
         Shape(BEFORE.columns, (), "at"),
-        [(Kind.KEY_SET, "")],
+        [(SchemaChangeKind.KEY_SET, "")],
         {"reads_temp": COMPATIBLE},
     ),
     "another time": (
         Shape(BEFORE.columns, ("id",), "hour"),
-        [(Kind.TIME_CHANGED, "")],
+        [(SchemaChangeKind.TIME_CHANGED, "")],
         {"reads_temp": BREAKING},
     ),
     "another order": (
         Shape(dict(reversed(BEFORE.columns.items())), ("id",), "at"),
-        [(Kind.REORDERED, "")],
+        [(SchemaChangeKind.REORDERED, "")],
         {"reads_temp": COMPATIBLE},
     ),
     "pseudonyms instead of values": (
         with_column("origin", token="k1"),
-        [(Kind.PSEUDONYMISED, "origin")],
+        [(SchemaChangeKind.PSEUDONYMISED, "origin")],
         {"reads_temp": COMPATIBLE},
     ),
     "values instead of pseudonyms": (
         with_column("mail", token=None),
-        [(Kind.REVEALED, "mail")],
+        [(SchemaChangeKind.REVEALED, "mail")],
         {"reads_mail": BREAKING, "reads_temp": COMPATIBLE, "by_mail": COMPATIBLE},
     ),
     "pseudonyms of another key": (
         with_column("mail", token="k2"),
-        [(Kind.REKEYED, "mail")],
+        [(SchemaChangeKind.REKEYED, "mail")],
         {"reads_mail": BREAKING, "reads_temp": COMPATIBLE, "by_mail": COMPATIBLE},
     ),
 }
@@ -180,7 +184,7 @@ def test_changes_are_found_and_judged_for_each_reader(name: str) -> None:
 
 def test_every_kind_of_change_is_in_the_table_or_in_the_tests_of_mappings() -> None:
     seen = {kind for _, kinds, _ in TABLE.values() for kind, _ in kinds}
-    assert set(Kind) - seen == {Kind.MAPPED, Kind.LAPSED}
+    assert set(SchemaChangeKind) - seen == {SchemaChangeKind.MAPPED, SchemaChangeKind.LAPSED}
 
 
 MAPPED = {"temp": "temperature"}
@@ -196,14 +200,20 @@ MAPPED = {"temp": "temperature"}
 )
 def test_a_mapping_makes_a_rename_compatible_both_ways(before: Shape, after: Shape) -> None:
     found = changes(before, after, renamed=MAPPED)
-    assert [(change.kind, change.column) for change in found] == [(Kind.MAPPED, "temperature")]
+    assert [(change.kind, change.column) for change in found] == [
+        (SchemaChangeKind.MAPPED, "temperature")
+    ]
     assert stopped(found, [READS_TEMP.mapped(MAPPED), READS_HOUR]) == {}
 
 
 def test_a_mapping_does_not_hide_another_type() -> None:
     after = Shape({**without("temp").columns, "temperature": ColumnShape("string")}, ("id",), "at")
     found = changes(BEFORE, after, renamed=MAPPED)
-    assert [change.kind for change in found] == [Kind.MAPPED, Kind.RETYPED, Kind.REORDERED]
+    assert [change.kind for change in found] == [
+        SchemaChangeKind.MAPPED,
+        SchemaChangeKind.RETYPED,
+        SchemaChangeKind.REORDERED,
+    ]
     assert list(stopped(found, [READS_TEMP.mapped(MAPPED), READS_HOUR])) == ["reads_temp"]
 
 
@@ -211,12 +221,14 @@ def test_where_both_names_are_there_the_new_one_counts() -> None:
     both = Shape({**BEFORE.columns, "temperature": ColumnShape("string")}, ("id",), "at")
     expected = renamed("temp", "temperature")
     found = changes(expected, both, renamed=MAPPED)
-    assert Kind.RETYPED in {change.kind for change in found}
+    assert SchemaChangeKind.RETYPED in {change.kind for change in found}
 
 
 def test_a_mapped_key_is_the_same_key() -> None:
     after = Shape(renamed("id", "ident").columns, ("ident",), "at")
-    assert [c.kind for c in changes(BEFORE, after, renamed={"id": "ident"})] == [Kind.MAPPED]
+    assert [c.kind for c in changes(BEFORE, after, renamed={"id": "ident"})] == [
+        SchemaChangeKind.MAPPED
+    ]
 
 
 def test_the_order_of_a_key_means_nothing() -> None:
@@ -226,9 +238,11 @@ def test_the_order_of_a_key_means_nothing() -> None:
 
 def test_after_the_window_the_old_name_breaks() -> None:
     contract = renamed("temp", "temperature")
-    (change,) = (c for c in changes(contract, BEFORE, lapsed=MAPPED) if c.kind is not Kind.ADDED)
-    assert change == Change(
-        Kind.LAPSED,
+    (change,) = (
+        c for c in changes(contract, BEFORE, lapsed=MAPPED) if c.kind is not SchemaChangeKind.ADDED
+    )
+    assert change == SchemaChange(
+        SchemaChangeKind.LAPSED,
         "temperature",
         "temperature is not there; the time to call it temp is over",
         "temp",
@@ -241,7 +255,7 @@ def test_renames_are_paired_by_likeness_and_only_once() -> None:
     before = Shape({"temp_min": ColumnShape("number"), "temp_max": ColumnShape("number")})
     after = Shape({"tempmax": ColumnShape("number"), "tempmin": ColumnShape("number")})
     found = changes(before, after)
-    assert [(c.column, c.other) for c in found if c.kind is Kind.RENAMED] == [
+    assert [(c.column, c.other) for c in found if c.kind is SchemaChangeKind.RENAMED] == [
         ("temp_min", "tempmin"),
         ("temp_max", "tempmax"),
     ]
@@ -255,7 +269,7 @@ def test_a_shape_survives_its_json() -> None:
 class TestLanded:
     """What the gate says of a file whose columns differ from the contract."""
 
-    def found(self, landed: Landed, lapsed: dict[str, str] | None = None) -> list[str]:
+    def found(self, landed: LandedColumns, lapsed: dict[str, str] | None = None) -> list[str]:
         seen = landed_changes(BEFORE, landed, lapsed=lapsed or {})
         return [str(f) for f in schema_findings(seen, BEFORE, READERS, says_added=True)]
 
@@ -263,28 +277,28 @@ class TestLanded:
         ("landed", "said"),
         [
             (
-                Landed({"temp": ""}, ()),
+                LandedColumns({"temp": ""}, ()),
                 [
                     "temp: found no such column; it is not published, reads_temp, by_mail cannot "
                     "train on this batch, expected number"
                 ],
             ),
             (
-                Landed({"origin": ""}, ()),
+                LandedColumns({"origin": ""}, ()),
                 [
                     "origin: found no such column; it is not published, no model reads it, "
                     "expected string"
                 ],
             ),
             (
-                Landed({"hour": "string"}, ()),
+                LandedColumns({"hour": "string"}, ()),
                 [
                     "hour: found the type string; it is not published, reads_hour, hour_text "
                     "cannot train on this batch, expected integer"
                 ],
             ),
             (
-                Landed({}, ["wind"]),
+                LandedColumns({}, ["wind"]),
                 [
                     "wind: found a column that the contract does not know; it is not published, "
                     "expected no such column"
@@ -292,12 +306,12 @@ class TestLanded:
             ),
         ],
     )
-    def test_words(self, landed: Landed, said: list[str]) -> None:
+    def test_words(self, landed: LandedColumns, said: list[str]) -> None:
         assert self.found(landed) == said
 
-    def test_a_closed_window_is_told_and_many_models_are_counted(self) -> None:
+    def test_a_closed_window_is_reported_and_many_models_are_counted(self) -> None:
         readers = [replace(READS_TEMP, name=f"m{i}") for i in range(7)]
-        landed = Landed({"temp": ""}, ["tmp"])
+        landed = LandedColumns({"temp": ""}, ["tmp"])
         seen = landed_changes(BEFORE, landed, lapsed={"tmp": "temp"})
         (finding,) = schema_findings(seen, BEFORE, readers, says_added=False)
         assert str(finding) == (
@@ -307,7 +321,7 @@ class TestLanded:
         )
 
     def test_it_stops_no_batch_and_no_row(self) -> None:
-        seen = landed_changes(BEFORE, Landed({"temp": "", "hour": "x"}, ["w"]), lapsed={})
+        seen = landed_changes(BEFORE, LandedColumns({"temp": "", "hour": "x"}, ["w"]), lapsed={})
         found = schema_findings(seen, BEFORE, READERS, says_added=True)
         judgement = judge_batch(10, found, QualityPolicy())
         assert (judgement.verdict, judgement.rows_ok) == ("passed", 10)

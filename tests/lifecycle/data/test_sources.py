@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from tenure.lifecycle.data.sources import (
     Contract,
     CsvFormat,
+    FileJudgement,
     Rules,
     Source,
-    Standing,
     batch_of,
     broken_name,
     is_candidate,
@@ -172,4 +172,4 @@ STANDING: dict[str, tuple[list[dict[str, str]], bool]] = {
 def test_a_judgement_stands(case: str) -> None:
     judged, stands = STANDING[case]
 
-    assert (Standing(judged, NEW).of("a", "1") is not None) is stands
+    assert (FileJudgement(judged, NEW).of("a", "1") is not None) is stands

@@ -7,8 +7,8 @@ import pytest
 from tenure.lifecycle.decisions.compaction import (
     KEPT,
     SETTLED,
+    CompactionManifest,
     Folder,
-    Manifest,
     compatible,
     folders,
     in_force,
@@ -27,7 +27,7 @@ class World:
 
     def __init__(self, *files: str) -> None:
         self.files = {f"{HOUR}/{name}.parquet": {name} for name in files}
-        self.manifests: dict[str, Manifest] = {}
+        self.manifests: dict[str, CompactionManifest] = {}
         self.now = NOW
 
     def folder(self) -> Folder:

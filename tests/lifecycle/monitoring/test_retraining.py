@@ -6,16 +6,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tenure.lifecycle.monitoring.retraining import (
-    Action,
-    Asked,
-    Judged,
+    MonitoringResult,
+    RetrainAction,
     RetrainingPolicy,
+    RetrainRequest,
     Situation,
-    Trained,
+    VersionHistory,
     decide,
     report,
 )
-from tenure.lifecycle.training import Published
+from tenure.lifecycle.training import PublishedSnapshot
 from tenure.verdicts import Verdict
 from tenure.vocabulary import State
 
@@ -33,21 +33,26 @@ JUNE = ENDS[6]
 WRONG = "Performance failed: wrong_label_rate 0.293."
 
 
-def months(*numbers: int) -> list[Published]:
+def months(*numbers: int) -> list[PublishedSnapshot]:
     """Published in this order."""
     return [
-        Published(i, f"2013-{m:02}", f"d{m}", "s", 1000, ENDS[m]) for i, m in enumerate(numbers, 1)
+        PublishedSnapshot(i, f"2013-{m:02}", f"d{m}", "s", 1000, ENDS[m])
+        for i, m in enumerate(numbers, 1)
     ]
 
 
 def champion(
     *numbers: int, state: State = State.CHAMPION, days: int = 0, version: int = 1
-) -> Trained:
-    return Trained(version, state, frozenset(f"d{m}" for m in numbers), NOW - timedelta(days=days))
+) -> VersionHistory:
+    return VersionHistory(
+        version, state, frozenset(f"d{m}" for m in numbers), NOW - timedelta(days=days)
+    )
 
 
-def judged(kind: str, verdict: Verdict, until: datetime = JUNE, summary: str = WRONG) -> Judged:
-    return Judged(kind, verdict, until, summary)
+def judged(
+    kind: str, verdict: Verdict, until: datetime = JUNE, summary: str = WRONG
+) -> MonitoringResult:
+    return MonitoringResult(kind, verdict, until, summary)
 
 
 FAILED = judged("performance", Verdict.FAILED)
@@ -76,32 +81,32 @@ QUIET = replace(JUDGED_BAD, results=[PASSED])
     [
         (
             2,
-            Action.NOTHING,
+            RetrainAction.NOTHING,
             "No version yet, and 2 of the 3 batches that training needs are published.",
         ),
         (
             3,
-            Action.RETRAIN,
+            RetrainAction.RETRAIN,
             "No version is in play and 3 batches are published (3 needed). "
             "Trains on 2013-01, 2013-02, 2013-03.",
         ),
         (
             4,
-            Action.RETRAIN,
+            RetrainAction.RETRAIN,
             "No version is in play and 4 batches are published (3 needed). "
             "Trains on 2013-02, 2013-03, 2013-04.",
         ),
     ],
 )
-def test_first_version(count: int, action: Action, sentence: str) -> None:
+def test_first_version(count: int, action: RetrainAction, sentence: str) -> None:
     decision = decide(POLICY, replace(FIRST, published=months(*range(1, count + 1))))
     assert (decision.action, decision.sentence) == (action, sentence)
-    assert decision.code == ("first_version" if action is Action.RETRAIN else "")
+    assert decision.code == ("first_version" if action is RetrainAction.RETRAIN else "")
 
 
 def test_a_batch_published_twice_counts_once() -> None:
-    twice = [*months(1, 2), Published(9, "2013-02", "d2b", "s", 1000, ENDS[2])]
-    assert decide(POLICY, replace(FIRST, published=twice)).action is Action.NOTHING
+    twice = [*months(1, 2), PublishedSnapshot(9, "2013-02", "d2b", "s", 1000, ENDS[2])]
+    assert decide(POLICY, replace(FIRST, published=twice)).action is RetrainAction.NOTHING
 
 
 @pytest.mark.parametrize("state", [State.DRAFT, State.REJECTED])
@@ -112,49 +117,54 @@ def test_a_version_that_never_served_is_no_first_version(state: State) -> None:
 
 def test_performance() -> None:
     decision = decide(POLICY, JUDGED_BAD)
-    assert decision.action is Action.RETRAIN
+    assert decision.action is RetrainAction.RETRAIN
     assert decision.code == "performance"
     assert decision.sentence == f"{WRONG} Trains on 2013-04, 2013-05, 2013-06."
 
 
 def test_performance_that_recovered_or_is_unclear_is_no_reason() -> None:
     unclear = judged("performance", Verdict.INCONCLUSIVE)
-    assert decide(POLICY, replace(JUDGED_BAD, results=[PASSED, FAILED])).action is Action.NOTHING
-    assert decide(POLICY, replace(JUDGED_BAD, results=[unclear])).action is Action.NOTHING
+    assert (
+        decide(POLICY, replace(JUDGED_BAD, results=[PASSED, FAILED])).action
+        is RetrainAction.NOTHING
+    )
+    assert decide(POLICY, replace(JUDGED_BAD, results=[unclear])).action is RetrainAction.NOTHING
     assert decide(POLICY, replace(JUDGED_BAD, results=[unclear, FAILED])).code == "performance"
 
 
 def test_performance_may_be_switched_off() -> None:
     off = RetrainingPolicy(on_performance=False)
-    assert decide(off, replace(JUDGED_BAD, results=[FAILED])).action is Action.NOTHING
+    assert decide(off, replace(JUDGED_BAD, results=[FAILED])).action is RetrainAction.NOTHING
 
 
 def test_drift_asks_for_a_look_unless_the_policy_retrains_on_it() -> None:
     drifted = replace(JUDGED_BAD, results=[PASSED, DRIFTED])
     look = decide(POLICY, drifted)
-    assert (look.action, look.code) == (Action.INVESTIGATE, "drift")
+    assert (look.action, look.code) == (RetrainAction.INVESTIGATE, "drift")
     assert look.sentence.startswith("Drift failed: 5 of 14 features moved. Drift alone does not")
     retrain = decide(RetrainingPolicy(on_drift=True), drifted)
-    assert (retrain.action, retrain.code) == (Action.RETRAIN, "drift")
+    assert (retrain.action, retrain.code) == (RetrainAction.RETRAIN, "drift")
 
 
 @pytest.mark.parametrize(
-    ("asking", "action"), [(4, Action.NOTHING), (3, Action.RETRAIN), (2, Action.RETRAIN)]
+    ("asking", "action"),
+    [(4, RetrainAction.NOTHING), (3, RetrainAction.RETRAIN), (2, RetrainAction.RETRAIN)],
 )
-def test_new_batches(asking: int, action: Action) -> None:
+def test_new_batches(asking: int, action: RetrainAction) -> None:
     decision = decide(RetrainingPolicy(new_batches=asking), QUIET)
     assert decision.action is action
-    assert decision.code == ("new_batches" if action is Action.RETRAIN else "")
+    assert decision.code == ("new_batches" if action is RetrainAction.RETRAIN else "")
 
 
 @pytest.mark.parametrize(
-    ("days", "action"), [(29, Action.NOTHING), (30, Action.RETRAIN), (31, Action.RETRAIN)]
+    ("days", "action"),
+    [(29, RetrainAction.NOTHING), (30, RetrainAction.RETRAIN), (31, RetrainAction.RETRAIN)],
 )
-def test_age(days: int, action: Action) -> None:
+def test_age(days: int, action: RetrainAction) -> None:
     seen = replace(QUIET, versions=[champion(1, 2, 3, days=days)])
     decision = decide(RetrainingPolicy(max_age_days=30), seen)
     assert decision.action is action
-    assert decision.code == ("age" if action is Action.RETRAIN else "")
+    assert decision.code == ("age" if action is RetrainAction.RETRAIN else "")
 
 
 def test_quiet_says_what_was_looked_at() -> None:
@@ -180,11 +190,16 @@ def test_reasons_in_order() -> None:
     ("name", "policy", "changes", "why"),
     [
         ("frozen", RetrainingPolicy(frozen=True), {}, "frozen in its YAML"),
-        ("open request", POLICY, {"asked": Asked(7, True, NOW)}, "request 7 is not finished yet"),
+        (
+            "open request",
+            POLICY,
+            {"asked": RetrainRequest(7, True, NOW)},
+            "request 7 is not finished yet",
+        ),
         (
             "cooldown",
             POLICY,
-            {"asked": Asked(7, False, NOW - timedelta(hours=23))},
+            {"asked": RetrainRequest(7, False, NOW - timedelta(hours=23))},
             "cooldown since request 7 until 2026-11-22 13:00:00 UTC",
         ),
         (
@@ -217,7 +232,7 @@ def test_held_back(
     name: str, policy: RetrainingPolicy, changes: dict[str, object], why: str
 ) -> None:
     decision = decide(policy, replace(JUDGED_BAD, **changes))  # type: ignore[arg-type]
-    assert decision.action is Action.HOLD, name
+    assert decision.action is RetrainAction.HOLD, name
     assert decision.code == "performance"
     assert decision.sentence.startswith(f"{WRONG} Held back: ")
     assert decision.sentence.endswith(f"{why}.")
@@ -227,18 +242,20 @@ def test_held_back(
 def test_held_back_by_a_version_under_way(state: State) -> None:
     under_way = champion(1, 2, 3, state=state, version=2)
     decision = decide(POLICY, replace(JUDGED_BAD, versions=[under_way, champion(1, 2, 3)]))
-    assert decision.action is Action.HOLD
+    assert decision.action is RetrainAction.HOLD
     assert f"version 2 is under way ({state})" in decision.sentence
 
 
 @pytest.mark.parametrize("state", [State.DRAFT, State.TRAINED])
-@pytest.mark.parametrize(("is_open", "action"), [(True, Action.HOLD), (False, Action.RETRAIN)])
+@pytest.mark.parametrize(
+    ("is_open", "action"), [(True, RetrainAction.HOLD), (False, RetrainAction.RETRAIN)]
+)
 def test_a_training_that_died_holds_nothing_back_once_its_request_is_closed(
-    state: State, is_open: bool, action: Action
+    state: State, is_open: bool, action: RetrainAction
 ) -> None:
     """The watchdog closes the request; the version stays where its run was killed, for ever."""
     left = champion(1, 2, 3, state=state, version=2)
-    asked = Asked(7, is_open, NOW - timedelta(days=30))
+    asked = RetrainRequest(7, is_open, NOW - timedelta(days=30))
     seen = replace(JUDGED_BAD, versions=[left, champion(1, 2, 3)], asked=asked)
     assert decide(POLICY, seen).action is action
 
@@ -249,17 +266,19 @@ def test_too_few_batches_hold_a_reason_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hours", "action"), [(23, Action.HOLD), (24, Action.RETRAIN), (25, Action.RETRAIN)]
+    ("hours", "action"),
+    [(23, RetrainAction.HOLD), (24, RetrainAction.RETRAIN), (25, RetrainAction.RETRAIN)],
 )
-def test_cooldown_bound(hours: int, action: Action) -> None:
-    asked = Asked(7, False, NOW - timedelta(hours=hours))
+def test_cooldown_bound(hours: int, action: RetrainAction) -> None:
+    asked = RetrainRequest(7, False, NOW - timedelta(hours=hours))
     assert decide(POLICY, replace(JUDGED_BAD, asked=asked)).action is action
 
 
 @pytest.mark.parametrize(
-    ("hours", "action"), [(23, Action.RETRAIN), (24, Action.RETRAIN), (25, Action.HOLD)]
+    ("hours", "action"),
+    [(23, RetrainAction.RETRAIN), (24, RetrainAction.RETRAIN), (25, RetrainAction.HOLD)],
 )
-def test_batches_may_end_a_little_before_the_window(hours: int, action: Action) -> None:
+def test_batches_may_end_a_little_before_the_window(hours: int, action: RetrainAction) -> None:
     """The last rows of a batch may be in quarantine, so its end is not quite the window's."""
     failed = judged("performance", Verdict.FAILED, until=JUNE + timedelta(hours=hours))
     assert decide(POLICY, replace(JUDGED_BAD, results=[failed])).action is action
@@ -273,8 +292,8 @@ def test_it_waits_for_the_first_failure_not_for_the_latest() -> None:
     before = judged("performance", Verdict.PASSED, until=JUNE - timedelta(days=9))
     long_ago = judged("performance", Verdict.FAILED, until=JUNE - timedelta(days=90))
     seen = replace(JUDGED_BAD, results=[*days, before, long_ago])
-    assert decide(POLICY, seen).action is Action.RETRAIN
-    assert decide(POLICY, replace(seen, results=days[:2])).action is Action.HOLD
+    assert decide(POLICY, seen).action is RetrainAction.RETRAIN
+    assert decide(POLICY, replace(seen, results=days[:2])).action is RetrainAction.HOLD
 
 
 def test_a_regular_rhythm_with_pauses_is_no_hole() -> None:
@@ -282,13 +301,15 @@ def test_a_regular_rhythm_with_pauses_is_no_hole() -> None:
     start = datetime(2013, 6, 3, 23, tzinfo=UTC)
     days = [d for d in range(15) if d % 7 < 5]
     daily = [
-        Published(i, f"d{d:02}", f"x{d}", "s", 10, start + timedelta(days=d))
+        PublishedSnapshot(i, f"d{d:02}", f"x{d}", "s", 10, start + timedelta(days=d))
         for i, d in enumerate(days, 1)
     ]
     failed = judged("performance", Verdict.FAILED, until=start + timedelta(days=14))
     seen = replace(JUDGED_BAD, published=daily, results=[failed])
-    assert decide(POLICY, seen).action is Action.RETRAIN
-    assert decide(POLICY, replace(seen, published=daily[:5] + daily[-1:])).action is Action.HOLD
+    assert decide(POLICY, seen).action is RetrainAction.RETRAIN
+    assert (
+        decide(POLICY, replace(seen, published=daily[:5] + daily[-1:])).action is RetrainAction.HOLD
+    )
 
 
 @pytest.mark.parametrize(

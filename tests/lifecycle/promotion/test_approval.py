@@ -8,9 +8,9 @@ import pytest
 
 from tenure.errors import NotPermitted
 from tenure.lifecycle.promotion.approval import (
-    Answer,
+    ApprovalAnswer,
+    ApprovalQuestion,
     Choice,
-    Question,
     admit,
     evidence_digest,
     may_answer,
@@ -21,11 +21,13 @@ from tenure.lifecycle.promotion.approval import (
 
 NOW = datetime(2013, 7, 1, tzinfo=UTC)
 EVIDENCE = evidence_digest(artifact="a" * 64, evaluation="e" * 64, bias="b" * 64)
-QUESTION = Question("flight_late@2", "Ada", "a" * 64, EVIDENCE, quorum=1)
+QUESTION = ApprovalQuestion("flight_late@2", "Ada", "a" * 64, EVIDENCE, quorum=1)
 
 
-def answer(approver: str = "grace", choice: Choice = Choice.APPROVE, **changes: object) -> Answer:
-    base = Answer(approver, choice, "a" * 64, EVIDENCE, NOW + timedelta(days=30))
+def answer(
+    approver: str = "grace", choice: Choice = Choice.APPROVE, **changes: object
+) -> ApprovalAnswer:
+    base = ApprovalAnswer(approver, choice, "a" * 64, EVIDENCE, NOW + timedelta(days=30))
     return replace(base, **changes)  # type: ignore[arg-type]
 
 
@@ -42,7 +44,7 @@ def answer(approver: str = "grace", choice: Choice = Choice.APPROVE, **changes: 
     ],
 )
 def test_an_answer_that_does_not_count_is_refused(
-    given: Answer, is_approver: bool, message: str
+    given: ApprovalAnswer, is_approver: bool, message: str
 ) -> None:
     with pytest.raises(NotPermitted, match=message):
         admit(QUESTION, [], given, is_approver=is_approver)
@@ -76,7 +78,9 @@ def with_onnx(file: str) -> str:
         ),
     ],
 )
-def test_what_was_not_approved_as_it_is_may_not_serve(answers: list[Answer], message: str) -> None:
+def test_what_was_not_approved_as_it_is_may_not_serve(
+    answers: list[ApprovalAnswer], message: str
+) -> None:
     with pytest.raises(NotPermitted) as refused:
         require_bound(QUESTION, answers)
     assert refused.value.what == message
@@ -141,7 +145,7 @@ def test_an_approval_holds_until_it_expires(expires_in: timedelta, approved: boo
     ],
 )
 def test_a_quorum_of_two_needs_two_people(
-    answers: list[Answer], approved: bool, missing: int
+    answers: list[ApprovalAnswer], approved: bool, missing: int
 ) -> None:
     found = standing(replace(QUESTION, quorum=2), answers, now=NOW)
     assert (found.is_approved, found.missing) == (approved, missing)

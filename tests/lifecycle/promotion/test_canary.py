@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from tenure.lifecycle.promotion.canary import (
     HARM_GRID,
     SAFE_FACTORS,
-    Action,
+    CanaryAction,
     CanaryJudgement,
     CanaryMetric,
     CanaryPolicy,
@@ -137,7 +137,7 @@ def test_judgements(
     rows: list[ShareCounts], share: int, analyses: int, action: str, verdict: str
 ) -> None:
     found = decide(rows, share, analyses)
-    assert (found.action, found.verdict) == (Action(action), Verdict(verdict))
+    assert (found.action, found.verdict) == (CanaryAction(action), Verdict(verdict))
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_judgements(
 )
 def test_a_metric_is_not_safe_below_its_minimum_of_subjects(subjects: int, action: str) -> None:
     rows = [counts(5000, (1, subjects), (300, subjects))]
-    assert decide(rows).action == Action(action)
+    assert decide(rows).action == CanaryAction(action)
 
 
 @pytest.mark.parametrize("shift", [-1, 0, 1])
@@ -159,7 +159,7 @@ def test_harm_is_judged_exactly_at_its_threshold(shift: int) -> None:
 
     least = next(n for n in range(100, 400) if e_value(n) >= threshold)
     found = decide([counts(5000, (least + shift, 2000), (100, 2000))])
-    assert (found.action is Action.ROLL_BACK) is (shift >= 0)
+    assert (found.action is CanaryAction.ROLL_BACK) is (shift >= 0)
 
 
 @pytest.mark.parametrize("shift", [-1, 0, 1])
@@ -172,7 +172,7 @@ def test_safety_is_judged_exactly_at_its_threshold(shift: int) -> None:
 
     most = max(n for n in range(300, 700) if e_value(n) >= 1 / POLICY.alpha)
     found = decide([counts(5000, (most + shift, 2000), (600, 2000))])
-    assert (found.action is Action.PROMOTE) is (shift <= 0)
+    assert (found.action is CanaryAction.PROMOTE) is (shift <= 0)
 
 
 def test_the_e_value_is_the_formula_of_the_source() -> None:
@@ -230,7 +230,7 @@ def live(
     error: tuple[float, float] = (0.01, 0.01),
     each: int = 500,
     analyses: int = 60,
-) -> Action:
+) -> CanaryAction:
     """One canary against (canary, champion) rates, with `each` subjects an analysis."""
     share, table = policy.shares_bp[0], dict[tuple[Event, int], list[int]]()
 
@@ -245,34 +245,34 @@ def live(
             row[:] = [a + b for a, b in zip(row, fresh, strict=True)]
         rows = [ShareCounts(event, at, *row) for (event, at), row in table.items()]
         found = judge(policy, rows, share_bp=share, analyses=number)
-        if found.is_final or found.action is Action.HOLD:
+        if found.is_final or found.action is CanaryAction.HOLD:
             return found.action
         share = found.next_share_bp
-    return Action.HOLD
+    return CanaryAction.HOLD
 
 
-def rates(runs: int, **world: object) -> dict[Action, float]:
+def rates(runs: int, **world: object) -> dict[CanaryAction, float]:
     policy = POLICY.model_copy(update={"max_analyses": 1000})
     rng = np.random.default_rng(20130701)
     ends = [live(policy, rng, **world) for _ in range(runs)]  # type: ignore[arg-type]
-    return {action: ends.count(action) / runs for action in Action}
+    return {action: ends.count(action) / runs for action in CanaryAction}
 
 
 def test_null_false_rollback_rate_is_at_most_alpha() -> None:
     """An equal model is rolled back in at most 5% of 200 canaries (two metrics, 60 analyses)."""
-    assert rates(200, wrong=(0.31, 0.31))[Action.ROLL_BACK] <= POLICY.alpha
+    assert rates(200, wrong=(0.31, 0.31))[CanaryAction.ROLL_BACK] <= POLICY.alpha
 
 
 def test_null_false_promotion_rate_is_at_most_alpha() -> None:
     """A model exactly at the margin is promoted in at most 5% of 200 canaries."""
-    assert rates(200, wrong=(0.33, 0.30))[Action.PROMOTE] <= POLICY.alpha
+    assert rates(200, wrong=(0.33, 0.30))[CanaryAction.PROMOTE] <= POLICY.alpha
 
 
 def test_planted_harm_is_found() -> None:
     """Half as many wrong labels again, or four times the errors: rolled back nearly always."""
-    assert rates(60, wrong=(0.45, 0.30))[Action.ROLL_BACK] >= 0.98
-    assert rates(60, wrong=(0.30, 0.30), error=(0.08, 0.02))[Action.ROLL_BACK] >= 0.98
+    assert rates(60, wrong=(0.45, 0.30))[CanaryAction.ROLL_BACK] >= 0.98
+    assert rates(60, wrong=(0.30, 0.30), error=(0.08, 0.02))[CanaryAction.ROLL_BACK] >= 0.98
 
 
 def test_a_better_model_is_promoted() -> None:
-    assert rates(60, wrong=(0.27, 0.31))[Action.PROMOTE] >= 0.98
+    assert rates(60, wrong=(0.27, 0.31))[CanaryAction.PROMOTE] >= 0.98

@@ -7,14 +7,14 @@ import pytest
 from tenure.layout import archive_prefix
 from tenure.lifecycle.retirement.decommission import (
     ABANDONED_AFTER,
-    Action,
     DecommissionPolicy,
+    DecommissionStep,
     Item,
     Manifest,
-    Next,
+    NextAction,
     Permit,
     Progress,
-    Step,
+    StepAction,
     is_abandoned,
     may_be_deleted,
     next_step,
@@ -37,7 +37,7 @@ REQUESTED = Progress(
     model="m",
     version=2,
     state=State.SUPERSEDED,
-    step=Step.REQUESTED,
+    step=DecommissionStep.REQUESTED,
     reason="old",
     successor="m@3",
     requested_by="olga",
@@ -53,46 +53,62 @@ REQUESTED = Progress(
     deleted_at=None,
     record_digest=None,
 )
-CONFIRMED = replace(REQUESTED, step=Step.CONFIRMED, second_person="grace")
-NOTIFIED = replace(CONFIRMED, step=Step.NOTIFIED, notified_at=NOW)
-RETIRING = replace(NOTIFIED, step=Step.REVOKED, state=State.RETIRING, revoked_at=NOW)
+CONFIRMED = replace(REQUESTED, step=DecommissionStep.CONFIRMED, second_person="grace")
+NOTIFIED = replace(CONFIRMED, step=DecommissionStep.NOTIFIED, notified_at=NOW)
+RETIRING = replace(NOTIFIED, step=DecommissionStep.REVOKED, state=State.RETIRING, revoked_at=NOW)
 ARCHIVED = replace(
     RETIRING,
-    step=Step.ARCHIVED,
+    step=DecommissionStep.ARCHIVED,
     state=State.ARCHIVED,
     verified_at=NOW,
     retain_until=NOW + 365 * DAY,
 )
-DELETED = replace(ARCHIVED, step=Step.DELETED, state=State.DELETED, deleted_at=NOW)
-RECORDED = replace(DELETED, step=Step.RECORDED, record_digest="d")
+DELETED = replace(ARCHIVED, step=DecommissionStep.DELETED, state=State.DELETED, deleted_at=NOW)
+RECORDED = replace(DELETED, step=DecommissionStep.RECORDED, record_digest="d")
 
 
 @pytest.mark.parametrize(
     ("name", "progress", "expected"),
     [
-        ("asked", REQUESTED, Next(Action.CONFIRM, blocked="m@2 waits for a second person")),
-        ("two people agreed", CONFIRMED, Next(Action.NOTIFY, NOW)),
-        ("consumers know", NOTIFIED, Next(Action.ARCHIVE, NOW + 30 * DAY)),
-        ("access is refused", RETIRING, Next(Action.ARCHIVE, NOW)),
-        ("archived", ARCHIVED, Next(Action.DELETE, NOW + 365 * DAY)),
-        ("deleted", DELETED, Next(Action.RECORD, NOW)),
-        ("recorded", RECORDED, Next(Action.NOTHING)),
-        ("refused", replace(REQUESTED, step=Step.REFUSED), Next(Action.NOTHING)),
-        ("withdrawn", replace(NOTIFIED, step=Step.WITHDRAWN), Next(Action.NOTHING)),
-        ("champion again", replace(NOTIFIED, state=State.CHAMPION), Next(Action.WITHDRAW)),
+        (
+            "asked",
+            REQUESTED,
+            NextAction(StepAction.CONFIRM, blocked="m@2 waits for a second person"),
+        ),
+        ("two people agreed", CONFIRMED, NextAction(StepAction.NOTIFY, NOW)),
+        ("consumers know", NOTIFIED, NextAction(StepAction.ARCHIVE, NOW + 30 * DAY)),
+        ("access is refused", RETIRING, NextAction(StepAction.ARCHIVE, NOW)),
+        ("archived", ARCHIVED, NextAction(StepAction.DELETE, NOW + 365 * DAY)),
+        ("deleted", DELETED, NextAction(StepAction.RECORD, NOW)),
+        ("recorded", RECORDED, NextAction(StepAction.NOTHING)),
+        (
+            "refused",
+            replace(REQUESTED, step=DecommissionStep.REFUSED),
+            NextAction(StepAction.NOTHING),
+        ),
+        (
+            "withdrawn",
+            replace(NOTIFIED, step=DecommissionStep.WITHDRAWN),
+            NextAction(StepAction.NOTHING),
+        ),
+        (
+            "champion again",
+            replace(NOTIFIED, state=State.CHAMPION),
+            NextAction(StepAction.WITHDRAW),
+        ),
         (
             "on hold before the archive",
             replace(NOTIFIED, legal_hold=True),
-            Next(Action.ARCHIVE, NOW + 30 * DAY, "m@2 is on legal hold"),
+            NextAction(StepAction.ARCHIVE, NOW + 30 * DAY, "m@2 is on legal hold"),
         ),
         (
             "on hold before deletion",
             replace(ARCHIVED, legal_hold=True),
-            Next(Action.DELETE, NOW + 365 * DAY, "m@2 is on legal hold"),
+            NextAction(StepAction.DELETE, NOW + 365 * DAY, "m@2 is on legal hold"),
         ),
     ],
 )
-def test_what_comes_next(name: str, progress: Progress, expected: Next) -> None:
+def test_what_comes_next(name: str, progress: Progress, expected: NextAction) -> None:
     assert next_step(progress, POLICY) == expected, name
 
 
@@ -101,26 +117,26 @@ def test_what_comes_next(name: str, progress: Progress, expected: Next) -> None:
     [
         (
             "a second before the notice period ends",
-            Action.ARCHIVE,
+            StepAction.ARCHIVE,
             NOTIFIED,
             NOW + 30 * DAY - SECOND,
             Permit.WAIT,
             "m@2: next comes archive, due on 2026-12-22 12:00 UTC.",
         ),
-        ("when it ends", Action.ARCHIVE, NOTIFIED, NOW + 30 * DAY, Permit.GO, ""),
-        ("a second after", Action.ARCHIVE, NOTIFIED, NOW + 30 * DAY + SECOND, Permit.GO, ""),
+        ("when it ends", StepAction.ARCHIVE, NOTIFIED, NOW + 30 * DAY, Permit.GO, ""),
+        ("a second after", StepAction.ARCHIVE, NOTIFIED, NOW + 30 * DAY + SECOND, Permit.GO, ""),
         (
             "a second before retention ends",
-            Action.DELETE,
+            StepAction.DELETE,
             ARCHIVED,
             NOW + 365 * DAY - SECOND,
             Permit.WAIT,
             "m@2: next comes delete, due on 2027-11-22 12:00 UTC.",
         ),
-        ("when retention ends", Action.DELETE, ARCHIVED, NOW + 365 * DAY, Permit.GO, ""),
+        ("when retention ends", StepAction.DELETE, ARCHIVED, NOW + 365 * DAY, Permit.GO, ""),
         (
             "deletion before the archive",
-            Action.DELETE,
+            StepAction.DELETE,
             RETIRING,
             NOW,
             Permit.WAIT,
@@ -128,7 +144,7 @@ def test_what_comes_next(name: str, progress: Progress, expected: Next) -> None:
         ),
         (
             "again",
-            Action.NOTIFY,
+            StepAction.NOTIFY,
             NOTIFIED,
             NOW,
             Permit.DONE,
@@ -136,7 +152,7 @@ def test_what_comes_next(name: str, progress: Progress, expected: Next) -> None:
         ),
         (
             "nobody confirmed",
-            Action.NOTIFY,
+            StepAction.NOTIFY,
             REQUESTED,
             NOW,
             Permit.WAIT,
@@ -144,15 +160,15 @@ def test_what_comes_next(name: str, progress: Progress, expected: Next) -> None:
         ),
         (
             "refused",
-            Action.NOTIFY,
-            replace(REQUESTED, step=Step.REFUSED),
+            StepAction.NOTIFY,
+            replace(REQUESTED, step=DecommissionStep.REFUSED),
             NOW,
             Permit.WAIT,
             "The retirement of m@2 was refused.",
         ),
         (
             "on hold",
-            Action.DELETE,
+            StepAction.DELETE,
             replace(ARCHIVED, legal_hold=True),
             NOW + 999 * DAY,
             Permit.WAIT,
@@ -160,7 +176,7 @@ def test_what_comes_next(name: str, progress: Progress, expected: Next) -> None:
         ),
         (
             "champion again",
-            Action.ARCHIVE,
+            StepAction.ARCHIVE,
             replace(NOTIFIED, state=State.CHAMPION),
             NOW + 30 * DAY,
             Permit.WAIT,
@@ -168,7 +184,7 @@ def test_what_comes_next(name: str, progress: Progress, expected: Next) -> None:
         ),
         (
             "recorded",
-            Action.RECORD,
+            StepAction.RECORD,
             RECORDED,
             NOW,
             Permit.DONE,
@@ -177,7 +193,7 @@ def test_what_comes_next(name: str, progress: Progress, expected: Next) -> None:
     ],
 )
 def test_whether_a_step_may_be_done(
-    *, name: str, action: Action, progress: Progress, now: datetime, may: Permit, words: str
+    *, name: str, action: StepAction, progress: Progress, now: datetime, may: Permit, words: str
 ) -> None:
     assert permit(action, progress, POLICY, now) == (may, words), name
 
@@ -190,7 +206,7 @@ def test_whether_a_step_may_be_done(
         ("confirmed and left", CONFIRMED, ABANDONED_AFTER, True),
         ("waits for a person", REQUESTED, 99 * DAY, False),
         ("on hold", replace(ARCHIVED, legal_hold=True), 999 * DAY, False),
-        ("refused", replace(REQUESTED, step=Step.REFUSED), 99 * DAY, False),
+        ("refused", replace(REQUESTED, step=DecommissionStep.REFUSED), 99 * DAY, False),
         ("done", RECORDED, 999 * DAY, False),
         ("champion again", replace(NOTIFIED, state=State.CHAMPION), ABANDONED_AFTER, True),
     ],

@@ -8,8 +8,8 @@ from tenure.lifecycle.serving.presence import (
     ALIVE_SECONDS,
     RENEW_SECONDS,
     Fleet,
+    GatewayHealth,
     Presence,
-    Standing,
 )
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -40,7 +40,7 @@ def test_alive(quiet: float, is_alive: bool) -> None:
 )
 def test_standing(generation: int, quiet: float, standing: str, since: datetime) -> None:
     one = seen(generation=generation, quiet=quiet)
-    assert (one.standing, one.since) == (Standing(standing), since)
+    assert (one.standing, one.since) == (GatewayHealth(standing), since)
 
 
 CURRENT, BEHIND, SILENT = seen("a"), seen("b", generation=6), seen("c", quiet=31)

@@ -11,8 +11,8 @@ from sklearn import metrics as sk
 
 from tenure.lifecycle.training.evaluation import (
     EvaluationPolicy,
-    Measured,
     Metric,
+    MetricEstimate,
     MetricGate,
     intervals,
     judge,
@@ -106,7 +106,9 @@ def test_intervals_cover_the_truth_about_95_times_of_100() -> None:
 
 
 def verdict_of(gate: MetricGate, value: float | None, *, rows: int = 500, **policy: Any) -> Report:
-    found = dict.fromkeys(get_args(Metric), Measured(value, 0.0, 1.0) if value else Measured(None))
+    found = dict.fromkeys(
+        get_args(Metric), MetricEstimate(value, 0.0, 1.0) if value else MetricEstimate(None)
+    )
     return judge(
         EvaluationPolicy(gates=(gate,), min_rows=500, **policy),
         found,
@@ -190,4 +192,4 @@ def test_a_gate_states_exactly_one_bound(bounds: dict[str, float]) -> None:
 
 def test_one_row_has_a_mean_without_an_interval() -> None:
     found = measure(np.array([0.3]), np.array([True]), threshold=0.5)["brier"]
-    assert found == Measured(pytest.approx(0.49), None, None)
+    assert found == MetricEstimate(pytest.approx(0.49), None, None)

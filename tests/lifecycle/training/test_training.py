@@ -6,18 +6,20 @@ import numpy as np
 import pytest
 
 from tenure.errors import GateInconclusive
-from tenure.lifecycle.training import Published, choose_snapshots, data_digest, suite_digest
+from tenure.lifecycle.training import PublishedSnapshot, choose_snapshots, data_digest, suite_digest
 from tenure.lifecycle.training.split import split_by_time
 
 HOUR = 3_600_000_000
 
 
-def snapshot(number: int, month: int, *, digest: str = "", suite: str = "s") -> Published:
+def snapshot(number: int, month: int, *, digest: str = "", suite: str = "s") -> PublishedSnapshot:
     time_max = datetime(2013, month, 28, tzinfo=UTC)
-    return Published(number, f"2013-{month:02d}", digest or f"d{number}", suite, 10, time_max)
+    return PublishedSnapshot(
+        number, f"2013-{month:02d}", digest or f"d{number}", suite, 10, time_max
+    )
 
 
-def chosen(published: list[Published], window: int = 3) -> list[str]:
+def chosen(published: list[PublishedSnapshot], window: int = 3) -> list[str]:
     found = choose_snapshots(published, dataset="flights", window_batches=window)
     return [s.digest for s in found]
 

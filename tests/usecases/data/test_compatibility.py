@@ -16,7 +16,7 @@ from sqlalchemy import text
 from tenure.adapters import training_rows
 from tenure.adapters.sql import reports
 from tenure.errors import DataRejected, SchemaBroken
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.settings import Settings
 from tenure.usecases.data.compatibility import other_names
 from tenure.usecases.data.ingestion import ingestion
@@ -77,7 +77,7 @@ class Fixed:
 class World:
     """One dataset, two models: `by_income` reads the column that changes, `by_age` does not."""
 
-    platform: Platform
+    platform: Installation
 
     def at(self, day: date) -> None:
         self.platform.__dict__["clock"] = Fixed(day)
@@ -148,7 +148,7 @@ class World:
 
 @pytest.fixture
 def world(settings: Settings, tmp_path: Path) -> Iterator[World]:
-    platform = Platform(replace(settings, include=tmp_path / "include"))
+    platform = Installation(replace(settings, include=tmp_path / "include"))
     found = World(platform)
     found.at(TODAY)
     found.configure()

@@ -14,7 +14,7 @@ import pytest
 
 import tenure.failpoints
 from tenure.errors import DataRejected
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.settings import Settings
 from tenure.usecases.data.ingestion import ingestion
 from tenure.views.tasks import drawing, report_page
@@ -55,14 +55,14 @@ contract:
 
 
 @pytest.fixture
-def orders(settings: Settings, tmp_path: Path) -> Iterator[Callable[..., Platform]]:
+def orders(settings: Settings, tmp_path: Path) -> Iterator[Callable[..., Installation]]:
     """An installation with one dataset that has something to hide, and one file that landed."""
     import great_expectations as gx
 
     assert gx.__version__  # loaded here once, not in each judging process
-    made: list[Platform] = []
+    made: list[Installation] = []
 
-    def make() -> Platform:
+    def make() -> Installation:
         include = tmp_path / "include"
         (include / "configs/datasets").mkdir(parents=True)
         (include / "configs/datasets/orders.yaml").write_text(YAML)
@@ -84,14 +84,14 @@ def orders(settings: Settings, tmp_path: Path) -> Iterator[Callable[..., Platfor
         landing = settings.home / "store/landing/orders"
         landing.mkdir(parents=True)
         pq.write_table(pa.table(table), landing / "2014-01.parquet")
-        made.append(Platform(replace(settings, include=include)))
+        made.append(Installation(replace(settings, include=include)))
         return made[0]
 
     yield make
     made[0].database.dispose()
 
 
-def ingest(platform: Platform) -> str:
+def ingest(platform: Installation) -> str:
     """Digest of the report."""
     found = ingestion(platform, "orders")
     return found.ingest("landing/orders/2014-01.parquet", RUN).report
@@ -103,7 +103,9 @@ def text(page: bytes | None) -> str:
     return html.unescape(re.sub(r"<[^>]*>", "", page.decode()))
 
 
-def test_an_ingested_batch_has_data_docs_beside_its_report(orders: Callable[..., Platform]) -> None:
+def test_an_ingested_batch_has_data_docs_beside_its_report(
+    orders: Callable[..., Installation],
+) -> None:
     platform = orders()
     digest = ingest(platform)
     page = text(drawing(platform, digest))
@@ -124,7 +126,7 @@ def test_an_ingested_batch_has_data_docs_beside_its_report(orders: Callable[...,
     assert {line.notes for line in ours.broken if "column" in line.rule} == {"because 1 < 2"}
 
 
-def test_a_batch_that_failed_has_them_too(orders: Callable[..., Platform]) -> None:
+def test_a_batch_that_failed_has_them_too(orders: Callable[..., Installation]) -> None:
     platform = orders()
     suite = platform.settings.include / "expectations/orders.json"
     suite.write_text(suite.read_text().replace('"warning"', '"critical"'))
@@ -136,7 +138,7 @@ def test_a_batch_that_failed_has_them_too(orders: Callable[..., Platform]) -> No
 
 @pytest.mark.parametrize("place", ["ingest.drawing", "ingest.drawn"])
 def test_a_drawing_that_fails_changes_nothing(
-    orders: Callable[..., Platform], place: str, monkeypatch: pytest.MonkeyPatch
+    orders: Callable[..., Installation], place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     platform = orders()
     monkeypatch.setenv("TENURE_ENV", "test")
@@ -150,7 +152,7 @@ def test_a_drawing_that_fails_changes_nothing(
 
 
 def test_what_gx_cannot_draw_changes_nothing(
-    orders: Callable[..., Platform], monkeypatch: pytest.MonkeyPatch
+    orders: Callable[..., Installation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tenure.adapters import gx_docs
 

@@ -18,7 +18,7 @@ from sqlalchemy import text
 
 from tenure.demo.upstream import write_month
 from tenure.errors import DataRejected
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.settings import Settings
 from tenure.usecases.data.ingestion import Ingestion, ingestion
 from tenure.vocabulary import RunRef, digest_bytes
@@ -61,19 +61,19 @@ SUITE = {
 
 
 @pytest.fixture
-def tiny(settings: Settings, tmp_path: Path) -> Iterator[Platform]:
+def tiny(settings: Settings, tmp_path: Path) -> Iterator[Installation]:
     """An installation with one small dataset."""
     include = tmp_path / "include"
     (include / "configs/datasets").mkdir(parents=True)
     (include / "configs/datasets/tiny.yaml").write_text(YAML)
     (include / "expectations").mkdir()
     (include / "expectations/tiny.json").write_text(json.dumps(SUITE))
-    platform = Platform(replace(settings, include=include))
+    platform = Installation(replace(settings, include=include))
     yield platform
     platform.database.dispose()
 
 
-def drop(platform: Platform, xs: list[float | None], name: str = "a.parquet") -> str:
+def drop(platform: Installation, xs: list[float | None], name: str = "a.parquet") -> str:
     """Land one batch of the tiny dataset; returns its key."""
     path = platform.settings.home / "store/landing/tiny" / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,12 +83,12 @@ def drop(platform: Platform, xs: list[float | None], name: str = "a.parquet") ->
     return f"landing/tiny/{name}"
 
 
-def rows(platform: Platform, query: str) -> list[dict[str, Any]]:
+def rows(platform: Installation, query: str) -> list[dict[str, Any]]:
     with platform.database.begin() as connection:
         return [dict(row) for row in connection.execute(text(query)).mappings()]
 
 
-def quarantined(platform: Platform) -> list[dict[str, Any]]:
+def quarantined(platform: Installation) -> list[dict[str, Any]]:
     (key,) = platform.store.list("quarantine/")
     table = pq.read_table(platform.store.fetch(key))
     return table.to_pylist()
@@ -97,7 +97,7 @@ def quarantined(platform: Platform) -> list[dict[str, Any]]:
 class TestMonthOfFlights:
     """The story of issue 2, step 1."""
 
-    def test_broken_then_repaired(self, platform: Platform) -> None:
+    def test_broken_then_repaired(self, platform: Installation) -> None:
         landing = platform.settings.home / "store/landing/flights"
         write_month(landing, 3, damage="broken")
         flights = ingestion(platform, "flights")
@@ -141,7 +141,7 @@ class TestMonthOfFlights:
         assert pq.read_metadata(data).num_rows == 28_834
 
     @pytest.mark.parametrize("month", [1, 5, 8, 10, 11])
-    def test_real_months_pass_whole(self, platform: Platform, month: int) -> None:
+    def test_real_months_pass_whole(self, platform: Installation, month: int) -> None:
         write_month(platform.settings.home / "store/landing/flights", month)
         flights = ingestion(platform, "flights")
 
@@ -149,7 +149,7 @@ class TestMonthOfFlights:
 
         assert done.rows_quarantined == 0
 
-    def test_december_lacks_its_weather(self, platform: Platform) -> None:
+    def test_december_lacks_its_weather(self, platform: Installation) -> None:
         write_month(platform.settings.home / "store/landing/flights", 12)
         flights = ingestion(platform, "flights")
 
@@ -160,7 +160,7 @@ class TestMonthOfFlights:
 class TestPublishing:
     """What stands after a batch that passed."""
 
-    def test_bad_rows_are_set_aside_and_the_rest_is_published(self, tiny: Platform) -> None:
+    def test_bad_rows_are_set_aside_and_the_rest_is_published(self, tiny: Installation) -> None:
         key = drop(tiny, [1.0, 99.0, None, 3.0])
 
         done = ingestion(tiny, "tiny").ingest(key, RUN)
@@ -173,7 +173,7 @@ class TestPublishing:
         assert bad["_reasons"] == ["x: expect_column_values_to_be_between, allowed 0…10"]
         assert_stands_once(tiny, rows_in=4, rows_quarantined=1)
 
-    def test_the_manifest_is_what_the_row_names(self, tiny: Platform) -> None:
+    def test_the_manifest_is_what_the_row_names(self, tiny: Installation) -> None:
         done = ingestion(tiny, "tiny").ingest(drop(tiny, [1.0, 2.0]), RUN)
 
         (row,) = rows(tiny, "SELECT * FROM snapshot")
@@ -185,7 +185,7 @@ class TestPublishing:
         assert manifest["columns"] == {"id": "string", "at": "timestamp", "x": "number"}
         assert (row["time_max"] - row["time_min"]).microseconds == 1
 
-    def test_the_same_file_under_other_names_is_one_snapshot(self, tiny: Platform) -> None:
+    def test_the_same_file_under_other_names_is_one_snapshot(self, tiny: Installation) -> None:
         service = ingestion(tiny, "tiny")
         first = service.ingest(drop(tiny, [1.0], "a.parquet"), RUN)
         second = service.ingest(drop(tiny, [1.0], "b.parquet"), RUN)
@@ -193,7 +193,7 @@ class TestPublishing:
         assert first == second
         assert_stands_once(tiny, rows_in=1, rows_quarantined=0)
 
-    def test_new_rules_judge_again_and_keep_the_snapshot(self, tiny: Platform) -> None:
+    def test_new_rules_judge_again_and_keep_the_snapshot(self, tiny: Installation) -> None:
         service = ingestion(tiny, "tiny")
         before = service.ingest(drop(tiny, [1.0, 2.0]), RUN)
         suite = tiny.settings.suites / "tiny.json"
@@ -210,7 +210,7 @@ class TestPublishing:
         assert rows(tiny, "SELECT * FROM snapshot") == [row]
         tiny.store.get(f"snapshots/tiny/{after.snapshot}/manifest.json", row["manifest_digest"])
 
-    def test_what_was_judged_by_is_kept(self, tiny: Platform) -> None:
+    def test_what_was_judged_by_is_kept(self, tiny: Installation) -> None:
         ingestion(tiny, "tiny").ingest(drop(tiny, [1.0]), RUN)
 
         (suite,) = rows(tiny, "SELECT digest, body FROM suite_revision")
@@ -225,14 +225,14 @@ class TestPublishing:
 class TestRefusing:
     """Nothing is published, everything is accounted for."""
 
-    def test_limits_of_quarantine(self, tiny: Platform) -> None:
+    def test_limits_of_quarantine(self, tiny: Installation) -> None:
         service = ingestion(tiny, "tiny")
 
         assert service.ingest(drop(tiny, [1.0, 99.0]), RUN).rows_quarantined == 1
         with pytest.raises(DataRejected, match=r"2 of 3 rows in quarantine \(66.67%\)"):
             service.ingest(drop(tiny, [1.0, 99.0, 99.0]), RUN)
 
-    def test_garbage_is_kept_as_it_came(self, tiny: Platform) -> None:
+    def test_garbage_is_kept_as_it_came(self, tiny: Installation) -> None:
         key = drop(tiny, [1.0])
         (tiny.settings.home / "store" / key).write_bytes(b"PAR1 no parquet PAR1")
 
@@ -245,7 +245,7 @@ class TestRefusing:
         (row,) = rows(tiny, "SELECT * FROM validation")
         assert (row["verdict"], row["rows_in"], row["snapshot_id"]) == ("failed", 0, None)
 
-    def test_a_wrong_column_sets_every_row_aside(self, tiny: Platform) -> None:
+    def test_a_wrong_column_sets_every_row_aside(self, tiny: Installation) -> None:
         path = tiny.settings.home / "store/landing/tiny/a.parquet"
         path.parent.mkdir(parents=True)
         pq.write_table(pa.table({"id": ["a", "b"], "x": ["1", "2"], "why": [1, 2]}), path)
@@ -260,7 +260,7 @@ class TestRefusing:
         (row,) = rows(tiny, "SELECT * FROM validation")
         assert (row["rows_in"], row["rows_ok"], row["rows_quarantined"]) == (2, 0, 2)
 
-    def test_a_file_of_another_kind_is_refused_not_ignored(self, tiny: Platform) -> None:
+    def test_a_file_of_another_kind_is_refused_not_ignored(self, tiny: Installation) -> None:
         drop(tiny, [1.0], "a b.csv")
         service = ingestion(tiny, "tiny")
 
@@ -269,7 +269,7 @@ class TestRefusing:
             service.ingest(key, RUN)
         assert service.discover() == []
 
-    def test_a_file_that_is_gone(self, tiny: Platform) -> None:
+    def test_a_file_that_is_gone(self, tiny: Installation) -> None:
         with pytest.raises(DataRejected, match=r"landing/tiny/a.parquet is gone"):
             ingestion(tiny, "tiny").ingest("landing/tiny/a.parquet", RUN)
 
@@ -277,7 +277,7 @@ class TestRefusing:
 class TestDiscovering:
     """What is there and what is not a batch."""
 
-    def test_markers_and_parts_are_left_alone(self, tiny: Platform) -> None:
+    def test_markers_and_parts_are_left_alone(self, tiny: Installation) -> None:
         drop(tiny, [1.0])
         for name in ("_SUCCESS", "b.parquet.tmp", ".hidden.parquet", "sub/c.parquet"):
             path = tiny.settings.home / "store/landing/tiny" / name
@@ -286,21 +286,21 @@ class TestDiscovering:
 
         assert ingestion(tiny, "tiny").discover() == ["landing/tiny/a.parquet"]
 
-    def test_a_file_that_may_still_grow_waits(self, tiny: Platform) -> None:
+    def test_a_file_that_may_still_grow_waits(self, tiny: Installation) -> None:
         drop(tiny, [1.0])
         yaml = tiny.settings.configs / "datasets/tiny.yaml"
         yaml.write_text(yaml.read_text().replace("settle_seconds: 0", "settle_seconds: 3600"))
 
         assert ingestion(tiny, "tiny").discover() == []
 
-    def test_it_reads_a_file_once_and_imports_nothing_heavy(self, tiny: Platform) -> None:
+    def test_it_reads_a_file_once_and_imports_nothing_heavy(self, tiny: Installation) -> None:
         drop(tiny, [1.0])
         code = (
             "import sys, pathlib\n"
             "from tenure.settings import Settings\n"
-            "from tenure.installation import Platform\n"
+            "from tenure.installation import Installation\n"
             "from tenure.usecases.data.ingestion import ingestion\n"
-            "service = ingestion(Platform(Settings.from_environment()), 'tiny')\n"
+            "service = ingestion(Installation(Settings.from_environment()), 'tiny')\n"
             "assert service.discover() == ['landing/tiny/a.parquet'], service.discover()\n"
             "heavy = {'pandas', 'pyarrow', 'great_expectations', 'sklearn'}\n"
             "print(sorted(heavy & set(sys.modules)))\n"
@@ -381,7 +381,7 @@ class TestDeath:
     """Killed anywhere, then run again: as if nothing had happened."""
 
     @pytest.mark.parametrize("xs", [[1.0, 99.0, 2.0], [99.0, 99.0]], ids=["passes", "fails"])
-    def test_at_every_step(self, tiny: Platform, xs: list[float | None]) -> None:
+    def test_at_every_step(self, tiny: Installation, xs: list[float | None]) -> None:
         key = drop(tiny, xs)
         steps = 0
         for step in range(1, 100):
@@ -398,17 +398,18 @@ class TestDeath:
             tiny, rows_in=len(xs), rows_quarantined=1 if passed else 2, passed=passed
         )
 
-    def test_a_child_that_is_killed(self, tiny: Platform) -> None:
+    def test_a_child_that_is_killed(self, tiny: Installation) -> None:
         key = drop(tiny, [1.0, 99.0])
         code = (
             "import os, signal\n"
             "from tenure.settings import Settings\n"
             "from tenure.vocabulary import RunRef\n"
-            "from tenure.installation import Platform\n"
+            "from tenure.installation import Installation\n"
             "from tenure.usecases.data.publication import Publisher\n"
             "from tenure.usecases.data.ingestion import ingestion\n"
             "Publisher._note = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
-            f"ingestion(Platform(Settings.from_environment()), 'tiny').ingest({key!r}, {RUN!r})\n"
+            "service = ingestion(Installation(Settings.from_environment()), 'tiny')\n"
+            f"service.ingest({key!r}, {RUN!r})\n"
         )
         done = subprocess.run(
             [sys.executable, "-c", code], env=environment(tiny), timeout=120, check=False
@@ -422,7 +423,7 @@ class TestDeath:
         assert_stands_once(tiny, rows_in=2, rows_quarantined=1)
 
 
-def environment(platform: Platform) -> dict[str, str]:
+def environment(platform: Installation) -> dict[str, str]:
     settings = platform.settings
     return os.environ | {
         "PYTHONPATH": str(Path(__file__).parents[3] / "plugins"),
@@ -433,7 +434,7 @@ def environment(platform: Platform) -> dict[str, str]:
     }
 
 
-def fused(platform: Platform, fuse: Fuse) -> Ingestion:
+def fused(platform: Installation, fuse: Fuse) -> Ingestion:
     from tenure.adapters.sql.reports import SqlReports
 
     sound = ingestion(platform, "tiny")
@@ -459,7 +460,7 @@ def survives(service: Ingestion, key: str) -> bool:
 
 
 def assert_stands_once(
-    platform: Platform, *, rows_in: int, rows_quarantined: int, passed: bool = True
+    platform: Installation, *, rows_in: int, rows_quarantined: int, passed: bool = True
 ) -> None:
     (row,) = rows(platform, "SELECT * FROM validation")
     assert row["rows_in"] == rows_in == row["rows_ok"] + row["rows_quarantined"]

@@ -22,11 +22,11 @@ from tenure.cli import app
 from tenure.config import load_dataset
 from tenure.config.suites import check, load_suite
 from tenure.errors import ConfigInvalid, DataRejected
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.data.quality import Judgement, judge
 from tenure.settings import REPOSITORY, Settings
 from tenure.usecases.data.ingestion import ingestion
-from tenure.usecases.data.new_dataset import Wish, create
+from tenure.usecases.data.new_dataset import DatasetSpec, create
 from tenure.vocabulary import RunRef
 
 ROWS = 300
@@ -84,7 +84,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         Settings.from_environment({"TENURE_HOME": str(folder / "home")}), include=folder / "include"
     )
     (folder / "shop.csv").write_bytes(written(rows(1)))
-    create(settings, Wish("shop", folder / "shop.csv", entity="Kunden-ID", owner="ada"))
+    create(settings, DatasetSpec("shop", folder / "shop.csv", entity="Kunden-ID", owner="ada"))
     return settings
 
 
@@ -181,19 +181,19 @@ class TestDrops:
     """Three good and three broken drops through real ingestion."""
 
     @pytest.fixture
-    def platform(self, shop: Settings, settings: Settings) -> Iterator[Platform]:
-        platform = Platform(replace(settings, include=shop.include))
+    def platform(self, shop: Settings, settings: Settings) -> Iterator[Installation]:
+        platform = Installation(replace(settings, include=shop.include))
         yield platform
         platform.database.dispose()
 
     @staticmethod
-    def land(platform: Platform, name: str, content: bytes) -> None:
+    def land(platform: Installation, name: str, content: bytes) -> None:
         path = platform.settings.home / "store/landing/shop" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         os.utime(path, (1, 1))  # no longer being written
 
-    def test_every_verdict_is_right(self, platform: Platform) -> None:
+    def test_every_verdict_is_right(self, platform: Installation) -> None:
         some = rows(5)
         some[6]["Menge"], some[7]["Bestellt am"] = "drei", "31.02.2024 10:00"
         columns = [*some[0]][::-1]
@@ -232,8 +232,8 @@ class TestDrops:
         assert found[2]["Notiz"] is None
 
 
-def wish(path: Path, **options: Any) -> Wish:
-    return Wish(options.pop("name", "d"), path, owner="ada", **options)
+def wish(path: Path, **options: Any) -> DatasetSpec:
+    return DatasetSpec(options.pop("name", "d"), path, owner="ada", **options)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from tenure.adapters.sql.tables import metadata
 from tenure.errors import ConfigInvalid, DataRejected, SchemaBroken
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.settings import REPOSITORY, Settings
 from tenure.usecases.data.ingestion import ingestion
 from tenure.usecases.training import planning
@@ -67,7 +67,7 @@ SUITE = [
 
 @dataclass
 class World:
-    platform: Platform
+    platform: Installation
 
     def configure(self, sensitivity: str = "internal") -> None:
         self._write("configs/datasets/loans.yaml", DATASET.format(sensitivity=sensitivity))
@@ -137,7 +137,7 @@ def _content(path: Path) -> str:
 
 @pytest.fixture
 def world(settings: Settings, tmp_path: Path) -> Iterator[World]:
-    platform = Platform(replace(settings, include=tmp_path / "include"))
+    platform = Installation(replace(settings, include=tmp_path / "include"))
     found = World(platform)
     found.configure()
     yield found
@@ -277,7 +277,7 @@ def test_restricted_data_are_refused_by_a_store_without_encryption(world: World)
     assert stored == [key]
 
     url = f"{world.platform.settings.store_url}?encrypted=LUKS+volume+of+this+host"
-    encrypted = World(Platform(replace(world.platform.settings, store_url=url)))
+    encrypted = World(Installation(replace(world.platform.settings, store_url=url)))
     done = encrypted.ingest(key)
     assert done.rows_ok == 2
     world.model("by_age", "numeric: [age]")

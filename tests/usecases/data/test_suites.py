@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from tenure.cli import app
 from tenure.errors import ConfigInvalid, DataRejected
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.settings import REPOSITORY, Settings
 from tenure.usecases.data import suggestions, suites
 from tenure.usecases.data.ingestion import ingestion
@@ -84,7 +84,7 @@ def rules(mostly: float = 0.98, cities: str = "xy") -> str:
     )
 
 
-def installed(settings: Settings, include: Path) -> Platform:
+def installed(settings: Settings, include: Path) -> Installation:
     """An installation with one dataset, one suite, and one model that reads `temp`."""
     (include / "configs/datasets").mkdir(parents=True)
     (include / "configs/models").mkdir()
@@ -103,11 +103,11 @@ def installed(settings: Settings, include: Path) -> Platform:
     model = f"{model[:start]}  numeric: [temp]\n  categorical: [city]\n{model[end:]}"
     (include / "configs/models/ride_late.yaml").write_text(model)
     (include / "expectations/rides.json").write_text(rules())
-    return Platform(replace(settings, include=include))
+    return Installation(replace(settings, include=include))
 
 
 @pytest.fixture
-def rides(settings: Settings, tmp_path: Path) -> Iterator[Platform]:
+def rides(settings: Settings, tmp_path: Path) -> Iterator[Installation]:
     """An installation of this test alone, without batches."""
     platform = installed(settings, tmp_path / "include")
     yield platform
@@ -115,7 +115,7 @@ def rides(settings: Settings, tmp_path: Path) -> Iterator[Platform]:
 
 
 @pytest.fixture(scope="module")
-def eight(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def eight(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """Eight batches that the suite in force has judged; tests change only the suite's file."""
     home = tmp_path_factory.mktemp("rides")
     nowhere = "http://127.0.0.1:9"
@@ -129,7 +129,9 @@ def eight(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     platform.database.dispose()
 
 
-def drop(platform: Platform, name: str, nulls: int, cities: str, *, kind: str = "parquet") -> str:
+def drop(
+    platform: Installation, name: str, nulls: int, cities: str, *, kind: str = "parquet"
+) -> str:
     """Land a batch: every fourth row has the second city; the last rows have no temp."""
     path = platform.settings.home / f"store/landing/rides/{name}.{kind}"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -150,24 +152,24 @@ def drop(platform: Platform, name: str, nulls: int, cities: str, *, kind: str = 
     return f"landing/rides/{name}.{kind}"
 
 
-def ingest_all(platform: Platform) -> None:
+def ingest_all(platform: Installation) -> None:
     service = ingestion(platform, "rides")
     for key in service.discover():
         with suppress(DataRejected):
             service.ingest(key, RUN)
 
 
-def drop_some(platform: Platform, *names: str) -> None:
+def drop_some(platform: Installation, *names: str) -> None:
     for name in names:
         drop(platform, name, *BATCHES[name])
     ingest_all(platform)
 
 
-def edit_suite(platform: Platform, body: str) -> None:
+def edit_suite(platform: Installation, body: str) -> None:
     (platform.settings.suites / "rides.json").write_text(body)
 
 
-def seen(platform: Platform, against: str | None = None) -> dict[str, Any]:
+def seen(platform: Installation, against: str | None = None) -> dict[str, Any]:
     """Batch to (verdicts, change of quarantine, causes)."""
     edited = suites.edit(platform, "rides", against)
     batches = suites.last_batches(platform, "rides", 30)
@@ -186,7 +188,7 @@ def seen(platform: Platform, against: str | None = None) -> dict[str, Any]:
 
 @pytest.mark.parametrize("is_gone", [False, True], ids=["landed", "from its snapshot"])
 def test_a_rename_in_the_contract_is_no_change_of_the_suite(
-    rides: Platform, monkeypatch: pytest.MonkeyPatch, is_gone: bool
+    rides: Installation, monkeypatch: pytest.MonkeyPatch, is_gone: bool
 ) -> None:
     """The suite in force speaks of `temp`; it is compared as if it had said `warmth`."""
     drop_some(rides, "b1", "b4")
@@ -223,7 +225,7 @@ def test_a_rename_in_the_contract_is_no_change_of_the_suite(
 class TestLooseningANullLimit:
     """The acceptance of issue 3."""
 
-    def test_exactly_the_batches_that_flip(self, eight: Platform) -> None:
+    def test_exactly_the_batches_that_flip(self, eight: Installation) -> None:
         edit_suite(eight, rules(mostly=0.95))
 
         found = seen(eight)
@@ -252,7 +254,7 @@ class TestLooseningANullLimit:
         assert found["b5"] == ("failed failed", 0, [])
         assert found["b7"] == ("passed passed", 0, [])
 
-    def test_the_verdicts_are_those_that_ingestion_then_gives(self, rides: Platform) -> None:
+    def test_the_verdicts_are_those_that_ingestion_then_gives(self, rides: Installation) -> None:
         drop_some(rides, "b3", "b5", "b6")
         edit_suite(rides, rules(mostly=0.95, cities="xyz"))
         expected = {name: said[0].split()[1] for name, said in seen(rides).items()}
@@ -266,7 +268,7 @@ class TestLooseningANullLimit:
             found = {row.batch: row.verdict for row in connection.execute(text(query))}
         assert found == expected
 
-    def test_the_models_downstream(self, eight: Platform) -> None:
+    def test_the_models_downstream(self, eight: Installation) -> None:
         edit_suite(eight, rules(mostly=0.95))
         edited = suites.edit(eight, "rides")
         found = suites.preview(eight, edited, suites.last_batches(eight, "rides", 30), list)
@@ -279,7 +281,7 @@ class TestLooseningANullLimit:
 
 
 @contextmanager
-def serving(platform: Platform, batches: list[str]) -> Iterator[None]:
+def serving(platform: Installation, batches: list[str]) -> Iterator[None]:
     """A champion that learned from the batches, as far as the preview looks."""
     facts = json.dumps({"batches": batches})
     without_guards(
@@ -298,13 +300,13 @@ def serving(platform: Platform, batches: list[str]) -> Iterator[None]:
     )
 
 
-def without_guards(platform: Platform, *statements: str) -> None:
+def without_guards(platform: Installation, *statements: str) -> None:
     with platform.database.begin() as connection:
         for statement in ("SET LOCAL session_replication_role = replica", *statements):
             connection.exec_driver_sql(statement)
 
 
-def test_tightening_turns_good_batches_bad(eight: Platform) -> None:
+def test_tightening_turns_good_batches_bad(eight: Installation) -> None:
     edit_suite(eight, rules(cities="y"))  # nine of ten rows are in x
 
     found = seen(eight)
@@ -328,7 +330,7 @@ def test_tightening_turns_good_batches_bad(eight: Platform) -> None:
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
-def test_a_batch_whose_file_is_gone_is_put_together_again(rides: Platform, kind: str) -> None:
+def test_a_batch_whose_file_is_gone_is_put_together_again(rides: Installation, kind: str) -> None:
     config = rides.settings.configs / "datasets/rides.yaml"
     config.write_text(YAML.replace("format: parquet", f"format: {kind}"))
     kept = drop(rides, "b6", 2, "xz", kind=kind)
@@ -357,7 +359,7 @@ def test_a_batch_whose_file_is_gone_is_put_together_again(rides: Platform, kind:
     assert whole["b7"][1] == -10
 
 
-def test_a_column_that_is_gone_counts_as_it_does_in_ingestion(rides: Platform) -> None:
+def test_a_column_that_is_gone_counts_as_it_does_in_ingestion(rides: Installation) -> None:
     table = pa.table({"id": ["a"], "at": pa.array([1], pa.timestamp("us", "UTC")), "late": [True]})
     drop(rides, "b1", 0, "xy")
     path = rides.settings.home / "store/landing/rides/b1.parquet"
@@ -368,7 +370,7 @@ def test_a_column_that_is_gone_counts_as_it_does_in_ingestion(rides: Platform) -
     assert seen(rides)["b1"] == ("passed passed", 0, [])
 
 
-def test_pseudonyms_are_not_judged_by_rules_about_values(rides: Platform) -> None:
+def test_pseudonyms_are_not_judged_by_rules_about_values(rides: Installation) -> None:
     config = rides.settings.configs / "datasets/rides.yaml"
     config.write_text(
         YAML.replace("city: {type: string}", "city: {type: string, sensitivity: personal}")
@@ -383,7 +385,7 @@ def test_pseudonyms_are_not_judged_by_rules_about_values(rides: Platform) -> Non
     assert seen(rides) == {"b8": "its file is gone and its snapshot holds pseudonyms of city"}
 
 
-def test_the_last_batches_are_those_that_landed_last(rides: Platform) -> None:
+def test_the_last_batches_are_those_that_landed_last(rides: Installation) -> None:
     drop_some(rides, "b1", "b2", "b3")
     drop(rides, "b1", 1, "xy")  # repaired: now the newest
     ingest_all(rides)
@@ -396,7 +398,7 @@ def test_the_last_batches_are_those_that_landed_last(rides: Platform) -> None:
 
 
 class TestWhatItIsComparedWith:
-    def test_a_git_revision(self, rides: Platform) -> None:
+    def test_a_git_revision(self, rides: Installation) -> None:
         drop_some(rides, "b5")
         commit(rides)
         edit_suite(rides, rules(mostly=0.5))
@@ -406,7 +408,7 @@ class TestWhatItIsComparedWith:
         assert seen(rides, "HEAD")["b5"][0] == "failed passed"
         assert suites.edit(rides, "rides").against.startswith("HEAD (")
 
-    def test_nothing_was_judged_yet(self, rides: Platform) -> None:
+    def test_nothing_was_judged_yet(self, rides: Installation) -> None:
         with pytest.raises(suites.NothingToCompare, match="no batch was judged by rides yet"):
             suites.edit(rides, "rides")
 
@@ -419,18 +421,18 @@ class TestWhatItIsComparedWith:
             ("HEAD~1", "rides.json is not in HEAD~1"),
         ],
     )
-    def test_no_such_revision(self, rides: Platform, revision: str, message: str) -> None:
+    def test_no_such_revision(self, rides: Installation, revision: str, message: str) -> None:
         git(rides, "init", "--quiet")
         git(rides, "commit", "--quiet", "--allow-empty", "--message=empty")
         commit(rides)
         with pytest.raises(suites.NothingToCompare, match=message):
             suites.edit(rides, "rides", revision)
 
-    def test_no_repository(self, rides: Platform) -> None:
+    def test_no_repository(self, rides: Installation) -> None:
         with pytest.raises(suites.NothingToCompare, match="not a git repository"):
             suites.edit(rides, "rides", "HEAD")
 
-    def test_a_link_in_git_is_not_followed(self, rides: Platform) -> None:
+    def test_a_link_in_git_is_not_followed(self, rides: Installation) -> None:
         path = rides.settings.suites / "rides.json"
         body = path.read_text()
         path.unlink()
@@ -441,14 +443,14 @@ class TestWhatItIsComparedWith:
         with pytest.raises(suites.NothingToCompare, match="is not a regular file in HEAD"):
             suites.edit(rides, "rides", "HEAD")
 
-    def test_a_broken_suite_is_not_judged(self, eight: Platform) -> None:
+    def test_a_broken_suite_is_not_judged(self, eight: Installation) -> None:
         edit_suite(eight, rules(mostly=98))
         with pytest.raises(ConfigInvalid, match="mostly must be above 0"):
             suites.edit(eight, "rides")
 
 
 def test_a_model_whose_protected_attribute_is_no_feature_is_named(
-    rides: Platform, monkeypatch: pytest.MonkeyPatch
+    rides: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     point_to(rides, monkeypatch)
     yaml = rides.settings.configs / "models/ride_late.yaml"
@@ -461,18 +463,18 @@ def test_a_model_whose_protected_attribute_is_no_feature_is_named(
     assert found.stdout.splitlines()[-1] == "Downstream: ride_late of ada, reads city."
 
 
-def commit(platform: Platform, why: str = "rules") -> None:
+def commit(platform: Installation, why: str = "rules") -> None:
     git(platform, "init", "--quiet")
     git(platform, "add", "--all")
     git(platform, "commit", "--quiet", f"--message={why}")
 
 
-def git(platform: Platform, *arguments: str) -> None:
+def git(platform: Installation, *arguments: str) -> None:
     who = ["-c", "user.name=sam", "-c", "user.email=sam@example.org"]
     subprocess.run(["git", "-C", platform.settings.include, *who, *arguments], check=True)
 
 
-def test_the_command(eight: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command(eight: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     point_to(eight, monkeypatch)
     edit_suite(eight, rules(mostly=0.95))
 
@@ -514,7 +516,7 @@ def test_the_command(eight: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     assert runner.invoke(app, ["suite", "preview", "nobody"]).exit_code == 2
 
 
-def point_to(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+def point_to(platform: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = platform.settings
     monkeypatch.setenv("TENURE_HOME", str(settings.home))
     monkeypatch.setenv("TENURE_INCLUDE", str(settings.include))
@@ -524,7 +526,7 @@ def point_to(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
 
 class TestHistory:
     def test_without_git_since_when_each_revision_judged(
-        self, eight: Platform, monkeypatch: pytest.MonkeyPatch
+        self, eight: Installation, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         point_to(eight, monkeypatch)
         digest = suites.edit(eight, "rides").before.digest
@@ -533,7 +535,9 @@ class TestHistory:
 
         assert [(row["revision"], row["why"]) for row in answer] == [(digest, "judged first")]
 
-    def test_with_git_who_and_why(self, rides: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_with_git_who_and_why(
+        self, rides: Installation, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         point_to(rides, monkeypatch)
         commit(rides)
         edit_suite(rides, rules(mostly=0.9))
@@ -550,7 +554,7 @@ class TestHistory:
 
 class TestSuggestions:
     def test_each_stands_beside_what_the_suite_asks(
-        self, eight: Platform, monkeypatch: pytest.MonkeyPatch
+        self, eight: Installation, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         point_to(eight, monkeypatch)
         edit_suite(eight, rules())
@@ -572,7 +576,7 @@ class TestSuggestions:
         assert "Nothing was changed." in lines[-1]
 
     def test_what_it_proposes_is_a_valid_suite_that_history_passes(
-        self, eight: Platform, monkeypatch: pytest.MonkeyPatch
+        self, eight: Installation, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         point_to(eight, monkeypatch)
         edit_suite(eight, rules())
@@ -588,7 +592,9 @@ class TestSuggestions:
             answer["batches"], "passed passed"
         )
 
-    def test_the_reads_are_recorded(self, eight: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_reads_are_recorded(
+        self, eight: Installation, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         point_to(eight, monkeypatch)
         with eight.database.begin() as connection:
             query = "SELECT count(*) FROM snapshot_read WHERE purpose = 'suggest'"
@@ -597,6 +603,6 @@ class TestSuggestions:
         with eight.database.begin() as connection:
             assert connection.execute(text(query)).scalar_one() == before + 4
 
-    def test_without_history(self, rides: Platform) -> None:
+    def test_without_history(self, rides: Installation) -> None:
         with pytest.raises(DataRejected, match="No batch of rides was published"):
             suggestions.history(rides, "rides", 30)

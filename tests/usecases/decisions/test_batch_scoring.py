@@ -209,9 +209,9 @@ CHILD = """
 import json, sys
 from tenure.settings import Settings
 from tenure.vocabulary import RunRef
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.usecases.decisions.batch_scoring import score_shard
-platform = Platform(Settings.from_environment())
+platform = Installation(Settings.from_environment())
 score_shard(platform, sys.argv[1], RunRef(*json.loads(sys.argv[2])), 0)
 """
 

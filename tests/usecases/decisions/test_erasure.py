@@ -25,7 +25,7 @@ from tenure.usecases.decisions.batch_scoring import plan, score_shard
 from tenure.usecases.decisions.segments import compact, live_keys
 from tenure.usecases.operations.ledger import verify_ledger
 from tenure.usecases.promotion import approval, traffic
-from tenure.usecases.serving.gateway import GatewayPlatform
+from tenure.usecases.serving.gateway import GatewayInstallation
 from tenure.vocabulary import RunRef
 
 pytestmark = pytest.mark.service
@@ -112,7 +112,7 @@ def score(world: Any, run_id: str) -> None:
 
 def ask(world: Any, number: int, who: str, *, sealed: bool = True) -> None:
     """A gateway decides about somebody and ships it."""
-    gateway = GatewayPlatform(world.platform, "gw")
+    gateway = GatewayInstallation(world.platform, "gw")
     vault, moment = gateway.vault, micros(datetime(2026, 5, 1, 12, number, tzinfo=UTC))
     record = DecisionRecord(
         model=MODEL,

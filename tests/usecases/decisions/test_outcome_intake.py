@@ -14,8 +14,8 @@ from sqlalchemy import insert, text
 
 from tenure.adapters.sql import tables, versions
 from tenure.errors import ConfigInvalid
-from tenure.failpoints import Injected
-from tenure.installation import Platform
+from tenure.failpoints import InjectedFault
+from tenure.installation import Installation
 from tenure.installation.keys import SUBJECTS
 from tenure.layout import snapshot_key
 from tenure.lifecycle.serving import caller_digest
@@ -31,14 +31,14 @@ NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def platform(settings: Settings, tmp_path: Path) -> Iterator[Platform]:
+def platform(settings: Settings, tmp_path: Path) -> Iterator[Installation]:
     """The installation, its model told that outcomes land as a dataset."""
     include = tmp_path / "include"
     shutil.copytree(settings.include, include)
     path = include / "configs" / "models" / f"{MODEL}.yaml"
     with path.open("a") as stream:
         stream.write(f"outcomes: {{dataset: {DATASET}}}\n")
-    made = Platform(Settings(**{**vars(settings), "include": include}))
+    made = Installation(Settings(**{**vars(settings), "include": include}))
     with made.database.begin() as c:
         versions.register_model(c, name=MODEL, owner="ada", risk_tier="limited", purpose="t")
         c.execute(
@@ -50,7 +50,7 @@ def platform(settings: Settings, tmp_path: Path) -> Iterator[Platform]:
     made.database.dispose()
 
 
-def publish(platform: Platform, batch: str, **columns: Any) -> str:
+def publish(platform: Installation, batch: str, **columns: Any) -> str:
     """A snapshot, as ingestion leaves it."""
     sink = io.BytesIO()
     pq.write_table(pa.table(columns), sink)
@@ -70,18 +70,18 @@ def publish(platform: Platform, batch: str, **columns: Any) -> str:
     return digest
 
 
-def labels(platform: Platform) -> list[tuple[str, bool]]:
+def labels(platform: Installation) -> list[tuple[str, bool]]:
     keys = live_keys(platform.store, f"outcomes/model={MODEL}/")
     rows = [row for key in keys for row in pq.read_table(platform.store.fetch(key)).to_pylist()]
     return sorted((row["request_id"], row["label"]) for row in rows)
 
 
-def watermark(platform: Platform) -> datetime | None:
+def watermark(platform: Installation) -> datetime | None:
     with platform.database.begin() as c:
         return c.execute(text("SELECT watermark FROM model")).scalar_one()
 
 
-def test_each_snapshot_once(platform: Platform) -> None:
+def test_each_snapshot_once(platform: Installation) -> None:
     publish(platform, "one", request_id=["a", "b"], label=[True, False], observed_at=[NOON] * 2)
     assert take_outcomes(platform, RUN) == {"files": 1, "rows": 2, "refused": 0}
     assert take_outcomes(platform, RUN) == {"files": 0, "rows": 0, "refused": 0}
@@ -93,12 +93,12 @@ def test_each_snapshot_once(platform: Platform) -> None:
 
 
 def test_killed_between_storing_and_remembering(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch
+    platform: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(platform, "one", request_id=["a"], label=[True], observed_at=[NOON])
     monkeypatch.setenv("TENURE_ENV", "test")
     monkeypatch.setenv("TENURE_FAIL", "outcomes.stored:raise")
-    with pytest.raises(Injected):
+    with pytest.raises(InjectedFault):
         take_outcomes(platform, RUN)
     assert labels(platform) == [("a", True)]
     assert watermark(platform) is None
@@ -108,7 +108,7 @@ def test_killed_between_storing_and_remembering(
     assert watermark(platform) == NOON
 
 
-def test_whose_request_ids_a_file_means(platform: Platform) -> None:
+def test_whose_request_ids_a_file_means(platform: Installation) -> None:
     """As the gateways log it, so that the two can be compared."""
     callers = pa.array(["shop", None, "shop"], pa.string())
     publish(
@@ -128,7 +128,7 @@ def test_whose_request_ids_a_file_means(platform: Platform) -> None:
     assert found == {"a": shop, "b": None, "c": shop, "d": None}
 
 
-def test_another_shape_is_said_and_holds_nobody_up(platform: Platform) -> None:
+def test_another_shape_is_said_and_holds_nobody_up(platform: Installation) -> None:
     publish(platform, "bad", request_id=["a"], truth=[True], observed_at=[NOON])
     publish(platform, "good", request_id=["b"], label=[True], observed_at=[NOON])
     with pytest.raises(ConfigInvalid, match=r"1 snapshots are no outcomes: flight_late: snapshot"):
@@ -136,7 +136,7 @@ def test_another_shape_is_said_and_holds_nobody_up(platform: Platform) -> None:
     assert labels(platform) == [("b", True)]
 
 
-def test_no_watermark_beyond_the_publication(platform: Platform) -> None:
+def test_no_watermark_beyond_the_publication(platform: Installation) -> None:
     ahead = datetime.now(tz=UTC) + timedelta(minutes=4)
     publish(platform, "one", request_id=["a"], label=[True], observed_at=[ahead])
     take_outcomes(platform, RUN)

@@ -11,7 +11,7 @@ from tenure.adapters.decision_tables import (
     outcomes_to_parquet,
 )
 from tenure.adapters.sql import versions
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.decisions.decision_log import micros, partition
 from tenure.usecases.decisions import replay
 
@@ -23,7 +23,7 @@ SHOP, BANK = "s" * 32, "b" * 32
 OLD = "no column"
 
 
-def put(platform: Platform, callers: list[str | None], told: dict[str | None, bool]) -> None:
+def put(platform: Installation, callers: list[str | None], told: dict[str | None, bool]) -> None:
     """Decisions 0, 1, … of one request id, one file each, and an outcome of each that tells."""
     with platform.database.begin() as connection:
         versions.register_model(
@@ -59,7 +59,7 @@ def put(platform: Platform, callers: list[str | None], told: dict[str | None, bo
     ],
 )
 def test_the_outcome_is_that_of_its_own_caller(
-    platform: Platform,
+    platform: Installation,
     callers: list[str | None],
     told: dict[str | None, bool],
     expected: list[bool | None],

@@ -9,7 +9,7 @@ import pytest
 from tenure.adapters.sql import reviews as table
 from tenure.adapters.sql import versions
 from tenure.errors import NotPermitted, StateConflict, TenureError
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.usecases.decisions import reviews
 
 pytestmark = pytest.mark.service
@@ -34,7 +34,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def queue(platform: Platform, clock: Clock) -> Platform:
+def queue(platform: Installation, clock: Clock) -> Installation:
     """One decision that expires in ten hours; olga and otto are operators."""
     platform.__dict__["clock"] = clock
     roles = {"operator": ("olga", "otto"), "viewer": ("vera",)}
@@ -47,7 +47,9 @@ def queue(platform: Platform, clock: Clock) -> Platform:
     return platform
 
 
-def add(platform: Platform, decision_id: str, *, expires: datetime, model: str = "loan_ok") -> None:
+def add(
+    platform: Installation, decision_id: str, *, expires: datetime, model: str = "loan_ok"
+) -> None:
     row = {
         "decision_id": decision_id,
         "model": model,
@@ -66,18 +68,18 @@ def add(platform: Platform, decision_id: str, *, expires: datetime, model: str =
         table.add(connection, [row | {"score": 0.9}])
 
 
-def row(platform: Platform) -> dict[str, Any]:
+def row(platform: Installation) -> dict[str, Any]:
     with platform.database.begin() as connection:
         found = table.find(connection, ID)
     assert found is not None
     return found
 
 
-def test_a_decision_is_queued_once(queue: Platform) -> None:
+def test_a_decision_is_queued_once(queue: Installation) -> None:
     assert [r["score"] for r in reviews.listed(queue)] == [0.5]
 
 
-def test_claimed_then_answered_with_a_ledger_event(queue: Platform) -> None:
+def test_claimed_then_answered_with_a_ledger_event(queue: Installation) -> None:
     reviews.claim(queue, ID, user="olga")
     found = reviews.answer(queue, ID, user="olga", decision=True, note="paper file seen")
     assert (found["state"], found["answer"], found["answered_by"]) == ("answered", True, "olga")
@@ -90,38 +92,38 @@ def test_claimed_then_answered_with_a_ledger_event(queue: Platform) -> None:
     assert tuple(event) == ("olga", "true", "false")
 
 
-def test_the_same_answer_again_is_a_no_op(queue: Platform) -> None:
+def test_the_same_answer_again_is_a_no_op(queue: Installation) -> None:
     reviews.claim(queue, ID, user="olga")
     first = reviews.answer(queue, ID, user="olga", decision=True)
     assert reviews.answer(queue, ID, user="olga", decision=True) == first
 
 
-def held(queue: Platform, clock: Clock) -> None:
+def held(queue: Installation, clock: Clock) -> None:
     reviews.claim(queue, ID, user="olga")
 
 
-def answered(queue: Platform, clock: Clock) -> None:
+def answered(queue: Installation, clock: Clock) -> None:
     held(queue, clock)
     reviews.answer(queue, ID, user="olga", decision=True)
 
 
-def late(queue: Platform, clock: Clock) -> None:
+def late(queue: Installation, clock: Clock) -> None:
     clock.moment = NOW + 10 * HOUR
     reviews.expire(queue)
 
 
-def over(queue: Platform, clock: Clock) -> None:
+def over(queue: Installation, clock: Clock) -> None:
     """Expired, and nobody has swept it yet."""
     clock.moment = NOW + 10 * HOUR
 
 
-def over_while_held(queue: Platform, clock: Clock) -> None:
+def over_while_held(queue: Installation, clock: Clock) -> None:
     clock.moment = NOW + 10 * HOUR - timedelta(minutes=10)
     held(queue, clock)
     over(queue, clock)
 
 
-def lapsed(queue: Platform, clock: Clock) -> None:
+def lapsed(queue: Installation, clock: Clock) -> None:
     held(queue, clock)
     clock.moment = NOW + reviews.CLAIM
 
@@ -146,7 +148,9 @@ EXPIRED = f"{ID} expired at 2026-01-01 22:00 UTC."
         (lapsed, "olga answer", f"{ID} is not claimed"),
     ],
 )
-def test_what_is_refused(queue: Platform, clock: Clock, before: Any, who: str, why: str) -> None:
+def test_what_is_refused(
+    queue: Installation, clock: Clock, before: Any, who: str, why: str
+) -> None:
     user, act = who.split()
     acts: dict[str, Callable[[], object]] = {
         "claim": lambda: reviews.claim(queue, ID, user=user),
@@ -162,7 +166,7 @@ def test_what_is_refused(queue: Platform, clock: Clock, before: Any, who: str, w
     assert row(queue) == stands
 
 
-def test_listed_are_those_that_one_may_see_and_all_are_counted(queue: Platform) -> None:
+def test_listed_are_those_that_one_may_see_and_all_are_counted(queue: Installation) -> None:
     """What is hidden takes no place in the list, and what one holds is always on it."""
     with queue.database.begin() as connection:
         for name in ("hidden", "quiet"):
@@ -185,13 +189,13 @@ def test_listed_are_those_that_one_may_see_and_all_are_counted(queue: Platform) 
     assert reviews.counted(queue, ["claimed"]) == {"loan_ok": 1}
 
 
-def test_an_unknown_decision_is_named(queue: Platform) -> None:
+def test_an_unknown_decision_is_named(queue: Installation) -> None:
     with pytest.raises(TenureError, match="No decision nope is in the review queue"):
         reviews.claim(queue, "nope", user="olga")
 
 
 @pytest.mark.parametrize(("minutes", "is_free"), [(29, False), (30, True), (31, True)])
-def test_a_claim_ends(queue: Platform, clock: Clock, minutes: int, is_free: bool) -> None:
+def test_a_claim_ends(queue: Installation, clock: Clock, minutes: int, is_free: bool) -> None:
     held(queue, clock)
     clock.moment = NOW + timedelta(minutes=minutes)
     if is_free:
@@ -207,8 +211,8 @@ def test_a_claim_ends(queue: Platform, clock: Clock, minutes: int, is_free: bool
     ("after", "expired"),
     [(timedelta(seconds=-1), {}), (timedelta(0), {"loan_ok": 1}), (HOUR, {"loan_ok": 1})],
 )
-def test_what_nobody_answers_expires_and_is_told(
-    queue: Platform, clock: Clock, after: timedelta, expired: dict[str, int]
+def test_what_nobody_answers_expires_and_is_reported(
+    queue: Installation, clock: Clock, after: timedelta, expired: dict[str, int]
 ) -> None:
     clock.moment = NOW + 10 * HOUR + after
     assert reviews.expire(queue) == expired
@@ -218,7 +222,9 @@ def test_what_nobody_answers_expires_and_is_told(
     assert kinds == ["review_expired"] * len(expired)
 
 
-def test_what_expired_is_told_until_somebody_answers_again(queue: Platform, clock: Clock) -> None:
+def test_what_expired_is_reported_until_somebody_answers_again(
+    queue: Installation, clock: Clock
+) -> None:
     late(queue, clock)
     assert incident_states(queue) == ["open"]
     another = ID[:-1] + "e"
@@ -229,13 +235,13 @@ def test_what_expired_is_told_until_somebody_answers_again(queue: Platform, cloc
     assert incident_states(queue) == ["closed"]
 
 
-def incident_states(platform: Platform) -> list[str]:
+def incident_states(platform: Installation) -> list[str]:
     with platform.database.begin() as connection:
         return list(connection.exec_driver_sql("SELECT state FROM incident").scalars())
 
 
 @pytest.mark.parametrize("state", ["answered", "expired"])
-def test_the_database_keeps_what_is_closed(queue: Platform, clock: Clock, state: str) -> None:
+def test_the_database_keeps_what_is_closed(queue: Installation, clock: Clock, state: str) -> None:
     (answered if state == "answered" else late)(queue, clock)
     for change in ("UPDATE review SET answer = false", "DELETE FROM review"):
         with pytest.raises(StateConflict, match="stays so"), queue.database.begin() as connection:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.decisions.compaction import KEPT
 from tenure.settings import REPOSITORY
 from tenure.usecases.decisions.segments import compact, live_keys
@@ -21,14 +21,14 @@ OLD = "decisions/model=m/date=2026-05-01/hour=12"
 FILES = 5
 
 
-def put(platform: Platform, key: str, ids: list[str], **columns: list[Any]) -> None:
+def put(platform: Installation, key: str, ids: list[str], **columns: list[Any]) -> None:
     table = pa.table({"decision_id": ids, **columns})
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
     platform.store.put(key, sink.getvalue().to_pybytes())
 
 
-def rows(platform: Platform, prefix: str = "decisions/") -> list[str]:
+def rows(platform: Installation, prefix: str = "decisions/") -> list[str]:
     """Decision ids as every reader finds them."""
     keys = live_keys(platform.store, prefix)
     tables = [pq.read_table(platform.store.fetch(key)) for key in keys]
@@ -36,7 +36,7 @@ def rows(platform: Platform, prefix: str = "decisions/") -> list[str]:
 
 
 @pytest.fixture
-def hour(platform: Platform) -> Platform:
+def hour(platform: Installation) -> Installation:
     for number in range(FILES):
         put(platform, f"{OLD}/gw-{number:09d}.parquet", [f"d{number}", f"e{number}"])
     return platform
@@ -45,18 +45,18 @@ def hour(platform: Platform) -> Platform:
 EXPECTED = sorted(f"{letter}{number}" for letter in "de" for number in range(FILES))
 
 
-def in_subprocess(platform: Platform, fail: str, at: timedelta = timedelta()) -> int:
+def in_subprocess(platform: Installation, fail: str, at: timedelta = timedelta()) -> int:
     """Compact in a process that dies where it is told; its clock may be ahead."""
     settings = platform.settings
     script = (
         "import datetime as d\n"
         "from tenure.settings import Settings\n"
-        "from tenure.installation import Platform\n"
+        "from tenure.installation import Installation\n"
         "from tenure.usecases.decisions import segments\n"
         "class Clock:\n"
         f"    def now(self):\n        ahead = d.timedelta(seconds={at.total_seconds()})\n"
         "        return d.datetime.now(d.UTC) + ahead\n"
-        "platform = Platform(Settings.from_environment())\n"
+        "platform = Installation(Settings.from_environment())\n"
         "platform.__dict__['clock'] = Clock()\n"
         "segments.compact(platform)\n"
     )
@@ -82,7 +82,7 @@ def in_subprocess(platform: Platform, fail: str, at: timedelta = timedelta()) ->
     ],
 )
 def test_killed_anywhere_every_row_is_there_once(
-    hour: Platform, fail: str, later: timedelta
+    hour: Installation, fail: str, later: timedelta
 ) -> None:
     if later:
         compact(hour)
@@ -97,12 +97,12 @@ def test_killed_anywhere_every_row_is_there_once(
     assert left == ["json", "parquet"]
 
 
-def test_counts_and_rests(hour: Platform) -> None:
+def test_counts_and_rests(hour: Installation) -> None:
     assert vars(compact(hour)) == {"hours": 1, "files": FILES, "deleted": 0, "left": 0}
     assert vars(compact(hour)) == {"hours": 0, "files": 0, "deleted": 0, "left": 0}
 
 
-def test_an_hour_that_runs_is_left_alone(platform: Platform) -> None:
+def test_an_hour_that_runs_is_left_alone(platform: Installation) -> None:
     now = datetime.now(tz=UTC)
     folder = f"decisions/model=m/date={now:%Y-%m-%d}/hour={now:%H}"
     for name in "ab":
@@ -110,7 +110,7 @@ def test_an_hour_that_runs_is_left_alone(platform: Platform) -> None:
     assert compact(platform).hours == 0
 
 
-def test_at_most_so_many_hours_a_run(platform: Platform) -> None:
+def test_at_most_so_many_hours_a_run(platform: Installation) -> None:
     for hour in ("01", "02", "03"):
         for name in "ab":
             put(platform, f"decisions/model=m/date=2026-05-01/hour={hour}/{name}.parquet", [name])
@@ -119,7 +119,7 @@ def test_at_most_so_many_hours_a_run(platform: Platform) -> None:
     assert len(rows(platform)) == 6
 
 
-def test_columns_come_together_and_disagreeing_ones_stay_apart(platform: Platform) -> None:
+def test_columns_come_together_and_disagreeing_ones_stay_apart(platform: Installation) -> None:
     put(platform, f"{OLD}/a.parquet", ["1"], f_hour=[1.0])
     put(platform, f"{OLD}/b.parquet", ["2"], f_hour=["one"])
     put(platform, f"{OLD}/c.parquet", ["3"], f_temp=[2.0])
@@ -134,14 +134,14 @@ def test_columns_come_together_and_disagreeing_ones_stay_apart(platform: Platfor
     assert len(keys) == 2
 
 
-def test_a_spoilt_file_stays_for_the_ledger_check_to_name(hour: Platform) -> None:
+def test_a_spoilt_file_stays_for_the_ledger_check_to_name(hour: Installation) -> None:
     hour.store.put(f"{OLD}/spoilt.parquet", b"no parquet")
     compact(hour)
     assert f"{OLD}/spoilt.parquet" in live_keys(hour.store, "decisions/")
     assert len(live_keys(hour.store, "decisions/")) == 2
 
 
-def test_only_one_compacts(hour: Platform) -> None:
+def test_only_one_compacts(hour: Installation) -> None:
     from tenure.adapters.sql.database import Database
     from tenure.adapters.sql.maintenance import try_lock
 
@@ -153,7 +153,7 @@ def test_only_one_compacts(hour: Platform) -> None:
     assert compact(hour).hours == 1
 
 
-def test_invariants_count_compacted_rows_once(platform: Platform) -> None:
+def test_invariants_count_compacted_rows_once(platform: Installation) -> None:
     """Decisions that no plan names are a breach of I7: the same number before and after."""
     from tenure.adapters.decision_tables import DECISION_FIELDS
 
@@ -174,6 +174,6 @@ def test_invariants_count_compacted_rows_once(platform: Platform) -> None:
     assert breaches() == 3
 
 
-def test_nothing_there(platform: Platform) -> None:
+def test_nothing_there(platform: Installation) -> None:
     assert live_keys(platform.store, "decisions/model=none/") == []
     assert vars(compact(platform))["hours"] == 0

@@ -5,7 +5,7 @@ import pytest
 from tenure import errors
 from tenure.config.problems import BrokenFile
 from tenure.errors import CanaryRolledBack, GateFailed, GateInconclusive, TenureError
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.incidents import failure_card
 from tenure.lifecycle.incidents.failure_card import FailureCard, describe
 from tenure.usecases.incidents import failure_cards
@@ -105,7 +105,7 @@ def test_the_card_is_a_report_row(error: Exception, verdict: Verdict) -> None:
     assert FailureCard.from_facts(report.facts | {"of_a_newer_release": 1}) == card
 
 
-def test_a_card_is_stored_once_and_needs_no_object_store(platform: Platform) -> None:
+def test_a_card_is_stored_once_and_needs_no_object_store(platform: Installation) -> None:
     from tenure.adapters.sql import reports
 
     card = describe(gate_failed(), model="flight_late")
@@ -116,7 +116,7 @@ def test_a_card_is_stored_once_and_needs_no_object_store(platform: Platform) -> 
     assert list(platform.store.list("reports/")) == []
 
 
-def test_links_lead_to_the_newest_verdict_and_to_mlflow(platform: Platform) -> None:
+def test_links_lead_to_the_newest_verdict_and_to_mlflow(platform: Installation) -> None:
     assert evidence_links(platform, RUN) == ("", "")
     failure_cards.save(platform, describe(gate_failed()), RUN)
     assert evidence_links(platform, RUN) == ("", "")

@@ -3,18 +3,18 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.usecases.incidents.outbox import Delivery, deliver
 
 pytestmark = pytest.mark.service
 
 
-def promise(platform: Platform, key: str, **body: object) -> None:
+def promise(platform: Installation, key: str, **body: object) -> None:
     with platform.database.begin() as c:
         platform.ledger.enqueue(c, topic="t", body=body, op_key=key)
 
 
-def rows(platform: Platform) -> list[Any]:
+def rows(platform: Installation) -> list[Any]:
     with platform.database.begin() as c:
         query = (
             "SELECT attempts, last_error, delivered_at IS NOT NULL AS done FROM outbox ORDER BY id"
@@ -23,7 +23,7 @@ def rows(platform: Platform) -> list[Any]:
 
 
 def test_a_failed_message_is_sent_again_under_the_same_id(
-    platform: Platform, receiver: Any
+    platform: Installation, receiver: Any
 ) -> None:
     receiver.answers.extend([500, 204])
     promise(platform, "k1", webhook=receiver.url, reason="old")
@@ -39,7 +39,7 @@ def test_a_failed_message_is_sent_again_under_the_same_id(
 
 
 def test_one_receiver_that_is_down_does_not_hold_up_the_others(
-    platform: Platform, receiver: Any
+    platform: Installation, receiver: Any
 ) -> None:
     promise(platform, "k1", webhook="http://127.0.0.1:9/")
     promise(platform, "k2", webhook="https://elsewhere.example/")
@@ -49,7 +49,7 @@ def test_one_receiver_that_is_down_does_not_hold_up_the_others(
     assert receiver.ids == ["k3"]
 
 
-def test_an_address_may_come_from_the_environment(platform: Platform, receiver: Any) -> None:
+def test_an_address_may_come_from_the_environment(platform: Installation, receiver: Any) -> None:
     promise(platform, "k1", webhook="env:HOOK")
     assert deliver(platform, env={}) == Delivery(delivered=0, failed=1)
     assert "The environment variable HOOK" in rows(platform)[0][1]
@@ -57,10 +57,10 @@ def test_an_address_may_come_from_the_environment(platform: Platform, receiver: 
 
 
 def test_two_senders_do_not_send_the_same_message_at_once(
-    platform: Platform, receiver: Any
+    platform: Installation, receiver: Any
 ) -> None:
     promise(platform, "k1", webhook=receiver.url)
-    other = Platform(platform.settings)
+    other = Installation(platform.settings)
     try:
         with other.database.begin() as c:
             c.execute(text("SELECT id FROM outbox FOR UPDATE"))

@@ -15,7 +15,7 @@ import pytest
 from tenure.adapters.decision_tables import decisions_to_parquet, outcomes_to_parquet
 from tenure.adapters.sql import data, plans, versions
 from tenure.adapters.sql.tables import approval, model, snapshot, training_snapshot
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.data.sources import Rules
 from tenure.settings import Settings
 from tenure.vocabulary import RunRef, State, VersionRef, digest_bytes, digest_json
@@ -60,7 +60,7 @@ retraining: {cooldown_hours: 1}
 class Life:
     """One installation, and short ways through a model's life."""
 
-    platform: Platform
+    platform: Installation
     shipped: int = 0
 
     def run(self, run_id: str = "run-1", dag: str = f"{MODEL}__monitor_model") -> RunRef:
@@ -301,6 +301,6 @@ def life(settings: Settings, tmp_path: Path) -> Iterator[Life]:
         path = include / "configs" / f"{name}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    platform = Platform(replace(settings, include=include))
+    platform = Installation(replace(settings, include=include))
     yield Life(platform)
     platform.database.dispose()

@@ -77,7 +77,7 @@ def test_a_running_training_is_not_woken(life: Any) -> None:
     assert retraining.decide_all(life.platform, run(2)).chosen == []
 
 
-def test_what_did_not_change_is_told_once(life: Any) -> None:
+def test_what_did_not_change_is_reported_once(life: Any) -> None:
     life.publish(1, 2)
     for number in range(3):
         retraining.decide_all(life.platform, run(number))

@@ -23,9 +23,9 @@ from tenure.adapters.sql.tables import (
     training_snapshot,
     validation,
 )
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import artifact_key
-from tenure.lifecycle.retirement.decommission import Action
+from tenure.lifecycle.retirement.decommission import StepAction
 from tenure.ports import ObjectStore
 from tenure.settings import REPOSITORY, Settings
 from tenure.usecases.operations.ledger import verify_ledger
@@ -64,7 +64,7 @@ def decisions(store: ObjectStore, *rows: tuple[int, int, str | None]) -> None:
 class Life:
     """Makes versions by the rules."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Installation) -> None:
         self.platform = platform
 
     def move(self, c: Connection, ref: VersionRef, state: State, **columns: Any) -> VersionRef:
@@ -124,7 +124,7 @@ def example(postgres_server: Any, tmp_path_factory: pytest.TempPathFactory) -> S
     """A champion (1), a canary (2), a retired version (3), one batch, four decisions."""
     home = tmp_path_factory.mktemp("example")
     _copy(postgres_server, "example", "template_tenure")
-    platform = Platform(
+    platform = Installation(
         Settings(
             home=home,
             include=REPOSITORY / "include",
@@ -141,7 +141,7 @@ def example(postgres_server: Any, tmp_path_factory: pytest.TempPathFactory) -> S
 
 
 @pytest.fixture
-def healthy(postgres_server: Any, example: Settings, tmp_path: Path) -> Iterator[Platform]:
+def healthy(postgres_server: Any, example: Settings, tmp_path: Path) -> Iterator[Installation]:
     """A copy of the example for one test to break."""
     name = f"copy_of_example_{next(_numbers)}"
     _copy(postgres_server, name, "example")
@@ -152,7 +152,7 @@ def healthy(postgres_server: Any, example: Settings, tmp_path: Path) -> Iterator
         database_url=postgres_server.url(name),
         store_url=(tmp_path / "store").as_uri(),
     )
-    platform = Platform(settings)
+    platform = Installation(settings)
     yield platform
     platform.database.dispose()
 
@@ -162,7 +162,7 @@ def _copy(server: Any, name: str, template: str) -> None:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
 
 
-def _live(platform: Platform) -> None:
+def _live(platform: Installation) -> None:
     life = Life(platform)
     with platform.database.begin() as c:
         versions.register_model(c, name=MODEL, owner="ada", risk_tier="limited", purpose="t")
@@ -185,7 +185,7 @@ def _live(platform: Platform) -> None:
     )
 
 
-def _retire(platform: Platform, life: Life) -> None:
+def _retire(platform: Installation, life: Life) -> None:
     third = life.validated(3)
     data = b"third model"
     platform.store.put(artifact_key(third.artifact_digest or ""), data)
@@ -207,7 +207,7 @@ def _retire(platform: Platform, life: Life) -> None:
     retire = decommissioning(platform, MODEL, _NoMirror())
     retire.request(3, reason="old", successor="", run=run)
     retire.confirm(3, agrees=True, person="grace")
-    for action in (Action.NOTIFY, Action.ARCHIVE, Action.DELETE, Action.RECORD):
+    for action in (StepAction.NOTIFY, StepAction.ARCHIVE, StepAction.DELETE, StepAction.RECORD):
         assert not retire.do(action, 3, run).waiting
 
 
@@ -216,7 +216,7 @@ class _NoMirror:
         return []
 
 
-def _publish(platform: Platform, first: VersionRef) -> None:
+def _publish(platform: Installation, first: VersionRef) -> None:
     parquet(platform.store, SNAPSHOT, {"flight_id": ["a", "b", "c"], "temp": [1.0, 2.0, None]})
     reasons = [["temp: between, allowed 0 to 9"], ["flight_id: key, allowed once"]]
     parquet(
@@ -260,8 +260,8 @@ def _publish(platform: Platform, first: VersionRef) -> None:
         c.execute(insert(training_snapshot).values(model_version_id=first.id, snapshot_id=number))
 
 
-def sql(*statements: str) -> Callable[[Platform], None]:
-    def mutate(platform: Platform) -> None:
+def sql(*statements: str) -> Callable[[Installation], None]:
+    def mutate(platform: Installation) -> None:
         with platform.database.begin() as c:
             c.execute(text("SET LOCAL session_replication_role = replica"))
             for statement in statements:
@@ -270,7 +270,7 @@ def sql(*statements: str) -> Callable[[Platform], None]:
     return mutate
 
 
-def file(change: Callable[[ObjectStore], None]) -> Callable[[Platform], None]:
+def file(change: Callable[[ObjectStore], None]) -> Callable[[Installation], None]:
     return lambda platform: change(platform.store)
 
 
@@ -278,7 +278,7 @@ def quarantined_row_in_snapshot(store: ObjectStore) -> None:
     parquet(store, SNAPSHOT, {"flight_id": ["a", "b", "d"], "temp": [1.0, 2.0, 99.0]})
 
 
-MUTATIONS: list[tuple[str, Callable[[Platform], None]]] = [
+MUTATIONS: list[tuple[str, Callable[[Installation], None]]] = [
     (
         "I1",
         sql(
@@ -372,12 +372,12 @@ MUTATIONS: list[tuple[str, Callable[[Platform], None]]] = [
 ]
 
 
-def violated(platform: Platform) -> set[str]:
+def violated(platform: Installation) -> set[str]:
     found = verify_ledger(platform, invariants=True)
     return {one["id"] for one in found["invariants"] if one["rows"]}
 
 
-def test_a_healthy_installation_breaks_nothing(healthy: Platform) -> None:
+def test_a_healthy_installation_breaks_nothing(healthy: Installation) -> None:
     found = verify_ledger(healthy, invariants=True)
     assert found["ok"], found
     assert [one["id"] for one in found["invariants"]] == [f"I{n}" for n in range(1, 18)]
@@ -385,7 +385,7 @@ def test_a_healthy_installation_breaks_nothing(healthy: Platform) -> None:
     assert found["events"] > 10
 
 
-def test_a_file_that_could_not_be_read_has_no_rows_to_count(healthy: Platform) -> None:
+def test_a_file_that_could_not_be_read_has_no_rows_to_count(healthy: Installation) -> None:
     key = "quarantine/flights/2013-02/b-c.rejected"
     healthy.store.put(key, b"no Parquet")
     sql(
@@ -407,7 +407,7 @@ def test_every_invariant_has_a_mutation() -> None:
     ids=[f"{number}-{n}" for n, (number, _) in enumerate(MUTATIONS)],
 )
 def test_each_invariant_can_fail(
-    healthy: Platform, number: str, mutate: Callable[[Platform], None]
+    healthy: Installation, number: str, mutate: Callable[[Installation], None]
 ) -> None:
     mutate(healthy)
     assert number in violated(healthy)
@@ -423,7 +423,7 @@ def test_each_invariant_can_fail(
     ],
 )
 def test_tampering_is_found_where_it_is(
-    healthy: Platform, name: str, statement: str, broken_at: int
+    healthy: Installation, name: str, statement: str, broken_at: int
 ) -> None:
     sql(statement)(healthy)
     found = verify_ledger(healthy)
@@ -431,7 +431,7 @@ def test_tampering_is_found_where_it_is(
     assert found["broken"]["seq"] == broken_at
 
 
-def test_a_dropped_tail_is_found_by_the_head_row(healthy: Platform) -> None:
+def test_a_dropped_tail_is_found_by_the_head_row(healthy: Installation) -> None:
     length = verify_ledger(healthy)["events"]
     sql(f"DELETE FROM ledger_event WHERE seq = {length}")(healthy)
     found = verify_ledger(healthy)
@@ -440,7 +440,9 @@ def test_a_dropped_tail_is_found_by_the_head_row(healthy: Platform) -> None:
 
 
 @pytest.mark.parametrize("number", [1e22, 1.2345e25, 1e16, -0.0, 1e-7, 0.1, 5e-324, 2**70, -1e300])
-def test_numbers_hash_as_the_database_gives_them_back(platform: Platform, number: float) -> None:
+def test_numbers_hash_as_the_database_gives_them_back(
+    platform: Installation, number: float
+) -> None:
     with platform.database.begin() as c:
         platform.ledger.note(c, subject="s", actor="a", body={"n": [number]}, op_key="k")
     assert verify_ledger(platform)["ok"]

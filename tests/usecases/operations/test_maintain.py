@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from tenure.adapters.sql import versions
 from tenure.errors import LedgerBroken, ServiceUnreachable
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.audit.reconciliation import FailedTask
 from tenure.lifecycle.incidents.failure_card import describe
 from tenure.usecases.incidents.failure_cards import save
@@ -67,7 +67,7 @@ def aliases() -> Aliases:
     return Aliases()
 
 
-def change(platform: Platform, *statements: str) -> None:
+def change(platform: Installation, *statements: str) -> None:
     """What only somebody with the database's own rights could do."""
     with platform.database.begin() as c:
         c.execute(text("SET LOCAL session_replication_role = replica"))
@@ -75,13 +75,13 @@ def change(platform: Platform, *statements: str) -> None:
             c.execute(text(statement))
 
 
-def incidents(platform: Platform, state: str = "open") -> dict[str, str]:
+def incidents(platform: Installation, state: str = "open") -> dict[str, str]:
     with platform.database.begin() as c:
         rows = c.execute(text("SELECT kind, summary FROM incident WHERE state = :s"), {"s": state})
         return {row.kind: row.summary for row in rows}
 
 
-def make(platform: Platform, number: int, *states: str) -> VersionRef:
+def make(platform: Installation, number: int, *states: str) -> VersionRef:
     """A version whose ledger says that it went through these states."""
     with platform.database.begin() as c:
         versions.register_model(c, name=MODEL, owner="ada", risk_tier="limited", purpose="t")
@@ -104,7 +104,7 @@ def make(platform: Platform, number: int, *states: str) -> VersionRef:
     return ref
 
 
-def note(platform: Platform, ref: VersionRef, state: str) -> None:
+def note(platform: Installation, ref: VersionRef, state: str) -> None:
     """An event of the chain with a target state, as a move writes it."""
     with platform.database.begin() as c:
         fresh = versions.get_by_id(c, ref.id)
@@ -120,7 +120,9 @@ def note(platform: Platform, ref: VersionRef, state: str) -> None:
         )
 
 
-def test_aliases_are_set_and_lateness_is_no_incident(platform: Platform, aliases: Aliases) -> None:
+def test_aliases_are_set_and_lateness_is_no_incident(
+    platform: Installation, aliases: Aliases
+) -> None:
     make(platform, 1, "champion", "superseded")
     make(platform, 2, "champion")
     make(platform, 3, "canary")
@@ -133,7 +135,7 @@ def test_aliases_are_set_and_lateness_is_no_incident(platform: Platform, aliases
 
 
 def test_an_alias_that_somebody_moved_is_put_back_and_told(
-    platform: Platform, aliases: Aliases
+    platform: Installation, aliases: Aliases
 ) -> None:
     make(platform, 1, "champion")
     make(platform, 2, "validated")
@@ -145,7 +147,7 @@ def test_an_alias_that_somebody_moved_is_put_back_and_told(
 
 
 def test_a_part_that_fails_does_not_stop_the_others_and_its_incident_closes(
-    platform: Platform, aliases: Aliases
+    platform: Installation, aliases: Aliases
 ) -> None:
     make(platform, 1, "champion")
     aliases.is_down = True
@@ -160,8 +162,8 @@ def test_a_part_that_fails_does_not_stop_the_others_and_its_incident_closes(
 
 
 @pytest.mark.parametrize(("seconds", "orphaned"), [(30, False), (59, False), (62, True)])
-def test_a_canary_without_controller_is_told_until_somebody_takes_over(
-    platform: Platform, aliases: Aliases, seconds: int, orphaned: bool
+def test_a_canary_without_controller_is_reported_until_somebody_takes_over(
+    platform: Installation, aliases: Aliases, seconds: int, orphaned: bool
 ) -> None:
     champion, canary = make(platform, 1, "champion"), make(platform, 2, "canary")
     plan = (
@@ -182,7 +184,7 @@ def test_a_canary_without_controller_is_told_until_somebody_takes_over(
 
 
 def test_verified_events_cannot_be_rewritten_even_with_right_hashes(
-    platform: Platform, aliases: Aliases
+    platform: Installation, aliases: Aliases
 ) -> None:
     make(platform, 1, "champion")
     assert reconcile(platform, RUN, aliases)["ledger"]["events"] == 1
@@ -195,7 +197,7 @@ def test_verified_events_cannot_be_rewritten_even_with_right_hashes(
 
 
 def test_a_verification_is_stored_only_when_the_chain_grew(
-    platform: Platform, aliases: Aliases
+    platform: Installation, aliases: Aliases
 ) -> None:
     make(platform, 1, "champion")
     for _ in range(3):
@@ -218,7 +220,7 @@ def killed(**changes: Any) -> FailedTask:
 
 
 def test_a_killed_task_gets_the_card_that_it_could_not_write(
-    platform: Platform, aliases: Aliases
+    platform: Installation, aliases: Aliases
 ) -> None:
     make(platform, 1, "champion")
     found = maintain(platform, RUN, Tasks([killed(), killed(dag_id="etl")]), aliases)
@@ -234,7 +236,7 @@ def test_a_killed_task_gets_the_card_that_it_could_not_write(
 
 
 def test_a_task_that_is_killed_after_a_try_that_said_why_gets_a_card(
-    platform: Platform, aliases: Aliases
+    platform: Installation, aliases: Aliases
 ) -> None:
     make(platform, 1, "champion")
     first = describe(ServiceUnreachable("MLflow is down.", still_safe="all", next_step="wait"))
@@ -246,7 +248,7 @@ def test_a_task_that_is_killed_after_a_try_that_said_why_gets_a_card(
     assert maintain(platform, RUN, Tasks([killed(tries=2)]), aliases).cards == ()
 
 
-def test_a_request_that_no_run_works_on_is_closed(platform: Platform, aliases: Aliases) -> None:
+def test_a_request_that_no_run_works_on_is_closed(platform: Installation, aliases: Aliases) -> None:
     ref = make(platform, 1, "champion")
     request = (
         "INSERT INTO retrain_request (model, reason_code, reason, requested_by, state, "
@@ -263,12 +265,12 @@ def test_a_request_that_no_run_works_on_is_closed(platform: Platform, aliases: A
     assert row.closed_at is not None
 
 
-def test_without_a_login_nobody_watches(platform: Platform, aliases: Aliases) -> None:
+def test_without_a_login_nobody_watches(platform: Installation, aliases: Aliases) -> None:
     assert "watchdog" not in maintain(platform, RUN, None, aliases).parts
 
 
 def test_a_notice_that_failed_is_delivered_later(
-    platform: Platform, aliases: Aliases, receiver: Any
+    platform: Installation, aliases: Aliases, receiver: Any
 ) -> None:
     receiver.answers.append(500)
     with platform.database.begin() as c:
@@ -278,7 +280,9 @@ def test_a_notice_that_failed_is_delivered_later(
     assert receiver.ids == ["k", "k"]
 
 
-def test_gateways_that_are_long_silent_are_forgotten(platform: Platform, aliases: Aliases) -> None:
+def test_gateways_that_are_long_silent_are_forgotten(
+    platform: Installation, aliases: Aliases
+) -> None:
     with platform.database.begin() as c:
         for name, age in (("replaced", "169 h"), ("cut-off", "167 h"), ("serves", "1 s")):
             c.exec_driver_sql(

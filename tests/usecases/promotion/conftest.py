@@ -17,7 +17,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from tenure.adapters import skops_artifacts
 from tenure.adapters.signing import Signer
 from tenure.adapters.sql import plans, versions
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import artifact_key
 from tenure.lifecycle.promotion.approval import Choice
 from tenure.lifecycle.training.registry import FIELDS, statement_bytes
@@ -34,7 +34,7 @@ MOMENT = pa.timestamp("us", tz="UTC")
 class World:
     """One installation with a model, and short ways through its life."""
 
-    platform: Platform
+    platform: Installation
     tier: str = "limited"
     numbers: itertools.count = field(default_factory=lambda: itertools.count(1))  # type: ignore[type-arg]
 
@@ -237,10 +237,10 @@ def configured(settings: Settings, folder: Path, *, high_risk: bool = False) -> 
 @pytest.fixture
 def world(settings: Settings, tmp_path: Path) -> "Callable[..., World]":
     """Builds the installation of one test."""
-    opened: list[Platform] = []
+    opened: list[Installation] = []
 
     def build(*, high_risk: bool = False) -> World:
-        platform = Platform(configured(settings, tmp_path, high_risk=high_risk))
+        platform = Installation(configured(settings, tmp_path, high_risk=high_risk))
         opened.append(platform)
         return World(platform, tier="high" if high_risk else "limited")
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tenure.errors import CanaryRolledBack, NotPermitted, StateConflict
-from tenure.lifecycle.promotion.canary import Action
+from tenure.lifecycle.promotion.canary import CanaryAction
 from tenure.lifecycle.serving import CanaryStop
 from tenure.usecases.promotion import canary, canary_end
 from tenure.usecases.promotion.rollback import intend, roll_back
@@ -50,17 +50,17 @@ def test_a_good_challenger_goes_5_50_100(
     start = life.plan()
     assert (start.share_bp, start.fence, start.lease_seconds) == (500, 2, 20)
     with caplog.at_level(logging.INFO, logger="tenure.canary"):
-        assert probation.analyse().action is Action.WAIT
+        assert probation.analyse().action is CanaryAction.WAIT
         life.traffic(
             share_bp=500, canary=(25, 100), champion=(570, 1900), generation=start.generation
         )
-        assert probation.analyse().action is Action.ADVANCE
+        assert probation.analyse().action is CanaryAction.ADVANCE
         middle = life.plan()
         assert (middle.share_bp, middle.fence, middle.salt) == (5000, 2, start.salt)
         life.traffic(
             share_bp=5000, canary=(400, 2000), champion=(620, 2000), generation=middle.generation
         )
-        assert probation.analyse().action is Action.PROMOTE
+        assert probation.analyse().action is CanaryAction.PROMOTE
     end = life.plan()
     assert (end.champion_id, end.canary_id, end.share_bp, end.fence) == (challenger.id, None, 0, 3)
     assert life.now(champion).state is State.SUPERSEDED
@@ -85,7 +85,7 @@ def test_harm_takes_all_traffic_and_says_so_calmly(world: Callable[..., Any]) ->
     life, probation, champion, challenger = on_probation(world)
     generation = life.plan().generation
     life.traffic(share_bp=500, canary=(90, 100), champion=(570, 1900), generation=generation)
-    assert probation.analyse().action is Action.ROLL_BACK
+    assert probation.analyse().action is CanaryAction.ROLL_BACK
     plan = life.plan()
     assert (plan.champion_id, plan.canary_id, plan.fence) == (champion.id, None, 3)
     assert life.now(challenger).state is State.ROLLED_BACK
@@ -103,7 +103,7 @@ def test_decisions_before_the_canary_do_not_count(world: Callable[..., Any]) -> 
     generation = life.plan().generation
     life.traffic(share_bp=500, canary=(90, 100), champion=(0, 1900), generation=generation - 1)
     judgement = probation.analyse()
-    assert (judgement.action, judgement.step_subjects) == (Action.WAIT, 0)
+    assert (judgement.action, judgement.step_subjects) == (CanaryAction.WAIT, 0)
 
 
 def test_every_analysis_renews_the_lease_with_a_new_generation(world: Callable[..., Any]) -> None:
@@ -118,7 +118,7 @@ def test_every_analysis_renews_the_lease_with_a_new_generation(world: Callable[.
 def test_without_verdict_it_holds_and_lets_the_lease_end(world: Callable[..., Any]) -> None:
     life, probation, _, challenger = on_probation(world)
     actions = [probation.analyse().action for _ in range(3)]
-    assert actions == [Action.WAIT, Action.WAIT, Action.HOLD]
+    assert actions == [CanaryAction.WAIT, CanaryAction.WAIT, CanaryAction.HOLD]
     held = life.plan()
     assert held.generation == probation.plan.generation
     with pytest.raises(NotPermitted, match="grace is not an operator"):
@@ -127,7 +127,11 @@ def test_without_verdict_it_holds_and_lets_the_lease_end(world: Callable[..., An
     again = canary.enter(life.platform, challenger, life.run()).probation
     assert again is not None
     assert again.plan.fence == held.fence + 1
-    assert [again.analyse().action for _ in range(3)] == [Action.WAIT, Action.WAIT, Action.HOLD]
+    assert [again.analyse().action for _ in range(3)] == [
+        CanaryAction.WAIT,
+        CanaryAction.WAIT,
+        CanaryAction.HOLD,
+    ]
     canary_end.give_up(life.platform, challenger.id, user="olga")
     canary_end.give_up(life.platform, challenger.id, user="olga")
     with pytest.raises(CanaryRolledBack, match="by olga: no verdict; a person ended the canary"):
@@ -148,7 +152,7 @@ def test_a_zombie_controller_writes_nothing(world: Callable[..., Any]) -> None:
     assert (life.plan(), life.count("canary_analysis"), life.count("ledger_event")) == before
     assert (
         canary.resume(life.platform, challenger.id, 3, life.run()).analyse().action
-        is Action.ADVANCE
+        is CanaryAction.ADVANCE
     )
 
 

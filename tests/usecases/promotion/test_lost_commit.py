@@ -9,7 +9,7 @@ import pytest
 from tenure.adapters.sql import plans, versions
 from tenure.config import load_model
 from tenure.errors import ServiceUnreachable
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.usecases.operations.ledger import verify_ledger
 from tenure.usecases.promotion import rollback, traffic
 from tenure.vocabulary import State
@@ -22,9 +22,9 @@ LOST = pytest.mark.parametrize("how", ["lose_reply", "lose_request"])
 class Far:
     """The same installation over a wire that breaks at the COMMIT of the next plan."""
 
-    def __init__(self, platform: Platform, wire: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, platform: Installation, wire: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         url = wire.url(platform.settings.database_url)
-        self.platform = Platform(replace(platform.settings, database_url=url))
+        self.platform = Installation(replace(platform.settings, database_url=url))
         self._wire = wire
         self._how = ""
         self._stays_away = False

@@ -14,7 +14,7 @@ import pytest
 from asking import Nothing
 
 from tenure.config import load_model
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import artifact_key
 from tenure.lifecycle.serving import CanaryStop
 from tenure.settings import REPOSITORY, Settings
@@ -134,7 +134,7 @@ def test_a_canary_stopped_at_a_gateway(world: Callable[..., Any]) -> None:
     policy = load_model(life.platform.settings.include, MODEL)[0].canary
     traffic.start_canary(life.platform, challenger.id, policy, actor="controller")
     url = life.platform.settings.database_url.replace("postgres@", "tenure_gateway@")
-    gateway = Platform(replace(life.platform.settings, database_url=url))
+    gateway = Installation(replace(life.platform.settings, database_url=url))
     at = datetime(2026, 5, 1, tzinfo=UTC)
     stop = CanaryStop(MODEL, challenger.id, challenger.version, "ops", "complaints", at)
     for name in ("gw-a", "gw-a", "gw-b"):

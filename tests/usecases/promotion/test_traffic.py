@@ -18,7 +18,7 @@ from tenure.adapters.sql import incidents
 from tenure.adapters.sql.tables import incident
 from tenure.cli import app
 from tenure.errors import StateConflict, TenureError
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import artifact_key
 from tenure.settings import REPOSITORY
 from tenure.usecases.promotion import canary, traffic
@@ -39,7 +39,7 @@ def in_canary(life: Any) -> tuple[Any, Any, Any]:
     )
 
 
-def promote(platform: Platform, version_id: int, plan: Any) -> None:
+def promote(platform: Installation, version_id: int, plan: Any) -> None:
     with traffic.turn(platform, version_id, actor="controller") as mine:
         traffic.promote(mine, plan, evidence="e" * 64)
 
@@ -89,7 +89,7 @@ def test_what_monitoring_found_of_a_replaced_champion_is_closed(
 def test_two_promotions_at_once_have_one_winner(world: Callable[..., Any]) -> None:
     life = world()
     champion, challenger, plan = in_canary(life)
-    others = [Platform(life.platform.settings) for _ in range(4)]
+    others = [Installation(life.platform.settings) for _ in range(4)]
     ends = together(*(lambda p=p: promote(p, challenger.id, plan) for p in others))
     assert sum(end is None for end in ends) == 1
     assert all(isinstance(end, StateConflict) for end in ends if end is not None)
@@ -103,7 +103,7 @@ def test_two_promotions_at_once_have_one_winner(world: Callable[..., Any]) -> No
 def test_two_first_promotions_at_once_have_one_winner(world: Callable[..., Any]) -> None:
     life = world()
     first, second = life.approved(), life.approved()
-    others = [Platform(life.platform.settings) for _ in range(2)]
+    others = [Installation(life.platform.settings) for _ in range(2)]
     ends = together(
         *(
             lambda p=p, v=v: traffic.promote_first(p, v.id, actor="test")
@@ -121,7 +121,7 @@ def test_two_first_promotions_at_once_have_one_winner(world: Callable[..., Any])
 def test_promote_against_rollback_is_never_mixed(world: Callable[..., Any], attempt: int) -> None:
     life = world()
     champion, challenger, plan = in_canary(life)
-    other = Platform(life.platform.settings)
+    other = Installation(life.platform.settings)
     intent = intend(other, "flight_late")
     lost, refused = together(
         lambda: promote(life.platform, challenger.id, plan),
@@ -170,11 +170,11 @@ KILLED = textwrap.dedent(
     from tenure.adapters.sql import plans, versions
     from tenure.settings import Settings
     from tenure.vocabulary import RunRef
-    from tenure.installation import Platform
+    from tenure.installation import Installation
     from tenure.usecases.promotion import canary, traffic
 
     home, include, database, store, step, point, number = sys.argv[1:]
-    platform = Platform(Settings(Path(home), Path(include), database, store, "", "", ""))
+    platform = Installation(Settings(Path(home), Path(include), database, store, "", "", ""))
     with platform.database.begin() as connection:
         version = versions.get(connection, "flight_late", int(number))
         plan = plans.newest(connection, "flight_late")

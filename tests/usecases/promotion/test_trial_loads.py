@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from tenure.adapters.sql import serving, trials
 from tenure.cli import app
 from tenure.errors import ServiceUnreachable, StateConflict
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import artifact_key
 from tenure.lifecycle.promotion.trial_loads import TrialAnswer, verdict
 from tenure.lifecycle.serving import TrafficPlan
@@ -30,7 +30,7 @@ Says = Mapping[str, Callable[[str], str]]
 
 
 @contextmanager
-def gateways(platform: Platform, says: Says, mute: str = "", dead: str = "") -> Iterator[None]:
+def gateways(platform: Installation, says: Says, mute: str = "", dead: str = "") -> Iterator[None]:
     """Answer trials as gateways do; the mute one lives and does not, the dead one is silent."""
     plan = TrafficPlan(MODEL, 1, 1, 1, None, 0, "s", None, None)
     with platform.database.begin() as c:
@@ -197,7 +197,7 @@ CANNOT = f"Gateway b cannot load {MODEL}@1 and keeps the plan that it has: no\\x
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """`tenure rollback`, with what the person answers when asked."""
 
-    def invoke(platform: Platform, *words: str, answer: str = "") -> Result:
+    def invoke(platform: Installation, *words: str, answer: str = "") -> Result:
         settings = platform.settings
         monkeypatch.setenv("TENURE_HOME", str(settings.home))
         monkeypatch.setenv("TENURE_DATABASE_URL", settings.database_url)

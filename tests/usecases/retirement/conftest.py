@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tenure.adapters.sql import versions
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import artifact_key, reference_key
 from tenure.usecases.retirement.decommissioning import Decommissioning, decommissioning
 from tenure.vocabulary import RunRef, State, VersionRef, digest_bytes, op_key
@@ -62,12 +62,12 @@ def _no_receiver(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def retire(platform: Platform, mirror: Forgetful) -> Decommissioning:
+def retire(platform: Installation, mirror: Forgetful) -> Decommissioning:
     return decommissioning(platform, MODEL, mirror)
 
 
 @pytest.fixture
-def make_version(platform: Platform) -> Callable[..., VersionRef]:
+def make_version(platform: Installation) -> Callable[..., VersionRef]:
     """Makes rejected versions with an artifact, a reference and evidence in the store."""
 
     def make(
@@ -114,17 +114,19 @@ def make_version(platform: Platform) -> Callable[..., VersionRef]:
 
 
 @pytest.fixture
-def include_with(platform: Platform, tmp_path: Path) -> Iterator[Callable[[str, str], Platform]]:
+def include_with(
+    platform: Installation, tmp_path: Path
+) -> Iterator[Callable[[str, str], Installation]]:
     """An installation like `platform` whose model YAML has one text replaced."""
-    made: list[Platform] = []
+    made: list[Installation] = []
 
-    def change(old: str, new: str) -> Platform:
+    def change(old: str, new: str) -> Installation:
         folder = tmp_path / "include"
         shutil.copytree(platform.settings.include, folder)
         path = folder / "configs" / "models" / f"{MODEL}.yaml"
         assert old in path.read_text()
         path.write_text(path.read_text().replace(old, new))
-        made.append(Platform(replace(platform.settings, include=folder)))
+        made.append(Installation(replace(platform.settings, include=folder)))
         return made[-1]
 
     yield change

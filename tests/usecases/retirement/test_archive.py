@@ -18,9 +18,9 @@ from tenure.adapters.signing import Signer
 from tenure.adapters.skops_artifacts import dump
 from tenure.adapters.sql import versions
 from tenure.errors import ArchiveIncomplete, ArtifactRefused, StateConflict
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import artifact_key, reference_key, report_key
-from tenure.lifecycle.retirement.decommission import Action
+from tenure.lifecycle.retirement.decommission import StepAction
 from tenure.lifecycle.training.registry import statement_bytes
 from tenure.usecases.retirement.decommissioning import Decommissioning, verify
 from tenure.vocabulary import RunRef, State, VersionRef, digest_bytes
@@ -49,7 +49,7 @@ def fitted() -> tuple[object, pd.DataFrame]:
 
 @pytest.fixture
 def archived(
-    platform: Platform, retire: Decommissioning, run: RunRef
+    platform: Installation, retire: Decommissioning, run: RunRef
 ) -> Callable[[float], VersionRef]:
     """Archives a real model whose stored scores are off by what is asked."""
 
@@ -68,14 +68,14 @@ def archived(
         ref = _register(platform, digest)
         retire.request(1, reason="old", successor="", run=run)
         retire.confirm(1, agrees=True, person="grace")
-        for action in (Action.NOTIFY, Action.ARCHIVE, Action.DELETE):
+        for action in (StepAction.NOTIFY, StepAction.ARCHIVE, StepAction.DELETE):
             retire.do(action, 1, run)
         return ref
 
     return make
 
 
-def _register(platform: Platform, digest: str) -> VersionRef:
+def _register(platform: Installation, digest: str) -> VersionRef:
     others = ("data", "suite", "code", "config", "lock")
     with platform.database.begin() as c:
         versions.register_model(c, name=MODEL, owner="ada", risk_tier="limited", purpose="tests")
@@ -98,7 +98,7 @@ def _register(platform: Platform, digest: str) -> VersionRef:
 
 
 def test_a_deleted_model_comes_back_and_predicts_the_same(
-    platform: Platform, archived: Callable[[float], VersionRef]
+    platform: Installation, archived: Callable[[float], VersionRef]
 ) -> None:
     ref = archived(0.0)
     assert not platform.store.exists(artifact_key(ref.artifact_digest or ""))
@@ -109,7 +109,7 @@ def test_a_deleted_model_comes_back_and_predicts_the_same(
 
 
 def test_other_predictions_are_found(
-    platform: Platform, archived: Callable[[float], VersionRef]
+    platform: Installation, archived: Callable[[float], VersionRef]
 ) -> None:
     archived(1e-6)
     with pytest.raises(ArchiveIncomplete, match="predictions differ by up to 1e-06"):
@@ -118,7 +118,7 @@ def test_other_predictions_are_found(
 
 @pytest.mark.parametrize("name", ["artifact.skops", "samples.json", "manifest.json"])
 def test_one_flipped_bit_is_found(
-    platform: Platform, archived: Callable[[float], VersionRef], name: str
+    platform: Installation, archived: Callable[[float], VersionRef], name: str
 ) -> None:
     archived(0.0)
     key = f"archive/{MODEL}/1/{name}"
@@ -130,7 +130,7 @@ def test_one_flipped_bit_is_found(
 
 
 def test_an_archive_that_somebody_else_signed_is_refused(
-    platform: Platform, archived: Callable[[float], VersionRef]
+    platform: Installation, archived: Callable[[float], VersionRef]
 ) -> None:
     archived(0.0)
     public = platform.settings.signing_key.with_suffix(".pub")
@@ -142,7 +142,7 @@ def test_an_archive_that_somebody_else_signed_is_refused(
 
 
 def test_a_version_without_an_archive(
-    platform: Platform, make_version: Callable[..., VersionRef]
+    platform: Installation, make_version: Callable[..., VersionRef]
 ) -> None:
     make_version()
     with pytest.raises(StateConflict, match="flight_late@1 has no archive: it is rejected"):

@@ -13,8 +13,8 @@ from sqlalchemy import event
 
 from tenure.adapters.archive import Archive
 from tenure.adapters.sql import decommissions, versions
-from tenure.installation import Platform
-from tenure.lifecycle.retirement.decommission import Action
+from tenure.installation import Installation
+from tenure.lifecycle.retirement.decommission import StepAction
 from tenure.ports import ObjectStore
 from tenure.usecases.operations.ledger import verify_ledger
 from tenure.usecases.retirement.decommissioning import Decommissioning, decommissioning
@@ -61,9 +61,9 @@ class DyingStore:
 
 
 @pytest.fixture
-def dying(platform: Platform) -> Iterator[tuple[Platform, DyingStore]]:
+def dying(platform: Installation) -> Iterator[tuple[Installation, DyingStore]]:
     """A second process on the same database and store, which dies when it is told to."""
-    other = Platform(platform.settings)
+    other = Installation(platform.settings)
     countdown = Countdown()
     store = DyingStore(other.store, countdown)
     other.__dict__["store"] = store
@@ -77,7 +77,7 @@ def dying(platform: Platform) -> Iterator[tuple[Platform, DyingStore]]:
 def live(retire: Decommissioning, number: int, run: RunRef) -> None:
     retire.request(number, reason="old", successor="", run=run)
     retire.confirm(number, agrees=True, person="grace")
-    for action in (Action.NOTIFY, Action.ARCHIVE, Action.DELETE, Action.RECORD):
+    for action in (StepAction.NOTIFY, StepAction.ARCHIVE, StepAction.DELETE, StepAction.RECORD):
         retire.do(action, number, run)
 
 
@@ -85,8 +85,8 @@ def live(retire: Decommissioning, number: int, run: RunRef) -> None:
 def test_whenever_it_dies_it_can_be_finished(
     *,
     every: int,
-    platform: Platform,
-    dying: tuple[Platform, DyingStore],
+    platform: Installation,
+    dying: tuple[Installation, DyingStore],
     make_version: Callable[..., VersionRef],
     mirror: Any,
     run: RunRef,
@@ -113,7 +113,7 @@ def test_whenever_it_dies_it_can_be_finished(
     assert set(mirror.gone) == {f"{MODEL}@{n}" for n in range(1, number + 1)}
 
 
-def check(platform: Platform, number: int, before: set[str], deleted: list[str]) -> None:
+def check(platform: Installation, number: int, before: set[str], deleted: list[str]) -> None:
     with platform.database.begin() as c:
         ref = versions.get(c, MODEL, number)
         assert ref is not None

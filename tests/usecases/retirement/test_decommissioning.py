@@ -8,29 +8,29 @@ from sqlalchemy import text
 
 from tenure.adapters.sql import decommissions, versions
 from tenure.errors import ArchiveIncomplete, NotPermitted, StateConflict
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import artifact_key, reference_key
-from tenure.lifecycle.retirement.decommission import Action, Step
+from tenure.lifecycle.retirement.decommission import DecommissionStep, StepAction
 from tenure.usecases.operations.ledger import verify_ledger
-from tenure.usecases.retirement.decommissioning import Decommissioning, Outcome, decommissioning
+from tenure.usecases.retirement.decommissioning import Decommissioning, StepResult, decommissioning
 from tenure.usecases.serving.gateway import PlanSource
 from tenure.vocabulary import RunRef, State, VersionRef
 
 MODEL = "flight_late"
-STEPS = (Action.NOTIFY, Action.ARCHIVE, Action.DELETE, Action.RECORD)
+STEPS = (StepAction.NOTIFY, StepAction.ARCHIVE, StepAction.DELETE, StepAction.RECORD)
 Make = Callable[..., VersionRef]
 
 pytestmark = pytest.mark.service
 
 
-def state_of(platform: Platform, number: int = 1) -> State:
+def state_of(platform: Installation, number: int = 1) -> State:
     with platform.database.begin() as c:
         ref = versions.get(c, MODEL, number)
     assert ref is not None
     return ref.state
 
 
-def force(platform: Platform, ref: VersionRef, state: State) -> None:
+def force(platform: Installation, ref: VersionRef, state: State) -> None:
     """What somebody with the code but without the right would try."""
     with platform.database.begin() as c:
         fresh = versions.get_by_id(c, ref.id)
@@ -42,12 +42,12 @@ def agree(retire: Decommissioning, run: RunRef, number: int = 1) -> None:
     retire.confirm(number, agrees=True, person="grace")
 
 
-def walk(retire: Decommissioning, run: RunRef, number: int = 1) -> list[Outcome]:
+def walk(retire: Decommissioning, run: RunRef, number: int = 1) -> list[StepResult]:
     return [retire.do(action, number, run) for action in STEPS]
 
 
 def test_a_whole_retirement_keeps_evidence_and_deletes_what_it_said(
-    platform: Platform, retire: Decommissioning, make_version: Make, run: RunRef, mirror: object
+    platform: Installation, retire: Decommissioning, make_version: Make, run: RunRef, mirror: object
 ) -> None:
     ref = make_version()
     artifact = artifact_key(ref.artifact_digest or "")
@@ -71,13 +71,13 @@ def test_a_whole_retirement_keeps_evidence_and_deletes_what_it_said(
 
 
 def test_what_a_trial_said_of_it_ends_when_it_retires(
-    platform: Platform, retire: Decommissioning, make_version: Make, run: RunRef
+    platform: Installation, retire: Decommissioning, make_version: Make, run: RunRef
 ) -> None:
     make_version()
     for kind in ("artifact_refused", "variant_refused", "model_crashed"):
         PlanSource(platform, "gw").report_failure(MODEL, 1, kind, "why")
     agree(retire, run)
-    retire.do(Action.NOTIFY, 1, run)
+    retire.do(StepAction.NOTIFY, 1, run)
 
     def still_open() -> int:
         with platform.database.begin() as c:
@@ -85,12 +85,12 @@ def test_what_a_trial_said_of_it_ends_when_it_retires(
             return int(c.execute(query).scalar_one())
 
     assert still_open() == 3
-    retire.do(Action.ARCHIVE, 1, run)
+    retire.do(StepAction.ARCHIVE, 1, run)
     assert still_open() == 0
 
 
 def test_every_step_may_run_twice(
-    platform: Platform, retire: Decommissioning, make_version: Make, run: RunRef
+    platform: Installation, retire: Decommissioning, make_version: Make, run: RunRef
 ) -> None:
     make_version()
     agree(retire, run)
@@ -103,7 +103,7 @@ def test_every_step_may_run_twice(
 
 
 def test_a_live_version_cannot_be_retired(
-    platform: Platform, retire: Decommissioning, make_version: Make, run: RunRef
+    platform: Installation, retire: Decommissioning, make_version: Make, run: RunRef
 ) -> None:
     make_version()
     with platform.database.begin() as c:
@@ -159,7 +159,7 @@ def test_who_may_not_confirm(
     with pytest.raises(NotPermitted) as caught:
         retire.confirm(1, agrees=True, person=answers)
     assert caught.value.what == f"The retirement of flight_late@1 was not confirmed: {why}."
-    assert retire.do(Action.NOTIFY, 1, run).waiting
+    assert retire.do(StepAction.NOTIFY, 1, run).waiting
 
 
 def test_the_requester_is_not_among_those_who_are_asked(
@@ -173,7 +173,7 @@ def test_the_requester_is_not_among_those_who_are_asked(
 
 
 def test_the_database_refuses_one_person_twice(
-    platform: Platform, retire: Decommissioning, make_version: Make, run: RunRef
+    platform: Installation, retire: Decommissioning, make_version: Make, run: RunRef
 ) -> None:
     make_version()
     retire.request(1, reason="old", successor="", run=run)
@@ -182,7 +182,7 @@ def test_the_database_refuses_one_person_twice(
 
 
 def test_the_database_refuses_retiring_without_a_second_person(
-    platform: Platform, retire: Decommissioning, make_version: Make, run: RunRef
+    platform: Installation, retire: Decommissioning, make_version: Make, run: RunRef
 ) -> None:
     ref = make_version()
     retire.request(1, reason="old", successor="", run=run)
@@ -191,7 +191,7 @@ def test_the_database_refuses_retiring_without_a_second_person(
 
 
 def test_a_refusal_ends_the_attempt_and_a_new_one_may_follow(
-    platform: Platform, retire: Decommissioning, make_version: Make, run: RunRef
+    platform: Installation, retire: Decommissioning, make_version: Make, run: RunRef
 ) -> None:
     make_version()
     retire.request(1, reason="old", successor="", run=run)
@@ -205,24 +205,26 @@ def test_a_refusal_ends_the_attempt_and_a_new_one_may_follow(
 
 
 def test_a_version_that_is_champion_again_does_not_retire(
-    platform: Platform, retire: Decommissioning, make_version: Make, run: RunRef
+    platform: Installation, retire: Decommissioning, make_version: Make, run: RunRef
 ) -> None:
     ref = make_version()
     agree(retire, run)
-    retire.do(Action.NOTIFY, 1, run)
+    retire.do(StepAction.NOTIFY, 1, run)
     with platform.database.begin() as c:
         c.execute(text("SET LOCAL session_replication_role = replica"))
         c.execute(text("UPDATE model_version SET state = 'champion'"))
-    outcome = retire.do(Action.ARCHIVE, 1, run)
-    assert outcome == Outcome("flight_late@1 is champion again; it does not retire.", waiting=True)
+    outcome = retire.do(StepAction.ARCHIVE, 1, run)
+    assert outcome == StepResult(
+        "flight_late@1 is champion again; it does not retire.", waiting=True
+    )
     with platform.database.begin() as c:
         progress = decommissions.get(c, ref.id)
     assert progress is not None
-    assert progress.step is Step.WITHDRAWN
+    assert progress.step is DecommissionStep.WITHDRAWN
 
 
 def test_notice_and_retention_end_the_run_until_their_date(
-    include_with: Callable[[str, str], Platform],
+    include_with: Callable[[str, str], Installation],
     make_version: Make,
     run: RunRef,
     mirror: object,
@@ -241,13 +243,13 @@ def test_notice_and_retention_end_the_run_until_their_date(
     clock.ahead += timedelta(minutes=1)  # type: ignore[attr-defined]
     assert len(retire.resume(1, run)) == 1
     assert state_of(slow) is State.ARCHIVED
-    outcome = retire.do(Action.DELETE, 1, run)
+    outcome = retire.do(StepAction.DELETE, 1, run)
     assert outcome.waiting
     assert "next comes delete, due on" in outcome.note
 
 
 def test_the_database_does_not_let_retention_be_cut_short(
-    include_with: Callable[[str, str], Platform],
+    include_with: Callable[[str, str], Installation],
     make_version: Make,
     run: RunRef,
     mirror: object,
@@ -262,12 +264,12 @@ def test_the_database_does_not_let_retention_be_cut_short(
     walk(retire, run)
     clock.ahead += timedelta(days=4)  # type: ignore[attr-defined]
     with pytest.raises(StateConflict, match="must be retained longer"):
-        retire.do(Action.DELETE, 1, run)
+        retire.do(StepAction.DELETE, 1, run)
     assert state_of(slow) is State.ARCHIVED
 
 
 def test_an_artifact_that_another_version_needs_is_kept(
-    platform: Platform, retire: Decommissioning, make_version: Make, run: RunRef
+    platform: Installation, retire: Decommissioning, make_version: Make, run: RunRef
 ) -> None:
     first = make_version(1, b"same bytes")
     make_version(2, b"same bytes")
@@ -281,51 +283,51 @@ def test_an_artifact_that_another_version_needs_is_kept(
 
 
 def test_a_flipped_byte_stops_the_deletion_and_is_repaired_from_the_original(
-    platform: Platform, retire: Decommissioning, make_version: Make, run: RunRef, mirror: object
+    platform: Installation, retire: Decommissioning, make_version: Make, run: RunRef, mirror: object
 ) -> None:
     ref = make_version()
     key, copy = artifact_key(ref.artifact_digest or ""), "archive/flight_late/1/artifact.skops"
     agree(retire, run)
-    retire.do(Action.NOTIFY, 1, run)
-    retire.do(Action.ARCHIVE, 1, run)
+    retire.do(StepAction.NOTIFY, 1, run)
+    retire.do(StepAction.ARCHIVE, 1, run)
     data = bytearray(platform.store.get(copy))
     data[3] ^= 1
     platform.store.put(copy, bytes(data))
     with pytest.raises(ArchiveIncomplete) as caught:
-        retire.do(Action.DELETE, 1, run)
+        retire.do(StepAction.DELETE, 1, run)
     assert "1 items of the archive do not read back" in caught.value.what
     assert platform.store.exists(key)
     assert state_of(platform) is State.ARCHIVED
     assert mirror.gone == []  # type: ignore[attr-defined]
-    retire.do(Action.ARCHIVE, 1, run)
+    retire.do(StepAction.ARCHIVE, 1, run)
     assert platform.store.get(copy, ref.artifact_digest)
-    retire.do(Action.DELETE, 1, run)
+    retire.do(StepAction.DELETE, 1, run)
     assert state_of(platform) is State.DELETED
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "version.json", "reference.parquet"])
 def test_a_lost_object_stops_the_deletion(
-    platform: Platform, retire: Decommissioning, make_version: Make, run: RunRef, name: str
+    platform: Installation, retire: Decommissioning, make_version: Make, run: RunRef, name: str
 ) -> None:
     make_version()
     agree(retire, run)
-    retire.do(Action.NOTIFY, 1, run)
-    retire.do(Action.ARCHIVE, 1, run)
+    retire.do(StepAction.NOTIFY, 1, run)
+    retire.do(StepAction.ARCHIVE, 1, run)
     platform.store.delete(f"archive/flight_late/1/{name}")
     with pytest.raises(ArchiveIncomplete):
-        retire.do(Action.DELETE, 1, run)
+        retire.do(StepAction.DELETE, 1, run)
     assert state_of(platform) is State.ARCHIVED
 
 
 def test_an_original_that_was_changed_is_not_archived(
-    platform: Platform, retire: Decommissioning, make_version: Make, run: RunRef
+    platform: Installation, retire: Decommissioning, make_version: Make, run: RunRef
 ) -> None:
     ref = make_version()
     platform.store.put(artifact_key(ref.artifact_digest or ""), b"other bytes")
     agree(retire, run)
-    retire.do(Action.NOTIFY, 1, run)
+    retire.do(StepAction.NOTIFY, 1, run)
     with pytest.raises(ArchiveIncomplete, match="artifact"):
-        retire.do(Action.ARCHIVE, 1, run)
+        retire.do(StepAction.ARCHIVE, 1, run)
     assert state_of(platform) is State.RETIRING
     with pytest.raises(StateConflict, match="is not verified"):
         force(platform, ref, State.ARCHIVED)

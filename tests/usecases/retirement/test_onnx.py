@@ -7,16 +7,16 @@ import pytest
 
 from tenure.adapters.sql import decommissions, versions
 from tenure.errors import ArchiveIncomplete
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import onnx_key
-from tenure.lifecycle.retirement.decommission import Action
+from tenure.lifecycle.retirement.decommission import StepAction
 from tenure.usecases.operations.ledger import verify_ledger
 from tenure.usecases.retirement.archive import restore
 from tenure.usecases.retirement.decommissioning import Decommissioning
 from tenure.vocabulary import RunRef, State, VersionRef, digest_bytes
 
 MODEL = "flight_late"
-STEPS = (Action.NOTIFY, Action.ARCHIVE, Action.DELETE, Action.RECORD)
+STEPS = (StepAction.NOTIFY, StepAction.ARCHIVE, StepAction.DELETE, StepAction.RECORD)
 DATA = b"trees as ONNX"
 COPY = f"archive/{MODEL}/1/artifact.onnx"
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.service
 
 
 @pytest.fixture
-def with_onnx(platform: Platform, make_version: Callable[..., VersionRef]) -> Any:
+def with_onnx(platform: Installation, make_version: Callable[..., VersionRef]) -> Any:
     """Makes a version that may retire, with an ONNX file."""
 
     def make(number: int = 1, **facts: Any) -> VersionRef:
@@ -43,7 +43,7 @@ def retired(retire: Decommissioning, run: RunRef, number: int = 1) -> None:
 
 
 def test_archived_and_deleted(
-    platform: Platform, retire: Decommissioning, with_onnx: Any, run: RunRef, tmp_path: Any
+    platform: Installation, retire: Decommissioning, with_onnx: Any, run: RunRef, tmp_path: Any
 ) -> None:
     with_onnx()
     key = onnx_key(digest_bytes(DATA))
@@ -62,7 +62,7 @@ def test_archived_and_deleted(
 
 
 def test_a_file_that_another_version_needs_is_kept(
-    platform: Platform, retire: Decommissioning, with_onnx: Any, run: RunRef
+    platform: Installation, retire: Decommissioning, with_onnx: Any, run: RunRef
 ) -> None:
     """Two trainings on the same rows write one file."""
     with_onnx(1)
@@ -74,21 +74,21 @@ def test_a_file_that_another_version_needs_is_kept(
 
 
 def test_a_flipped_byte_in_the_archive_stops_the_deletion(
-    platform: Platform, retire: Decommissioning, with_onnx: Any, run: RunRef
+    platform: Installation, retire: Decommissioning, with_onnx: Any, run: RunRef
 ) -> None:
     with_onnx()
     retire.request(1, reason="old", successor="", run=run)
     retire.confirm(1, agrees=True, person="grace")
-    retire.do(Action.NOTIFY, 1, run)
-    retire.do(Action.ARCHIVE, 1, run)
+    retire.do(StepAction.NOTIFY, 1, run)
+    retire.do(StepAction.ARCHIVE, 1, run)
     platform.store.put(COPY, DATA[:-1] + b"!")
     with pytest.raises(ArchiveIncomplete, match=r"onnx: archive/.*artifact\.onnx has 13 bytes"):
-        retire.do(Action.DELETE, 1, run)
+        retire.do(StepAction.DELETE, 1, run)
     assert platform.store.exists(onnx_key(digest_bytes(DATA)))
 
 
 def test_a_variant_that_did_not_pass_is_no_part_of_the_archive(
-    platform: Platform, retire: Decommissioning, with_onnx: Any, run: RunRef
+    platform: Installation, retire: Decommissioning, with_onnx: Any, run: RunRef
 ) -> None:
     ref = with_onnx(verdict="failed")
     retired(retire, run)

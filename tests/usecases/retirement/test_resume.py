@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from tenure.adapters.sql import versions
-from tenure.installation import Platform
-from tenure.lifecycle.retirement.decommission import Action
+from tenure.installation import Installation
+from tenure.lifecycle.retirement.decommission import StepAction
 from tenure.usecases.operations.reconcile import reconcile
 from tenure.usecases.retirement.decommissioning import Decommissioning
 from tenure.vocabulary import RunRef, State, VersionRef
@@ -27,7 +27,7 @@ def registry(mirror: Any) -> Any:
 
 @pytest.fixture
 def left(
-    platform: Platform,
+    platform: Installation,
     retire: Decommissioning,
     make_version: Callable[..., VersionRef],
     run: RunRef,
@@ -39,13 +39,13 @@ def left(
     return ref
 
 
-def state(platform: Platform, ref: VersionRef) -> State:
+def state(platform: Installation, ref: VersionRef) -> State:
     with platform.database.begin() as c:
         return versions.get_by_id(c, ref.id).state
 
 
 def test_what_a_killed_run_left_is_finished(
-    platform: Platform, left: VersionRef, registry: Any
+    platform: Installation, left: VersionRef, registry: Any
 ) -> None:
     assert reconcile(platform, RUN, registry)["retirements"] == {
         "unfinished": 1,
@@ -59,15 +59,15 @@ def test_what_a_killed_run_left_is_finished(
     assert reconcile(platform, RUN, registry)["retirements"]["unfinished"] == 0
 
 
-def test_an_archive_that_went_bad_is_told_and_nothing_is_deleted(
-    platform: Platform,
+def test_an_archive_that_went_bad_is_reported_and_nothing_is_deleted(
+    platform: Installation,
     left: VersionRef,
     registry: Any,
     retire: Decommissioning,
     run: RunRef,
 ) -> None:
-    retire.do(Action.NOTIFY, 1, run)
-    retire.do(Action.ARCHIVE, 1, run)
+    retire.do(StepAction.NOTIFY, 1, run)
+    retire.do(StepAction.ARCHIVE, 1, run)
     platform.store.put("archive/flight_late/1/artifact.skops", b"other bytes")
     with platform.database.begin() as c:
         c.execute(text("UPDATE decommission SET retain_until = now() - interval '1 hour'"))

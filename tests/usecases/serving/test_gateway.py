@@ -10,9 +10,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from tenure.errors import ConfigInvalid
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.settings import REPOSITORY, Settings
-from tenure.usecases.serving.gateway import GatewayPlatform
+from tenure.usecases.serving.gateway import GatewayInstallation
 
 JWT = """gateway:
   max_rows: 7
@@ -20,13 +20,13 @@ JWT = """gateway:
 """
 
 
-def gateway(tmp_path: Path, addition: str) -> GatewayPlatform:
+def gateway(tmp_path: Path, addition: str) -> GatewayInstallation:
     include = tmp_path / "include"
     shutil.copytree(REPOSITORY / "include", include)
     path = include / "configs" / "platform.yaml"
     path.write_text(path.read_text() + addition)
     settings = replace(Settings.from_environment({}), home=tmp_path / "home", include=include)
-    return GatewayPlatform(Platform(settings), "gw")
+    return GatewayInstallation(Installation(settings), "gw")
 
 
 def test_defaults(tmp_path: Path) -> None:

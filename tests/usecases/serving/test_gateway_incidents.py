@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import text
 
 from tenure.adapters.sql import versions
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.decisions.decision_log import Trouble
 from tenure.usecases.serving import gateway as serving
-from tenure.usecases.serving.gateway import GatewayPlatform
+from tenure.usecases.serving.gateway import GatewayInstallation
 
 pytestmark = pytest.mark.service
 
@@ -19,12 +19,12 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def gateway(platform: Platform) -> Iterator[GatewayPlatform]:
+def gateway(platform: Installation) -> Iterator[GatewayInstallation]:
     with platform.database.begin() as connection:
         versions.register_model(
             connection, name="loan_ok", owner="ada", risk_tier="limited", purpose="tests"
         )
-    made = GatewayPlatform(platform, "gw-a")
+    made = GatewayInstallation(platform, "gw-a")
     yield made
     made.source.close()
 
@@ -48,7 +48,7 @@ def rows(count: int) -> list[dict[str, Any]]:
 
 
 def test_any_number_of_decisions_of_one_segment_is_queued_once(
-    gateway: GatewayPlatform, monkeypatch: pytest.MonkeyPatch
+    gateway: GatewayInstallation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """40 requests of 1,000 rows in a second: more than one statement has parameters for."""
     for at_once in (5_999, 6_000, 4_000):  # the rest of an earlier try, then all, in pieces
@@ -61,13 +61,15 @@ def test_any_number_of_decisions_of_one_segment_is_queued_once(
     assert first == last == datetime(2026, 1, 4, 12, tzinfo=UTC)
 
 
-def incidents(gateway: GatewayPlatform) -> list[tuple[str, str, str, str]]:
+def incidents(gateway: GatewayInstallation) -> list[tuple[str, str, str, str]]:
     query = text("SELECT kind, state, subject, summary FROM incident ORDER BY id")
     with gateway.platform.database.begin() as connection:
         return [(r.kind, r.state, r.subject, r.summary) for r in connection.execute(query)]
 
 
-def test_trouble_of_a_log_is_one_incident_a_kind_until_it_is_over(gateway: GatewayPlatform) -> None:
+def test_trouble_of_a_log_is_one_incident_a_kind_until_it_is_over(
+    gateway: GatewayInstallation,
+) -> None:
     two = Trouble(("1-a.wal", "2-b.wal"), "1-a.wal: DataError: {a brace} and NUL")
     source = gateway.source
     source.report_log("decisions", {"log_unshippable": Trouble(), "log_waiting": Trouble()})
@@ -104,9 +106,9 @@ def test_trouble_of_a_log_is_one_incident_a_kind_until_it_is_over(gateway: Gatew
     ]
 
 
-def test_spoilt_stops_are_one_incident_until_a_person_looked(gateway: GatewayPlatform) -> None:
-    for is_spoilt in (False, True, True):
-        gateway.source.report_stops(is_spoilt=is_spoilt)
-    assert [found[:3] for found in incidents(gateway)] == [("stops_spoilt", "open", "gw-a")]
-    gateway.source.report_stops(is_spoilt=False)
+def test_corrupt_stops_are_one_incident_until_a_person_looked(gateway: GatewayInstallation) -> None:
+    for is_corrupt in (False, True, True):
+        gateway.source.report_stops(is_corrupt=is_corrupt)
+    assert [found[:3] for found in incidents(gateway)] == [("stops_corrupt", "open", "gw-a")]
+    gateway.source.report_stops(is_corrupt=False)
     assert [found[1] for found in incidents(gateway)] == ["closed"]

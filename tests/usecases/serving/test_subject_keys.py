@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from tenure.adapters.decision_tables import decisions_to_parquet
-from tenure.failpoints import Injected
+from tenure.failpoints import InjectedFault
 from tenure.files import made_once
 from tenure.gateway.log import wal
 from tenure.gateway.log.records import (
@@ -24,10 +24,10 @@ from tenure.gateway.log.records import (
     encode,
 )
 from tenure.gateway.log.sealing import sealed_for_good, sealed_for_now
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.decisions.decision_log import micros
 from tenure.lifecycle.serving import pseudonym
-from tenure.ports import Decisions
+from tenure.ports import DecisionFilter
 from tenure.settings import Settings
 from tenure.usecases.decisions.segments import compact, live_keys
 from tenure.usecases.operations.ledger import verify_ledger
@@ -57,18 +57,18 @@ def personal(settings: Settings, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def platform(personal: Settings) -> Iterator[Platform]:
-    made = Platform(personal)
+def platform(personal: Settings) -> Iterator[Installation]:
+    made = Installation(personal)
     yield made
     made.database.dispose()
 
 
 @pytest.fixture
-def vault(platform: Platform) -> SubjectVault:
+def vault(platform: Installation) -> SubjectVault:
     return vault_of(platform, "gw")
 
 
-def vault_of(platform: Platform, gateway: str) -> SubjectVault:
+def vault_of(platform: Installation, gateway: str) -> SubjectVault:
     return SubjectVault(platform, platform.settings.home / "gateway" / gateway / "wal" / "keys")
 
 
@@ -98,7 +98,7 @@ def record(number: int, subject: str = ADA) -> DecisionRecord:
     )
 
 
-def segment(platform: Platform, vault: SubjectVault, *records: DecisionRecord) -> Path:
+def segment(platform: Installation, vault: SubjectVault, *records: DecisionRecord) -> Path:
     """A segment as the log writes it."""
     folder = platform.settings.home / "gateway" / "gw" / "wal" / "decisions"
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ def segment(platform: Platform, vault: SubjectVault, *records: DecisionRecord) -
     return path
 
 
-def ship(platform: Platform, vault: SubjectVault, path: Path, gateway: str = "gw") -> None:
+def ship(platform: Installation, vault: SubjectVault, path: Path, gateway: str = "gw") -> None:
     def to_parquet(table: Table) -> bytes:
         return decisions_to_parquet(
             table.columns, numeric=table.numeric, categorical=table.categorical
@@ -120,16 +120,16 @@ def ship(platform: Platform, vault: SubjectVault, path: Path, gateway: str = "gw
     delivery(path.stem, wal.read_frames(path.read_bytes())[0])
 
 
-def opened(platform: Platform) -> dict[str, Any]:
+def opened(platform: Installation) -> dict[str, Any]:
     """Decision id to carrier, of everything shipped; the rows that can be opened only."""
     from tenure.adapters import sealed_files
 
     paths = [platform.store.fetch(key) for key in live_keys(platform.store, "decisions/")]
-    table = sealed_files.opened(Decisions(paths, 11), subject_keys.opener(platform))
+    table = sealed_files.opened(DecisionFilter(paths, 11), subject_keys.opener(platform))
     return {row["decision_id"]: row["f_carrier"] for row in table.to_pylist() if row["opened"]}
 
 
-def destroy(platform: Platform, *subjects: str) -> None:
+def destroy(platform: Installation, *subjects: str) -> None:
     subject_keys.destroy_keys(
         platform, subjects, model=MODEL, reason="she asked for it", actor="dora"
     )
@@ -154,7 +154,7 @@ def test_a_restricted_dataset_is_personal_as_a_whole(settings: Settings, tmp_pat
 
 
 def test_sealed_from_the_first_byte_and_opened_by_who_may(
-    platform: Platform, vault: SubjectVault
+    platform: Installation, vault: SubjectVault
 ) -> None:
     path = segment(platform, vault, record(1), record(2, BOB))
     ship(platform, vault, path)
@@ -166,7 +166,7 @@ def test_sealed_from_the_first_byte_and_opened_by_who_may(
     assert opened(platform) == {"d1a": SECRET, "d1b": "AA", "d2a": SECRET, "d2b": "AA"}
 
 
-def test_shipped_twice_is_the_same_bytes(platform: Platform, vault: SubjectVault) -> None:
+def test_shipped_twice_is_the_same_bytes(platform: Installation, vault: SubjectVault) -> None:
     path = segment(platform, vault, record(1))
     ship(platform, vault, path)
     (key,) = live_keys(platform.store, "decisions/")
@@ -175,7 +175,9 @@ def test_shipped_twice_is_the_same_bytes(platform: Platform, vault: SubjectVault
     assert platform.store.get(key) == first
 
 
-def test_two_gateways_share_the_key_of_a_subject(platform: Platform, vault: SubjectVault) -> None:
+def test_two_gateways_share_the_key_of_a_subject(
+    platform: Installation, vault: SubjectVault
+) -> None:
     other = vault_of(platform, "gw2")
     ship(platform, vault, segment(platform, vault, record(1)))
     ship(platform, other, segment(platform, other, record(2)), "gw2")
@@ -185,7 +187,7 @@ def test_two_gateways_share_the_key_of_a_subject(platform: Platform, vault: Subj
 
 
 def test_destroying_the_key_row_is_enough(
-    platform: Platform, vault: SubjectVault, tmp_path: Path
+    platform: Installation, vault: SubjectVault, tmp_path: Path
 ) -> None:
     """Decrypting fails, the chain holds, and nothing anywhere has the value in clear."""
     path = segment(platform, vault, record(1), record(2, BOB))
@@ -218,12 +220,12 @@ def test_destroying_the_key_row_is_enough(
 
 
 def test_two_names_of_a_person_are_destroyed_together_or_not_at_all(
-    platform: Platform, vault: SubjectVault, monkeypatch: pytest.MonkeyPatch
+    platform: Installation, vault: SubjectVault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ship(platform, vault, segment(platform, vault, record(1), record(2, BOB)))
     monkeypatch.setenv("TENURE_ENV", "test")
     monkeypatch.setenv("TENURE_FAIL", "erase.destroyed:raise")
-    with pytest.raises(Injected):
+    with pytest.raises(InjectedFault):
         destroy(platform, ADA, BOB)
     monkeypatch.delenv("TENURE_FAIL")
     assert len(opened(platform)) == 4
@@ -234,7 +236,7 @@ def test_two_names_of_a_person_are_destroyed_together_or_not_at_all(
         assert told.scalar_one() == 2
 
 
-def test_compaction_keeps_what_is_sealed(platform: Platform, vault: SubjectVault) -> None:
+def test_compaction_keeps_what_is_sealed(platform: Installation, vault: SubjectVault) -> None:
     for number in (1, 2, 3):
         ship(platform, vault, segment(platform, vault, record(number)))
     before = opened(platform)
@@ -243,7 +245,7 @@ def test_compaction_keeps_what_is_sealed(platform: Platform, vault: SubjectVault
     assert len(before) == 6
 
 
-def test_drift_counts_what_can_be_opened(platform: Platform, vault: SubjectVault) -> None:
+def test_drift_counts_what_can_be_opened(platform: Installation, vault: SubjectVault) -> None:
     ship(platform, vault, segment(platform, vault, record(1), record(2, BOB)))
     paths = [platform.store.fetch(key) for key in live_keys(platform.store, "decisions/")]
     reference = platform.settings.home / "reference.parquet"
@@ -255,7 +257,7 @@ def test_drift_counts_what_can_be_opened(platform: Platform, vault: SubjectVault
         engine = subject_keys.scanner(platform, paths)
         _, current = engine.features(
             [reference],
-            Decisions(paths, 11, NOON - timedelta(hours=1), NOON + timedelta(hours=1)),
+            DecisionFilter(paths, 11, NOON - timedelta(hours=1), NOON + timedelta(hours=1)),
             edges={"f_hour": [0.0, 12.0, 24.0]},
             categorical=["f_carrier"],
         )
@@ -271,7 +273,7 @@ def test_drift_counts_what_can_be_opened(platform: Platform, vault: SubjectVault
     assert one.categories["f_carrier"] == {SECRET: 1, "AA": 1}
 
 
-def test_plain_and_sealed_files_read_together(platform: Platform, vault: SubjectVault) -> None:
+def test_plain_and_sealed_files_read_together(platform: Installation, vault: SubjectVault) -> None:
     """The dataset became personal while the model served."""
     plain = [encode(record(1))]
     platform.settings.home.mkdir()
@@ -284,9 +286,12 @@ def test_plain_and_sealed_files_read_together(platform: Platform, vault: Subject
 
 @pytest.mark.parametrize("left", [None, b"", b"00", b"\xff" * 64, b"z" * 64])
 def test_lost_local_key_costs_the_features_only(
-    platform: Platform, vault: SubjectVault, caplog: pytest.LogCaptureFixture, left: bytes | None
+    platform: Installation,
+    vault: SubjectVault,
+    caplog: pytest.LogCaptureFixture,
+    left: bytes | None,
 ) -> None:
-    """Gone, or spoilt: the decision itself goes on its way."""
+    """Gone, or corrupt: the decision itself goes on its way."""
     path = segment(platform, vault, record(1))
     folder = platform.settings.home / "gateway" / "gw" / "wal" / "keys"
     if left is None:

@@ -12,7 +12,7 @@ from served import Process
 
 from tenure.adapters.mlflow_registry import MlflowRegistry
 from tenure.errors import ServiceUnreachable
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.promotion.approval import Choice
 from tenure.usecases.promotion import approval, traffic
 from tenure.usecases.serving.api_keys import create_key
@@ -81,7 +81,7 @@ class Mortal:
 
 
 def mortal(world: Any, grim: Grim) -> Any:
-    platform = Platform(world.platform.settings)
+    platform = Installation(world.platform.settings)
     platform.__dict__["database"] = MortalDatabase(world.platform.database, grim)
     platform.__dict__["store"] = Mortal(world.platform.store, grim, {"put", "put_file"})
     tracked = {"ensure_run", "log", "ensure_version"}

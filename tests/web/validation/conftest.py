@@ -15,7 +15,7 @@ from sqlalchemy import insert, select
 
 from tenure.adapters.arrow_tables import write_quarantine
 from tenure.adapters.sql import tables as t
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.data.expectations import Expectation, Severity, allowed
 from tenure.lifecycle.data.quality import Finding, QualityPolicy, judge, report
 from tenure.vocabulary import RunRef
@@ -77,7 +77,7 @@ def digest(text: str) -> str:
 class Shop:
     """Writes validations of the dataset `orders` as the ingestion does."""
 
-    platform: Platform
+    platform: Installation
     folder: Path
     sensitivity: str = "internal"
     limit: float = 0.9
@@ -208,13 +208,13 @@ class OpenGuard:
 
 
 @pytest.fixture
-def shop(platform: Platform, tmp_path: Path) -> Shop:
+def shop(platform: Installation, tmp_path: Path) -> Shop:
     """A shop without any batch."""
     return Shop(platform, tmp_path)
 
 
 @pytest.fixture
-def pages(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+def pages(platform: Installation, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     """The pages for a reader who is signed in."""
     from airflow.api_fastapi.core_api.security import get_user
 

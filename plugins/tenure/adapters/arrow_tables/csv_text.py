@@ -30,7 +30,7 @@ _BROKEN = "\ufdd0"
 _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
-class Unreadable(Exception):
+class UnreadableFile(Exception):
     """The file as a whole is not what its suffix says."""
 
 
@@ -63,7 +63,7 @@ def read_text(path: Path, form: CsvFormat, *, max_bytes: int) -> TextRows:
         except MemoryError:
             raise  # also an ArrowException, but it is not the file that is broken
         except (pa.ArrowException, OSError, EOFError, ValueError) as error:
-            raise Unreadable(_cause(error, stream, ragged)) from None
+            raise UnreadableFile(_cause(error, stream, ragged)) from None
     return _with_header(table, ragged, may_be_broken=stream.is_broken)
 
 
@@ -128,15 +128,15 @@ def end_of(form: CsvFormat) -> str:
 def _with_header(table: pa.Table, ragged: _Ragged, *, may_be_broken: bool) -> TextRows:
     names = [column[0].as_py() or "" for column in table.columns] if len(table) else []
     if not any(names):
-        raise Unreadable("no header")
+        raise UnreadableFile("no header")
     if len(names) > MAX_COLUMNS:
-        raise Unreadable(f"{len(names):,} columns; 1…{MAX_COLUMNS:,} are allowed")
+        raise UnreadableFile(f"{len(names):,} columns; 1…{MAX_COLUMNS:,} are allowed")
     if not ragged.saw_end:
-        raise Unreadable(
+        raise UnreadableFile(
             f"a quote that is never closed; it opens in or after row {max(len(table) - 1, 1):,}"
         )
     if _BROKEN in "".join(names):
-        raise Unreadable(f"a header that is not {ragged.form.encoding} text")
+        raise UnreadableFile(f"a header that is not {ragged.form.encoding} text")
     bad: dict[str, list[int]] = {}
     columns = table.slice(1).columns
     for i, name in enumerate(names) if may_be_broken else ():

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tenure.adapters.arrow_tables.cells import from_arrow, from_text, is_local
-from tenure.adapters.arrow_tables.csv_text import TextRows, Unreadable, read_text
+from tenure.adapters.arrow_tables.csv_text import TextRows, UnreadableFile, read_text
 from tenure.adapters.arrow_tables.parquet_file import read_parquet
 from tenure.lifecycle.data.sources import ColumnType, CsvFormat, Encoding, Source
 
@@ -34,7 +34,7 @@ _SWAPPED = {"%d/%m/%Y": "%m/%d/%Y", "%d-%m-%Y": "%m-%d-%Y"}
 
 
 @dataclass(frozen=True)
-class Detected:
+class FileForm:
     """What a file is.
 
     Args:
@@ -48,14 +48,14 @@ class Detected:
     notes: list[str] = field(default_factory=list)
 
 
-def detect(path: Path) -> Detected:
+def detect(path: Path) -> FileForm:
     """What the file is and holds. Raises Unreadable."""
     with path.open("rb") as stream:
         is_parquet = stream.read(4) == b"PAR1"
     return _detect_parquet(path) if is_parquet else _detect_csv(path)
 
 
-def _detect_parquet(path: Path) -> Detected:
+def _detect_parquet(path: Path) -> FileForm:
     table = read_parquet(path, max_bytes=Source().max_batch_bytes)
     _refuse_names(table.column_names)
     local = any(is_local(column.type) for column in table.schema)
@@ -65,13 +65,15 @@ def _detect_parquet(path: Path) -> Detected:
         kinds: tuple[ColumnType, ...] = ("boolean", "integer", "number", "timestamp", "string")
         kind = next((k for k in kinds if from_arrow(column, k, source).found is None), None)
         if kind is None:
-            raise Unreadable(f"a column {name!r} of type {str(column.type)[:80]}; no contract has")
+            raise UnreadableFile(
+                f"a column {name!r} of type {str(column.type)[:80]}; no contract has"
+            )
         types[name] = "string" if pa.types.is_null(column.type) else kind
     notes = ["times without a zone are read as UTC: time_zone is to be confirmed"] if local else []
-    return Detected(source, types, notes)
+    return FileForm(source, types, notes)
 
 
-def _detect_csv(path: Path) -> Detected:
+def _detect_csv(path: Path) -> FileForm:
     head = _head(path)
     form = _dialect(head)
     rows = read_text(path, form, max_bytes=Source().max_batch_bytes)
@@ -92,7 +94,7 @@ def _detect_csv(path: Path) -> Detected:
         notes.append("times without a zone are read as UTC: time_zone is to be confirmed")
     else:
         source = source.model_copy(update={"time_zone": None})
-    return Detected(source, types, notes)
+    return FileForm(source, types, notes)
 
 
 class _Columns:
@@ -216,12 +218,12 @@ def _with(source: Source, **changes: object) -> Source:
 def _refuse_names(names: list[str]) -> None:
     for position, name in enumerate(names, 1):
         if not name.strip():
-            raise Unreadable(f"a column without a name (column {position:,})")
+            raise UnreadableFile(f"a column without a name (column {position:,})")
         if len(name) > 200:
-            raise Unreadable(f"a column name of {len(name):,} characters (column {position:,})")
+            raise UnreadableFile(f"a column name of {len(name):,} characters (column {position:,})")
     name, times = Counter(names).most_common(1)[0]
     if times > 1:
-        raise Unreadable(f"{times} columns called {name[:80]!r}")
+        raise UnreadableFile(f"{times} columns called {name[:80]!r}")
 
 
 def _head(path: Path) -> bytes:
@@ -232,14 +234,14 @@ def _head(path: Path) -> bytes:
         with gzip.open(path) if packed else path.open("rb") as stream:
             return stream.read(SAMPLE)
     except (OSError, EOFError):
-        raise Unreadable("a gzip file that is damaged or cut off") from None
+        raise UnreadableFile("a gzip file that is damaged or cut off") from None
 
 
 def _dialect(head: bytes) -> CsvFormat:
     encoding = _encoding(head)
     text = codecs.getincrementaldecoder(encoding)("replace").decode(head).removeprefix("\ufeff")
     if not text.strip():
-        raise Unreadable("no header")
+        raise UnreadableFile("no header")
     delimiter = _delimiter(text)
     return CsvFormat(delimiter=delimiter, encoding=encoding, quote=_quote(text, delimiter))
 

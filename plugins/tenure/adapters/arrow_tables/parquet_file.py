@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tenure.adapters.arrow_tables.csv_text import MAX_COLUMNS, Unreadable
+from tenure.adapters.arrow_tables.csv_text import MAX_COLUMNS, UnreadableFile
 
 _CELL = 8
 """Bytes that a cell takes in memory, about, however well it is compressed."""
@@ -28,7 +28,7 @@ def read_parquet(path: Path, *, max_bytes: int) -> pa.Table:
     except MemoryError:
         raise  # also an ArrowException, but it is not the file that is broken
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise Unreadable(_cause(error, path)) from None
+        raise UnreadableFile(_cause(error, path)) from None
     return _plain(table.replace_schema_metadata(None))
 
 
@@ -38,11 +38,11 @@ def _weighed(path: Path, max_bytes: int) -> list[str]:
         meta = file.metadata
         columns = len(file.schema_arrow.names)
         if not 0 < columns <= MAX_COLUMNS:
-            raise Unreadable(f"{columns:,} columns; 1…{MAX_COLUMNS:,} are allowed")
+            raise UnreadableFile(f"{columns:,} columns; 1…{MAX_COLUMNS:,} are allowed")
         groups = [meta.row_group(i) for i in range(meta.num_row_groups)]
         size = max(sum(g.total_byte_size for g in groups), meta.num_rows * columns * _CELL)
         if size > max_bytes:
-            raise Unreadable(
+            raise UnreadableFile(
                 f"{size:,} bytes (decompressed); source.memory_mb allows {max_bytes:,}"
             )
         chunks = [g.column(i) for g in groups for i in range(g.num_columns)]
@@ -65,7 +65,9 @@ def _weigh_repeated(table: pa.Table, max_bytes: int) -> None:
             lengths = pc.binary_length(chunk.dictionary.cast(pa.binary()))
             size += pc.sum(lengths.cast(pa.int64()).take(chunk.indices)).as_py() or 0
     if size > max_bytes:
-        raise Unreadable(f"{size:,} bytes (decompressed); source.memory_mb allows {max_bytes:,}")
+        raise UnreadableFile(
+            f"{size:,} bytes (decompressed); source.memory_mb allows {max_bytes:,}"
+        )
 
 
 def _plain(table: pa.Table) -> pa.Table:

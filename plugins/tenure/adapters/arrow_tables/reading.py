@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tenure.adapters.arrow_tables.cells import TypedColumn, from_arrow, from_text
-from tenure.adapters.arrow_tables.csv_text import TextRows, Unreadable, read_text
+from tenure.adapters.arrow_tables.csv_text import TextRows, UnreadableFile, read_text
 from tenure.adapters.arrow_tables.moments import positions
 from tenure.adapters.arrow_tables.parquet_file import read_parquet
 from tenure.lifecycle.data.expectations import Severity
@@ -70,7 +70,7 @@ def read_batch(
     """
     try:
         rows = _rows(path, source)
-    except Unreadable as error:
+    except UnreadableFile as error:
         return Batch(0, None, None, (_breach("the file", str(error), f"a {source.format} file"),))
     original = _under_new_names(rows.table, renamed or {})
     return against_contract(original, source, contract, required=required, rows=rows)
@@ -169,7 +169,7 @@ def _broken_cells(
 
 
 def _set_aside(rule: str, subject: str, rows: list[int], why: str, allowed: str) -> Finding:
-    return Finding(rule, subject, Severity.WARNING, False, _said(rows, why), allowed, rows)
+    return Finding(rule, subject, Severity.WARNING, False, _rows_text(rows, why), allowed, rows)
 
 
 def _repeated_keys(table: pa.Table, key: tuple[str, ...], bad: Collection[int]) -> list[Finding]:
@@ -204,7 +204,7 @@ def _repeated_keys(table: pa.Table, key: tuple[str, ...], bad: Collection[int]) 
 def _rows(path: Path, source: Source) -> TextRows:
     size, limit = path.stat().st_size, source.max_batch_bytes
     if size > limit:
-        raise Unreadable(f"{size:,} bytes; source.memory_mb allows {limit:,}")
+        raise UnreadableFile(f"{size:,} bytes; source.memory_mb allows {limit:,}")
     if source.format == "csv":
         return read_text(path, source.csv, max_bytes=limit)
     return TextRows(read_parquet(path, max_bytes=limit), {}, {})
@@ -234,7 +234,7 @@ def _of_rows(finding: Finding, rows: range) -> Finding:
     )  # fmt: skip
 
 
-def _said(rows: list[int], why: str) -> str:
+def _rows_text(rows: list[int], why: str) -> str:
     listed = ", ".join(f"{row + 1:,}" for row in rows[:SHOWN_ROWS])
     more = f" and {len(rows) - SHOWN_ROWS:,} more" if len(rows) > SHOWN_ROWS else ""
     return f"{why} in {len(rows):,} rows (row {listed}{more})"

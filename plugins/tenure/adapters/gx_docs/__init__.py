@@ -104,7 +104,7 @@ def _result(result: Mapping[str, Any], hidden: frozenset[str]) -> Any:
     failure = _failure(result.get("exception_info") or {})
     if failure and columns & hidden:
         failure = HIDDEN  # the cause may quote a value
-    seen = {} if failure else _seen(result.get("result") or {}, columns, hidden)
+    seen = {} if failure else _escaped_result(result.get("result") or {}, columns, hidden)
     return ExpectationValidationResult(
         success=bool(result["success"]),
         expectation_config=ExpectationConfiguration(
@@ -125,7 +125,9 @@ def _subjects(kwargs: Mapping[str, Any]) -> set[str]:
     return {str(c) for one in named if one for c in (one if isinstance(one, list) else [one])}
 
 
-def _seen(result: Mapping[str, Any], columns: set[str], hidden: frozenset[str]) -> dict[str, Any]:
+def _escaped_result(
+    result: Mapping[str, Any], columns: set[str], hidden: frozenset[str]
+) -> dict[str, Any]:
     """What GX draws of a result; without a share of unexpected values it cannot draw their list."""
     kept = {name: _plain(value) for name, value in result.items() if name in _KEPT}
     by_row = "unexpected_percent" in kept

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tenure.ports import Decisions, FeatureCounts, OutcomeCounts, Span
+from tenure.ports import DecisionFilter, FeatureCounts, OutcomeCounts, Span
 
 MEMORY_LIMIT = "2GB"
 """More is spilled to disk by DuckDB."""
@@ -27,7 +27,7 @@ class IbisEngine:
         self,
         *,
         threads: int | None = None,
-        opened: Callable[[Decisions], Any] | None = None,
+        opened: Callable[[DecisionFilter], Any] | None = None,
     ) -> None:
         self._threads = threads
         self.opened = opened
@@ -53,7 +53,7 @@ class IbisEngine:
             [str(path) for path in paths], union_by_name=True, hive_partitioning=False
         )
 
-    def span(self, decisions: Decisions) -> Span:
+    def span(self, decisions: DecisionFilter) -> Span:
         """Count and extent of the decisions."""
         from tenure.adapters.ibis_engine.drift import of_version
 
@@ -77,7 +77,7 @@ class IbisEngine:
 
     def sample(
         self,
-        source: Sequence[Path] | Decisions,
+        source: Sequence[Path] | DecisionFilter,
         *,
         numeric: Sequence[str],
         categorical: Sequence[str],
@@ -87,13 +87,15 @@ class IbisEngine:
         """Columns of a replayable sample, for pictures; the same rows for the same seed."""
         from tenure.adapters.ibis_engine.drift import sampled, with_features
 
-        table = with_features(self, source) if isinstance(source, Decisions) else self.read(source)
+        table = (
+            with_features(self, source) if isinstance(source, DecisionFilter) else self.read(source)
+        )
         return sampled(table, numeric, categorical, rows=rows, seed=seed)
 
     def features(
         self,
         reference: Sequence[Path],
-        current: Decisions,
+        current: DecisionFilter,
         *,
         edges: Mapping[str, Sequence[float]],
         categorical: Sequence[str],
@@ -110,7 +112,7 @@ class IbisEngine:
 
     def outcomes(
         self,
-        decisions: Decisions,
+        decisions: DecisionFilter,
         outcomes: Sequence[Path],
         *,
         attributes: Sequence[str],

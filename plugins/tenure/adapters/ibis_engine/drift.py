@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import ibis
 from ibis import selectors as s
 
-from tenure.ports import Decisions, FeatureCounts
+from tenure.ports import DecisionFilter, FeatureCounts
 
 if TYPE_CHECKING:
     from tenure.adapters.ibis_engine import IbisEngine
@@ -19,7 +19,7 @@ _NULL = -1
 _SIDES = ("reference", "current")
 
 
-def of_version(engine: "IbisEngine", decisions: Decisions) -> Any:
+def of_version(engine: "IbisEngine", decisions: DecisionFilter) -> Any:
     """The decision rows that the selection names, as an Ibis table."""
     table = engine.read(decisions.paths)
     table = table.filter(table.version_id == decisions.version_id)
@@ -30,7 +30,9 @@ def of_version(engine: "IbisEngine", decisions: Decisions) -> Any:
     return table
 
 
-def with_features(engine: "IbisEngine", decisions: Decisions, *, only_opened: bool = False) -> Any:
+def with_features(
+    engine: "IbisEngine", decisions: DecisionFilter, *, only_opened: bool = False
+) -> Any:
     """The same rows with their features, opened in memory where they are sealed.
 
     Features that nobody can open any more are null, or with `only_opened` their rows left out.

@@ -57,7 +57,7 @@ def labelled(decisions: Any, outcomes: Any | None, asked: Any) -> Any:
         return decisions.mutate(label=ibis.null().cast("boolean"))
     columns = ("decision_id", "label", "received_at", "outcome_id")
     direct = outcomes.filter(outcomes.decision_id.notnull()).select(*columns)
-    told = _told(decisions, outcomes, asked)
+    told = _joined(decisions, outcomes, asked)
     through = told.filter(
         (told.caller == told.asked_by)
         | (told.caller.notnull() & told.asked_by.isnull())  # logged before callers were
@@ -73,7 +73,7 @@ def labelled(decisions: Any, outcomes: Any | None, asked: Any) -> Any:
     return kept.left_join(newest, "decision_id").drop("decision_id_right")
 
 
-def _told(decisions: Any, outcomes: Any, asked: Any) -> Any:
+def _joined(decisions: Any, outcomes: Any, asked: Any) -> Any:
     """Outcomes by request id beside each decision under that id: who asked, and whether alone."""
     outcomes, decisions = _with_caller(outcomes), _with_caller(decisions)
     by_request = outcomes.filter(outcomes.decision_id.isnull(), outcomes.request_id.notnull())
@@ -99,7 +99,7 @@ def _ambiguous(decisions: Any, outcomes: Any | None, asked: Any) -> int:
     """
     if outcomes is None or _CALLER not in asked.columns:
         return 0
-    told = _told(decisions, outcomes, asked)
+    told = _joined(decisions, outcomes, asked)
     ids = asked.select("request_id", owner=asked[_CALLER]).distinct()
     strange = told.filter(told.caller.notnull(), told.asked_by.notnull()).anti_join(
         ids, ["request_id", ("caller", "owner")]

@@ -26,11 +26,11 @@ def speaking(bucket: str, key: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        raise _told(bucket, key, error) from error
+        raise _translated(bucket, key, error) from error
     except Boto3Error as error:  # of a file in parts; the answer that ended it is its context
         answer = error.__context__
         if isinstance(answer, ClientError):
-            raise _told(bucket, key, answer) from error
+            raise _translated(bucket, key, answer) from error
         raise _unreachable(bucket, key, type(error).__name__) from error
     except (NoConnection, HTTPClientError) as error:
         raise _unreachable(bucket, key, type(error).__name__) from error
@@ -38,7 +38,7 @@ def speaking(bucket: str, key: str) -> Iterator[None]:
         raise _unreachable(bucket, key, str(error)) from error
 
 
-def _told(bucket: str, key: str, error: ClientError) -> Exception:
+def _translated(bucket: str, key: str, error: ClientError) -> Exception:
     """What the server's answer means."""
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))

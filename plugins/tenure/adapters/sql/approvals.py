@@ -5,11 +5,11 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from tenure.adapters.sql.tables import approval, ledger_event, model, model_version, report
-from tenure.lifecycle.promotion.approval import ACTION, Answer, Choice
+from tenure.lifecycle.promotion.approval import ACTION, ApprovalAnswer, Choice
 from tenure.vocabulary import VersionRef
 
 
-def answers_of(connection: Connection, version_id: int) -> list[Answer]:
+def answers_of(connection: Connection, version_id: int) -> list[ApprovalAnswer]:
     """Every answer about the version, oldest first."""
     rows = connection.execute(
         select(approval)
@@ -17,7 +17,7 @@ def answers_of(connection: Connection, version_id: int) -> list[Answer]:
         .order_by(approval.c.id)
     ).mappings()
     return [
-        Answer(
+        ApprovalAnswer(
             approver=row["approver"],
             choice=Choice(row["answer"]),
             artifact=row["artifact_digest"],
@@ -28,7 +28,9 @@ def answers_of(connection: Connection, version_id: int) -> list[Answer]:
     ]
 
 
-def record(connection: Connection, version: VersionRef, answer: Answer, *, note: str) -> None:
+def record(
+    connection: Connection, version: VersionRef, answer: ApprovalAnswer, *, note: str
+) -> None:
     """Append an answer.
 
     Raises:

@@ -15,7 +15,7 @@ PROLONGED = "prolong"
 
 
 @dataclass(frozen=True)
-class Began:
+class CanaryBeginning:
     """The first plan that gave a canary traffic."""
 
     generation: int
@@ -33,7 +33,7 @@ def take_turn(connection: Connection, model_name: str) -> None:
     )
 
 
-def began(connection: Connection, model_name: str, canary_id: int) -> Began | None:
+def began(connection: Connection, model_name: str, canary_id: int) -> CanaryBeginning | None:
     """Where the canary began, or None when no plan named it."""
     row = connection.execute(
         select(traffic_plan.c.generation, traffic_plan.c.created_at)
@@ -41,7 +41,7 @@ def began(connection: Connection, model_name: str, canary_id: int) -> Began | No
         .order_by(traffic_plan.c.generation)
         .limit(1)
     ).first()
-    return Began(row.generation, row.created_at) if row else None
+    return CanaryBeginning(row.generation, row.created_at) if row else None
 
 
 def watermark(connection: Connection, model_name: str) -> datetime | None:

@@ -17,7 +17,7 @@ from tenure.adapters.sql.tables import (
     suite_revision,
     traffic_plan,
 )
-from tenure.lifecycle.retirement.decommission import Item, Progress, Step
+from tenure.lifecycle.retirement.decommission import DecommissionStep, Item, Progress
 from tenure.lifecycle.training.registry import file_keys
 from tenure.vocabulary import State
 
@@ -47,7 +47,11 @@ def get(connection: Connection, version_id: int, *, lock: bool = False) -> Progr
 
 def unfinished(connection: Connection) -> list[Progress]:
     """Retirements that were neither recorded nor given up, oldest first."""
-    ended = [str(Step.REFUSED), str(Step.WITHDRAWN), str(Step.RECORDED)]
+    ended = [
+        str(DecommissionStep.REFUSED),
+        str(DecommissionStep.WITHDRAWN),
+        str(DecommissionStep.RECORDED),
+    ]
     query = _PROGRESS.where(decommission.c.step.not_in(ended)).order_by(decommission.c.id)
     return [_progress(row) for row in connection.execute(query)]
 
@@ -64,7 +68,7 @@ def request(
     """Register the wish to retire a version; one that was refused or withdrawn begins anew."""
     values: dict[str, Any] = {
         "created_at": at,
-        "step": str(Step.REQUESTED),
+        "step": str(DecommissionStep.REQUESTED),
         "reason": reason,
         "successor": successor,
         "requested_by": requested_by,
@@ -76,7 +80,9 @@ def request(
         .on_conflict_do_update(
             index_elements=["model_version_id"],
             set_=values | fresh,
-            where=decommission.c.step.in_([str(Step.REFUSED), str(Step.WITHDRAWN)]),
+            where=decommission.c.step.in_(
+                [str(DecommissionStep.REFUSED), str(DecommissionStep.WITHDRAWN)]
+            ),
         )
     )
 
@@ -197,4 +203,6 @@ def texts(connection: Connection, digests: Sequence[str]) -> dict[str, tuple[str
 
 def _progress(row: Row[Any]) -> Progress:
     values = dict(row._mapping)
-    return Progress(**{**values, "state": State(values["state"]), "step": Step(values["step"])})
+    return Progress(
+        **{**values, "state": State(values["state"]), "step": DecommissionStep(values["step"])}
+    )

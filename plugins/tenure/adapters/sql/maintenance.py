@@ -31,7 +31,7 @@ def try_lock(connection: Connection, name: str) -> bool:
 
 
 @dataclass(frozen=True)
-class LeftBehind:
+class AbandonedRequest:
     """A retrain request in state `running`."""
 
     id: int
@@ -79,13 +79,13 @@ def stopped_canaries(connection: Connection) -> list[dict[str, Any]]:
     return list(connection.execute(query).scalars())
 
 
-def running_requests(connection: Connection, before: datetime) -> list[LeftBehind]:
+def running_requests(connection: Connection, before: datetime) -> list[AbandonedRequest]:
     """Retrain requests that were taken up and not closed, filed before a moment."""
-    names = LeftBehind.__dataclass_fields__
+    names = AbandonedRequest.__dataclass_fields__
     query = select(*(retrain_request.c[name] for name in names)).where(
         retrain_request.c.state == "running", retrain_request.c.created_at < before
     )
-    return [LeftBehind(**row._mapping) for row in connection.execute(query)]
+    return [AbandonedRequest(**row._mapping) for row in connection.execute(query)]
 
 
 def names(connection: Connection) -> dict[str, str]:

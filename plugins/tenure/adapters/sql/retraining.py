@@ -22,7 +22,7 @@ RECENT = 200
 
 
 @dataclass(frozen=True)
-class Filed:
+class FiledRequest:
     """A request, and the Airflow run that filed it."""
 
     id: int
@@ -75,20 +75,20 @@ def champion_results(connection: Connection, model: str) -> list[dict[str, Any]]
     return [dict(row) for row in rows.mappings()]
 
 
-def newest_request(connection: Connection, model: str) -> Filed | None:
+def newest_request(connection: Connection, model: str) -> FiledRequest | None:
     """The last request that was filed, finished or not."""
     found = connection.execute(
         _filed().where(retrain_request.c.model == model).order_by(retrain_request.c.id.desc())
     ).first()
-    return Filed(**found._mapping) if found else None
+    return FiledRequest(**found._mapping) if found else None
 
 
-def waiting_requests(connection: Connection) -> list[Filed]:
+def waiting_requests(connection: Connection) -> list[FiledRequest]:
     """Requests that no training has picked up, oldest first."""
     rows = connection.execute(
         _filed().where(retrain_request.c.state == "open").order_by(retrain_request.c.id)
     )
-    return [Filed(**row._mapping) for row in rows]
+    return [FiledRequest(**row._mapping) for row in rows]
 
 
 def newest_report(connection: Connection, model: str) -> str | None:

@@ -16,13 +16,13 @@ from tenure.adapters.sql.tables import (
     snapshot,
     training_snapshot,
 )
-from tenure.lifecycle.training import Published
+from tenure.lifecycle.training import PublishedSnapshot
 
 _UNFINISHED = ("open", "running")
 
 
 @dataclass(frozen=True)
-class Request:
+class RetrainRequestRow:
     """A retrain request; `model_version_id` is the version that is trained for it."""
 
     id: int
@@ -33,28 +33,32 @@ class Request:
     model_version_id: int | None
 
 
-_REQUEST = tuple(retrain_request.c[name] for name in Request.__dataclass_fields__)
+_REQUEST = tuple(retrain_request.c[name] for name in RetrainRequestRow.__dataclass_fields__)
 
 
-def published(connection: Connection, dataset: str) -> list[Published]:
+def published(connection: Connection, dataset: str) -> list[PublishedSnapshot]:
     """Every snapshot of each batch, in the order in which it came into force."""
-    names = Published.__dataclass_fields__
-    return [Published(**{n: row[n] for n in names}) for row in snapshots(connection, dataset)]
+    names = PublishedSnapshot.__dataclass_fields__
+    return [
+        PublishedSnapshot(**{n: row[n] for n in names}) for row in snapshots(connection, dataset)
+    ]
 
 
-def snapshots_of(connection: Connection, version_id: int) -> list[Published]:
+def snapshots_of(connection: Connection, version_id: int) -> list[PublishedSnapshot]:
     """The snapshots that a version is trained on, oldest first."""
-    columns = tuple(snapshot.c[name] for name in Published.__dataclass_fields__)
+    columns = tuple(snapshot.c[name] for name in PublishedSnapshot.__dataclass_fields__)
     rows = connection.execute(
         select(*columns)
         .join(training_snapshot, training_snapshot.c.snapshot_id == snapshot.c.id)
         .where(training_snapshot.c.model_version_id == version_id)
         .order_by(snapshot.c.time_max.asc().nulls_first(), snapshot.c.batch)
     )
-    return [Published(**row._mapping) for row in rows]
+    return [PublishedSnapshot(**row._mapping) for row in rows]
 
 
-def link_snapshots(connection: Connection, version_id: int, snapshots: Sequence[Published]) -> None:
+def link_snapshots(
+    connection: Connection, version_id: int, snapshots: Sequence[PublishedSnapshot]
+) -> None:
     """Record what a version is trained on; again is a no-op."""
     connection.execute(
         upsert(training_snapshot)
@@ -63,25 +67,25 @@ def link_snapshots(connection: Connection, version_id: int, snapshots: Sequence[
     )
 
 
-def unfinished_request(connection: Connection, model: str) -> Request | None:
+def unfinished_request(connection: Connection, model: str) -> RetrainRequestRow | None:
     """The one open or running request of the model, locked until the transaction ends."""
     row = connection.execute(
         select(*_REQUEST)
         .where(retrain_request.c.model == model, retrain_request.c.state.in_(_UNFINISHED))
         .with_for_update()
     ).first()
-    return Request(**row._mapping) if row else None
+    return RetrainRequestRow(**row._mapping) if row else None
 
 
-def request_by_id(connection: Connection, request_id: int) -> Request:
+def request_by_id(connection: Connection, request_id: int) -> RetrainRequestRow:
     """The request."""
     row = connection.execute(select(*_REQUEST).where(retrain_request.c.id == request_id)).one()
-    return Request(**row._mapping)
+    return RetrainRequestRow(**row._mapping)
 
 
 def file_request(
     connection: Connection, *, model: str, reason_code: str, reason: str, requested_by: str
-) -> Request:
+) -> RetrainRequestRow:
     """A new open request; the database refuses a second unfinished one of the model."""
     row = connection.execute(
         insert(retrain_request)
@@ -94,7 +98,7 @@ def file_request(
         )
         .returning(*_REQUEST)
     ).one()
-    return Request(**row._mapping)
+    return RetrainRequestRow(**row._mapping)
 
 
 def start_request(connection: Connection, request_id: int, version_id: int) -> None:

@@ -112,7 +112,7 @@ class OutcomesAnswer(msgspec.Struct):
     outcome_ids: list[str]
 
 
-class Stopped(msgspec.Struct):
+class StopAnswer(msgspec.Struct):
     """The canary gets nothing more at this gateway; others hear of it through the database."""
 
     model: str

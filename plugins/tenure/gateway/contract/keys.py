@@ -113,7 +113,7 @@ class Gatekeeper:
         secret = secret.strip()
         if kind.lower() != "bearer" or not secret:
             raise Refusal(401, "no_key", "Send `Authorization: Bearer KEY`.")
-        caller = self._known(secret)
+        caller = self._caller_of(secret)
         if scope is not None and not caller.may(scope):
             raise Refusal(403, "wrong_scope", f"The key {caller.name!r} has no scope {scope!r}.")
         return caller
@@ -160,7 +160,7 @@ class Gatekeeper:
         self._buckets.move_to_end(caller.id)
         return bucket
 
-    def _known(self, secret: str) -> Caller:
+    def _caller_of(self, secret: str) -> Caller:
         if self._tokens is not None and secret.count(".") == 2:
             try:
                 return Caller.of(self._tokens.verify(secret))

@@ -9,7 +9,7 @@ import msgspec
 from tenure.gateway.contract import bodies
 from tenure.gateway.contract.operations import OPERATIONS, Operation
 from tenure.gateway.contract.refusals import ErrorBody
-from tenure.gateway.contract.rows import NUMBERS, TEXTS, Contract
+from tenure.gateway.contract.rows import NUMBERS, TEXTS, RowRules
 from tenure.lifecycle.serving import MAX_TEXT, GatewayPolicy
 
 _REF = "#/components/schemas/{name}"
@@ -73,7 +73,7 @@ def _document(limits_json: str) -> dict[str, Any]:
     }
 
 
-def infer_schema(contract: Contract, max_rows: int) -> dict[str, Any]:
+def infer_schema(contract: RowRules, max_rows: int) -> dict[str, Any]:
     """JSON Schema of `/infer` for one model: whatever it allows with one row is scored.
 
     That every tensor has the same number of rows, and no feature stands twice, is beyond it.
@@ -104,7 +104,7 @@ def infer_schema(contract: Contract, max_rows: int) -> dict[str, Any]:
     }
 
 
-def _tensor_schema(name: str, contract: Contract, max_rows: int) -> dict[str, Any]:
+def _tensor_schema(name: str, contract: RowRules, max_rows: int) -> dict[str, Any]:
     column = contract.columns[name]
     value: dict[str, Any] = {"type": "number"} if column.is_numeric else {"type": "string"}
     if column.span is not None:

@@ -115,7 +115,7 @@ OPERATIONS = (
         "stop_canary",
         "Give the canary nothing more at this gateway, even while the lifecycle database is down. "
         "The database hears of it when it answers; maintenance then rolls the canary back.",
-        answers.Stopped,
+        answers.StopAnswer,
         scope="admin",
         body=bodies.StopBody,
         refusals=(*_WITH_BODY, 409),

@@ -1,6 +1,6 @@
 """Checks the rows of a request against a model's signature; each 4xx names its field.
 
-The signature and the policy are compiled once a plan into one `Column` a feature.
+The signature and the policy are compiled once a plan into one `FeatureRule` a feature.
 """
 
 import math
@@ -38,7 +38,7 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class FeatureRule:
     """What the values of one feature are held to.
 
     Args:
@@ -94,7 +94,7 @@ class Column:
         return Refusal(422, "not_a_text", message, where)
 
 
-class Contract:
+class RowRules:
     """What the rows of a request for one model are held to.
 
     Args:
@@ -107,9 +107,9 @@ class Contract:
         nullable = policy.on_null == "accept"
         spans = accepts.ranges if policy.on_out_of_range == "reject" else {}
         known = accepts.categories if policy.on_unseen_category == "reject" else {}
-        self.columns: Mapping[str, Column] = {
-            **{n: Column(True, nullable, spans.get(n), None) for n in accepts.numeric},
-            **{n: Column(False, nullable, None, known.get(n)) for n in accepts.categorical},
+        self.columns: Mapping[str, FeatureRule] = {
+            **{n: FeatureRule(True, nullable, spans.get(n), None) for n in accepts.numeric},
+            **{n: FeatureRule(False, nullable, None, known.get(n)) for n in accepts.categorical},
         }
         self.required = frozenset(required)
         self.fills_missing = policy.on_missing_feature == "null"

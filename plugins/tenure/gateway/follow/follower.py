@@ -13,13 +13,13 @@ from typing import Any
 
 from tenure.errors import ServiceUnreachable, TenureError
 from tenure.gateway.contract.keys import Caller
-from tenure.gateway.follow.last_known import StateFile
+from tenure.gateway.follow.last_known import LastKnownState
 from tenure.gateway.follow.presence import Attendance
-from tenure.gateway.follow.source import Source
+from tenure.gateway.follow.source import LifecycleSource
 from tenure.gateway.follow.stops import Stops
-from tenure.gateway.follow.version_reports import VersionNews
+from tenure.gateway.follow.version_reports import VersionReports
 from tenure.gateway.follow.worker import Loader, Workers
-from tenure.gateway.scoring.view import LoadedVersion, ServedModel, View, served
+from tenure.gateway.scoring.view import LoadedVersion, ServedModel, ServingView, served
 from tenure.lifecycle.serving import (
     CanaryStop,
     Catalog,
@@ -53,16 +53,16 @@ class Follower:
 
     def __init__(
         self,
-        source: Source,
+        source: LifecycleSource,
         *,
         loader: Loader,
         policy: Callable[[str], ServingPolicy],
-        disk: StateFile,
+        disk: LastKnownState,
         stops: Stops,
         clock: Clock,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.view = View()
+        self.view = ServingView()
         self.seen_at: float | None = None
         """Monotonic seconds of the last successful read of the database."""
         self._source = source
@@ -78,14 +78,14 @@ class Follower:
         self._looked_at = self._monotonic()
         """Monotonic seconds at which the last look at the database began."""
         self._attendance = Attendance(source, monotonic=monotonic)
-        self._news = VersionNews(source, clock=clock, monotonic=monotonic)
-        self._workers = Workers(loader, news=self._news, monotonic=monotonic)
+        self._reports = VersionReports(source, clock=clock, monotonic=monotonic)
+        self._workers = Workers(loader, reports=self._reports, monotonic=monotonic)
         self._files: frozenset[str] | None = None
         """Digests of the artifacts whose copies are kept."""
         self._was_reachable = True
         self._is_kept = True
-        self._is_told_spoilt: bool | None = None
-        self._retell_at = 0.0
+        self._reported_corrupt: bool | None = None
+        self._report_again_at = 0.0
         self._is_asked = True
         """Whether the last look for trials went well."""
         self._stop = threading.Event()
@@ -117,10 +117,10 @@ class Follower:
         known = replace(fresh, versions={**self._known.versions, **fresh.versions})
         self._take(known, confirmed=True)
         self.seen_at = self._monotonic()
-        self._tell_stops()
+        self._report_stops()
         for model in self.view.models.values():
             self._attendance.acknowledge(model)
-        self._news.tell()
+        self._reports.report()
         self._attendance.renew()
         self._keep()
         self._try_out()
@@ -148,28 +148,30 @@ class Follower:
     def _show(self, models: Iterable[ServedModel]) -> None:
         self.view = replace(self.view, models={m.name: self._stops.applied(m) for m in models})
 
-    def _tell_stops(self) -> None:
+    def _report_stops(self) -> None:
         """Tell the database, once it is there to listen; once, whatever the disk does."""
-        spoilt = self._stops.is_spoilt
-        if spoilt != self._is_told_spoilt or (spoilt and self._monotonic() >= self._retell_at):
-            self._tell_spoilt(is_spoilt=spoilt)
-        for stop in self._stops.untold():
+        corrupt = self._stops.is_corrupt
+        if corrupt != self._reported_corrupt or (
+            corrupt and self._monotonic() >= self._report_again_at
+        ):
+            self._report_corrupt(is_corrupt=corrupt)
+        for stop in self._stops.pending():
             try:
                 self._source.stop_canary(stop)
             except TenureError as error:
                 logger.warning("stop=not_told model=%s cause=%s", stop.model, error.what)
                 continue
             with self._swap:
-                self._stops.told(stop)
+                self._stops.confirm(stop)
 
-    def _tell_spoilt(self, *, is_spoilt: bool) -> None:
+    def _report_corrupt(self, *, is_corrupt: bool) -> None:
         try:
-            self._source.report_stops(is_spoilt=is_spoilt)
+            self._source.report_stops(is_corrupt=is_corrupt)
         except TenureError as error:
             logger.warning("stops=not_told cause=%s", error.what)
         else:
-            self._is_told_spoilt = is_spoilt
-            self._retell_at = self._monotonic() + RETELL_SECONDS
+            self._reported_corrupt = is_corrupt
+            self._report_again_at = self._monotonic() + RETELL_SECONDS
 
     def _keep(self) -> None:
         """Write down what a restart without the database needs; a full disk costs only that."""
@@ -218,7 +220,7 @@ class Follower:
     def _fall_back_on_disk(self) -> None:
         try:
             self.restore()
-        except Exception:  # a spoilt file must not keep the gateway from what comes later
+        except Exception:  # a corrupt file must not keep the gateway from what comes later
             logger.exception("state_file=unreadable")
 
     def _take(self, known: Catalog, *, confirmed: bool) -> None:
@@ -258,7 +260,7 @@ class Follower:
             for trial in self._source.trials():
                 refusal = self._workers.tried(trial)
                 if refusal is not None:
-                    self._news.tell()  # before who asked gives it traffic
+                    self._reports.report()  # before who asked gives it traffic
                     self._source.answer_trial(trial.id, refusal)
         except TenureError as error:
             if self._is_asked:

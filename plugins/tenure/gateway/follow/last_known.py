@@ -9,7 +9,7 @@ from tenure.files import whole_file
 from tenure.lifecycle.serving import Catalog
 
 
-class StateFile:
+class LastKnownState:
     """One JSON file, replaced as a whole and readable by its owner only."""
 
     def __init__(self, path: Path) -> None:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 
 from tenure.errors import TenureError
-from tenure.gateway.follow.source import Source
+from tenure.gateway.follow.source import LifecycleSource
 from tenure.gateway.scoring.view import ServedModel
 from tenure.lifecycle.serving.presence import RENEW_SECONDS
 
@@ -20,7 +20,7 @@ class Attendance:
         monotonic: Seconds that never jump.
     """
 
-    def __init__(self, source: Source, *, monotonic: Callable[[], float]) -> None:
+    def __init__(self, source: LifecycleSource, *, monotonic: Callable[[], float]) -> None:
         self._source = source
         self._monotonic = monotonic
         self._acknowledged: dict[str, int] = {}

@@ -7,7 +7,7 @@ from tenure.lifecycle.promotion.trial_loads import Trial
 from tenure.lifecycle.serving import CanaryStop, Catalog, TrafficPlan
 
 
-class Source(Protocol):
+class LifecycleSource(Protocol):
     """The lifecycle database as the follower uses it. Every method may raise TenureError."""
 
     def read(self, known_versions: frozenset[int]) -> Catalog:
@@ -34,7 +34,7 @@ class Source(Protocol):
         """A version is loaded, as its YAML asks when there is no note: close incidents."""
         ...
 
-    def report_stops(self, *, is_spoilt: bool) -> None:
+    def report_stops(self, *, is_corrupt: bool) -> None:
         """The file of the stops cannot be read, or a person has looked: an incident for it."""
         ...
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tenure.errors import TenureError
-from tenure.gateway.follow.source import Source
+from tenure.gateway.follow.source import LifecycleSource
 from tenure.ports import Clock
 
 logger = logging.getLogger(__name__)
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 Row = Mapping[str, Any]
 
 
-class VersionNews:
+class VersionReports:
     """What is to be told. Used by the follower's thread alone.
 
     Args:
@@ -23,11 +23,13 @@ class VersionNews:
         monotonic: The clock by which loads are timed.
     """
 
-    def __init__(self, source: Source, *, clock: Clock, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, source: LifecycleSource, *, clock: Clock, monotonic: Callable[[], float]
+    ) -> None:
         self._source = source
         self._clock = clock
         self._monotonic = monotonic
-        self._untold: dict[int, tuple[Row, datetime, str]] = {}
+        self._pending: dict[int, tuple[Row, datetime, str]] = {}
 
     def failed(self, row: Row, kind: str, cause: str) -> None:
         """It was refused, or its process died: somebody has to look."""
@@ -45,14 +47,14 @@ class VersionNews:
             note: Why it is not as its YAML asks; empty when it is.
         """
         ago = timedelta(seconds=self._monotonic() - began)
-        self._untold[row["id"]] = (row, self._clock.now() - ago, note)
+        self._pending[row["id"]] = (row, self._clock.now() - ago, note)
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Tell of loads, now that the database answers; what it does not take is told again."""
-        for version_id, (row, began, note) in list(self._untold.items()):
+        for version_id, (row, began, note) in list(self._pending.items()):
             try:
                 self._source.report_load(row["model"], row["version"], began=began, note=note)
             except TenureError as error:
                 logger.warning("incident=not_closed cause=%s", error.what)
                 return
-            del self._untold[version_id]
+            del self._pending[version_id]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from tenure.errors import ArtifactRefused, TenureError
-from tenure.gateway.follow.version_reports import Row, VersionNews
+from tenure.gateway.follow.version_reports import Row, VersionReports
 from tenure.gateway.scoring.batches import Model, Scorer
 from tenure.gateway.scoring.view import LoadedVersion
 from tenure.lifecycle.promotion.trial_loads import Trial
@@ -75,15 +75,15 @@ class Workers:
 
     Args:
         loader: Starts their processes.
-        news: Told of every version that was loaded, was refused or died.
+        reports: Told of every version that was loaded, was refused or died.
         monotonic: Seconds that never jump.
     """
 
     def __init__(
-        self, loader: Loader, *, news: VersionNews, monotonic: Callable[[], float]
+        self, loader: Loader, *, reports: VersionReports, monotonic: Callable[[], float]
     ) -> None:
         self._loader = loader
-        self._news = news
+        self._reports = reports
         self._monotonic = monotonic
         self._held: dict[int, _Held] = {}
         self._crashed: set[tuple[int, str | None]] = set()
@@ -176,8 +176,8 @@ class Workers:
         logger.info("load=ok version=%s seconds=%.2f variant=%s", name, seconds, model.variant)
         if model.note:
             logger.warning("variant=refused version=%s cause=%s", name, model.note)
-            self._news.failed(row, "variant_refused", model.note)
-        self._news.loaded(row, held.started_at, model.note)
+            self._reports.failed(row, "variant_refused", model.note)
+        self._reports.loaded(row, held.started_at, model.note)
         held.started_at = self._monotonic()
         scorer = Scorer(model, name=name)
         held.seen = replace(described(row, scorer, breaker=held.breaker), variant=model.variant)
@@ -201,7 +201,7 @@ class Workers:
     def _fail(self, held: _Held, kind: str, cause: str) -> None:
         held.failures += 1
         held.failed_at = self._monotonic()
-        self._news.failed(held.row, kind, cause)
+        self._reports.failed(held.row, kind, cause)
 
 
 def described(

@@ -18,7 +18,7 @@ from tenure.gateway.http.reception import Reception
 from tenure.gateway.http.replays import Replays
 from tenure.gateway.log.outcomes import OutcomeDesk
 from tenure.gateway.log.records import DecisionRecord
-from tenure.gateway.scoring.decisions import Decider, Question
+from tenure.gateway.scoring.decisions import Decider, DecisionRequest
 from tenure.gateway.scoring.view import ServedModel
 from tenure.lifecycle.serving import GatewayPolicy
 
@@ -59,7 +59,7 @@ class Endpoints:
         raw = await self.intake.read(call)
         model = self.reception.only_model(call, caller)
         body = bodies.parse(bodies.invocations_body, raw)
-        question = Question(
+        question = DecisionRequest(
             rows=model.contract.of_frame(body, self.limits.max_rows),
             subject=_header(call, "X-Tenure-Subject"),
             request_id=_header(call, "X-Request-Id"),
@@ -72,7 +72,7 @@ class Endpoints:
         """Take in ground truth and the watermark."""
         caller = self.reception.admit(call, OUTCOME)
         self.reception.keeper.charge(caller)
-        name = self.reception.known(call.params["model"], caller)
+        name = self.reception.visible_model(call.params["model"], caller)
         raw = await self.intake.read(call)
         body = bodies.parse(bodies.outcomes_body, raw)
         record = await self.desk.take(name, body, caller)
@@ -96,7 +96,7 @@ class Endpoints:
         if version is None:
             message = f"{model.name} has no canary in generation {model.held.plan.generation}."
             raise Refusal(409, "no_canary", message, "model")
-        return json_answer(answers.Stopped(model.name, version))
+        return json_answer(answers.StopAnswer(model.name, version))
 
     def _scorer(self, call: Call) -> Caller:
         """A caller that may score, with a row taken from its budget; the rest follows."""
@@ -113,7 +113,7 @@ class Endpoints:
         model, pinned = find()
         body = bodies.parse_infer(raw)
         parameters = body.parameters
-        question = Question(
+        question = DecisionRequest(
             rows=model.contract.of_tensors(body.inputs, self.limits.max_rows),
             subject=bodies.text(parameters.subject, "parameters.subject"),
             request_id=bodies.text(body.id, "id"),
@@ -124,7 +124,7 @@ class Endpoints:
         return await self._once(call, caller, model, question, raw)
 
     async def _once(
-        self, call: Call, caller: Caller, model: ServedModel, question: Question, raw: bytes
+        self, call: Call, caller: Caller, model: ServedModel, question: DecisionRequest, raw: bytes
     ) -> Answer:
         """Decide; a request whose id is known gets the decision that was made."""
         protocol = _invocations_answer if call.path == "/invocations" else _infer_answer
@@ -142,7 +142,7 @@ class Endpoints:
         self,
         caller: Caller,
         model: ServedModel,
-        question: Question,
+        question: DecisionRequest,
         protocol: Callable[[DecisionRecord, int | None], Answer],
     ) -> Answer:
         self.reception.keeper.overdraw(caller, question.rows.count - 1)

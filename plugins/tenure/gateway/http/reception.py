@@ -6,7 +6,7 @@ from tenure.gateway.contract.keys import Caller, Gatekeeper
 from tenure.gateway.contract.refusals import Refusal
 from tenure.gateway.follow.follower import Follower
 from tenure.gateway.http.calls import Call
-from tenure.gateway.scoring.view import ServedModel, View
+from tenure.gateway.scoring.view import ServedModel, ServingView
 from tenure.lifecycle.serving import GONE
 
 _MODEL_HEADER = b"x-tenure-model"
@@ -20,7 +20,7 @@ class Reception:
     keeper: Gatekeeper
 
     @property
-    def view(self) -> View:
+    def view(self) -> ServingView:
         """What is served at this moment; read it once a request."""
         return self.follower.view
 
@@ -36,7 +36,7 @@ class Reception:
             return False
         return True
 
-    def known(self, name: str, caller: Caller) -> str:
+    def visible_model(self, name: str, caller: Caller) -> str:
         """The name of a registered model. Raises Refusal (404), the same for a forbidden one."""
         if name not in self.view.known or not caller.sees(name):
             raise Refusal(404, "unknown_model", f"There is no model {name[:64]!r}.", "model")
@@ -46,13 +46,13 @@ class Reception:
         """A model that is served. Raises Refusal (404, 503)."""
         model = self.view.models.get(name)
         if model is None or not caller.sees(name):
-            shown = self.known(name, caller)
+            shown = self.visible_model(name, caller)
             raise Refusal(503, "not_serving", f"{shown!r} has no traffic plan yet.", "model")
         return model
 
     def pinned(self, name: str, number: str, caller: Caller) -> tuple[ServedModel, int]:
         """A model and its live version. Raises Refusal (404, 409, 410, 503)."""
-        self.known(name, caller)
+        self.visible_model(name, caller)
         version = int(number) if number.isascii() and number.isdigit() and len(number) < 10 else 0
         state = self.view.states.get(f"{name}@{version}")
         if state is None:

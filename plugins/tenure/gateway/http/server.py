@@ -97,12 +97,12 @@ class _Server(DrainingServer):
         if counter % _LOOK_TICKS == 0:
             now = time.monotonic()
             for connection in list(self.server_state.connections):
-                if isinstance(connection, Guarded):
+                if isinstance(connection, GuardedProtocol):
                     connection.look(now)
         return await super().on_tick(counter)
 
 
-class Guarded(HttpToolsProtocol):
+class GuardedProtocol(HttpToolsProtocol):
     """A connection with bounds on what the parser itself has none for: headers, and time.
 
     One clock runs from the first byte of a request until it is whole: a client that dribbles its
@@ -265,7 +265,7 @@ def _guarded(
 ) -> type[HttpToolsProtocol]:
     """Uvicorn makes the protocol itself, so its settings are attributes of its class."""
     members = {"limits": limits, "allowed": allowed, "broken": staticmethod(broken)}
-    return type("GuardedHere", (Guarded,), members)
+    return type("GuardedHere", (GuardedProtocol,), members)
 
 
 def _descriptors(wanted: int) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from tenure.gateway.log.shipper import HeldBack
+from tenure.gateway.log.shipper import DeliveryHeldBack
 from tenure.lifecycle.decisions.decision_log import moment, partition
 from tenure.ports import ObjectStore
 
@@ -249,7 +249,7 @@ class OutcomeDelivery:
             )
         watermarks = _newest_watermarks(records)
         if watermarks and after_gap:
-            raise HeldBack(f"the watermark of {', '.join(sorted(watermarks))}")
+            raise DeliveryHeldBack(f"the watermark of {', '.join(sorted(watermarks))}")
         for model, reached in watermarks.items():
             self._advance(model, moment(reached))
 

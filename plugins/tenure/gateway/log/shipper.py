@@ -28,7 +28,7 @@ DAMAGED, UNSHIPPABLE, WAITING = "log_damaged", "log_unshippable", "log_waiting"
 """Kinds of incident about a log."""
 
 
-class HeldBack(Exception):
+class DeliveryHeldBack(Exception):
     """All is stored but what rests on older segments: it is to be delivered again after them."""
 
 
@@ -139,7 +139,7 @@ class Shipper:
             except Exception as error:  # whatever it is, the records are safe here
                 self._warn(path, error)
                 after_gap = True
-                if is_aside and isinstance(error, HeldBack):
+                if is_aside and isinstance(error, DeliveryHeldBack):
                     self._held.add(path.name)
                 left = not (is_aside or self._is_put_aside(path, error)) or left
         else:
@@ -161,7 +161,7 @@ class Shipper:
 
     def _is_put_aside(self, path: Path, error: Exception) -> bool:
         """Whether later segments need not wait for this one any more."""
-        is_held = isinstance(error, HeldBack)
+        is_held = isinstance(error, DeliveryHeldBack)
         self._tries[path.name] += not is_held
         if not (self._is_after_aside(path) if is_held else self._tries[path.name] >= TRIES):
             return False

@@ -15,9 +15,9 @@ from tenure.gateway.scoring.view import LoadedVersion, ServedModel
 from tenure.lifecycle.decisions.decision_log import micros
 from tenure.lifecycle.serving import (
     Arm,
+    FallbackStep,
     Level,
     ServingPolicy,
-    Step,
     Value,
     assign,
     caller_digest,
@@ -31,7 +31,7 @@ MAX_IN_FLIGHT = 512
 
 
 @dataclass(frozen=True)
-class Question:
+class DecisionRequest:
     """One request for decisions, parsed.
 
     Args:
@@ -102,7 +102,7 @@ class Decider:
         self._monotonic = monotonic
         self._in_flight = 0
 
-    async def decide(self, model: ServedModel, question: Question) -> DecisionRecord:
+    async def decide(self, model: ServedModel, question: DecisionRequest) -> DecisionRecord:
         """The record as it stands in the log.
 
         Raises:
@@ -117,7 +117,7 @@ class Decider:
         finally:
             self._in_flight -= 1
 
-    async def _decide(self, model: ServedModel, question: Question) -> DecisionRecord:
+    async def _decide(self, model: ServedModel, question: DecisionRequest) -> DecisionRecord:
         began, received = self._monotonic(), self._clock.now()
         decision_ids = [self._ids.new() for _ in range(question.rows.count)]
         request_id = question.request_id or decision_ids[0]
@@ -207,7 +207,7 @@ class Decider:
         self,
         model: ServedModel,
         version: LoadedVersion | None,
-        step: Step,
+        step: FallbackStep,
         rows: Rows,
         began: float,
     ) -> tuple[list[float], bool]:

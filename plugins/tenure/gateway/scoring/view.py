@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from tenure.gateway.contract.keys import Caller
-from tenure.gateway.contract.rows import Contract
+from tenure.gateway.contract.rows import RowRules
 from tenure.gateway.scoring.batches import Scorer
 from tenure.gateway.scoring.cache import ScoreCache
 from tenure.lifecycle.serving import Breaker, HeldPlan, ServingPolicy, Signature
@@ -49,9 +49,9 @@ class ServedModel:
     accepts: Signature
 
     @cached_property
-    def contract(self) -> Contract:
+    def contract(self) -> RowRules:
         """What the rows of a request are held to."""
-        return Contract(self.accepts, self.champion.signature.features, self.policy)
+        return RowRules(self.accepts, self.champion.signature.features, self.policy)
 
     @property
     def is_ready(self) -> bool:
@@ -85,7 +85,7 @@ def served(
 
 
 @dataclass(frozen=True)
-class View:
+class ServingView:
     """Everything that a request needs to know.
 
     Args:

@@ -1,6 +1,6 @@
 """The time machine: what an edited suite would have said of batches beside the one in force.
 
-Both suites are computed in one pass: `together` lists each distinct expectation once, `said_by`
+Both suites are computed in one pass: `together` lists each distinct expectation once, `findings_of`
 gives each suite its own findings back, `judge` of the data gate does the rest.
 """
 
@@ -27,7 +27,7 @@ def together(before: Suite, after: Suite) -> Suite:
     return Suite(after.name, f"{before.digest}+{after.digest}", "", tuple(found.values()))
 
 
-def said_by(suite: Suite, both: Suite, findings: Sequence[Finding]) -> list[Finding]:
+def findings_of(suite: Suite, both: Suite, findings: Sequence[Finding]) -> list[Finding]:
     """The findings of one suite, in its order and severity, out of those that `both` gave."""
     found = {_key(e): f for e, f in zip(both.expectations, findings, strict=True)}
     mine = [(expectation.severity, found[_key(expectation)]) for expectation in suite.expectations]

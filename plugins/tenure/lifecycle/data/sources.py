@@ -147,7 +147,7 @@ class Rules:
     config_digest: str
 
 
-class Standing:
+class FileJudgement:
     """Which judgement stands for a file that lies in the landing zone.
 
     What lies there now is what counts: a file, or a rule, that comes back after another one is

@@ -6,10 +6,10 @@ from enum import StrEnum
 
 from tenure.lifecycle.data.expectations import Expectation, Suite, allowed, topic
 from tenure.lifecycle.data.profiling import Proposal
-from tenure.lifecycle.data.suite_changes import Kind, direction
+from tenure.lifecycle.data.suite_changes import SuiteChangeKind, direction
 
 
-class Standing(StrEnum):
+class SuggestionState(StrEnum):
     """How a proposal compares with the suite."""
 
     NEW = "new"
@@ -24,10 +24,10 @@ class Standing(StrEnum):
 
 
 _STANDING = {
-    None: Standing.COVERED,
-    Kind.LOOSENED: Standing.LOOSER,
-    Kind.TIGHTENED: Standing.TIGHTER,
-    Kind.CHANGED: Standing.OTHER,
+    None: SuggestionState.COVERED,
+    SuiteChangeKind.LOOSENED: SuggestionState.LOOSER,
+    SuiteChangeKind.TIGHTENED: SuggestionState.TIGHTER,
+    SuiteChangeKind.CHANGED: SuggestionState.OTHER,
 }
 
 
@@ -36,7 +36,7 @@ class Suggestion:
     """A proposal and what the suite says today; `today` is empty when it says nothing."""
 
     proposal: Proposal
-    standing: Standing
+    standing: SuggestionState
     words: str
     """`temp, nulls: at most 2.1%`."""
     today: str
@@ -49,7 +49,7 @@ class Suggestion:
 def beside(proposals: Iterable[Proposal], suite: Suite) -> list[Suggestion]:
     """Each proposal with its standing: new ones first, what is covered last."""
     found = [_beside(proposal, suite) for proposal in proposals]
-    order = list(Standing)
+    order = list(SuggestionState)
     return sorted(found, key=lambda suggestion: order.index(suggestion.standing))
 
 
@@ -60,6 +60,6 @@ def _beside(proposal: Proposal, suite: Suite) -> Suggestion:
     place = (wanted.type, wanted.subject)
     present = [e for e in suite.expectations if (e.type, e.subject) == place]
     if not present:
-        return Suggestion(proposal, Standing.NEW, words, "")
+        return Suggestion(proposal, SuggestionState.NEW, words, "")
     nearest = next((e for e in present if direction(e, wanted) is None), present[0])
     return Suggestion(proposal, _STANDING[direction(nearest, wanted)], words, allowed(nearest))

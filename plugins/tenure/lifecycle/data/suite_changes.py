@@ -9,7 +9,7 @@ from tenure.lifecycle.data.expectations import LISTED, Expectation, Severity, Su
 from tenure.vocabulary import canonical_json
 
 
-class Kind(StrEnum):
+class SuiteChangeKind(StrEnum):
     """What a change means for the data that arrives from now on."""
 
     ADDED = "added"
@@ -22,10 +22,10 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Change:
+class SuiteChange:
     """One difference; `before` and `after` are for people, empty where there is nothing."""
 
-    kind: Kind
+    kind: SuiteChangeKind
     subject: str
     rule: str
     before: str
@@ -36,21 +36,21 @@ class Change:
         return f"{self.kind}: {self.words}"
 
 
-def changes(before: Suite, after: Suite) -> list[Change]:
+def changes(before: Suite, after: Suite) -> list[SuiteChange]:
     """Every difference that matters to data, in the order of the edited suite, removed ones last.
 
     Order, ids, notes and descriptions do not count. An expectation that changed is found again by
     its id, else by its type and columns.
     """
     old = list(before.expectations)
-    found: list[Change] = []
+    found: list[SuiteChange] = []
     for new, partner in _pairs(old, after.expectations):
         if partner is None:
-            found.append(_one_sided(Kind.ADDED, new))
+            found.append(_one_sided(SuiteChangeKind.ADDED, new))
             continue
         old.remove(partner)
         found += _differences(partner, new)
-    return found + [_one_sided(Kind.REMOVED, gone) for gone in old]
+    return found + [_one_sided(SuiteChangeKind.REMOVED, gone) for gone in old]
 
 
 def _pairs(
@@ -85,37 +85,42 @@ def _place(expectation: Expectation) -> object:
     return expectation.type, expectation.subject
 
 
-def _one_sided(kind: Kind, expectation: Expectation) -> Change:
+def _one_sided(kind: SuiteChangeKind, expectation: Expectation) -> SuiteChange:
     said = allowed(expectation)
-    was, now = (said, "") if kind is Kind.REMOVED else ("", said)
+    was, now = (said, "") if kind is SuiteChangeKind.REMOVED else ("", said)
     words = f"{topic(expectation)}: {said} ({expectation.severity})"
-    return Change(kind, expectation.subject, expectation.type, was, now, words)
+    return SuiteChange(kind, expectation.subject, expectation.type, was, now, words)
 
 
-def _differences(old: Expectation, new: Expectation) -> Iterator[Change]:
+def _differences(old: Expectation, new: Expectation) -> Iterator[SuiteChange]:
     if (old.type, old.subject) != (new.type, new.subject):  # one id, another rule
-        yield _one_sided(Kind.REMOVED, old)
-        yield _one_sided(Kind.ADDED, new)
+        yield _one_sided(SuiteChangeKind.REMOVED, old)
+        yield _one_sided(SuiteChangeKind.ADDED, new)
         return
     kind = direction(old, new)
     if kind is not None:
         words = f"{topic(new)}: {_from_to(old, new)}"
-        yield Change(kind, new.subject, new.type, allowed(old), allowed(new), words)
+        yield SuiteChange(kind, new.subject, new.type, allowed(old), allowed(new), words)
     if old.severity is not new.severity:
         meaning = _MEANING[new.severity]
         words = f"{topic(new)}: {old.severity} → {new.severity} ({meaning})"
-        yield Change(
-            Kind.SEVERITY, new.subject, new.type, str(old.severity), str(new.severity), words
+        yield SuiteChange(
+            SuiteChangeKind.SEVERITY,
+            new.subject,
+            new.type,
+            str(old.severity),
+            str(new.severity),
+            words,
         )
 
 
-def direction(old: Expectation, new: Expectation) -> Kind | None:
+def direction(old: Expectation, new: Expectation) -> SuiteChangeKind | None:
     """Whether the same rule got looser, tighter or other; None when it asks the same."""
     found = {
         _direction(old.type, name, old.kwargs.get(name), new.kwargs.get(name))
         for name in {*old.kwargs, *new.kwargs}
     } - {None}
-    return found.pop() if len(found) == 1 else Kind.CHANGED if found else None
+    return found.pop() if len(found) == 1 else SuiteChangeKind.CHANGED if found else None
 
 
 _MEANING = {
@@ -134,16 +139,20 @@ _ABSENT: Mapping[str, float] = {
 _LONGER_IS_TIGHTER = ("not_be_in_set", "contain_set")
 
 
-def _direction(rule: str, name: str, old: object, new: object) -> Kind | None:
+def _direction(rule: str, name: str, old: object, new: object) -> SuiteChangeKind | None:
     """Whether an argument got looser or tighter; None when it means the same."""
     if name == "value_set":
         return _direction_of_set(rule, _keys(old), _keys(new))
     if name not in _LESS_IS_LOOSER | _MORE_IS_LOOSER:
-        return None if old == new else Kind.CHANGED
+        return None if old == new else SuiteChangeKind.CHANGED
     was, now = _comparable(name, old), _comparable(name, new)
     if was == now:
         return None
-    return Kind.LOOSENED if (now < was) == (name in _LESS_IS_LOOSER) else Kind.TIGHTENED
+    return (
+        SuiteChangeKind.LOOSENED
+        if (now < was) == (name in _LESS_IS_LOOSER)
+        else SuiteChangeKind.TIGHTENED
+    )
 
 
 def _comparable(name: str, value: object) -> float:
@@ -153,13 +162,17 @@ def _comparable(name: str, value: object) -> float:
     return float(value) if isinstance(value, int | float) else _ABSENT.get(name, 0.0)
 
 
-def _direction_of_set(rule: str, old: set[bytes], new: set[bytes]) -> Kind | None:
+def _direction_of_set(rule: str, old: set[bytes], new: set[bytes]) -> SuiteChangeKind | None:
     if old == new:
         return None
     if rule.endswith("equal_set") or not (old < new or new < old):
-        return Kind.CHANGED
+        return SuiteChangeKind.CHANGED
     grew = old < new
-    return Kind.TIGHTENED if grew == rule.endswith(_LONGER_IS_TIGHTER) else Kind.LOOSENED
+    return (
+        SuiteChangeKind.TIGHTENED
+        if grew == rule.endswith(_LONGER_IS_TIGHTER)
+        else SuiteChangeKind.LOOSENED
+    )
 
 
 def _keys(values: object) -> set[bytes]:

@@ -20,7 +20,7 @@ _ROWS, _MANIFEST = ".parquet", ".json"
 
 
 @dataclass(frozen=True)
-class Manifest:
+class CompactionManifest:
     """What one compacted file stands for.
 
     Args:
@@ -82,12 +82,12 @@ def folders(keys: Iterable[str]) -> list[Folder]:
     return [found[path] for path in sorted(found)]
 
 
-def in_force(manifests: Sequence[Manifest]) -> list[Manifest]:
+def in_force(manifests: Sequence[CompactionManifest]) -> list[CompactionManifest]:
     """Those that count: of two that stand for the same file, the one that replaces more.
 
     So a later compaction takes an earlier one's place, and two at the same time never double rows.
     """
-    taken: list[Manifest] = []
+    taken: list[CompactionManifest] = []
     spoken: set[str] = set()
     for one in sorted(manifests, key=lambda m: (-len(m.replaces), m.key)):
         if spoken.isdisjoint(one.replaces):
@@ -96,7 +96,7 @@ def in_force(manifests: Sequence[Manifest]) -> list[Manifest]:
     return taken
 
 
-def live(folder: Folder, manifests: Sequence[Manifest] | None) -> list[str]:
+def live(folder: Folder, manifests: Sequence[CompactionManifest] | None) -> list[str]:
     """Keys to read in a folder, sorted; `manifests` may be None where the folder is plain."""
     if manifests is None:
         data = [key.removesuffix(_MANIFEST) + _ROWS for key in folder.manifests]
@@ -108,17 +108,17 @@ def live(folder: Folder, manifests: Sequence[Manifest] | None) -> list[str]:
 
 
 def next_manifest(
-    folder: Folder, inputs: Sequence[str], manifests: Sequence[Manifest], now: datetime
-) -> Manifest:
+    folder: Folder, inputs: Sequence[str], manifests: Sequence[CompactionManifest], now: datetime
+) -> CompactionManifest:
     """The manifest of a file made from `inputs`; the same inputs always give the same key."""
     names = {_name(key) for key in inputs}
     earlier = (one.replaces for one in in_force(manifests) if _name(one.data) in names)
     replaces = frozenset(names).union(*earlier)
     key = f"{folder.path}/{_PREFIX}{digest_json(sorted(replaces))[:16]}{_MANIFEST}"
-    return Manifest(key, replaces, now)
+    return CompactionManifest(key, replaces, now)
 
 
-def to_delete(folder: Folder, manifests: Sequence[Manifest], now: datetime) -> list[str]:
+def to_delete(folder: Folder, manifests: Sequence[CompactionManifest], now: datetime) -> list[str]:
     """Keys that nobody reads any more: replaced long ago, data before the manifests that name it.
 
     A compacted file without any manifest is left by a compaction that died; the caller deletes

@@ -11,7 +11,7 @@ TOLERANCE = 1e-12
 """Scores may differ by so much: sums of a linear model depend on how many rows came together."""
 
 
-class Found(StrEnum):
+class ReplayVerdict(StrEnum):
     """What a replay of one decision found."""
 
     IDENTICAL = "identical"
@@ -24,14 +24,14 @@ class Found(StrEnum):
     MISSING = "missing"
 
 
-GOOD = frozenset({Found.IDENTICAL, Found.CLOSE, Found.NO_MODEL})
+GOOD = frozenset({ReplayVerdict.IDENTICAL, ReplayVerdict.CLOSE, ReplayVerdict.NO_MODEL})
 """The decision is explained; everything else is for a person."""
-BAD = frozenset({Found.DIFFERENT, Found.REFUSED})
+BAD = frozenset({ReplayVerdict.DIFFERENT, ReplayVerdict.REFUSED})
 """The log, or the artifact, is not what it was."""
 
 
 @dataclass(frozen=True)
-class Replayed:
+class ReplayResult:
     """One decision, scored again.
 
     Args:
@@ -45,7 +45,7 @@ class Replayed:
     """
 
     decision_id: str
-    found: Found
+    found: ReplayVerdict
     version: str = ""
     logged: float | None = None
     score: float | None = None
@@ -55,18 +55,18 @@ class Replayed:
 
 def compare(
     decision_id: str, version: str, *, logged: float, decided: bool, score: float, threshold: float
-) -> Replayed:
+) -> ReplayResult:
     """Identical, within the tolerance, or different: in score or in the decision."""
     difference = abs(score - logged)
     now = score >= threshold
     if now != decided or not difference <= TOLERANCE:
-        found = Found.DIFFERENT
+        found = ReplayVerdict.DIFFERENT
         why = f"logged {logged!r} and {_word(decided)}, now {score!r} and {_word(now)}"
     elif score == logged:
-        found, why = Found.IDENTICAL, ""
+        found, why = ReplayVerdict.IDENTICAL, ""
     else:
-        found, why = Found.CLOSE, f"differs by {difference:.3g}"
-    return Replayed(
+        found, why = ReplayVerdict.CLOSE, f"differs by {difference:.3g}"
+    return ReplayResult(
         decision_id,
         found,
         version,
@@ -77,7 +77,7 @@ def compare(
     )
 
 
-def verdict(replayed: Sequence[Replayed]) -> Verdict:
+def verdict(replayed: Sequence[ReplayResult]) -> Verdict:
     """Failed by one that is bad; inconclusive when one cannot be scored again, or there is none."""
     found = {one.found for one in replayed}
     if not found.isdisjoint(BAD):

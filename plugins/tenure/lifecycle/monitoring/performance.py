@@ -7,7 +7,7 @@ import numpy as np
 from scipy import stats
 
 from tenure.lifecycle.monitoring.policy import MonitoringPolicy
-from tenure.lifecycle.training.evaluation import Measured, Metric
+from tenure.lifecycle.training.evaluation import Metric, MetricEstimate
 from tenure.lifecycle.training.evaluation.metrics import ECE_BINS, wilson
 from tenure.ports import OutcomeCounts, ScoreBin
 from tenure.verdicts import Check, Report, Verdict
@@ -20,7 +20,7 @@ _EQUAL = 1e-12
 """0.8 less 10% is not quite 0.72 in binary; at the limit is not beyond it."""
 
 
-def measure(counts: OutcomeCounts, *, confidence: float, seed: int) -> dict[Metric, Measured]:
+def measure(counts: OutcomeCounts, *, confidence: float, seed: int) -> dict[Metric, MetricEstimate]:
     """The metrics of `tenure.lifecycle.training.evaluation`, from sufficient statistics.
 
     All equal what the rows would give, but for roc_auc and the interval of ece, which take the
@@ -113,7 +113,9 @@ def _coverage(counts: OutcomeCounts, coverage: float, policy: MonitoringPolicy) 
 
 
 def _decay(
-    measured: Mapping[Metric, Measured], holdout: Mapping[str, float], policy: MonitoringPolicy
+    measured: Mapping[Metric, MetricEstimate],
+    holdout: Mapping[str, float],
+    policy: MonitoringPolicy,
 ) -> Check:
     now, before = measured[policy.metric], holdout.get(policy.metric)
     if now.value is None or now.low is None or now.high is None or before is None:
@@ -140,35 +142,39 @@ def _decay(
     )
 
 
-def _share(part: int, whole: int, confidence: float) -> Measured:
-    return Measured(part / whole, *wilson(part, whole, confidence)) if whole else Measured(None)
+def _share(part: int, whole: int, confidence: float) -> MetricEstimate:
+    return (
+        MetricEstimate(part / whole, *wilson(part, whole, confidence))
+        if whole
+        else MetricEstimate(None)
+    )
 
 
-def _mean(total: float, squares: float, rows: int, confidence: float) -> Measured:
+def _mean(total: float, squares: float, rows: int, confidence: float) -> MetricEstimate:
     value = total / rows
     if rows < 2:
-        return Measured(value)
+        return MetricEstimate(value)
     variance = max(squares - rows * value * value, 0.0) / (rows - 1)
     half = float(stats.norm.ppf(0.5 + confidence / 2) * np.sqrt(variance / rows))
-    return Measured(value, max(0.0, value - half), value + half)
+    return MetricEstimate(value, max(0.0, value - half), value + half)
 
 
-def _roc_auc(bins: Sequence[ScoreBin], confidence: float) -> Measured:
+def _roc_auc(bins: Sequence[ScoreBin], confidence: float) -> MetricEstimate:
     positive = np.array([b.positives for b in bins], dtype=float)
     negative = np.array([b.rows - b.positives for b in bins], dtype=float)
     m, n = positive.sum(), negative.sum()
     if m < 2 or n < 2:
-        return Measured(None)
+        return MetricEstimate(None)
     below = (np.cumsum(negative) - negative / 2) / n  # share of negatives that a positive beats
     above = 1 - (np.cumsum(positive) - positive / 2) / m  # share of positives that beat a negative
     value = float(np.sum(positive * below) / m)
     spread = np.sum(positive * (below - value) ** 2) / (m - 1) / m
     spread += np.sum(negative * (above - value) ** 2) / (n - 1) / n
     half = float(stats.norm.ppf(0.5 + confidence / 2) * np.sqrt(spread))
-    return Measured(value, max(0.0, value - half), min(1.0, value + half))
+    return MetricEstimate(value, max(0.0, value - half), min(1.0, value + half))
 
 
-def _ece(bins: Sequence[ScoreBin], fine: int, confidence: float, seed: int) -> Measured:
+def _ece(bins: Sequence[ScoreBin], fine: int, confidence: float, seed: int) -> MetricEstimate:
     """Bins of one calibration bin are merged; what a row adds is its bin's mean score - label."""
     place = np.array([b.number * ECE_BINS // fine for b in bins])
     rows = np.array([b.rows for b in bins], dtype=float)
@@ -185,4 +191,4 @@ def _ece(bins: Sequence[ScoreBin], fine: int, confidence: float, seed: int) -> M
     draws = np.random.default_rng(seed).multinomial(int(total), counts / total, size=_DRAWS)
     tail = (1 - confidence) / 2
     low, high = np.quantile(error(draws), [tail, 1 - tail])
-    return Measured(float(error(counts)), float(low), float(high))
+    return MetricEstimate(float(error(counts)), float(low), float(high))

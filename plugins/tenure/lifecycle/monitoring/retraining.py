@@ -18,7 +18,7 @@ from pydantic import Field
 
 from tenure.errors import GateInconclusive
 from tenure.lifecycle.policy import Policy
-from tenure.lifecycle.training import Published, choose_snapshots
+from tenure.lifecycle.training import PublishedSnapshot, choose_snapshots
 from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import State
 
@@ -46,7 +46,7 @@ class RetrainingPolicy(Policy):
     frozen: bool = False
 
 
-class Action(StrEnum):
+class RetrainAction(StrEnum):
     """What the controller does about a model."""
 
     RETRAIN = "retrain"
@@ -58,7 +58,7 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True)
-class Trained:
+class VersionHistory:
     """A version, as far as retraining asks."""
 
     version: int
@@ -69,7 +69,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Judged:
+class MonitoringResult:
     """A monitoring result of the champion; `until` in event time."""
 
     kind: str
@@ -79,7 +79,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RetrainRequest:
     """The newest retrain request; `is_open` until its training ended."""
 
     id: int
@@ -103,39 +103,43 @@ class Situation:
 
     model: str
     now: datetime
-    versions: Sequence[Trained]
-    results: Sequence[Judged]
-    published: Sequence[Published]
+    versions: Sequence[VersionHistory]
+    results: Sequence[MonitoringResult]
+    published: Sequence[PublishedSnapshot]
     window_batches: int
-    asked: Asked | None
+    asked: RetrainRequest | None
 
 
 @dataclass(frozen=True)
-class Decision:
+class RetrainDecision:
     """What to do about a model, in one sentence with numbers; `code` is the reason, if any."""
 
-    action: Action
+    action: RetrainAction
     code: str
     sentence: str
     needs_until: datetime | None = None
     """Event time that the batches must reach before this reason may retrain."""
 
 
-def decide(policy: RetrainingPolicy, seen: Situation) -> Decision:
+def decide(policy: RetrainingPolicy, seen: Situation) -> RetrainDecision:
     """The first reason that holds, unless something holds it back."""
     reason = next(_reasons(policy, seen))
-    if reason.action is not Action.RETRAIN:
+    if reason.action is not RetrainAction.RETRAIN:
         return reason
     obstacle = next(_obstacles(policy, seen, reason), None)
     if obstacle is not None:
-        return Decision(Action.HOLD, reason.code, f"{reason.sentence} Held back: {obstacle}.")
+        return RetrainDecision(
+            RetrainAction.HOLD, reason.code, f"{reason.sentence} Held back: {obstacle}."
+        )
     batches = ", ".join(s.batch for s in _newest(seen))
-    return Decision(Action.RETRAIN, reason.code, f"{reason.sentence} Trains on {batches}.")
+    return RetrainDecision(
+        RetrainAction.RETRAIN, reason.code, f"{reason.sentence} Trains on {batches}."
+    )
 
 
-def report(seen: Situation, decision: Decision) -> Report:
+def report(seen: Situation, decision: RetrainDecision) -> Report:
     """The decision as evidence; a reason that is held back or needs a look is inconclusive."""
-    settled = decision.action in (Action.RETRAIN, Action.NOTHING)
+    settled = decision.action in (RetrainAction.RETRAIN, RetrainAction.NOTHING)
     return Report(
         stage="retraining",
         subject=seen.model,
@@ -150,37 +154,39 @@ def report(seen: Situation, decision: Decision) -> Report:
     )
 
 
-def _reasons(policy: RetrainingPolicy, seen: Situation) -> Iterator[Decision]:
+def _reasons(policy: RetrainingPolicy, seen: Situation) -> Iterator[RetrainDecision]:
     if any(v.state in IN_PLAY for v in seen.versions):
         yield from _later_versions(policy, seen)
     else:
         yield _first_version(seen)
 
 
-def _later_versions(policy: RetrainingPolicy, seen: Situation) -> Iterator[Decision]:
+def _later_versions(policy: RetrainingPolicy, seen: Situation) -> Iterator[RetrainDecision]:
     performance = _newest_result(seen, "performance")
     if policy.on_performance and performance and performance.verdict is Verdict.FAILED:
         since = _first_failure(seen, "performance")
-        yield Decision(Action.RETRAIN, "performance", performance.summary, since.until)
+        yield RetrainDecision(
+            RetrainAction.RETRAIN, "performance", performance.summary, since.until
+        )
     drift = _newest_result(seen, "drift")
     drifted = drift is not None and drift.verdict is Verdict.FAILED
     if drift and drifted and policy.on_drift:
         since = _first_failure(seen, "drift")
-        yield Decision(Action.RETRAIN, "drift", drift.summary, since.until)
+        yield RetrainDecision(RetrainAction.RETRAIN, "drift", drift.summary, since.until)
     yield from _calendar(policy, seen)
     if drift and drifted:
         told = (
             f"{drift.summary} Drift alone does not retrain (on_drift is off): look at the report."
         )
-        yield Decision(Action.INVESTIGATE, "drift", told)
-    yield Decision(Action.NOTHING, "", _quiet(policy, seen, performance))
+        yield RetrainDecision(RetrainAction.INVESTIGATE, "drift", told)
+    yield RetrainDecision(RetrainAction.NOTHING, "", _quiet(policy, seen, performance))
 
 
-def _first_version(seen: Situation) -> Decision:
+def _first_version(seen: Situation) -> RetrainDecision:
     count = len({s.batch for s in seen.published})
     if count < seen.window_batches:
-        return Decision(
-            Action.NOTHING,
+        return RetrainDecision(
+            RetrainAction.NOTHING,
             "",
             f"No version yet, and {count} of the {seen.window_batches} batches that training "
             "needs are published.",
@@ -188,22 +194,22 @@ def _first_version(seen: Situation) -> Decision:
     told = (
         f"No version is in play and {count} batches are published ({seen.window_batches} needed)."
     )
-    return Decision(Action.RETRAIN, "first_version", told)
+    return RetrainDecision(RetrainAction.RETRAIN, "first_version", told)
 
 
-def _calendar(policy: RetrainingPolicy, seen: Situation) -> Iterator[Decision]:
+def _calendar(policy: RetrainingPolicy, seen: Situation) -> Iterator[RetrainDecision]:
     fresh, days = len(_new_batches(seen)), (seen.now - seen.versions[0].at).days
     if policy.new_batches is not None and fresh >= policy.new_batches:
         told = (
             f"{fresh} batches are new since the last training ({policy.new_batches} ask for one)."
         )
-        yield Decision(Action.RETRAIN, "new_batches", told)
+        yield RetrainDecision(RetrainAction.RETRAIN, "new_batches", told)
     if policy.max_age_days is not None and days >= policy.max_age_days:
         told = f"The newest version is {days} days old (at most {policy.max_age_days})."
-        yield Decision(Action.RETRAIN, "age", told)
+        yield RetrainDecision(RetrainAction.RETRAIN, "age", told)
 
 
-def _quiet(policy: RetrainingPolicy, seen: Situation, performance: Judged | None) -> str:
+def _quiet(policy: RetrainingPolicy, seen: Situation, performance: MonitoringResult | None) -> str:
     told = performance.summary if performance else "Performance was not judged yet."
     fresh, days = len(_new_batches(seen)), (seen.now - seen.versions[0].at).days
     asked = (
@@ -213,7 +219,7 @@ def _quiet(policy: RetrainingPolicy, seen: Situation, performance: Judged | None
     return f"No reason to retrain. {told} {fresh} new batches{asked}; {days} days old{limit}."
 
 
-def _obstacles(policy: RetrainingPolicy, seen: Situation, reason: Decision) -> Iterator[str]:
+def _obstacles(policy: RetrainingPolicy, seen: Situation, reason: RetrainDecision) -> Iterator[str]:
     """What must change first, the plainest first."""
     if policy.frozen:
         yield "retraining of this model is frozen in its YAML"
@@ -229,7 +235,9 @@ def _obstacles(policy: RetrainingPolicy, seen: Situation, reason: Decision) -> I
     yield from _missing_data(policy, seen, reason)
 
 
-def _missing_data(policy: RetrainingPolicy, seen: Situation, reason: Decision) -> Iterator[str]:
+def _missing_data(
+    policy: RetrainingPolicy, seen: Situation, reason: RetrainDecision
+) -> Iterator[str]:
     chosen = _newest(seen)
     if chosen:
         yield from _unfit_data(policy, seen, reason, chosen)
@@ -239,7 +247,10 @@ def _missing_data(policy: RetrainingPolicy, seen: Situation, reason: Decision) -
 
 
 def _unfit_data(
-    policy: RetrainingPolicy, seen: Situation, reason: Decision, chosen: Sequence[Published]
+    policy: RetrainingPolicy,
+    seen: Situation,
+    reason: RetrainDecision,
+    chosen: Sequence[PublishedSnapshot],
 ) -> Iterator[str]:
     newest = seen.versions[0] if seen.versions else None
     if newest and {s.digest for s in chosen} == newest.snapshots:
@@ -258,7 +269,7 @@ def _unfit_data(
         yield f"waiting for a batch that seems to be missing between {hole[0]} and {hole[1]}"
 
 
-def _newest(seen: Situation) -> tuple[Published, ...]:
+def _newest(seen: Situation) -> tuple[PublishedSnapshot, ...]:
     """What a training would take now; nothing when there are too few."""
     try:
         return choose_snapshots(
@@ -268,7 +279,7 @@ def _newest(seen: Situation) -> tuple[Published, ...]:
         return ()
 
 
-def _hole(seen: Situation, chosen: Sequence[Published]) -> tuple[str, str] | None:
+def _hole(seen: Situation, chosen: Sequence[PublishedSnapshot]) -> tuple[str, str] | None:
     """Two neighbors among the chosen batches that lie further apart than batches ever did."""
     ends = {s.batch: s.time_max for s in seen.published if s.time_max}
     ordered = sorted(ends, key=lambda batch: ends[batch])
@@ -281,19 +292,19 @@ def _hole(seen: Situation, chosen: Sequence[Published]) -> tuple[str, str] | Non
     return None
 
 
-def _new_batches(seen: Situation) -> list[Published]:
+def _new_batches(seen: Situation) -> list[PublishedSnapshot]:
     """Snapshots published after the youngest that the newest version was trained on."""
     known = [s.id for s in seen.published if s.digest in seen.versions[0].snapshots]
     return [s for s in seen.published if s.id > max(known, default=0)]
 
 
-def _newest_result(seen: Situation, kind: str) -> Judged | None:
+def _newest_result(seen: Situation, kind: str) -> MonitoringResult | None:
     """The newest window that could be judged."""
     judged = (r for r in seen.results if r.kind == kind and r.verdict is not Verdict.INCONCLUSIVE)
     return next(judged, None)
 
 
-def _first_failure(seen: Situation, kind: str) -> Judged:
+def _first_failure(seen: Situation, kind: str) -> MonitoringResult:
     """The oldest window of the unbroken row of failures that lasts until now."""
     oldest = None
     for result in seen.results:

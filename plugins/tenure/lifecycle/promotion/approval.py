@@ -38,7 +38,7 @@ class Choice(StrEnum):
 
 
 @dataclass(frozen=True)
-class Question:
+class ApprovalQuestion:
     """What an approver is asked about one version, and by whom it may be answered.
 
     `quorum` is the number of distinct approvers; `evidence` the digest of the reports that were
@@ -53,7 +53,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApprovalAnswer:
     """An approval row: who answered what, about which bytes and which evidence, until when."""
 
     approver: str
@@ -64,7 +64,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Standing:
+class ApprovalState:
     """Where a question stands: who approved validly, who rejected, how many are missing."""
 
     approvers: tuple[str, ...]
@@ -92,7 +92,7 @@ def quorum_of(*risk_tiers: str) -> int:
 
 
 def may_answer(
-    question: Question, answers: Sequence[Answer], approvers: Sequence[str]
+    question: ApprovalQuestion, answers: Sequence[ApprovalAnswer], approvers: Sequence[str]
 ) -> tuple[str, ...]:
     """Users who may still answer: approvers who neither trained the version nor answered."""
     done = {a.approver.casefold() for a in answers} | {question.trained_by.casefold()}
@@ -100,7 +100,11 @@ def may_answer(
 
 
 def admit(
-    question: Question, answers: Sequence[Answer], answer: Answer, *, is_approver: bool
+    question: ApprovalQuestion,
+    answers: Sequence[ApprovalAnswer],
+    answer: ApprovalAnswer,
+    *,
+    is_approver: bool,
 ) -> bool:
     """Judge whether an answer counts.
 
@@ -133,7 +137,9 @@ def admit(
     return _is_new(question, answers, answer)
 
 
-def standing(question: Question, answers: Sequence[Answer], *, now: datetime) -> Standing:
+def standing(
+    question: ApprovalQuestion, answers: Sequence[ApprovalAnswer], *, now: datetime
+) -> ApprovalState:
     """Count the answers that hold: for these bytes and this evidence, in date, by another person.
 
     A rejection never expires.
@@ -148,10 +154,10 @@ def standing(question: Question, answers: Sequence[Answer], *, now: datetime) ->
         a.approver.casefold() for a in bound if a.choice is Choice.APPROVE and a.expires_at > now
     }
     no = {a.approver.casefold() for a in bound if a.choice is Choice.REJECT}
-    return Standing(tuple(sorted(yes)), tuple(sorted(no)), max(0, question.quorum - len(yes)))
+    return ApprovalState(tuple(sorted(yes)), tuple(sorted(no)), max(0, question.quorum - len(yes)))
 
 
-def require_bound(question: Question, answers: Sequence[Answer]) -> None:
+def require_bound(question: ApprovalQuestion, answers: Sequence[ApprovalAnswer]) -> None:
     """Refuse a version whose evidence is not what its approvers saw, whatever their dates.
 
     Raises:
@@ -168,7 +174,7 @@ def require_bound(question: Question, answers: Sequence[Answer]) -> None:
         )
 
 
-def outdated(question: Question, answers: Sequence[Answer]) -> str:
+def outdated(question: ApprovalQuestion, answers: Sequence[ApprovalAnswer]) -> str:
     """A sentence on approvals of something else, beginning with a space; empty without any."""
     people = sorted(
         a.approver
@@ -180,7 +186,9 @@ def outdated(question: Question, answers: Sequence[Answer]) -> str:
     return f" {', '.join(people)} approved it with another report or another ONNX file."
 
 
-def _is_new(question: Question, answers: Sequence[Answer], answer: Answer) -> bool:
+def _is_new(
+    question: ApprovalQuestion, answers: Sequence[ApprovalAnswer], answer: ApprovalAnswer
+) -> bool:
     user = answer.approver
     before = [a for a in answers if a.approver.casefold() == user.casefold()]
     if not before:

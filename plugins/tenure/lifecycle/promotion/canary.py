@@ -112,7 +112,7 @@ class ShareCounts:
     champion_events: int
 
 
-class Action(StrEnum):
+class CanaryAction(StrEnum):
     """What the controller does after an analysis."""
 
     WAIT = "wait"
@@ -167,7 +167,7 @@ class CanaryJudgement:
     `step_subjects` are the challenger's subjects at the present share.
     """
 
-    action: Action
+    action: CanaryAction
     verdict: Verdict
     explanation: str
     share_bp: int
@@ -180,7 +180,7 @@ class CanaryJudgement:
     @property
     def is_final(self) -> bool:
         """Whether the probation ends with it."""
-        return self.action in {Action.PROMOTE, Action.ROLL_BACK}
+        return self.action in {CanaryAction.PROMOTE, CanaryAction.ROLL_BACK}
 
     def checks(self) -> tuple[Check, ...]:
         """The metrics for a report, harmful ones first."""
@@ -259,13 +259,13 @@ def judge(
     )
     step = _step_subjects(counts, share_bp)
     action, why = _decide(policy, metrics, share_bp=share_bp, step=step, analyses=analyses)
-    verdicts = {Action.ROLL_BACK: Verdict.FAILED, Action.PROMOTE: Verdict.PASSED}
+    verdicts = {CanaryAction.ROLL_BACK: Verdict.FAILED, CanaryAction.PROMOTE: Verdict.PASSED}
     return CanaryJudgement(
         action=action,
         verdict=verdicts.get(action, Verdict.INCONCLUSIVE),
         explanation=f"{why}: " + "; ".join(m.describe() for m in metrics),
         share_bp=share_bp,
-        next_share_bp=_next_share(policy, share_bp) if action is Action.ADVANCE else share_bp,
+        next_share_bp=_next_share(policy, share_bp) if action is CanaryAction.ADVANCE else share_bp,
         step_subjects=step,
         metrics=metrics,
         harm_threshold=harm_threshold,
@@ -306,22 +306,25 @@ def _decide(
     share_bp: int,
     step: int,
     analyses: int,
-) -> tuple[Action, str]:
+) -> tuple[CanaryAction, str]:
     harmful = [m.event for m in metrics if m.harmful]
     if harmful:
-        return Action.ROLL_BACK, f"harm on {' and '.join(harmful)}"
+        return CanaryAction.ROLL_BACK, f"harm on {' and '.join(harmful)}"
     enough = step >= policy.min_step_subjects
     last = share_bp >= policy.observed_shares[-1]
     open_ = [m.event for m in metrics if m.required and not m.safe]
     if enough and last and not open_:
-        return Action.PROMOTE, "safe on every required metric at the last observed share"
+        return CanaryAction.PROMOTE, "safe on every required metric at the last observed share"
     if analyses >= policy.max_analyses:
-        return Action.HOLD, f"no verdict after {analyses} analyses"
+        return CanaryAction.HOLD, f"no verdict after {analyses} analyses"
     if not enough:
-        return Action.WAIT, f"{step} of {policy.min_step_subjects} canary subjects at this share"
+        return (
+            CanaryAction.WAIT,
+            f"{step} of {policy.min_step_subjects} canary subjects at this share",
+        )
     if not last:
-        return Action.ADVANCE, f"{step} canary subjects at this share and no harm"
-    return Action.WAIT, f"not yet safe on {' and '.join(open_)}"
+        return CanaryAction.ADVANCE, f"{step} canary subjects at this share and no harm"
+    return CanaryAction.WAIT, f"not yet safe on {' and '.join(open_)}"
 
 
 def _step_subjects(counts: Sequence[ShareCounts], share_bp: int) -> int:

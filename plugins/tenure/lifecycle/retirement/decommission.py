@@ -16,14 +16,14 @@ __all__ = [
     "ABANDONED_AFTER",
     "REQUESTERS",
     "RETIRABLE",
-    "Action",
     "DecommissionPolicy",
+    "DecommissionStep",
     "Item",
     "Manifest",
-    "Next",
+    "NextAction",
     "Permit",
     "Progress",
-    "Step",
+    "StepAction",
     "archive_prefix",
     "is_abandoned",
     "may_be_deleted",
@@ -52,7 +52,7 @@ class DecommissionPolicy(Policy):
     """Days that the artifact outlives its archiving."""
 
 
-class Step(StrEnum):
+class DecommissionStep(StrEnum):
     """What was done last; `refused` and `withdrawn` end an attempt, a new request may follow."""
 
     REQUESTED = "requested"
@@ -66,7 +66,7 @@ class Step(StrEnum):
     RECORDED = "recorded"
 
 
-class Action(StrEnum):
+class StepAction(StrEnum):
     """What is to be done next."""
 
     CONFIRM = "confirm"
@@ -87,7 +87,7 @@ class Progress:
     model: str
     version: int
     state: State
-    step: Step
+    step: DecommissionStep
     reason: str
     successor: str
     requested_by: str
@@ -110,10 +110,10 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Next:
+class NextAction:
     """The next action, from when on it may be done, and what stands in its way."""
 
-    action: Action
+    action: StepAction
     due: datetime | None = None
     blocked: str | None = None
 
@@ -122,31 +122,31 @@ class Next:
         return self.blocked is None and (self.due is None or now >= self.due)
 
 
-def next_step(progress: Progress, policy: DecommissionPolicy) -> Next:
+def next_step(progress: Progress, policy: DecommissionPolicy) -> NextAction:
     """What comes next for a retirement; irreversible work waits for its date and its people.
 
     A version that came back to life (a rollback made it champion again) withdraws the request.
     """
-    ended = progress.step in {Step.REFUSED, Step.WITHDRAWN}
+    ended = progress.step in {DecommissionStep.REFUSED, DecommissionStep.WITHDRAWN}
     if ended or progress.record_digest is not None:
-        return Next(Action.NOTHING)
+        return NextAction(StepAction.NOTHING)
     if progress.state in RETIRABLE:
         return _before_retiring(progress, policy)
     after = {
-        State.RETIRING: Next(Action.ARCHIVE, progress.revoked_at),
-        State.ARCHIVED: Next(Action.DELETE, progress.retain_until, _hold(progress)),
-        State.DELETED: Next(Action.RECORD, progress.deleted_at),
+        State.RETIRING: NextAction(StepAction.ARCHIVE, progress.revoked_at),
+        State.ARCHIVED: NextAction(StepAction.DELETE, progress.retain_until, _hold(progress)),
+        State.DELETED: NextAction(StepAction.RECORD, progress.deleted_at),
     }
-    return after.get(progress.state, Next(Action.WITHDRAW))
+    return after.get(progress.state, NextAction(StepAction.WITHDRAW))
 
 
-def _before_retiring(progress: Progress, policy: DecommissionPolicy) -> Next:
+def _before_retiring(progress: Progress, policy: DecommissionPolicy) -> NextAction:
     if progress.second_person is None:
-        return Next(Action.CONFIRM, blocked=f"{progress.name} waits for a second person")
+        return NextAction(StepAction.CONFIRM, blocked=f"{progress.name} waits for a second person")
     if progress.notified_at is None:
-        return Next(Action.NOTIFY, progress.created_at)
+        return NextAction(StepAction.NOTIFY, progress.created_at)
     due = progress.notified_at + timedelta(days=policy.notice_days)
-    return Next(Action.ARCHIVE, due, _hold(progress))
+    return NextAction(StepAction.ARCHIVE, due, _hold(progress))
 
 
 def _hold(progress: Progress) -> str | None:
@@ -161,19 +161,25 @@ class Permit(StrEnum):
     WAIT = "wait"
 
 
-_ORDER = (Action.CONFIRM, Action.NOTIFY, Action.ARCHIVE, Action.DELETE, Action.RECORD)
+_ORDER = (
+    StepAction.CONFIRM,
+    StepAction.NOTIFY,
+    StepAction.ARCHIVE,
+    StepAction.DELETE,
+    StepAction.RECORD,
+)
 
 
 def permit(
-    action: Action, progress: Progress, policy: DecommissionPolicy, now: datetime
+    action: StepAction, progress: Progress, policy: DecommissionPolicy, now: datetime
 ) -> tuple[Permit, str]:
     """Whether a step may be done now, and why not in words for the task's log."""
-    if progress.step in {Step.REFUSED, Step.WITHDRAWN}:
+    if progress.step in {DecommissionStep.REFUSED, DecommissionStep.WITHDRAWN}:
         return Permit.WAIT, f"The retirement of {progress.name} was {progress.step}."
     step = next_step(progress, policy)
-    if step.action is Action.WITHDRAW:
+    if step.action is StepAction.WITHDRAW:
         return Permit.WAIT, f"{progress.name} is {progress.state} again; it does not retire."
-    if step.action is Action.NOTHING or _ORDER.index(step.action) > _ORDER.index(action):
+    if step.action is StepAction.NOTHING or _ORDER.index(step.action) > _ORDER.index(action):
         return Permit.DONE, f"{action} of {progress.name} was done already."
     if step.blocked is not None:
         return Permit.WAIT, f"{step.blocked}."
@@ -186,7 +192,7 @@ def permit(
 def is_abandoned(progress: Progress, policy: DecommissionPolicy, now: datetime) -> bool:
     """Whether a step is due and nobody works on it: its run waited for a date, or was killed."""
     step = next_step(progress, policy)
-    if step.action in {Action.NOTHING, Action.CONFIRM} or step.blocked is not None:
+    if step.action in {StepAction.NOTHING, StepAction.CONFIRM} or step.blocked is not None:
         return False
     due = step.due or progress.created_at
     return now >= due + ABANDONED_AFTER

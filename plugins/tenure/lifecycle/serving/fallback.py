@@ -17,7 +17,7 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True)
-class Step:
+class FallbackStep:
     """One attempt of the fallback chain.
 
     `ends_after` is when it is given up: seconds since the request began to be scored.
@@ -28,17 +28,17 @@ class Step:
     ends_after: float
 
 
-def fallback_chain(assigned: Arm, budget_seconds: float) -> tuple[Step, ...]:
+def fallback_chain(assigned: Arm, budget_seconds: float) -> tuple[FallbackStep, ...]:
     """The models that are asked, in order; when all have failed, the declared rule answers.
 
     A canary gets half of the budget, so that the champion can still answer in time.
     """
     if assigned is Arm.CANARY:
         return (
-            Step(Arm.CANARY, Level.MODEL, budget_seconds / 2),
-            Step(Arm.CHAMPION, Level.CHAMPION, budget_seconds),
+            FallbackStep(Arm.CANARY, Level.MODEL, budget_seconds / 2),
+            FallbackStep(Arm.CHAMPION, Level.CHAMPION, budget_seconds),
         )
-    return (Step(Arm.CHAMPION, Level.MODEL, budget_seconds),)
+    return (FallbackStep(Arm.CHAMPION, Level.MODEL, budget_seconds),)
 
 
 def confidence(score: float, *, decision: bool) -> float:

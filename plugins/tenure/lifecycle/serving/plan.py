@@ -51,7 +51,7 @@ class CanaryStop:
     by: str
     reason: str
     at: datetime
-    is_told: bool = False
+    is_reported: bool = False
 
 
 @dataclass(frozen=True)

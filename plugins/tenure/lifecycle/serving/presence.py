@@ -10,7 +10,7 @@ RENEW_SECONDS = 10.0
 """So often a gateway says that it is there: two of three may get lost."""
 
 
-class Standing(StrEnum):
+class GatewayHealth(StrEnum):
     """What is to be said of a gateway."""
 
     CURRENT = "current"
@@ -44,11 +44,11 @@ class Presence:
         return self.quiet < timedelta(seconds=ALIVE_SECONDS)
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> GatewayHealth:
         """Alive and up to date, alive and not, or silent."""
         if not self.is_alive:
-            return Standing.SILENT
-        return Standing.CURRENT if self.generation >= self.newest else Standing.BEHIND
+            return GatewayHealth.SILENT
+        return GatewayHealth.CURRENT if self.generation >= self.newest else GatewayHealth.BEHIND
 
     @property
     def since(self) -> datetime:
@@ -78,5 +78,5 @@ class Fleet:
     @property
     def is_current(self) -> bool:
         """Whether somebody serves, and everybody who does so by the plan in force."""
-        found = {one.standing for one in self.gateways} - {Standing.SILENT}
-        return found == {Standing.CURRENT}
+        found = {one.standing for one in self.gateways} - {GatewayHealth.SILENT}
+        return found == {GatewayHealth.CURRENT}

@@ -6,10 +6,10 @@ split are light to import.
 
 from tenure.lifecycle.training.policy import TrainingPolicy
 from tenure.lifecycle.training.snapshots import (
-    Published,
+    PublishedSnapshot,
     choose_snapshots,
     data_digest,
     suite_digest,
 )
 
-__all__ = ["Published", "TrainingPolicy", "choose_snapshots", "data_digest", "suite_digest"]
+__all__ = ["PublishedSnapshot", "TrainingPolicy", "choose_snapshots", "data_digest", "suite_digest"]

@@ -11,7 +11,7 @@ NOTHING_CHANGED = "No version was made; whatever serves now keeps serving."
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedSnapshot:
     """A snapshot that the data gate published."""
 
     id: int
@@ -23,8 +23,8 @@ class Published:
 
 
 def choose_snapshots(
-    published: Iterable[Published], *, dataset: str, window_batches: int
-) -> tuple[Published, ...]:
+    published: Iterable[PublishedSnapshot], *, dataset: str, window_batches: int
+) -> tuple[PublishedSnapshot, ...]:
     """The newest batches by the time of their last row, oldest first.
 
     A batch that was published again counts once, with the snapshot in force; so do two batches
@@ -54,12 +54,12 @@ def choose_snapshots(
     return tuple(newest[-window_batches:])
 
 
-def data_digest(snapshots: Sequence[Published]) -> str:
+def data_digest(snapshots: Sequence[PublishedSnapshot]) -> str:
     """One digest for the data of a run: of the snapshots' digests in their order."""
     return digest_json([s.digest for s in snapshots])
 
 
-def suite_digest(snapshots: Sequence[Published]) -> str:
+def suite_digest(snapshots: Sequence[PublishedSnapshot]) -> str:
     """The suite that passed the data; a digest of the list where suites differ."""
     digests = sorted({s.suite_digest for s in snapshots})
     return digests[0] if len(digests) == 1 else digest_json(digests)

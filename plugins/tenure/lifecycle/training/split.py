@@ -12,14 +12,16 @@ _HOUR = 3_600_000_000  # microseconds
 
 
 @dataclass(frozen=True)
-class Split:
+class TemporalSplit:
     """Row numbers of the two parts, each in the order of the rows."""
 
     train: NDArray[np.intp]
     holdout: NDArray[np.intp]
 
 
-def split_by_time(times: NDArray[np.int64], *, holdout_fraction: float, gap_hours: int) -> Split:
+def split_by_time(
+    times: NDArray[np.int64], *, holdout_fraction: float, gap_hours: int
+) -> TemporalSplit:
     """Hold out the newest rows; train only on rows more than the gap older than all of them.
 
     Args:
@@ -35,7 +37,7 @@ def split_by_time(times: NDArray[np.int64], *, holdout_fraction: float, gap_hour
     if not 0 < kept < len(times):
         raise _too_few(len(times), 0, holdout_fraction, gap_hours)
     first = np.partition(times, kept)[kept]
-    split = Split(
+    split = TemporalSplit(
         train=np.flatnonzero(times + gap_hours * _HOUR < first),
         holdout=np.flatnonzero(times >= first),
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tenure.config import load_dataset
 from tenure.errors import ConfigInvalid
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.installation.identity import as_command
 from tenure.lifecycle.data.sensitivity import hidden_columns
 from tenure.usecases.data.snapshots import open_snapshot
@@ -19,7 +19,7 @@ _OF_VALUES = ("low", "high", "top", "quantiles", "mean", "stdev")
 """Measures that tell values; of hidden columns they are left out."""
 
 
-def compare(platform: Platform, first: str, second: str) -> dict[str, Any]:
+def compare(platform: Installation, first: str, second: str) -> dict[str, Any]:
     """Two snapshots, each named by the beginning of its digest or as `dataset:batch`.
 
     Raises:
@@ -38,7 +38,7 @@ def compare(platform: Platform, first: str, second: str) -> dict[str, Any]:
     }
 
 
-def _resolve(platform: Platform, name: str) -> Mapping[str, Any]:
+def _resolve(platform: Installation, name: str) -> Mapping[str, Any]:
     """The snapshot's row; of a batch that was repaired the one in force."""
     from tenure.adapters.sql import data
 
@@ -65,7 +65,7 @@ def _resolve(platform: Platform, name: str) -> Mapping[str, Any]:
 _SHORTEST = 6
 
 
-def _profile(platform: Platform, row: Mapping[str, Any]) -> "BatchProfile":
+def _profile(platform: Installation, row: Mapping[str, Any]) -> "BatchProfile":
     from tenure.adapters.arrow_tables import profile_file
 
     path = open_snapshot(
@@ -74,7 +74,7 @@ def _profile(platform: Platform, row: Mapping[str, Any]) -> "BatchProfile":
     return profile_file(row["batch"], path)
 
 
-def _hidden(platform: Platform, dataset: str) -> frozenset[str]:
+def _hidden(platform: Installation, dataset: str) -> frozenset[str]:
     """Columns whose values are not told; of a dataset without a config, what is personal today."""
     config, _ = load_dataset(platform.settings.include, dataset)
     return hidden_columns(config.contract, config.sensitivity)
@@ -91,8 +91,8 @@ def _column(
     return {
         "name": name,
         "change": _change(a, b),
-        "a": _told(a, hidden=hidden),
-        "b": _told(b, hidden=hidden),
+        "a": _profile_facts(a, hidden=hidden),
+        "b": _profile_facts(b, hidden=hidden),
     }
 
 
@@ -104,7 +104,7 @@ def _change(a: "ColumnProfile | None", b: "ColumnProfile | None") -> str | None:
     return None if a.type == b.type else f"{a.type} became {b.type}"
 
 
-def _told(profile: "ColumnProfile | None", *, hidden: bool) -> dict[str, Any] | None:
+def _profile_facts(profile: "ColumnProfile | None", *, hidden: bool) -> dict[str, Any] | None:
     if profile is None:
         return None
     found = asdict(profile) | {"null_share": profile.null_share}

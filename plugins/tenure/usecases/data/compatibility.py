@@ -12,19 +12,19 @@ from tenure.adapters.sql import reads
 from tenure.config import DatasetConfig, ModelConfig, load_all
 from tenure.config.loader import unexcused
 from tenure.errors import SchemaBroken
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.installation.keys import PSEUDONYMS
 from tenure.lifecycle.data.schema import (
-    Change,
     Compatibility,
-    Kind,
     Reader,
+    SchemaChange,
+    SchemaChangeKind,
     Shape,
     changes,
     stopped,
 )
 from tenure.lifecycle.data.sensitivity import Key, personal_columns
-from tenure.lifecycle.training import Published
+from tenure.lifecycle.training import PublishedSnapshot
 from tenure.usecases.data.privacy import contract_shape, reader
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ SHOWN = 3
 
 def require_readable(
     connection: "Connection",
-    platform: Platform,
+    platform: Installation,
     model: ModelConfig,
     dataset: DatasetConfig,
-    chosen: Sequence[Published],
+    chosen: Sequence[PublishedSnapshot],
 ) -> None:
     """Refuse a training whose model reads a column that changed under it; names both.
 
@@ -55,7 +55,7 @@ def require_readable(
 
 
 @dataclass(frozen=True)
-class Break:
+class Incompatibility:
     """Why a model cannot read something: the present contract (no batch), or a batch."""
 
     model: str
@@ -67,7 +67,7 @@ class Break:
         return f"{self.said}{f' in batch {self.batch}' if self.batch else ''} ({self.verdict})"
 
 
-def breaks(platform: Platform, dataset: DatasetConfig) -> list[Break]:
+def breaks(platform: Installation, dataset: DatasetConfig) -> list[Incompatibility]:
     """What stops each model that reads the dataset, over all that is published of it."""
     from tenure.adapters.sql.training import published
 
@@ -92,7 +92,7 @@ def other_names(model: ModelConfig, dataset: DatasetConfig) -> dict[str, list[st
     return found
 
 
-def _expected(platform: Platform, dataset: DatasetConfig, who: Reader) -> Shape:
+def _expected(platform: Installation, dataset: DatasetConfig, who: Reader) -> Shape:
     """The contract as this reader may see it: personal columns in clear only for a reason."""
     is_personal = bool(personal_columns(dataset.contract))
     home = platform.settings.home
@@ -100,7 +100,7 @@ def _expected(platform: Platform, dataset: DatasetConfig, who: Reader) -> Shape:
     return contract_shape(dataset, list(who.clear), key)
 
 
-def _of_contract(model: ModelConfig, dataset: DatasetConfig, today: date) -> list[Break]:
+def _of_contract(model: ModelConfig, dataset: DatasetConfig, today: date) -> list[Incompatibility]:
     """What the model's YAML says that the present contract does not allow."""
     contract, name = dataset.contract, model.name
     who, still_open = reader(model, dataset), contract.renamed(today)
@@ -109,23 +109,23 @@ def _of_contract(model: ModelConfig, dataset: DatasetConfig, today: date) -> lis
         rename = contract.renames.get(column)
         if rename is not None and column not in still_open:
             said = f"{column} is called {rename.to}, and the old name ended on {rename.until}"
-            found.append(Break(name, said, Compatibility.BREAKING))
+            found.append(Incompatibility(name, said, Compatibility.BREAKING))
     for column in sorted(who.columns - set(contract.columns)):
         said = f"{column} is not in the contract of {dataset.name}"
-        found.append(Break(name, said, Compatibility.NEEDS_MAPPING))
+        found.append(Incompatibility(name, said, Compatibility.NEEDS_MAPPING))
     for column in unexcused(model, dataset):
         said = f"{column} is personal and the model gives no reason to read it in clear"
-        found.append(Break(name, said, Compatibility.BREAKING))
+        found.append(Incompatibility(name, said, Compatibility.BREAKING))
     return found
 
 
 def _of_snapshots(
     connection: "Connection",
-    platform: Platform,
+    platform: Installation,
     model: ModelConfig,
     dataset: DatasetConfig,
-    chosen: Sequence[Published],
-) -> list[Break]:
+    chosen: Sequence[PublishedSnapshot],
+) -> list[Incompatibility]:
     """What the model reads that a snapshot does not have; older ones have no shape to compare."""
     who = reader(model, dataset)
     expected = _expected(platform, dataset, who)
@@ -136,17 +136,21 @@ def _of_snapshots(
             shape = Shape.from_dict(shapes[snapshot.id])
             seen = changes(expected, shape, renamed=dataset.contract.renamed())
             hits = stopped(seen, [who]).get(who.name, ())
-            found += [Break(model.name, _said(c), v, snapshot.batch) for c, v in hits]
+            found += [
+                Incompatibility(model.name, _change_sentence(c), v, snapshot.batch) for c, v in hits
+            ]
     return found
 
 
-def _said(change: Change) -> str:
-    if change.kind is Kind.RENAMED:
+def _change_sentence(change: SchemaChange) -> str:
+    if change.kind is SchemaChangeKind.RENAMED:
         return f"{change.column} is not there (perhaps it is called {change.other} now)"
     return change.said
 
 
-def _refusal(model: ModelConfig, dataset: DatasetConfig, broken: Sequence[Break]) -> SchemaBroken:
+def _refusal(
+    model: ModelConfig, dataset: DatasetConfig, broken: Sequence[Incompatibility]
+) -> SchemaBroken:
     more = f"; and {len(broken) - SHOWN} more" if len(broken) > SHOWN else ""
     listed = "; ".join(str(one) for one in broken[:SHOWN]) + more
     return SchemaBroken(

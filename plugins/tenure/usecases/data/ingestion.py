@@ -9,15 +9,15 @@ from tenure.config import DatasetConfig, load_dataset
 from tenure.config.suites import load_suite
 from tenure.errors import DataRejected
 from tenure.failpoints import failpoint
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import quarantine_key, snapshot_key
 from tenure.lifecycle.data.expectations import Suite
-from tenure.lifecycle.data.sources import Rules, Standing, batch_of
+from tenure.lifecycle.data.sources import FileJudgement, Rules, batch_of
 from tenure.ports import Clock, ObjectStore, Reports
 from tenure.usecases.data.data_docs import DOCS, store_docs
-from tenure.usecases.data.judge_file import QUARANTINE, SNAPSHOT, Judged, judge_confined
-from tenure.usecases.data.landing import Landing, Pinned, work_folder
-from tenure.usecases.data.privacy import Handling, handling, require_safe_store
+from tenure.usecases.data.judge_file import QUARANTINE, SNAPSHOT, JudgedFile, judge_confined
+from tenure.usecases.data.landing import Landing, PinnedFile, work_folder
+from tenure.usecases.data.privacy import DatasetContext, dataset_context, require_safe_store
 from tenure.usecases.data.publication import Publisher
 from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef, digest_bytes, digest_json
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Ingested:
+class IngestResult:
     """A published batch, as XCom carries it: ids, digests and counts."""
 
     batch: str
@@ -54,14 +54,14 @@ class Ingestion:
     reports: Reports
     clock: Clock
     cache: Path
-    handling: Handling
+    handling: DatasetContext
 
     def discover(self) -> list[str]:
         """Keys of landed files whose judgement is not the one that stands, in order of name."""
         standing = self._standing()
         return self._landing().unjudged(lambda key, digest: standing.of(key, digest) is not None)
 
-    def ingest(self, source_key: str, run: RunRef) -> Ingested:
+    def ingest(self, source_key: str, run: RunRef) -> IngestResult:
         """Judge a landed file and publish it, once; the same file again gives the same answer.
 
         Raises:
@@ -87,7 +87,7 @@ class Ingestion:
             cache=self.cache,
         )
 
-    def _judge(self, source_key: str, pinned: Pinned, run: RunRef) -> None:
+    def _judge(self, source_key: str, pinned: PinnedFile, run: RunRef) -> None:
         name = batch_of(source_key)
         judged = judge_confined(pinned, source_key, self.dataset, self.suite, self.handling)
         failpoint("ingest.judged")
@@ -135,7 +135,7 @@ class Ingestion:
             facts={**said.facts, **facts, "replaces": replaced},
         )
 
-    def _quarantine(self, name: str, pinned: Pinned, judged: Judged) -> str | None:
+    def _quarantine(self, name: str, pinned: PinnedFile, judged: JudgedFile) -> str | None:
         """Store the bad rows with their reasons; of a file that cannot be read, the file.
 
         A file that is too large to be read stays where it landed, and nowhere else.
@@ -152,15 +152,15 @@ class Ingestion:
         self.store.put_file(key, path)
         return key
 
-    def _standing(self) -> Standing:
+    def _standing(self) -> FileJudgement:
         from tenure.adapters.sql import data
 
         with self.database.begin() as connection:
-            return Standing(data.judged(connection, self.dataset.name), self.rules)
+            return FileJudgement(data.judged(connection, self.dataset.name), self.rules)
 
-    def _answer(self, known: Mapping[str, Any]) -> Ingested:
+    def _answer(self, known: Mapping[str, Any]) -> IngestResult:
         if known["verdict"] == Verdict.PASSED:
-            return Ingested(
+            return IngestResult(
                 batch=known["batch"],
                 snapshot=known["digest"],
                 report=known["report_digest"],
@@ -187,13 +187,13 @@ class Ingestion:
         )
 
 
-def ingestion(platform: Platform, dataset: str) -> Ingestion:
+def ingestion(platform: Installation, dataset: str) -> Ingestion:
     """Ingestion of the dataset as its files say now. Raises ConfigInvalid."""
     include = platform.settings.include
     config, digest = load_dataset(include, dataset)
     suite = load_suite(include, config.suite, config.contract)
     require_safe_store(platform.store, config)
-    how = handling(platform.settings, config, platform.clock.now().date())
+    how = dataset_context(platform.settings, config, platform.clock.now().date())
     text = (include / "configs" / "datasets" / f"{dataset}.yaml").read_text("utf-8")
     rules_text = how.rules_text(config, text)
     if rules_text != text:

@@ -17,9 +17,9 @@ from tenure.lifecycle.data.schema import unjudged
 from tenure.lifecycle.data.sensitivity import hidden_columns
 from tenure.lifecycle.data.sources import batch_of, broken_name
 from tenure.usecases.data.data_docs import DOCS, draw_docs
-from tenure.usecases.data.landing import Pinned
+from tenure.usecases.data.landing import PinnedFile
 from tenure.usecases.data.privacy import (
-    Handling,
+    DatasetContext,
     masked,
     may_keep_file,
     pseudonymised,
@@ -46,7 +46,7 @@ class Draft:
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedFile:
     """What is known of a file once it was judged; goes from the judging process to the ingesting.
 
     Args:
@@ -62,15 +62,15 @@ class Judged:
     shape: dict[str, Any] | None = None
 
 
-_JUDGED = TypeAdapter(Judged)
+_JUDGED = TypeAdapter(JudgedFile)
 """Judged as JSON and back."""
 CPU_SECONDS = 600
 """Processor time for one file: 100 times what half a million rows with 25 expectations take."""
 
 
 def judge_confined(
-    pinned: Pinned, source_key: str, dataset: DatasetConfig, suite: Suite, how: Handling
-) -> Judged:
+    pinned: PinnedFile, source_key: str, dataset: DatasetConfig, suite: Suite, how: DatasetContext
+) -> JudgedFile:
     """Judge the file in a child process, within the memory and time of its source.
 
     A hostile file may crash its reader, or keep it busy for ever: both are findings.
@@ -88,7 +88,7 @@ def judge_confined(
     try:
         answer = run_confined(work, Limits(budget * 1024 * 1024, CPU_SECONDS))
     except LimitReached as limit:
-        return _judge_unread(*_said(limit.cause, budget), source_key, dataset)
+        return _judge_unread(*_cause_and_step(limit.cause, budget), source_key, dataset)
     return _JUDGED.validate_json(answer)
 
 
@@ -101,13 +101,13 @@ def _import_libraries() -> None:
 
 
 def _answer(
-    pinned: Path, source_key: str, dataset: DatasetConfig, suite: Suite, how: Handling
+    pinned: Path, source_key: str, dataset: DatasetConfig, suite: Suite, how: DatasetContext
 ) -> bytes:
     with disk_errors(pinned.parent.parent):
         return _JUDGED.dump_json(judge_file(pinned, source_key, dataset, suite, how))
 
 
-def _said(cause: str, budget: int) -> tuple[str, str]:
+def _cause_and_step(cause: str, budget: int) -> tuple[str, str]:
     """What a judgement that did not end found, and what is allowed."""
     if cause == "memory":
         return f"more than {budget:,} MiB of memory needed to judge it", _allowed(budget)
@@ -122,8 +122,8 @@ def _allowed(budget: int) -> str:
 
 
 def judge_file(
-    pinned: Path, source_key: str, dataset: DatasetConfig, suite: Suite, how: Handling
-) -> Judged:
+    pinned: Path, source_key: str, dataset: DatasetConfig, suite: Suite, how: DatasetContext
+) -> JudgedFile:
     """Read the file, judge it, and write snapshot and quarantine rows beside it.
 
     Personal columns are judged in clear, in memory, and leave it as pseudonyms only.
@@ -136,7 +136,7 @@ def judge_file(
         found = [*shape_findings(batch, dataset, how), *found]
     judgement = judge(batch.rows, masked(found, dataset), dataset.quality)
     batch = pseudonymised(batch, dataset, how)
-    judged = Judged(
+    judged = JudgedFile(
         report(dataset.name, batch_of(source_key), judgement, {}),
         draft=_write_snapshot(batch, judgement, dataset, pinned),
         kept=_write_quarantine(batch, judgement, dataset, pinned),
@@ -191,11 +191,11 @@ def contract_findings(batch: "Batch", source_key: str, dataset: DatasetConfig) -
     return [*batch.findings, *broken]
 
 
-def _judge_unread(found: str, expected: str, source_key: str, dataset: DatasetConfig) -> Judged:
+def _judge_unread(found: str, expected: str, source_key: str, dataset: DatasetConfig) -> JudgedFile:
     finding = Finding(CONTRACT, "the file", Severity.CRITICAL, False, found, expected)
     judgement = judge(0, [finding], dataset.quality)
     said = report(dataset.name, batch_of(source_key), judgement, {})
-    return Judged(said, draft=None, kept="file" if may_keep_file(dataset) else "nothing")
+    return JudgedFile(said, draft=None, kept="file" if may_keep_file(dataset) else "nothing")
 
 
 def expectation_findings(

@@ -24,7 +24,7 @@ _MEBIBYTE = 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Pinned:
+class PinnedFile:
     """A landed file as it was at one moment.
 
     Args:
@@ -64,7 +64,7 @@ class Landing:
         digests = list(self._digests())
         return [key for key, digest in digests if not is_judged(key, digest)][:MAX_FILES]
 
-    def pin(self, key: str, copy: Path) -> Pinned:
+    def pin(self, key: str, copy: Path) -> PinnedFile:
         """Copy the file, so that what is hashed is what is read, whoever writes to it meanwhile.
 
         Raises:
@@ -74,19 +74,19 @@ class Landing:
         try:
             before = self._store.info(key)
             if before.size > self._max_bytes:
-                return Pinned(_digest_unread(key, before), before.size, None)
+                return PinnedFile(_digest_unread(key, before), before.size, None)
             with self._store.borrow(key) as landed:
                 shutil.copyfile(landed, copy)
             if self._store.info(key).stamp != before.stamp:
                 raise _still_written(key)
         except (KeyError, FileNotFoundError):
             raise _gone(key) from None
-        return Pinned(digest_file(copy), before.size, copy)
+        return PinnedFile(digest_file(copy), before.size, copy)
 
     def _digests(self) -> Iterator[tuple[str, str]]:
         """Keys and digests of the files that nobody seems to be writing."""
         before = _recall(self._memory)
-        now: dict[str, _Seen] = {}
+        now: dict[str, _FileState] = {}
         for key in self._store.list(landing_prefix(self._dataset)):
             if not is_candidate(self._dataset, key):
                 continue
@@ -99,23 +99,23 @@ class Landing:
         if now != before:
             _remember(self._memory, now)
 
-    def _look(self, key: str, before: "_Seen | None") -> "_Seen":
+    def _look(self, key: str, before: "_FileState | None") -> "_FileState":
         """The digest of a file that has settled and does not change while it is read, else ''."""
         info = self._store.info(key)
         known = before is not None and before.stamp == info.stamp
         since = before.since if before is not None and known else self._clock.now().timestamp()
         if before is not None and known and before.digest:
             return before
-        unsettled = _Seen(info.stamp, "", since)
+        unsettled = _FileState(info.stamp, "", since)
         if not self._is_settled(info, since):
             return unsettled
         if info.size > self._max_bytes:
-            return _Seen(info.stamp, _digest_unread(key, info), since)
+            return _FileState(info.stamp, _digest_unread(key, info), since)
         with self._store.borrow(key) as landed:
             digest = digest_file(landed)
         if self._store.info(key).stamp != info.stamp:
             return unsettled
-        return _Seen(info.stamp, digest, since)
+        return _FileState(info.stamp, digest, since)
 
     def _is_settled(self, info: ObjectInfo, since: float) -> bool:
         """By the file's own time; or by how long we see it unchanged, should that time be wrong."""
@@ -125,7 +125,7 @@ class Landing:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _FileState:
     """A file at the last look; `since` is when this stamp was first seen (seconds since 1970)."""
 
     stamp: str
@@ -155,17 +155,17 @@ def _digest_unread(key: str, info: ObjectInfo) -> str:
     return digest_json({"unread": key, "size": info.size, "stamp": info.stamp})
 
 
-def _recall(path: Path) -> dict[str, _Seen]:
+def _recall(path: Path) -> dict[str, _FileState]:
     try:
         return {
-            str(key): _Seen(str(stamp), str(digest), float(since))
+            str(key): _FileState(str(stamp), str(digest), float(since))
             for key, (stamp, digest, since) in json.loads(path.read_bytes()).items()
         }
     except (OSError, ValueError, AttributeError, TypeError):
         return {}
 
 
-def _remember(path: Path, seen: dict[str, _Seen]) -> None:
+def _remember(path: Path, seen: dict[str, _FileState]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = {key: [one.stamp, one.digest, one.since] for key, one in seen.items()}
     with disk_errors(path), whole_file(path) as stream:

@@ -22,7 +22,7 @@ from tenure.usecases.data.drafting import Cut, FirstRules, first_rules
 from tenure.vocabulary import Role, is_id
 
 if TYPE_CHECKING:
-    from tenure.adapters.arrow_tables.detecting import Detected
+    from tenure.adapters.arrow_tables.detecting import FileForm
     from tenure.lifecycle.data.quality import Judgement
 
 SCHEDULES: Mapping[Cut, str] = {
@@ -36,7 +36,7 @@ _CONFIRM = "to be confirmed"
 
 
 @dataclass(frozen=True)
-class Wish:
+class DatasetSpec:
     """What the person said.
 
     Args:
@@ -59,7 +59,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Created:
+class NewDataset:
     """What was written, and what a person should look at."""
 
     dataset: DatasetConfig
@@ -72,7 +72,7 @@ class Created:
     """What the suite says of the file itself."""
 
 
-def create(settings: Settings, wish: Wish) -> Created:
+def create(settings: Settings, wish: DatasetSpec) -> NewDataset:
     """Profile the file and write contract and suite; nothing is written unless both are valid.
 
     Raises:
@@ -101,10 +101,12 @@ def create(settings: Settings, wish: Wish) -> Created:
     _check(wish.name, files, settings)
     _write(files)
     says = summary(wish.name, wish.path.name, judgement)
-    return Created(config, tuple(files), batch.rows, rules.personal, rules.proposals, confirm, says)
+    return NewDataset(
+        config, tuple(files), batch.rows, rules.personal, rules.proposals, confirm, says
+    )
 
 
-def _refuse(wish: Wish, paths: Sequence[Path]) -> None:
+def _refuse(wish: DatasetSpec, paths: Sequence[Path]) -> None:
     if not is_id(wish.name):
         raise _invalid(
             f"{wish.name!r} is not an id.", "Use a-z, 0-9, _ and -, and no double underscore."
@@ -124,13 +126,13 @@ def _refuse(wish: Wish, paths: Sequence[Path]) -> None:
         raise _refused(wish, "no regular file (a link, a folder, a pipe, or nothing)")
 
 
-def _detect(wish: Wish) -> "Detected":
-    from tenure.adapters.arrow_tables.csv_text import Unreadable
+def _detect(wish: DatasetSpec) -> "FileForm":
+    from tenure.adapters.arrow_tables.csv_text import UnreadableFile
     from tenure.adapters.arrow_tables.detecting import detect
 
     try:
         detected = detect(wish.path)
-    except Unreadable as error:
+    except UnreadableFile as error:
         raise _refused(wish, str(error)) from None
     for option, column in (("--time", wish.time), ("--entity", wish.entity)):
         if column is not None and column not in detected.types:
@@ -148,7 +150,7 @@ def _detect(wish: Wish) -> "Detected":
     return detected
 
 
-def _judged(wish: Wish, detected: "Detected", rules: FirstRules) -> "Judgement":
+def _judged(wish: DatasetSpec, detected: "FileForm", rules: FirstRules) -> "Judgement":
     """What the gate says of the file by its own first rules."""
     from tenure.adapters.arrow_tables import read_batch
     from tenure.adapters.gx_validator import validate
@@ -166,8 +168,8 @@ def _judged(wish: Wish, detected: "Detected", rules: FirstRules) -> "Judgement":
 
 def _config(
     settings: Settings,
-    wish: Wish,
-    detected: "Detected",
+    wish: DatasetSpec,
+    detected: "FileForm",
     rules: FirstRules,
     judgement: "Judgement",
 ) -> DatasetConfig:
@@ -176,7 +178,7 @@ def _config(
     limit = max(usual.max_quarantined, min(1.0, round(1.5 * share + 0.005, 2)))
     return DatasetConfig(
         name=wish.name,
-        description=f"{len(detected.types):,} columns, as in {_said(wish.path.name)}.",
+        description=f"{len(detected.types):,} columns, as in {_printable(wish.path.name)}.",
         owner=wish.owner,
         steward=wish.steward or _first_steward(settings) or wish.owner,
         source=detected.source,
@@ -196,7 +198,7 @@ def _first_steward(settings: Settings) -> str | None:
         return None
 
 
-def _confirm(config: DatasetConfig, detected: "Detected", rules: FirstRules) -> tuple[str, ...]:
+def _confirm(config: DatasetConfig, detected: "FileForm", rules: FirstRules) -> tuple[str, ...]:
     """What was guessed, one sentence each."""
     found = [f"{name} seems to hold {kind}: personal" for name, kind in rules.personal.items()]
     key = " and ".join(config.contract.key)
@@ -207,11 +209,11 @@ def _confirm(config: DatasetConfig, detected: "Detected", rules: FirstRules) -> 
 
 
 def _config_text(
-    config: DatasetConfig, wish: Wish, rules: FirstRules, rows: int, notes: Sequence[str]
+    config: DatasetConfig, wish: DatasetSpec, rules: FirstRules, rows: int, notes: Sequence[str]
 ) -> str:
     heading = [
-        f"Made by `tenure new dataset` from {_said(wish.path.name)}, {rows:,} rows; one file is "
-        f"{'one drop' if wish.cut == 'file' else 'a ' + wish.cut}.",
+        f"Made by `tenure new dataset` from {_printable(wish.path.name)}, {rows:,} rows; one file "
+        f"is {'one drop' if wish.cut == 'file' else 'a ' + wish.cut}.",
         f"Guesses are marked: {_CONFIRM}. Then delete the mark.",
         *notes,
     ]
@@ -273,9 +275,9 @@ def _write(files: Mapping[Path, str]) -> None:
         ) from None
 
 
-def _refused(wish: Wish, found: str) -> ConfigInvalid:
+def _refused(wish: DatasetSpec, found: str) -> ConfigInvalid:
     return _invalid(
-        f"{_said(wish.path.name)}: found {found}.",
+        f"{_printable(wish.path.name)}: found {found}.",
         "Give a CSV (any delimiter, also gzip) or Parquet file with a header, some rows and only "
         "columns of text, numbers, booleans and times.",
     )
@@ -285,6 +287,6 @@ def _invalid(what: str, next_step: str) -> ConfigInvalid:
     return ConfigInvalid(what, still_safe="Nothing was written.", next_step=next_step)
 
 
-def _said(name: str) -> str:
+def _printable(name: str) -> str:
     """A file name that may hold anything, as one line."""
     return "".join(c if c.isprintable() else "?" for c in name)[:80]

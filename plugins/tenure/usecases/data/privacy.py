@@ -11,7 +11,7 @@ from tenure.installation.keys import PSEUDONYMS
 from tenure.lifecycle.data.quality import CONTRACT, Finding
 from tenure.lifecycle.data.schema import (
     ColumnShape,
-    Landed,
+    LandedColumns,
     Reader,
     Shape,
     landed_changes,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Handling:
+class DatasetContext:
     """Readers of a dataset, the key of its pseudonyms, and the day.
 
     Args:
@@ -70,7 +70,7 @@ class Handling:
         return text.rstrip("\n") + "\n" + "\n".join(" ".join(line.split()) for line in lines) + "\n"
 
 
-def handling(settings: Settings, dataset: DatasetConfig, today: date) -> Handling:
+def dataset_context(settings: Settings, dataset: DatasetConfig, today: date) -> DatasetContext:
     """The handling of a dataset as the files say now.
 
     Raises:
@@ -85,7 +85,7 @@ def handling(settings: Settings, dataset: DatasetConfig, today: date) -> Handlin
         raise BrokenFile(unknown)
     readers = [reader(m, dataset) for m in found.models.values() if m.dataset == dataset.name]
     key = Key.of_dataset(PSEUDONYMS.read(settings.home), dataset.name) if is_personal else None
-    return Handling(tuple(sorted(readers, key=lambda r: r.name)), key, today)
+    return DatasetContext(tuple(sorted(readers, key=lambda r: r.name)), key, today)
 
 
 def require_safe_store(store: ObjectStore, dataset: DatasetConfig) -> None:
@@ -121,19 +121,19 @@ def contract_shape(dataset: DatasetConfig, clear: Sequence[str], key: Key | None
     return Shape(columns, dataset.contract.key, dataset.time_column or "")
 
 
-def published_shape(batch: "Batch", dataset: DatasetConfig, how: Handling) -> Shape:
+def published_shape(batch: "Batch", dataset: DatasetConfig, how: DatasetContext) -> Shape:
     """The shape of the snapshot of a batch."""
     whole = contract_shape(dataset, list(how.in_clear(dataset)), how.key)
     return whole.without(batch.set_aside)
 
 
-def shape_findings(batch: "Batch", dataset: DatasetConfig, how: Handling) -> list[Finding]:
+def shape_findings(batch: "Batch", dataset: DatasetConfig, how: DatasetContext) -> list[Finding]:
     """What became of columns that differ from the contract, and whom it stops."""
     contract = dataset.contract
     shape = contract_shape(dataset, list(how.in_clear(dataset)), how.key)
     still_open = contract.renamed(how.today)
     lapsed = {old: new for old, new in contract.renamed().items() if old not in still_open}
-    found = landed_changes(shape, Landed(batch.set_aside, batch.unknown), lapsed=lapsed)
+    found = landed_changes(shape, LandedColumns(batch.set_aside, batch.unknown), lapsed=lapsed)
     return schema_findings(found, shape, how.readers, says_added=not contract.allow_extra_columns)
 
 
@@ -142,7 +142,7 @@ def masked(findings: Sequence[Finding], dataset: DatasetConfig) -> list[Finding]
     return veiled(findings, hidden_columns(dataset.contract, dataset.sensitivity))
 
 
-def pseudonymised(batch: "Batch", dataset: DatasetConfig, how: Handling) -> "Batch":
+def pseudonymised(batch: "Batch", dataset: DatasetConfig, how: DatasetContext) -> "Batch":
     """The batch as everything behind the gate may see it: snapshot, quarantine, previews.
 
     Quarantined rows never hold a personal value in clear, whoever may read it in a snapshot. What

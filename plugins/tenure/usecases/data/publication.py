@@ -7,9 +7,9 @@ from tenure.config import DatasetConfig
 from tenure.failpoints import failpoint
 from tenure.layout import SNAPSHOT_MANIFEST, snapshot_key
 from tenure.lifecycle.data.expectations import Suite
-from tenure.lifecycle.data.sources import Rules, Standing
+from tenure.lifecycle.data.sources import FileJudgement, Rules
 from tenure.ports import ObjectStore
-from tenure.usecases.data.judge_file import Judged
+from tenure.usecases.data.judge_file import JudgedFile
 from tenure.verdicts import Report
 from tenure.vocabulary import RunRef, canonical_json, op_key
 
@@ -31,7 +31,7 @@ class Publisher:
     database: "Database"
     ledger: "SqlLedger"
 
-    def commit(self, name: str, evidence: Report, judged: Judged, run: RunRef) -> None:
+    def commit(self, name: str, evidence: Report, judged: JudgedFile, run: RunRef) -> None:
         """Validation, snapshot row and ledger event together; holds the dataset's row meanwhile."""
         from tenure.adapters.sql import data
 
@@ -48,7 +48,7 @@ class Publisher:
             self._describe(connection)
             judged_before = data.judged(connection, self.config.name)
             file = str(facts["source_key"]), str(facts["source_digest"])
-            if Standing(judged_before, self.rules).of(*file):
+            if FileJudgement(judged_before, self.rules).of(*file):
                 return
             published = self._publish(connection, name, evidence, judged) if judged.draft else None
             data.record(
@@ -79,7 +79,7 @@ class Publisher:
             body=self.text,
         )
 
-    def _publish(self, connection: Any, name: str, evidence: Report, judged: Judged) -> int:
+    def _publish(self, connection: Any, name: str, evidence: Report, judged: JudgedFile) -> int:
         """The snapshot's row; the same content published before keeps its row and manifest."""
         from tenure.adapters.sql import data
 
@@ -109,7 +109,7 @@ class Publisher:
             op_key=op_key("ingest", subject, intent),
         )
 
-    def _manifest(self, name: str, evidence: Report, judged: Judged) -> str:
+    def _manifest(self, name: str, evidence: Report, judged: JudgedFile) -> str:
         """Written under the lock of the dataset's row, so that it is the one the row names."""
         snapshot, shape = judged.draft, judged.shape
         assert snapshot is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from tenure.adapters.sql import reads
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import snapshot_key
 from tenure.vocabulary import RunRef
 
@@ -17,7 +17,7 @@ Purpose = Literal[
 
 
 def open_snapshot(
-    platform: Platform,
+    platform: Installation,
     dataset: str,
     digest: str,
     *,

@@ -11,7 +11,7 @@ from tenure.adapters.sql import suites as rows
 from tenure.config import DatasetConfig, load_dataset
 from tenure.config.suites import load_suite
 from tenure.errors import DataRejected
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.installation.identity import as_command
 from tenure.lifecycle.data.expectations import Suite
 from tenure.lifecycle.data.profiling import propose
@@ -32,7 +32,7 @@ class History:
     """(batch, digest)."""
 
 
-def history(platform: Platform, name: str, last: int) -> History:
+def history(platform: Installation, name: str, last: int) -> History:
     """What is there to learn from; batches that were never published are left out.
 
     Raises:
@@ -55,7 +55,7 @@ def history(platform: Platform, name: str, last: int) -> History:
     return History(dataset, suite, snapshots)
 
 
-def suggest(platform: Platform, found: History, done: Callable[[], None]) -> list[Suggestion]:
+def suggest(platform: Installation, found: History, done: Callable[[], None]) -> list[Suggestion]:
     """Proposals beside what the suite asks; each snapshot is read once, and the read recorded."""
     columns = found.dataset.contract.columns
     profiles = []
@@ -71,7 +71,9 @@ def suggest(platform: Platform, found: History, done: Callable[[], None]) -> lis
     return beside(proposals, found.suite)
 
 
-def _profile(platform: Platform, dataset: DatasetConfig, batch: str, digest: str) -> "BatchProfile":
+def _profile(
+    platform: Installation, dataset: DatasetConfig, batch: str, digest: str
+) -> "BatchProfile":
     from tenure.adapters.arrow_tables import profile_file
 
     run = as_command("suite suggest")

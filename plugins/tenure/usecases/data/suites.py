@@ -13,14 +13,14 @@ from tenure.adapters.sql import suites as rows
 from tenure.config import ConfigSet, DatasetConfig, ModelConfig, load_all
 from tenure.config.suites import load_suite, parse_suite
 from tenure.errors import ArtifactRefused
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.installation.identity import as_command
 from tenure.lifecycle.data.expectations import Suite
-from tenure.lifecycle.data.preview import Comparison, said_by, together, under_new_names
+from tenure.lifecycle.data.preview import Comparison, findings_of, together, under_new_names
 from tenure.lifecycle.data.quality import Finding, judge
 from tenure.lifecycle.data.schema import unjudged
 from tenure.lifecycle.data.sensitivity import personal_columns
-from tenure.lifecycle.data.suite_changes import Change, changes
+from tenure.lifecycle.data.suite_changes import SuiteChange, changes
 from tenure.usecases.data.judge_file import contract_findings, expectation_findings, read_landed
 from tenure.usecases.data.snapshots import open_snapshot
 
@@ -44,12 +44,12 @@ class Edit:
     """Rules of `before` that named columns which the contract renamed; they have the new names."""
 
     @property
-    def changes(self) -> list[Change]:
+    def changes(self) -> list[SuiteChange]:
         """What differs, in plain words."""
         return changes(self.before, self.after)
 
 
-def edit(platform: Platform, name: str, revision: str | None = None) -> Edit:
+def edit(platform: Installation, name: str, revision: str | None = None) -> Edit:
     """The edited suite beside a git revision, or beside the one that judges now.
 
     When the edited file judges already, it is compared with the last commit.
@@ -79,7 +79,7 @@ def edit(platform: Platform, name: str, revision: str | None = None) -> Edit:
         return Edit(after, after, "the suite in force, which it is")
 
 
-def history(platform: Platform, name: str, last: int) -> list[dict[str, Any]]:
+def history(platform: Installation, name: str, last: int) -> list[dict[str, Any]]:
     """Revisions of a suite, newest first: its commits, or without git those that judged."""
     try:
         path = platform.settings.suites / f"{name}.json"
@@ -117,7 +117,7 @@ def _beside(before: Suite, after: Suite, label: str, users: Sequence[DatasetConf
 
 
 def _of_git(
-    platform: Platform, after: Suite, revision: str, users: Sequence[DatasetConfig]
+    platform: Installation, after: Suite, revision: str, users: Sequence[DatasetConfig]
 ) -> Edit:
     path = platform.settings.suites / f"{after.name}.json"
     try:
@@ -130,7 +130,7 @@ def _of_git(
 
 
 @dataclass(frozen=True)
-class Landed:
+class LandedBatch:
     """A batch of the past, as the database knows it."""
 
     dataset: DatasetConfig
@@ -141,13 +141,13 @@ class Landed:
 
 
 @dataclass(frozen=True)
-class Seen:
+class PreviewedBatch:
     """What became of a batch in a preview: a comparison, or why there is none.
 
     `origin` says which rows were judged.
     """
 
-    landed: Landed
+    landed: LandedBatch
     origin: str
     comparison: Comparison | None
 
@@ -156,20 +156,20 @@ LANDED, REBUILT = "the landed file", "its snapshot and its quarantined rows"
 _GONE = "its file is gone and it was never published"
 
 
-def last_batches(platform: Platform, name: str, last: int) -> list[Landed]:
+def last_batches(platform: Installation, name: str, last: int) -> list[LandedBatch]:
     """The batches that landed last, of every dataset that the suite judges, oldest first."""
     found = []
     for dataset in users_of(load_all(platform.settings.include), name):
         with platform.database.begin() as connection:
             known = rows.last_batches(connection, dataset.name, last)
         names = ("batch", "source_key", "source_digest", "quarantine_key")
-        found += [Landed(dataset, *(row[n] for n in names)) for row in known]
+        found += [LandedBatch(dataset, *(row[n] for n in names)) for row in known]
     return found
 
 
 def preview(
-    platform: Platform, edited: Edit, batches: Sequence[Landed], done: Callable[[], None]
-) -> list[Seen]:
+    platform: Installation, edited: Edit, batches: Sequence[LandedBatch], done: Callable[[], None]
+) -> list[PreviewedBatch]:
     """Judge each batch by both suites, reading it once; `done` is called after each."""
     both = together(edited.before, edited.after)
     seen = []
@@ -179,33 +179,33 @@ def preview(
     return seen
 
 
-def _see(platform: Platform, edited: Edit, both: Suite, landed: Landed) -> Seen:
+def _see(platform: Installation, edited: Edit, both: Suite, landed: LandedBatch) -> PreviewedBatch:
     dataset = landed.dataset
     batch, origin = _read(platform, both, landed)
     if batch is None:
-        return Seen(landed, origin, None)
+        return PreviewedBatch(landed, origin, None)
     of_contract = contract_findings(batch, landed.source_key, dataset)
     is_sound = batch.is_sound and not any(finding.is_fatal for finding in of_contract)
     said = expectation_findings(batch, dataset, both) if is_sound else []
     before, after = (
         judge(
             batch.rows,
-            of_contract + (_said(suite, both, said, batch) if is_sound else []),
+            of_contract + (_own_findings(suite, both, said, batch) if is_sound else []),
             dataset.quality,
         )
         for suite in (edited.before, edited.after)
     )
-    return Seen(landed, origin, Comparison(landed.batch, before, after))
+    return PreviewedBatch(landed, origin, Comparison(landed.batch, before, after))
 
 
-def _said(suite: Suite, both: Suite, said: list[Finding], batch: "Batch") -> list[Finding]:
+def _own_findings(suite: Suite, both: Suite, said: list[Finding], batch: "Batch") -> list[Finding]:
     """The findings of one suite; what becomes of a rule without its column, it says itself."""
     lost = unjudged(suite, batch.set_aside)
-    mine = said_by(suite, both, said)
+    mine = findings_of(suite, both, said)
     return [lost.get(position, finding) for position, finding in enumerate(mine)]
 
 
-def _read(platform: Platform, both: Suite, landed: Landed) -> "tuple[Batch | None, str]":
+def _read(platform: Installation, both: Suite, landed: LandedBatch) -> "tuple[Batch | None, str]":
     """The batch as it landed, and where its rows come from; None with the reason."""
     batch = _landed(platform, landed)
     if batch is not None:
@@ -224,7 +224,7 @@ def _read(platform: Platform, both: Suite, landed: Landed) -> "tuple[Batch | Non
         return None, "its file and its snapshot are gone"
 
 
-def _rebuilt(platform: Platform, dataset: DatasetConfig, found: Mapping[str, Any]) -> "Batch":
+def _rebuilt(platform: Installation, dataset: DatasetConfig, found: Mapping[str, Any]) -> "Batch":
     from tenure.adapters.arrow_tables import rebuild_batch
 
     run = as_command("suite preview")
@@ -244,7 +244,7 @@ def _rebuilt(platform: Platform, dataset: DatasetConfig, found: Mapping[str, Any
     )
 
 
-def _landed(platform: Platform, landed: Landed) -> "Batch | None":
+def _landed(platform: Installation, landed: LandedBatch) -> "Batch | None":
     """The file that was judged, when it still lies there unchanged, or was kept as it came."""
     kept = landed.quarantine_key or ""
     for key in (landed.source_key, kept if kept.endswith(".rejected") else ""):
@@ -270,7 +270,9 @@ class Downstream:
     trained_on: dict[str, list[str]]
 
 
-def downstream(platform: Platform, edited: Edit, seen: Sequence[Seen]) -> Iterator[Downstream]:
+def downstream(
+    platform: Installation, edited: Edit, seen: Sequence[PreviewedBatch]
+) -> Iterator[Downstream]:
     """The models behind the datasets of the suite."""
     from tenure.adapters.sql import versions
     from tenure.vocabulary import State

@@ -7,7 +7,7 @@ from typing import Any
 from tenure.config import load_model
 from tenure.errors import DataRejected, StateConflict
 from tenure.failpoints import failpoint
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import PROMOTE_MODEL, dag_id, run_folder, scores_prefix
 from tenure.lifecycle.decisions.batch_scoring import SHARD_ROWS, shards
 from tenure.lifecycle.serving import GONE
@@ -21,7 +21,7 @@ _NOTHING = "Nothing was scored; gateways are not affected."
 
 
 def plan(
-    platform: Platform,
+    platform: Installation,
     model: str,
     run: RunRef,
     *,
@@ -69,7 +69,7 @@ def plan(
     return [shard.number for shard in shards(found["rows"], found["shard_rows"])]
 
 
-def score_shard(platform: Platform, model: str, run: RunRef, number: int) -> dict[str, object]:
+def score_shard(platform: Installation, model: str, run: RunRef, number: int) -> dict[str, object]:
     """Score one shard; one that is done stays as it is.
 
     Raises:
@@ -99,7 +99,7 @@ def score_shard(platform: Platform, model: str, run: RunRef, number: int) -> dic
     return _answer(number, values)
 
 
-def finish(platform: Platform, model: str, run: RunRef) -> dict[str, object]:
+def finish(platform: Installation, model: str, run: RunRef) -> dict[str, object]:
     """Count what was stored against the snapshot, and report rows and throughput.
 
     Raises:
@@ -137,7 +137,7 @@ def _run_key(model: str, run: RunRef) -> str:
     return op_key("batch_score", model, {"dag": run.dag_id, "run": run.run_id})
 
 
-def _choose(connection: Any, platform: Platform, model: str, wanted: str) -> dict[str, Any]:
+def _choose(connection: Any, platform: Installation, model: str, wanted: str) -> dict[str, Any]:
     """The newest snapshot in force, or that of the batch that was named, or the one of a digest."""
     from tenure.adapters.sql import data
 
@@ -161,7 +161,7 @@ def _choose(connection: Any, platform: Platform, model: str, wanted: str) -> dic
 
 
 def _note(
-    platform: Platform, connection: Any, model: str, run: RunRef, job: Mapping[str, Any]
+    platform: Installation, connection: Any, model: str, run: RunRef, job: Mapping[str, Any]
 ) -> None:
     platform.ledger.note(
         connection,

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from tenure.config import DatasetConfig, ModelConfig, load_dataset
 from tenure.errors import GateFailed
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import run_folder, scores_key
 from tenure.lifecycle.decisions.batch_scoring import ARM, Shard, decision_id
 from tenure.lifecycle.decisions.decision_log import micros, partition
 from tenure.lifecycle.serving import Arm, Level, ServingPolicy, Signature, pseudonym
 from tenure.usecases.data.compatibility import other_names
 from tenure.usecases.data.snapshots import open_snapshot
-from tenure.usecases.serving.gateway import GatewayPlatform
+from tenure.usecases.serving.gateway import GatewayInstallation
 from tenure.vocabulary import RunRef, canonical_json
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class ShardScoring:
     """One shard of a planned run on its version."""
 
-    platform: Platform
+    platform: Installation
     job: Mapping[str, Any]
     row: Mapping[str, Any]
     shard: Shard
@@ -81,8 +81,8 @@ class ShardScoring:
         return self._gateway.policy()(self.row["model"])
 
     @cached_property
-    def _gateway(self) -> GatewayPlatform:
-        return GatewayPlatform(self.platform, ARM)
+    def _gateway(self) -> GatewayInstallation:
+        return GatewayInstallation(self.platform, ARM)
 
     def _configs(self) -> tuple[ModelConfig, DatasetConfig]:
         """The dataset as it is now, the model as the version was planned with."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from tenure.config import load_model
 from tenure.errors import ConfigInvalid, NotPermitted, StateConflict
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.installation.keys import PSEUDONYMS, SUBJECTS
 from tenure.layout import DECISIONS, log_prefix
 from tenure.lifecycle.data.schema import Shape
@@ -53,7 +53,7 @@ class Trace:
 
 
 @dataclass(frozen=True)
-class Request:
+class ErasureRequest:
     """A person to erase, and what there is of her.
 
     Args:
@@ -107,7 +107,7 @@ class Proof:
         return self.opened == 0 and self.left == 0
 
 
-def intend(platform: Platform, model: str, subject: str, *, actor: str) -> Request:
+def intend(platform: Installation, model: str, subject: str, *, actor: str) -> ErasureRequest:
     """What an erasure would destroy, for a person to confirm.
 
     Args:
@@ -140,7 +140,7 @@ def intend(platform: Platform, model: str, subject: str, *, actor: str) -> Reque
     return request
 
 
-def erase(platform: Platform, request: Request, *, reason: str, actor: str) -> Proof:
+def erase(platform: Installation, request: ErasureRequest, *, reason: str, actor: str) -> Proof:
     """Destroy the keys, in one transaction with the ledger, then try every sealed row again.
 
     Raises:
@@ -160,7 +160,7 @@ def _blank(traces: Sequence[Trace]) -> Iterator[Trace]:
     return (Trace(t.pseudonym, t.origin, "destroyed") for t in traces)
 
 
-def _names(platform: Platform, model: str, subject: str) -> dict[str, str]:
+def _names(platform: Installation, model: str, subject: str) -> dict[str, str]:
     """Every pseudonym that the person may have in the log of this model, with its origin."""
     home = platform.settings.home
     secret, master = SUBJECTS.read(home), PSEUDONYMS.read(home)
@@ -172,7 +172,7 @@ def _names(platform: Platform, model: str, subject: str) -> dict[str, str]:
     return names
 
 
-def _datasets(platform: Platform, model: str) -> list[str]:
+def _datasets(platform: Installation, model: str) -> list[str]:
     """What the model learns from now, and all that it ever scored."""
     from tenure.adapters.sql import batch_scoring
 
@@ -183,7 +183,7 @@ def _datasets(platform: Platform, model: str) -> list[str]:
     return sorted(found)
 
 
-def _other_keys(platform: Platform, datasets: Sequence[str]) -> tuple[str, ...]:
+def _other_keys(platform: Installation, datasets: Sequence[str]) -> tuple[str, ...]:
     """Keys besides the one of now that made pseudonyms in snapshots; raises ConfigInvalid."""
     from tenure.adapters.sql import reads
     from tenure.adapters.sql.training import published
@@ -201,7 +201,7 @@ def _other_keys(platform: Platform, datasets: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(others))
 
 
-def _read(platform: Platform, model: str, traces: dict[str, Trace]) -> Request:
+def _read(platform: Installation, model: str, traces: dict[str, Trace]) -> ErasureRequest:
     """Fill the traces from the log. A key stands for a pseudonym in all models, so all are read."""
     from tenure.adapters.sealed_files import about
 
@@ -213,7 +213,7 @@ def _read(platform: Platform, model: str, traces: dict[str, Trace]) -> Request:
             sealed.append((row["subject"], row["decision_id"], row["sealed"]))
         if counts[row["path"]]:
             left += _count(traces[row["subject"]], row, is_personal)
-    return Request(model, tuple(traces.values()), sealed, len(files), left)
+    return ErasureRequest(model, tuple(traces.values()), sealed, len(files), left)
 
 
 def _files(store: ObjectStore) -> dict[Path, bool]:
@@ -238,7 +238,7 @@ def _count(trace: Trace, row: dict[str, Any], is_personal: PersonalModels) -> bo
     return is_personal(row["model"])
 
 
-def _permit(platform: Platform, user: str) -> None:
+def _permit(platform: Installation, user: str) -> None:
     if not platform.config.allows(user, Role.STEWARD):
         raise NotPermitted(
             f"{user} may not erase a subject: that needs the role steward.",

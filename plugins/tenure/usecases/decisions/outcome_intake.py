@@ -6,14 +6,14 @@ from typing import Any
 from tenure.config import load_all
 from tenure.errors import ConfigInvalid
 from tenure.failpoints import failpoint
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.installation.keys import SUBJECTS
 from tenure.lifecycle.decisions.decision_log import micros, partition
 from tenure.lifecycle.serving import caller_digest
 from tenure.vocabulary import RunRef
 
 
-def take_outcomes(platform: Platform, run: RunRef) -> dict[str, Any]:
+def take_outcomes(platform: Installation, run: RunRef) -> dict[str, Any]:
     """Take every published snapshot of every outcomes dataset that was not taken yet.
 
     A snapshot is stored under a key of its own before its row says that it was taken, so a run
@@ -43,7 +43,9 @@ def take_outcomes(platform: Platform, run: RunRef) -> dict[str, Any]:
     return {"files": files, "rows": rows, "refused": refused}
 
 
-def _take(platform: Platform, model: str, snapshot: dict[str, Any], run: RunRef) -> tuple[int, int]:
+def _take(
+    platform: Installation, model: str, snapshot: dict[str, Any], run: RunRef
+) -> tuple[int, int]:
     """Store it, then move the watermark and remember it in one transaction."""
     from tenure.adapters import landed_outcomes
     from tenure.adapters.decision_tables import outcomes_to_parquet
@@ -68,7 +70,7 @@ def _take(platform: Platform, model: str, snapshot: dict[str, Any], run: RunRef)
     return rows, found.refused
 
 
-def _whose(platform: Platform, callers: list[str | None] | None) -> dict[str, list[str | None]]:
+def _whose(platform: Installation, callers: list[str | None] | None) -> dict[str, list[str | None]]:
     """Callers as the gateways' logs name them."""
     if callers is None:
         return {}

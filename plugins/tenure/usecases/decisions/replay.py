@@ -9,9 +9,9 @@ from typing import Any
 from uuid import UUID
 
 from tenure.errors import ArchiveIncomplete, ArtifactRefused, StateConflict
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import DECISIONS, OUTCOMES, hour_folder, keys_from_day, log_prefix
-from tenure.lifecycle.decisions.replay import GOOD, Found, Replayed, compare
+from tenure.lifecycle.decisions.replay import GOOD, ReplayResult, ReplayVerdict, compare
 from tenure.lifecycle.serving import Score, Signature
 from tenure.ports import ObjectStore
 from tenure.usecases.decisions.segments import live_keys
@@ -19,7 +19,7 @@ from tenure.usecases.serving.subject_keys import destroyed, opener
 from tenure.usecases.training import onnx
 from tenure.vocabulary import digest_json, op_key
 
-__all__ = ["GOOD", "Found", "Replayed", "chosen", "note_read", "replay", "show"]
+__all__ = ["GOOD", "ReplayResult", "ReplayVerdict", "chosen", "note_read", "replay", "show"]
 
 _NAMED = 20
 """Most decisions that the ledger names of one reading; it holds the digest of all their ids."""
@@ -29,7 +29,7 @@ Tell = Callable[[int], None]
 """Called with the number of decisions that are done."""
 
 
-def note_read(platform: Platform, ids: Sequence[str], *, how: str, reader: str) -> None:
+def note_read(platform: Installation, ids: Sequence[str], *, how: str, reader: str) -> None:
     """Write into the ledger who is about to look at which decisions.
 
     Args:
@@ -49,7 +49,7 @@ def note_read(platform: Platform, ids: Sequence[str], *, how: str, reader: str) 
         )
 
 
-def show(platform: Platform, decision_id: str) -> dict[str, Any] | None:
+def show(platform: Installation, decision_id: str) -> dict[str, Any] | None:
     """The row of the log, its newest outcome, and its features; None when there is no such row.
 
     `review` is what became of it in the review queue, None when no person was asked.
@@ -75,7 +75,7 @@ def show(platform: Platform, decision_id: str) -> dict[str, Any] | None:
     }
 
 
-def chosen(platform: Platform, *, rows: int, seed: int, model: str | None) -> list[str]:
+def chosen(platform: Installation, *, rows: int, seed: int, model: str | None) -> list[str]:
     """Ids of randomly chosen decisions of the log; fewer when it has fewer."""
     from tenure.adapters import decision_files
 
@@ -85,45 +85,45 @@ def chosen(platform: Platform, *, rows: int, seed: int, model: str | None) -> li
 
 
 def replay(
-    platform: Platform, ids: Sequence[str], tell: Tell = lambda _done: None
-) -> list[Replayed]:
+    platform: Installation, ids: Sequence[str], tell: Tell = lambda _done: None
+) -> list[ReplayResult]:
     """Score each decision again from its logged features, one by one as most were asked.
 
     The artifact comes from where gateways take it, or from the archive; digest and signature are
     checked either way.
     """
     rows = _look_up(platform, ids)
-    found = {one: Replayed(one, Found.MISSING, why="not in the log") for one in ids}
+    found = {one: ReplayResult(one, ReplayVerdict.MISSING, why="not in the log") for one in ids}
     by_scorer: dict[tuple[int, str | None], list[dict[str, Any]]] = defaultdict(list)
     for row in rows.values():
         by_scorer[row["version_id"], _variant(row)].append(row)
     for (version_id, variant), group in by_scorer.items():
         for one in _replayed(platform, version_id, variant, group):
             found[one.decision_id] = one
-            tell(sum(r.found is not Found.MISSING for r in found.values()))
+            tell(sum(r.found is not ReplayVerdict.MISSING for r in found.values()))
     return list(found.values())
 
 
 def _replayed(
-    platform: Platform, version_id: int, variant: str | None, rows: Sequence[Mapping[str, Any]]
-) -> Iterator[Replayed]:
+    platform: Installation, version_id: int, variant: str | None, rows: Sequence[Mapping[str, Any]]
+) -> Iterator[ReplayResult]:
     if variant is None:
         for row in rows:
             why = f"no model scored: the {row['fallback_level']} answered ({row['reason']})"
-            yield _said(row, Found.NO_MODEL, why)
+            yield _not_scored(row, ReplayVerdict.NO_MODEL, why)
         return
     try:
         score, signature, threshold = _scorer(platform, version_id, variant)
     except ArtifactRefused as error:
-        yield from (_said(row, Found.REFUSED, error.what) for row in rows)
+        yield from (_not_scored(row, ReplayVerdict.REFUSED, error.what) for row in rows)
         return
     except (StateConflict, ArchiveIncomplete) as error:
         why = f"neither artifact nor archive has it any more: {error.what}"
-        yield from (_said(row, Found.GONE, why) for row in rows)
+        yield from (_not_scored(row, ReplayVerdict.GONE, why) for row in rows)
         return
     for row, features in zip(rows, _features(platform, rows), strict=True):
         if features is None:
-            yield _said(row, Found.ERASED, "the key of its subject was destroyed")
+            yield _not_scored(row, ReplayVerdict.ERASED, "the key of its subject was destroyed")
             continue
         values = [features.get(name) for name in signature.features]
         yield compare(
@@ -136,7 +136,9 @@ def _replayed(
         )
 
 
-def _features(platform: Platform, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any] | None]:
+def _features(
+    platform: Installation, rows: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any] | None]:
     from tenure.adapters.sealed_files import SEALED, features
 
     opened = opener(platform)(
@@ -145,7 +147,9 @@ def _features(platform: Platform, rows: Sequence[Mapping[str, Any]]) -> list[dic
     return [features(dict(row), value) for row, value in zip(rows, opened, strict=True)]
 
 
-def _scorer(platform: Platform, version_id: int, variant: str) -> tuple[Score, Signature, float]:
+def _scorer(
+    platform: Installation, version_id: int, variant: str
+) -> tuple[Score, Signature, float]:
     """The version as gateways load it, with what scored then.
 
     Raises:
@@ -169,7 +173,7 @@ def _scorer(platform: Platform, version_id: int, variant: str) -> tuple[Score, S
 
 
 def _loaded(
-    platform: Platform, store: ObjectStore, row: Mapping[str, Any], variant: str
+    platform: Installation, store: ObjectStore, row: Mapping[str, Any], variant: str
 ) -> tuple[Score, Signature, float]:
     from tenure.adapters.serving_frame import scorer
     from tenure.adapters.skops_artifacts import load_verified
@@ -189,7 +193,7 @@ def _loaded(
     return score, signature, float(row["facts"].get("threshold", 0.5))
 
 
-def _look_up(platform: Platform, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+def _look_up(platform: Installation, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Rows by id: first in the hours that the ids themselves name, then everywhere."""
     from tenure.adapters import decision_files
     from tenure.adapters.sql import serving
@@ -219,7 +223,7 @@ def _hours(decision_id: str) -> Iterable[str]:
     return [hour_folder(at) for at in (moment, moment - timedelta(hours=1))]
 
 
-def _review(platform: Platform, decision_id: str) -> dict[str, Any] | None:
+def _review(platform: Installation, decision_id: str) -> dict[str, Any] | None:
     from tenure.adapters.sql import reviews
 
     with platform.database.begin() as connection:
@@ -228,7 +232,7 @@ def _review(platform: Platform, decision_id: str) -> dict[str, Any] | None:
     return None if found is None else {name: found[name] for name in names}
 
 
-def _outcome(platform: Platform, row: Mapping[str, Any]) -> dict[str, Any] | None:
+def _outcome(platform: Installation, row: Mapping[str, Any]) -> dict[str, Any] | None:
     """The one that counts: received last, by decision id or by request id."""
     from tenure.adapters import decision_files
 
@@ -242,7 +246,7 @@ def _outcome(platform: Platform, row: Mapping[str, Any]) -> dict[str, Any] | Non
 
 
 def _of_request(
-    platform: Platform, row: Mapping[str, Any], outcomes: Sequence[dict[str, Any]]
+    platform: Installation, row: Mapping[str, Any], outcomes: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """Those that mean this decision's caller, as `ibis_engine.outcomes.labelled` has it."""
     mine = row.get("caller")
@@ -252,7 +256,7 @@ def _of_request(
     return kept + (unnamed if unnamed and _is_only_caller(platform, row) else [])
 
 
-def _is_only_caller(platform: Platform, row: Mapping[str, Any]) -> bool:
+def _is_only_caller(platform: Installation, row: Mapping[str, Any]) -> bool:
     from tenure.adapters import decision_files
 
     if row["request_id"] == row["decision_id"]:
@@ -263,7 +267,7 @@ def _is_only_caller(platform: Platform, row: Mapping[str, Any]) -> bool:
     return len({one.get("caller") for one in same}) <= 1
 
 
-def _threshold(platform: Platform, version_id: int) -> float | None:
+def _threshold(platform: Installation, version_id: int) -> float | None:
     """The score from which on the version says yes; None for one of another database."""
     from tenure.adapters.sql import serving
 
@@ -281,5 +285,5 @@ def _name(row: Mapping[str, Any]) -> str:
     return f"{row['model']}@{row['version']}"
 
 
-def _said(row: Mapping[str, Any], found: Found, why: str) -> Replayed:
-    return Replayed(row["decision_id"], found, _name(row), row["score"], why=why)
+def _not_scored(row: Mapping[str, Any], found: ReplayVerdict, why: str) -> ReplayResult:
+    return ReplayResult(row["decision_id"], found, _name(row), row["score"], why=why)

@@ -6,7 +6,7 @@ from typing import Any
 
 from tenure.errors import NotPermitted, StateConflict
 from tenure.failpoints import failpoint
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.vocabulary import Role, op_key
 
 CLAIM = timedelta(minutes=30)
@@ -19,7 +19,7 @@ _SAFE = "The queue and the decision log were not changed."
 
 
 def listed(
-    platform: Platform,
+    platform: Installation,
     *,
     models: Sequence[str] | None = None,
     states: Sequence[str] = DUE,
@@ -33,7 +33,7 @@ def listed(
         return reviews.listed(connection, models=models, states=states, limit=limit, holder=holder)
 
 
-def counted(platform: Platform, states: Sequence[str] = DUE) -> dict[str, int]:
+def counted(platform: Installation, states: Sequence[str] = DUE) -> dict[str, int]:
     """Decisions queued in these states by model, without models that have none."""
     from tenure.adapters.sql import reviews
 
@@ -43,7 +43,7 @@ def counted(platform: Platform, states: Sequence[str] = DUE) -> dict[str, int]:
     return {model: number for model, number in totals.items() if number}
 
 
-def find(platform: Platform, decision_id: str) -> dict[str, Any] | None:
+def find(platform: Installation, decision_id: str) -> dict[str, Any] | None:
     """The queued decision, or None."""
     from tenure.adapters.sql import reviews
 
@@ -51,7 +51,7 @@ def find(platform: Platform, decision_id: str) -> dict[str, Any] | None:
         return reviews.find(connection, decision_id)
 
 
-def claim(platform: Platform, decision_id: str, *, user: str) -> dict[str, Any]:
+def claim(platform: Installation, decision_id: str, *, user: str) -> dict[str, Any]:
     """Take a decision for `CLAIM`; who holds it already holds it anew.
 
     Raises:
@@ -71,7 +71,7 @@ def claim(platform: Platform, decision_id: str, *, user: str) -> dict[str, Any]:
 
 
 def answer(
-    platform: Platform, decision_id: str, *, user: str, decision: bool, note: str = ""
+    platform: Installation, decision_id: str, *, user: str, decision: bool, note: str = ""
 ) -> dict[str, Any]:
     """Answer a claimed decision, once and with a ledger event; the same answer again is a no-op.
 
@@ -115,7 +115,7 @@ def answer(
     return found
 
 
-def expire(platform: Platform) -> dict[str, int]:
+def expire(platform: Installation) -> dict[str, int]:
     """Close what nobody answered in time, and open an incident for each model of it.
 
     It closes when a person answers another decision of the model.
@@ -142,7 +142,7 @@ def _key(model: str) -> str:
     return f"review:{model}"
 
 
-def _permit(platform: Platform, user: str) -> None:
+def _permit(platform: Installation, user: str) -> None:
     if not platform.config.allows(user, Role.OPERATOR):
         raise NotPermitted(
             f"{user} may not review decisions: that needs the role operator.",

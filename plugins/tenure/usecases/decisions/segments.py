@@ -9,12 +9,12 @@ from datetime import datetime
 from pathlib import Path
 
 from tenure.failpoints import failpoint
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import LOGS, log_prefix
 from tenure.lifecycle.decisions.compaction import (
     KEPT,
+    CompactionManifest,
     Folder,
-    Manifest,
     compatible,
     folders,
     live,
@@ -42,7 +42,7 @@ def _live(store: ObjectStore, folder: Folder) -> list[str]:
     return live(folder, None if folder.is_plain else _manifests(store, folder))
 
 
-def _manifests(store: ObjectStore, folder: Folder) -> list[Manifest]:
+def _manifests(store: ObjectStore, folder: Folder) -> list[CompactionManifest]:
     found = []
     for key in folder.manifests:
         try:
@@ -50,12 +50,12 @@ def _manifests(store: ObjectStore, folder: Folder) -> list[Manifest]:
         except KeyError:  # a later manifest took its place long before this one was deleted
             continue
         made_at = datetime.fromisoformat(body["made_at"])
-        found.append(Manifest(key, frozenset(body["replaces"]), made_at))
+        found.append(CompactionManifest(key, frozenset(body["replaces"]), made_at))
     return found
 
 
 @dataclass
-class Compacted:
+class CompactionCounts:
     """What a run did: hours and files that became one, files deleted, hours left for the next."""
 
     hours: int = 0
@@ -64,14 +64,14 @@ class Compacted:
     left: int = 0
 
 
-def compact(platform: Platform, *, at_most: int = HOURS_A_RUN) -> Compacted:
+def compact(platform: Installation, *, at_most: int = HOURS_A_RUN) -> CompactionCounts:
     """Compact every hour that is over, and delete what was replaced long ago.
 
     It may die anywhere and run at any time. One runs at a time: who comes second does nothing.
     """
     from tenure.adapters.sql.maintenance import try_lock
 
-    done = Compacted()
+    done = CompactionCounts()
     with platform.database.begin() as connection:
         if not try_lock(connection, "tenure.compaction"):
             return done
@@ -81,7 +81,7 @@ def compact(platform: Platform, *, at_most: int = HOURS_A_RUN) -> Compacted:
     return done
 
 
-def _tend(platform: Platform, folder: Folder, done: Compacted, at_most: int) -> None:
+def _tend(platform: Installation, folder: Folder, done: CompactionCounts, at_most: int) -> None:
     now = platform.clock.now()
     if not folder.is_settled(now):
         return
@@ -98,10 +98,10 @@ def _tend(platform: Platform, folder: Folder, done: Compacted, at_most: int) -> 
 
 
 def _merge(
-    platform: Platform,
+    platform: Installation,
     folder: Folder,
     keys: Sequence[str],
-    manifests: Sequence[Manifest],
+    manifests: Sequence[CompactionManifest],
     now: datetime,
 ) -> int:
     """Make one file of each group that fits together; returns how many files were replaced."""
@@ -126,7 +126,7 @@ def _merge(
     return merged
 
 
-def _put(store: ObjectStore, manifest: Manifest, rows: int) -> None:
+def _put(store: ObjectStore, manifest: CompactionManifest, rows: int) -> None:
     body = {
         "made_at": manifest.made_at.isoformat(),
         "replaces": sorted(manifest.replaces),
@@ -136,11 +136,11 @@ def _put(store: ObjectStore, manifest: Manifest, rows: int) -> None:
 
 
 def _clean(
-    platform: Platform,
+    platform: Installation,
     folder: Folder,
-    manifests: Sequence[Manifest],
+    manifests: Sequence[CompactionManifest],
     now: datetime,
-    done: Compacted,
+    done: CompactionCounts,
 ) -> None:
     """Manifests of this very run are not among `manifests`: what they replace stays for now."""
     store = platform.store

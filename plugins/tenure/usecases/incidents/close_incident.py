@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tenure.errors import NotPermitted, StateConflict
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.vocabulary import Role, op_key
 
 _ORDERS = {"canary_stopped"}
@@ -13,7 +13,7 @@ _ORDERS = {"canary_stopped"}
 _SAFE = "The incident stays as it is; nothing else was touched."
 
 
-def list_open(platform: Platform, *, model: str | None = None) -> list[dict[str, Any]]:
+def list_open(platform: Installation, *, model: str | None = None) -> list[dict[str, Any]]:
     """Open incidents, newest first; those about one model when it is named."""
     from tenure.adapters.sql import overview
 
@@ -22,7 +22,7 @@ def list_open(platform: Platform, *, model: str | None = None) -> list[dict[str,
     return [one for one in found if model is None or overview.concerns(one, model)]
 
 
-def close_incident(platform: Platform, dedupe_key: str) -> None:
+def close_incident(platform: Installation, dedupe_key: str) -> None:
     """Close what is over, if it is open."""
     from tenure.adapters.sql import incidents
 
@@ -31,7 +31,7 @@ def close_incident(platform: Platform, dedupe_key: str) -> None:
 
 
 def close_by_person(
-    platform: Platform, incident_id: int, *, user: str, reason: str
+    platform: Installation, incident_id: int, *, user: str, reason: str
 ) -> dict[str, Any]:
     """Close an incident in a person's name; the reason stands in the ledger.
 
@@ -79,7 +79,7 @@ def _model(found: Mapping[str, Any]) -> dict[str, str]:
     return {"model": model} if model else {}
 
 
-def _permit(platform: Platform, user: str) -> None:
+def _permit(platform: Installation, user: str) -> None:
     if not platform.config.allows(user, Role.OPERATOR):
         raise NotPermitted(
             f"{user} may not close incidents: that needs the role operator.",

@@ -1,12 +1,12 @@
 """Stores failure cards: each under its task, as evidence."""
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.incidents.failure_card import FailureCard
 from tenure.usecases.incidents.open_incident import open_incident
 from tenure.vocabulary import RunRef
 
 
-def save(platform: Platform, card: FailureCard, run: RunRef) -> str:
+def save(platform: Installation, card: FailureCard, run: RunRef) -> str:
     """Store the card under its task and return its digest."""
     from tenure.adapters.sql import reports
 
@@ -16,7 +16,7 @@ def save(platform: Platform, card: FailureCard, run: RunRef) -> str:
     return report.digest
 
 
-def report_killed(platform: Platform, card: FailureCard, run: RunRef) -> None:
+def report_killed(platform: Installation, card: FailureCard, run: RunRef) -> None:
     """Store the card of a task that was killed, and open the incident about it."""
     save(platform, card, run)
     open_incident(

@@ -1,10 +1,10 @@
 """Opens incidents: what somebody has to look at."""
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 
 
 def open_incident(
-    platform: Platform, dedupe_key: str, kind: str, subject: str, summary: str, **facts: object
+    platform: Installation, dedupe_key: str, kind: str, subject: str, summary: str, **facts: object
 ) -> None:
     """Open an incident, or count once more in the open one."""
     from tenure.adapters.sql import incidents

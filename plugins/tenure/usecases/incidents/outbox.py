@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tenure.errors import ConfigInvalid, TenureError
-from tenure.installation import Platform
+from tenure.installation import Installation
 
 if TYPE_CHECKING:
     from tenure.adapters.sql.outbox import Message
@@ -24,7 +24,7 @@ class Delivery:
 
 
 def deliver(
-    platform: Platform, *, topic: str | None = None, env: Mapping[str, str] | None = None
+    platform: Installation, *, topic: str | None = None, env: Mapping[str, str] | None = None
 ) -> Delivery:
     """Send every pending message once; what fails stays pending.
 
@@ -42,7 +42,7 @@ def deliver(
 
 
 def _one(
-    platform: Platform, webhook: "Webhook", message_id: int, env: Mapping[str, str]
+    platform: Installation, webhook: "Webhook", message_id: int, env: Mapping[str, str]
 ) -> bool | None:
     """Whether it was delivered; None when another process has it.
 

@@ -3,16 +3,18 @@
 import logging
 from typing import Any
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import drawn_key
 from tenure.usecases.monitoring.judge_window import reference_file
-from tenure.usecases.monitoring.window import Watched
+from tenure.usecases.monitoring.window import WatchedModel
 from tenure.usecases.serving.subject_keys import any_sealed
 
 _log = logging.getLogger("tenure.monitoring")
 
 
-def draw_missing(platform: Platform, watched: Watched, results: list[dict[str, Any]]) -> list[str]:
+def draw_missing(
+    platform: Installation, watched: WatchedModel, results: list[dict[str, Any]]
+) -> list[str]:
     """Draw the drift windows that have no picture yet; a failure is a warning, never an error.
 
     Personal features are not drawn: a picture shows single values, and could not be erased.
@@ -34,7 +36,7 @@ def draw_missing(platform: Platform, watched: Watched, results: list[dict[str, A
     return keys
 
 
-def _drawn(platform: Platform, watched: Watched, result: dict[str, Any]) -> bytes:
+def _drawn(platform: Installation, watched: WatchedModel, result: dict[str, Any]) -> bytes:
     from tenure.adapters.evidently_reporter import draw
     from tenure.adapters.ibis_engine import IbisEngine
 

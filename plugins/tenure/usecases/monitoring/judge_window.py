@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import OUTCOMES, log_prefix
 from tenure.lifecycle.monitoring import LABELLED, UNLABELLED, Kind
 from tenure.usecases.decisions.segments import live_keys
-from tenure.usecases.monitoring.window import Watched
+from tenure.usecases.monitoring.window import WatchedModel
 from tenure.verdicts import Report
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def judge(
-    platform: Platform,
+    platform: Installation,
     engine: "IbisEngine",
-    watched: Watched,
+    watched: WatchedModel,
     window: "Window",
     kinds: Sequence[Kind],
 ) -> dict[Kind, Report]:
@@ -33,7 +33,7 @@ def judge(
 
 
 def _judge_features(
-    platform: Platform, engine: "IbisEngine", watched: Watched, window: "Window"
+    platform: Installation, engine: "IbisEngine", watched: WatchedModel, window: "Window"
 ) -> dict[Kind, Report]:
     from tenure.lifecycle.monitoring.drift import bin_edges, judge_drift, shifts
     from tenure.lifecycle.monitoring.quality import judge_quality
@@ -44,7 +44,7 @@ def _judge_features(
     shares = [i / config.monitoring.bins for i in range(config.monitoring.bins + 1)]
     quantiles = engine.quantiles(reference, numeric, shares)
     ranges = {
-        f"f_{name}": seen for name, seen in facts.get("ranges", {}).items() if all_known(seen)
+        f"f_{name}": seen for name, seen in facts.get("ranges", {}).items() if has_both_bounds(seen)
     }
     edges = {
         name: bin_edges(quantiles[name], (0.0, 1.0) if name == "score" else ranges.get(name))
@@ -70,7 +70,7 @@ def _judge_features(
 
 
 def _judge_outcomes(
-    platform: Platform, engine: "IbisEngine", watched: Watched, window: "Window"
+    platform: Installation, engine: "IbisEngine", watched: WatchedModel, window: "Window"
 ) -> dict[Kind, Report]:
     from tenure.lifecycle.monitoring.fairness import judge_fairness
     from tenure.lifecycle.monitoring.performance import SCORE_BINS, judge_performance
@@ -107,12 +107,12 @@ def _judge_outcomes(
     }
 
 
-def reference_file(platform: Platform, facts: dict[str, Any]) -> Path:
+def reference_file(platform: Installation, facts: dict[str, Any]) -> Path:
     """The scored holdout of the version, checked by its digest."""
     return platform.store.fetch(facts["holdout_key"], facts.get("holdout_digest"))
 
 
-def all_known(values: Sequence[Any]) -> bool:
+def has_both_bounds(values: Sequence[Any]) -> bool:
     """Whether no bound is missing."""
     return len(values) == 2 and all(value is not None for value in values)
 
@@ -133,7 +133,7 @@ def _kind(about: dict[str, Any], kind: Kind) -> dict[str, Any]:
     return {"subject": about["subject"], "facts": {**about["facts"], "kind": kind}}
 
 
-def _facts(watched: Watched, window: "Window") -> dict[str, Any]:
+def _facts(watched: WatchedModel, window: "Window") -> dict[str, Any]:
     facts = watched.row["facts"]
     return {
         "model": watched.row["model"],

@@ -8,9 +8,9 @@ failure changes nothing.
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.monitoring import Kind
-from tenure.usecases.monitoring.window import Watched, bounds, find
+from tenure.usecases.monitoring.window import WatchedModel, bounds, find
 from tenure.usecases.serving.subject_keys import scanner
 from tenure.verdicts import Report
 from tenure.vocabulary import RunRef
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from tenure.adapters.ibis_engine import IbisEngine
     from tenure.lifecycle.monitoring.window import Window
 
-__all__ = ["Seen", "draw", "look", "monitor"]
+__all__ = ["WindowPreview", "draw", "look", "monitor"]
 
 
 @dataclass(frozen=True)
-class Seen:
+class WindowPreview:
     """What a look at one model found.
 
     Args:
@@ -35,7 +35,7 @@ class Seen:
     sentence: str = ""
 
 
-def monitor(platform: Platform, model_name: str, run: RunRef) -> Seen:
+def monitor(platform: Installation, model_name: str, run: RunRef) -> WindowPreview:
     """Judge every window of the champion that is due.
 
     Returns:
@@ -43,7 +43,7 @@ def monitor(platform: Platform, model_name: str, run: RunRef) -> Seen:
     """
     watched = find(platform, model_name)
     if isinstance(watched, str):
-        return Seen(sentence=f"{model_name}: {watched}")
+        return WindowPreview(sentence=f"{model_name}: {watched}")
     from tenure.usecases.monitoring.judge_window import judge
     from tenure.usecases.monitoring.results import of_run, store
 
@@ -54,10 +54,10 @@ def monitor(platform: Platform, model_name: str, run: RunRef) -> Seen:
         store(platform, watched, window, reports, run)
     results = of_run(platform, watched, run)
     told = "; ".join(f"{r['kind']} {r['verdict']}" for r in results) or "nothing to judge"
-    return Seen(results, f"{watched.name}: {told}{'. ' * bool(waiting)}{waiting}")
+    return WindowPreview(results, f"{watched.name}: {told}{'. ' * bool(waiting)}{waiting}")
 
 
-def draw(platform: Platform, model_name: str, run: RunRef) -> list[str]:
+def draw(platform: Installation, model_name: str, run: RunRef) -> list[str]:
     """Draw the drift windows that this Airflow run judged and that have no picture yet.
 
     Returns:
@@ -72,7 +72,7 @@ def draw(platform: Platform, model_name: str, run: RunRef) -> list[str]:
     return draw_missing(platform, watched, of_run(platform, watched, run))
 
 
-def look(platform: Platform, model_name: str) -> list[Report]:
+def look(platform: Installation, model_name: str) -> list[Report]:
     """Judge all decisions of the champion since it serves, storing nothing; for the terminal.
 
     Returns:
@@ -97,7 +97,7 @@ def look(platform: Platform, model_name: str) -> list[Report]:
 
 
 def _due(
-    platform: Platform, engine: "IbisEngine", watched: Watched
+    platform: Installation, engine: "IbisEngine", watched: WatchedModel
 ) -> tuple[dict["Window", list[Kind]], str]:
     """Windows that are due with the kinds to judge in each, and what is still waited for."""
     from tenure.adapters.sql import monitoring
@@ -128,7 +128,7 @@ def _due(
     return due, "; ".join(waiting)
 
 
-def _is_new(platform: Platform, watched: Watched, window: "Window", kind: Kind) -> bool:
+def _is_new(platform: Installation, watched: WatchedModel, window: "Window", kind: Kind) -> bool:
     from tenure.adapters.sql import monitoring
 
     with platform.database.begin() as connection:

@@ -4,10 +4,10 @@ import logging
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import drawn_key
 from tenure.lifecycle.monitoring import Kind
-from tenure.usecases.monitoring.window import Watched
+from tenure.usecases.monitoring.window import WatchedModel
 from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef
 
@@ -21,8 +21,8 @@ _SEVERITY = {"performance": "error", "fairness": "error", "drift": "warning", "q
 
 
 def store(
-    platform: Platform,
-    watched: Watched,
+    platform: Installation,
+    watched: WatchedModel,
     window: "Window",
     reports: dict[Kind, Report],
     run: RunRef,
@@ -51,16 +51,16 @@ def store(
                 at=now,
             )
             if fresh:
-                _tell_incident(
+                _report_incident(
                     connection, watched, kind, report=report, digest=digests[kind], now=now
                 )
     for report in reports.values():
         _log.info("window=%s %s", window, report.summary)
 
 
-def _tell_incident(
+def _report_incident(
     connection: "Connection",
-    watched: Watched,
+    watched: WatchedModel,
     kind: Kind,
     *,
     report: Report,
@@ -86,7 +86,7 @@ def _tell_incident(
         incidents.close_incident(connection, dedupe_key=key, at=now)
 
 
-def of_run(platform: Platform, watched: Watched, run: RunRef) -> list[dict[str, Any]]:
+def of_run(platform: Installation, watched: WatchedModel, run: RunRef) -> list[dict[str, Any]]:
     """Results of the model that the Airflow run stored, in whichever try."""
     from tenure.adapters.sql import monitoring
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from tenure.config import ModelConfig, load_all
 from tenure.errors import StateConflict
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.monitoring.retraining import (
-    Action,
-    Asked,
-    Decision,
-    Judged,
+    MonitoringResult,
+    RetrainAction,
+    RetrainDecision,
+    RetrainRequest,
     Situation,
-    Trained,
+    VersionHistory,
     decide,
     report,
 )
@@ -25,7 +25,7 @@ from tenure.vocabulary import RunRef
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from tenure.adapters.sql.retraining import Filed
+    from tenure.adapters.sql.retraining import FiledRequest
 
 CONTROLLER = "service:retraining"
 """How the ledger names the controller."""
@@ -36,7 +36,7 @@ _log = logging.getLogger("tenure.retraining")
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenModel:
     """A model whose training is to be woken."""
 
     model: str
@@ -46,14 +46,14 @@ class Chosen:
 
 
 @dataclass(frozen=True)
-class Decided:
+class RetrainRound:
     """All decisions of a run, and the models to wake: chosen now, or asked for in vain before."""
 
-    decisions: dict[str, Decision]
-    chosen: list[Chosen]
+    decisions: dict[str, RetrainDecision]
+    chosen: list[ChosenModel]
 
 
-def decide_all(platform: Platform, run: RunRef) -> Decided:
+def decide_all(platform: Installation, run: RunRef) -> RetrainRound:
     """Look at every model that has a valid YAML.
 
     Tried again it files nothing twice, and wakes again what this run has filed.
@@ -65,15 +65,17 @@ def decide_all(platform: Platform, run: RunRef) -> Decided:
     decisions = {}
     for name, config in found.models.items():
         decisions[name] = _decide(platform, config, run, now)
-        _log.info("model=%s action=%s %s", name, *_told(decisions[name]))
-    return Decided(decisions, _to_wake(platform, tuple(found.models), run, now))
+        _log.info("model=%s action=%s %s", name, *_summary_of(decisions[name]))
+    return RetrainRound(decisions, _to_wake(platform, tuple(found.models), run, now))
 
 
-def _told(decision: Decision) -> tuple[str, str]:
+def _summary_of(decision: RetrainDecision) -> tuple[str, str]:
     return str(decision.action), decision.sentence
 
 
-def _decide(platform: Platform, config: ModelConfig, run: RunRef, now: datetime) -> Decision:
+def _decide(
+    platform: Installation, config: ModelConfig, run: RunRef, now: datetime
+) -> RetrainDecision:
     from tenure.adapters.sql import retraining
 
     with platform.database.begin() as connection:
@@ -83,7 +85,7 @@ def _decide(platform: Platform, config: ModelConfig, run: RunRef, now: datetime)
     evidence = report(seen, decision)
     if evidence.digest != told_before:  # woken hourly: only what changed is evidence
         platform.reports.save(evidence, model=config.name, dataset=None, run=run)
-    if decision.action is Action.RETRAIN:
+    if decision.action is RetrainAction.RETRAIN:
         return _file(platform, config, decision, evidence.digest, run)
     return decision
 
@@ -95,9 +97,9 @@ def _situation(connection: "Connection", config: ModelConfig, now: datetime) -> 
     return Situation(
         model=config.name,
         now=now,
-        versions=[Trained(**row) for row in retraining.versions(connection, config.name)],
+        versions=[VersionHistory(**row) for row in retraining.versions(connection, config.name)],
         results=[
-            Judged(
+            MonitoringResult(
                 kind=row["kind"],
                 verdict=Verdict(row["verdict"]),
                 until=row["window_end"],
@@ -111,15 +113,19 @@ def _situation(connection: "Connection", config: ModelConfig, now: datetime) -> 
     )
 
 
-def _asked(newest: "Filed | None") -> Asked | None:
+def _asked(newest: "FiledRequest | None") -> RetrainRequest | None:
     if newest is None:
         return None
-    return Asked(newest.id, newest.state in {"open", "running"}, newest.created_at)
+    return RetrainRequest(newest.id, newest.state in {"open", "running"}, newest.created_at)
 
 
 def _file(
-    platform: Platform, config: ModelConfig, decision: Decision, evidence: str, run: RunRef
-) -> Decision:
+    platform: Installation,
+    config: ModelConfig,
+    decision: RetrainDecision,
+    evidence: str,
+    run: RunRef,
+) -> RetrainDecision:
     """One request and its ledger event; a request that somebody else filed first holds it back."""
     from tenure.adapters.sql import retraining, training, versions
 
@@ -156,17 +162,19 @@ def _file(
             )
     except StateConflict as conflict:
         told = f"{decision.sentence} Held back: {conflict.what}"
-        return Decision(Action.HOLD, decision.code, told)
+        return RetrainDecision(RetrainAction.HOLD, decision.code, told)
     return decision
 
 
-def _to_wake(platform: Platform, models: Sequence[str], run: RunRef, now: datetime) -> list[Chosen]:
+def _to_wake(
+    platform: Installation, models: Sequence[str], run: RunRef, now: datetime
+) -> list[ChosenModel]:
     from tenure.adapters.sql import retraining
 
     with platform.database.begin() as connection:
         waiting = retraining.waiting_requests(connection)
     return [
-        Chosen(one.model, one.id, one.reason_code, one.reason)
+        ChosenModel(one.model, one.id, one.reason_code, one.reason)
         for one in waiting
         if one.model in models and (one.run_id == run.run_id or now - one.created_at >= PICKUP)
     ]

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from tenure.config import ModelConfig, load_model
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import DECISIONS, keys_from_day, log_prefix
 from tenure.lifecycle.monitoring import LABELLED, UNLABELLED, Kind
-from tenure.ports import Decisions
+from tenure.ports import DecisionFilter
 from tenure.usecases.decisions.segments import live_keys
 from tenure.vocabulary import State
 
@@ -18,7 +18,7 @@ _CLOCKS_DIFFER = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Watched:
+class WatchedModel:
     """The champion, its config and where its decisions lie."""
 
     config: ModelConfig
@@ -44,12 +44,12 @@ class Watched:
         found = self.row["facts"].get("features", {}).get("categorical")
         return self.config.features.categorical if found is None else tuple(found)
 
-    def decisions(self, after: datetime | None, until: datetime | None) -> Decisions:
+    def decisions(self, after: datetime | None, until: datetime | None) -> DecisionFilter:
         """Its decisions with after < event_time <= until."""
-        return Decisions(self.paths, self.row["id"], after, until)
+        return DecisionFilter(self.paths, self.row["id"], after, until)
 
 
-def find(platform: Platform, model_name: str) -> Watched | str:
+def find(platform: Installation, model_name: str) -> WatchedModel | str:
     """The champion with its decisions, or why there is nothing to look at; imports little."""
     from tenure.adapters.sql import monitoring, versions
 
@@ -66,10 +66,10 @@ def find(platform: Platform, model_name: str) -> Watched | str:
     if not keys:
         return "no decision was logged yet"
     paths = tuple(platform.store.fetch(key) for key in keys)
-    return Watched(config, digest, row, paths, watermark)
+    return WatchedModel(config, digest, row, paths, watermark)
 
 
-def bounds(watched: Watched, now: datetime) -> list[tuple[tuple[Kind, ...], datetime | None]]:
+def bounds(watched: WatchedModel, now: datetime) -> list[tuple[tuple[Kind, ...], datetime | None]]:
     """Each pair of kinds with the newest event_time that it may judge; None: nothing yet.
 
     An event_time that lies in the future is a client's mistake and must not end a window.

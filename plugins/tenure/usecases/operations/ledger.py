@@ -5,7 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import DECISIONS, log_prefix, snapshot_key
 from tenure.lifecycle.audit.ledger import Anchor, ChainCheck, verify_chain
 from tenure.usecases.decisions.segments import live_keys
@@ -26,7 +26,7 @@ _DECISIONS_FOLLOW_PLANS = (
 
 
 @dataclass(frozen=True)
-class Finding:
+class InvariantFinding:
     """What was found for one invariant."""
 
     id: str
@@ -44,7 +44,7 @@ class Finding:
         }
 
 
-def verify_ledger(platform: Platform, *, invariants: bool = False) -> dict[str, Any]:
+def verify_ledger(platform: Installation, *, invariants: bool = False) -> dict[str, Any]:
     """Verify the whole chain, and the invariants if asked.
 
     Returns:
@@ -73,7 +73,7 @@ def check_chain(connection: "Connection", after: Anchor | None = None) -> ChainC
         return verify_chain(events, after=start, head=head)
 
 
-def find_breaches(platform: Platform) -> list[Finding]:
+def find_breaches(platform: Installation) -> list[InvariantFinding]:
     """Every invariant with what breaks it, I1 to I17."""
     from tenure.adapters import evidence_scan
     from tenure.adapters.sql import invariants
@@ -81,7 +81,7 @@ def find_breaches(platform: Platform) -> list[Finding]:
     now = platform.clock.now()
     with platform.database.begin() as connection:
         found = {
-            one.id: Finding(one.id, one.meaning, invariants.breaches(connection, one, now))
+            one.id: InvariantFinding(one.id, one.meaning, invariants.breaches(connection, one, now))
             for one in invariants.INVARIANTS
         }
         arms = invariants.plan_arms(connection)
@@ -92,7 +92,7 @@ def find_breaches(platform: Platform) -> list[Finding]:
     broken = evidence_scan.unreadable(decisions)
     sound = [path for path in decisions if path not in broken]
     lost = [{"unreadable": path.name} for path in broken]
-    found["I7"] = Finding(*_DECISIONS_FOLLOW_PLANS, [*_unplanned(sound, arms), *lost])
+    found["I7"] = InvariantFinding(*_DECISIONS_FOLLOW_PLANS, [*_unplanned(sound, arms), *lost])
     more = {
         "I9": list(_leaked(platform, batches)),
         "I10": list(_lost(platform, batches)),
@@ -100,7 +100,7 @@ def find_breaches(platform: Platform) -> list[Finding]:
     }
     for number, breaches in more.items():
         known = found[number]
-        found[number] = Finding(number, known.meaning, [*known.breaches, *breaches])
+        found[number] = InvariantFinding(number, known.meaning, [*known.breaches, *breaches])
     return sorted(found.values(), key=lambda one: int(one.id[1:]))
 
 
@@ -116,7 +116,9 @@ def _unplanned(
     ]
 
 
-def _leaked(platform: Platform, batches: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def _leaked(
+    platform: Installation, batches: Sequence[Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
     """Snapshots that were trained on and hold rows which were put into quarantine."""
     from tenure.adapters import evidence_scan
 
@@ -130,7 +132,7 @@ def _leaked(platform: Platform, batches: Sequence[Mapping[str, Any]]) -> Iterato
                 yield {**_named(batch), "quarantined_rows_in_snapshot": rows}
 
 
-def _lost(platform: Platform, batches: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def _lost(platform: Installation, batches: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """Batches whose files do not hold the rows that the database counts."""
     from tenure.adapters import evidence_scan
 
@@ -152,7 +154,7 @@ def _lost(platform: Platform, batches: Sequence[Mapping[str, Any]]) -> Iterator[
                 yield {**_named(batch), what: rows, "in_file": held}
 
 
-def _files(platform: Platform, batch: Mapping[str, Any]) -> "tuple[Path | None, Path | None]":
+def _files(platform: Installation, batch: Mapping[str, Any]) -> "tuple[Path | None, Path | None]":
     """Local paths of snapshot and quarantine file; None for one that is not there."""
     digest = batch["digest"]
     quarantine = batch["quarantine_key"]

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from tenure.errors import LedgerBroken
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import TRAIN_MODEL, dag_id
 from tenure.lifecycle.audit.ledger import broken_ledger
 from tenure.lifecycle.audit.reconciliation import DEAD_AFTER, FailedTask, silent_deaths
@@ -56,7 +56,7 @@ class Maintenance:
 
 
 def maintain(
-    platform: Platform, run: RunRef, airflow: Airflow | None, registry: Registry | None = None
+    platform: Installation, run: RunRef, airflow: Airflow | None, registry: Registry | None = None
 ) -> Maintenance:
     """Do every part; only a broken ledger makes it fail.
 
@@ -91,7 +91,7 @@ def airflow_rest(url: str, user: str, password: str) -> Airflow:
     return AirflowRest(url, user, password)
 
 
-def _sweep(platform: Platform) -> dict[str, Any]:
+def _sweep(platform: Installation) -> dict[str, Any]:
     """Remove unfinished writes of processes that were killed, trials and gateways long gone."""
     from tenure.adapters.sql import presence, trials
 
@@ -103,7 +103,7 @@ def _sweep(platform: Platform) -> dict[str, Any]:
 
 
 def _watch(
-    platform: Platform, airflow: Airflow, cards: list[tuple[RunRef, FailureCard]]
+    platform: Installation, airflow: Airflow, cards: list[tuple[RunRef, FailureCard]]
 ) -> dict[str, Any]:
     """Write the card of every failed task that was killed before it could write its own."""
     from tenure.adapters.sql import maintenance
@@ -127,13 +127,13 @@ def _watch(
     return {"failed": len(failed), "killed": len(cards)}
 
 
-def _task_url(platform: Platform, task: FailedTask) -> str:
+def _task_url(platform: Installation, task: FailedTask) -> str:
     place = f"/dags/{task.dag_id}/runs/{quote(task.run_id, safe='')}/tasks/{task.task_id}"
     place += f"/mapped/{task.map_index}" if task.map_index >= 0 else ""
     return f"{platform.settings.airflow_url}{place}"
 
 
-def _requests(platform: Platform, airflow: Airflow) -> dict[str, Any]:
+def _requests(platform: Installation, airflow: Airflow) -> dict[str, Any]:
     """Close retrain requests that no run works on, so that the model may be retrained again."""
     from tenure.adapters.sql import maintenance, training
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tenure.errors import TenureError
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import PROMOTE_MODEL, dag_id
 from tenure.lifecycle.audit.ledger import Anchor, Broken, ChainCheck, broken_ledger
 from tenure.lifecycle.audit.reconciliation import ORPHAN_GRACE, alias_repairs
@@ -40,7 +40,7 @@ class Registry(Mirror, Protocol):
 
 
 def reconcile(
-    platform: Platform, run: RunRef, registry: Registry | None = None
+    platform: Installation, run: RunRef, registry: Registry | None = None
 ) -> dict[str, dict[str, Any]]:
     """Deliver, repair, resume, verify; one part that fails does not stop the others.
 
@@ -59,7 +59,7 @@ def reconcile(
     return {name: attempt(platform, name, part) for name, part in parts.items()}
 
 
-def attempt(platform: Platform, name: str, part: Part) -> dict[str, Any]:
+def attempt(platform: Installation, name: str, part: Part) -> dict[str, Any]:
     """Run a part; a TenureError becomes an incident, which closes when the part works again."""
     try:
         found = dict(part())
@@ -72,7 +72,7 @@ def attempt(platform: Platform, name: str, part: Part) -> dict[str, Any]:
     return found
 
 
-def _aliases(platform: Platform, registry: Registry) -> dict[str, Any]:
+def _aliases(platform: Installation, registry: Registry) -> dict[str, Any]:
     """The database is the authority; an alias that somebody moved is put back and reported."""
     from tenure.adapters.sql import maintenance
 
@@ -96,7 +96,7 @@ def _aliases(platform: Platform, registry: Registry) -> dict[str, Any]:
     return {"models": len(models), "repaired": repaired, "by_hand": by_hand}
 
 
-def _canaries(platform: Platform) -> dict[str, Any]:
+def _canaries(platform: Installation) -> dict[str, Any]:
     """Roll back what was stopped by hand; tell of canaries whose lease ended without a controller.
 
     Gateways went back to the champion alone in both cases.
@@ -127,7 +127,7 @@ def _canaries(platform: Platform) -> dict[str, Any]:
     return {"without_controller": len(orphans), "stopped": stopped}
 
 
-def _retirements(platform: Platform, mirror: Mirror, run: RunRef) -> dict[str, Any]:
+def _retirements(platform: Installation, mirror: Mirror, run: RunRef) -> dict[str, Any]:
     """Go on with what waited for its date, or was left by a killed run."""
     from tenure.adapters.sql import decommissions
 
@@ -147,7 +147,7 @@ def _retirements(platform: Platform, mirror: Mirror, run: RunRef) -> dict[str, A
     return {"unfinished": len(waiting), "steps": steps, "failed": failed}
 
 
-def _ledger(platform: Platform, run: RunRef) -> dict[str, Any]:
+def _ledger(platform: Installation, run: RunRef) -> dict[str, Any]:
     """Verify the chain and remember where it ended, so that nobody rewrites what was verified."""
     from tenure.adapters.sql import maintenance
 
@@ -173,7 +173,7 @@ def _check(connection: "Connection", anchor: Anchor) -> ChainCheck:
     return check_chain(connection, anchor if anchor.seq > _WHOLE_UP_TO else None)
 
 
-def _remember(platform: Platform, found: ChainCheck, run: RunRef) -> None:
+def _remember(platform: Installation, found: ChainCheck, run: RunRef) -> None:
     report = Report(
         stage="ledger",
         subject="ledger",

@@ -10,9 +10,14 @@ from typing import TYPE_CHECKING, Any
 from tenure.adapters.sql import approvals, versions
 from tenure.config import load_model
 from tenure.errors import NotPermitted, StateConflict
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.promotion import approval
-from tenure.lifecycle.promotion.approval import Answer, Choice, Question, Standing
+from tenure.lifecycle.promotion.approval import (
+    ApprovalAnswer,
+    ApprovalQuestion,
+    ApprovalState,
+    Choice,
+)
 from tenure.usecases.promotion.approval_question import question as question_of
 from tenure.verdicts import Report, Verdict
 from tenure.views.approvals import page
@@ -26,7 +31,7 @@ OPEN = (State.VALIDATED, State.APPROVED, State.CANARY)
 
 
 @dataclass(frozen=True)
-class Ask:
+class SeatQuestion:
     """What the window of one seat shows; `approvers` may answer it now.
 
     `artifact` and `evidence` are the digests that the answer will be bound to.
@@ -41,17 +46,17 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ApprovalResult:
     """What an answer or the closing of the question led to."""
 
     version: VersionRef
-    standing: Standing
+    standing: ApprovalState
     summary: str
     report: str
 
 
 def find_work(
-    platform: Platform, model: str, run: RunRef, wanted: int | None = None
+    platform: Installation, model: str, run: RunRef, wanted: int | None = None
 ) -> VersionRef | None:
     """The version that this run promotes, or None when there is nothing to do.
 
@@ -78,7 +83,7 @@ def find_work(
         return versions.get(connection, model, int(chosen["version"]))
 
 
-def ask(platform: Platform, version: VersionRef) -> Ask | None:
+def ask(platform: Installation, version: VersionRef) -> SeatQuestion | None:
     """What to show to an approver, or None when nobody needs to be asked any more.
 
     Raises:
@@ -104,7 +109,7 @@ def ask(platform: Platform, version: VersionRef) -> Ask | None:
             still_safe="The version waits; the champion keeps serving.",
             next_step="Add an approver to include/configs/platform.yaml and clear this task.",
         )
-    return Ask(
+    return SeatQuestion(
         version=version,
         artifact=question.artifact,
         evidence=question.evidence,
@@ -115,14 +120,14 @@ def ask(platform: Platform, version: VersionRef) -> Ask | None:
 
 
 def answer(
-    platform: Platform,
+    platform: Installation,
     asked: tuple[int, str, str],
     *,
     user: str,
     choice: Choice,
     run: RunRef,
     note: str = "",
-) -> Outcome:
+) -> ApprovalResult:
     """Record one person's answer; the last one that is missing moves the version.
 
     Args:
@@ -140,7 +145,7 @@ def answer(
     version = _version(platform, version_id)
     config, _ = load_model(platform.settings.include, version.model)
     now = platform.clock.now()
-    given = Answer(
+    given = ApprovalAnswer(
         user, choice, artifact, evidence, now + timedelta(days=config.approval.valid_days)
     )
     with platform.database.begin() as connection:
@@ -165,7 +170,7 @@ def answer(
     return _outcome(platform, version_id, question, now_stands, run)
 
 
-def conclude(platform: Platform, version: VersionRef, run: RunRef) -> Outcome:
+def conclude(platform: Installation, version: VersionRef, run: RunRef) -> ApprovalResult:
     """Close the question: move what a killed task left unmoved, and say where it stands.
 
     Raises:
@@ -217,10 +222,10 @@ def _still_open(row: dict[str, Any], choice: Choice) -> None:
 
 
 def _move(
-    platform: Platform,
+    platform: Installation,
     connection: "Connection",
     version: VersionRef,
-    stands: Standing,
+    stands: ApprovalState,
     actor: str,
 ) -> None:
     """Validated or approved becomes rejected; validated becomes approved; else nothing."""
@@ -241,8 +246,12 @@ def _move(
 
 
 def _outcome(
-    platform: Platform, version_id: int, question: Question, stands: Standing, run: RunRef
-) -> Outcome:
+    platform: Installation,
+    version_id: int,
+    question: ApprovalQuestion,
+    stands: ApprovalState,
+    run: RunRef,
+) -> ApprovalResult:
     version = _version(platform, version_id)
     if stands.rejected_by:
         verdict, said = Verdict.FAILED, f"rejected by {', '.join(stands.rejected_by)}"
@@ -268,15 +277,15 @@ def _outcome(
         },
     )
     digest = platform.reports.save(report, model=version.model, dataset=None, run=run)
-    return Outcome(version, stands, summary, digest)
+    return ApprovalResult(version, stands, summary, digest)
 
 
-def _version(platform: Platform, version_id: int) -> VersionRef:
+def _version(platform: Installation, version_id: int) -> VersionRef:
     with platform.database.begin() as connection:
         return versions.get_by_id(connection, version_id)
 
 
-def _answer_key(version_id: int, given: Answer) -> str:
+def _answer_key(version_id: int, given: ApprovalAnswer) -> str:
     intent = {
         "approver": given.approver.casefold(),
         "choice": given.choice,

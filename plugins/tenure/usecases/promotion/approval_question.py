@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from tenure.adapters.sql import approvals, versions
 from tenure.lifecycle.promotion import approval
-from tenure.lifecycle.promotion.approval import Question
+from tenure.lifecycle.promotion.approval import ApprovalQuestion
 from tenure.lifecycle.training.registry import onnx_facts
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-def question(connection: "Connection", row: Mapping[str, Any], *risk_tiers: str) -> Question:
+def question(
+    connection: "Connection", row: Mapping[str, Any], *risk_tiers: str
+) -> ApprovalQuestion:
     """The question about a version row.
 
     Args:
@@ -25,7 +27,7 @@ def question(connection: "Connection", row: Mapping[str, Any], *risk_tiers: str)
     """
     artifact = str(row["artifact_digest"])
     onnx = onnx_facts(row)
-    return Question(
+    return ApprovalQuestion(
         name=f"{row['model']}@{row['version']}",
         trained_by=row["trained_by"],
         artifact=artifact,

@@ -15,9 +15,9 @@ from tenure.adapters.sql import canary, plans, versions
 from tenure.adapters.sql.plans import PlanRow
 from tenure.config import ModelConfig, load_model
 from tenure.errors import StateConflict
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import day_folders, keys_from_hour, log_prefix
-from tenure.lifecycle.promotion.canary import Action, CanaryJudgement, ShareCounts, judge
+from tenure.lifecycle.promotion.canary import CanaryAction, CanaryJudgement, ShareCounts, judge
 from tenure.usecases.decisions.segments import live_keys
 from tenure.usecases.promotion import traffic
 from tenure.usecases.promotion.canary_end import rolled_back
@@ -32,7 +32,7 @@ _log = logging.getLogger("tenure.canary")
 
 
 @dataclass(frozen=True)
-class Entered:
+class CanaryStart:
     """What a promotion found to do: a probation to watch, or nothing more, and why."""
 
     probation: "Probation | None"
@@ -51,7 +51,7 @@ class Probation:
         run: The task that controls it.
     """
 
-    platform: Platform
+    platform: Installation
     config: ModelConfig
     version: VersionRef
     plan: PlanRow
@@ -84,7 +84,7 @@ class Probation:
             analyses = canary.analyses_in_budget(connection, self.version.id) + 1
         share = self.plan.share_bp
         judgement = judge(self.config.canary, counts, share_bp=share, analyses=analyses)
-        evidence = self._save(judgement, counts) if _is_told(judgement) else ""
+        evidence = self._save(judgement, counts) if _is_reported(judgement) else ""
         settle_stops(self.platform, self.version.id)  # before maintenance does: it may be promoted
         with traffic.turn(self.platform, self.version.id, actor=self.actor) as mine:
             self._still_mine(mine)
@@ -112,14 +112,14 @@ class Probation:
 
     def _act(self, mine: traffic.Turn, judgement: CanaryJudgement, evidence: str) -> PlanRow:
         match judgement.action:
-            case Action.PROMOTE:
+            case CanaryAction.PROMOTE:
                 return traffic.promote(mine, self.plan, evidence=evidence)
-            case Action.ROLL_BACK:
+            case CanaryAction.ROLL_BACK:
                 reason = judgement.explanation
                 return traffic.roll_back_canary(mine, reason=reason, evidence=evidence)
-            case Action.HOLD:
+            case CanaryAction.HOLD:
                 return self.plan  # not renewed: the lease ends and the champion serves 100%
-            case Action.ADVANCE:
+            case CanaryAction.ADVANCE:
                 self._note_advance(mine, judgement)
         return traffic.publish_canary(
             mine,
@@ -196,7 +196,7 @@ class Probation:
         )
 
 
-def enter(platform: Platform, version: VersionRef, run: RunRef) -> Entered:
+def enter(platform: Installation, version: VersionRef, run: RunRef) -> CanaryStart:
     """Begin what the version's state asks for: first champion, probation, or nothing more.
 
     Raises:
@@ -208,22 +208,22 @@ def enter(platform: Platform, version: VersionRef, run: RunRef) -> Entered:
         now = versions.get_by_id(connection, version.id)
         live = plans.newest(connection, version.model)
         last = canary.last(connection, version.id) or {}
-    if now.state is State.ROLLED_BACK and last.get("action") != Action.PROMOTE:
+    if now.state is State.ROLLED_BACK and last.get("action") != CanaryAction.PROMOTE:
         raise rolled_back(platform, now)
     if now.state not in {State.APPROVED, State.CANARY}:
-        return Entered(None, f"{now.name} is {now.state}: nothing to do")
+        return CanaryStart(None, f"{now.name} is {now.state}: nothing to do")
     if live is None:
         plan = traffic.promote_first(platform, now.id, actor=run.dag_id)
-        return Entered(None, f"{now.name} is the first champion, plan {plan.generation}")
+        return CanaryStart(None, f"{now.name} is the first champion, plan {plan.generation}")
     plan = traffic.start_canary(platform, now.id, config.canary, actor=run.dag_id)
-    return Entered(
+    return CanaryStart(
         Probation(platform, config, now, plan, run),
         f"{now.name} has {plan.share_bp / 100:g}% of the traffic, plan {plan.generation}, "
         f"fence {plan.fence}, lease {plan.lease_seconds} s",
     )
 
 
-def resume(platform: Platform, version_id: int, fence: int, run: RunRef) -> Probation:
+def resume(platform: Installation, version_id: int, fence: int, run: RunRef) -> Probation:
     """Continue after a pause, if nobody took over meanwhile.
 
     Raises:
@@ -246,8 +246,8 @@ def resume(platform: Platform, version_id: int, fence: int, run: RunRef) -> Prob
     return Probation(platform, config, version, plan, run)
 
 
-def _is_told(judgement: CanaryJudgement) -> bool:
-    return judgement.is_final or judgement.action is Action.HOLD
+def _is_reported(judgement: CanaryJudgement) -> bool:
+    return judgement.is_final or judgement.action is CanaryAction.HOLD
 
 
 def _facts(judgement: CanaryJudgement, counts: list[ShareCounts]) -> dict[str, Any]:

@@ -5,14 +5,14 @@ Import it inside functions: it loads SQLAlchemy.
 
 from tenure.adapters.sql import canary, plans, versions
 from tenure.errors import CanaryRolledBack, NotPermitted
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import DECOMMISSION_MODEL, dag_id
 from tenure.usecases.promotion import traffic
 from tenure.verdicts import Verdict
 from tenure.vocabulary import Role, State, VersionRef
 
 
-def rolled_back(platform: Platform, version: VersionRef) -> CanaryRolledBack:
+def rolled_back(platform: Installation, version: VersionRef) -> CanaryRolledBack:
     """The error that says calmly that a canary lost its traffic."""
     with platform.database.begin() as connection:
         event = canary.rollback_event(connection, version.id) or {"actor": "?", "body": {}}
@@ -29,7 +29,7 @@ def rolled_back(platform: Platform, version: VersionRef) -> CanaryRolledBack:
     )
 
 
-def prolong(platform: Platform, version_id: int, *, user: str) -> None:
+def prolong(platform: Installation, version_id: int, *, user: str) -> None:
     """A person gives a held canary another `max_analyses`.
 
     Raises:
@@ -52,7 +52,7 @@ def prolong(platform: Platform, version_id: int, *, user: str) -> None:
         )
 
 
-def give_up(platform: Platform, version_id: int, *, user: str) -> None:
+def give_up(platform: Installation, version_id: int, *, user: str) -> None:
     """A person ends a held canary; a canary that has ended already stays as it is.
 
     Raises:
@@ -64,7 +64,7 @@ def give_up(platform: Platform, version_id: int, *, user: str) -> None:
             traffic.roll_back_canary(mine, reason="no verdict; a person ended the canary")
 
 
-def _require_operator(platform: Platform, user: str) -> None:
+def _require_operator(platform: Installation, user: str) -> None:
     if not platform.config.allows(user, Role.OPERATOR):
         raise NotPermitted(
             f"{user} is not an operator and may not decide about a held canary.",

@@ -12,9 +12,9 @@ from tenure.adapters.sql import versions
 from tenure.adapters.sql.plans import PlanRow
 from tenure.errors import ArtifactRefused, ConfigInvalid, ServiceUnreachable, StateConflict
 from tenure.failpoints import failpoint
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.usecases.promotion import traffic
-from tenure.usecases.promotion.trial_loads import Trials, Tried
+from tenure.usecases.promotion.trial_loads import TrialResult, Trials
 from tenure.vocabulary import State, VersionRef, op_key
 
 if TYPE_CHECKING:
@@ -74,12 +74,12 @@ class Intent:
 
 class _Found(NamedTuple):
     version: VersionRef
-    tried: Tried
+    tried: TrialResult
     refused: tuple[tuple[str, str], ...]
 
 
 def intend(
-    platform: Platform,
+    platform: Installation,
     model: str,
     version: int | None = None,
     *,
@@ -131,7 +131,7 @@ def intend(
         )
 
 
-def roll_back(platform: Platform, intent: Intent, *, reason: str, actor: str) -> PlanRow:
+def roll_back(platform: Installation, intent: Intent, *, reason: str, actor: str) -> PlanRow:
     """Do it, unconditionally and once; returns the plan in force afterwards.
 
     A canary that became champion since the intent was made is refused: look again.
@@ -154,7 +154,7 @@ def roll_back(platform: Platform, intent: Intent, *, reason: str, actor: str) ->
     return plan
 
 
-def _in_turn(platform: Platform, intent: Intent, reason: str, actor: str) -> PlanRow:
+def _in_turn(platform: Installation, intent: Intent, reason: str, actor: str) -> PlanRow:
     with traffic.turn(platform, intent.remove.id, actor=actor) as mine:
         failpoint("rollback.turn")
         plan = _act(mine, intent, reason)
@@ -162,7 +162,7 @@ def _in_turn(platform: Platform, intent: Intent, reason: str, actor: str) -> Pla
     return plan
 
 
-def _again(platform: Platform, intent: Intent, reason: str, actor: str) -> PlanRow:
+def _again(platform: Installation, intent: Intent, reason: str, actor: str) -> PlanRow:
     """A second time changes nothing; it waits its turn, so for the end of the first one."""
     fresh = replace(platform, patience_seconds=_LOOK_AGAIN_SECONDS)
     try:
@@ -174,7 +174,7 @@ def _again(platform: Platform, intent: Intent, reason: str, actor: str) -> PlanR
         fresh.database.dispose()
 
 
-def settle_stops(platform: Platform, only: int | None = None) -> int:
+def settle_stops(platform: Installation, only: int | None = None) -> int:
     """Roll back canaries that people stopped at gateways, in their name; returns how many.
 
     Args:
@@ -188,7 +188,7 @@ def settle_stops(platform: Platform, only: int | None = None) -> int:
     return sum(_settle(platform, s) for s in stops if only in {None, s["version_id"]})
 
 
-def _settle(platform: Platform, stop: Mapping[str, Any]) -> bool:
+def _settle(platform: Installation, stop: Mapping[str, Any]) -> bool:
     """The audit and the rollback, unless somebody did that already."""
     from tenure.adapters.sql import incidents
 
@@ -225,7 +225,7 @@ def _act(mine: traffic.Turn, intent: Intent, reason: str) -> PlanRow:
     return traffic.replace_champion(mine, successor, reason=reason, loaded=intent.loaded)
 
 
-def _newest_that_loads(platform: Platform, model: str, first: int | None, actor: str) -> _Found:
+def _newest_that_loads(platform: Installation, model: str, first: int | None, actor: str) -> _Found:
     """Loaded on trial as a gateway loads it, before any traffic moves; `first` is tried first."""
     with platform.database.begin() as connection:
         rows = _superseded(connection, model)
@@ -251,7 +251,7 @@ def _superseded(connection: "Connection", model: str) -> list[tuple[VersionRef, 
 
 @contextmanager
 def _safe_meanwhile(
-    platform: Platform, model: str, remove: VersionRef | None = None
+    platform: Installation, model: str, remove: VersionRef | None = None
 ) -> Iterator[None]:
     """When database or store are down: what gateways do by themselves, and what still can be.
 
@@ -278,7 +278,7 @@ def _safe_meanwhile(
         ) from error
 
 
-def _lease_seconds(platform: Platform, model: str) -> int:
+def _lease_seconds(platform: Installation, model: str) -> int:
     from tenure.config import load_model
     from tenure.lifecycle.promotion.canary import CanaryPolicy
 

@@ -16,7 +16,7 @@ from tenure.adapters.sql import canary, plans, versions
 from tenure.adapters.sql.plans import PlanRow
 from tenure.errors import StateConflict
 from tenure.failpoints import failpoint
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.usecases.promotion.approval_question import require_evidence
 from tenure.vocabulary import State, VersionRef, op_key
 
@@ -35,7 +35,7 @@ class Turn:
     `version` is the version it is about as it stands now, `plan` the plan in force.
     """
 
-    platform: Platform
+    platform: Installation
     connection: "Connection"
     version: VersionRef
     plan: PlanRow | None
@@ -47,7 +47,7 @@ class Turn:
 
 
 @contextmanager
-def turn(platform: Platform, version_id: int, *, actor: str) -> Iterator[Turn]:
+def turn(platform: Installation, version_id: int, *, actor: str) -> Iterator[Turn]:
     """Wait for the turn of the version's model; commits at the end, rolls back on any error."""
     with platform.database.begin() as connection:
         model = versions.get_by_id(connection, version_id).model
@@ -56,7 +56,7 @@ def turn(platform: Platform, version_id: int, *, actor: str) -> Iterator[Turn]:
         yield Turn(platform, connection, version, plans.newest(connection, model), actor)
 
 
-def promote_first(platform: Platform, version_id: int, *, actor: str) -> PlanRow:
+def promote_first(platform: Installation, version_id: int, *, actor: str) -> PlanRow:
     """Give all traffic to an approved version of a model that has no champion.
 
     Raises:
@@ -81,7 +81,7 @@ def promote_first(platform: Platform, version_id: int, *, actor: str) -> PlanRow
 
 
 def start_canary(
-    platform: Platform, version_id: int, policy: "CanaryPolicy", *, actor: str
+    platform: Installation, version_id: int, policy: "CanaryPolicy", *, actor: str
 ) -> PlanRow:
     """Put an approved version on probation at the first share, with a new salt and fence.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tenure.adapters.sql import presence, trials
 from tenure.errors import ArtifactRefused
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.promotion.trial_loads import TRIAL_PATIENCE_SECONDS, TrialAnswer, verdict
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _LOOK_SECONDS = 0.02
 Row = Mapping[str, Any]
 
 
-class Tried(NamedTuple):
+class TrialResult(NamedTuple):
     """A version that loads.
 
     Args:
@@ -47,7 +47,7 @@ class Trials:
         actor: Who asks.
     """
 
-    def __init__(self, platform: Platform, model: str, *, actor: str) -> None:
+    def __init__(self, platform: Installation, model: str, *, actor: str) -> None:
         self._platform = platform
         self._actor = actor
         self._ends = ExitStack()
@@ -60,7 +60,7 @@ class Trials:
     def __exit__(self, *_: object) -> None:
         self._ends.close()
 
-    def load(self, row: Row) -> Tried:
+    def load(self, row: Row) -> TrialResult:
         """Load a version on trial.
 
         Raises:
@@ -73,11 +73,11 @@ class Trials:
             if given is None:
                 self._gateways = frozenset()  # nobody answers: do not wait for each of the next
             elif given.loads:
-                return Tried(f"by gateway {given.gateway}", trial)
+                return TrialResult(f"by gateway {given.gateway}", trial)
             else:
                 raise _refused(given)
         self._loader.load(row).close()
-        return Tried(HERE, trial)
+        return TrialResult(HERE, trial)
 
     def _asked(self, version_id: int) -> tuple[int, TrialAnswer | None]:
         known = self._gateways
@@ -104,7 +104,7 @@ class Trials:
         return loader
 
 
-def refusals(platform: Platform, model: str, trial: int | None) -> tuple[TrialAnswer, ...]:
+def refusals(platform: Installation, model: str, trial: int | None) -> tuple[TrialAnswer, ...]:
     """Gateways that cannot load the version of a trial, also where it was enough that another can.
 
     Waits for those that are alive as long as a trial does: call it where that is no harm.
@@ -123,7 +123,7 @@ def refusals(platform: Platform, model: str, trial: int | None) -> tuple[TrialAn
 
 
 def _answers(
-    platform: Platform, trial: int, *, until: Callable[[Sequence[TrialAnswer]], bool]
+    platform: Installation, trial: int, *, until: Callable[[Sequence[TrialAnswer]], bool]
 ) -> Sequence[TrialAnswer]:
     """Look again and again until it is enough, or the time is over."""
     deadline = time.monotonic() + TRIAL_PATIENCE_SECONDS

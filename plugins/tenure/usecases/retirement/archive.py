@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tenure.errors import StateConflict
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import DECOMMISSION_MODEL, archive_prefix, dag_id, reference_key, report_key
 from tenure.lifecycle.retirement.decommission import Manifest, Progress
 from tenure.lifecycle.training.registry import file_digests, file_keys
@@ -17,7 +17,7 @@ from tenure.vocabulary import State, canonical_json, digest_bytes
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from tenure.adapters.archive import Source
+    from tenure.adapters.archive import ArchiveSource
 
 SAMPLES = 50
 """Predictions that an archive keeps to prove a restored artifact."""
@@ -32,7 +32,7 @@ def manifest_key(model: str, version: int) -> str:
     return f"{archive_prefix(model, version)}manifest.json"
 
 
-def row_of(platform: Platform, progress: Progress) -> dict[str, Any]:
+def row_of(platform: Installation, progress: Progress) -> dict[str, Any]:
     """What the version is, as JSON values: identity, digests, signature, facts."""
     with platform.database.begin() as connection:
         return _row_of(connection, progress)
@@ -50,7 +50,7 @@ def planned_deletions(connection: "Connection", progress: Progress) -> list[str]
     return [key for key in keys if key not in shared]
 
 
-def collect(platform: Platform, progress: Progress) -> list["Source"]:
+def collect(platform: Installation, progress: Progress) -> list["ArchiveSource"]:
     """Everything that belongs into the archive of a version; the same each time it is asked."""
     from tenure.adapters.sql import chain, decommissions
 
@@ -69,7 +69,7 @@ def collect(platform: Platform, progress: Progress) -> list["Source"]:
     ]
 
 
-def verify(platform: Platform, model: str, version: int) -> dict[str, Any]:
+def verify(platform: Installation, model: str, version: int) -> dict[str, Any]:
     """Bring an archive back into an empty folder and let its artifact predict the samples.
 
     Raises:
@@ -91,7 +91,7 @@ def verify(platform: Platform, model: str, version: int) -> dict[str, Any]:
     }
 
 
-def restore(platform: Platform, model: str, version: int, folder: Path) -> tuple[Manifest, str]:
+def restore(platform: Installation, model: str, version: int, folder: Path) -> tuple[Manifest, str]:
     """Bring an archive back into an empty folder; returns its manifest and that one's digest.
 
     Raises:
@@ -114,7 +114,7 @@ def _row_of(connection: "Connection", progress: Progress) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in _PROGRESS}
 
 
-def _place(platform: Platform, model: str, version: int) -> tuple[str, str]:
+def _place(platform: Installation, model: str, version: int) -> tuple[str, str]:
     """Key and digest of the manifest, as the lifecycle database says."""
     from tenure.adapters.sql import decommissions, versions
 
@@ -130,7 +130,7 @@ def _place(platform: Platform, model: str, version: int) -> tuple[str, str]:
     return progress.archive_key, progress.archive_digest
 
 
-def _replay(platform: Platform, folder: Path) -> tuple[int, float]:
+def _replay(platform: Installation, folder: Path) -> tuple[int, float]:
     """Load the restored artifact as the gateway would, from restored files alone."""
     from tenure.adapters.archive import incomplete, largest_difference
     from tenure.adapters.local_store import LocalStore
@@ -156,10 +156,10 @@ def _replay(platform: Platform, folder: Path) -> tuple[int, float]:
 
 
 def _stored(
-    platform: Platform, progress: Progress, row: dict[str, Any], shared: Collection[str]
-) -> list["Source"]:
+    platform: Installation, progress: Progress, row: dict[str, Any], shared: Collection[str]
+) -> list["ArchiveSource"]:
     """Objects of the store; the serving copy of the artifact and the reference go later."""
-    from tenure.adapters.archive import Source, sample_predictions
+    from tenure.adapters.archive import ArchiveSource, sample_predictions
 
     prefix = archive_prefix(progress.model, progress.version)
     found = []
@@ -167,13 +167,13 @@ def _stored(
         copies = (("artifact", "artifact.skops"), ("onnx", "artifact.onnx"))
         files = zip(copies, file_keys(row), file_digests(row), strict=False)
         found += [
-            Source(name, key, f"{prefix}{file}", digest, delete_after=key not in shared)
+            ArchiveSource(name, key, f"{prefix}{file}", digest, delete_after=key not in shared)
             for (name, file), key, digest in files
         ]
     reference = reference_key(progress.model, progress.version)
     if platform.store.exists(reference):
         found.append(
-            Source("reference", reference, f"{prefix}reference.parquet", delete_after=True)
+            ArchiveSource("reference", reference, f"{prefix}reference.parquet", delete_after=True)
         )
         samples = sample_predictions(platform.store.fetch(reference), SAMPLES)
         found.append(_row(progress, "samples", "samples.json", samples))
@@ -181,13 +181,13 @@ def _stored(
         digest = row[f"{name}_report"]
         if digest:
             key = report_key(digest)
-            found.append(Source(name, key, f"{prefix}{name}.json", digest))
+            found.append(ArchiveSource(name, key, f"{prefix}{name}.json", digest))
     return found
 
 
 def _texts(
     progress: Progress, row: dict[str, Any], texts: dict[str, tuple[str, str]]
-) -> list["Source"]:
+) -> list["ArchiveSource"]:
     """Config, suite and lock, as far as they were kept under the digests that the row names."""
     found = []
     for name, file in (("config", "config.yaml"), ("suite", "suite.json")):
@@ -209,8 +209,8 @@ def _lock(digest: str | None, texts: dict[str, tuple[str, str]]) -> bytes | None
     return data if digest_bytes(data) == digest else None
 
 
-def _row(progress: Progress, name: str, file: str, data: bytes) -> "Source":
-    from tenure.adapters.archive import Source
+def _row(progress: Progress, name: str, file: str, data: bytes) -> "ArchiveSource":
+    from tenure.adapters.archive import ArchiveSource
 
     key = f"{archive_prefix(progress.model, progress.version)}{file}"
-    return Source(name, f"database:{file}", key, digest_bytes(data), data)
+    return ArchiveSource(name, f"database:{file}", key, digest_bytes(data), data)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from tenure.errors import ArchiveIncomplete
 from tenure.lifecycle.retirement.decommission import (
     RETIRABLE,
-    Action,
+    DecommissionStep,
     Item,
     Manifest,
     Progress,
-    Step,
+    StepAction,
 )
 from tenure.usecases.retirement.archive import collect, manifest_key, row_of
-from tenure.usecases.retirement.retirement import Outcome, Retirement
+from tenure.usecases.retirement.retirement import Retirement, StepResult
 from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef, State, VersionRef
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tenure.adapters.archive import Archive
 
 
-def archive(retirement: Retirement, version: int, run: RunRef) -> Outcome:
+def archive(retirement: Retirement, version: int, run: RunRef) -> StepResult:
     """Archive a version whose notice period is over.
 
     Once archived, reads everything again and repairs what the originals can still repair.
@@ -37,7 +37,7 @@ def archive(retirement: Retirement, version: int, run: RunRef) -> Outcome:
     def revoke(connection: "Connection", ref: VersionRef, progress: Progress) -> None:
         _revoke(retirement, connection, ref, progress)
 
-    early = retirement.enter(version, Action.ARCHIVE, revoke)
+    early = retirement.enter(version, StepAction.ARCHIVE, revoke)
     progress = retirement.progress(version)
     keeper = Archive(retirement.platform.store)
     if early is not None:
@@ -58,7 +58,9 @@ def _revoke(
     if ref.state not in RETIRABLE:
         return
     now = retirement.platform.clock.now()
-    decommissions.set_columns(connection, progress.id, revoked_at=now, step=str(Step.REVOKED))
+    decommissions.set_columns(
+        connection, progress.id, revoked_at=now, step=str(DecommissionStep.REVOKED)
+    )
     retirement.move(connection, ref, progress, State.RETIRING, reason=progress.reason)
 
 
@@ -87,7 +89,7 @@ def _archived(retirement: Retirement, version: int, items: Sequence[Item], diges
         decommissions.set_columns(
             connection,
             progress.id,
-            step=str(Step.ARCHIVED),
+            step=str(DecommissionStep.ARCHIVED),
             archive_key=manifest_key(progress.model, version),
             archive_digest=digest,
             verified_at=now,
@@ -108,7 +110,7 @@ def _recheck(retirement: Retirement, keeper: "Archive", progress: Progress) -> N
 
 def _report(
     retirement: Retirement, progress: Progress, manifest: Manifest, digest: str, run: RunRef
-) -> Outcome:
+) -> StepResult:
     size = sum(item.size for item in manifest.items)
     report = Report(
         stage="archive",
@@ -119,4 +121,4 @@ def _report(
         facts={"manifest": digest, **manifest.to_dict()},
     )
     saved = retirement.platform.reports.save(report, model=retirement.model, dataset=None, run=run)
-    return Outcome(report.summary, digest=saved)
+    return StepResult(report.summary, digest=saved)

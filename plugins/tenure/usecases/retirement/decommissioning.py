@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass
 
-from tenure.installation import Platform
-from tenure.lifecycle.retirement.decommission import Action, is_abandoned, next_step
+from tenure.installation import Installation
+from tenure.lifecycle.retirement.decommission import StepAction, is_abandoned, next_step
 from tenure.usecases.retirement.archive import verify
 from tenure.usecases.retirement.archiving import archive
 from tenure.usecases.retirement.disposal import delete, record
 from tenure.usecases.retirement.notice import notify
 from tenure.usecases.retirement.people import ask, confirm, request
-from tenure.usecases.retirement.retirement import Mirror, Outcome, Retirement
+from tenure.usecases.retirement.retirement import Mirror, Retirement, StepResult
 from tenure.vocabulary import RunRef
 
-__all__ = ["Decommissioning", "Mirror", "Outcome", "decommissioning", "verify"]
+__all__ = ["Decommissioning", "Mirror", "StepResult", "decommissioning", "verify"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Decommissioning:
 
     retirement: Retirement
 
-    def request(self, version: int, *, reason: str, successor: str, run: RunRef) -> Outcome:
+    def request(self, version: int, *, reason: str, successor: str, run: RunRef) -> StepResult:
         """Register the wish of the person who triggered the run."""
         return request(self.retirement, version, reason=reason, successor=successor, run=run)
 
@@ -29,37 +29,39 @@ class Decommissioning:
         """Markdown of the question and who may answer; None when it is answered."""
         return ask(self.retirement, version)
 
-    def confirm(self, version: int, *, agrees: bool, person: str | None) -> Outcome:
+    def confirm(self, version: int, *, agrees: bool, person: str | None) -> StepResult:
         """Take the second person's answer."""
         return confirm(self.retirement, version, agrees=agrees, person=person)
 
-    def do(self, action: Action, version: int, run: RunRef) -> Outcome:
+    def do(self, action: StepAction, version: int, run: RunRef) -> StepResult:
         """One of the steps that need no person."""
         steps = {
-            Action.NOTIFY: lambda: notify(self.retirement, version),
-            Action.ARCHIVE: lambda: archive(self.retirement, version, run),
-            Action.DELETE: lambda: delete(self.retirement, version),
-            Action.RECORD: lambda: record(self.retirement, version, run),
-            Action.WITHDRAW: lambda: notify(self.retirement, version),
+            StepAction.NOTIFY: lambda: notify(self.retirement, version),
+            StepAction.ARCHIVE: lambda: archive(self.retirement, version, run),
+            StepAction.DELETE: lambda: delete(self.retirement, version),
+            StepAction.RECORD: lambda: record(self.retirement, version, run),
+            StepAction.WITHDRAW: lambda: notify(self.retirement, version),
         }
         return steps[action]()
 
-    def resume(self, version: int, run: RunRef) -> list[Outcome]:
+    def resume(self, version: int, run: RunRef) -> list[StepResult]:
         """Do what has been due for long and nobody works on; for maintenance."""
         clock, policy = self.retirement.platform.clock, self.retirement.config.decommission
-        found: list[Outcome] = []
+        found: list[StepResult] = []
         if not is_abandoned(self.retirement.progress(version), policy, clock.now()):
             return found
         while not (found and found[-1].waiting):
             step = next_step(self.retirement.progress(version), policy)
-            if step.action in {Action.NOTHING, Action.CONFIRM} or not step.is_due(clock.now()):
+            if step.action in {StepAction.NOTHING, StepAction.CONFIRM} or not step.is_due(
+                clock.now()
+            ):
                 break
             found.append(self.do(step.action, version, run))
         return found
 
 
 def decommissioning(
-    platform: Platform, model: str, mirror: Mirror | None = None
+    platform: Installation, model: str, mirror: Mirror | None = None
 ) -> Decommissioning:
     """The use case of a model; `mirror` is MLflow unless a test brings its own."""
     return Decommissioning(Retirement(platform, model, mirror or platform.mlflow))

@@ -5,19 +5,19 @@ from typing import Any
 from tenure.errors import ServiceUnreachable
 from tenure.layout import archive_prefix
 from tenure.lifecycle.retirement.decommission import (
-    Action,
+    DecommissionStep,
     Item,
     Manifest,
     Progress,
-    Step,
+    StepAction,
     may_be_deleted,
 )
-from tenure.usecases.retirement.retirement import Outcome, Retirement
+from tenure.usecases.retirement.retirement import Retirement, StepResult
 from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef, State, canonical_json
 
 
-def delete(retirement: Retirement, version: int) -> Outcome:
+def delete(retirement: Retirement, version: int) -> StepResult:
     """Delete the originals that the manifest marks, and nothing else.
 
     Raises:
@@ -25,7 +25,7 @@ def delete(retirement: Retirement, version: int) -> Outcome:
     """
     from tenure.adapters.archive import Archive
 
-    early = retirement.enter(version, Action.DELETE)
+    early = retirement.enter(version, StepAction.DELETE)
     if early is not None:
         return early
     progress = retirement.progress(version)
@@ -41,14 +41,14 @@ def delete(retirement: Retirement, version: int) -> Outcome:
         reason=f"Decommissioned: {progress.reason}",
     )
     _deleted(retirement, version, gone)
-    return Outcome(f"{progress.name}: {len(manifest.marked)} originals deleted.")
+    return StepResult(f"{progress.name}: {len(manifest.marked)} originals deleted.")
 
 
-def record(retirement: Retirement, version: int, run: RunRef) -> Outcome:
+def record(retirement: Retirement, version: int, run: RunRef) -> StepResult:
     """Issue the decommission record: who, why, what was kept and what was deleted."""
     from tenure.adapters.sql import decommissions
 
-    early = retirement.enter(version, Action.RECORD)
+    early = retirement.enter(version, StepAction.RECORD)
     if early is not None:
         return early
     platform = retirement.platform
@@ -59,10 +59,10 @@ def record(retirement: Retirement, version: int, run: RunRef) -> Outcome:
     platform.store.put(f"{prefix}record.json", canonical_json(report.to_dict()))
     with platform.database.begin() as connection:
         decommissions.set_columns(
-            connection, progress.id, record_digest=digest, step=str(Step.RECORDED)
+            connection, progress.id, record_digest=digest, step=str(DecommissionStep.RECORDED)
         )
         retirement.note(connection, progress, "recorded", record=digest)
-    return Outcome(report.summary, digest=digest)
+    return StepResult(report.summary, digest=digest)
 
 
 def _going(retirement: Retirement, progress: Progress, manifest: Manifest) -> list[Item]:
@@ -102,7 +102,10 @@ def _deleted(retirement: Retirement, version: int, gone: list[str]) -> None:
         if progress.state is not State.ARCHIVED:
             return  # another run was faster
         decommissions.set_columns(
-            connection, progress.id, deleted_at=platform.clock.now(), step=str(Step.DELETED)
+            connection,
+            progress.id,
+            deleted_at=platform.clock.now(),
+            step=str(DecommissionStep.DELETED),
         )
         retirement.move(
             connection, ref, progress, State.DELETED, manifest=progress.archive_digest, mlflow=gone

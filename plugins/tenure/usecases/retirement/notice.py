@@ -3,9 +3,9 @@
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from tenure.lifecycle.retirement.decommission import Action, Progress, Step
+from tenure.lifecycle.retirement.decommission import DecommissionStep, Progress, StepAction
 from tenure.usecases.incidents.outbox import deliver
-from tenure.usecases.retirement.retirement import Outcome, Retirement
+from tenure.usecases.retirement.retirement import Retirement, StepResult
 from tenure.vocabulary import VersionRef, op_key
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ NOTICE = "decommission.notice"
 """Topic of the messages to consumers."""
 
 
-def notify(retirement: Retirement, version: int) -> Outcome:
+def notify(retirement: Retirement, version: int) -> StepResult:
     """Promise every consumer a notice, then send what can be sent now.
 
     A receiver that is down does not hold up the retirement: maintenance sends again.
@@ -24,11 +24,11 @@ def notify(retirement: Retirement, version: int) -> Outcome:
     def promise(connection: "Connection", _: VersionRef, progress: Progress) -> None:
         _promise(retirement, connection, progress)
 
-    early = retirement.enter(version, Action.NOTIFY, promise)
+    early = retirement.enter(version, StepAction.NOTIFY, promise)
     if early is not None:
         return early
     sent = deliver(retirement.platform, topic=NOTICE)
-    return Outcome(f"Notices: {sent.delivered} delivered, {sent.failed} to be sent again.")
+    return StepResult(f"Notices: {sent.delivered} delivered, {sent.failed} to be sent again.")
 
 
 def _promise(retirement: Retirement, connection: "Connection", progress: Progress) -> None:
@@ -53,5 +53,7 @@ def _promise(retirement: Retirement, connection: "Connection", progress: Progres
                 },
                 op_key=op_key(NOTICE, progress.name, {"consumer": name, "access_ends_at": ends}),
             )
-    decommissions.set_columns(connection, progress.id, notified_at=now, step=str(Step.NOTIFIED))
+    decommissions.set_columns(
+        connection, progress.id, notified_at=now, step=str(DecommissionStep.NOTIFIED)
+    )
     retirement.note(connection, progress, "notified", consumers=[name for name, _ in consumers])

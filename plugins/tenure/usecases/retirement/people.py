@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 from tenure.errors import NotPermitted, StateConflict
 from tenure.lifecycle.retirement.decommission import (
     REQUESTERS,
+    DecommissionStep,
     Progress,
-    Step,
     person_refusal,
     question,
     refusal,
 )
 from tenure.usecases.retirement.archive import planned_deletions
-from tenure.usecases.retirement.retirement import Outcome, Retirement
+from tenure.usecases.retirement.retirement import Retirement, StepResult
 from tenure.vocabulary import Role, RunRef, VersionRef
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def request(
     retirement: Retirement, version: int, *, reason: str, successor: str, run: RunRef
-) -> Outcome:
+) -> StepResult:
     """Register the wish to retire a version, for the person who triggered the run.
 
     Raises:
@@ -36,8 +36,13 @@ def request(
         if ref is None:
             raise _unfit(f"{retirement.model}@{version}", "there is no such version")
         known = decommissions.get(connection, ref.id, lock=True)
-        if known is not None and known.step not in {Step.REFUSED, Step.WITHDRAWN}:
-            return Outcome(f"{ref.name}: {known.requested_by} asked already; it is {known.step}.")
+        if known is not None and known.step not in {
+            DecommissionStep.REFUSED,
+            DecommissionStep.WITHDRAWN,
+        }:
+            return StepResult(
+                f"{ref.name}: {known.requested_by} asked already; it is {known.step}."
+            )
         person = _requester(retirement, connection, run)
         _require_fit(connection, ref)
         config = retirement.config
@@ -54,7 +59,7 @@ def request(
         progress = retirement.look(connection, version)[1]
         body = {"reason": progress.reason, "consumers": [name for name, _ in consumers]}
         retirement.note(connection, progress, "requested", actor=person, **body)
-    return Outcome(f"{ref.name}: {person} asks for its retirement; {len(consumers)} consumers.")
+    return StepResult(f"{ref.name}: {person} asks for its retirement; {len(consumers)} consumers.")
 
 
 def ask(retirement: Retirement, version: int) -> tuple[str, list[str]] | None:
@@ -67,7 +72,7 @@ def ask(retirement: Retirement, version: int) -> tuple[str, list[str]] | None:
 
     with retirement.platform.database.begin() as connection:
         progress = retirement.look(connection, version)[1]
-        if progress.step is not Step.REQUESTED:
+        if progress.step is not DecommissionStep.REQUESTED:
             return None
         consumers = [name for name, _ in decommissions.consumers_of(connection, progress.model)]
         keys = planned_deletions(connection, progress)
@@ -83,7 +88,9 @@ def ask(retirement: Retirement, version: int) -> tuple[str, list[str]] | None:
     return question(progress, policy, consumers=consumers, keys=keys), others
 
 
-def confirm(retirement: Retirement, version: int, *, agrees: bool, person: str | None) -> Outcome:
+def confirm(
+    retirement: Retirement, version: int, *, agrees: bool, person: str | None
+) -> StepResult:
     """Take the second person's answer; the database refuses the requester once more.
 
     Raises:
@@ -93,20 +100,20 @@ def confirm(retirement: Retirement, version: int, *, agrees: bool, person: str |
 
     with retirement.platform.database.begin() as connection:
         _, progress = retirement.look(connection, version, lock=True)
-        if progress.step is not Step.REQUESTED:
-            return Outcome(f"{progress.name} was answered already: it is {progress.step}.")
+        if progress.step is not DecommissionStep.REQUESTED:
+            return StepResult(f"{progress.name} was answered already: it is {progress.step}.")
         name = _second_person(retirement, progress, person)
         if not agrees:
-            decommissions.set_columns(connection, progress.id, step=str(Step.REFUSED))
+            decommissions.set_columns(connection, progress.id, step=str(DecommissionStep.REFUSED))
             retirement.note(connection, progress, "refused", actor=name)
-            return Outcome(f"{name} refused the retirement of {progress.name}.", waiting=True)
+            return StepResult(f"{name} refused the retirement of {progress.name}.", waiting=True)
         decommissions.set_columns(
-            connection, progress.id, step=str(Step.CONFIRMED), second_person=name
+            connection, progress.id, step=str(DecommissionStep.CONFIRMED), second_person=name
         )
         retirement.note(
             connection, progress, "confirmed", actor=name, requested_by=progress.requested_by
         )
-    return Outcome(f"{name} confirmed the retirement of {progress.name}.")
+    return StepResult(f"{name} confirmed the retirement of {progress.name}.")
 
 
 def _requester(retirement: Retirement, connection: "Connection", run: RunRef) -> str:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from tenure.config import ModelConfig, load_model
 from tenure.errors import StateConflict
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import DECOMMISSION_MODEL, dag_id
 from tenure.lifecycle.retirement.decommission import (
-    Action,
+    DecommissionStep,
     Permit,
     Progress,
-    Step,
+    StepAction,
     next_step,
     permit,
 )
@@ -37,7 +37,7 @@ class Mirror(Protocol):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StepResult:
     """What a step came to.
 
     Args:
@@ -61,7 +61,7 @@ class Retirement:
         mirror: MLflow.
     """
 
-    platform: Platform
+    platform: Installation
     model: str
     mirror: Mirror
 
@@ -96,7 +96,9 @@ class Retirement:
             )
         return ref, progress
 
-    def enter(self, version: int, action: Action, change: "Change | None" = None) -> Outcome | None:
+    def enter(
+        self, version: int, action: StepAction, change: "Change | None" = None
+    ) -> StepResult | None:
         """Ask whether a step may be done; if so, make its first change in the same transaction.
 
         Returns:
@@ -106,10 +108,10 @@ class Retirement:
             ref, progress = self.look(connection, version, lock=True)
             policy = self.config.decommission
             may, words = permit(action, progress, policy, self.platform.clock.now())
-            if next_step(progress, policy).action is Action.WITHDRAW:
+            if next_step(progress, policy).action is StepAction.WITHDRAW:
                 self._withdraw(connection, progress)
             if may is not Permit.GO:
-                return Outcome(words, waiting=may is Permit.WAIT)
+                return StepResult(words, waiting=may is Permit.WAIT)
             if change is not None:
                 change(connection, ref, progress)
         return None
@@ -154,7 +156,7 @@ class Retirement:
     def _withdraw(self, connection: "Connection", progress: Progress) -> None:
         from tenure.adapters.sql import decommissions
 
-        decommissions.set_columns(connection, progress.id, step=str(Step.WITHDRAWN))
+        decommissions.set_columns(connection, progress.id, step=str(DecommissionStep.WITHDRAWN))
         self.note(connection, progress, "withdrawn", state=str(progress.state))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tenure.errors import ConfigInvalid
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.serving import SCOPES, ApiKey, Scope
 from tenure.vocabulary import is_id, op_key
 
@@ -16,7 +16,7 @@ _ID_CHARACTERS = 12
 
 
 def create_key(
-    platform: Platform,
+    platform: Installation,
     name: str,
     scopes: Sequence[Scope],
     *,
@@ -70,7 +70,7 @@ def key_id(secret: str) -> str:
 
 
 def _check_key(
-    platform: Platform, name: str, scopes: Sequence[Scope], models: Sequence[str] | None
+    platform: Installation, name: str, scopes: Sequence[Scope], models: Sequence[str] | None
 ) -> None:
     if not is_id(name) or not scopes or set(scopes) - set(SCOPES):
         raise ConfigInvalid(
@@ -91,7 +91,7 @@ def _check_key(
         )
 
 
-def revoke_key(platform: Platform, name: str, *, actor: str = "cli", key_id: str = "") -> int:
+def revoke_key(platform: Installation, name: str, *, actor: str = "cli", key_id: str = "") -> int:
     """Take keys out of force, within a second; returns how many there were.
 
     Args:
@@ -115,7 +115,7 @@ def revoke_key(platform: Platform, name: str, *, actor: str = "cli", key_id: str
     return len(digests)
 
 
-def list_keys(platform: Platform) -> list[dict[str, Any]]:
+def list_keys(platform: Installation) -> list[dict[str, Any]]:
     """Every key there ever was, by id, without its secret."""
     from tenure.adapters.sql import serving
 

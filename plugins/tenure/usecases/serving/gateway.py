@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tenure.errors import ConfigInvalid, StateConflict
 from tenure.files import disk_errors, made_once
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.installation.keys import SUBJECTS
 from tenure.lifecycle.promotion.trial_loads import Trial, TrialAnswer
 from tenure.lifecycle.serving import (
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tenure.adapters.web_tokens import JwtVerifier
 
 
-class GatewayPlatform:
+class GatewayInstallation:
     """The outside of one gateway process.
 
     Args:
@@ -43,7 +43,7 @@ class GatewayPlatform:
         gateway: Id of the gateway.
     """
 
-    def __init__(self, platform: Platform, gateway: str) -> None:
+    def __init__(self, platform: Installation, gateway: str) -> None:
         self.platform = platform
         self.gateway = gateway
 
@@ -157,7 +157,7 @@ class GatewayPlatform:
             yield
 
 
-def gateway_platform(settings: Settings) -> GatewayPlatform:
+def gateway_installation(settings: Settings) -> GatewayInstallation:
     """The gateway of this home; TENURE_GATEWAY_ID gives it another id.
 
     Raises:
@@ -174,7 +174,7 @@ def gateway_platform(settings: Settings) -> GatewayPlatform:
             still_safe="Nothing was started.",
             next_step="Choose another id and start again.",
         )
-    return GatewayPlatform(Platform(settings, PATIENCE_SECONDS), gateway)
+    return GatewayInstallation(Installation(settings, PATIENCE_SECONDS), gateway)
 
 
 class PlanSource(GatewayIncidents):

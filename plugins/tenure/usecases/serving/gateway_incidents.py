@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.decisions.decision_log import Trouble
 from tenure.lifecycle.serving import CanaryStop
 
@@ -24,7 +24,7 @@ class GatewayIncidents:
         gateway: Id of the gateway.
     """
 
-    def __init__(self, platform: Platform, gateway: str) -> None:
+    def __init__(self, platform: Installation, gateway: str) -> None:
         self._platform = platform
         self._gateway = gateway
 
@@ -83,24 +83,24 @@ class GatewayIncidents:
                 facts=facts,
             )
 
-    def report_stops(self, *, is_spoilt: bool) -> None:
+    def report_stops(self, *, is_corrupt: bool) -> None:
         """Open the incident about stops that nobody can read, or close it."""
         from tenure.adapters.sql import incidents
 
-        key, now = f"stops_spoilt:{self._gateway}", self._platform.clock.now()
+        key, now = f"stops_corrupt:{self._gateway}", self._platform.clock.now()
         with self._platform.database.begin() as connection:
-            if not is_spoilt:
+            if not is_corrupt:
                 incidents.close_incident(connection, dedupe_key=key, at=now)
                 return
             incidents.open_incident(
                 connection,
                 dedupe_key=key,
-                kind="stops_spoilt",
+                kind="stops_corrupt",
                 subject=self._gateway,
                 at=now,
                 summary=f"Gateway {self._gateway} cannot read which canaries were stopped at it, "
                 "so it gives none of them anything. Look which were, stop them again, then remove "
-                "stops.json.spoilt from its folder.",
+                "stops.json.corrupt from its folder.",
                 facts={"gateway": self._gateway},
             )
 

@@ -11,7 +11,7 @@ import msgspec
 
 from tenure.config import load_model
 from tenure.errors import ArtifactRefused, ConfigInvalid, TenureError
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import artifact_key, onnx_key
 from tenure.lifecycle.serving import ServingPolicy
 from tenure.lifecycle.training.registry import FIELDS, onnx_facts
@@ -38,7 +38,7 @@ class VerifiedLoader:
     """
 
     def __init__(
-        self, platform: Platform, folder: Path, policy: Callable[[str], ServingPolicy]
+        self, platform: Installation, folder: Path, policy: Callable[[str], ServingPolicy]
     ) -> None:
         self._platform = platform
         self._folder = folder

@@ -12,10 +12,10 @@ from tenure.config import load_dataset, load_model
 from tenure.errors import ConfigInvalid
 from tenure.failpoints import failpoint
 from tenure.files import made_once
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.installation.keys import MASTER
 from tenure.lifecycle.data.sensitivity import personal_columns
-from tenure.ports import Decisions
+from tenure.ports import DecisionFilter
 from tenure.settings import Settings
 from tenure.vocabulary import op_key
 
@@ -98,7 +98,7 @@ class LocalKeys:
             return name, self._keys[name]
 
     def get(self, name: str) -> bytes | None:
-        """The key of this id; None when it is gone, or its file is spoilt."""
+        """The key of this id; None when it is gone, or its file is corrupt."""
         if name not in self._keys:
             path = self._folder / f"{name}.key"
             text = path.read_text(errors="replace").strip() if path.is_file() else ""
@@ -130,7 +130,7 @@ class SubjectVault:
         folder: Where local keys lie.
     """
 
-    def __init__(self, platform: Platform, folder: Path) -> None:
+    def __init__(self, platform: Installation, folder: Path) -> None:
         self._platform = platform
         self._local = LocalKeys(folder, platform.ids.new)
         self.is_personal: Callable[[str], bool] = PersonalModels(platform.settings)
@@ -169,7 +169,7 @@ class SubjectVault:
 
 
 def subject_keys(
-    platform: Platform, subjects: set[str], *, make: bool = False
+    platform: Installation, subjects: set[str], *, make: bool = False
 ) -> dict[str, bytes | None]:
     """Data key of each pseudonym; None where it was destroyed.
 
@@ -204,7 +204,7 @@ def subject_keys(
 
 
 def destroy_keys(
-    platform: Platform, subjects: Sequence[str], *, model: str, reason: str, actor: str
+    platform: Installation, subjects: Sequence[str], *, model: str, reason: str, actor: str
 ) -> None:
     """Make everything that was sealed about pseudonyms noise, and whatever comes later as well.
 
@@ -226,7 +226,7 @@ def destroy_keys(
             failpoint("erase.destroyed")
 
 
-def destroyed(platform: Platform, subject: str) -> bool:
+def destroyed(platform: Installation, subject: str) -> bool:
     """Whether the key of a pseudonym was destroyed."""
     from tenure.adapters.sql import subject_keys as table
 
@@ -242,7 +242,7 @@ def any_sealed(paths: Sequence[Path]) -> bool:
     return sealed_files.any_sealed(paths)
 
 
-def scanner(platform: Platform, paths: Sequence[Path]) -> "IbisEngine":
+def scanner(platform: Installation, paths: Sequence[Path]) -> "IbisEngine":
     """The engine for these decision files; it opens sealed features in memory, never on disk."""
     from tenure.adapters import sealed_files
     from tenure.adapters.ibis_engine import IbisEngine
@@ -250,13 +250,15 @@ def scanner(platform: Platform, paths: Sequence[Path]) -> "IbisEngine":
     if not any_sealed(paths):
         return IbisEngine()
 
-    def opened(decisions: Decisions) -> Any:
+    def opened(decisions: DecisionFilter) -> Any:
         return sealed_files.opened(decisions, opener(platform))
 
     return IbisEngine(opened=opened)
 
 
-def opener(platform: Platform) -> Callable[[Sequence[tuple[str, str, bytes]]], list[bytes | None]]:
+def opener(
+    platform: Installation,
+) -> Callable[[Sequence[tuple[str, str, bytes]]], list[bytes | None]]:
     """Opens (pseudonym, decision id, sealed) each; None where the key was destroyed."""
 
     def open_all(rows: Sequence[tuple[str, str, bytes]]) -> list[bytes | None]:

@@ -9,14 +9,14 @@ from typing import Any
 
 from tenure.adapters.sql import reports, versions
 from tenure.errors import GateFailed, GateInconclusive, StateConflict, TenureError
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.training import evaluation
 from tenure.usecases.training.planning import pinned_config
 from tenure.verdicts import Check, Report, Verdict
 from tenure.vocabulary import RunRef, State, VersionRef
 
 
-def evaluation_report(platform: Platform, version: VersionRef) -> Report:
+def evaluation_report(platform: Installation, version: VersionRef) -> Report:
     """The verdict on the holdout, from the stored scores alone."""
     import numpy as np
 
@@ -41,7 +41,7 @@ def evaluation_report(platform: Platform, version: VersionRef) -> Report:
     return _bound(report, row)
 
 
-def bias_report(platform: Platform, version: VersionRef) -> Report:
+def bias_report(platform: Installation, version: VersionRef) -> Report:
     """The verdict on groups, from one scan of the scored holdout."""
     from tenure.adapters.ibis_engine.confusion import confusion_cells
     from tenure.lifecycle.training.bias.audit import audit
@@ -63,7 +63,7 @@ def bias_report(platform: Platform, version: VersionRef) -> Report:
 
 
 def bias_audit(
-    platform: Platform, model: str, number: int | None, run: RunRef
+    platform: Installation, model: str, number: int | None, run: RunRef
 ) -> tuple[Report, str]:
     """Audit any version that has a scored holdout; moves nothing.
 
@@ -85,7 +85,7 @@ def bias_audit(
 
 
 def audit_by_hand(
-    platform: Platform, model: str, number: int | None, run: RunRef
+    platform: Installation, model: str, number: int | None, run: RunRef
 ) -> dict[str, object]:
     """As `bias_audit`, but raises when the gate fails, as a task should; moves nothing.
 
@@ -98,7 +98,7 @@ def audit_by_hand(
     return {"subject": report.subject, "verdict": str(report.verdict), "report": digest}
 
 
-def refusal(platform: Platform, report: Report, model: str) -> TenureError:
+def refusal(platform: Installation, report: Report, model: str) -> TenureError:
     """The error that a bad verdict is raised as."""
     failed = report.verdict is Verdict.FAILED
     advice = (
@@ -122,7 +122,7 @@ def stops(report: Report) -> bool:
     return report.verdict is not Verdict.PASSED and bool(report.facts["enforced"])
 
 
-def stored(platform: Platform, digest: str | None) -> Report | None:
+def stored(platform: Installation, digest: str | None) -> Report | None:
     """The report with this digest, exactly as it was stored."""
     if digest is None:
         return None
@@ -144,13 +144,13 @@ def stored(platform: Platform, digest: str | None) -> Report | None:
     return Report(**body | {"verdict": Verdict(body["verdict"]), "checks": checks})
 
 
-def row_of(platform: Platform, version: VersionRef) -> dict[str, Any]:
+def row_of(platform: Installation, version: VersionRef) -> dict[str, Any]:
     """Every column of the version."""
     with platform.database.begin() as connection:
         return versions.row_by_id(connection, version.id)
 
 
-def still_safe(platform: Platform, model: str) -> str:
+def still_safe(platform: Installation, model: str) -> str:
     """What serves now, for people."""
     with platform.database.begin() as connection:
         champion = versions.in_state(connection, model, [State.CHAMPION])
@@ -177,7 +177,7 @@ def _facts(row: Mapping[str, Any]) -> dict[str, Any]:
     return facts
 
 
-def _named(platform: Platform, model: str, number: int | None) -> VersionRef:
+def _named(platform: Installation, model: str, number: int | None) -> VersionRef:
     with platform.database.begin() as connection:
         known = versions.all_of(connection, model)
     trained = [v for v in known if v.artifact_digest is not None]

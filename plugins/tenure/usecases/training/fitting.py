@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from tenure.config import DatasetConfig, ModelConfig
 from tenure.errors import ConfigInvalid
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import artifact_key, reference_key
-from tenure.lifecycle.training import Published, evaluation
+from tenure.lifecycle.training import PublishedSnapshot, evaluation
 from tenure.lifecycle.training.evaluation.metrics import measure
 from tenure.lifecycle.training.registry import statement_bytes
 from tenure.lifecycle.training.split import split_by_time
 from tenure.usecases.data.compatibility import other_names
 from tenure.usecases.data.snapshots import open_snapshot
-from tenure.usecases.training.onnx import Attempt, attempt
+from tenure.usecases.training.onnx import OnnxAttempt, attempt
 from tenure.vocabulary import RunRef, VersionRef, digest_bytes
 
 if TYPE_CHECKING:
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedModel:
     """What a fit leaves: bytes to store, and facts for the version's row."""
 
     artifact: bytes
     reference: bytes
     facts: dict[str, Any]
-    onnx: Attempt | None = None
+    onnx: OnnxAttempt | None = None
     """Only where the model's YAML asks for it."""
 
 
 def fit(
-    platform: Platform,
+    platform: Installation,
     config: ModelConfig,
     dataset: DatasetConfig,
-    snapshots: Sequence[Published],
+    snapshots: Sequence[PublishedSnapshot],
     *,
     name: str,
     run: RunRef,
-) -> Fitted:
+) -> FittedModel:
     """Split by time, fit on the older part, score the newer one; the same input, the same bytes.
 
     Raises:
@@ -83,7 +83,7 @@ def fit(
             subject=name,
         )
     counted = {"train": len(old.labels), "holdout": len(new.labels), "unlabelled": rows.unlabelled}
-    return Fitted(
+    return FittedModel(
         artifact=skops_artifacts.dump(estimator, name=name),
         reference=training_rows.reference_bytes(
             new, scores, threshold=threshold, numeric=numeric, categorical=categorical
@@ -91,7 +91,7 @@ def fit(
         facts={
             "threshold": threshold,
             "features": {"numeric": list(numeric), "categorical": list(categorical)},
-            **training_rows.seen(old, numeric, categorical),
+            **training_rows.observed_values(old, numeric, categorical),
             "metrics": evaluation.values(measured),
             "intervals": evaluation.intervals(measured),
             "rows": counted,
@@ -103,10 +103,10 @@ def fit(
 
 
 def _read(
-    platform: Platform,
+    platform: Installation,
     config: ModelConfig,
     dataset: DatasetConfig,
-    snapshots: Sequence[Published],
+    snapshots: Sequence[PublishedSnapshot],
     run: RunRef,
 ) -> "TrainingRows":
     """The rows of all snapshots. Raises like `fit`."""
@@ -134,7 +134,7 @@ def _read(
     )
 
 
-def store(platform: Platform, version: VersionRef, fitted: Fitted) -> dict[str, str]:
+def store(platform: Installation, version: VersionRef, fitted: FittedModel) -> dict[str, str]:
     """Put artifact and reference into the object store; returns their keys and digests."""
     artifact, holdout = (
         artifact_key(digest_bytes(fitted.artifact)),
@@ -145,7 +145,7 @@ def store(platform: Platform, version: VersionRef, fitted: Fitted) -> dict[str, 
     return {"artifact_key": artifact, "holdout_key": holdout, "holdout_digest": digest}
 
 
-def sign(platform: Platform, row: Mapping[str, Any]) -> str:
+def sign(platform: Installation, row: Mapping[str, Any]) -> str:
     """Signature over the row's statement, by the key of this installation."""
     from tenure.adapters.signing import Signer
 

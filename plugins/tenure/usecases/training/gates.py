@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tenure.adapters.sql import training, versions
 from tenure.errors import StateConflict
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.usecases.training import evidence
 from tenure.usecases.training.planning import planned_version
 from tenure.verdicts import Report, Verdict
@@ -25,7 +25,7 @@ VALIDATOR = "service:validator"
 _COLUMNS = {"evaluation": "evaluation_report", "bias": "bias_report"}
 
 
-def evaluate(platform: Platform, model: str, run: RunRef) -> dict[str, object]:
+def evaluate(platform: Installation, model: str, run: RunRef) -> dict[str, object]:
     """Judge the scored holdout of this run's version against its evaluation gate.
 
     Raises:
@@ -37,7 +37,7 @@ def evaluate(platform: Platform, model: str, run: RunRef) -> dict[str, object]:
     )
 
 
-def audit_bias(platform: Platform, model: str, run: RunRef) -> dict[str, object]:
+def audit_bias(platform: Installation, model: str, run: RunRef) -> dict[str, object]:
     """Judge how this run's version treats groups, against its bias gate.
 
     Raises:
@@ -50,7 +50,7 @@ def audit_bias(platform: Platform, model: str, run: RunRef) -> dict[str, object]
 
 
 def register(
-    platform: Platform, model: str, run: RunRef, mlflow: "MlflowRegistry | None" = None
+    platform: Installation, model: str, run: RunRef, mlflow: "MlflowRegistry | None" = None
 ) -> dict[str, object]:
     """Mirror the version in MLflow, move it to `validated`, close its request.
 
@@ -76,7 +76,7 @@ def register(
             tags={"tenure.artifact_digest": row["artifact_digest"]},
             files={f"reports/{s}.json": canonical_json(r.to_dict()) for s, r in passed.items()},
         )
-        _tell(platform, version, row, number, run)
+        _save_report(platform, version, row, number, run)
         _validate(platform, version, row, run)
     return {
         "version_id": version.id,
@@ -86,7 +86,7 @@ def register(
 
 
 def _settled(
-    platform: Platform, version: VersionRef, run: RunRef, stage: str
+    platform: Installation, version: VersionRef, run: RunRef, stage: str
 ) -> dict[str, object] | None:
     """The verdict that an earlier try reached, or None; a bad one is raised again."""
     report = evidence.stored(platform, evidence.row_of(platform, version)[_COLUMNS[stage]])
@@ -101,7 +101,7 @@ def _settled(
 
 
 def _settle(
-    platform: Platform, version: VersionRef, report: Report, run: RunRef
+    platform: Installation, version: VersionRef, report: Report, run: RunRef
 ) -> dict[str, object]:
     """Store the report, bind it to the version, and reject the version if the verdict is bad."""
     digest = platform.reports.save(report, model=version.model, dataset=None, run=run)
@@ -130,8 +130,8 @@ def _settle(
     raise evidence.refusal(platform, report, version.model)
 
 
-def _tell(
-    platform: Platform, version: VersionRef, row: Mapping[str, Any], number: str, run: RunRef
+def _save_report(
+    platform: Installation, version: VersionRef, row: Mapping[str, Any], number: str, run: RunRef
 ) -> None:
     """What the task's tab shows."""
     summary = (
@@ -143,7 +143,9 @@ def _tell(
     platform.reports.save(report, model=version.model, dataset=None, run=run)
 
 
-def _validate(platform: Platform, version: VersionRef, row: Mapping[str, Any], run: RunRef) -> None:
+def _validate(
+    platform: Installation, version: VersionRef, row: Mapping[str, Any], run: RunRef
+) -> None:
     with platform.database.begin() as connection:
         platform.ledger.move(
             connection,
@@ -167,7 +169,7 @@ def _validate(platform: Platform, version: VersionRef, row: Mapping[str, Any], r
         )
 
 
-def _passed(platform: Platform, row: Mapping[str, Any], stage: str) -> Report:
+def _passed(platform: Installation, row: Mapping[str, Any], stage: str) -> Report:
     """The stored report of a gate that lets the version pass."""
     report = evidence.stored(platform, row[_COLUMNS[stage]])
     if report is None or evidence.stops(report):
@@ -179,7 +181,7 @@ def _passed(platform: Platform, row: Mapping[str, Any], stage: str) -> Report:
     return report
 
 
-def _given_up(platform: Platform, version: VersionRef) -> StateConflict:
+def _given_up(platform: Installation, version: VersionRef) -> StateConflict:
     return StateConflict(
         f"{version.name} is {version.state}: its training was not finished or was given up.",
         still_safe=evidence.still_safe(platform, version.model),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import onnx_key
 from tenure.lifecycle.serving import OnnxPolicy, Score, Signature, Value
 from tenure.lifecycle.training.parity import Parity, compare, report, unconvertible
@@ -22,7 +22,7 @@ BATCHES = (1, 64)
 
 
 @dataclass(frozen=True)
-class Attempt:
+class OnnxAttempt:
     """What came of a conversion.
 
     Args:
@@ -45,7 +45,7 @@ def attempt(
     features: Sequence[str],
     threshold: float,
     subject: str,
-) -> Attempt:
+) -> OnnxAttempt:
     """Convert a fitted estimator and score the holdout as a model process would; never raises.
 
     Args:
@@ -60,14 +60,14 @@ def attempt(
     try:
         data, by_onnx = _converted(estimator, frame, features)
     except Exception as error:  # a library that meets a model it does not know: stay native
-        return Attempt(unconvertible(_why(error), subject=subject))
+        return OnnxAttempt(unconvertible(_why(error), subject=subject))
     parity = compare(scores, by_onnx, threshold=threshold, tolerance=policy.max_score_difference)
     digest = digest_bytes(data)
     found = report(parity, subject=subject, facts={"digest": digest, "bytes": len(data)})
-    return Attempt(found, data if parity.verdict is Verdict.PASSED else None, parity)
+    return OnnxAttempt(found, data if parity.verdict is Verdict.PASSED else None, parity)
 
 
-def store(platform: Platform, made: Attempt | None) -> dict[str, bytes]:
+def store(platform: Installation, made: OnnxAttempt | None) -> dict[str, bytes]:
     """Put a file that passed under its digest; returns what belongs into the MLflow run."""
     if made is None or made.onnx is None:
         return {}
@@ -75,8 +75,12 @@ def store(platform: Platform, made: Attempt | None) -> dict[str, bytes]:
     return {"model/model.onnx": made.onnx}
 
 
-def tell(
-    platform: Platform, version: VersionRef, row: Mapping[str, Any], made: Attempt, run: RunRef
+def report_parity(
+    platform: Installation,
+    version: VersionRef,
+    row: Mapping[str, Any],
+    made: OnnxAttempt,
+    run: RunRef,
 ) -> dict[str, Any]:
     """Keep the evidence and sign a file that passed; returns what stands in the version's facts."""
     digest = platform.reports.save(made.report, model=version.model, dataset=None, run=run)
@@ -132,7 +136,7 @@ def _rows(frame: Any, features: Sequence[str]) -> list[tuple[Value, ...]]:
     return list(zip(*(frame[name].tolist() for name in features), strict=True))
 
 
-def _sign(platform: Platform, row: Mapping[str, Any], onnx: bytes) -> str:
+def _sign(platform: Installation, row: Mapping[str, Any], onnx: bytes) -> str:
     from tenure.adapters.signing import Signer
 
     signer = Signer(platform.settings.signing_key)

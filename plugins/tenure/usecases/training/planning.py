@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from tenure.adapters.sql import training, versions
 from tenure.config import ModelConfig, load_dataset, load_model, parse_model
 from tenure.errors import GateInconclusive, SchemaBroken, StateConflict
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.installation.provenance import code_digest
-from tenure.lifecycle.training import Published, choose_snapshots, data_digest, suite_digest
+from tenure.lifecycle.training import PublishedSnapshot, choose_snapshots, data_digest, suite_digest
 from tenure.usecases.data.compatibility import require_readable
 from tenure.usecases.data.privacy import require_safe_store
 from tenure.verdicts import Report, Verdict
@@ -28,7 +28,7 @@ TRAINER = "service:trainer"
 
 
 @dataclass(frozen=True)
-class Planned:
+class TrainingPlan:
     """What a run is going to train: ids only, so that it may travel by XCom."""
 
     version_id: int
@@ -37,8 +37,8 @@ class Planned:
 
 
 def plan(
-    platform: Platform, model: str, run: RunRef, *, by_hand: bool, reason: str = ""
-) -> Planned | None:
+    platform: Installation, model: str, run: RunRef, *, by_hand: bool, reason: str = ""
+) -> TrainingPlan | None:
     """Take the model's open retrain request and make the draft version that answers it.
 
     Args:
@@ -55,20 +55,24 @@ def plan(
         GateInconclusive: Too few batches are published; the request stays open.
         SchemaBroken: A column that the model reads changed under it; the request stays open.
     """
-    planned = _known(platform, model, run) or _plan(platform, model, run, (by_hand, reason))
+    planned = _planned_before(platform, model, run) or _plan(
+        platform, model, run, (by_hand, reason)
+    )
     if planned is not None:
-        _tell(platform, model, run, planned)
+        _log_plan(platform, model, run, planned)
     return planned
 
 
-def _known(platform: Platform, model: str, run: RunRef) -> Planned | None:
+def _planned_before(platform: Installation, model: str, run: RunRef) -> TrainingPlan | None:
     with platform.database.begin() as connection:
         known = training.plan_of(connection, _plan_key(model, run))
-    names = Planned.__dataclass_fields__
-    return Planned(**{name: known[name] for name in names}) if known else None
+    names = TrainingPlan.__dataclass_fields__
+    return TrainingPlan(**{name: known[name] for name in names}) if known else None
 
 
-def _plan(platform: Platform, model: str, run: RunRef, asked: tuple[bool, str]) -> Planned | None:
+def _plan(
+    platform: Installation, model: str, run: RunRef, asked: tuple[bool, str]
+) -> TrainingPlan | None:
     by_hand, reason = asked
     config, digest = load_model(platform.settings.include, model)
     try:
@@ -92,7 +96,7 @@ def _plan(platform: Platform, model: str, run: RunRef, asked: tuple[bool, str]) 
         raise
 
 
-def _tell(platform: Platform, model: str, run: RunRef, planned: Planned) -> None:
+def _log_plan(platform: Installation, model: str, run: RunRef, planned: TrainingPlan) -> None:
     """What the task's tab shows."""
     with platform.database.begin() as connection:
         row = versions.row_by_id(connection, planned.version_id)
@@ -109,13 +113,13 @@ def _tell(platform: Platform, model: str, run: RunRef, planned: Planned) -> None
     platform.reports.save(report, model=model, dataset=None, run=run)
 
 
-def has_plan(platform: Platform, model: str, run: RunRef) -> bool:
+def has_plan(platform: Installation, model: str, run: RunRef) -> bool:
     """Whether this DAG run has planned a version of the model."""
     with platform.database.begin() as connection:
         return platform.ledger.has(connection, _plan_key(model, run))
 
 
-def planned_version(platform: Platform, model: str, run: RunRef) -> VersionRef:
+def planned_version(platform: Installation, model: str, run: RunRef) -> VersionRef:
     """The version of this DAG run, as it is now.
 
     Raises:
@@ -132,7 +136,7 @@ def planned_version(platform: Platform, model: str, run: RunRef) -> VersionRef:
     )
 
 
-def pinned_config(platform: Platform, row: Mapping[str, Any]) -> ModelConfig:
+def pinned_config(platform: Installation, row: Mapping[str, Any]) -> ModelConfig:
     """The config that the version was planned with, whatever the YAML says now."""
     with platform.database.begin() as connection:
         return parse_model(training.config_text(connection, row["config_digest"]))
@@ -143,7 +147,7 @@ def _plan_key(model: str, run: RunRef) -> str:
 
 
 def _remember(
-    connection: "Connection", platform: Platform, config: ModelConfig, digest: str
+    connection: "Connection", platform: Installation, config: ModelConfig, digest: str
 ) -> None:
     path = platform.settings.configs / "models" / f"{config.name}.yaml"
     body = path.read_bytes()
@@ -159,12 +163,12 @@ def _remember(
 
 
 def _answer(
-    platform: Platform,
+    platform: Installation,
     connection: "Connection",
     config: ModelConfig,
     digest: str,
-    asked: tuple[training.Request | None, RunRef, str],
-) -> Planned:
+    asked: tuple[training.RetrainRequestRow | None, RunRef, str],
+) -> TrainingPlan:
     request, run, reason = asked
     chosen = choose_snapshots(
         training.published(connection, config.dataset),
@@ -192,15 +196,15 @@ def _answer(
         body={**body, "reason": reason or request.reason, "run_id": run.run_id},
         op_key=_plan_key(config.name, run),
     )
-    return Planned(version.id, version.version, request.id)
+    return TrainingPlan(version.id, version.version, request.id)
 
 
 def _draft(
     connection: "Connection",
     config: ModelConfig,
     digest: str,
-    chosen: tuple[Published, ...],
-    asked: tuple[training.Request, RunRef],
+    chosen: tuple[PublishedSnapshot, ...],
+    asked: tuple[training.RetrainRequestRow, RunRef],
 ) -> VersionRef:
     request, run = asked
     intent = {
@@ -230,7 +234,10 @@ def _draft(
 
 
 def _give_up_older(
-    platform: Platform, connection: "Connection", request: training.Request, version: VersionRef
+    platform: Installation,
+    connection: "Connection",
+    request: training.RetrainRequestRow,
+    version: VersionRef,
 ) -> None:
     """A request that an ended run left behind: its unfinished version is not trained further."""
     if request.model_version_id in (None, version.id):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tenure.adapters.sql import training, versions
 from tenure.config import ModelConfig, load_dataset
 from tenure.errors import StateConflict
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.installation.provenance import code_digest, lock_digest
 from tenure.usecases.training.planning import TRAINER, pinned_config, planned_version
 from tenure.verdicts import Report, Verdict
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    platform: Platform, model: str, run: RunRef, mlflow: "MlflowRegistry | None" = None
+    platform: Installation, model: str, run: RunRef, mlflow: "MlflowRegistry | None" = None
 ) -> dict[str, object]:
     """Fit, score the holdout, store, sign, and move the draft to `trained`.
 
@@ -64,14 +64,14 @@ def train(
     )
     columns["signature"] = fitting.sign(platform, row | columns)
     if fitted.onnx is not None:
-        facts["onnx"] = onnx.tell(platform, version, row | columns, fitted.onnx, run)
-    _tell(platform, version, columns, facts, run)
+        facts["onnx"] = onnx.report_parity(platform, version, row | columns, fitted.onnx, run)
+    _save_report(platform, version, columns, facts, run)
     _commit(platform, version, columns | {"facts": facts}, run)
     return _trained(planned_version(platform, model, run))
 
 
-def _tell(
-    platform: Platform,
+def _save_report(
+    platform: Installation,
     version: VersionRef,
     columns: Mapping[str, Any],
     facts: Mapping[str, Any],
@@ -91,7 +91,9 @@ def _tell(
     platform.reports.save(report, model=version.model, dataset=None, run=run)
 
 
-def _commit(platform: Platform, version: VersionRef, columns: dict[str, Any], run: RunRef) -> None:
+def _commit(
+    platform: Installation, version: VersionRef, columns: dict[str, Any], run: RunRef
+) -> None:
     with platform.database.begin() as connection:
         platform.ledger.move(
             connection,

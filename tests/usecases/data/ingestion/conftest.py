@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from tenure.adapters.sql import data
 from tenure.adapters.sql.training import published
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.lifecycle.training import choose_snapshots
 from tenure.settings import Settings
 from tenure.usecases.data.ingestion import Ingestion, ingestion
@@ -51,7 +51,7 @@ EXPECTATIONS: list[dict[str, Any]] = [
 class Gate:
     """The data gate over one dataset, `tiny`."""
 
-    platform: Platform
+    platform: Installation
     run: RunRef = RUN
 
     @property
@@ -107,7 +107,7 @@ class Gate:
         try:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.environ.update(environment)
-            act(ingestion(Platform(self.platform.settings), "tiny"))
+            act(ingestion(Installation(self.platform.settings), "tiny"))
             code = 0
         finally:
             os._exit(code)
@@ -119,7 +119,7 @@ def gate(settings: Settings, tmp_path: Path) -> Iterator[Gate]:
     (include / "configs/datasets").mkdir(parents=True)
     (include / "configs/datasets/tiny.yaml").write_text(YAML)
     (include / "expectations").mkdir()
-    found = Gate(Platform(replace(settings, include=include)))
+    found = Gate(Installation(replace(settings, include=include)))
     found.expect()
     yield found
     found.platform.database.dispose()

@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.migrations import upgrade
 from tenure.settings import Settings
 from tenure.stack import postgres
@@ -52,7 +52,7 @@ def main(home: Path) -> None:
         }
         migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
         subprocess.run(migrate, check=True, capture_output=True)
-        gate = gate_module.Gate(Platform(Settings.from_environment()))
+        gate = gate_module.Gate(Installation(Settings.from_environment()))
         gate.expect()
         for number in range(10):
             gate.drop([99.0 if number == 4 else float(number)], f"2026-{number:02d}.parquet")

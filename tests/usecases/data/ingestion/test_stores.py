@@ -15,7 +15,7 @@ import pytest
 from http_proxy import Fault, HttpProxy, http_proxy
 
 from tenure.errors import ArtifactRefused
-from tenure.installation import Platform
+from tenure.installation import Installation
 from tenure.layout import snapshot_key
 from tenure.usecases.operations.ledger import find_breaches
 
@@ -39,7 +39,7 @@ def on_s3(gate: Any, proxy: HttpProxy, tmp_path: Path) -> Iterator[Any]:
     bucket = f"gate-{tmp_path.name}".lower().replace("_", "-")[:60].rstrip("-")
     boto3.client("s3", endpoint_url=proxy.url).create_bucket(Bucket=bucket)
     url = f"s3://{bucket}/home?endpoint_url={proxy.url}"
-    platform = Platform(replace(gate.platform.settings, store_url=url))
+    platform = Installation(replace(gate.platform.settings, store_url=url))
     yield replace(gate, platform=platform)
     platform.database.dispose()
 

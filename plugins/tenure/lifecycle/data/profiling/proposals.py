@@ -17,10 +17,10 @@ from tenure.lifecycle.data.profiling.profile import (
 )
 from tenure.lifecycle.data.profiling.wording import (
     batches,
+    columns_phrase,
     outward,
     plain,
     plural,
-    seen_in,
     shares,
     span,
 )
@@ -131,7 +131,7 @@ def _nulls(seen: Sequence[ColumnProfile], column: Column) -> Iterable[Proposal]:
         "expect_column_values_to_not_be_null",
         {"column": column_name(seen), "mostly": mostly},
         Severity.CRITICAL,
-        f"{shares([c.null_share for c in seen])} nulls in {seen_in(seen)}.",
+        f"{shares([c.null_share for c in seen])} nulls in {columns_phrase(seen)}.",
     )
 
 
@@ -141,13 +141,13 @@ def _category_set(seen: Sequence[ColumnProfile]) -> Proposal:
         "expect_column_values_to_be_in_set",
         {"column": column_name(seen), "value_set": values},
         Severity.WARNING,
-        f"{plural(len(values), 'different value')} in {seen_in(seen)}.",
+        f"{plural(len(values), 'different value')} in {columns_phrase(seen)}.",
     )
 
 
 def _numbers(seen: Sequence[ColumnProfile], *, is_identifier: bool) -> Iterable[Proposal]:
     low, high = min(_number(c.low) for c in seen), max(_number(c.high) for c in seen)
-    evidence = f"{span(low, high)} in {seen_in(seen)}."
+    evidence = f"{span(low, high)} in {columns_phrase(seen)}."
     name = column_name(seen)
     if is_identifier:
         if low >= 0:
@@ -186,7 +186,7 @@ def _middle(seen: Sequence[ColumnProfile]) -> Iterable[Proposal]:
         },
         Severity.CRITICAL,
         f"Median {span(min(medians), max(medians))}, middle half {plain(spread)} wide, in "
-        f"{seen_in(seen)}.",
+        f"{columns_phrase(seen)}.",
     )
 
 
@@ -203,7 +203,7 @@ def _moments(seen: Sequence[ColumnProfile]) -> Proposal:
             "max_value": last.astimezone(UTC).date().isoformat() + "T00:00:00+00:00",
         },
         Severity.WARNING,
-        f"{low.date().isoformat()}…{high.date().isoformat()} in {seen_in(seen)}.",
+        f"{low.date().isoformat()}…{high.date().isoformat()} in {columns_phrase(seen)}.",
     )
 
 
@@ -218,7 +218,7 @@ def _texts(seen: Sequence[ColumnProfile]) -> Iterable[Proposal]:
             "expect_column_values_to_match_regex",
             {"column": column_name(seen), "regex": f"^{FORMS[forms[form]]}{width}\\Z"},
             Severity.WARNING,
-            f"Only {forms[form]}, {span(shortest, longest)} long, in {seen_in(seen)}.",
+            f"Only {forms[form]}, {span(shortest, longest)} long, in {columns_phrase(seen)}.",
         )
         return
     yield Proposal(
@@ -229,7 +229,7 @@ def _texts(seen: Sequence[ColumnProfile]) -> Iterable[Proposal]:
             "max_value": longest + max(10, longest // 2),
         },
         Severity.WARNING,
-        f"{span(shortest, longest)} characters in {seen_in(seen)}.",
+        f"{span(shortest, longest)} characters in {columns_phrase(seen)}.",
     )
 
 

@@ -30,7 +30,7 @@ def _rounded(value: float, unit: float, direction: Callable[[float], int]) -> fl
     return min(rounded, value) if direction is math.floor else max(rounded, value)
 
 
-def seen_in(seen: Sequence[ColumnProfile]) -> str:
+def columns_phrase(seen: Sequence[ColumnProfile]) -> str:
     """In how many batches and rows."""
     rows = sum(c.rows for c in seen)
     return f"{batches(len(seen))} ({rows:,} rows)"

@@ -6,14 +6,19 @@ for each reader alone, so that a break stops only those who read that column.
 """
 
 from tenure.lifecycle.data.schema.changes import changes
-from tenure.lifecycle.data.schema.findings import Landed, landed_changes, schema_findings, unjudged
+from tenure.lifecycle.data.schema.findings import (
+    LandedColumns,
+    landed_changes,
+    schema_findings,
+    unjudged,
+)
 from tenure.lifecycle.data.schema.shape import (
     UNKNOWN,
-    Change,
     ColumnShape,
     Compatibility,
-    Kind,
     Reader,
+    SchemaChange,
+    SchemaChangeKind,
     Shape,
     judge,
     stopped,
@@ -22,12 +27,12 @@ from tenure.lifecycle.data.schema.shape import (
 
 __all__ = [
     "UNKNOWN",
-    "Change",
     "ColumnShape",
     "Compatibility",
-    "Kind",
-    "Landed",
+    "LandedColumns",
     "Reader",
+    "SchemaChange",
+    "SchemaChangeKind",
     "Shape",
     "changes",
     "judge",

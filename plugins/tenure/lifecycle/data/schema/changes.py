@@ -3,7 +3,13 @@
 import difflib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from tenure.lifecycle.data.schema.shape import UNKNOWN, Change, ColumnShape, Kind, Shape
+from tenure.lifecycle.data.schema.shape import (
+    UNKNOWN,
+    ColumnShape,
+    SchemaChange,
+    SchemaChangeKind,
+    Shape,
+)
 
 _LIKENESS = 0.5
 """From here on two names are similar enough to ask whether one column was renamed."""
@@ -15,7 +21,7 @@ def changes(
     *,
     renamed: Mapping[str, str] | None = None,
     lapsed: Mapping[str, str] | None = None,
-) -> tuple[Change, ...]:
+) -> tuple[SchemaChange, ...]:
     """Everything in which `found` differs from `expected`.
 
     Args:
@@ -33,13 +39,17 @@ def changes(
         *(c for name in before if name in after for c in _same(name, before[name], after[name])),
     ]
     if _names(expected.key, renamed) != _names(found.key, renamed):
-        kind = Kind.KEY_CHANGED if expected.key and found.key else Kind.KEY_SET
-        found_changes.append(Change(kind, "", _key_said(expected.key, found.key)))
+        kind = (
+            SchemaChangeKind.KEY_CHANGED if expected.key and found.key else SchemaChangeKind.KEY_SET
+        )
+        found_changes.append(SchemaChange(kind, "", _key_text(expected.key, found.key)))
     if _names([expected.time], renamed) != _names([found.time], renamed):
         said = f"the time column is {found.time}, was {expected.time}"
-        found_changes.append(Change(Kind.TIME_CHANGED, "", said))
+        found_changes.append(SchemaChange(SchemaChangeKind.TIME_CHANGED, "", said))
     if [n for n in before if n in after] != [n for n in after if n in before]:
-        found_changes.append(Change(Kind.REORDERED, "", "the columns have another order"))
+        found_changes.append(
+            SchemaChange(SchemaChangeKind.REORDERED, "", "the columns have another order")
+        )
     return tuple(found_changes)
 
 
@@ -52,17 +62,17 @@ def _canonical(shape: Shape, renamed: Mapping[str, str]) -> dict[str, ColumnShap
     }
 
 
-def _mapped(expected: Shape, found: Shape, renamed: Mapping[str, str]) -> Iterator[Change]:
+def _mapped(expected: Shape, found: Shape, renamed: Mapping[str, str]) -> Iterator[SchemaChange]:
     for old, new in renamed.items():
         if (old in expected.columns) != (old in found.columns):
-            yield Change(Kind.MAPPED, new, f"{old} is called {new}", old)
+            yield SchemaChange(SchemaChangeKind.MAPPED, new, f"{old} is called {new}", old)
 
 
 def _gone_and_new(
     before: Mapping[str, ColumnShape],
     after: Mapping[str, ColumnShape],
     lapsed: Mapping[str, str],
-) -> Iterator[Change]:
+) -> Iterator[SchemaChange]:
     gone = [name for name in before if name not in after]
     new = [name for name in after if name not in before]
     old_names = {name: old for old, name in lapsed.items() if old in new and name in gone}
@@ -70,14 +80,14 @@ def _gone_and_new(
     for name in gone:
         if name in old_names:
             said = f"{name} is not there; the time to call it {old_names[name]} is over"
-            yield Change(Kind.LAPSED, name, said, old_names[name])
+            yield SchemaChange(SchemaChangeKind.LAPSED, name, said, old_names[name])
         elif name in pairs:
             said = f"{name} is not there, {pairs[name]} is new"
-            yield Change(Kind.RENAMED, name, said, pairs[name])
+            yield SchemaChange(SchemaChangeKind.RENAMED, name, said, pairs[name])
         else:
-            yield Change(Kind.DROPPED, name, f"{name} is not there")
+            yield SchemaChange(SchemaChangeKind.DROPPED, name, f"{name} is not there")
     for name in new:
-        yield Change(Kind.ADDED, name, f"{name} is new")
+        yield SchemaChange(SchemaChangeKind.ADDED, name, f"{name} is new")
 
 
 def _similar(
@@ -100,32 +110,41 @@ def _similar(
     return pairs
 
 
-def _same(name: str, before: ColumnShape, after: ColumnShape) -> Iterator[Change]:
+def _same(name: str, before: ColumnShape, after: ColumnShape) -> Iterator[SchemaChange]:
     """What is different in a column that is there on both sides."""
     if before.token != after.token:
         yield _of_token(name, before, after)
     elif before.type != after.type:
-        widths = {("integer", "number"): Kind.WIDENED, ("number", "integer"): Kind.NARROWED}
-        kind = widths.get((before.type, after.type), Kind.RETYPED)
-        yield Change(kind, name, f"{name} is {after.type}, not {before.type}", after.type)
+        widths = {
+            ("integer", "number"): SchemaChangeKind.WIDENED,
+            ("number", "integer"): SchemaChangeKind.NARROWED,
+        }
+        kind = widths.get((before.type, after.type), SchemaChangeKind.RETYPED)
+        yield SchemaChange(kind, name, f"{name} is {after.type}, not {before.type}", after.type)
     if before.nullable != after.nullable:
-        kind = Kind.NULLS_ALLOWED if after.nullable else Kind.NULLS_FORBIDDEN
-        yield Change(kind, name, f"{name} may {'' if after.nullable else 'not '}be null")
+        kind = (
+            SchemaChangeKind.NULLS_ALLOWED if after.nullable else SchemaChangeKind.NULLS_FORBIDDEN
+        )
+        yield SchemaChange(kind, name, f"{name} may {'' if after.nullable else 'not '}be null")
 
 
-def _of_token(name: str, before: ColumnShape, after: ColumnShape) -> Change:
+def _of_token(name: str, before: ColumnShape, after: ColumnShape) -> SchemaChange:
     if before.token is None:
-        return Change(Kind.PSEUDONYMISED, name, f"{name} holds pseudonyms, not values")
+        return SchemaChange(
+            SchemaChangeKind.PSEUDONYMISED, name, f"{name} holds pseudonyms, not values"
+        )
     if after.token is None:
-        return Change(Kind.REVEALED, name, f"{name} holds values in clear, not pseudonyms")
-    return Change(Kind.REKEYED, name, f"{name} holds pseudonyms of another key")
+        return SchemaChange(
+            SchemaChangeKind.REVEALED, name, f"{name} holds values in clear, not pseudonyms"
+        )
+    return SchemaChange(SchemaChangeKind.REKEYED, name, f"{name} holds pseudonyms of another key")
 
 
 def _names(columns: Collection[str], renamed: Mapping[str, str]) -> frozenset[str]:
     return frozenset(renamed.get(name, name) for name in columns)
 
 
-def _key_said(before: Collection[str], after: Collection[str]) -> str:
+def _key_text(before: Collection[str], after: Collection[str]) -> str:
     return f"a row is identified by {_listed(after)}, was by {_listed(before)}"
 
 

@@ -8,10 +8,10 @@ from tenure.lifecycle.data.quality import SCHEMA, Finding
 from tenure.lifecycle.data.schema.changes import changes
 from tenure.lifecycle.data.schema.shape import (
     UNKNOWN,
-    Change,
     ColumnShape,
-    Kind,
     Reader,
+    SchemaChange,
+    SchemaChangeKind,
     Shape,
     stopped,
 )
@@ -21,7 +21,7 @@ NAMED = 5
 
 
 @dataclass(frozen=True)
-class Landed:
+class LandedColumns:
     """The columns of a landed file as far as they differ from the contract.
 
     Args:
@@ -35,8 +35,8 @@ class Landed:
 
 
 def landed_changes(
-    contract: Shape, landed: Landed, *, lapsed: Mapping[str, str]
-) -> tuple[Change, ...]:
+    contract: Shape, landed: LandedColumns, *, lapsed: Mapping[str, str]
+) -> tuple[SchemaChange, ...]:
     """In what the file differs from the contract."""
     gone = [name for name, found in landed.set_aside.items() if not found]
     columns = {
@@ -45,13 +45,19 @@ def landed_changes(
         if name not in gone
     }
     columns |= {name: ColumnShape(UNKNOWN) for name in landed.unknown}
-    kinds = (Kind.ADDED, Kind.DROPPED, Kind.RENAMED, Kind.LAPSED, Kind.RETYPED)
+    kinds = (
+        SchemaChangeKind.ADDED,
+        SchemaChangeKind.DROPPED,
+        SchemaChangeKind.RENAMED,
+        SchemaChangeKind.LAPSED,
+        SchemaChangeKind.RETYPED,
+    )
     found = changes(contract, Shape(columns, contract.key, contract.time), lapsed=lapsed)
     return tuple(change for change in found if change.kind in kinds)
 
 
 def schema_findings(
-    found: Sequence[Change],
+    found: Sequence[SchemaChange],
     contract: Shape,
     readers: Sequence[Reader],
     *,
@@ -60,7 +66,7 @@ def schema_findings(
     """One finding a change, none of which stops the batch: it stops whom it names."""
     findings = []
     for change in found:
-        if change.kind is Kind.ADDED:
+        if change.kind is SchemaChangeKind.ADDED:
             if says_added:
                 findings.append(_added(change))
             continue
@@ -102,17 +108,17 @@ def _unjudged(expectation: Expectation, gone: set[str]) -> Finding:
     )
 
 
-def _added(change: Change) -> Finding:
+def _added(change: SchemaChange) -> Finding:
     observed = "a column that the contract does not know; it is not published"
     return Finding(SCHEMA, change.column, Severity.INFO, False, observed, "no such column")
 
 
-def _what(change: Change) -> str:
-    if change.kind is Kind.RETYPED:
+def _what(change: SchemaChange) -> str:
+    if change.kind is SchemaChangeKind.RETYPED:
         return f"the type {change.other}"
-    if change.kind is Kind.RENAMED:
+    if change.kind is SchemaChangeKind.RENAMED:
         return f"no such column but the new {change.other!r}, perhaps its new name"
-    if change.kind is Kind.LAPSED:
+    if change.kind is SchemaChangeKind.LAPSED:
         return f"no such column but {change.other!r}, its old name, whose window has closed"
     return "no such column"
 

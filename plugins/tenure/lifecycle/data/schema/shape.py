@@ -21,7 +21,7 @@ class Compatibility(StrEnum):
 _ORDER = tuple(Compatibility)
 
 
-class Kind(StrEnum):
+class SchemaChangeKind(StrEnum):
     """What happened to a column, or to the rows as a whole."""
 
     ADDED = "added"
@@ -86,10 +86,10 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Change:
+class SchemaChange:
     """One difference; `column` has the name that is expected, `said` is for people."""
 
-    kind: Kind
+    kind: SchemaChangeKind
     column: str
     said: str
     other: str = ""
@@ -133,7 +133,7 @@ class Reader:
         )
 
 
-def judge(change: Change, reader: Reader) -> Compatibility:
+def judge(change: SchemaChange, reader: Reader) -> Compatibility:
     """What the change means to this reader.
 
     Columns are read by name, so their order means nothing. A number is read as a number whatever
@@ -143,29 +143,32 @@ def judge(change: Change, reader: Reader) -> Compatibility:
         return Compatibility.BREAKING
     if change.column not in reader.columns or _is_of_no_matter(change, reader):
         return Compatibility.COMPATIBLE
-    if change.kind in (Kind.WIDENED, Kind.NARROWED) and change.column in reader.texts:
+    if (
+        change.kind in (SchemaChangeKind.WIDENED, SchemaChangeKind.NARROWED)
+        and change.column in reader.texts
+    ):
         return Compatibility.BREAKING
-    if change.kind is Kind.NULLS_ALLOWED and change.column == reader.time:
+    if change.kind is SchemaChangeKind.NULLS_ALLOWED and change.column == reader.time:
         return Compatibility.BREAKING
     return _OF_A_COLUMN.get(change.kind, Compatibility.COMPATIBLE)
 
 
-def _is_of_no_matter(change: Change, reader: Reader) -> bool:
+def _is_of_no_matter(change: SchemaChange, reader: Reader) -> bool:
     """A subject is only named: as a pseudonym or in clear."""
     values_read = reader.numbers | reader.texts | {reader.time}
     return change.kind in _OF_VALUES and change.column not in values_read
 
 
-_OF_VALUES = {Kind.PSEUDONYMISED, Kind.REVEALED, Kind.REKEYED}
-_OF_ALL_ROWS = {Kind.KEY_CHANGED, Kind.TIME_CHANGED}
+_OF_VALUES = {SchemaChangeKind.PSEUDONYMISED, SchemaChangeKind.REVEALED, SchemaChangeKind.REKEYED}
+_OF_ALL_ROWS = {SchemaChangeKind.KEY_CHANGED, SchemaChangeKind.TIME_CHANGED}
 _OF_A_COLUMN = {
-    Kind.DROPPED: Compatibility.BREAKING,
-    Kind.RENAMED: Compatibility.NEEDS_MAPPING,
-    Kind.LAPSED: Compatibility.BREAKING,
-    Kind.RETYPED: Compatibility.BREAKING,
-    Kind.PSEUDONYMISED: Compatibility.BREAKING,
-    Kind.REVEALED: Compatibility.BREAKING,
-    Kind.REKEYED: Compatibility.BREAKING,
+    SchemaChangeKind.DROPPED: Compatibility.BREAKING,
+    SchemaChangeKind.RENAMED: Compatibility.NEEDS_MAPPING,
+    SchemaChangeKind.LAPSED: Compatibility.BREAKING,
+    SchemaChangeKind.RETYPED: Compatibility.BREAKING,
+    SchemaChangeKind.PSEUDONYMISED: Compatibility.BREAKING,
+    SchemaChangeKind.REVEALED: Compatibility.BREAKING,
+    SchemaChangeKind.REKEYED: Compatibility.BREAKING,
 }
 
 
@@ -179,8 +182,8 @@ def worst(judged: Collection[Compatibility]) -> Compatibility:
 
 
 def stopped(
-    found: Sequence[Change], readers: Sequence[Reader]
-) -> dict[str, tuple[tuple[Change, Compatibility], ...]]:
+    found: Sequence[SchemaChange], readers: Sequence[Reader]
+) -> dict[str, tuple[tuple[SchemaChange, Compatibility], ...]]:
     """Name of each reader who cannot go on, with the changes that stop it."""
     hit = {
         reader.name: tuple(

@@ -17,7 +17,7 @@ from tenure.lifecycle.training.bias.disparity import (
     Cells,
     Floats,
     Gap,
-    View,
+    GroupView,
     bases,
     gap,
     rates,
@@ -124,7 +124,7 @@ def _bound(
     return Check(name, verdict, f"{point:.4f}", allowed, view, interval)
 
 
-def _small(view: View, judged: Bools, policy: BiasPolicy) -> Iterator[Check]:
+def _small(view: GroupView, judged: Bools, policy: BiasPolicy) -> Iterator[Check]:
     base = bases(view.counts)[:, RATES.index(policy.metric)]
     for group, rows, enough in zip(view.groups, base, judged, strict=True):
         if not enough:
@@ -138,7 +138,7 @@ def _small(view: View, judged: Bools, policy: BiasPolicy) -> Iterator[Check]:
 
 
 def _facts(
-    view: View,
+    view: GroupView,
     rate: Floats,
     interval: tuple[Floats, Floats],
     judged: Bools,

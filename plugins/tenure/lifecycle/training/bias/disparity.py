@@ -48,7 +48,7 @@ class Cells:
 
 
 @dataclass(frozen=True)
-class View:
+class GroupView:
     """The groups of one attribute, or of all attributes crossed.
 
     Args:
@@ -89,7 +89,7 @@ def rates(counts: Counts) -> Floats:
     return np.divide(counts @ _NUMERATOR.T, base, out=empty, where=base > 0)
 
 
-def views(cells: Cells, *, intersections: bool) -> Iterator[View]:
+def views(cells: Cells, *, intersections: bool) -> Iterator[GroupView]:
     """One view an attribute, then the crossing of all of them."""
     columns: list[tuple[str, list[tuple[str, ...]]]] = [
         (name, [(group[i],) for group in cells.groups]) for i, name in enumerate(cells.attributes)
@@ -100,7 +100,7 @@ def views(cells: Cells, *, intersections: bool) -> Iterator[View]:
         groups = sorted(set(keys))
         members = np.array([[int(key == group) for key in keys] for group in groups])
         names = tuple(" & ".join(group) for group in groups)
-        yield View(name, names, members @ cells.counts, members)
+        yield GroupView(name, names, members @ cells.counts, members)
 
 
 def gap(point: Floats, low: Floats, high: Floats) -> Gap:

@@ -4,14 +4,20 @@
 are light to import.
 """
 
-from tenure.lifecycle.training.evaluation.gate import CONFIDENCE, Measured, intervals, judge, values
+from tenure.lifecycle.training.evaluation.gate import (
+    CONFIDENCE,
+    MetricEstimate,
+    intervals,
+    judge,
+    values,
+)
 from tenure.lifecycle.training.evaluation.policy import EvaluationPolicy, Metric, MetricGate
 
 __all__ = [
     "CONFIDENCE",
     "EvaluationPolicy",
-    "Measured",
     "Metric",
+    "MetricEstimate",
     "MetricGate",
     "intervals",
     "judge",

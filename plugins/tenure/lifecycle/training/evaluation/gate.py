@@ -17,7 +17,7 @@ CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
-class Measured:
+class MetricEstimate:
     """A metric with its 95% interval; all None where the rows do not define it."""
 
     value: float | None
@@ -27,11 +27,11 @@ class Measured:
 
 def judge(
     policy: EvaluationPolicy,
-    measured: Mapping[Metric, Measured],
+    measured: Mapping[Metric, MetricEstimate],
     *,
     subject: str,
     rows: int,
-    baseline: Mapping[Metric, Measured],
+    baseline: Mapping[Metric, MetricEstimate],
     today: date,
 ) -> Report:
     """Compare the holdout's metrics with the gates.
@@ -76,12 +76,12 @@ def judge(
     )
 
 
-def values(measured: Mapping[Metric, Measured]) -> dict[str, float]:
+def values(measured: Mapping[Metric, MetricEstimate]) -> dict[str, float]:
     """The metrics that are defined, by name."""
     return {name: m.value for name, m in measured.items() if m.value is not None}
 
 
-def intervals(measured: Mapping[Metric, Measured]) -> dict[str, list[float]]:
+def intervals(measured: Mapping[Metric, MetricEstimate]) -> dict[str, list[float]]:
     """Their intervals, [low, high]."""
     return {
         name: [m.low, m.high]
@@ -93,7 +93,7 @@ def intervals(measured: Mapping[Metric, Measured]) -> dict[str, list[float]]:
 _ORDER = {Verdict.FAILED: 0, Verdict.INCONCLUSIVE: 1, Verdict.PASSED: 2}
 
 
-def _check(gate: MetricGate, measured: Mapping[Metric, Measured]) -> Check:
+def _check(gate: MetricGate, measured: Mapping[Metric, MetricEstimate]) -> Check:
     found = measured[gate.metric]
     bound = gate.minimum if gate.minimum is not None else gate.maximum
     allowed = f"{'at least' if gate.minimum is not None else 'at most'} {bound:g}"

@@ -7,7 +7,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from tenure.lifecycle.training.evaluation.gate import CONFIDENCE, Measured
+from tenure.lifecycle.training.evaluation.gate import CONFIDENCE, MetricEstimate
 from tenure.lifecycle.training.evaluation.policy import Metric
 
 ECE_BINS = 10
@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
-def measure(scores: Floats, labels: Bools, *, threshold: float) -> dict[Metric, Measured]:
+def measure(scores: Floats, labels: Bools, *, threshold: float) -> dict[Metric, MetricEstimate]:
     """Every metric of a scored sample.
 
     Args:
@@ -40,7 +40,7 @@ def measure(scores: Floats, labels: Bools, *, threshold: float) -> dict[Metric, 
     scores = np.asarray(scores, dtype=np.float64)
     labels = np.asarray(labels, dtype=np.bool_)
     if not len(labels):
-        return {name: Measured(None) for name in get_args(Metric)}
+        return {name: MetricEstimate(None) for name in get_args(Metric)}
     decided = scores >= threshold
     n, right = len(labels), int((decided == labels).sum())
     hits = int((decided & labels).sum())
@@ -73,32 +73,36 @@ def wilson(part: int, whole: int, confidence: float) -> tuple[float, float]:
     return (middle - half if part else 0.0), (middle + half if part < whole else 1.0)
 
 
-def _share(part: int, whole: int) -> Measured:
-    return Measured(part / whole, *wilson(part, whole, CONFIDENCE)) if whole else Measured(None)
+def _share(part: int, whole: int) -> MetricEstimate:
+    return (
+        MetricEstimate(part / whole, *wilson(part, whole, CONFIDENCE))
+        if whole
+        else MetricEstimate(None)
+    )
 
 
-def _mean(losses: Floats) -> Measured:
+def _mean(losses: Floats) -> MetricEstimate:
     value = float(losses.mean())
     if len(losses) < 2:
-        return Measured(value)
+        return MetricEstimate(value)
     half = float(_Z * losses.std(ddof=1) / np.sqrt(len(losses)))
-    return Measured(value, max(0.0, value - half), value + half)
+    return MetricEstimate(value, max(0.0, value - half), value + half)
 
 
-def _roc_auc(scores: Floats, labels: Bools) -> Measured:
+def _roc_auc(scores: Floats, labels: Bools) -> MetricEstimate:
     positive, negative = scores[labels], scores[~labels]
     m, n = len(positive), len(negative)
     if m < 2 or n < 2:
-        return Measured(None)
+        return MetricEstimate(None)
     ranks = _ranks(scores)
     value = float((ranks[labels].sum() - m * (m + 1) / 2) / (m * n))
     above = (ranks[labels] - _ranks(positive)) / n  # share of negatives below each positive
     below = 1.0 - (ranks[~labels] - _ranks(negative)) / m
     half = _Z * np.sqrt(above.var(ddof=1) / m + below.var(ddof=1) / n)
-    return Measured(value, max(0.0, float(value - half)), min(1.0, float(value + half)))
+    return MetricEstimate(value, max(0.0, float(value - half)), min(1.0, float(value + half)))
 
 
-def _ece(scores: Floats, labels: Bools) -> Measured:
+def _ece(scores: Floats, labels: Bools) -> MetricEstimate:
     bins = np.minimum((scores * ECE_BINS).astype(np.int64), ECE_BINS - 1)
     cell = 2 * bins + labels
     counts = np.bincount(cell, minlength=2 * ECE_BINS)
@@ -114,7 +118,7 @@ def _ece(scores: Floats, labels: Bools) -> Measured:
 
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(error(draws), [tail, 1 - tail])
-    return Measured(float(error(counts)), float(low), float(high))
+    return MetricEstimate(float(error(counts)), float(low), float(high))
 
 
 def _ranks(values: Floats) -> Floats:

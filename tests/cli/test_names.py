@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from tenure.adapters.sql import versions
 from tenure.cli import app
-from tenure.installation import Platform
+from tenure.installation import Installation
 
 pytestmark = pytest.mark.service
 
@@ -15,7 +15,7 @@ ERASE = ["decision", "erase", "flight_lat", "--subject", "x", "--reason", "y", "
 
 
 @pytest.fixture
-def run(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
+def run(platform: Installation, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
     settings = platform.settings
     monkeypatch.setenv("TENURE_HOME", str(settings.home))
     monkeypatch.setenv("TENURE_DATABASE_URL", settings.database_url)

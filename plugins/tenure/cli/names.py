@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from tenure.installation import Platform
+    from tenure.installation import Installation
 
 
-def known_model(platform: "Platform", name: str | None) -> None:
+def require_model(platform: "Installation", name: str | None) -> None:
     """Refuse a model that nobody knows; None is any. Raises BadParameter."""
     from tenure.views import names
 
@@ -17,7 +17,7 @@ def known_model(platform: "Platform", name: str | None) -> None:
         one_of("model", name, names.models(platform))
 
 
-def known_dataset(platform: "Platform", name: str | None) -> None:
+def require_dataset(platform: "Installation", name: str | None) -> None:
     """Refuse a dataset that nobody knows; None is any. Raises BadParameter."""
     from tenure.views import names
 
