@@ -1,4 +1,4 @@
-"""The documents tell the truth: commands exist, links lead somewhere."""
+"""The documents tell the truth: commands exist, links lead somewhere, the house is as drawn."""
 
 import re
 import subprocess
@@ -15,6 +15,10 @@ DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md
 MAKE = re.compile(r"\bmake ([a-z][a-z-]*)")
 TENURE = re.compile(r"(?:`|bin/)tenure ([a-z][a-z-]*(?: [a-z][a-z-]*)?)")
 LINK = re.compile(r"\]\((?!http)([^)#]+)")
+HOUSE = REPOSITORY / "plugins" / "tenure"
+ARCHITECTURE = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+DRAWN = re.compile(r"^plugins/tenure/\n((?:  .*\n)+)", flags=re.MULTILINE)
+"""The lines of the tree below the package."""
 
 
 def targets() -> set[str]:
@@ -47,6 +51,37 @@ def test_every_command_in_a_document_exists(path: Path) -> None:
 def test_every_link_leads_somewhere(path: Path) -> None:
     links = LINK.findall(path.read_text(encoding="utf-8"))
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def rooms() -> set[str]:
+    """Folders with a slash, and modules, as they stand at the top of the package."""
+    folders = {f"{path.parent.name}/" for path in HOUSE.glob("*/__init__.py")}
+    return folders | {path.name for path in HOUSE.glob("*.py")} - {"__init__.py"}
+
+
+def missing(text: str) -> list[str]:
+    """Paths in backticks that begin at the root or at a room of the package, and do not exist."""
+    tops = {"plugins", "tests", "dags", "docs", "include", *(name.strip("/") for name in rooms())}
+    return [
+        path
+        for path in re.findall(r"`([\w./]+/[\w./]*)`", text)
+        if path.partition("/")[0] in tops
+        and not any((base / path).exists() for base in (REPOSITORY, HOUSE))
+    ]
+
+
+def test_every_path_on_the_page_of_the_architecture_exists() -> None:
+    assert missing(ARCHITECTURE) == []
+    assert missing("`usecases/nothing.py`, `dags/nothing.py`") == [
+        "usecases/nothing.py",
+        "dags/nothing.py",
+    ]
+
+
+def test_its_tree_names_the_rooms_of_the_package_and_no_others() -> None:
+    (lines,) = DRAWN.findall(ARCHITECTURE)
+    drawn = re.findall(r"^  ([\w./]+)", lines, flags=re.MULTILINE)
+    assert sorted(drawn) == sorted(rooms())
 
 
 def test_the_readme_is_found_out_when_it_lies() -> None:
