@@ -1,16 +1,16 @@
 """Score a whole snapshot with the champion, in shards; by hand, with a form.
 
-`plan` fixes the version and the snapshot of the run. `score` runs once for each shard: the same
-artifact, checked by digest and signature, that the gateways serve; its decisions stand in the same
-log, and a table with the dataset's key, score, decision and confidence lies in
-`scores/<model>/<run>/`. `finish` counts: exactly one decision a row.
+`plan` fixes the version and the snapshot of the run. `score` runs once for each shard. It uses the
+same artifact, checked by digest and signature, that the gateways serve; its decisions go to the
+same log, and a table with the dataset's key, score, decision and confidence is written to
+`scores/<model>/<run>/`. `finish` checks that there is exactly one decision a row.
 
 **If this fails**
 
 1. `plan` red: the model has no champion, or the named snapshot does not exist.
 2. `score` red: its number is the shard. Clear it, or all failed ones: shards that are done are not
-   scored again, and no decision is doubled.
-3. `finish` red: shards are missing (clear them), or the count is wrong: do not use the scores.
+   scored again, and no decision is duplicated.
+3. `finish` red: shards are missing (clear them), or the count is wrong (do not use the scores).
 4. Gateways do not depend on this DAG.
 """
 
@@ -38,7 +38,7 @@ FORM = {
         type="integer",
         minimum=1,
         maximum=5_000_000,
-        title="Rows of a shard",
+        title="Rows in a shard",
         description="Each shard is a task; a retry repeats one shard.",
     ),
 }

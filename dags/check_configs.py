@@ -1,6 +1,6 @@
-"""Holds no DAG: Airflow shows in its import banner every config or suite that is broken.
+"""Holds no DAG: it makes Airflow's import banner show every config or suite that is broken.
 
-The DAGs of a broken file keep its last valid form meanwhile; `tenure check` says the same text.
+Meanwhile the DAGs of a broken file keep its last valid form; `tenure check` prints the same text.
 """
 
 from tenure.orchestration.checks import refuse_broken_configs

@@ -1,20 +1,20 @@
 """Retire a model version for good: two people, a notice, a proven archive, then deletion.
 
 `plan` registers the request of the person who triggered the run, `confirm` asks a second person,
-`notify` tells the consumers. After the notice period `archive` refuses access (HTTP 410), archives
-and reads everything back; after the retention period `delete` deletes exactly what the archive's
-manifest marks, and `record` issues the decommission record. A step that is not due yet is a green
-skip that names its date; `maintain_platform` goes on when the date has come.
+`notify` notifies the consumers. After the notice period `archive` refuses access (HTTP 410),
+archives everything and reads it back; after the retention period `delete` deletes exactly what the
+archive's manifest marks, and `record` issues the decommission record. A step that is not due yet is
+skipped (green) and names its date; `maintain_platform` continues when the date has come.
 
 **If this fails**
 
-1. Open the red task and its tab *Tenure*. Nothing is deleted before the archive was read back.
-2. `plan` red: the version still serves, or the person may not ask. Promote a successor, or let an
-   operator, a decommissioner or the owner trigger the run.
-3. `confirm` red: the wrong person answered. Clear it: the question is asked again.
+1. Open the red task and its tab *Tenure*. Nothing is deleted before the archive has been read back.
+2. `plan` red: the version still serves, or this person may not ask for it. Promote a successor, or
+   have an operator, a decommissioner or the owner trigger the run.
+3. `confirm` red: the wrong person answered. Clear it, and the question is asked again.
 4. `archive` or `delete` red with *ArchiveIncomplete*: clear `archive`; it copies again from the
    originals, which are still there.
-5. Clearing any task is safe: what was done is found and not done twice.
+5. Clearing any task is safe: work that was done is found and not done twice.
 """
 
 from airflow.sdk import Param, chain, dag
@@ -33,14 +33,14 @@ FORM = {
         type="integer",
         minimum=1,
         title="Version",
-        description="Number of the version that retires; it must serve nobody.",
+        description="Number of the version to retire; it must serve nobody.",
     ),
     "reason": Param(
         type="string",
         minLength=3,
         maxLength=500,
         title="Reason",
-        description="Told to the consumers and kept in the decommission record.",
+        description="Sent to the consumers and kept in the decommission record.",
     ),
     "successor": Param(
         "",

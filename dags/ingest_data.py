@@ -1,19 +1,21 @@
 """Take what lands in `landing/<dataset>/`: judge it, set bad rows aside, publish a snapshot.
 
-`discover` lists the files that were not judged by the present contract and suite, or came back
-after another file of their name; `ingest` runs once for each: contract, then expectations, then
-bad rows into quarantine with their reasons, then the good rows as a snapshot named by its content.
-Nothing new is green.
+`discover` lists the files that have not been judged by the present contract and suite, or that came
+back after another file under the same name. `ingest` runs once for each: first the contract, then
+the expectations; bad rows go to quarantine with their reasons, and the good rows become a snapshot
+named by its content. When nothing is new, the run is green.
 
 **If this fails**
 
-1. Open the red `ingest` (its name is the file) and its tab *Tenure*: it names column, observed and
-   allowed. Nothing of that batch was published; other batches and all models in service go on.
-2. The source is wrong: its owner drops the repaired file under the same name; the next run takes it
-   by itself. The red task stays as history, clearing it gives the same answer.
-3. A rule is wrong: the steward edits the suite or the dataset's YAML, runs `tenure check`, and the
-   next run judges every landed file anew.
-4. `discover` red: a YAML or suite is broken (`tenure check`), or store or database do not answer.
+1. Open the red `ingest` (its name is the file) and its tab *Tenure*: it names the column, what was
+   observed and what is allowed. Nothing of that batch was published; other batches and all models
+   in service are not affected.
+2. The source is wrong: its owner drops the repaired file under the same name, and the next run
+   takes it. The red task stays as history; clearing it gives the same answer.
+3. A rule is wrong: the steward edits the suite or the dataset's YAML and runs `tenure check`; the
+   next run judges every landed file again.
+4. `discover` red: a YAML or suite is broken (`tenure check`), or the store or the database does not
+   answer.
 """
 
 from airflow.sdk import dag

@@ -1,16 +1,16 @@
 """Keep the platform in order, every five minutes, from whatever state it is in.
 
-Delivers promised notices, makes MLflow's aliases follow the lifecycle database, resumes retirements
+Delivers pending notices, makes MLflow's aliases follow the lifecycle database, resumes retirements
 whose date has come, reports canaries without a controller, finds tasks that were killed before they
-could say so, closes retrain requests that no run works on, and verifies the ledger.
+could report it, closes retrain requests that no run works on, and verifies the ledger.
 
 **If this fails**
 
-1. Only a broken ledger makes `maintain` red: promote nothing, run `tenure ledger verify`, compare
-   with a backup of the lifecycle database.
-2. A part that failed for another reason (MLflow down, say) is an open incident on the Tenure page;
-   it closes by itself when the part works again.
-3. `tenure reconcile` does the same from a terminal, also with Airflow stopped.
+1. Only a broken ledger makes `maintain` red: promote nothing, run `tenure ledger verify`, and
+   compare its output with a backup of the lifecycle database.
+2. A part that failed for another reason (MLflow is down, say) is an open incident on the Tenure
+   page; it closes automatically when the part works again.
+3. `tenure reconcile` does the same from a terminal, even while Airflow is stopped.
 """
 
 from airflow.sdk import dag

@@ -1,17 +1,17 @@
-"""Watch a model's live decisions: drift, data quality, performance, fairness.
+"""Monitor a model's live decisions: drift, data quality, performance, fairness.
 
 `monitor` judges every window of the champion's decisions that is due, in one scan for drift and
 data quality and one for the mature outcomes, and stores each verdict with its report. A failed
 verdict is a *result*, not a failed task: the task stays green, an incident is opened, and the
-retraining controller decides what follows. The task is *skipped* when too few decisions came since
-the last window. `draw` then draws a sample of the window; no verdict depends on it.
+retraining controller decides what follows. The task is *skipped* when too few decisions were made
+since the last window. `draw` then draws a sample of the window; no verdict depends on it.
 
 **If this fails**
 
 1. Open the red task and its tab *Tenure*: it says what happened and the next step.
-2. Serving does not depend on this DAG. Decisions and outcomes are kept; nothing is missed, the
+2. Serving does not depend on this DAG. Decisions and outcomes are kept; nothing is missed, and the
    next run judges them.
-3. Clear `monitor` at any time: a window is stored once.
+3. Clear `monitor` at any time: each window is stored once.
 """
 
 from airflow.sdk import AssetOrTimeSchedule, chain, dag

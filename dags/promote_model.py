@@ -1,21 +1,21 @@
 """Promote a version: people review it, then live traffic does.
 
-`review` asks one approver a seat in Airflow's required actions, `approve` closes the question,
-`canary` gives the version a small share of live traffic, judges it against the champion at each
-analysis, and promotes it or rolls it back. A model's first version becomes champion directly.
-Which version: the newest that waits, unless the form names one.
+`review` asks one approver for each seat in Airflow's required actions, `approve` closes the
+question, and `canary` gives the version a small share of live traffic, judges it against the
+champion at each analysis, and promotes it or rolls it back. A model's first version becomes
+champion directly. The run is about the newest version that waits, unless the form names one.
 
 **If this fails**
 
-1. Open the red task and its tab *Tenure*. "Safe: champion serves 100%" means
-   that nothing is urgent.
-2. `review` or `approve` red: the wrong person answered, or an approval expired. Clear it: the
-   question is asked again.
-3. `canary` red after a rollback: the version cannot serve again. Retrain it, or retire it.
-4. `canary` red for another reason: clear it. It takes over where the share was; meanwhile the lease
-   has ended and the champion serves 100%.
-5. Everything stopped, traffic must go back now: `tenure rollback MODEL --reason "..."` needs only
-   the lifecycle database.
+1. Open the red task and its tab *Tenure*. "Safe: champion serves 100%" means that nothing is
+   urgent.
+2. `review` or `approve` red: the wrong person answered, or an approval expired. Clear `review`, and
+   the question is asked again.
+3. `canary` red after a rollback: the version cannot serve again. Train a new one, or retire it.
+4. `canary` red for another reason: clear it, and it continues at the share it had; until then the
+   lease has ended and the champion serves 100%.
+5. Airflow is stopped and traffic must go back now: `tenure rollback MODEL --reason "..."` needs
+   only the lifecycle database and the object store.
 """
 
 from airflow.sdk import Param, chain, dag

@@ -1,14 +1,14 @@
 """Decide for every model whether to retrain, and say why or why not.
 
-Woken hourly, by every monitoring result and by every published batch; what there is to do, it reads
-from the lifecycle database. It files at most one open request a model and wakes the training of
-the models that it chose, and again of those whose request nobody picked up.
+It is woken hourly, by every monitoring result and by every published batch, and reads from the
+lifecycle database what there is to do. It files at most one open request a model and wakes the
+training of the models that it chose, and of those whose earlier request nobody picked up.
 
 **If this fails**
 
 1. Open the red task and its tab *Tenure*: it says what happened and the next step.
 2. Serving and running trainings do not depend on this DAG.
-3. Clear `decide` at any time: a request is filed once. A model that cannot wait is trained by hand
+3. Clear `decide` at any time: a request is filed once. If a model cannot wait, train it by hand
    with the form of its `train_model` DAG.
 """
 

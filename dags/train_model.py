@@ -1,18 +1,19 @@
-"""Trains a model for a retrain request and lets it pass its gates, or rejects it.
+"""Train a model for a retrain request and let it pass its gates, or reject it.
 
-*plan* takes the open request (by hand: files one) and fixes data, config and seed. *train* splits
-by time, fits, scores the holdout, stores and signs. *evaluate* and *audit_bias* judge against the
-gates of the model's YAML. *register* mirrors the version in MLflow and makes it `validated`, which
-wakes `promote_model`. Nothing to train is a green skip.
+`plan` takes the open request (or files one when a person triggers the run) and fixes data, config
+and seed. `train` splits by time, fits, scores the holdout, stores and signs. `evaluate` and
+`audit_bias` judge the version by the gates of the model's YAML. `register` mirrors it in MLflow and
+makes it `validated`, which wakes `promote_model`. With nothing to train, the run is skipped.
 
 **If this fails**
 
-- *plan* red: too few published batches, or a YAML that is broken. The request stays open: publish,
-  then clear *plan*.
-- *train* red: data, columns or estimator do not fit, or MLflow does not answer (it tries again).
-- *evaluate* or *audit_bias* red: the version is rejected and takes no traffic; the champion stays.
-  The tab *Tenure* of the task shows the checks. Change what is wrong, then trigger a new run.
-- Clearing any task is safe: what was done is found and not done twice.
+1. `plan` red: too few batches are published, a column changed, or a YAML is broken. The request
+   stays open: correct it, then clear `plan`.
+2. `train` red: data, columns or estimator do not fit, or MLflow does not answer (then the task
+   tries again).
+3. `evaluate` or `audit_bias` red: the version is rejected and takes no traffic; the champion stays.
+   The tab *Tenure* of the task shows the checks. Change what is wrong, then trigger a new run.
+4. Clearing any task is safe: work that was done is found and not done twice.
 """
 
 from airflow.sdk import Param, chain, dag
