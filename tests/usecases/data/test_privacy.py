@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -294,12 +293,13 @@ def test_the_committed_codeowners_is_the_one_that_the_yaml_asks_for() -> None:
 
 
 def test_snapshots_are_opened_in_one_place_only() -> None:
-    found = subprocess.run(
-        ["grep", "-rln", "--include=*.py", '"data.parquet"', str(REPOSITORY / "plugins/tenure")],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
-    assert sorted(Path(name).name for name in found) == ["ingestion.py", "snapshots.py"], (
-        "the first writes; who reads goes through usecases/data/snapshots.py, which records it"
-    )
+    plugins = REPOSITORY / "plugins/tenure"
+    fetched = re.compile(r"\.(fetch|get)\(\s*snapshot_key\(")
+    named = {
+        path.relative_to(plugins).as_posix(): path.read_text(encoding="utf-8")
+        for path in plugins.rglob("*.py")
+    }
+    assert [name for name, code in named.items() if '"data.parquet"' in code] == ["layout.py"]
+    assert [name for name, code in named.items() if fetched.search(code)] == [
+        "usecases/data/snapshots.py"
+    ], "who reads goes through usecases/data/snapshots.py, which records it"
