@@ -1,4 +1,8 @@
-"""Alembic brings the lifecycle database to the schema that this code expects."""
+"""Alembic brings the lifecycle database to the schema that this code expects.
+
+Tables and guards are plain SQL, in a folder of `sql/` for each revision. What was released is not
+edited: a later revision brings the whole function that it replaces in a file of its own.
+"""
 
 from pathlib import Path
 

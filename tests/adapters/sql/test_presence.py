@@ -12,7 +12,6 @@ from tenure.adapters.sql.database import Database
 from tenure.errors import ServiceUnreachable
 from tenure.installation import Installation
 from tenure.lifecycle.serving import TrafficPlan
-from tenure.migrations import upgrade
 
 SEEN = datetime(2026, 5, 1, tzinfo=UTC)
 
@@ -142,20 +141,10 @@ def test_words_leave_nothing_for_the_collector(gateway: Database) -> None:
         gc.enable()
 
 
-@pytest.fixture
-def before(platform: Installation) -> Installation:
-    """The schema before, with what gateways of the old code wrote."""
+def test_on_an_older_schema(platform: Installation, gateway: Database) -> None:
+    """Code that knows a column which the database lacks says so in a sentence."""
     with platform.database.begin() as c:
         c.execute(text("ALTER TABLE gateway_ack DROP COLUMN alive_at"))
-        c.execute(text("UPDATE alembic_version SET version_num = '0007'"))
-    return platform
-
-
-def test_on_the_schema_before(before: Installation, gateway: Database) -> None:
-    """New code: it takes up plans as ever, and says in a sentence what the database lacks."""
-    with gateway.begin() as c:
-        take_up(c, "gw-a")
-        take_up(c, "gw-a", 2)
     says: tuple[Callable[[Connection, str], object], ...] = (presence.renew, presence.leave)
     for say in says:
         with pytest.raises(ServiceUnreachable) as behind, gateway.begin() as c:
@@ -164,31 +153,3 @@ def test_on_the_schema_before(before: Installation, gateway: Database) -> None:
             'The lifecycle database is not up to date with this code: column "alive_at" of '
             'relation "gateway_ack" does not exist; `tenure migrate` brings it there.'
         )
-
-
-def test_rows_outlive_the_upgrade(before: Installation, gateway: Database) -> None:
-    """They are as old as what they say; a gateway of the old code goes on on the new schema."""
-    said = text(
-        "INSERT INTO gateway_ack (gateway_id, model, generation, seen_at) VALUES "
-        "(:g, 'm', 1, CAST(:at AS timestamptz)) ON CONFLICT (gateway_id, model) DO UPDATE "
-        "SET generation = 2, seen_at = excluded.seen_at"
-    )
-    ahead = datetime.now(tz=UTC) + timedelta(days=1)
-    with gateway.begin() as c:
-        c.execute(said, {"g": "gw-old", "at": SEEN})
-        c.execute(said, {"g": "gw-fast", "at": ahead})  # its clock is wrong
-    upgrade(before.settings.database_url)
-    with gateway.begin() as c:
-        for name in ("gw-old", "gw-new"):
-            c.execute(said, {"g": name, "at": SEEN})
-        rows = c.execute(
-            text(
-                "SELECT gateway_id, seen_at, alive_at = seen_at, alive_at <= now() FROM gateway_ack"
-            )
-        )
-        assert {row[0]: tuple(row[1:]) for row in rows} == {
-            "gw-old": (SEEN, True, True),
-            "gw-fast": (ahead, False, True),
-            "gw-new": (SEEN, False, True),
-        }
-        assert presence.renew(c, "gw-old") == {"m": 2}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from tenure.adapters.sql import serving, trials, versions
@@ -18,12 +18,18 @@ from tenure.migrations import upgrade
 OK, NO = TrialAnswer("gw-a", True), TrialAnswer("gw-b", False, "other bytes")
 
 
+def draft(connection: Connection) -> int:
+    versions.register_model(
+        connection, name="m", owner="ada", risk_tier="limited", purpose="a test"
+    )
+    return versions.create_draft(connection, model_name="m", trained_by="ada", training_key="k").id
+
+
 @pytest.fixture
 def version(platform: Installation) -> int:
     """Row id of a version."""
     with platform.database.begin() as c:
-        versions.register_model(c, name="m", owner="ada", risk_tier="limited", purpose="a test")
-        return versions.create_draft(c, model_name="m", trained_by="ada", training_key="k").id
+        return draft(c)
 
 
 @pytest.fixture
@@ -106,12 +112,11 @@ def test_a_gateway_only_answers(gateway: Database, statement: str) -> None:
         c.execute(text(statement))
 
 
-def test_on_the_schema_before(platform: Installation, gateway: Database, version: int) -> None:
-    """New code on an older database: said in a sentence that a person can follow, then healed."""
+def test_before_the_first_migration(platform: Installation, gateway: Database) -> None:
+    """A database without tables: said in a sentence that a person can follow, then healed."""
     with platform.database.begin() as c:
-        c.execute(text("DROP TABLE trial_answer, trial; DROP FUNCTION tenure_trial_asked"))
-        c.execute(text("ALTER TABLE gateway_ack DROP COLUMN alive_at"))
-        c.execute(text("UPDATE alembic_version SET version_num = '0006'"))
+        c.execute(text("DROP SCHEMA public CASCADE; CREATE SCHEMA public"))
+        c.execute(text("GRANT USAGE ON SCHEMA public TO PUBLIC"))
     for database in (platform.database, gateway):
         with pytest.raises(ServiceUnreachable) as behind, database.begin() as c:
             trials.asked(c, "gw-a")
@@ -121,7 +126,7 @@ def test_on_the_schema_before(platform: Installation, gateway: Database, version
         )
     upgrade(platform.settings.database_url)
     with platform.database.begin() as c:
-        trial = trials.ask(c, version, by="olga")
+        trial = trials.ask(c, draft(c), by="olga")
     with gateway.begin() as c:
         assert [one.id for one in trials.asked(c, "gw-a")] == [trial]
         trials.answer(c, trial, OK)

@@ -188,7 +188,7 @@ def test_a_database_that_knows_no_trials_is_reported_of_once(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An older schema, say: all else goes on."""
+    """All else goes on."""
 
     def none() -> list[Trial]:
         raise ServiceUnreachable("no trials", still_safe="x", next_step="y")

@@ -51,7 +51,7 @@ def reads_of(
 
 
 def shapes_of(connection: Connection, snapshot_ids: Collection[int]) -> dict[int, dict[str, Any]]:
-    """The shape of each snapshot as it was judged last; those from before shapes are left out."""
+    """The shape of each snapshot as it was judged last; those without one are left out."""
     table = validation.c
     rows = connection.execute(
         select(table.snapshot_id, table.shape)

@@ -1,4 +1,4 @@
-"""Tables of the lifecycle database; the triggers stand in the first migration."""
+"""Tables of the lifecycle database; the guards stand in SQL beside the migrations."""
 
 from sqlalchemy import (
     BigInteger,

@@ -254,7 +254,7 @@ class Follower:
         """Load what somebody asks about, where it would serve; it is warm then if a plan names it.
 
         Only refusals are told: that the store was away, say, tells nothing about the version.
-        Serving does not depend on it: a database of an older schema knows no trials.
+        Serving does not depend on it; that it fails is logged once.
         """
         try:
             for trial in self._source.trials():

@@ -46,7 +46,7 @@ class Attendance:
     def renew(self) -> None:
         """Say that it is there, if it is time; what was forgotten is acknowledged again.
 
-        Serving does not depend on it: a database of an older schema knows no presence.
+        Serving does not depend on it; that it fails is logged once.
         """
         if self._monotonic() < self._renew_at:
             return

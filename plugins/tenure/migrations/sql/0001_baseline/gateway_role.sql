@@ -1,0 +1,36 @@
+-- The role of the gateways: everything that it may do is listed here; whoever takes a gateway over
+-- can neither approve a version, nor move one, nor change the traffic.
+
+
+-- Whoever migrates may lack the right to create roles. Then the role is expected to stand already;
+-- where it does not, nothing is granted, and whoever makes it later grants what is listed below.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'tenure_gateway') THEN
+        IF (SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+            CREATE ROLE tenure_gateway LOGIN;
+        ELSE
+            RETURN;
+        END IF;
+    END IF;
+
+    -- Reads what it serves, and by which keys it is asked.
+    GRANT SELECT ON model, model_version, traffic_plan, config_revision, gateway_key
+        TO tenure_gateway;
+    -- Notes when a key was used last.
+    GRANT UPDATE (last_used_at) ON gateway_key TO tenure_gateway;
+    -- Says which plan it took up, and that it is there.
+    GRANT SELECT, INSERT, UPDATE ON gateway_ack TO tenure_gateway;
+    -- Answers trials.
+    GRANT SELECT ON trial TO tenure_gateway;
+    GRANT SELECT, INSERT ON trial_answer TO tenure_gateway;
+    -- Says up to when outcomes are complete.
+    GRANT UPDATE (watermark) ON model TO tenure_gateway;
+    -- Makes subjects' keys; it cannot destroy one.
+    GRANT SELECT, INSERT ON subject_key TO tenure_gateway;
+    -- Queues decisions for a person; it cannot answer for one.
+    GRANT SELECT, INSERT ON review TO tenure_gateway;
+    -- Opens incidents, counts repetitions, closes those that are over.
+    GRANT SELECT, INSERT, UPDATE ON incident TO tenure_gateway;
+END
+$$;

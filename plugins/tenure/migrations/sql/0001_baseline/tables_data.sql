@@ -1,0 +1,109 @@
+-- Data: how datasets are configured, what was judged, what was published, who read it.
+
+
+-- The text of a dataset's or model's YAML file by its digest, so that old rows can be explained.
+CREATE TABLE config_revision (
+    digest      varchar(64)  NOT NULL,
+    kind        varchar(16)  NOT NULL,
+    name        varchar(64)  NOT NULL,
+    body        text         NOT NULL,
+    created_at  timestamptz  NOT NULL DEFAULT now(),
+
+    CONSTRAINT pk_config_revision PRIMARY KEY (digest)
+);
+
+
+-- The text of an expectation suite by its digest.
+CREATE TABLE suite_revision (
+    digest      varchar(64)  NOT NULL,
+    name        varchar(64)  NOT NULL,
+    body        text         NOT NULL,
+    created_at  timestamptz  NOT NULL DEFAULT now(),
+
+    CONSTRAINT pk_suite_revision PRIMARY KEY (digest)
+);
+
+
+CREATE TABLE dataset (
+    name         varchar(64)   NOT NULL,
+    owner        varchar(250)  NOT NULL,
+    steward      varchar(250)  NOT NULL,
+    sensitivity  varchar(16)   NOT NULL,
+    created_at   timestamptz   NOT NULL DEFAULT now(),
+
+    CONSTRAINT pk_dataset PRIMARY KEY (name)
+);
+
+
+-- A published batch. The digest is that of its rows: the same rows are the same snapshot.
+CREATE TABLE snapshot (
+    id               bigint        GENERATED ALWAYS AS IDENTITY,
+    dataset          varchar(64)   NOT NULL,
+    batch            varchar(250)  NOT NULL,
+    digest           varchar(64)   NOT NULL,
+    rows             bigint        NOT NULL,
+    manifest_digest  varchar(64)   NOT NULL,
+    suite_digest     varchar(64)   NOT NULL,
+    time_min         timestamptz,
+    time_max         timestamptz,
+    created_at       timestamptz   NOT NULL DEFAULT now(),
+
+    CONSTRAINT pk_snapshot PRIMARY KEY (id),
+    CONSTRAINT uq_snapshot_dataset_digest UNIQUE (dataset, digest),
+    CONSTRAINT fk_snapshot_dataset FOREIGN KEY (dataset) REFERENCES dataset (name)
+);
+
+
+-- One judgement of one source file by one suite. Refuses a passed batch without a snapshot, a
+-- snapshot without a passed batch, and rows that are neither published nor quarantined.
+CREATE TABLE validation (
+    id                bigint        GENERATED ALWAYS AS IDENTITY,
+    dataset           varchar(64)   NOT NULL,
+    batch             varchar(250)  NOT NULL,
+    source_key        text          NOT NULL,
+    source_digest     varchar(64)   NOT NULL,
+    suite_digest      varchar(64)   NOT NULL,
+    config_digest     varchar(64)   NOT NULL,
+    verdict           varchar(16)   NOT NULL,
+    rows_in           bigint        NOT NULL,
+    rows_ok           bigint        NOT NULL,
+    rows_quarantined  bigint        NOT NULL,
+    quarantine_key    text,
+    snapshot_id       bigint,
+    report_digest     varchar(64)   NOT NULL,
+    created_at        timestamptz   NOT NULL DEFAULT now(),
+    shape             jsonb,
+
+    CONSTRAINT pk_validation PRIMARY KEY (id),
+    CONSTRAINT fk_validation_dataset FOREIGN KEY (dataset) REFERENCES dataset (name),
+    CONSTRAINT fk_validation_snapshot_id FOREIGN KEY (snapshot_id) REFERENCES snapshot (id),
+    CONSTRAINT ck_validation_published
+        CHECK ((verdict = 'passed') = (snapshot_id IS NOT NULL)),
+    CONSTRAINT ck_validation_rows_conserved
+        CHECK (rows_in = rows_ok + rows_quarantined)
+);
+
+CREATE INDEX ix_validation_dataset_source_key_id ON validation (dataset, source_key, id);
+
+
+-- Who opened which snapshot, and what for. Refuses a reader without a name.
+CREATE TABLE snapshot_read (
+    id          bigint        GENERATED ALWAYS AS IDENTITY,
+    dataset     varchar(64)   NOT NULL,
+    digest      varchar(64)   NOT NULL,
+    purpose     varchar(32)   NOT NULL,
+    model       varchar(64),
+    reader      varchar(250)  NOT NULL,
+    dag_id      varchar(250),
+    run_id      varchar(250),
+    task_id     varchar(250),
+    map_index   integer       NOT NULL DEFAULT -1,
+    created_at  timestamptz   NOT NULL DEFAULT now(),
+
+    CONSTRAINT pk_snapshot_read PRIMARY KEY (id),
+    CONSTRAINT fk_snapshot_read_dataset_digest
+        FOREIGN KEY (dataset, digest) REFERENCES snapshot (dataset, digest),
+    CONSTRAINT ck_snapshot_read_somebody CHECK (reader <> '')
+);
+
+CREATE INDEX ix_snapshot_read_dataset_digest ON snapshot_read (dataset, digest);
