@@ -1,8 +1,10 @@
 """Fixtures for all: one embedded PostgreSQL, a fresh lifecycle database for each test."""
 
+import fcntl
 import itertools
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,8 +21,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import psutil
 import psycopg
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from tenure.installation import Installation
 from tenure.migrations import upgrade
@@ -36,6 +40,13 @@ os.environ.setdefault(
 
 _TEMPLATE = "template_tenure"
 _numbers = itertools.count(1)
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
+
+# How many examples a property gets: some on every day, many more in `make test-exhaustive`, which
+# chooses by name. A test says a number of its own only where the usual one does not fit it.
+hypothesis_settings.register_profile("daily", max_examples=40, deadline=None)
+hypothesis_settings.register_profile("exhaustive", max_examples=1_000, deadline=None)
+hypothesis_settings.load_profile("daily")
 
 
 _SERVICES = {"postgres_server", "mlflow_url", "s3_server"}
@@ -49,13 +60,104 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.service)
 
 
+class Shared:
+    """Services of a whole run: the first worker that needs one starts it, all of them use it.
+
+    The session ends them when its workers are gone: the first one may well end, or die, before the
+    others.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def once(
+        self, name: str, start: Callable[[Path], tuple["subprocess.Popen[bytes]", str]]
+    ) -> str:
+        """Address of the service; `start` gets a folder for it, and starts it."""
+        self.folder.mkdir(exist_ok=True)
+        record = self.folder / f"{name}.json"
+        with (self.folder / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not record.exists():
+                home = self.folder / name
+                home.mkdir()
+                process, address = start(home)
+                process.returncode = 0  # the session's from now on: nobody here waits for it
+                born = psutil.Process(process.pid).create_time()
+                record.write_text(json.dumps([process.pid, born, address]))
+            _, _, address = json.loads(record.read_text())
+        return str(address)
+
+    def end(self) -> None:
+        """End every service that anybody started, and remove the hundreds of databases."""
+        for record in self.folder.glob("*.json"):
+            pid, born, _ = json.loads(record.read_text())
+            with suppress(psutil.NoSuchProcess):
+                service = psutil.Process(pid)
+                if service.create_time() == born:
+                    _end(service)
+        shutil.rmtree(self.folder / "postgres" / "postgres", ignore_errors=True)
+
+
+def _end(service: psutil.Process) -> None:
+    family = [service, *service.children(recursive=True)]
+    service.send_signal(signal.SIGINT)
+    _, alive = psutil.wait_procs(family, timeout=15)
+    for process in alive:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, timeout=5)
+
+
+def _shared(config: pytest.Config) -> Shared:
+    """What all workers of this run share: their folders lie in the one of the session."""
+    factory: pytest.TempPathFactory = config._tmp_path_factory  # type: ignore[attr-defined]
+    mine = factory.getbasetemp()
+    return Shared((mine.parent if hasattr(config, "workerinput") else mine) / "services")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """The session that has no session above it ends the services."""
+    if not hasattr(session.config, "workerinput"):
+        _shared(session.config).end()
+
+
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
-    """A real PostgreSQL of this session, with a migrated template database."""
-    with postgres.running(tmp_path_factory.mktemp("postgres-home")) as server:
-        _create(server, _TEMPLATE)
-        upgrade(server.url(_TEMPLATE))
-        yield server
+def shared(pytestconfig: pytest.Config) -> Shared:
+    """The services of this run."""
+    return _shared(pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(shared: Shared) -> postgres.Server:
+    """A real PostgreSQL of this run, with a migrated template database."""
+
+    def start(home: Path) -> tuple["subprocess.Popen[bytes]", str]:
+        server = postgres.start(home)
+        try:
+            _prepare(server)
+        except BaseException:
+            postgres.stop(server)
+            raise
+        return server.process, str(server.socket)
+
+    nobodys: Any = None  # its process is the session's
+    return postgres.Server(nobodys, Path(shared.once("postgres", start)))
+
+
+def _prepare(server: postgres.Server) -> None:
+    """Makes copies cheap, and the template.
+
+    The databases of a run need not outlive the machine, so a copy takes a tenth of the time; and
+    there are hundreds of them, each of which autovacuum would look into in turn.
+    """
+    with psycopg.connect(server.conninfo("postgres"), autocommit=True) as connection:
+        for option in ("fsync", "full_page_writes", "synchronous_commit", "autovacuum"):
+            connection.execute(f"ALTER SYSTEM SET {option} = off")
+        connection.execute("SELECT pg_reload_conf()")
+    _create(server, _TEMPLATE)
+    upgrade(server.url(_TEMPLATE))
 
 
 @pytest.fixture(scope="session")
@@ -87,27 +189,32 @@ def s3_store(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture(scope="session")
-def mlflow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real MLflow server of this session, set up as in the stack: clients write artifacts."""
-    home = tmp_path_factory.mktemp("mlflow-home")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    places = ["--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}", "--default-artifact-root"]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += [*places, (home / "artifacts").as_uri(), "--no-serve-artifacts", "--workers", "1"]
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    url = f"http://127.0.0.1:{port}"
-    with (home / "mlflow.log").open("wb") as log:
-        server = subprocess.Popen(
-            command, env=os.environ | quiet, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        _wait(f"{url}/health", server)
-        yield url
-    finally:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
+def mlflow_url(shared: Shared) -> str:
+    """A real MLflow server of this run, set up as in the stack: clients write artifacts."""
+
+    def start(home: Path) -> tuple["subprocess.Popen[bytes]", str]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        places = ["--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}"]
+        places += ["--default-artifact-root", (home / "artifacts").as_uri(), "--no-serve-artifacts"]
+        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers"]
+        command += ["1", "--port", str(port), *places]
+        quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        url = f"http://127.0.0.1:{port}"
+        with (home / "mlflow.log").open("wb") as log:
+            server = subprocess.Popen(
+                command, env=os.environ | quiet, stdout=log, stderr=log, start_new_session=True
+            )
+        try:
+            _wait(f"{url}/health", server)
+        except BaseException:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+            raise
+        return server, url
+
+    return shared.once("mlflow", start)
 
 
 def _wait(url: str, server: "subprocess.Popen[bytes]") -> None:
@@ -315,7 +422,7 @@ def wire(fresh_database_url: str) -> Iterator[Wire]:
 
 def copy_of_template(server: postgres.Server) -> str:
     """SQLAlchemy URL of a new database with the schema of the template."""
-    name = f"test_{next(_numbers)}"
+    name = f"test_{_WORKER}_{next(_numbers)}"
     _create(server, name, _TEMPLATE)
     return server.url(name)
 
