@@ -25,6 +25,7 @@ def read_parquet(path: Path, *, max_bytes: int) -> pa.Table:
             table = file.read(use_threads=True)
         _weigh_repeated(table, max_bytes)
         table.validate(full=True)
+        _weigh_zones(table)
     except MemoryError:
         raise  # also an ArrowException, but it is not the file that is broken
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -68,6 +69,13 @@ def _weigh_repeated(table: pa.Table, max_bytes: int) -> None:
         raise UnreadableFile(
             f"{size:,} bytes (decompressed); source.memory_mb allows {max_bytes:,}"
         )
+
+
+def _weigh_zones(table: pa.Table) -> None:
+    """A zone is stored as bytes; whoever asks for one that is no text gets a ValueError."""
+    for field in table.schema:
+        if pa.types.is_timestamp(field.type):
+            _ = field.type.tz
 
 
 def _plain(table: pa.Table) -> pa.Table:
