@@ -7,11 +7,18 @@ LOCKS := requirements-build.txt requirements.txt requirements-local.txt requirem
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
 CORE := tests plugins/tenure/lifecycle plugins/tenure/verdicts.py plugins/tenure/vocabulary.py --doctest-modules
 PROMPT := (not fault or quick) and not fault_root and not soak and not e2e and not browser
+DAILY := $(PROMPT) and not exhaustive
+PYTEST := $(BIN)/python -m pytest -q --durations=15 --durations-min=1
+# In the order of the folders: the files with many tests are not the ones that take long.
+TWO := -n 2 --dist loadfile --no-loadscope-reorder
 ONCE ?=
 PYTEST_ARGS ?=
 
+# Some machines set this; it costs a third of every collection and of every process that a test starts.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help install check test test-unit test-browser demo up down lock clean \
+.PHONY: help install check test test-all test-exhaustive test-unit test-browser demo up down lock clean \
 	fault-test fault-test-root soak check-format check-lint check-types check-imports check-image check-configs
 
 help: ## Show this list
@@ -59,15 +66,21 @@ check-configs:
 	$(BIN)/tenure check
 
 test-unit: $(STAMP) ## The pure core, in seconds
-	$(BIN)/python -m pytest -q $(CORE) -m "not airflow and not service and $(PROMPT)" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q $(CORE) -m "not airflow and not service and $(DAILY)" $(PYTEST_ARGS)
 
 # The core first, so that a broken rule is seen before a minute of services is spent.
-test: $(STAMP) ## Everything but the browser
-	$(BIN)/python -m pytest -q $(CORE) -m "not airflow and not service and $(PROMPT)" \
+test: $(STAMP) ## Every kind of test but the browser; says what takes longest
+	$(PYTEST) $(TWO) $(CORE) -m "not airflow and not service and $(DAILY)" \
 		--cov --cov-report= $(PYTEST_ARGS)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "(airflow or service) and $(PROMPT)" \
+	$(PYTEST) $(TWO) -m "(airflow or service) and $(DAILY)" \
 		--cov --cov-append --cov-report=term:skip-covered $(PYTEST_ARGS)
-	$(BIN)/python -m pytest -q -m "e2e and not browser and not fault and not soak" $(PYTEST_ARGS)
+	$(PYTEST) tests/e2e -m "e2e and not browser and not fault and not soak" $(PYTEST_ARGS)
+
+test-all: test test-exhaustive ## The same, then whole grids and properties with many examples
+
+test-exhaustive: $(STAMP) ## Only what `test-all` has beyond `test`
+	$(PYTEST) $(TWO) -m "(exhaustive or hypothesis) and $(PROMPT)" \
+		--hypothesis-profile=exhaustive $(PYTEST_ARGS)
 
 test-browser: $(STAMP) ## What a person sees, in Chromium
 	$(BIN)/python -m pytest -q -m browser $(PYTEST_ARGS)

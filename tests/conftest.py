@@ -58,6 +58,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not _SERVICES.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.service)
+        if item.get_closest_marker("e2e") and "e2e" not in item.path.parts:
+            raise pytest.UsageError(f"{item.nodeid}: `make test` looks for e2e in tests/e2e only")
 
 
 class Shared:

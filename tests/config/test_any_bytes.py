@@ -22,9 +22,7 @@ FLIGHTS = (REPOSITORY / "include/configs/datasets/flights.yaml").read_bytes()
 SUITE = (REPOSITORY / "include/expectations/flights.json").read_bytes()
 MODEL = (REPOSITORY / "include/configs/models/flight_late.yaml").read_bytes()
 
-QUICK = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+QUICK = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 JSON = st.recursive(
     st.none()

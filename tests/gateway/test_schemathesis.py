@@ -73,10 +73,10 @@ NAMES = [one.name for one in OPERATIONS]
 
 @pytest.mark.parametrize("name", NAMES)
 def test_contract_holds(shared_url: str, name: str) -> None:
-    storm(shared_url, name, 15)
+    storm(shared_url, name, 8)
 
 
-@pytest.mark.fault
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", NAMES)
 def test_contract_holds_for_long(shared_url: str, name: str) -> None:
     storm(shared_url, name, 250)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tenure.adapters.arrow_tables import read_batch, write_quarantine, write_snapshot
@@ -277,7 +277,6 @@ def test_the_cells_of_a_ragged_row_are_kept_unless_one_may_be_personal(tmp_path:
 cells = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=8)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     lines=st.lists(st.lists(cells, min_size=1, max_size=8), max_size=12),
     end=st.sampled_from(["\n", "\r\n", "\r"]),
@@ -293,7 +292,6 @@ def test_any_lines_are_rows_or_an_error(
     assert set(aside) <= set(range(1, rows + 1))
 
 
-@settings(max_examples=60, deadline=None)
 @given(content=st.binary(max_size=200), gz=st.booleans())
 def test_any_bytes_end_in_a_verdict(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, gz: bool
@@ -303,7 +301,6 @@ def test_any_bytes_end_in_a_verdict(
     verdict(tmp_path_factory.mktemp("any"), data, Source(format="csv"))
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     texts=st.lists(
         st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1), max_size=6

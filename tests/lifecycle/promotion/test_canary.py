@@ -251,6 +251,9 @@ def live(
     return CanaryAction.HOLD
 
 
+RUNS = pytest.mark.parametrize("runs", [60, pytest.param(1_000, marks=pytest.mark.exhaustive)])
+
+
 def rates(runs: int, **world: object) -> dict[CanaryAction, float]:
     policy = POLICY.model_copy(update={"max_analyses": 1000})
     rng = np.random.default_rng(20130701)
@@ -258,14 +261,16 @@ def rates(runs: int, **world: object) -> dict[CanaryAction, float]:
     return {action: ends.count(action) / runs for action in CanaryAction}
 
 
-def test_null_false_rollback_rate_is_at_most_alpha() -> None:
-    """An equal model is rolled back in at most 5% of 200 canaries (two metrics, 60 analyses)."""
-    assert rates(200, wrong=(0.31, 0.31))[CanaryAction.ROLL_BACK] <= POLICY.alpha
+@RUNS
+def test_null_false_rollback_rate_is_at_most_alpha(runs: int) -> None:
+    """An equal model is rolled back in at most 5% of the canaries (two metrics, 60 analyses)."""
+    assert rates(runs, wrong=(0.31, 0.31))[CanaryAction.ROLL_BACK] <= POLICY.alpha
 
 
-def test_null_false_promotion_rate_is_at_most_alpha() -> None:
-    """A model exactly at the margin is promoted in at most 5% of 200 canaries."""
-    assert rates(200, wrong=(0.33, 0.30))[CanaryAction.PROMOTE] <= POLICY.alpha
+@RUNS
+def test_null_false_promotion_rate_is_at_most_alpha(runs: int) -> None:
+    """A model exactly at the margin is promoted in at most 5% of the canaries."""
+    assert rates(runs, wrong=(0.33, 0.30))[CanaryAction.PROMOTE] <= POLICY.alpha
 
 
 def test_planted_harm_is_found() -> None:
