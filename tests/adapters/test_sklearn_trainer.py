@@ -54,7 +54,8 @@ def forest(**parameters: Any) -> Any:
 
     texts = OneHotEncoder(handle_unknown="ignore")
     columns = ColumnTransformer([("n", "passthrough", NUMERIC), ("c", texts, CATEGORICAL)])
-    return Pipeline([("columns", columns), ("model", RandomForestClassifier(**parameters))])
+    model = RandomForestClassifier(**{"n_estimators": 10} | parameters)
+    return Pipeline([("columns", columns), ("model", model)])
 
 
 def not_an_estimator() -> Any:

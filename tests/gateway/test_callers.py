@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 from tenure.gateway.app import create_app
 from tenure.gateway.contract.keys import Caller
+from tenure.gateway.log import writer
 from tenure.lifecycle.serving import ApiKey, caller_digest
 
 INFER, OUTCOMES = "/v2/models/flight_late/infer", "/v2/models/flight_late/outcomes"
@@ -28,9 +29,13 @@ def digest(client: str) -> str:
 
 @pytest.fixture
 def say(
-    world: Any, ask: Callable[..., Any], eventually: Callable[..., Any]
+    world: Any,
+    ask: Callable[..., Any],
+    eventually: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[..., Any]]:
-    """Posts with a key: a request for decisions, or outcomes."""
+    """Posts with a key: a request for decisions, or outcomes. What is logged ships at once."""
+    monkeypatch.setattr(writer, "ROTATE_SECONDS", 0.02)
     keys = [
         ApiKey(hashlib.sha256(secret.encode()).hexdigest(), name, scopes)
         for secret, (name, scopes) in KEYS.items()

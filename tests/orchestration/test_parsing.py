@@ -36,6 +36,18 @@ def second_model(include: Path) -> None:
     (include / MODEL).with_stem("other").write_text(text, encoding="utf-8")
 
 
+@pytest.fixture(scope="module")
+def lived_in(parse: Parse, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Home and configs of two models that were parsed once; then the other one was broken."""
+    folder = tmp_path_factory.mktemp("lived-in")
+    home = folder / "home"
+    include = Path(shutil.copytree(REPOSITORY / "include", folder / "include"))
+    second_model(include)
+    parse(home=home, include=include)
+    spoil(include, "other")
+    return home, include
+
+
 @pytest.mark.parametrize(
     ("file", "dag_id", "opened"),
     [
@@ -48,12 +60,9 @@ def second_model(include: Path) -> None:
     ],
 )
 def test_a_task_builds_its_own_dag_from_its_own_yaml_without_the_heavy_libraries(
-    parse: Parse, include: Path, file: str, dag_id: str, opened: Path
+    parse: Parse, lived_in: tuple[Path, Path], file: str, dag_id: str, opened: Path
 ) -> None:
-    home = include.parent / "home"
-    second_model(include)
-    parse(home=home, include=include)
-    spoil(include, "other")
+    home, include = lived_in
     found = parse(home=home, include=include, file=file, dag_id=dag_id)
     assert list(found["dags"]) == [dag_id]
     assert found["heavy"] == []

@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from tenure.settings import REPOSITORY
+from tenure.stack import services as services_module
 from tenure.stack.embedded import AIRFLOW
 from tenure.stack.services import RESTARTED, Services, read_procfile, sessions_of
 
@@ -16,7 +17,9 @@ SLEEP = f"exec {sys.executable} -c 'import time; time.sleep(60)'"
 
 
 @pytest.fixture
-def services(tmp_path: Path) -> Iterator[Services]:
+def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
+    """Three services, looked after ten times a second."""
+    monkeypatch.setattr(services_module, "_PAUSE_SECONDS", 0.1)
     commands = {"gateway": SLEEP, "scheduler": SLEEP, "hello": "echo hello $NAME"}
     one = Services(commands, os.environ | {"NAME": "there"}, tmp_path, tmp_path)
     yield one
@@ -67,6 +70,6 @@ def test_stop_ends_all_and_restarts_nothing(services: Services) -> None:
     services.start("gateway", "scheduler")
     pids = services.pids()
     services.stop()
-    time.sleep(1.5)
+    time.sleep(3 * services_module._PAUSE_SECONDS)
     assert services.pids() == pids
     assert not any(psutil.pid_exists(pid) for pid in pids.values())
