@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.tenure-installed
 LOCKS := requirements-build.txt requirements.txt requirements-local.txt requirements-dev.txt
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
-CORE := tests plugins/tenure/lifecycle plugins/tenure/verdicts.py plugins/tenure/vocabulary.py --doctest-modules
+CORE := tests plugins/tenure/lifecycle plugins/tenure/layout.py plugins/tenure/verdicts.py plugins/tenure/vocabulary.py --doctest-modules
 PROMPT := (not fault or quick) and not fault_root and not soak and not e2e and not browser
 DAILY := $(PROMPT) and not exhaustive
 PYTEST := $(BIN)/python -m pytest -q --durations=15 --durations-min=1
