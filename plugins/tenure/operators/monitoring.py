@@ -30,12 +30,12 @@ class MonitorOperator(TenureOperator):
         self.log.info(seen.sentence)
         if not seen.results:
             raise AirflowSkipException(seen.sentence)
-        verdicts = {row["kind"]: row["verdict"] for row in seen.results}
+        verdicts = {row.kind: str(row.verdict) for row in seen.results}
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra = {"verdicts": verdicts}
         return {
             "verdicts": verdicts,
-            "reports": {row["kind"]: row["report_digest"] for row in seen.results},
+            "reports": {row.kind: row.report_digest for row in seen.results},
         }
 
 

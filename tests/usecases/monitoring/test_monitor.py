@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 
 from tenure.adapters import evidently_reporter
+from tenure.adapters.sql.monitoring import JudgedWindow
 from tenure.usecases.monitoring.monitor import draw, look, monitor
 from tenure.verdicts import Verdict
 
 DAY = timedelta(days=1)
 
 
-def verdicts(results: list[dict[str, Any]]) -> dict[str, str]:
-    return {row["kind"]: row["verdict"] for row in results}
+def verdicts(results: list[JudgedWindow]) -> dict[str, str]:
+    return {row.kind: row.verdict for row in results}
 
 
 def test_nothing_to_watch(life: Any) -> None:
@@ -47,8 +48,8 @@ def test_a_quiet_window_is_judged_once(life: Any) -> None:
         "fairness": "passed",
     }
     for row in seen.results:
-        assert (row["window_end"], row["decisions"]) == (end, 2000)
-        assert row["model_version_id"] == champion.id
+        assert (row.window_end, row.decisions) == (end, 2000)
+        assert row.model_version_id == champion.id
     again = monitor(life.platform, "late", life.run())  # the task was cleared
     assert verdicts(again.results) == verdicts(seen.results)
     other = monitor(life.platform, "late", life.run("run-2"))
@@ -84,9 +85,9 @@ def test_the_next_window_begins_where_the_last_ended(life: Any) -> None:
     second = life.ship(champion, 350, start=first + timedelta(minutes=1))
     life.watermark(second + DAY)
     seen = monitor(life.platform, "late", life.run("run-2"))
-    drift = next(row for row in seen.results if row["kind"] == "drift")
-    assert (drift["window_start"], drift["window_end"]) == (first, second)
-    assert drift["decisions"] == 350
+    drift = next(row for row in seen.results if row.kind == "drift")
+    assert (drift.window_start, drift.window_end) == (first, second)
+    assert drift.decisions == 350
 
 
 def test_performance_waits_for_mature_labels(life: Any) -> None:
@@ -98,8 +99,8 @@ def test_performance_waits_for_mature_labels(life: Any) -> None:
     life.watermark(end - timedelta(minutes=1000) + DAY)
     seen = monitor(life.platform, "late", life.run("run-2"))
     assert set(verdicts(seen.results)) == {"performance", "fairness"}
-    assert seen.results[0]["decisions"] == 1000
-    assert seen.results[0]["window_end"] == end - timedelta(minutes=1000)
+    assert seen.results[0].decisions == 1000
+    assert seen.results[0].window_end == end - timedelta(minutes=1000)
 
 
 def test_a_planted_decay_opens_an_incident_and_a_recovery_closes_it(life: Any) -> None:
@@ -129,10 +130,10 @@ def test_an_inconclusive_window_is_judged_again_with_more(life: Any) -> None:
     later = life.ship(champion, 2000, start=end + timedelta(minutes=1))
     life.watermark(later + DAY)
     seen = monitor(life.platform, "late", life.run("run-3"))
-    found = {row["kind"]: row for row in seen.results}
-    assert found["performance"]["verdict"] == "passed"
-    assert found["performance"]["decisions"] == 2400
-    assert found["drift"]["decisions"] == 2000
+    found = {row.kind: row for row in seen.results}
+    assert found["performance"].verdict == "passed"
+    assert found["performance"].decisions == 2400
+    assert found["drift"].decisions == 2000
 
 
 def test_drift_and_unseen_values_are_seen(life: Any) -> None:
@@ -148,7 +149,7 @@ def test_a_future_event_time_ends_no_window(life: Any) -> None:
     end = life.ship(champion, 400)
     life.ship(champion, 10, start=datetime(2999, 1, 1, tzinfo=UTC))
     (drift, *_) = monitor(life.platform, "late", life.run()).results
-    assert (drift["window_end"], drift["decisions"]) == (end, 400)
+    assert (drift.window_end, drift.decisions) == (end, 400)
 
 
 def test_decisions_of_another_version_do_not_count(life: Any) -> None:
@@ -174,9 +175,9 @@ def test_the_picture_is_drawn_once_and_lies_beside_the_report(
     champion = life.champion()
     life.ship(champion, 400, carrier="<script>alert(1)</script>")
     results = monitor(life.platform, "late", life.run()).results
-    digest = next(r["report_digest"] for r in results if r["kind"] == "drift")
+    digest = next(r.report_digest for r in results if r.kind == "drift")
     key = f"reports/{digest[:2]}/{digest}.html"
-    assert results[0]["facts"]["drawing"] == key
+    assert results[0].facts["drawing"] == key
     assert draw(life.platform, "late", life.run()) == [key]
     page = life.platform.store.get(key)
     assert b"carrier" in page

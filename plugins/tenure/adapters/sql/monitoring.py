@@ -1,14 +1,32 @@
 """Windows that were judged."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, func, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from tenure.adapters.sql.rows import as_row
 from tenure.adapters.sql.tables import model, monitoring_result, report, traffic_plan
 from tenure.verdicts import Verdict
+
+
+@dataclass(frozen=True)
+class JudgedWindow:
+    """What one kind of monitoring found in one window of a version's decisions."""
+
+    id: int
+    model: str
+    model_version_id: int
+    window_start: datetime
+    window_end: datetime
+    kind: str
+    verdict: Verdict
+    decisions: int
+    facts: Mapping[str, object]
+    report_digest: str
+    created_at: datetime
 
 
 def watermark(connection: Connection, model_name: str) -> datetime | None:
@@ -61,7 +79,7 @@ def add(
     kind: str,
     verdict: str,
     decisions: int,
-    facts: Mapping[str, Any],
+    facts: Mapping[str, object],
     report_digest: str,
     at: datetime,
 ) -> bool:
@@ -86,17 +104,17 @@ def add(
     return row is not None
 
 
-def results(connection: Connection, version_id: int) -> list[dict[str, Any]]:
+def results(connection: Connection, version_id: int) -> list[JudgedWindow]:
     """Every result of the version, the newest window first."""
     rows = connection.execute(
         select(monitoring_result)
         .where(monitoring_result.c.model_version_id == version_id)
         .order_by(monitoring_result.c.window_end.desc(), monitoring_result.c.id.desc())
     )
-    return [dict(row) for row in rows.mappings()]
+    return [as_row(JudgedWindow, row) for row in rows.mappings()]
 
 
-def of_reports(connection: Connection, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+def of_reports(connection: Connection, dag_id: str, run_id: str) -> list[JudgedWindow]:
     """Results whose reports the Airflow run wrote, oldest first."""
     rows = connection.execute(
         select(monitoring_result)
@@ -104,4 +122,4 @@ def of_reports(connection: Connection, dag_id: str, run_id: str) -> list[dict[st
         .where(report.c.dag_id == dag_id, report.c.run_id == run_id)
         .order_by(monitoring_result.c.id)
     )
-    return [dict(row) for row in rows.mappings()]
+    return [as_row(JudgedWindow, row) for row in rows.mappings()]

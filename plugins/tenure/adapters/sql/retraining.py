@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, func, select
 
+from tenure.adapters.sql.rows import as_row
 from tenure.adapters.sql.tables import (
     ledger_event,
     model_version,
@@ -15,6 +16,7 @@ from tenure.adapters.sql.tables import (
     snapshot,
     training_snapshot,
 )
+from tenure.lifecycle.monitoring.retraining import MonitoringResult, VersionHistory
 from tenure.vocabulary import State
 
 RECENT = 200
@@ -34,7 +36,7 @@ class FiledRequest:
     run_id: str | None
 
 
-def versions(connection: Connection, model: str) -> list[dict[str, Any]]:
+def versions(connection: Connection, model: str) -> list[VersionHistory]:
     """Number, state, age and snapshot digests of each version, newest first."""
     digests: dict[int, set[str]] = {}
     linked = connection.execute(
@@ -52,35 +54,41 @@ def versions(connection: Connection, model: str) -> list[dict[str, Any]]:
         .order_by(mine.version.desc())
     )
     return [
-        {
-            "version": row.version,
-            "state": State(row.state),
-            "at": row.created_at,
-            "snapshots": frozenset(digests.get(row.id, ())),
-        }
+        VersionHistory(
+            version=row.version,
+            state=State(row.state),
+            snapshots=frozenset(digests.get(row.id, ())),
+            at=row.created_at,
+        )
         for row in rows
     ]
 
 
-def champion_results(connection: Connection, model: str) -> list[dict[str, Any]]:
+def champion_results(connection: Connection, model: str) -> list[MonitoringResult]:
     """Monitoring results of the version that is champion now, newest window first."""
     mine = monitoring_result.c
     rows = connection.execute(
-        select(mine.kind, mine.verdict, mine.window_end, mine.facts)
+        select(
+            mine.kind,
+            mine.verdict,
+            mine.window_end.label("until"),
+            func.coalesce(mine.facts["summary"].astext, "").label("summary"),
+        )
         .join(model_version, model_version.c.id == mine.model_version_id)
         .where(model_version.c.model == model, model_version.c.state == str(State.CHAMPION))
         .order_by(mine.window_end.desc(), mine.id.desc())
         .limit(RECENT)
     )
-    return [dict(row) for row in rows.mappings()]
+    return [as_row(MonitoringResult, row) for row in rows.mappings()]
 
 
 def newest_request(connection: Connection, model: str) -> FiledRequest | None:
     """The last request that was filed, finished or not."""
     found = connection.execute(
         _filed().where(retrain_request.c.model == model).order_by(retrain_request.c.id.desc())
-    ).first()
-    return FiledRequest(**found._mapping) if found else None
+    ).mappings()
+    row = found.first()
+    return as_row(FiledRequest, row) if row else None
 
 
 def waiting_requests(connection: Connection) -> list[FiledRequest]:
@@ -88,7 +96,7 @@ def waiting_requests(connection: Connection) -> list[FiledRequest]:
     rows = connection.execute(
         _filed().where(retrain_request.c.state == "open").order_by(retrain_request.c.id)
     )
-    return [FiledRequest(**row._mapping) for row in rows]
+    return [as_row(FiledRequest, row) for row in rows.mappings()]
 
 
 def newest_report(connection: Connection, model: str) -> str | None:
@@ -107,7 +115,7 @@ def filing_key(request_id: int) -> str:
     return f"retrain_request:{request_id}"
 
 
-def _filed() -> Any:
+def _filed() -> Select[Any]:
     mine = retrain_request.c
     key = "retrain_request:" + mine.id.cast(ledger_event.c.op_key.type)
     return select(

@@ -1,12 +1,13 @@
 """Scans a window and judges it: one scan for drift and quality, one for the labelled kinds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tenure.installation import Installation
 from tenure.layout import OUTCOMES, log_prefix
 from tenure.lifecycle.monitoring import LABELLED, UNLABELLED, Kind
+from tenure.ports import FeatureCounts
 from tenure.usecases.decisions.segments import live_keys
 from tenure.usecases.monitoring.window import WatchedModel
 from tenure.verdicts import Report
@@ -14,6 +15,8 @@ from tenure.verdicts import Report
 if TYPE_CHECKING:
     from tenure.adapters.ibis_engine import IbisEngine
     from tenure.lifecycle.monitoring.window import Window
+
+T = TypeVar("T")
 
 
 def judge(
@@ -57,14 +60,20 @@ def _judge_features(
         categorical=[f"f_{name}" for name in watched.categorical],
     )
     bare = [_without_prefix(side) for side in sides]
-    about = {"subject": watched.name, "facts": _facts(watched, window)}
     known = {name: list(values) for name, values in facts.get("categories", {}).items()}
     policy = config.monitoring
     drifted = shifts(bare[0], bare[1], policy)
     return {
-        "drift": judge_drift(drifted, policy, **_kind(about, "drift")),
+        "drift": judge_drift(
+            drifted, policy, subject=watched.name, facts=_facts(watched, window, "drift")
+        ),
         "quality": judge_quality(
-            bare[0], bare[1], policy, categories=known, **_kind(about, "quality")
+            bare[0],
+            bare[1],
+            policy,
+            categories=known,
+            subject=watched.name,
+            facts=_facts(watched, window, "quality"),
         ),
     }
 
@@ -85,7 +94,6 @@ def _judge_outcomes(
         attributes=[f"f_{name}" for name in visible],
         bins=SCORE_BINS,
     )
-    about = {"subject": watched.name, "facts": _facts(watched, window)}
     seed = config.training.seed
     return {
         "performance": judge_performance(
@@ -93,7 +101,8 @@ def _judge_outcomes(
             config.monitoring,
             holdout=watched.row["facts"].get("metrics", {}),
             seed=seed,
-            **_kind(about, "performance"),
+            subject=watched.name,
+            facts=_facts(watched, window, "performance"),
         ),
         "fairness": judge_fairness(
             counts,
@@ -102,7 +111,8 @@ def _judge_outcomes(
             min_label_coverage=config.monitoring.min_label_coverage,
             seed=seed,
             today=platform.clock.now().date(),
-            **_kind(about, "fairness"),
+            subject=watched.name,
+            facts=_facts(watched, window, "fairness"),
         ),
     }
 
@@ -112,30 +122,29 @@ def reference_file(platform: Installation, facts: dict[str, Any]) -> Path:
     return platform.store.fetch(facts["holdout_key"], facts.get("holdout_digest"))
 
 
-def has_both_bounds(values: Sequence[Any]) -> bool:
+def has_both_bounds(values: Sequence[object]) -> bool:
     """Whether no bound is missing."""
     return len(values) == 2 and all(value is not None for value in values)
 
 
-def _without_prefix(counts: Any) -> Any:
+def _without_prefix(counts: FeatureCounts) -> FeatureCounts:
     """Feature names as the YAML has them, for people."""
-    from dataclasses import fields, replace
-
-    named = {
-        f.name: {k.removeprefix("f_"): v for k, v in getattr(counts, f.name).items()}
-        for f in fields(counts)
-        if f.name != "rows"
-    }
-    return replace(counts, **named)
+    return FeatureCounts(
+        counts.rows,
+        bins=_bare(counts.bins),
+        categories=_bare(counts.categories),
+        nulls=_bare(counts.nulls),
+    )
 
 
-def _kind(about: dict[str, Any], kind: Kind) -> dict[str, Any]:
-    return {"subject": about["subject"], "facts": {**about["facts"], "kind": kind}}
+def _bare(columns: Mapping[str, T]) -> dict[str, T]:
+    return {name.removeprefix("f_"): value for name, value in columns.items()}
 
 
-def _facts(watched: WatchedModel, window: "Window") -> dict[str, Any]:
+def _facts(watched: WatchedModel, window: "Window", kind: Kind) -> dict[str, object]:
     facts = watched.row["facts"]
     return {
+        "kind": kind,
         "model": watched.row["model"],
         "version": watched.row["version"],
         "window": [window.after.isoformat(), window.until.isoformat()],

@@ -6,7 +6,7 @@ failure changes nothing.
 """
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tenure.installation import Installation
 from tenure.lifecycle.monitoring import Kind
@@ -17,6 +17,7 @@ from tenure.vocabulary import RunRef
 
 if TYPE_CHECKING:
     from tenure.adapters.ibis_engine import IbisEngine
+    from tenure.adapters.sql.monitoring import JudgedWindow
     from tenure.lifecycle.monitoring.window import Window
 
 __all__ = ["WindowPreview", "draw", "look", "monitor"]
@@ -31,7 +32,7 @@ class WindowPreview:
         sentence: Why there are none, or how many.
     """
 
-    results: list[dict[str, Any]] = field(default_factory=list)
+    results: "list[JudgedWindow]" = field(default_factory=list)
     sentence: str = ""
 
 
@@ -53,7 +54,7 @@ def monitor(platform: Installation, model_name: str, run: RunRef) -> WindowPrevi
         reports = judge(platform, engine, watched, window, kinds)
         store(platform, watched, window, reports, run)
     results = of_run(platform, watched, run)
-    told = "; ".join(f"{r['kind']} {r['verdict']}" for r in results) or "nothing to judge"
+    told = "; ".join(f"{r.kind} {r.verdict}" for r in results) or "nothing to judge"
     return WindowPreview(results, f"{watched.name}: {told}{'. ' * bool(waiting)}{waiting}")
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tenure.installation import Installation
 from tenure.layout import drawn_key
@@ -14,6 +14,7 @@ from tenure.vocabulary import RunRef
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from tenure.adapters.sql.monitoring import JudgedWindow
     from tenure.lifecycle.monitoring.window import Window
 
 _log = logging.getLogger("tenure.monitoring")
@@ -86,10 +87,10 @@ def _report_incident(
         incidents.close_incident(connection, dedupe_key=key, at=now)
 
 
-def of_run(platform: Installation, watched: WatchedModel, run: RunRef) -> list[dict[str, Any]]:
+def of_run(platform: Installation, watched: WatchedModel, run: RunRef) -> "list[JudgedWindow]":
     """Results of the model that the Airflow run stored, in whichever try."""
     from tenure.adapters.sql import monitoring
 
     with platform.database.begin() as connection:
         rows = monitoring.of_reports(connection, run.dag_id, run.run_id)
-    return [row for row in rows if row["model"] == watched.row["model"]]
+    return [row for row in rows if row.model == watched.config.name]

@@ -10,16 +10,13 @@ from tenure.config import ModelConfig, load_all
 from tenure.errors import StateConflict
 from tenure.installation import Installation
 from tenure.lifecycle.monitoring.retraining import (
-    MonitoringResult,
     RetrainAction,
     RetrainDecision,
     RetrainRequest,
     Situation,
-    VersionHistory,
     decide,
     report,
 )
-from tenure.verdicts import Verdict
 from tenure.vocabulary import RunRef
 
 if TYPE_CHECKING:
@@ -97,16 +94,8 @@ def _situation(connection: "Connection", config: ModelConfig, now: datetime) -> 
     return Situation(
         model=config.name,
         now=now,
-        versions=[VersionHistory(**row) for row in retraining.versions(connection, config.name)],
-        results=[
-            MonitoringResult(
-                kind=row["kind"],
-                verdict=Verdict(row["verdict"]),
-                until=row["window_end"],
-                summary=row["facts"].get("summary", ""),
-            )
-            for row in retraining.champion_results(connection, config.name)
-        ],
+        versions=retraining.versions(connection, config.name),
+        results=retraining.champion_results(connection, config.name),
         published=training.published(connection, config.dataset),
         window_batches=config.training.window_batches,
         asked=_asked(newest),

@@ -1,0 +1,57 @@
+"""A row of the database as a frozen dataclass: what leaves `adapters/sql` has named, typed fields.
+
+The fields of the dataclass and the columns of the query are the same names, no more and no fewer,
+so a renamed column is an error at the first read and mypy sees every reader of the field.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from enum import Enum
+from functools import cache
+from types import NoneType, UnionType
+from typing import TypeVar, Union, get_args, get_origin, get_type_hints
+
+from sqlalchemy import RowMapping
+
+T = TypeVar("T")
+
+
+def as_row(kind: type[T], row: RowMapping) -> T:
+    """The row as this dataclass; text becomes the enum that its field names, a list a tuple.
+
+    Raises:
+        TypeError: The query gives more columns than the dataclass has fields, or fewer.
+        ValueError: A text is no member of its enum.
+    """
+    convert = _converters(kind)  # type: ignore[arg-type]  # mypy doubts that a class is hashable
+    if convert.keys() != row.keys():
+        differ = ", ".join(sorted(convert.keys() ^ row.keys()))
+        raise TypeError(f"{kind.__name__} and its query differ in {differ}")
+    return kind(**{name: convert[name](row[name]) for name in convert})
+
+
+@cache
+def _converters(kind: type[object]) -> Mapping[str, Callable[[object], object]]:
+    hints = get_type_hints(kind)
+    return {field.name: _converter(hints[field.name]) for field in fields(kind)}  # type: ignore[arg-type]
+
+
+def _converter(hint: object) -> Callable[[object], object]:
+    if get_origin(hint) in {Union, UnionType}:
+        inner = [one for one in get_args(hint) if one is not NoneType]
+        return _optional(_converter(inner[0])) if len(inner) == 1 else _as_it_is
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return hint
+    return _as_tuple if get_origin(hint) is tuple else _as_it_is
+
+
+def _optional(convert: Callable[[object], object]) -> Callable[[object], object]:
+    return lambda value: None if value is None else convert(value)
+
+
+def _as_it_is(value: object) -> object:
+    return value
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
