@@ -114,8 +114,8 @@ def settle(platform: Installation, asking: Asking, *, unanswered: int = CLIENTS)
     assert set(told) - set(logged) == set()
     assert len(set(logged) - set(told)) <= unanswered
     found = verify_ledger(platform, invariants=True)
-    assert [one for one in found["invariants"] if one["rows"]] == []
-    assert found["ok"]
+    assert [one for one in found.invariants if one.breaches] == []
+    assert found.ok
     with platform.database.begin() as c:
         query = "SELECT count(*) FROM model_version WHERE state = 'champion'"
         assert c.execute(text(query)).scalar_one() == 1

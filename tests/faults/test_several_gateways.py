@@ -17,7 +17,7 @@ from asking import CLIENTS, MODEL, Asking, logged_rows, settle, soon
 from balancer import Balancer, balancing
 from served import Life, Process
 
-from tenure.adapters.sql import overview
+from tenure.adapters.sql.model_page import model_page
 from tenure.installation import Installation
 from tenure.vocabulary import State, VersionRef
 
@@ -167,9 +167,10 @@ class Lag:
 def acknowledged(platform: Installation) -> dict[str, int]:
     """What the Tenure page of the model says of its gateways."""
     with platform.database.begin() as c:
-        page = overview.model_page(c, MODEL)
+        page = model_page(c, MODEL)
     assert page is not None
-    return {one.gateway: one.generation for one in page["fleet"].gateways}
+    assert page.fleet is not None
+    return {one.gateway: one.generation for one in page.fleet.gateways}
 
 
 def metric(process: Process, keys: dict[str, str], name: str) -> float:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tenure.adapters.sql import data, overview, reports
+from tenure.adapters.sql import data, incidents, reports
 from tenure.errors import GateFailed
 from tenure.installation import Installation
 from tenure.lifecycle.audit.reconciliation import FailedTask
@@ -187,8 +187,8 @@ def test_a_killed_task_has_one_card_and_one_notice(
     assert body["cause"].startswith("Try 1 of 1 of ingest[2] ended without a word")
     assert ("Airflow says: heartbeat timeout" in body["cause"]) is (error is not None)
     with watched.database.begin() as connection:
-        (incident,) = overview.open_incidents(connection)
-    assert (incident["kind"], incident["summary"]) == ("task_killed", card["what"])
+        (incident,) = incidents.every_open(connection)
+    assert (incident.kind, incident.summary) == ("task_killed", card["what"])
 
 
 def test_a_killed_task_whose_card_cannot_be_stored_is_left_to_the_watchdog(

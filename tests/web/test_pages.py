@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -233,9 +234,9 @@ def test_what_is_hidden_takes_no_place_on_the_page(
         assert row is not None
         for model in ("hidden", "flight_late"):
             early = [
-                row
+                asdict(row)
                 | {"decision_id": f"{model}-{n}", "model": model}
-                | {"expires_at": row["expires_at"] - timedelta(minutes=30)}
+                | {"expires_at": row.expires_at - timedelta(minutes=30)}
                 for n in range(150)
             ]
             reviews.add(connection, early)

@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tenure.adapters.sql.model_page import AnalysisLine, WindowLine
+from tenure.verdicts import Verdict
 from tenure.vocabulary import State
 from tenure.web import plots, rendering
 
@@ -55,13 +57,13 @@ def test_an_event_that_moves_no_version_is_reported_in_words() -> None:
     assert rendering.event(body) == f"consumers told, by ada and bo, artifact {'a' * 12}…"
 
 
-def analysis(number: int, harm: float | None, safe: float | None) -> dict[str, object]:
+def analysis(number: int, harm: float | None, safe: float | None) -> AnalysisLine:
     metrics = [
         {"event": "wrong_label", "required": True, "e_harm": harm, "e_safe": safe},
         {"event": "error", "required": False, "e_harm": 0.5, "e_safe": 1e-6},
     ]
     facts = {"metrics": metrics, "harm_threshold": 40.0, "safe_threshold": 20.0}
-    return {"number": number, "share_bp": 500 * number, "facts": facts}
+    return AnalysisLine(1, number, 500 * number, Verdict.PASSED, "continue", facts, NOW)
 
 
 def test_a_canary_plot_holds_both_lines_and_both_limits() -> None:
@@ -78,13 +80,13 @@ def test_one_analysis_is_no_plot(number: int) -> None:
 
 
 def test_a_plot_draws_what_a_person_wrote_without_analysis() -> None:
-    prolonged = {"number": 3, "share_bp": 0, "facts": {"user": "olga"}}
+    prolonged = AnalysisLine(1, 3, 0, Verdict.INCONCLUSIVE, "prolong", {"user": "olga"}, NOW)
     assert "<svg" in plots.canary([analysis(1, 1.0, 1.0), analysis(2, 1.0, 1.0), prolonged])
 
 
 def test_monitoring_squares_escape_their_titles() -> None:
     rows = [
-        {"kind": "<b>", "verdict": "failed", "window_end": NOW + timedelta(days=day)}
+        WindowLine(1, "<b>", Verdict.FAILED, NOW, NOW + timedelta(days=day), 9, "d" * 64)
         for day in range(2)
     ]
     svg = str(plots.monitoring(rows))

@@ -3,11 +3,71 @@
 import hashlib
 import heapq
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+
+from tenure.lifecycle.serving import Value
+
+_PREFIX = "f_"
+
+
+@dataclass(frozen=True)
+class LoggedDecision:
+    """One row of a decision file.
+
+    Args:
+        variant: What scored; None in files from before there was a choice.
+        caller: Digest of who asked; None in files from before it was kept.
+        sealed: The features under the key of the subject; None where they stand in clear.
+        features: Those in clear, by name.
+    """
+
+    decision_id: str
+    request_id: str
+    model: str
+    version: int
+    version_id: int
+    arm_assigned: str
+    arm_answered: str
+    generation: int
+    share_bp: int
+    subject: str
+    received_at: datetime
+    event_time: datetime
+    score: float
+    decision: bool
+    confidence: float
+    fallback_level: str
+    reason: str
+    latency_ms: float
+    variant: str | None
+    caller: str | None
+    sealed: bytes | None
+    features: Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class LoggedOutcome:
+    """One row of an outcome file; it names its decision by id, or by request id and caller."""
+
+    outcome_id: str
+    decision_id: str | None
+    request_id: str | None
+    label: bool
+    observed_at: datetime
+    received_at: datetime
+    caller: str | None
+
+
+_LATER = frozenset({"variant", "caller", "sealed"})
+"""Columns that the first files did not have."""
+_OF_DECISION = tuple(one.name for one in fields(LoggedDecision) if one.name != "features")
+_OF_OUTCOME = tuple(one.name for one in fields(LoggedOutcome))
 
 
 def request_ids(paths: Iterable[Path]) -> list[str]:
@@ -34,15 +94,36 @@ def counted(paths: Iterable[Path], column: str) -> Counter[str]:
     )
 
 
-def find(paths: Iterable[Path], column: str, wanted: Collection[str]) -> list[dict[str, Any]]:
-    """Whole rows whose column has one of the values, each with the columns of its own file."""
-    values = sorted(wanted)
+def find_decisions(
+    paths: Iterable[Path], column: str, wanted: Collection[str]
+) -> list[LoggedDecision]:
+    """Decisions whose column has one of the values."""
     return [
-        row
-        for path in paths
-        if column in pq.read_schema(path).names
-        for row in pq.read_table(path, filters=[(column, "in", values)]).to_pylist()
+        LoggedDecision(
+            **_named(row, _OF_DECISION),
+            features={k.removeprefix(_PREFIX): v for k, v in row.items() if k.startswith(_PREFIX)},
+        )
+        for row in _rows(paths, column, wanted)
     ]
+
+
+def find_outcomes(
+    paths: Iterable[Path], column: str, wanted: Collection[str]
+) -> list[LoggedOutcome]:
+    """Outcomes whose column has one of the values."""
+    return [LoggedOutcome(**_named(row, _OF_OUTCOME)) for row in _rows(paths, column, wanted)]
+
+
+def _rows(paths: Iterable[Path], column: str, wanted: Collection[str]) -> Iterator[dict[str, Any]]:
+    """Whole rows, each with the columns of its own file."""
+    values = sorted(wanted)
+    for path in paths:
+        if column in pq.read_schema(path).names:
+            yield from pq.read_table(path, filters=[(column, "in", values)]).to_pylist()
+
+
+def _named(row: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: row.get(name) if name in _LATER else row[name] for name in names}
 
 
 def sample(paths: Iterable[Path], rows: int, seed: int) -> list[str]:

@@ -1,6 +1,7 @@
 """Scans Parquet evidence with DuckDB for what must never be there; returns counts, not rows."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,19 @@ PSEUDONYM = "[0-9a-f]{32,128}"
 """What a subject looks like in a decision; anything else may be somebody's name."""
 
 
-def answers(paths: Sequence[Path]) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class AnswerCount:
+    """How many decisions a version answered under one generation of a model's traffic plan."""
+
+    model: str
+    generation: int
+    version_id: int
+    decisions: int
+
+
+def answers(paths: Sequence[Path]) -> list[AnswerCount]:
     """Decisions by model, plan generation and answering version."""
-    return _rows(
+    rows = _rows(
         """
         SELECT model, generation, version_id, count(*) AS decisions
         FROM read_parquet($paths, union_by_name = true)
@@ -20,11 +31,12 @@ def answers(paths: Sequence[Path]) -> list[dict[str, Any]]:
         """,
         paths,
     )
+    return [AnswerCount(**row) for row in rows]
 
 
-def plain_subjects(paths: Sequence[Path]) -> list[dict[str, Any]]:
+def plain_subjects(paths: Sequence[Path]) -> dict[str, int]:
     """Decisions whose subject is no pseudonym, by model."""
-    return _rows(
+    rows = _rows(
         f"""
         SELECT model, count(*) AS decisions
         FROM read_parquet($paths, union_by_name = true)
@@ -33,6 +45,7 @@ def plain_subjects(paths: Sequence[Path]) -> list[dict[str, Any]]:
         """,  # noqa: S608
         paths,
     )
+    return {row["model"]: row["decisions"] for row in rows}
 
 
 def row_count(path: Path) -> int | None:

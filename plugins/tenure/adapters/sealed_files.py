@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tenure.lifecycle.serving import Value
 from tenure.ports import DecisionFilter
 
 SEALED = "sealed"
@@ -25,16 +27,28 @@ def any_sealed(paths: Sequence[Path]) -> bool:
     return any(SEALED in pq.read_schema(path).names for path in paths)
 
 
-def about(paths: Iterable[Path], subjects: Collection[str]) -> Iterator[dict[str, Any]]:
-    """Who was decided about, where, and the sealed bytes: the rows of these pseudonyms, by `path`.
+@dataclass(frozen=True)
+class SubjectRow:
+    """A logged decision about one pseudonym, in one file.
 
-    `sealed` is None where the features stand in clear. A row that two files have comes twice.
+    `sealed` is None where the features stand in clear.
     """
+
+    subject: str
+    decision_id: str
+    model: str
+    arm_assigned: str
+    sealed: bytes | None
+    path: Path
+
+
+def about(paths: Iterable[Path], subjects: Collection[str]) -> Iterator[SubjectRow]:
+    """The rows of these pseudonyms; a row that two files have comes twice."""
     wanted = [("subject", "in", sorted(subjects))]
     for path in paths:
         columns = [n for n in (*_ABOUT, SEALED) if n in pq.read_schema(path).names]
         for row in pq.read_table(path, columns=columns, filters=wanted).to_pylist():
-            yield {SEALED: None, **row, "path": path}
+            yield SubjectRow(**{SEALED: None, **row}, path=path)
 
 
 def opened(decisions: DecisionFilter, open_all: Open) -> pa.Table:
@@ -54,12 +68,8 @@ def opened(decisions: DecisionFilter, open_all: Open) -> pa.Table:
     return pa.concat_tables(batches, promote_options="permissive")
 
 
-def features(row: dict[str, Any], value: bytes | None) -> dict[str, Any] | None:
-    """Features of one row, opened or plain; None when they are gone."""
-    if row.get(SEALED) is None:
-        return {k.removeprefix(_PREFIX): v for k, v in row.items() if k.startswith(_PREFIX)}
-    if value is None:
-        return None
+def features(value: bytes) -> dict[str, Value]:
+    """Features of one row that was opened, by name."""
     parts = json.loads(value)
     return {**parts["numeric"], **parts["categorical"]}
 

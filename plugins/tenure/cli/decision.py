@@ -4,8 +4,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, NoReturn
 from uuid import UUID
 
 import typer
@@ -16,12 +16,24 @@ from tenure.cli.names import require_model
 from tenure.cli.output import AsJson, print_json, print_table, say
 
 if TYPE_CHECKING:
+    from tenure.adapters.sql.reviews import QueuedDecision
     from tenure.lifecycle.decisions.replay import ReplayResult
+    from tenure.usecases.decisions.replay import DecisionRecap
 
 group = typer.Typer(no_args_is_help=True, help="Logged decisions.")
 
 _QUIET_SECONDS = 2.0
 _LISTED = 20
+_OF_REVIEW = (
+    "state",
+    "claimed_by",
+    "answered_by",
+    "answer",
+    "note",
+    "answered_at",
+    "expires_at",
+)
+"""What the JSON of a decision tells of its review."""
 
 
 def register(app: typer.Typer) -> None:
@@ -53,30 +65,53 @@ def show(
     if found is None:
         _not_there(wanted)
     if as_json:
-        print_json(found)
-        return
-    features, outcome, review = (found.pop(name) for name in ("features", "outcome", "review"))
-    for name, value in found.items():
+        print_json(_plain(found))
+    else:
+        _print_recap(found)
+
+
+def _print_recap(found: "DecisionRecap") -> None:
+    for name, value in _facts(found).items():
         say(f"{name.replace('_', ' ')}: {value if value not in (None, '') else '-'}")
-    told = "none yet" if outcome is None else f"{outcome['label']}, {outcome['received_at']}"
-    print(f"outcome: {told}")
-    if review is not None:
-        say(f"review: {_reviewed(review)}")
-    if found["erased"]:
+    outcome = found.outcome
+    print(f"outcome: {f'{outcome.label}, {outcome.received_at}' if outcome else 'none yet'}")
+    if found.review is not None:
+        say(f"review: {_reviewed(found.review)}")
+    if found.is_erased:
         print("features: erased (the key of the subject was destroyed)")
-    elif features is None:
+    elif found.features is None:
         print("features: sealed (personal data); `tenure decision replay` opens them for itself")
     else:
-        print_table(("feature", "value"), sorted(features.items()))
+        print_table(("feature", "value"), sorted(found.features.items()))
 
 
-def _reviewed(review: dict[str, Any]) -> str:
+def _facts(found: "DecisionRecap") -> dict[str, object]:
+    """The row of the log without features, and what was looked up beside it."""
+    return {name: value for name, value in vars(found.decision).items() if name != "features"} | {
+        "variant": found.variant,
+        "threshold": found.threshold,
+        "sealed": found.is_sealed,
+        "erased": found.is_erased,
+    }
+
+
+def _plain(found: "DecisionRecap") -> dict[str, object]:
+    """JSON form."""
+    review = asdict(found.review) if found.review else None
+    return _facts(found) | {
+        "features": found.features,
+        "outcome": asdict(found.outcome) if found.outcome else None,
+        "review": review and {name: review[name] for name in _OF_REVIEW},
+    }
+
+
+def _reviewed(review: "QueuedDecision") -> str:
     """What a person said, or that nobody did yet."""
-    if review["answer"] is None:
-        return f"{review['state']}, until {review['expires_at']}"
-    said = "positive" if review["answer"] else "negative"
-    note = f" ({review['note']})" if review["note"] else ""
-    return f"{said}, by {review['answered_by']} at {review['answered_at']}{note}"
+    if review.answer is None:
+        return f"{review.state}, until {review.expires_at}"
+    said = "positive" if review.answer else "negative"
+    note = f" ({review.note})" if review.note else ""
+    return f"{said}, by {review.answered_by} at {review.answered_at}{note}"
 
 
 @group.command()
@@ -107,26 +142,32 @@ def replay(
     bad = [one for one in found if one.found not in replay.GOOD]
     summary = _summary(found)
     if as_json:
-        print_json({"ok": bool(found) and not bad, **summary, "decisions": [*map(asdict, found)]})
+        answer = {"ok": bool(found) and not bad, **vars(summary)}
+        print_json(answer | {"decisions": [*map(asdict, found)]})
     else:
         _print(found if ids else bad, summary)
     raise typer.Exit(0 if found and not bad else 1)
 
 
-def _summary(found: "Sequence[ReplayResult]") -> dict[str, Any]:
+@dataclass(frozen=True)
+class ReplaySummary:
+    """What came of a replay: how many of each kind, and the largest difference of two scores."""
+
+    verdict: str
+    replayed: int
+    found: dict[str, int]
+    largest_difference: float | None
+
+
+def _summary(found: "Sequence[ReplayResult]") -> ReplaySummary:
     from tenure.lifecycle.decisions.replay import verdict
 
     counted = Counter(str(one.found) for one in found)
     largest = max((one.difference for one in found if one.difference is not None), default=None)
-    return {
-        "verdict": str(verdict(found)),
-        "replayed": len(found),
-        "found": dict(counted),
-        "largest_difference": largest,
-    }
+    return ReplaySummary(str(verdict(found)), len(found), dict(counted), largest)
 
 
-def _print(shown: "Sequence[ReplayResult]", summary: dict[str, Any]) -> None:
+def _print(shown: "Sequence[ReplayResult]", summary: ReplaySummary) -> None:
     if shown:
         print_table(
             ("decision", "version", "found", "logged", "now", "why"),
@@ -137,11 +178,11 @@ def _print(shown: "Sequence[ReplayResult]", summary: dict[str, Any]) -> None:
         )
     if len(shown) > _LISTED:
         print(f"and {len(shown) - _LISTED:,} more")
-    parts = ", ".join(f"{count:,} {what}" for what, count in summary["found"].items())
-    said = f"{summary['replayed']:,} decisions replayed: {parts or 'the log has none'}"
-    print(f"{said} ({summary['verdict']})")
-    if summary["largest_difference"] is not None:
-        print(f"largest difference of scores: {summary['largest_difference']:.3g}")
+    parts = ", ".join(f"{count:,} {what}" for what, count in summary.found.items())
+    said = f"{summary.replayed:,} decisions replayed: {parts or 'the log has none'}"
+    print(f"{said} ({summary.verdict})")
+    if summary.largest_difference is not None:
+        print(f"largest difference of scores: {summary.largest_difference:.3g}")
 
 
 def _score(value: float | None) -> str:

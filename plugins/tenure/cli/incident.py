@@ -1,5 +1,6 @@
 """`tenure incident`: what is open, and closing what no program can see that it is over."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -28,14 +29,11 @@ def list_(
         require_model(platform, model)
         found = list_open(platform, model=model)
     if as_json:
-        print_json(found)
+        print_json([asdict(one) for one in found])
         return
     for one in found:
-        times = f" ({one['members']} times)" if one["members"] > 1 else ""
-        say(
-            f"{one['id']}  {in_utc(one['created_at'])}  {one['kind']}  {one['subject']}"
-            f"{times}  {one['summary']}"
-        )
+        times = f" ({one.members} times)" if one.members > 1 else ""
+        say(f"{one.id}  {in_utc(one.created_at)}  {one.kind}  {one.subject}{times}  {one.summary}")
     print(f"{len(found)} open.")
 
 
@@ -58,6 +56,6 @@ def close_(
             platform, incident_id, user=actor or login_name(), reason=reason.strip()
         )
     if as_json:
-        print_json(closed)
+        print_json(asdict(closed))
     else:
-        say(f"Closed incident {incident_id}: {closed['kind']} {closed['subject']}.")
+        say(f"Closed incident {incident_id}: {closed.kind} {closed.subject}.")

@@ -1,11 +1,14 @@
 """`tenure ledger verify`: does the chain hold, and do the invariants."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tenure.cli.connection import connected
 from tenure.cli.output import AsJson, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from tenure.usecases.operations.ledger import LedgerVerification
 
 group = typer.Typer(no_args_is_help=True, help="The hash chain of every change of state.")
 
@@ -33,26 +36,44 @@ def verify(
     with connected() as platform:
         found = verify_ledger(platform, invariants=invariants)
     if as_json:
-        print_json(found)
+        print_json(_plain(found))
     else:
         _print(found)
-    raise typer.Exit(0 if found["ok"] else 1)
+    raise typer.Exit(0 if found.ok else 1)
 
 
-def _print(found: dict[str, Any]) -> None:
-    broken = found["broken"]
-    if broken:
-        say(f"BROKEN at event {broken['seq']}: {broken['why']}")
-        print(f"Still safe: the {found['events']} events before it hold.")
+def _plain(found: "LedgerVerification") -> dict[str, object]:
+    """JSON form; `ok` is about the chain and the invariants together."""
+    return {
+        "events": found.events,
+        "head": found.head,
+        "ok": found.ok,
+        "broken": vars(found.broken) if found.broken else None,
+        "invariants": [
+            {
+                "id": one.id,
+                "rows": len(one.breaches),
+                "meaning": one.meaning,
+                "examples": one.examples,
+            }
+            for one in found.invariants
+        ],
+    }
+
+
+def _print(found: "LedgerVerification") -> None:
+    if found.broken:
+        say(f"BROKEN at event {found.broken.seq}: {found.broken.why}")
+        print(f"Still safe: the {found.events} events before it hold.")
         print(
             "Next step: compare with a backup of the lifecycle database; find out who wrote to it."
         )
     else:
-        print(f"{found['events']} events hold; head {found['head']}")
-    if not found["invariants"]:
+        print(f"{found.events} events hold; head {found.head}")
+    if not found.invariants:
         return
-    rows = [(one["id"], one["rows"], one["meaning"]) for one in found["invariants"]]
+    rows = [(one.id, len(one.breaches), one.meaning) for one in found.invariants]
     print_table(("rule", "rows", "meaning"), rows)
-    for one in found["invariants"]:
-        for example in one["examples"]:
-            say(f"{one['id']}: " + ", ".join(f"{k}={v}" for k, v in example.items()))
+    for one in found.invariants:
+        for example in one.examples:
+            say(f"{one.id}: " + ", ".join(f"{k}={v}" for k, v in example.items()))

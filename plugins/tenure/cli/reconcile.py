@@ -1,7 +1,7 @@
 """`tenure reconcile`: makes what follows the lifecycle database follow it, now."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict
 
 import typer
 
@@ -23,18 +23,16 @@ def reconcile(as_json: AsJson = False) -> None:
     from tenure.vocabulary import RunRef
 
     with connected() as platform:
-        parts = do(platform, RunRef("cli", "reconcile", "reconcile"))
+        parts = asdict(do(platform, RunRef("cli", "reconcile", "reconcile")))
     if as_json:
         print_json(parts)
     else:
-        rows = [
-            (name, found.get("kind", "ok"), _words(found.items())) for name, found in parts.items()
-        ]
+        rows = [(name, found.get("kind", "ok"), _words(found)) for name, found in parts.items()]
         print_table(("part", "result", "what"), rows)
     kinds = {found["kind"] for found in parts.values() if "kind" in found}
     if kinds:
         raise typer.Exit(3 if kinds == {"ServiceUnreachable"} else 1)
 
 
-def _words(items: Iterable[tuple[str, Any]]) -> str:
-    return ", ".join(f"{k}={v}" for k, v in items if k != "kind")
+def _words(found: Mapping[str, object]) -> str:
+    return ", ".join(f"{k}={v}" for k, v in found.items() if k != "kind")

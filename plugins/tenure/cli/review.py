@@ -1,13 +1,17 @@
 """`tenure review`: the queue of decisions that a person looks at."""
 
 import sys
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tenure.cli.connection import connected, login_name
 from tenure.cli.names import one_of, require_model
 from tenure.cli.output import AsJson, print_json, say
+
+if TYPE_CHECKING:
+    from tenure.adapters.sql.reviews import QueuedDecision
 
 group = typer.Typer(help="Decisions that wait for a person.", no_args_is_help=True)
 
@@ -44,7 +48,7 @@ def list_(
     there = counts.get(model, 0) if model else sum(counts.values())
     more = f"{len(rows):,} of {there:,} decisions; --limit {there} lists all."
     if as_json:
-        print_json(rows)
+        print_json([asdict(row) for row in rows])
         if there > len(rows):
             print(more, file=sys.stderr)
         return
@@ -64,7 +68,7 @@ def claim_(
 
     with connected() as platform:
         row = claim(platform, decision_id, user=actor or login_name())
-    print_json(row) if as_json else say(_line(row))
+    print_json(asdict(row)) if as_json else say(_line(row))
 
 
 @group.command("answer")
@@ -84,14 +88,14 @@ def answer_(
         row = answer(
             platform, decision_id, user=actor or login_name(), decision=positive, note=note
         )
-    print_json(row) if as_json else say(_line(row))
+    print_json(asdict(row)) if as_json else say(_line(row))
 
 
-def _line(row: dict[str, Any]) -> str:
-    who = row["answered_by"] or row["claimed_by"] or "nobody"
-    if row["answer"] is not None:
-        who += f": {'positive' if row['answer'] else 'negative'}"
+def _line(row: "QueuedDecision") -> str:
+    who = row.answered_by or row.claimed_by or "nobody"
+    if row.answer is not None:
+        who += f": {'positive' if row.answer else 'negative'}"
     return (
-        f"{row['decision_id']}  {row['model']}@{row['version']}  score {row['score']:.3f}  "
-        f"{row['state']} ({who})  until {row['expires_at']:%Y-%m-%d %H:%M}  {row['reason']}"
+        f"{row.decision_id}  {row.model}@{row.version}  score {row.score:.3f}  "
+        f"{row.state} ({who})  until {row.expires_at:%Y-%m-%d %H:%M}  {row.reason}"
     ).rstrip()

@@ -126,9 +126,9 @@ def conclude(story: Story, since: float) -> dict[str, Any]:
     begin = time.monotonic()
     verdict = verify_ledger(story.platform, invariants=True)
     answered, logged, different = story.decisions_match()
-    violations = sum(row["rows"] for row in verdict["invariants"]) + different
+    violations = verdict.violations + different
     story.say(f"client answered {answered:,}, decision log {logged:,}, different {different}")
-    ok = "ok" if verdict["ok"] and not violations else "broken"
+    ok = "ok" if verdict.ok and not violations else "broken"
     took = round(time.monotonic() - begin, 1)
     evidence = "tenure ledger verify --invariants"
     story.stages.append(Stage("verify the ledger", ok, took, evidence))
@@ -144,8 +144,8 @@ def conclude(story: Story, since: float) -> dict[str, Any]:
         "retrain_reason": story.facts.requests(MODEL)[-1]["reason"],
         "canary": story.canary,
         "invariant_violations": violations,
-        "ledger_events": verdict["events"],
-        "ledger_ok": verdict["ok"],
+        "ledger_events": verdict.events,
+        "ledger_ok": verdict.ok,
         "seconds_total": round(time.monotonic() - since, 1),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tenure.operators.base import TenureOperator
@@ -40,7 +41,7 @@ class ScoreShardOperator(TenureOperator):
         """Rows and the key of the table of scores."""
         from tenure.usecases.decisions.batch_scoring import score_shard
 
-        return score_shard(platform, str(self.model), run, self.number)
+        return asdict(score_shard(platform, str(self.model), run, self.number))
 
 
 class FinishBatchOperator(TenureOperator):
@@ -50,4 +51,4 @@ class FinishBatchOperator(TenureOperator):
         """Rows, the report's digest and the folder of the scores."""
         from tenure.usecases.decisions.batch_scoring import finish
 
-        return finish(platform, str(self.model), run)
+        return asdict(finish(platform, str(self.model), run))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from airflow.sdk import Connection
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from tenure.installation import Installation
-    from tenure.usecases.operations.maintain import Airflow
+    from tenure.usecases.operations.maintain import Airflow, Maintenance
     from tenure.vocabulary import RunRef
 
 CONNECTION = "tenure_airflow"
@@ -32,7 +33,7 @@ class MaintainOperator(TenureOperator):
         found = maintain(platform, run, airflow)
         for task, card in found.cards:
             alerts.post(alerts.notice(task, card))
-        return found.parts
+        return _plain(found)
 
     def _airflow(self, platform: Installation) -> Airflow | None:
         from tenure.usecases.operations.maintain import airflow_rest
@@ -47,3 +48,11 @@ class MaintainOperator(TenureOperator):
         return airflow_rest(
             platform.settings.airflow_url, connection.login, connection.password or ""
         )
+
+
+def _plain(found: Maintenance) -> dict[str, object]:
+    """Numbers of each part that was done, or its error; cards stand in the database."""
+    parts = asdict(replace(found, cards=()))
+    del parts["cards"]
+    reconciled: dict[str, object] = parts.pop("reconciled")
+    return reconciled | {name: part for name, part in parts.items() if part is not None}

@@ -1,6 +1,6 @@
 """What the Tenure pages show, put together for the eye; reads only."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -121,33 +121,6 @@ def decide(
         model=next((r["model"] for r in named if r["model"]), None) or dag.model,
         dataset=next((r["dataset"] for r in named if r["dataset"]), None) or dag.dataset,
     )
-
-
-def overview(platform: Installation) -> Row:
-    """All models, datasets and open incidents."""
-    from tenure.adapters.sql import overview as sql
-
-    with platform.database.begin() as connection:
-        return {
-            "models": sql.models(connection),
-            "datasets": sql.datasets(connection),
-            "incidents": sql.open_incidents(connection),
-        }
-
-
-def concerns_any(incident: Row, models: Iterable[str]) -> bool:
-    """Whether the incident is about one of the models."""
-    from tenure.adapters.sql import overview as sql
-
-    return any(sql.concerns(incident, name) for name in models)
-
-
-def model_page(platform: Installation, name: str) -> Row | None:
-    """One model in full, or None."""
-    from tenure.adapters.sql import overview as sql
-
-    with platform.database.begin() as connection:
-        return sql.model_page(connection, name)
 
 
 def report_page(platform: Installation, digest: str) -> Row | None:

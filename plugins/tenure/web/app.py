@@ -14,7 +14,7 @@ from tenure.errors import TenureError
 from tenure.installation import Installation
 from tenure.layout import INGEST_DATA, TRAIN_MODEL, dag_id
 from tenure.lifecycle.incidents.failure_card import describe
-from tenure.views import tasks
+from tenure.views import models, tasks
 from tenure.views.datasets import dataset_page
 from tenure.views.validations import validation_page
 from tenure.vocabulary import RunRef, is_id
@@ -72,14 +72,14 @@ def build() -> FastAPI:
 def index(request: Request, guard: GuardDep) -> HTMLResponse:
     """Models, datasets and open incidents that the user may see."""
     guard.require(None)
-    seen = tasks.overview(platform())
-    hidden = {m["name"] for m in seen["models"] if not guard.allows(dag_id(m["name"], TRAIN_MODEL))}
+    seen = models.overview(platform())
+    hidden = {m.name for m in seen.models if not guard.allows(dag_id(m.name, TRAIN_MODEL))}
     return _page(
         request,
         "index.html",
-        models=[m for m in seen["models"] if m["name"] not in hidden],
-        datasets=[d for d in seen["datasets"] if guard.allows(dag_id(d["name"], INGEST_DATA))],
-        incidents=[i for i in seen["incidents"] if not tasks.concerns_any(i, hidden)],
+        models=[m for m in seen.models if m.name not in hidden],
+        datasets=[d for d in seen.datasets if guard.allows(dag_id(d.name, INGEST_DATA))],
+        incidents=[i for i in seen.incidents if not any(i.concerns(name) for name in hidden)],
         waiting=visible(platform(), guard)[1],
     )
 
@@ -89,18 +89,18 @@ def model(request: Request, guard: GuardDep, name: str) -> HTMLResponse:
     if not is_id(name):
         return _absent(request, "model", name)
     guard.require(dag_id(name, TRAIN_MODEL))
-    found = tasks.model_page(platform(), name)
+    found = models.model_page(platform(), name)
     if found is None:
         return _absent(request, "model", name)
-    return _page(request, "model.html", model=found)
+    return _page(request, "model.html", page=found, model=found.overview)
 
 
 def review_queue(request: Request, guard: GuardDep) -> HTMLResponse:
     """Decisions that wait for a person."""
     guard.require(None)
     rows, waiting = visible(platform(), guard)
-    with_features(platform(), rows, guard.user)
-    return _page(request, "reviews.html", rows=rows, waiting=waiting, user=guard.user)
+    cases = with_features(platform(), rows, guard.user)
+    return _page(request, "reviews.html", cases=cases, waiting=waiting, user=guard.user)
 
 
 def dataset(request: Request, guard: GuardDep, name: str) -> HTMLResponse:

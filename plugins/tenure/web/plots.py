@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from tenure.adapters.sql.model_page import AnalysisLine, WindowLine
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 190, 46, 12, 14, 26
 
@@ -21,20 +24,20 @@ class Line:
     values: Sequence[float | None]
 
 
-def canary(analyses: Sequence[Mapping[str, Any]]) -> Markup:
+def canary(analyses: Sequence[AnalysisLine]) -> Markup:
     """Evidence of harm and of safety by analysis on a log scale, above the share of traffic.
 
     Args:
-        analyses: Rows of `canary_analysis` of one version, in any order.
+        analyses: Of one version, in any order.
     """
-    rows = sorted(analyses, key=lambda row: row["number"])
+    rows = sorted(analyses, key=lambda row: row.number)
     if len(rows) < 2:
         return Markup("")
     lines = [
-        Line("evidence of harm", "harm", [_largest(row["facts"], "harm") for row in rows]),
-        Line("evidence of safety", "safe", [_smallest(row["facts"], "safe") for row in rows]),
+        Line("evidence of harm", "harm", [_largest(row.facts, "harm") for row in rows]),
+        Line("evidence of safety", "safe", [_smallest(row.facts, "safe") for row in rows]),
     ]
-    shares = [row["share_bp"] / 10_000 for row in rows]
+    shares = [row.share_bp / 10_000 for row in rows]
     values = [v for line in lines for v in line.values if v is not None and v > 0]
     top = max([100.0, *values])
     bottom = min([0.05, *values])
@@ -45,19 +48,19 @@ def canary(analyses: Sequence[Mapping[str, Any]]) -> Markup:
 
     marks = [m for m in (0.1, 1.0, 10.0, 100.0, 1000.0) if bottom <= m <= top]
     body = [_bars(shares), _grid([(y(m), f"{m:g}") for m in marks])]
-    for side, (name, limit) in zip(("start", "end"), _limits(rows[-1]["facts"]), strict=False):
+    for side, (name, limit) in zip(("start", "end"), _limits(rows[-1].facts), strict=False):
         body.append(_rule(y(limit), f"{name} from {limit:g}", side))
     body += [_path(line, [None if v is None else y(v) for v in line.values]) for line in lines]
     return _frame(body, lines, f"Analyses 1 to {len(rows)}; bars show the share of traffic")
 
 
-def monitoring(results: Sequence[Mapping[str, Any]]) -> Markup:
+def monitoring(results: Sequence[WindowLine]) -> Markup:
     """One square a window and kind, by verdict, oldest left."""
-    rows = sorted(results, key=lambda row: row["window_end"])
-    kinds = sorted({row["kind"] for row in rows})
+    rows = sorted(results, key=lambda row: row.window_end)
+    kinds = sorted({row.kind for row in rows})
     if len(rows) < 2:
         return Markup("")
-    windows = sorted({row["window_end"] for row in rows})
+    windows = sorted({row.window_end for row in rows})
     size, gap, left = 16, 4, 120
     width = left + len(windows) * (size + gap)
     cells = [
@@ -72,12 +75,12 @@ def monitoring(results: Sequence[Mapping[str, Any]]) -> Markup:
                 '<rect class="{}" x="{}" y="{}" width="{}" height="{}" rx="3">'
                 "<title>{}</title></rect>"
             ).format(
-                row["verdict"],
-                left + windows.index(row["window_end"]) * (size + gap),
-                kinds.index(row["kind"]) * (size + gap),
+                row.verdict,
+                left + windows.index(row.window_end) * (size + gap),
+                kinds.index(row.kind) * (size + gap),
                 size,
                 size,
-                f"{row['kind']} {row['verdict']} until {row['window_end']:%Y-%m-%d %H:%M}",
+                f"{row.kind} {row.verdict} until {row.window_end:%Y-%m-%d %H:%M}",
             )
         )
     height = len(kinds) * (size + gap)
@@ -87,20 +90,21 @@ def monitoring(results: Sequence[Mapping[str, Any]]) -> Markup:
     ).format(width, height, width, height, Markup("").join(cells))
 
 
-def _largest(facts: Mapping[str, Any], kind: str) -> float | None:
+def _largest(facts: Mapping[str, object], kind: str) -> float | None:
     values = _evidence(facts, kind)
     return max(values) if values else None
 
 
-def _smallest(facts: Mapping[str, Any], kind: str) -> float | None:
+def _smallest(facts: Mapping[str, object], kind: str) -> float | None:
     values = _evidence(facts, kind)
     return min(values) if values else None
 
 
-def _evidence(facts: Mapping[str, Any], kind: str) -> list[float]:
+def _evidence(facts: Mapping[str, object], kind: str) -> list[float]:
     """E-values of the metrics: `facts.metrics[].e_harm`, `.e_safe`; safety only where required."""
     found = []
-    for entry in facts.get("metrics") or ():
+    metrics = facts.get("metrics")
+    for entry in metrics if isinstance(metrics, list) else ():
         if kind == "safe" and entry.get("required") is False:
             continue
         value = entry.get(f"e_{kind}")
@@ -109,7 +113,7 @@ def _evidence(facts: Mapping[str, Any], kind: str) -> list[float]:
     return found
 
 
-def _limits(facts: Mapping[str, Any]) -> list[tuple[str, float]]:
+def _limits(facts: Mapping[str, object]) -> list[tuple[str, float]]:
     named = (("harm", facts.get("harm_threshold")), ("safe", facts.get("safe_threshold")))
     return [(name, float(limit)) for name, limit in named if isinstance(limit, int | float)]
 

@@ -6,7 +6,9 @@ acts. Who may not see a model may not act on its decisions; of the others the ro
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Body, HTTPException, Request
@@ -18,28 +20,47 @@ from tenure.layout import TRAIN_MODEL, dag_id
 from tenure.usecases.decisions import replay, reviews
 from tenure.web.security import GuardDep
 
+if TYPE_CHECKING:
+    from tenure.adapters.sql.reviews import QueuedDecision
+
 MOST_NOTE = 2_000
 """Characters of a note."""
 _NO_NUL = r"^[^\x00]*$"
 """The database keeps every text but those with a NUL."""
 
 
-def visible(platform: Installation, guard: GuardDep) -> tuple[list[dict[str, Any]], int]:
+@dataclass(frozen=True)
+class ReviewCase:
+    """A queued decision as the page shows it.
+
+    `features` and `is_sealed` come from the decision log, for who claimed it; else None and False.
+    """
+
+    queued: QueuedDecision
+    features: Mapping[str, object] | None = None
+    is_sealed: bool = False
+
+
+def visible(platform: Installation, guard: GuardDep) -> tuple[list[QueuedDecision], int]:
     """What waits, of the models that the user may see, mine first; and how many there are."""
     waiting = reviews.counted(platform)
     shown = {m: n for m, n in waiting.items() if guard.allows(dag_id(m, TRAIN_MODEL))}
     return reviews.listed(platform, models=[*shown], holder=guard.user), sum(shown.values())
 
 
-def with_features(platform: Installation, rows: list[dict[str, Any]], user: str) -> None:
-    """Add `features` and `sealed` to the rows that this person claimed, from the decision log."""
-    for row in rows:
-        if row["claimed_by"] == user:
-            found = replay.show(platform, row["decision_id"]) or {}
-            row |= {name: found.get(name) for name in ("features", "sealed")}
+def with_features(
+    platform: Installation, rows: Sequence[QueuedDecision], user: str
+) -> list[ReviewCase]:
+    """Each decision; those that this person claimed with what the decision log has of them."""
+    return [_with_log(platform, row) if row.claimed_by == user else ReviewCase(row) for row in rows]
 
 
-def actions(platform: Any) -> APIRouter:
+def _with_log(platform: Installation, row: QueuedDecision) -> ReviewCase:
+    found = replay.show(platform, row.decision_id)
+    return ReviewCase(row) if found is None else ReviewCase(row, found.features, found.is_sealed)
+
+
+def actions(platform: Callable[[], Installation]) -> APIRouter:
     """`POST /reviews/{id}/claim` and `/answer`.
 
     Args:
@@ -86,15 +107,15 @@ def _require_visible(platform: Installation, guard: GuardDep, decision_id: UUID)
     """As on the page: 403 for decisions of a model that the user may not see."""
     found = reviews.find(platform, str(decision_id))
     if found is not None:
-        guard.require(dag_id(found["model"], TRAIN_MODEL))
+        guard.require(dag_id(found.model, TRAIN_MODEL))
 
 
-def _done(act: Any) -> JSONResponse:
+def _done(act: Callable[[], QueuedDecision]) -> JSONResponse:
     try:
         row = act()
     except (NotPermitted, StateConflict) as error:
         return JSONResponse(_words(error), 403 if isinstance(error, NotPermitted) else 409)
-    return JSONResponse({"state": row["state"], "decision_id": row["decision_id"]})
+    return JSONResponse({"state": row.state, "decision_id": row.decision_id})
 
 
 def _words(error: TenureError) -> dict[str, str]:

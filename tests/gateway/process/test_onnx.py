@@ -134,7 +134,7 @@ def test_decisions_of_both_kinds_are_told_apart_and_replay(
     assert " variant=onnx" in log
 
     shown = {one: replay.show(platform, one) for one in (native[0], by_onnx[0])}
-    assert [row["variant"] for row in shown.values() if row] == ["native", "onnx"]
+    assert [row.variant for row in shown.values() if row] == ["native", "onnx"]
 
     def found() -> dict[str, int]:
         replayed = replay.replay(platform, [*native, *by_onnx])
@@ -203,7 +203,7 @@ def test_a_swapped_file_costs_speed_and_nothing_else(scene: Scene, eventually: A
     assert {one.found for one in replay.replay(scene.platform, ids)} == {ReplayVerdict.IDENTICAL}
     shown = replay.show(scene.platform, ids[0])
     assert shown is not None
-    assert shown["variant"] == "native"
+    assert shown.variant == "native"
 
 
 def test_a_runtime_that_crashes_on_rows_costs_one_answer(scene: Scene, eventually: Any) -> None:

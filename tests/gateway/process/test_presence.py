@@ -47,4 +47,4 @@ def test_alive_silent_and_back(
     assert again.taken_at == taken.taken_at  # the same generation: taken up once
     assert process.stop() == 0
     assert standing() == "silent"
-    assert verify_ledger(platform, invariants=True)["ok"]
+    assert verify_ledger(platform, invariants=True).ok

@@ -66,6 +66,6 @@ def test_request_ids(
     truth = {"outcomes": [{"request_id": "order-1", "label": True}]}
     assert shop.post(f"{URL}/outcomes", json=truth).status_code == 200
     assert process.stop() in {0, -15}
-    labels = [found["outcome"] for one in (its, theirs) if (found := show(platform, one))]
-    assert [label and label["label"] for label in labels] == [True, None]
+    labels = [found.outcome for one in (its, theirs) if (found := show(platform, one))]
+    assert [label and label.label for label in labels] == [True, None]
     settle(platform, asking, unanswered=0)

@@ -69,10 +69,10 @@ def test_every_row_of_the_snapshot_is_decided_once(serving: Any) -> None:
     numbers = plan(platform, MODEL, run(), snapshot="2013-02", shard_rows=64)
     assert numbers == [0, 1, 2, 3]
     answers = [score_shard(platform, MODEL, run(), n) for n in numbers]
-    assert [a["rows"] for a in answers] == [64, 64, 64, 8]
+    assert [a.rows for a in answers] == [64, 64, 64, 8]
     done = finish(platform, MODEL, run("b1", "finish"))
     rows = log(serving)
-    assert (done["rows"], len(rows), len({r["decision_id"] for r in rows})) == (200, 200, 200)
+    assert (done.rows, len(rows), len({r["decision_id"] for r in rows})) == (200, 200, 200)
     assert {r["arm_assigned"] for r in rows} == {"batch"}
     assert {(r["version"], r["generation"], r["share_bp"]) for r in rows} == {(1, 1, 0)}
     assert all(r["decision_id"][14] == "7" for r in rows)
@@ -103,7 +103,7 @@ def test_who_asked_gets_a_table_with_the_key_of_each_row(serving: Any) -> None:
     platform = serving.platform
     plan(platform, MODEL, run(), shard_rows=1000)
     answer = score_shard(platform, MODEL, run(), 0)
-    table = pq.read_table(io.BytesIO(platform.store.get(str(answer["scores"]))))
+    table = pq.read_table(io.BytesIO(platform.store.get(answer.scores)))
     ours = ["decision_id", "score", "decision", "confidence", "refused"]
     assert table.column_names == ["branch", *ours]
     assert table["refused"].null_count == 400 // 2
@@ -137,7 +137,7 @@ def serve_by(world: Any, policy: str) -> None:
 
 
 def scores(world: Any, answer: dict[str, object]) -> Any:
-    return pq.read_table(io.BytesIO(world.platform.store.get(str(answer["scores"]))))
+    return pq.read_table(io.BytesIO(world.platform.store.get(answer.scores)))
 
 
 def test_a_row_that_a_gateway_would_refuse_is_not_decided_and_says_why(serving: Any) -> None:
@@ -151,8 +151,8 @@ def test_a_row_that_a_gateway_would_refuse_is_not_decided_and_says_why(serving: 
     decided = [one for one in table["decision_id"].to_pylist() if one is not None]
     assert [row["decision_id"] for row in log(serving)] == decided
     done = finish(platform, MODEL, run("b1", "finish"))
-    assert (done["rows"], done["refused"]) == (len(WHY), 5)
-    report = json.loads(platform.store.get(report_key(str(done["report"]))))
+    assert (done.rows, done.refused) == (len(WHY), 5)
+    report = json.loads(platform.store.get(report_key(done.report)))
     assert report["facts"]["refused"] == {
         "income: null": 2,
         "branch: unseen_category": 1,
@@ -172,7 +172,7 @@ def test_a_shard_of_which_nothing_can_be_decided_still_counts(serving: Any) -> N
     numbers = plan(platform, MODEL, run(), shard_rows=2)
     tables = [scores(serving, score_shard(platform, MODEL, run(), n)) for n in numbers]
     assert [t["refused"].null_count for t in tables] == [0, 2]
-    assert finish(platform, MODEL, run("b1", "finish"))["rows"] == 4
+    assert finish(platform, MODEL, run("b1", "finish")).rows == 4
     assert len(log(serving)) == 2
 
 
@@ -188,13 +188,13 @@ def test_what_the_model_is_not_sure_of_waits_for_a_person_once(serving: Any) -> 
     unsure = {r["decision_id"]: r for r in log(serving) if r["confidence"] < 0.7}
     waiting = reviews.listed(platform, models=[MODEL])
     assert 0 < len(unsure) < 50
-    assert {row["decision_id"] for row in waiting} == set(unsure)
+    assert {row.decision_id for row in waiting} == set(unsure)
     for row in waiting:
-        logged = unsure[row["decision_id"]]
+        logged = unsure[row.decision_id]
         same = ("version", "subject", "score", "decision", "confidence", "fallback_level")
-        assert {name: row[name] for name in same} == {name: logged[name] for name in same}
-        assert (row["reason"], row["received_at"]) == ("low confidence", logged["received_at"])
-        assert row["expires_at"] == row["received_at"] + timedelta(hours=2)
+        assert {name: getattr(row, name) for name in same} == {name: logged[name] for name in same}
+        assert (row.reason, row.received_at) == ("low confidence", logged["received_at"])
+        assert row.expires_at == row.received_at + timedelta(hours=2)
 
 
 def test_a_plan_is_made_once_for_a_run(serving: Any) -> None:
@@ -235,7 +235,7 @@ def test_a_killed_shard_is_finished_by_its_retry(serving: Any, place: str) -> No
     assert killed.returncode == -signal.SIGKILL
     for number in (0, 1):
         score_shard(platform, MODEL, run(), number)
-    assert finish(platform, MODEL, run())["rows"] == 200
+    assert finish(platform, MODEL, run()).rows == 200
     assert len(log(serving)) == len({r["decision_id"] for r in log(serving)}) == 200
 
 

@@ -223,7 +223,7 @@ def test_both_names_of_a_person_and_nobody_elses(
         ("sam", REASON, MODEL)
     }
     assert ADA not in everything + answer.output
-    assert verify_ledger(platform)["ok"]
+    assert verify_ledger(platform).ok
 
     # What comes later comes without features, and a second erasure finds nothing to do.
     score(champion, "b2")

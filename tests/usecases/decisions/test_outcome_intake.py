@@ -20,7 +20,7 @@ from tenure.installation.keys import SUBJECTS
 from tenure.layout import snapshot_key
 from tenure.lifecycle.serving import caller_digest
 from tenure.settings import Settings
-from tenure.usecases.decisions.outcome_intake import take_outcomes
+from tenure.usecases.decisions.outcome_intake import IntakeCounts, take_outcomes
 from tenure.usecases.decisions.segments import live_keys
 from tenure.vocabulary import RunRef, digest_bytes
 
@@ -83,11 +83,11 @@ def watermark(platform: Installation) -> datetime | None:
 
 def test_each_snapshot_once(platform: Installation) -> None:
     publish(platform, "one", request_id=["a", "b"], label=[True, False], observed_at=[NOON] * 2)
-    assert take_outcomes(platform, RUN) == {"files": 1, "rows": 2, "refused": 0}
-    assert take_outcomes(platform, RUN) == {"files": 0, "rows": 0, "refused": 0}
+    assert take_outcomes(platform, RUN) == IntakeCounts(1, 2, 0)
+    assert take_outcomes(platform, RUN) == IntakeCounts(0, 0, 0)
     later = NOON + timedelta(hours=1)
     publish(platform, "two", request_id=["c", "d"], label=[True, None], observed_at=[later] * 2)
-    assert take_outcomes(platform, RUN) == {"files": 1, "rows": 1, "refused": 1}
+    assert take_outcomes(platform, RUN) == IntakeCounts(1, 1, 1)
     assert labels(platform) == [("a", True), ("b", False), ("c", True)]
     assert watermark(platform) == later
 
@@ -103,7 +103,7 @@ def test_killed_between_storing_and_remembering(
     assert labels(platform) == [("a", True)]
     assert watermark(platform) is None
     monkeypatch.delenv("TENURE_FAIL")
-    assert take_outcomes(platform, RUN)["rows"] == 1
+    assert take_outcomes(platform, RUN).rows == 1
     assert labels(platform) == [("a", True)]
     assert watermark(platform) == NOON
 

@@ -66,4 +66,4 @@ def test_the_outcome_is_that_of_its_own_caller(
 ) -> None:
     put(platform, callers, told)
     shown = [replay.show(platform, ID.format(n)) for n in range(len(callers))]
-    assert [one and one["outcome"] and one["outcome"]["label"] for one in shown] == expected
+    assert [one and one.outcome and one.outcome.label for one in shown] == expected

@@ -68,7 +68,7 @@ def add(
         table.add(connection, [row | {"score": 0.9}])
 
 
-def row(platform: Installation) -> dict[str, Any]:
+def row(platform: Installation) -> table.QueuedDecision:
     with platform.database.begin() as connection:
         found = table.find(connection, ID)
     assert found is not None
@@ -76,13 +76,13 @@ def row(platform: Installation) -> dict[str, Any]:
 
 
 def test_a_decision_is_queued_once(queue: Installation) -> None:
-    assert [r["score"] for r in reviews.listed(queue)] == [0.5]
+    assert [r.score for r in reviews.listed(queue)] == [0.5]
 
 
 def test_claimed_then_answered_with_a_ledger_event(queue: Installation) -> None:
     reviews.claim(queue, ID, user="olga")
     found = reviews.answer(queue, ID, user="olga", decision=True, note="paper file seen")
-    assert (found["state"], found["answer"], found["answered_by"]) == ("answered", True, "olga")
+    assert (found.state, found.answer, found.answered_by) == ("answered", True, "olga")
     assert reviews.listed(queue) == []
     with queue.database.begin() as connection:
         event = connection.exec_driver_sql(
@@ -179,7 +179,7 @@ def test_listed_are_those_that_one_may_see_and_all_are_counted(queue: Installati
     reviews.claim(queue, ID, user="olga")
 
     def ids(**how: Any) -> list[str]:
-        return [one["decision_id"] for one in reviews.listed(queue, limit=3, **how)]
+        return [one.decision_id for one in reviews.listed(queue, limit=3, **how)]
 
     assert ids() == ["hidden-0", "hidden-1", "hidden-2"]
     assert ids(models=["loan_ok"]) == ["mine-0", "mine-1", "mine-2"]
@@ -199,7 +199,7 @@ def test_a_claim_ends(queue: Installation, clock: Clock, minutes: int, is_free: 
     held(queue, clock)
     clock.moment = NOW + timedelta(minutes=minutes)
     if is_free:
-        assert reviews.claim(queue, ID, user="otto")["claimed_by"] == "otto"
+        assert reviews.claim(queue, ID, user="otto").claimed_by == "otto"
         with pytest.raises(StateConflict):
             reviews.answer(queue, ID, user="olga", decision=True)
     else:

@@ -374,15 +374,15 @@ MUTATIONS: list[tuple[str, Callable[[Installation], None]]] = [
 
 def violated(platform: Installation) -> set[str]:
     found = verify_ledger(platform, invariants=True)
-    return {one["id"] for one in found["invariants"] if one["rows"]}
+    return {one.id for one in found.invariants if one.breaches}
 
 
 def test_a_healthy_installation_breaks_nothing(healthy: Installation) -> None:
     found = verify_ledger(healthy, invariants=True)
-    assert found["ok"], found
-    assert [one["id"] for one in found["invariants"]] == [f"I{n}" for n in range(1, 18)]
-    assert all(one["meaning"] for one in found["invariants"])
-    assert found["events"] > 10
+    assert found.ok, found
+    assert [one.id for one in found.invariants] == [f"I{n}" for n in range(1, 18)]
+    assert all(one.meaning for one in found.invariants)
+    assert found.events > 10
 
 
 def test_a_file_that_could_not_be_read_has_no_rows_to_count(healthy: Installation) -> None:
@@ -427,16 +427,18 @@ def test_tampering_is_found_where_it_is(
 ) -> None:
     sql(statement)(healthy)
     found = verify_ledger(healthy)
-    assert not found["ok"], name
-    assert found["broken"]["seq"] == broken_at
+    assert not found.ok, name
+    assert found.broken
+    assert found.broken.seq == broken_at
 
 
 def test_a_dropped_tail_is_found_by_the_head_row(healthy: Installation) -> None:
-    length = verify_ledger(healthy)["events"]
+    length = verify_ledger(healthy).events
     sql(f"DELETE FROM ledger_event WHERE seq = {length}")(healthy)
     found = verify_ledger(healthy)
-    assert found["broken"]["seq"] == length
-    assert "the head row says" in found["broken"]["why"]
+    assert found.broken
+    assert found.broken.seq == length
+    assert "the head row says" in found.broken.why
 
 
 @pytest.mark.parametrize("number", [1e22, 1.2345e25, 1e16, -0.0, 1e-7, 0.1, 5e-324, 2**70, -1e300])
@@ -445,4 +447,4 @@ def test_numbers_hash_as_the_database_gives_them_back(
 ) -> None:
     with platform.database.begin() as c:
         platform.ledger.note(c, subject="s", actor="a", body={"n": [number]}, op_key="k")
-    assert verify_ledger(platform)["ok"]
+    assert verify_ledger(platform).ok

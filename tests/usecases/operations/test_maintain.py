@@ -1,6 +1,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from sqlalchemy import text
@@ -11,8 +12,15 @@ from tenure.installation import Installation
 from tenure.lifecycle.audit.reconciliation import FailedTask
 from tenure.lifecycle.incidents.failure_card import describe
 from tenure.usecases.incidents.failure_cards import save
-from tenure.usecases.operations.maintain import maintain
-from tenure.usecases.operations.reconcile import reconcile
+from tenure.usecases.incidents.outbox import Delivery
+from tenure.usecases.operations.maintain import RequestCounts, SweepCounts, maintain
+from tenure.usecases.operations.reconcile import (
+    AliasCounts,
+    CanaryCounts,
+    ChainLength,
+    PartFailure,
+    reconcile,
+)
 from tenure.vocabulary import RunRef, VersionRef
 
 pytestmark = pytest.mark.service
@@ -129,9 +137,9 @@ def test_aliases_are_set_and_lateness_is_no_incident(
     aliases.now = {"champion": 1}
     found = reconcile(platform, RUN, aliases)
     assert aliases.now == {"champion": 2, "challenger": 3}
-    assert found["aliases"] == {"models": 1, "repaired": 2, "by_hand": 0}
+    assert found.aliases == AliasCounts(models=1, repaired=2, by_hand=0)
     assert incidents(platform) == {}
-    assert reconcile(platform, RUN, aliases)["aliases"]["repaired"] == 0
+    assert reconcile(platform, RUN, aliases).aliases == AliasCounts(1, 0, 0)
 
 
 def test_an_alias_that_somebody_moved_is_put_back_and_told(
@@ -142,7 +150,7 @@ def test_an_alias_that_somebody_moved_is_put_back_and_told(
     aliases.now = {"champion": 2}
     found = reconcile(platform, RUN, aliases)
     assert aliases.now == {"champion": 1}
-    assert found["aliases"]["by_hand"] == 1
+    assert found.aliases == AliasCounts(models=1, repaired=1, by_hand=1)
     assert "pointed to version 2, which never had that place" in incidents(platform)["alias_moved"]
 
 
@@ -152,8 +160,8 @@ def test_a_part_that_fails_does_not_stop_the_others_and_its_incident_closes(
     make(platform, 1, "champion")
     aliases.is_down = True
     found = reconcile(platform, RUN, aliases)
-    assert found["aliases"] == {"error": "MLflow is down.", "kind": "ServiceUnreachable"}
-    assert found["ledger"]["events"] == 1
+    assert found.aliases == PartFailure("MLflow is down.", "ServiceUnreachable")
+    assert found.ledger == ChainLength(1, ANY)
     assert incidents(platform) == {"ServiceUnreachable": "MLflow is down."}
     aliases.is_down = False
     reconcile(platform, RUN, aliases)
@@ -173,7 +181,7 @@ def test_a_canary_without_controller_is_reported_until_somebody_takes_over(
     )
     change(platform, plan % (1, f"now() - interval '{seconds} seconds'"))
     found = reconcile(platform, RUN, aliases)
-    assert found["canaries"] == {"without_controller": int(orphaned), "stopped": 0}
+    assert found.canaries == CanaryCounts(without_controller=int(orphaned), stopped=0)
     if orphaned:
         told = incidents(platform)["canary_without_controller"]
         assert told.startswith("The canary flight_late@2 has no controller: its lease ended at")
@@ -187,7 +195,7 @@ def test_verified_events_cannot_be_rewritten_even_with_right_hashes(
     platform: Installation, aliases: Aliases
 ) -> None:
     make(platform, 1, "champion")
-    assert reconcile(platform, RUN, aliases)["ledger"]["events"] == 1
+    assert reconcile(platform, RUN, aliases).ledger == ChainLength(1, ANY)
     change(platform, "DELETE FROM ledger_event", "DELETE FROM ledger_head")
     with platform.database.begin() as c:
         platform.ledger.note(c, subject="s", actor="eve", body={}, op_key="forged")
@@ -257,8 +265,8 @@ def test_a_request_that_no_run_works_on_is_closed(platform: Installation, aliase
     )
     change(platform, request)
     working = Tasks(active={f"{MODEL}__train_model"})
-    assert maintain(platform, RUN, working, aliases).parts["requests"]["closed"] == 0
-    assert maintain(platform, RUN, Tasks(), aliases).parts["requests"]["closed"] == 1
+    assert maintain(platform, RUN, working, aliases).requests == RequestCounts(1, closed=0)
+    assert maintain(platform, RUN, Tasks(), aliases).requests == RequestCounts(1, closed=1)
     with platform.database.begin() as c:
         row = c.execute(text("SELECT state, closed_at FROM retrain_request")).one()
     assert row.state == "failed"
@@ -266,7 +274,7 @@ def test_a_request_that_no_run_works_on_is_closed(platform: Installation, aliase
 
 
 def test_without_a_login_nobody_watches(platform: Installation, aliases: Aliases) -> None:
-    assert "watchdog" not in maintain(platform, RUN, None, aliases).parts
+    assert maintain(platform, RUN, None, aliases).watchdog is None
 
 
 def test_a_notice_that_failed_is_delivered_later(
@@ -275,8 +283,8 @@ def test_a_notice_that_failed_is_delivered_later(
     receiver.answers.append(500)
     with platform.database.begin() as c:
         platform.ledger.enqueue(c, topic="t", body={"webhook": receiver.url}, op_key="k")
-    assert reconcile(platform, RUN, aliases)["outbox"] == {"delivered": 0, "failed": 1}
-    assert reconcile(platform, RUN, aliases)["outbox"] == {"delivered": 1, "failed": 0}
+    assert reconcile(platform, RUN, aliases).outbox == Delivery(delivered=0, failed=1)
+    assert reconcile(platform, RUN, aliases).outbox == Delivery(delivered=1, failed=0)
     assert receiver.ids == ["k", "k"]
 
 
@@ -290,7 +298,7 @@ def test_gateways_that_are_long_silent_are_forgotten(
                 f"('{name}', 'm', 1, now() - interval '90 d', now() - interval '{age}')"
             )
     for gone in (1, 0):
-        assert maintain(platform, RUN, None, aliases).parts["sweep"]["gateways"] == gone
+        assert maintain(platform, RUN, None, aliases).sweep == SweepCounts(0, 0, gateways=gone)
     with platform.database.begin() as c:
         left = c.exec_driver_sql("SELECT gateway_id FROM gateway_ack ORDER BY 1").scalars().all()
     assert left == ["cut-off", "serves"]

@@ -70,7 +70,7 @@ def canary_of(life: Any) -> Any:
 
 def settled(life: Any) -> None:
     found = verify_ledger(life.platform, invariants=True)
-    assert found["ok"], found
+    assert found.ok, found
     with life.platform.database.begin() as c:
         champions = "SELECT count(*) FROM model_version WHERE state = 'champion'"
         assert c.exec_driver_sql(champions).scalar_one() == 1

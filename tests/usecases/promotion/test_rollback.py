@@ -153,4 +153,4 @@ def test_a_canary_stopped_at_a_gateway(world: Callable[..., Any]) -> None:
     assert moved.body["reason"] == f"stopped at gateway gw-a at {at.isoformat()}: complaints"
     assert told.body["stopped"] == challenger.name
     assert open_ == []
-    assert verify_ledger(life.platform, invariants=True)["ok"]
+    assert verify_ledger(life.platform, invariants=True).ok

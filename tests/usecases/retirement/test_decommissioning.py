@@ -67,7 +67,7 @@ def test_a_whole_retirement_keeps_evidence_and_deletes_what_it_said(
         "8 items archived, 2 originals deleted."
     )
     assert record["facts"]["consumers"] == ["passenger_app"]
-    assert verify_ledger(platform, invariants=True)["ok"]
+    assert verify_ledger(platform, invariants=True).ok
 
 
 def test_what_a_trial_said_of_it_ends_when_it_retires(
@@ -96,10 +96,10 @@ def test_every_step_may_run_twice(
     agree(retire, run)
     agree(retire, run)
     walk(retire, run)
-    length = verify_ledger(platform)["events"]
+    length = verify_ledger(platform).events
     again = walk(retire, run)
     assert [one.note.split(" of ")[1] for one in again] == ["flight_late@1 was done already."] * 4
-    assert verify_ledger(platform)["events"] == length
+    assert verify_ledger(platform).events == length
 
 
 def test_a_live_version_cannot_be_retired(
@@ -201,7 +201,7 @@ def test_a_refusal_ends_the_attempt_and_a_new_one_may_follow(
     agree(retire, run)
     assert not any(one.waiting for one in walk(retire, run))
     assert state_of(platform) is State.DELETED
-    assert verify_ledger(platform, invariants=True)["ok"]
+    assert verify_ledger(platform, invariants=True).ok
 
 
 def test_a_version_that_is_champion_again_does_not_retire(

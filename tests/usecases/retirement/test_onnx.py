@@ -58,7 +58,7 @@ def test_archived_and_deleted(
     assert platform.store.get(COPY) == DATA
     restore(platform, MODEL, 1, tmp_path)
     assert tmp_path.joinpath(*key.split("/")).read_bytes() == DATA
-    assert verify_ledger(platform, invariants=True)["ok"]
+    assert verify_ledger(platform, invariants=True).ok
 
 
 def test_a_file_that_another_version_needs_is_kept(

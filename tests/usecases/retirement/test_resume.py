@@ -9,7 +9,7 @@ from sqlalchemy import text
 from tenure.adapters.sql import versions
 from tenure.installation import Installation
 from tenure.lifecycle.retirement.decommission import StepAction
-from tenure.usecases.operations.reconcile import reconcile
+from tenure.usecases.operations.reconcile import RetirementCounts, reconcile
 from tenure.usecases.retirement.decommissioning import Decommissioning
 from tenure.vocabulary import RunRef, State, VersionRef
 
@@ -47,16 +47,18 @@ def state(platform: Installation, ref: VersionRef) -> State:
 def test_what_a_killed_run_left_is_finished(
     platform: Installation, left: VersionRef, registry: Any
 ) -> None:
-    assert reconcile(platform, RUN, registry)["retirements"] == {
-        "unfinished": 1,
-        "steps": 0,
-        "failed": 0,
-    }
+    assert reconcile(platform, RUN, registry).retirements == RetirementCounts(
+        unfinished=1, steps=0, failed=0
+    )
     with platform.database.begin() as c:
         c.execute(text("UPDATE decommission SET created_at = created_at - interval '1 hour'"))
-    assert reconcile(platform, RUN, registry)["retirements"]["steps"] == 4
+    assert reconcile(platform, RUN, registry).retirements == RetirementCounts(
+        unfinished=1, steps=4, failed=0
+    )
     assert state(platform, left) is State.DELETED
-    assert reconcile(platform, RUN, registry)["retirements"]["unfinished"] == 0
+    assert reconcile(platform, RUN, registry).retirements == RetirementCounts(
+        unfinished=0, steps=0, failed=0
+    )
 
 
 def test_an_archive_that_went_bad_is_reported_and_nothing_is_deleted(
@@ -71,7 +73,7 @@ def test_an_archive_that_went_bad_is_reported_and_nothing_is_deleted(
     platform.store.put("archive/flight_late/1/artifact.skops", b"other bytes")
     with platform.database.begin() as c:
         c.execute(text("UPDATE decommission SET retain_until = now() - interval '1 hour'"))
-    assert reconcile(platform, RUN, registry)["retirements"]["failed"] == 1
+    assert reconcile(platform, RUN, registry).retirements == RetirementCounts(1, 0, failed=1)
     assert state(platform, left) is State.ARCHIVED
     with platform.database.begin() as c:
         told = c.execute(text("SELECT kind FROM incident WHERE state = 'open'")).scalars().all()

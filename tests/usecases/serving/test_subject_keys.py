@@ -204,7 +204,7 @@ def test_destroying_the_key_row_is_enough(
         dump += str(c.execute(text("SELECT * FROM ledger_event")).all())
     assert before is not None
     assert SECRET not in dump
-    assert verify_ledger(platform)["ok"]
+    assert verify_ledger(platform).ok
     assert found_in(platform.settings.home, SECRET) == []
     # What comes later about the same subject, or is shipped once more, comes without features.
     ship(platform, vault, segment(platform, vault, record(3)))

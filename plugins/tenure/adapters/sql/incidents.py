@@ -1,14 +1,44 @@
 """Incidents: one open row for one thing, whoever sees it and however often."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, DateTime, cast, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from tenure.adapters.sql.rows import as_row
 from tenure.adapters.sql.tables import incident, model_version
 from tenure.vocabulary import State
+
+
+@dataclass(frozen=True)
+class Incident:
+    """What somebody has to look at; `members` counts how often it was seen."""
+
+    id: int
+    dedupe_key: str
+    kind: str
+    subject: str
+    severity: str
+    summary: str
+    state: str
+    members: int
+    facts: Mapping[str, object]
+    created_at: datetime
+    closed_at: datetime | None
+
+    @property
+    def model(self) -> str | None:
+        """The model that its facts name; where none is named, the subject has to tell."""
+        named = self.facts.get("model")
+        return str(named) if named else None
+
+    def concerns(self, model: str) -> bool:
+        """Whether it is about the model: by its subject (`m`, `m@2`, `m/…`) or its facts."""
+        subject = self.subject.removeprefix("model:")
+        head = subject.split("@")[0].split("/")[0].split(".")[0].split("__")[0]
+        return model in {head, self.model}
 
 
 def open_incident(
@@ -40,11 +70,17 @@ def open_incident(
     )
 
 
-def locked(connection: Connection, incident_id: int) -> dict[str, Any] | None:
-    """Every column, or None; who else would change it waits until this transaction ends."""
+def every_open(connection: Connection) -> list[Incident]:
+    """Incidents that nobody closed, newest first."""
+    query = select(incident).where(incident.c.state == "open").order_by(incident.c.id.desc())
+    return [as_row(Incident, row) for row in connection.execute(query).mappings()]
+
+
+def locked(connection: Connection, incident_id: int) -> Incident | None:
+    """The incident, or None; who else would change it waits until this transaction ends."""
     query = select(incident).where(incident.c.id == incident_id).with_for_update()
     row = connection.execute(query).mappings().first()
-    return None if row is None else dict(row)
+    return None if row is None else as_row(Incident, row)
 
 
 def close_incident(connection: Connection, *, dedupe_key: str, at: datetime) -> bool:

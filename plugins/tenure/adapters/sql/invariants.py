@@ -6,10 +6,10 @@ I7, I9, I10 and I15 have a second half over Parquet files: `tenure.adapters.evid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, text
 
+from tenure.adapters.sql.rows import as_row
 from tenure.lifecycle.retirement.decommission import RETIRABLE
 from tenure.vocabulary import State
 
@@ -28,9 +28,26 @@ class Invariant:
     query: str
 
 
-def breaches(connection: Connection, invariant: Invariant, now: datetime) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class StoredBatch:
+    """A judged batch: its counts, its files, and whether a version was trained on its snapshot."""
+
+    dataset: str
+    batch: str
+    rows_quarantined: int
+    quarantine_key: str | None
+    digest: str | None
+    rows: int | None
+    trained: bool
+
+
+Breach = Mapping[str, object]
+"""What breaks a rule, as the query of the rule names it: for people, never for code."""
+
+
+def breaches(connection: Connection, invariant: Invariant, now: datetime) -> list[Breach]:
     """Rows that break the rule."""
-    values: dict[str, Any] = {"grace": LEASE_GRACE, "stuck_before": now - OUTBOX_PATIENCE}
+    values: dict[str, object] = {"grace": LEASE_GRACE, "stuck_before": now - OUTBOX_PATIENCE}
     values |= {name: [str(state) for state in states] for name, states in _STATES.items()}
     used = {name: value for name, value in values.items() if f":{name}" in invariant.query}
     found = connection.execute(text(invariant.query), used)
@@ -50,19 +67,18 @@ def plan_arms(connection: Connection) -> Mapping[tuple[str, int], frozenset[int]
     }
 
 
-def published(connection: Connection) -> list[dict[str, Any]]:
-    """Every judged batch: counts, files, snapshot, and whether a version was trained on it."""
+def stored_batches(connection: Connection) -> list[StoredBatch]:
+    """Every judged batch, oldest first."""
     rows = connection.execute(
         text(
             """
-            SELECT v.dataset, v.batch, v.verdict, v.rows_ok, v.rows_quarantined, v.quarantine_key,
-                   s.digest, s.rows, s.manifest_digest,
+            SELECT v.dataset, v.batch, v.rows_quarantined, v.quarantine_key, s.digest, s.rows,
                    EXISTS (SELECT 1 FROM training_snapshot t WHERE t.snapshot_id = s.id) AS trained
             FROM validation v LEFT JOIN snapshot s ON s.id = v.snapshot_id ORDER BY v.id
             """
         )
     )
-    return [dict(row) for row in rows.mappings()]
+    return [as_row(StoredBatch, row) for row in rows.mappings()]
 
 
 _STATES = {

@@ -3,10 +3,10 @@
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, func, select, text
 
+from tenure.adapters.sql.rows import as_row
 from tenure.adapters.sql.tables import dataset, model, model_version, report, retrain_request
 from tenure.lifecycle.audit.ledger import Anchor
 from tenure.vocabulary import State
@@ -57,10 +57,26 @@ def aliases(connection: Connection) -> list[ModelAliases]:
     return list(found.values())
 
 
-def canaries_without_controller(connection: Connection, before: datetime) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class OrphanedCanary:
+    """The newest plan of a model with a canary whose lease ended."""
+
+    model: str
+    version: int
+    generation: int
+    share_bp: int
+    lease_until: datetime
+
+    @property
+    def name(self) -> str:
+        """`model@version`."""
+        return f"{self.model}@{self.version}"
+
+
+def canaries_without_controller(connection: Connection, before: datetime) -> list[OrphanedCanary]:
     """Models whose newest plan has a canary with a lease that ended before a moment."""
     rows = connection.execute(text(_ORPHANS), {"before": before})
-    return [dict(row) for row in rows.mappings()]
+    return [as_row(OrphanedCanary, row) for row in rows.mappings()]
 
 
 def open_incidents(connection: Connection, prefix: str) -> list[str]:
@@ -71,12 +87,21 @@ def open_incidents(connection: Connection, prefix: str) -> list[str]:
     return list(connection.execute(query, {"prefix": prefix}).scalars())
 
 
-def stopped_canaries(connection: Connection) -> list[dict[str, Any]]:
-    """What gateways said of canaries that were stopped at them, oldest first."""
-    query = text(
-        "SELECT facts FROM incident WHERE state = 'open' AND kind = 'canary_stopped' ORDER BY id"
-    )
-    return list(connection.execute(query).scalars())
+@dataclass(frozen=True)
+class StoppedCanary:
+    """What a gateway said of a canary that a person stopped at it; `at` is an ISO 8601 text."""
+
+    version_id: int
+    gateway: str
+    by: str
+    reason: str
+    at: str
+
+
+def stopped_canaries(connection: Connection) -> list[StoppedCanary]:
+    """Those whose incident is open, oldest first."""
+    rows = connection.execute(text(_STOPPED)).mappings()
+    return [as_row(StoppedCanary, row) for row in rows]
 
 
 def running_requests(connection: Connection, before: datetime) -> list[AbandonedRequest]:
@@ -85,7 +110,7 @@ def running_requests(connection: Connection, before: datetime) -> list[Abandoned
     query = select(*(retrain_request.c[name] for name in names)).where(
         retrain_request.c.state == "running", retrain_request.c.created_at < before
     )
-    return [AbandonedRequest(**row._mapping) for row in connection.execute(query)]
+    return [as_row(AbandonedRequest, row) for row in connection.execute(query).mappings()]
 
 
 def names(connection: Connection) -> dict[str, str]:
@@ -116,6 +141,11 @@ def last_verified(connection: Connection) -> Anchor:
 _EVER = """
     SELECT DISTINCT v.model, v.version, x.dst FROM ledger_event x
     JOIN model_version v ON x.subject = 'mv:' || v.id WHERE x.dst = ANY(:places)
+"""
+_STOPPED = """
+    SELECT (facts->>'version_id')::bigint AS version_id, facts->>'gateway' AS gateway,
+           facts->>'by' AS "by", facts->>'reason' AS reason, facts->>'at' AS "at"
+    FROM incident WHERE state = 'open' AND kind = 'canary_stopped' ORDER BY id
 """
 _ORPHANS = """
     SELECT p.model, p.generation, p.share_bp, p.lease_until, v.version

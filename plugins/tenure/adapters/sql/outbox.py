@@ -1,11 +1,12 @@
 """Messages that were promised in a transaction and are delivered afterwards, at least once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, select, update
 
+from tenure.adapters.sql.rows import as_row
 from tenure.adapters.sql.tables import outbox
 
 
@@ -16,7 +17,7 @@ class Message:
     id: int
     op_key: str
     topic: str
-    body: dict[str, Any]
+    body: Mapping[str, object]
     attempts: int
     created_at: datetime
 
@@ -35,8 +36,8 @@ def pending(connection: Connection, *, topic: str | None = None, limit: int = 50
 def claim(connection: Connection, message_id: int) -> Message | None:
     """Take a message for this transaction; None when another process has it or delivered it."""
     query = select(*_COLUMNS).where(outbox.c.id == message_id, outbox.c.delivered_at.is_(None))
-    row = connection.execute(query.with_for_update(skip_locked=True)).first()
-    return Message(**row._mapping) if row else None
+    row = connection.execute(query.with_for_update(skip_locked=True)).mappings().first()
+    return as_row(Message, row) if row else None
 
 
 def delivered(connection: Connection, message_id: int, *, at: datetime) -> None:
@@ -49,7 +50,7 @@ def failed(connection: Connection, message_id: int, *, error: str) -> None:
     _note(connection, message_id, last_error=error[:500])
 
 
-def _note(connection: Connection, message_id: int, **columns: Any) -> None:
+def _note(connection: Connection, message_id: int, **columns: object) -> None:
     connection.execute(
         update(outbox)
         .where(outbox.c.id == message_id)

@@ -1,182 +1,202 @@
-"""What the pages show: models at a glance, one model in full. Reads only."""
+"""What the first page shows: every model and every dataset at a glance. Reads only."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, String, cast, func, or_, select
+from sqlalchemy import Connection, Select, func, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from tenure.adapters.sql import data, presence
 from tenure.adapters.sql import tables as t
-
-Row = dict[str, Any]
-_ABOUT_VERSION = ("mv", "canary", "approval", "decommission")
-_ABOUT_MODEL = ("model", "promotion", "training")
-"""Kinds of ledger subjects, before the colon."""
-EVENTS = 200
-"""Ledger events, analyses and results that one page shows, newest first."""
+from tenure.adapters.sql.incidents import Incident, every_open
+from tenure.adapters.sql.rows import as_row
+from tenure.verdicts import Verdict
+from tenure.vocabulary import State
 
 
-def models(connection: Connection) -> list[Row]:
-    """Each model with `versions` (newest first), `plan`, `verdicts` by stage and `incidents`."""
-    versions = _grouped(
-        connection, select(t.model_version).order_by(t.model_version.c.version.desc()), "model"
-    )
-    plans = {row["model"]: row for row in _rows(connection, _newest_plans())}
-    verdicts = _grouped(connection, _newest_reports("model"), "model")
-    incidents = open_incidents(connection)
-    return [
-        row
-        | {
-            "versions": versions[row["name"]],
-            "plan": plans.get(row["name"]),
-            "verdicts": verdicts[row["name"]],
-            "incidents": [one for one in incidents if concerns(one, row["name"])],
-        }
-        for row in _rows(connection, select(t.model).order_by(t.model.c.name))
-    ]
+@dataclass(frozen=True)
+class VersionLine:
+    """A version: what it may do, how well it did on the holdout, who trained it."""
+
+    id: int
+    model: str
+    version: int
+    state: State
+    artifact_digest: str | None
+    evaluation_report: str | None
+    bias_report: str | None
+    metrics: Mapping[str, object]
+    trained_by: str
+    created_at: datetime
 
 
-def datasets(connection: Connection) -> list[Row]:
-    """Each dataset with its newest `validation` and newest `snapshot`, where there are any."""
+@dataclass(frozen=True)
+class PlanLine:
+    """A traffic plan: who serves which share, and until when without a renewal."""
+
+    model: str
+    generation: int
+    fence: int
+    champion_id: int
+    canary_id: int | None
+    share_bp: int
+    lease_until: datetime | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class VerdictLine:
+    """A stored report in one sentence."""
+
+    model: str | None
+    stage: str
+    verdict: Verdict
+    summary: str
+    digest: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class ModelLine:
+    """A registered model."""
+
+    name: str
+    owner: str
+    risk_tier: str
+    purpose: str
+    watermark: datetime | None
+
+
+@dataclass(frozen=True)
+class ModelOverview:
+    """A model with its versions (newest first), the plan in force, verdicts, open incidents."""
+
+    about: ModelLine
+    versions: Sequence[VersionLine]
+    plan: PlanLine | None
+    verdicts: Sequence[VerdictLine]
+    incidents: Sequence[Incident]
+
+    @property
+    def name(self) -> str:
+        """Of the model."""
+        return self.about.name
+
+
+@dataclass(frozen=True)
+class BatchLine:
+    """How a batch was judged last."""
+
+    dataset: str
+    batch: str
+    verdict: Verdict
+    rows_in: int
+    rows_ok: int
+    rows_quarantined: int
+    report_digest: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class DatasetOverview:
+    """A dataset with the batch that was judged last, if any."""
+
+    name: str
+    steward: str
+    newest: BatchLine | None
+
+
+def models(connection: Connection) -> list[ModelOverview]:
+    """Every model, by name."""
+    rows = connection.execute(select(*columns_of(ModelLine, t.model)).order_by(t.model.c.name))
+    return _overviews(connection, [as_row(ModelLine, row) for row in rows.mappings()])
+
+
+def model(connection: Connection, name: str) -> ModelOverview | None:
+    """One model, or None when there is none of the name."""
+    query = select(*columns_of(ModelLine, t.model)).where(t.model.c.name == name)
+    row = connection.execute(query).mappings().first()
+    return _overviews(connection, [as_row(ModelLine, row)])[0] if row else None
+
+
+def datasets(connection: Connection) -> list[DatasetOverview]:
+    """Every dataset, by name."""
     table = t.validation
-    newest = _rows(
-        connection,
-        select(table)
+    newest = connection.execute(
+        select(*columns_of(BatchLine, table))
         .ext(distinct_on(table.c.dataset))
-        .order_by(table.c.dataset, table.c.id.desc()),
+        .order_by(table.c.dataset, table.c.id.desc())
     )
-    judged = {row["dataset"]: row for row in newest}
+    judged = {row["dataset"]: as_row(BatchLine, row) for row in newest.mappings()}
+    known = select(t.dataset.c.name, t.dataset.c.steward).order_by(t.dataset.c.name)
     return [
-        row
-        | {"validation": judged.get(row["name"]), "snapshot": data.newest(connection, row["name"])}
-        for row in _rows(connection, select(t.dataset).order_by(t.dataset.c.name))
+        DatasetOverview(row.name, row.steward, judged.get(row.name))
+        for row in connection.execute(known)
     ]
 
 
-def model_page(connection: Connection, name: str) -> Row | None:
-    """Everything about one model, newest first; None when there is no such model."""
-    found = next((row for row in models(connection) if row["name"] == name), None)
-    if found is None:
-        return None
-    ids = [row["id"] for row in found["versions"]]
-    return found | {
-        "events": _events(connection, name, ids),
-        "approvals": _of_versions(connection, t.approval, ids),
-        "analyses": _of_versions(connection, t.canary_analysis, ids),
-        "monitoring": _of_versions(connection, t.monitoring_result, ids),
-        "decommissions": _decommissions(connection, ids),
-        "plans": _of_model(connection, t.traffic_plan, name, limit=20),
-        "retrains": _of_model(connection, t.retrain_request, name),
-        "decisions": _retrain_reports(connection, name),
-        "fleet": next(iter(presence.fleets(connection, name)), None),
-        "consumers": _rows(connection, select(t.consumer).where(t.consumer.c.model == name)),
-    }
+def columns_of(kind: type[object], table: Any) -> list[Any]:
+    """Columns of a table that the dataclass has fields for."""
+    return [table.c[name] for name in kind.__dataclass_fields__ if name in table.c]  # type: ignore[attr-defined]
 
 
-def open_incidents(connection: Connection) -> list[Row]:
-    """Incidents that nobody closed, newest first."""
-    return _rows(
-        connection,
-        select(t.incident).where(t.incident.c.state == "open").order_by(t.incident.c.id.desc()),
+def _overviews(connection: Connection, found: Sequence[ModelLine]) -> list[ModelOverview]:
+    names = [one.name for one in found]
+    versions = _versions(connection, names)
+    plans = {plan.model: plan for plan in _newest_plans(connection, names)}
+    verdicts = _newest_verdicts(connection, names)
+    incidents = every_open(connection)
+    return [
+        ModelOverview(
+            about=one,
+            versions=versions[one.name],
+            plan=plans.get(one.name),
+            verdicts=verdicts[one.name],
+            incidents=[incident for incident in incidents if incident.concerns(one.name)],
+        )
+        for one in found
+    ]
+
+
+def _versions(connection: Connection, names: Sequence[str]) -> Mapping[str, list[VersionLine]]:
+    table = t.model_version
+    metrics = func.coalesce(table.c.facts["metrics"], text("'{}'::jsonb")).label("metrics")
+    rows = connection.execute(
+        select(*columns_of(VersionLine, table), metrics)
+        .where(table.c.model.in_(names))
+        .order_by(table.c.version.desc())
     )
+    found = defaultdict[str, list[VersionLine]](list)
+    for row in rows.mappings():
+        found[row["model"]].append(as_row(VersionLine, row))
+    return found
 
 
-def concerns(incident: Row, model: str) -> bool:
-    """Whether an incident is about the model: by its subject (`m`, `m@2`, `m/…`) or its facts."""
-    subject = str(incident["subject"]).removeprefix("model:")
-    head = subject.split("@")[0].split("/")[0].split(".")[0].split("__")[0]
-    return head == model or incident["facts"].get("model") == model
-
-
-def _rows(connection: Connection, query: Select[Any]) -> list[Row]:
-    return [dict(row) for row in connection.execute(query).mappings()]
-
-
-def _grouped(connection: Connection, query: Select[Any], key: str) -> dict[str, list[Row]]:
-    groups: dict[str, list[Row]] = defaultdict(list)
-    for row in _rows(connection, query):
-        groups[row[key]].append(row)
-    return groups
-
-
-def _newest_plans() -> Select[Any]:
+def _newest_plans(connection: Connection, names: Sequence[str]) -> list[PlanLine]:
     plan = t.traffic_plan
-    return (
-        select(plan).ext(distinct_on(plan.c.model)).order_by(plan.c.model, plan.c.generation.desc())
+    query: Select[Any] = (
+        select(*columns_of(PlanLine, plan))
+        .where(plan.c.model.in_(names))
+        .ext(distinct_on(plan.c.model))
+        .order_by(plan.c.model, plan.c.generation.desc())
     )
+    return [as_row(PlanLine, row) for row in connection.execute(query).mappings()]
 
 
-def _newest_reports(owner: str) -> Select[Any]:
+def _newest_verdicts(
+    connection: Connection, names: Sequence[str]
+) -> Mapping[str, list[VerdictLine]]:
     """The last report of each stage; failure cards are no verdicts."""
     report = t.report
-    column = report.c[owner]
-    return (
-        select(report)
-        .where(column.is_not(None), report.c.stage != "failure")
-        .ext(distinct_on(column, report.c.stage))
-        .order_by(column, report.c.stage, report.c.id.desc())
+    rows = connection.execute(
+        select(*columns_of(VerdictLine, report))
+        .where(report.c.model.in_(names), report.c.stage != "failure")
+        .ext(distinct_on(report.c.model, report.c.stage))
+        .order_by(report.c.model, report.c.stage, report.c.id.desc())
     )
-
-
-def _of_versions(connection: Connection, table: Any, ids: Iterable[int]) -> list[Row]:
-    return _rows(
-        connection,
-        select(table, t.model_version.c.version)
-        .join(t.model_version, t.model_version.c.id == table.c.model_version_id)
-        .where(table.c.model_version_id.in_(list(ids)))
-        .order_by(table.c.id.desc())
-        .limit(EVENTS),
-    )
-
-
-def _of_model(connection: Connection, table: Any, name: str, limit: int = EVENTS) -> list[Row]:
-    query = select(table).where(table.c.model == name).order_by(table.c.id.desc()).limit(limit)
-    return _rows(connection, query)
-
-
-def _events(connection: Connection, name: str, ids: Iterable[int]) -> list[Row]:
-    event = t.ledger_event
-    subjects = [f"{kind}:{one}" for one in ids for kind in _ABOUT_VERSION]
-    subjects += [f"{kind}:{name}" for kind in _ABOUT_MODEL]
-    return _rows(
-        connection,
-        select(event)
-        .where(or_(event.c.subject.in_(subjects), event.c.body["model"].astext == name))
-        .order_by(event.c.seq.desc())
-        .limit(EVENTS),
-    )
-
-
-def _decommissions(connection: Connection, ids: Iterable[int]) -> list[Row]:
-    """Decommissions with the archive's items counted: all, verified, deleted."""
-    item = t.archive_item
-    rows = _of_versions(connection, t.decommission, ids)
-    counts = {
-        row["decommission_id"]: row
-        for row in _rows(
-            connection,
-            select(
-                item.c.decommission_id,
-                func.count().label("items"),
-                func.count(item.c.verified_at).label("verified"),
-                func.count(item.c.deleted_at).label("deleted"),
-                func.sum(item.c.size).label("bytes"),
-            ).group_by(item.c.decommission_id),
-        )
-    }
-    empty = {"items": 0, "verified": 0, "deleted": 0, "bytes": 0}
-    return [row | {"archive": counts.get(row["id"], empty)} for row in rows]
-
-
-def _retrain_reports(connection: Connection, name: str) -> list[Row]:
-    report = t.report
-    return _rows(
-        connection,
-        select(report)
-        .where(report.c.stage == "retraining")
-        .where(or_(report.c.model == name, cast(report.c.subject, String) == name))
-        .order_by(report.c.id.desc())
-        .limit(30),
-    )
+    found = defaultdict[str, list[VerdictLine]](list)
+    for row in rows.mappings():
+        found[row["model"]].append(as_row(VerdictLine, row))
+    return found

@@ -1,18 +1,44 @@
 """The queue of decisions that a person looks at: claimed by one, answered once."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from tenure.adapters.sql.rows import as_row
 from tenure.adapters.sql.tables import review
 
 _DUE = ("open", "claimed")
 
 
-def add(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+@dataclass(frozen=True)
+class QueuedDecision:
+    """A decision in the review queue: what the model answered, who holds it, what a person said."""
+
+    decision_id: str
+    model: str
+    version: int
+    subject: str
+    score: float
+    decision: bool
+    confidence: float
+    fallback_level: str
+    reason: str
+    state: str
+    claimed_by: str | None
+    claim_until: datetime | None
+    answered_by: str | None
+    answer: bool | None
+    note: str
+    answered_at: datetime | None
+    expires_at: datetime
+    received_at: datetime
+    created_at: datetime
+
+
+def add(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
     """Queue any number of decisions; one that is queued already stays as it is.
 
     Row by row in one round trip: one statement of all would have more parameters than PostgreSQL
@@ -22,11 +48,11 @@ def add(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         connection.execute(upsert(review).on_conflict_do_nothing(), list(rows))
 
 
-def find(connection: Connection, decision_id: str) -> dict[str, Any] | None:
+def find(connection: Connection, decision_id: str) -> QueuedDecision | None:
     """The queued decision, or None."""
     query = select(review).where(review.c.decision_id == decision_id)
     row = connection.execute(query).mappings().first()
-    return dict(row) if row else None
+    return as_row(QueuedDecision, row) if row else None
 
 
 def listed(
@@ -36,14 +62,15 @@ def listed(
     states: Sequence[str],
     limit: int,
     holder: str = "",
-) -> list[dict[str, Any]]:
+) -> list[QueuedDecision]:
     """Queued decisions of the models (None: of all): the holder's, then those that expire first."""
     query = select(review).where(review.c.state.in_(states)).limit(limit)
     if models is not None:
         query = query.where(review.c.model.in_(models))
     is_held = func.coalesce(review.c.claimed_by == holder, False)
     order = (is_held.desc(), review.c.expires_at, review.c.decision_id)
-    return [dict(row) for row in connection.execute(query.order_by(*order)).mappings()]
+    rows = connection.execute(query.order_by(*order)).mappings()
+    return [as_row(QueuedDecision, row) for row in rows]
 
 
 def counts(connection: Connection) -> dict[str, dict[str, int]]:
@@ -113,7 +140,7 @@ def expire(connection: Connection, now: datetime) -> dict[str, int]:
 
 
 def _change(
-    connection: Connection, decision_id: str, when: ColumnElement[bool], values: dict[str, Any]
+    connection: Connection, decision_id: str, when: ColumnElement[bool], values: dict[str, object]
 ) -> bool:
     done = connection.execute(
         update(review).where(review.c.decision_id == decision_id, when).values(**values)

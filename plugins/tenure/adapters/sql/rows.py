@@ -24,9 +24,10 @@ def as_row(kind: type[T], row: RowMapping) -> T:
         ValueError: A text is no member of its enum.
     """
     convert = _converters(kind)  # type: ignore[arg-type]  # mypy doubts that a class is hashable
-    if convert.keys() != row.keys():
-        differ = ", ".join(sorted(convert.keys() ^ row.keys()))
-        raise TypeError(f"{kind.__name__} and its query differ in {differ}")
+    differ = convert.keys() ^ set(row.keys())
+    if differ:
+        names = ", ".join(sorted(differ))
+        raise TypeError(f"{kind.__name__} and its query differ in {names}")
     return kind(**{name: convert[name](row[name]) for name in convert})
 
 

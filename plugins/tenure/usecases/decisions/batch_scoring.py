@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from tenure.config import load_model
 from tenure.errors import DataRejected, StateConflict
@@ -15,9 +16,33 @@ from tenure.usecases.decisions.batch_shard import ShardScoring, miscounted
 from tenure.verdicts import Check, Report, Verdict
 from tenure.vocabulary import RunRef, State, op_key
 
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from tenure.adapters.sql.batch_scoring import ScoredShard, ScoringRun
+
 SCORER = "service:scorer"
 _SHOWN = 5
 _NOTHING = "Nothing was scored; gateways are not affected."
+
+
+@dataclass(frozen=True)
+class ShardScores:
+    """A shard that is done: its rows, and the key of its table of scores."""
+
+    shard: int
+    rows: int
+    scores: str
+
+
+@dataclass(frozen=True)
+class BatchScores:
+    """A run that is done: rows, those that were refused, the report, the folder of the scores."""
+
+    rows: int
+    refused: int
+    report: str
+    scores: str
 
 
 def plan(
@@ -55,21 +80,21 @@ def plan(
             if traffic is None:
                 raise _no_champion(model)
             chosen = _choose(connection, platform, model, snapshot)
-            values = {
-                "model_version_id": traffic.champion_id,
-                "snapshot_id": chosen["id"],
-                "generation": traffic.generation,
-                "rows": chosen["rows"],
-                "shard_rows": shard_rows,
-                "requested_by": run.user or SCORER,
-                "planned_at": platform.clock.now(),
-            }
-            found = table.start(connection, key, values)
+            scoring = table.ScoringPlan(
+                model_version_id=traffic.champion_id,
+                snapshot_id=chosen["id"],
+                generation=traffic.generation,
+                rows=chosen["rows"],
+                shard_rows=shard_rows,
+                requested_by=run.user or SCORER,
+                planned_at=platform.clock.now(),
+            )
+            found = table.start(connection, key, scoring)
             _note(platform, connection, model, run, found)
-    return [shard.number for shard in shards(found["rows"], found["shard_rows"])]
+    return [shard.number for shard in shards(found.rows, found.shard_rows)]
 
 
-def score_shard(platform: Installation, model: str, run: RunRef, number: int) -> dict[str, object]:
+def score_shard(platform: Installation, model: str, run: RunRef, number: int) -> ShardScores:
     """Score one shard; one that is done stays as it is.
 
     Raises:
@@ -84,22 +109,22 @@ def score_shard(platform: Installation, model: str, run: RunRef, number: int) ->
         job = table.find(connection, _run_key(model, run))
         if job is None:
             raise _no_plan(model, run)
-        done = table.done_shards(connection, job["id"]).get(number)
-        row = dict(versions.row_by_id(connection, job["model_version_id"]))
+        done = table.done_shards(connection, job.id).get(number)
+        row = dict(versions.row_by_id(connection, job.model_version_id))
     if done is not None:
-        return _answer(number, done)
+        return _answer(done)
     if row["state"] in GONE:
         raise _retired(row)
-    shard = shards(job["rows"], job["shard_rows"])[number]
-    values = ShardScoring(platform, job, row, shard, run).run()
+    shard = shards(job.rows, job.shard_rows)[number]
+    scored = ShardScoring(platform, job, row, shard, run).run()
     failpoint("batch.stored")
     with platform.database.begin() as connection:
-        table.finish_shard(connection, job["id"], number, values)
+        table.finish_shard(connection, job.id, scored)
     failpoint("batch.recorded")
-    return _answer(number, values)
+    return _answer(scored)
 
 
-def finish(platform: Installation, model: str, run: RunRef) -> dict[str, object]:
+def finish(platform: Installation, model: str, run: RunRef) -> BatchScores:
     """Count what was stored against the snapshot, and report rows and throughput.
 
     Raises:
@@ -113,31 +138,28 @@ def finish(platform: Installation, model: str, run: RunRef) -> dict[str, object]
         job = table.find(connection, _run_key(model, run))
         if job is None:
             raise _no_plan(model, run)
-        done = table.done_shards(connection, job["id"])
-    missing = {s.number for s in shards(job["rows"], job["shard_rows"])} - set(done)
+        done = table.done_shards(connection, job.id)
+    missing = {s.number for s in shards(job.rows, job.shard_rows)} - set(done)
     if missing:
         raise _incomplete(model, missing, len(done))
-    paths = [platform.store.fetch(s["scores_key"], s["scores_digest"]) for s in done.values()]
+    paths = [platform.store.fetch(s.scores_key, s.scores_digest) for s in done.values()]
     rows, refused = row_count(paths), counted(paths, "refused")
     report = _report(model, job, list(done.values()), rows, refused)
     digest = platform.reports.save(report, model=model, dataset=None, run=run)
     if report.verdict is not Verdict.PASSED:
         raise miscounted(report.summary, digest)
     with platform.database.begin() as connection:
-        table.finish(connection, job["id"], digest, platform.clock.now())
-    return {
-        "rows": rows,
-        "refused": refused.total(),
-        "report": digest,
-        "scores": scores_prefix(model, job["run_key"]),
-    }
+        table.finish(connection, job.id, digest, platform.clock.now())
+    return BatchScores(rows, refused.total(), digest, scores_prefix(model, job.run_key))
 
 
 def _run_key(model: str, run: RunRef) -> str:
     return op_key("batch_score", model, {"dag": run.dag_id, "run": run.run_id})
 
 
-def _choose(connection: Any, platform: Installation, model: str, wanted: str) -> dict[str, Any]:
+def _choose(
+    connection: "Connection", platform: Installation, model: str, wanted: str
+) -> dict[str, Any]:
     """The newest snapshot in force, or that of the batch that was named, or the one of a digest."""
     from tenure.adapters.sql import data
 
@@ -161,49 +183,54 @@ def _choose(connection: Any, platform: Installation, model: str, wanted: str) ->
 
 
 def _note(
-    platform: Installation, connection: Any, model: str, run: RunRef, job: Mapping[str, Any]
+    platform: Installation, connection: "Connection", model: str, run: RunRef, job: "ScoringRun"
 ) -> None:
     platform.ledger.note(
         connection,
         subject=f"batch_scoring:{model}",
         actor=run.user or SCORER,
-        body={name: job[name] for name in ("model_version_id", "digest", "rows", "generation")}
-        | {"run_id": run.run_id},
-        op_key=job["run_key"],
+        body={
+            "model_version_id": job.model_version_id,
+            "digest": job.digest,
+            "rows": job.rows,
+            "generation": job.generation,
+            "run_id": run.run_id,
+        },
+        op_key=job.run_key,
     )
 
 
-def _answer(number: int, shard: Mapping[str, Any]) -> dict[str, object]:
-    return {"shard": number, "rows": shard["rows"], "scores": shard["scores_key"]}
+def _answer(shard: "ScoredShard") -> ShardScores:
+    return ShardScores(shard.number, shard.rows, shard.scores_key)
 
 
 def _report(
     model: str,
-    job: Mapping[str, Any],
-    done: Sequence[Mapping[str, Any]],
+    job: "ScoringRun",
+    done: "Sequence[ScoredShard]",
     rows: int,
     refused: Counter[str],
 ) -> Report:
-    seconds, positive = sum(s["seconds"] for s in done), sum(s["positive"] for s in done)
-    verdict = Verdict.PASSED if rows == job["rows"] else Verdict.FAILED
+    seconds, positive = sum(s.seconds for s in done), sum(s.positive for s in done)
+    verdict = Verdict.PASSED if rows == job.rows else Verdict.FAILED
     speed = rows / seconds if seconds else 0.0
     return Report(
         stage="batch_scoring",
-        subject=f"{model}/{run_folder(job['run_key'])}",
+        subject=f"{model}/{run_folder(job.run_key)}",
         verdict=verdict,
-        summary=f"{model}: {rows:,} of {job['rows']:,} rows of {job['dataset']} {job['batch']} "
+        summary=f"{model}: {rows:,} of {job.rows:,} rows of {job.dataset} {job.batch} "
         f"scored in {len(done)} shards, {speed:,.0f} rows a second of scoring; "
         f"{positive:,} decisions are positive.{_not_decided(refused)}",
-        checks=(Check("rows", verdict, f"{rows:,} rows", f"exactly {job['rows']:,}"),),
+        checks=(Check("rows", verdict, f"{rows:,} rows", f"exactly {job.rows:,}"),),
         facts={
-            "snapshot": job["digest"],
-            "model_version_id": job["model_version_id"],
-            "generation": job["generation"],
+            "snapshot": job.digest,
+            "model_version_id": job.model_version_id,
+            "generation": job.generation,
             "rows": rows,
             "shards": len(done),
             "positive": positive,
             "refused": dict(refused.most_common()),
-            "scores": scores_prefix(model, job["run_key"]),
+            "scores": scores_prefix(model, job.run_key),
         },
     )
 

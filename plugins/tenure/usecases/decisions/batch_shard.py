@@ -19,9 +19,21 @@ from tenure.usecases.serving.gateway import GatewayInstallation
 from tenure.vocabulary import RunRef, canonical_json
 
 if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
+    from tenure.adapters.sql.batch_scoring import ScoredShard, ScoringRun
     from tenure.adapters.training_rows import ShardRows
+
+
+@dataclass(frozen=True)
+class StoredShard:
+    """Where the decisions and the scores of a shard lie."""
+
+    decisions_key: str
+    scores_key: str
+    scores_digest: str
 
 
 @dataclass(frozen=True)
@@ -29,13 +41,13 @@ class ShardScoring:
     """One shard of a planned run on its version."""
 
     platform: Installation
-    job: Mapping[str, Any]
+    job: "ScoringRun"
     row: Mapping[str, Any]
     shard: Shard
     asked: RunRef
 
-    def run(self) -> dict[str, Any]:
-        """Score it and store decisions and scores; returns the columns of its row.
+    def run(self) -> "ScoredShard":
+        """Score it and store decisions and scores.
 
         A row that the model's serving policy refuses is not decided: it stands in the scores with
         the reason, and in no decision.
@@ -45,6 +57,7 @@ class ShardScoring:
         from tenure.adapters.row_policy import refusals
         from tenure.adapters.sklearn_trainer import score
         from tenure.adapters.skops_artifacts import load_verified
+        from tenure.adapters.sql.batch_scoring import ScoredShard
 
         began = time.monotonic()
         every = self._read(*self._configs())
@@ -58,14 +71,17 @@ class ShardScoring:
         decisions = scores >= self.row["facts"]["threshold"]
         numbers = self.shard.start + np.flatnonzero(refused == "")
         columns = self._columns(rows, numbers.tolist(), scores, decisions, seconds)
-        keys = self._store(columns, rows, every.keys, refused)
+        stored = self._store(columns, rows, every.keys, refused)
         self._ask_people(columns)
-        return {
-            "rows": self.shard.rows,
-            "positive": int(decisions.sum()),
-            "seconds": seconds,
-            **keys,
-        }
+        return ScoredShard(
+            number=self.shard.number,
+            rows=self.shard.rows,
+            positive=int(decisions.sum()),
+            seconds=seconds,
+            decisions_key=stored.decisions_key,
+            scores_key=stored.scores_key,
+            scores_digest=stored.scores_digest,
+        )
 
     @property
     def _name(self) -> str:
@@ -88,13 +104,13 @@ class ShardScoring:
         """The dataset as it is now, the model as the version was planned with."""
         from tenure.usecases.training.planning import pinned_config
 
-        dataset, _ = load_dataset(self.platform.settings.include, self.job["dataset"])
+        dataset, _ = load_dataset(self.platform.settings.include, self.job.dataset)
         return pinned_config(self.platform, self.row), dataset
 
     def _read(self, config: ModelConfig, dataset: DatasetConfig) -> "ShardRows":
         from tenure.adapters.training_rows import read_shard
 
-        signature, digest = self._signature, self.job["digest"]
+        signature, digest = self._signature, self.job.digest
         rows = read_shard(
             open_snapshot(
                 self.platform,
@@ -121,7 +137,7 @@ class ShardScoring:
             )
         return rows
 
-    def _check(self, scores: "NDArray[Any]") -> None:
+    def _check(self, scores: "NDArray[np.float64]") -> None:
         import numpy as np
 
         bad = int((~(np.isfinite(scores) & (scores >= 0.0) & (scores <= 1.0))).sum())
@@ -136,23 +152,23 @@ class ShardScoring:
         self,
         rows: "ShardRows",
         numbers: Sequence[int],
-        scores: "NDArray[Any]",
-        decisions: "NDArray[Any]",
+        scores: "NDArray[np.float64]",
+        decisions: "NDArray[np.bool_]",
         seconds: float,
-    ) -> dict[str, Sequence[Any]]:
+    ) -> dict[str, Sequence[object]]:
         """Of the decisions; `numbers` are those of the rows in the snapshot."""
         import numpy as np
 
-        count, planned = len(numbers), micros(self.job["planned_at"])
+        count, planned = len(numbers), micros(self.job.planned_at)
         secret = self._gateway.subject_key
-        run_key = self.job["run_key"]
-        same: dict[str, Any] = {
+        run_key = self.job.run_key
+        same: dict[str, object] = {
             "model": self.row["model"],
             "version": self.row["version"],
             "version_id": self.row["id"],
             "arm_assigned": ARM,
             "arm_answered": str(Arm.CHAMPION),
-            "generation": self.job["generation"],
+            "generation": self.job.generation,
             "share_bp": 0,
             "received_at": planned,
             "fallback_level": str(Level.MODEL),
@@ -160,45 +176,45 @@ class ShardScoring:
             "latency_ms": 1000.0 * seconds / self.shard.rows,
         }
         constant = {name: [value] * count for name, value in same.items()}
-        own: dict[str, Any] = {
+        own: dict[str, Sequence[object]] = {
             "decision_id": [decision_id(run_key, planned // 1000, n) for n in numbers],
             "request_id": [f"{ARM}:{run_folder(run_key)}:{n}" for n in numbers],
             "subject": [pseudonym(secret, subject) for subject in rows.subjects],
-            "event_time": [planned] * count if rows.times is None else rows.times,
-            "score": scores,
-            "decision": decisions,
-            "confidence": np.where(decisions, scores, 1.0 - scores),
+            "event_time": [planned] * count if rows.times is None else rows.times.tolist(),
+            "score": scores.tolist(),
+            "decision": decisions.tolist(),
+            "confidence": np.where(decisions, scores, 1.0 - scores).tolist(),
         }
         return constant | own
 
     def _store(
         self,
-        columns: dict[str, Sequence[Any]],
+        columns: Mapping[str, Sequence[object]],
         rows: "ShardRows",
-        keys: Any,
-        refused: "NDArray[Any]",
-    ) -> dict[str, str]:
+        keys: "pa.Table",
+        refused: "NDArray[np.object_]",
+    ) -> StoredShard:
         """Decisions of `rows`, and scores beside the `keys` of every row of the shard."""
         from tenure.adapters.decision_tables import decisions_to_parquet, scores_to_parquet
 
-        model, run_key = self.row["model"], self.job["run_key"]
+        model, run_key = self.row["model"], self.job.run_key
         numeric, categorical = self._signature.numeric, self._signature.categorical
         sealed = self._sealed(columns, rows)
         features = {f"f_{n}": rows.features[n] for n in rows.features} if sealed is None else {}
         data = decisions_to_parquet(
-            columns | features | ({} if sealed is None else {"sealed": sealed}),
+            {**columns, **features, **({} if sealed is None else {"sealed": sealed})},
             numeric=numeric if sealed is None else (),
             categorical=categorical if sealed is None else (),
         )
-        hour = partition("decisions", model, micros(self.job["planned_at"]))
+        hour = partition("decisions", model, micros(self.job.planned_at))
         decisions_key = f"{hour}/{ARM}-{run_folder(run_key)}-{self.shard.number:05d}.parquet"
         asked = scores_key(model, run_key, self.shard.number)
         scores = scores_to_parquet(keys, columns, refused.tolist())
         digest = self.platform.store.put(asked, scores)
         self.platform.store.put(decisions_key, data)
-        return {"decisions_key": decisions_key, "scores_key": asked, "scores_digest": digest}
+        return StoredShard(decisions_key, asked, digest)
 
-    def _ask_people(self, columns: Mapping[str, Any]) -> None:
+    def _ask_people(self, columns: Mapping[str, Sequence[object]]) -> None:
         """Queue decisions that the model is not sure of; those that are queued stay as they are."""
         least = self._policy.review_below_confidence
         if least is None:
@@ -208,15 +224,15 @@ class ShardScoring:
             "version": self.row["version"],
             "fallback_level": str(Level.MODEL),
             "reason": "low confidence",
-            "received_at": self.job["planned_at"],
+            "received_at": self.job.planned_at,
         }
-        own = {name: columns[name] for name in ("decision_id", "subject")}
-        own |= {name: columns[name].tolist() for name in ("score", "decision", "confidence")}
-        rows = (dict(zip(own, row, strict=True)) for row in zip(*own.values(), strict=True))
-        self._gateway.enqueue_reviews([same | row for row in rows if row["confidence"] < least])
+        names = ("decision_id", "subject", "score", "decision", "confidence")
+        every = zip(*(columns[name] for name in names), strict=True)
+        unsure = [dict(zip(names, row, strict=True)) for row in every if row[-1] < least]
+        self._gateway.enqueue_reviews([same | row for row in unsure])
 
     def _sealed(
-        self, columns: Mapping[str, Sequence[Any]], rows: "ShardRows"
+        self, columns: Mapping[str, Sequence[object]], rows: "ShardRows"
     ) -> list[bytes | None] | None:
         """Features under their subjects' keys, as the gateway ships them; None: a plain model."""
         vault = self._gateway.vault
@@ -233,7 +249,8 @@ class ShardScoring:
             )
             for row in plain.to_dict("records")
         ]
-        wanted = zip(columns["subject"], columns["decision_id"], values, strict=True)
+        names = (map(str, columns[name]) for name in ("subject", "decision_id"))
+        wanted = zip(*names, values, strict=True)
         return [found or b"" for found in vault.seal_for_good(list(wanted))]
 
 

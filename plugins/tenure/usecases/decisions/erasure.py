@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tenure.config import load_model
 from tenure.errors import ConfigInvalid, NotPermitted, StateConflict
@@ -27,6 +27,9 @@ from tenure.ports import ObjectStore
 from tenure.usecases.decisions.segments import live_keys
 from tenure.usecases.serving.subject_keys import PersonalModels, destroy_keys, opener, subject_keys
 from tenure.vocabulary import Role
+
+if TYPE_CHECKING:
+    from tenure.adapters.sealed_files import SubjectRow
 
 GIVEN, GATEWAY = "as given", "gateways"
 _PSEUDONYM = re.compile(r"[0-9a-f]{32}")
@@ -208,11 +211,11 @@ def _read(platform: Installation, model: str, traces: dict[str, Trace]) -> Erasu
     counts, is_personal = _files(platform.store), PersonalModels(platform.settings)
     sealed, files, left = [], set(), 0
     for row in about(counts, traces):
-        files.add(row["path"])
-        if row["sealed"] is not None:
-            sealed.append((row["subject"], row["decision_id"], row["sealed"]))
-        if counts[row["path"]]:
-            left += _count(traces[row["subject"]], row, is_personal)
+        files.add(row.path)
+        if row.sealed is not None:
+            sealed.append((row.subject, row.decision_id, row.sealed))
+        if counts[row.path]:
+            left += _count(traces[row.subject], row, is_personal)
     return ErasureRequest(model, tuple(traces.values()), sealed, len(files), left)
 
 
@@ -228,14 +231,14 @@ def _files(store: ObjectStore) -> dict[Path, bool]:
     return found
 
 
-def _count(trace: Trace, row: dict[str, Any], is_personal: PersonalModels) -> bool:
+def _count(trace: Trace, row: "SubjectRow", is_personal: PersonalModels) -> bool:
     """Count one decision; returns whether an erasure leaves personal features of it readable."""
-    asked = "batch" if row["arm_assigned"] == ARM else "online"
-    trace.decisions[row["model"], asked] += 1
-    if row["sealed"] is not None:
+    asked = "batch" if row.arm_assigned == ARM else "online"
+    trace.decisions[row.model, asked] += 1
+    if row.sealed is not None:
         return False
-    trace.in_clear[row["model"]] += 1
-    return is_personal(row["model"])
+    trace.in_clear[row.model] += 1
+    return is_personal(row.model)
 
 
 def _permit(platform: Installation, user: str) -> None:

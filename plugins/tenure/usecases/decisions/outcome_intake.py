@@ -1,7 +1,8 @@
 """Takes outcomes that come as a dataset: each snapshot once, into the same log as posted ones."""
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tenure.config import load_all
 from tenure.errors import ConfigInvalid
@@ -12,8 +13,20 @@ from tenure.lifecycle.decisions.decision_log import micros, partition
 from tenure.lifecycle.serving import caller_digest
 from tenure.vocabulary import RunRef
 
+if TYPE_CHECKING:
+    from tenure.adapters.sql.outcome_intake import OutcomeSnapshot
 
-def take_outcomes(platform: Installation, run: RunRef) -> dict[str, Any]:
+
+@dataclass(frozen=True)
+class IntakeCounts:
+    """Snapshots and outcomes that were taken, and outcomes that were refused."""
+
+    files: int
+    rows: int
+    refused: int
+
+
+def take_outcomes(platform: Installation, run: RunRef) -> IntakeCounts:
     """Take every published snapshot of every outcomes dataset that was not taken yet.
 
     A snapshot is stored under a key of its own before its row says that it was taken, so a run
@@ -35,16 +48,16 @@ def take_outcomes(platform: Installation, run: RunRef) -> dict[str, Any]:
             try:
                 took, left = _take(platform, name, snapshot, run)
             except (KeyError, ValueError) as error:
-                broken.append(f"{name}: snapshot {snapshot['digest'][:12]} ({error})")
+                broken.append(f"{name}: snapshot {snapshot.digest[:12]} ({error})")
                 continue
             files, rows, refused = files + 1, rows + took, refused + left
     if broken:
         raise _no_outcomes(broken)
-    return {"files": files, "rows": rows, "refused": refused}
+    return IntakeCounts(files, rows, refused)
 
 
 def _take(
-    platform: Installation, model: str, snapshot: dict[str, Any], run: RunRef
+    platform: Installation, model: str, snapshot: "OutcomeSnapshot", run: RunRef
 ) -> tuple[int, int]:
     """Store it, then move the watermark and remember it in one transaction."""
     from tenure.adapters import landed_outcomes
@@ -52,9 +65,9 @@ def _take(
     from tenure.adapters.sql import outcome_intake, serving
     from tenure.usecases.data.snapshots import open_snapshot
 
-    digest, published = snapshot["digest"], snapshot["created_at"]
+    digest, published = snapshot.digest, snapshot.created_at
     path = open_snapshot(
-        platform, snapshot["dataset"], digest, purpose="outcomes", run=run, model=model
+        platform, snapshot.dataset, digest, purpose="outcomes", run=run, model=model
     )
     found = landed_outcomes.read(path, digest=digest, received_at=published)
     rows = len(found.columns["label"])

@@ -3,23 +3,37 @@
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from tenure.errors import ArchiveIncomplete, ArtifactRefused, StateConflict
 from tenure.installation import Installation
 from tenure.layout import DECISIONS, OUTCOMES, hour_folder, keys_from_day, log_prefix
 from tenure.lifecycle.decisions.replay import GOOD, ReplayResult, ReplayVerdict, compare
-from tenure.lifecycle.serving import Score, Signature
+from tenure.lifecycle.serving import Score, Signature, Value
 from tenure.ports import ObjectStore
 from tenure.usecases.decisions.segments import live_keys
 from tenure.usecases.serving.subject_keys import destroyed, opener
 from tenure.usecases.training import onnx
 from tenure.vocabulary import digest_json, op_key
 
-__all__ = ["GOOD", "ReplayResult", "ReplayVerdict", "chosen", "note_read", "replay", "show"]
+if TYPE_CHECKING:
+    from tenure.adapters.decision_files import LoggedDecision, LoggedOutcome
+    from tenure.adapters.sql.reviews import QueuedDecision
+
+__all__ = [
+    "GOOD",
+    "DecisionRecap",
+    "ReplayResult",
+    "ReplayVerdict",
+    "chosen",
+    "note_read",
+    "replay",
+    "show",
+]
 
 _NAMED = 20
 """Most decisions that the ledger names of one reading; it holds the digest of all their ids."""
@@ -27,6 +41,31 @@ _NAMED = 20
 _ONNX = "onnx"
 Tell = Callable[[int], None]
 """Called with the number of decisions that are done."""
+
+
+@dataclass(frozen=True)
+class DecisionRecap:
+    """A decision of the log with everything that is known about it.
+
+    Args:
+        decision: The row of the log.
+        variant: What scored; None where no model did.
+        threshold: Score from which on its version says yes; None for one of another database.
+        is_sealed: Whether its features are personal: opened for a replay only, never shown.
+        is_erased: Whether nobody can open them any more.
+        features: Those in clear; None where they are sealed.
+        outcome: The newest one, None before any.
+        review: What became of it in the review queue, None when no person was asked.
+    """
+
+    decision: "LoggedDecision"
+    variant: str | None
+    threshold: float | None
+    is_sealed: bool
+    is_erased: bool
+    features: Mapping[str, Value] | None
+    outcome: "LoggedOutcome | None"
+    review: "QueuedDecision | None"
 
 
 def note_read(platform: Installation, ids: Sequence[str], *, how: str, reader: str) -> None:
@@ -49,30 +88,22 @@ def note_read(platform: Installation, ids: Sequence[str], *, how: str, reader: s
         )
 
 
-def show(platform: Installation, decision_id: str) -> dict[str, Any] | None:
-    """The row of the log, its newest outcome, and its features; None when there is no such row.
-
-    `review` is what became of it in the review queue, None when no person was asked.
-
-    `features` is None where `sealed` says that they are personal: what stands in them is opened for
-    a replay only, never shown. `erased` says that nobody can open them any more.
-    """
-    rows = _look_up(platform, [decision_id])
-    if not rows:
+def show(platform: Installation, decision_id: str) -> DecisionRecap | None:
+    """Everything about a decision; None when the log has no such row."""
+    row = _look_up(platform, [decision_id]).get(decision_id)
+    if row is None:
         return None
-    row = rows[decision_id]
-    sealed = row.pop("sealed", None)
-    features = {k.removeprefix("f_"): row.pop(k) for k in list(row) if k.startswith("f_")}
-    return {
-        **row,
-        "variant": _variant(row),
-        "threshold": _threshold(platform, row["version_id"]),
-        "sealed": sealed is not None,
-        "erased": sealed is not None and destroyed(platform, row["subject"]),
-        "features": features if sealed is None else None,
-        "outcome": _outcome(platform, row),
-        "review": _review(platform, decision_id),
-    }
+    is_sealed = row.sealed is not None
+    return DecisionRecap(
+        decision=row,
+        variant=_variant(row),
+        threshold=_threshold(platform, row.version_id),
+        is_sealed=is_sealed,
+        is_erased=is_sealed and destroyed(platform, row.subject),
+        features=None if is_sealed else row.features,
+        outcome=_outcome(platform, row),
+        review=_review(platform, decision_id),
+    )
 
 
 def chosen(platform: Installation, *, rows: int, seed: int, model: str | None) -> list[str]:
@@ -94,9 +125,9 @@ def replay(
     """
     rows = _look_up(platform, ids)
     found = {one: ReplayResult(one, ReplayVerdict.MISSING, why="not in the log") for one in ids}
-    by_scorer: dict[tuple[int, str | None], list[dict[str, Any]]] = defaultdict(list)
+    by_scorer: dict[tuple[int, str | None], list[LoggedDecision]] = defaultdict(list)
     for row in rows.values():
-        by_scorer[row["version_id"], _variant(row)].append(row)
+        by_scorer[row.version_id, _variant(row)].append(row)
     for (version_id, variant), group in by_scorer.items():
         for one in _replayed(platform, version_id, variant, group):
             found[one.decision_id] = one
@@ -105,11 +136,11 @@ def replay(
 
 
 def _replayed(
-    platform: Installation, version_id: int, variant: str | None, rows: Sequence[Mapping[str, Any]]
+    platform: Installation, version_id: int, variant: str | None, rows: "Sequence[LoggedDecision]"
 ) -> Iterator[ReplayResult]:
     if variant is None:
         for row in rows:
-            why = f"no model scored: the {row['fallback_level']} answered ({row['reason']})"
+            why = f"no model scored: the {row.fallback_level} answered ({row.reason})"
             yield _not_scored(row, ReplayVerdict.NO_MODEL, why)
         return
     try:
@@ -127,24 +158,26 @@ def _replayed(
             continue
         values = [features.get(name) for name in signature.features]
         yield compare(
-            row["decision_id"],
+            row.decision_id,
             _name(row),
-            logged=row["score"],
-            decided=row["decision"],
+            logged=row.score,
+            decided=row.decision,
             score=score([values])[0],
             threshold=threshold,
         )
 
 
 def _features(
-    platform: Installation, rows: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any] | None]:
-    from tenure.adapters.sealed_files import SEALED, features
+    platform: Installation, rows: "Sequence[LoggedDecision]"
+) -> list[Mapping[str, Value] | None]:
+    """Features of each decision; None where they are gone."""
+    from tenure.adapters.sealed_files import features
 
-    opened = opener(platform)(
-        [(row["subject"], row["decision_id"], row.get(SEALED) or b"") for row in rows]
-    )
-    return [features(dict(row), value) for row, value in zip(rows, opened, strict=True)]
+    opened = opener(platform)([(row.subject, row.decision_id, row.sealed or b"") for row in rows])
+    return [
+        row.features if row.sealed is None else features(value) if value else None
+        for row, value in zip(rows, opened, strict=True)
+    ]
 
 
 def _scorer(
@@ -193,7 +226,7 @@ def _loaded(
     return score, signature, float(row["facts"].get("threshold", 0.5))
 
 
-def _look_up(platform: Installation, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+def _look_up(platform: Installation, ids: Sequence[str]) -> "dict[str, LoggedDecision]":
     """Rows by id: first in the hours that the ids themselves name, then everywhere."""
     from tenure.adapters import decision_files
     from tenure.adapters.sql import serving
@@ -201,7 +234,7 @@ def _look_up(platform: Installation, ids: Sequence[str]) -> dict[str, dict[str, 
     with platform.database.begin() as connection:
         models = serving.catalog(connection).models
     store, wanted = platform.store, set(ids)
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, LoggedDecision] = {}
     near = sorted({hour for one in wanted for hour in _hours(one)})
     prefixes = (log_prefix(DECISIONS, model, hour) for model in models for hour in near)
     for prefix in (*prefixes, log_prefix(DECISIONS)):
@@ -209,8 +242,8 @@ def _look_up(platform: Installation, ids: Sequence[str]) -> dict[str, dict[str, 
         if not left:
             break
         paths = map(store.fetch, live_keys(store, prefix))
-        rows = decision_files.find(paths, "decision_id", left)
-        found |= {row["decision_id"]: row for row in rows}
+        rows = decision_files.find_decisions(paths, "decision_id", left)
+        found |= {row.decision_id: row for row in rows}
     return {one: found[one] for one in ids if one in found}
 
 
@@ -223,48 +256,45 @@ def _hours(decision_id: str) -> Iterable[str]:
     return [hour_folder(at) for at in (moment, moment - timedelta(hours=1))]
 
 
-def _review(platform: Installation, decision_id: str) -> dict[str, Any] | None:
+def _review(platform: Installation, decision_id: str) -> "QueuedDecision | None":
     from tenure.adapters.sql import reviews
 
     with platform.database.begin() as connection:
-        found = reviews.find(connection, decision_id)
-    names = ("state", "claimed_by", "answered_by", "answer", "note", "answered_at", "expires_at")
-    return None if found is None else {name: found[name] for name in names}
+        return reviews.find(connection, decision_id)
 
 
-def _outcome(platform: Installation, row: Mapping[str, Any]) -> dict[str, Any] | None:
+def _outcome(platform: Installation, row: "LoggedDecision") -> "LoggedOutcome | None":
     """The one that counts: received last, by decision id or by request id."""
     from tenure.adapters import decision_files
 
-    every = live_keys(platform.store, log_prefix(OUTCOMES, row["model"]))
-    keys = keys_from_day(every, row["received_at"])
+    every = live_keys(platform.store, log_prefix(OUTCOMES, row.model))
+    keys = keys_from_day(every, row.received_at)
     paths = [platform.store.fetch(key) for key in keys]
-    direct = decision_files.find(paths, "decision_id", {row["decision_id"]})
-    through = decision_files.find(paths, "request_id", {row["request_id"]})
-    rows = [*direct, *_of_request(platform, row, [o for o in through if o["decision_id"] is None])]
-    return max(rows, key=lambda one: (one["received_at"], one["outcome_id"]), default=None)
+    direct = decision_files.find_outcomes(paths, "decision_id", {row.decision_id})
+    through = decision_files.find_outcomes(paths, "request_id", {row.request_id})
+    rows = [*direct, *_of_request(platform, row, [o for o in through if o.decision_id is None])]
+    return max(rows, key=lambda one: (one.received_at, one.outcome_id), default=None)
 
 
 def _of_request(
-    platform: Installation, row: Mapping[str, Any], outcomes: Sequence[dict[str, Any]]
-) -> list[dict[str, Any]]:
+    platform: Installation, row: "LoggedDecision", outcomes: "Sequence[LoggedOutcome]"
+) -> "list[LoggedOutcome]":
     """Those that mean this decision's caller, as `ibis_engine.outcomes.labelled` has it."""
-    mine = row.get("caller")
-    named = [o for o in outcomes if o.get("caller") is not None]
-    kept = [o for o in named if mine in {None, o["caller"]}]
-    unnamed = [o for o in outcomes if o.get("caller") is None]
+    named = [o for o in outcomes if o.caller is not None]
+    kept = [o for o in named if row.caller in {None, o.caller}]
+    unnamed = [o for o in outcomes if o.caller is None]
     return kept + (unnamed if unnamed and _is_only_caller(platform, row) else [])
 
 
-def _is_only_caller(platform: Installation, row: Mapping[str, Any]) -> bool:
+def _is_only_caller(platform: Installation, row: "LoggedDecision") -> bool:
     from tenure.adapters import decision_files
 
-    if row["request_id"] == row["decision_id"]:
+    if row.request_id == row.decision_id:
         return True  # the client gave none
-    keys = live_keys(platform.store, log_prefix(DECISIONS, row["model"]))
+    keys = live_keys(platform.store, log_prefix(DECISIONS, row.model))
     paths = map(platform.store.fetch, keys)
-    same = decision_files.find(paths, "request_id", {row["request_id"]})
-    return len({one.get("caller") for one in same}) <= 1
+    same = decision_files.find_decisions(paths, "request_id", {row.request_id})
+    return len({one.caller for one in same}) <= 1
 
 
 def _threshold(platform: Installation, version_id: int) -> float | None:
@@ -276,14 +306,14 @@ def _threshold(platform: Installation, version_id: int) -> float | None:
     return None if row is None else float(row["facts"].get("threshold", 0.5))
 
 
-def _variant(row: Mapping[str, Any]) -> str | None:
+def _variant(row: "LoggedDecision") -> str | None:
     """What scored; rows from before there was a choice do not say it, nor do those of no model."""
-    return None if row["arm_answered"] == "rule" else row.get("variant") or "native"
+    return None if row.arm_answered == "rule" else row.variant or "native"
 
 
-def _name(row: Mapping[str, Any]) -> str:
-    return f"{row['model']}@{row['version']}"
+def _name(row: "LoggedDecision") -> str:
+    return f"{row.model}@{row.version}"
 
 
-def _not_scored(row: Mapping[str, Any], found: ReplayVerdict, why: str) -> ReplayResult:
-    return ReplayResult(row["decision_id"], found, _name(row), row["score"], why=why)
+def _not_scored(row: "LoggedDecision", found: ReplayVerdict, why: str) -> ReplayResult:
+    return ReplayResult(row.decision_id, found, _name(row), row.score, why=why)

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tenure.errors import NotPermitted, StateConflict
 from tenure.failpoints import failpoint
 from tenure.installation import Installation
 from tenure.vocabulary import Role, op_key
+
+if TYPE_CHECKING:
+    from tenure.adapters.sql.reviews import QueuedDecision
 
 CLAIM = timedelta(minutes=30)
 """How long a decision is kept for who claimed it; afterwards anybody may take it."""
@@ -25,7 +28,7 @@ def listed(
     states: Sequence[str] = DUE,
     limit: int = MOST_LISTED,
     holder: str = "",
-) -> list[dict[str, Any]]:
+) -> "list[QueuedDecision]":
     """Queued decisions: the holder's first, then those that expire first; see `counted` for all."""
     from tenure.adapters.sql import reviews
 
@@ -43,7 +46,7 @@ def counted(platform: Installation, states: Sequence[str] = DUE) -> dict[str, in
     return {model: number for model, number in totals.items() if number}
 
 
-def find(platform: Installation, decision_id: str) -> dict[str, Any] | None:
+def find(platform: Installation, decision_id: str) -> "QueuedDecision | None":
     """The queued decision, or None."""
     from tenure.adapters.sql import reviews
 
@@ -51,7 +54,7 @@ def find(platform: Installation, decision_id: str) -> dict[str, Any] | None:
         return reviews.find(connection, decision_id)
 
 
-def claim(platform: Installation, decision_id: str, *, user: str) -> dict[str, Any]:
+def claim(platform: Installation, decision_id: str, *, user: str) -> "QueuedDecision":
     """Take a decision for `CLAIM`; who holds it already holds it anew.
 
     Raises:
@@ -72,7 +75,7 @@ def claim(platform: Installation, decision_id: str, *, user: str) -> dict[str, A
 
 def answer(
     platform: Installation, decision_id: str, *, user: str, decision: bool, note: str = ""
-) -> dict[str, Any]:
+) -> "QueuedDecision":
     """Answer a claimed decision, once and with a ledger event; the same answer again is a no-op.
 
     Raises:
@@ -99,17 +102,17 @@ def answer(
                 subject=f"review:{decision_id}",
                 actor=user,
                 body={
-                    "model": found["model"],
-                    "version": found["version"],
-                    "model_said": found["decision"],
+                    "model": found.model,
+                    "version": found.version,
+                    "model_said": found.decision,
                     "person_said": decision,
                     "note": note,
                 },
                 op_key=op_key("review", decision_id, {}),
             )
-            incidents.close_incident(connection, dedupe_key=_key(found["model"]), at=now)
+            incidents.close_incident(connection, dedupe_key=_key(found.model), at=now)
             failpoint("review.answered")
-    said = found and (found["answered_by"], found["answer"]) == (user, decision)
+    said = found and (found.answered_by, found.answer) == (user, decision)
     if found is None or not (given or said):
         raise _conflict(decision_id, found, now)
     return found
@@ -152,21 +155,21 @@ def _permit(platform: Installation, user: str) -> None:
         )
 
 
-def _conflict(decision_id: str, found: dict[str, Any] | None, now: datetime) -> StateConflict:
+def _conflict(decision_id: str, found: "QueuedDecision | None", now: datetime) -> StateConflict:
     """Why not, by the clock rather than by what maintenance has swept so far."""
     if found is None:
         what = f"No decision {decision_id} is in the review queue."
         step = "Compare the id with `tenure review list`."
-    elif found["state"] == "answered":
-        what = f"{decision_id} was answered by {found['answered_by']}."
+    elif found.state == "answered":
+        what = f"{decision_id} was answered by {found.answered_by}."
         step = "Nothing: an answer is never changed."
-    elif found["expires_at"] <= now:
-        what = f"{decision_id} expired at {found['expires_at']:%Y-%m-%d %H:%M} UTC."
+    elif found.expires_at <= now:
+        what = f"{decision_id} expired at {found.expires_at:%Y-%m-%d %H:%M} UTC."
         step = "Nothing here; what the gateway answered stands."
-    elif found["claimed_by"] and found["claim_until"] > now:
+    elif found.claimed_by and found.claim_until and found.claim_until > now:
         what = (
-            f"{decision_id} is held by {found['claimed_by']} until "
-            f"{found['claim_until']:%Y-%m-%d %H:%M} UTC."
+            f"{decision_id} is held by {found.claimed_by} until "
+            f"{found.claim_until:%Y-%m-%d %H:%M} UTC."
         )
         step = "Take another one, or claim it when it is free again."
     else:

@@ -1,25 +1,28 @@
 """Closes incidents: when they are over, or by a person who says why."""
 
-from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tenure.errors import NotPermitted, StateConflict
 from tenure.installation import Installation
 from tenure.vocabulary import Role, op_key
+
+if TYPE_CHECKING:
+    from tenure.adapters.sql.incidents import Incident
 
 _ORDERS = {"canary_stopped"}
 """Kinds by which maintenance knows what it has to do."""
 _SAFE = "The incident stays as it is; nothing else was touched."
 
 
-def list_open(platform: Installation, *, model: str | None = None) -> list[dict[str, Any]]:
+def list_open(platform: Installation, *, model: str | None = None) -> "list[Incident]":
     """Open incidents, newest first; those about one model when it is named."""
-    from tenure.adapters.sql import overview
+    from tenure.adapters.sql import incidents
 
     with platform.database.begin() as connection:
-        found = overview.open_incidents(connection)
-    return [one for one in found if model is None or overview.concerns(one, model)]
+        found = incidents.every_open(connection)
+    return [one for one in found if model is None or one.concerns(model)]
 
 
 def close_incident(platform: Installation, dedupe_key: str) -> None:
@@ -32,7 +35,7 @@ def close_incident(platform: Installation, dedupe_key: str) -> None:
 
 def close_by_person(
     platform: Installation, incident_id: int, *, user: str, reason: str
-) -> dict[str, Any]:
+) -> "Incident":
     """Close an incident in a person's name; the reason stands in the ledger.
 
     What still holds opens a new one as soon as somebody sees it again.
@@ -47,7 +50,7 @@ def close_by_person(
     with platform.database.begin() as connection:
         platform.ledger.take_turn(connection)  # before the row, as a move does: else both wait
         found = incidents.locked(connection, incident_id)
-        if found is None or found["state"] != "open" or found["kind"] in _ORDERS:
+        if found is None or found.state != "open" or found.kind in _ORDERS:
             raise _conflict(incident_id, found)
         platform.ledger.note(
             connection,
@@ -55,16 +58,16 @@ def close_by_person(
             actor=user,
             body={
                 **_model(found),
-                "kind": found["kind"],
-                "about": found["subject"],
-                "summary": found["summary"],
+                "kind": found.kind,
+                "about": found.subject,
+                "summary": found.summary,
                 "reason": reason,
             },
             op_key=op_key("incident.close_by_person", f"incident:{incident_id}", {}),
         )
         at = platform.clock.now()
-        incidents.close_incident(connection, dedupe_key=found["dedupe_key"], at=at)
-    return {**found, "state": "closed", "closed_at": at}
+        incidents.close_incident(connection, dedupe_key=found.dedupe_key, at=at)
+    return replace(found, state="closed", closed_at=at)
 
 
 def in_utc(moment: datetime) -> str:
@@ -72,10 +75,10 @@ def in_utc(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _model(found: Mapping[str, Any]) -> dict[str, str]:
+def _model(found: "Incident") -> dict[str, str]:
     """Whose incident it is, where it is about a version and not a gateway."""
-    name, at, _ = found["subject"].partition("@")
-    model = found["facts"].get("model") or (name if at else "")
+    name, at, _ = found.subject.partition("@")
+    model = found.model or (name if at else "")
     return {"model": model} if model else {}
 
 
@@ -89,15 +92,15 @@ def _permit(platform: Installation, user: str) -> None:
         )
 
 
-def _conflict(incident_id: int, found: dict[str, Any] | None) -> StateConflict:
+def _conflict(incident_id: int, found: "Incident | None") -> StateConflict:
     step = "Compare the number with `tenure incident list`."
     if found is None:
         what = f"There is no incident {incident_id}."
-    elif found["state"] != "open":
-        what = f"Incident {incident_id} was closed at {in_utc(found['closed_at'])}."
+    elif found.closed_at is not None:
+        what = f"Incident {incident_id} was closed at {in_utc(found.closed_at)}."
     else:
         what = (
-            f"Incident {incident_id} orders that the canary {found['subject']} be rolled back; it "
+            f"Incident {incident_id} orders that the canary {found.subject} be rolled back; it "
             "closes when that is done."
         )
         step = "Run `tenure reconcile`, or wait for maintenance."

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tenure.errors import ConfigInvalid, TenureError
 from tenure.installation import Installation
@@ -67,7 +67,7 @@ def _send(webhook: "Webhook", message: "Message", env: Mapping[str, str]) -> Non
     address = message.body.get("webhook")
     if not address:
         return
-    body: dict[str, Any] = {k: v for k, v in message.body.items() if k != "webhook"}
+    body: dict[str, object] = {k: v for k, v in message.body.items() if k != "webhook"}
     body |= {"topic": message.topic, "message_id": message.op_key}
     webhook.post(_resolve(str(address), env), body, message_id=message.op_key)
 

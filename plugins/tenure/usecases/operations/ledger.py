@@ -2,18 +2,20 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from tenure.installation import Installation
 from tenure.layout import DECISIONS, log_prefix, snapshot_key
-from tenure.lifecycle.audit.ledger import Anchor, ChainCheck, verify_chain
+from tenure.lifecycle.audit.ledger import Anchor, Broken, ChainCheck, verify_chain
 from tenure.usecases.decisions.segments import live_keys
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from sqlalchemy import Connection
+
+    from tenure.adapters.sql.invariants import Breach, StoredBatch
 
 EXAMPLES = 3
 """Breaches that an answer shows; it counts all."""
@@ -31,36 +33,47 @@ class InvariantFinding:
 
     id: str
     meaning: str
-    breaches: Sequence[Mapping[str, Any]]
+    breaches: "Sequence[Breach]"
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON form: id, number of rows, meaning, the first breaches."""
-        shown = [{k: str(v) for k, v in one.items()} for one in self.breaches[:EXAMPLES]]
-        return {
-            "id": self.id,
-            "rows": len(self.breaches),
-            "meaning": self.meaning,
-            "examples": shown,
-        }
+    @property
+    def examples(self) -> list[dict[str, str]]:
+        """The first breaches in words."""
+        return [{k: str(v) for k, v in one.items()} for one in self.breaches[:EXAMPLES]]
 
 
-def verify_ledger(platform: Installation, *, invariants: bool = False) -> dict[str, Any]:
-    """Verify the whole chain, and the invariants if asked.
+@dataclass(frozen=True)
+class LedgerVerification:
+    """What a verification found.
 
-    Returns:
-        `events`, `head` (hash), `ok`, `broken` (seq and why, or None) and `invariants`: one entry
-        each with `id`, `rows`, `meaning`. `ok` is about the chain and the invariants together.
+    Args:
+        events: Number of events that hold.
+        head: Hash of the last of them.
+        broken: The first event that does not hold, or None.
+        invariants: Every invariant, when they were asked for.
     """
+
+    events: int
+    head: str
+    broken: Broken | None
+    invariants: Sequence[InvariantFinding]
+
+    @property
+    def violations(self) -> int:
+        """Rows that break an invariant."""
+        return sum(len(one.breaches) for one in self.invariants)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the chain and the invariants hold."""
+        return self.broken is None and not self.violations
+
+
+def verify_ledger(platform: Installation, *, invariants: bool = False) -> LedgerVerification:
+    """Verify the whole chain, and the invariants if asked."""
     with platform.database.begin() as connection:
         found = check_chain(connection)
     findings = find_breaches(platform) if invariants else []
-    return {
-        "events": found.events,
-        "head": found.head.hash,
-        "ok": found.ok and not any(one.breaches for one in findings),
-        "broken": vars(found.broken) if found.broken else None,
-        "invariants": [one.to_dict() for one in findings],
-    }
+    return LedgerVerification(found.events, found.head.hash, found.broken, findings)
 
 
 def check_chain(connection: "Connection", after: Anchor | None = None) -> ChainCheck:
@@ -85,18 +98,19 @@ def find_breaches(platform: Installation) -> list[InvariantFinding]:
             for one in invariants.INVARIANTS
         }
         arms = invariants.plan_arms(connection)
-        batches = invariants.published(connection)
+        batches = invariants.stored_batches(connection)
     decisions = [
         platform.store.fetch(key) for key in live_keys(platform.store, log_prefix(DECISIONS))
     ]
     broken = evidence_scan.unreadable(decisions)
     sound = [path for path in decisions if path not in broken]
-    lost = [{"unreadable": path.name} for path in broken]
+    lost: list[Breach] = [{"unreadable": path.name} for path in broken]
     found["I7"] = InvariantFinding(*_DECISIONS_FOLLOW_PLANS, [*_unplanned(sound, arms), *lost])
-    more = {
+    plain = evidence_scan.plain_subjects(sound)
+    more: dict[str, list[Breach]] = {
         "I9": list(_leaked(platform, batches)),
         "I10": list(_lost(platform, batches)),
-        "I15": evidence_scan.plain_subjects(sound),
+        "I15": [{"model": model, "decisions": number} for model, number in plain.items()],
     }
     for number, breaches in more.items():
         known = found[number]
@@ -106,24 +120,22 @@ def find_breaches(platform: Installation) -> list[InvariantFinding]:
 
 def _unplanned(
     decisions: "Sequence[Path]", arms: Mapping[tuple[str, int], frozenset[int]]
-) -> list[dict[str, Any]]:
+) -> "list[Breach]":
     from tenure.adapters import evidence_scan
 
     return [
-        row
-        for row in evidence_scan.answers(decisions)
-        if row["version_id"] not in arms.get((row["model"], row["generation"]), frozenset())
+        asdict(one)
+        for one in evidence_scan.answers(decisions)
+        if one.version_id not in arms.get((one.model, one.generation), frozenset())
     ]
 
 
-def _leaked(
-    platform: Installation, batches: Sequence[Mapping[str, Any]]
-) -> Iterator[dict[str, Any]]:
+def _leaked(platform: Installation, batches: "Sequence[StoredBatch]") -> "Iterator[Breach]":
     """Snapshots that were trained on and hold rows which were put into quarantine."""
     from tenure.adapters import evidence_scan
 
     for batch in batches:
-        if not (batch["trained"] and batch["quarantine_key"]):
+        if not (batch.trained and batch.quarantine_key):
             continue
         snapshot, quarantine = _files(platform, batch)
         if snapshot is not None and quarantine is not None:
@@ -132,18 +144,18 @@ def _leaked(
                 yield {**_named(batch), "quarantined_rows_in_snapshot": rows}
 
 
-def _lost(platform: Installation, batches: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def _lost(platform: Installation, batches: "Sequence[StoredBatch]") -> "Iterator[Breach]":
     """Batches whose files do not hold the rows that the database counts."""
     from tenure.adapters import evidence_scan
 
     for batch in batches:
         snapshot, quarantine = _files(platform, batch)
         counted = {
-            "published": (batch["rows"], snapshot, batch["digest"] is not None),
+            "published": (batch.rows, snapshot, batch.digest is not None),
             "quarantined": (
-                batch["rows_quarantined"],
+                batch.rows_quarantined,
                 quarantine,
-                str(batch["quarantine_key"]).endswith(_ROWS),
+                (batch.quarantine_key or "").endswith(_ROWS),
             ),
         }
         for what, (rows, path, expected) in counted.items():
@@ -154,12 +166,11 @@ def _lost(platform: Installation, batches: Sequence[Mapping[str, Any]]) -> Itera
                 yield {**_named(batch), what: rows, "in_file": held}
 
 
-def _files(platform: Installation, batch: Mapping[str, Any]) -> "tuple[Path | None, Path | None]":
+def _files(platform: Installation, batch: "StoredBatch") -> "tuple[Path | None, Path | None]":
     """Local paths of snapshot and quarantine file; None for one that is not there."""
-    digest = batch["digest"]
-    quarantine = batch["quarantine_key"]
+    digest, quarantine = batch.digest, batch.quarantine_key
     keys = (
-        snapshot_key(batch["dataset"], digest) if digest else None,
+        snapshot_key(batch.dataset, digest) if digest else None,
         quarantine if quarantine and quarantine.endswith(_ROWS) else None,
     )
     found = [
@@ -168,5 +179,5 @@ def _files(platform: Installation, batch: Mapping[str, Any]) -> "tuple[Path | No
     return found[0], found[1]
 
 
-def _named(batch: Mapping[str, Any]) -> dict[str, Any]:
-    return {"dataset": batch["dataset"], "batch": batch["batch"]}
+def _named(batch: "StoredBatch") -> dict[str, object]:
+    return {"dataset": batch.dataset, "batch": batch.batch}

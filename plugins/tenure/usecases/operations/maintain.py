@@ -1,9 +1,9 @@
 """What `maintain_platform` does: reconcile, take outcomes, compact, watch for killed tasks."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
 from urllib.parse import quote
 
 from tenure.errors import LedgerBroken
@@ -12,12 +12,18 @@ from tenure.layout import TRAIN_MODEL, dag_id
 from tenure.lifecycle.audit.ledger import broken_ledger
 from tenure.lifecycle.audit.reconciliation import DEAD_AFTER, FailedTask, silent_deaths
 from tenure.lifecycle.incidents.failure_card import FailureCard, killed_card
-from tenure.usecases.decisions.outcome_intake import take_outcomes
+from tenure.usecases.decisions.outcome_intake import IntakeCounts, take_outcomes
 from tenure.usecases.decisions.reviews import expire
-from tenure.usecases.decisions.segments import compact
+from tenure.usecases.decisions.segments import CompactionCounts, compact
 from tenure.usecases.incidents.failure_cards import report_killed
 from tenure.usecases.operations.ledger import verify_ledger
-from tenure.usecases.operations.reconcile import Registry, attempt, reconcile
+from tenure.usecases.operations.reconcile import (
+    PartFailure,
+    Reconciliation,
+    Registry,
+    attempt,
+    reconcile,
+)
 from tenure.vocabulary import RunRef
 
 __all__ = ["Airflow", "Maintenance", "airflow_rest", "maintain", "verify_ledger"]
@@ -33,7 +39,7 @@ GONE = timedelta(days=7)
 class Airflow(Protocol):
     """What the watchdog asks Airflow."""
 
-    def failed_tasks(self, since: Any) -> list[FailedTask]:
+    def failed_tasks(self, since: datetime) -> list[FailedTask]:
         """Task instances that failed since a moment."""
         ...
 
@@ -43,15 +49,52 @@ class Airflow(Protocol):
 
 
 @dataclass(frozen=True)
+class SweepCounts:
+    """Unfinished writes, trials and gateways that were removed."""
+
+    removed: int
+    trials: int
+    gateways: int
+
+
+@dataclass(frozen=True)
+class RequestCounts:
+    """Retrain requests that were long under way, and those of them that were closed."""
+
+    running: int
+    closed: int
+
+
+@dataclass(frozen=True)
+class WatchCounts:
+    """Tasks that failed, and those of them that were killed before they could say why."""
+
+    failed: int
+    killed: int
+
+
+@dataclass(frozen=True)
 class Maintenance:
-    """What was done.
+    """What each part did, or why it could not.
 
     Args:
-        parts: Numbers of each part, or its error.
-        cards: Failure cards that were written for tasks which were killed, with their task.
+        reconciled: Parts that `tenure reconcile` does as well.
+        sweep: What was left by processes that are gone.
+        outcomes: Outcomes that came as a dataset.
+        reviews: Decisions that nobody reviewed in time, by model.
+        compaction: Of the decision log.
+        watchdog: Killed tasks; None without a login to Airflow.
+        requests: Retrain requests that no run works on; None without a login to Airflow.
+        cards: Failure cards that were written for killed tasks, with their task.
     """
 
-    parts: dict[str, dict[str, Any]]
+    reconciled: Reconciliation
+    sweep: SweepCounts | PartFailure
+    outcomes: IntakeCounts | PartFailure
+    reviews: Mapping[str, int] | PartFailure
+    compaction: CompactionCounts | PartFailure
+    watchdog: WatchCounts | PartFailure | None
+    requests: RequestCounts | PartFailure | None
     cards: tuple[tuple[RunRef, FailureCard], ...] = ()
 
 
@@ -70,18 +113,23 @@ def maintain(
         LedgerBroken: After everything else was done.
     """
     cards: list[tuple[RunRef, FailureCard]] = []
-    parts = reconcile(platform, run, registry)
-    parts["sweep"] = attempt(platform, "sweep", lambda: _sweep(platform))
-    parts["outcomes"] = attempt(platform, "outcomes", lambda: take_outcomes(platform, run))
-    parts["reviews"] = attempt(platform, "reviews", lambda: expire(platform))
-    parts["compaction"] = attempt(platform, "compaction", lambda: vars(compact(platform)))
-    if airflow is not None:
-        parts["watchdog"] = attempt(platform, "watchdog", lambda: _watch(platform, airflow, cards))
-        parts["requests"] = attempt(platform, "requests", lambda: _requests(platform, airflow))
-    ledger = parts["ledger"]
-    if ledger.get("kind") == LedgerBroken.__name__:
-        raise broken_ledger(str(ledger["error"]))
-    return Maintenance(parts, tuple(cards))
+    done = Maintenance(
+        reconciled=reconcile(platform, run, registry),
+        sweep=attempt(platform, "sweep", lambda: _sweep(platform)),
+        outcomes=attempt(platform, "outcomes", lambda: take_outcomes(platform, run)),
+        reviews=attempt(platform, "reviews", lambda: expire(platform)),
+        compaction=attempt(platform, "compaction", lambda: compact(platform)),
+        watchdog=attempt(platform, "watchdog", lambda: _watch(platform, airflow, cards))
+        if airflow
+        else None,
+        requests=attempt(platform, "requests", lambda: _requests(platform, airflow))
+        if airflow
+        else None,
+    )
+    ledger = done.reconciled.ledger
+    if isinstance(ledger, PartFailure) and ledger.kind == LedgerBroken.__name__:
+        raise broken_ledger(ledger.error)
+    return replace(done, cards=tuple(cards))
 
 
 def airflow_rest(url: str, user: str, password: str) -> Airflow:
@@ -91,7 +139,7 @@ def airflow_rest(url: str, user: str, password: str) -> Airflow:
     return AirflowRest(url, user, password)
 
 
-def _sweep(platform: Installation) -> dict[str, Any]:
+def _sweep(platform: Installation) -> SweepCounts:
     """Remove unfinished writes of processes that were killed, trials and gateways long gone."""
     from tenure.adapters.sql import presence, trials
 
@@ -99,12 +147,12 @@ def _sweep(platform: Installation) -> dict[str, Any]:
         forgotten = trials.forget(connection, older_than=UNFINISHED)
         gone = presence.forget(connection, silent_for=GONE)
     removed = platform.store.sweep(platform.clock.now() - UNFINISHED)
-    return {"removed": removed, "trials": forgotten, "gateways": gone}
+    return SweepCounts(removed, forgotten, gone)
 
 
 def _watch(
     platform: Installation, airflow: Airflow, cards: list[tuple[RunRef, FailureCard]]
-) -> dict[str, Any]:
+) -> WatchCounts:
     """Write the card of every failed task that was killed before it could write its own."""
     from tenure.adapters.sql import maintenance
 
@@ -124,7 +172,7 @@ def _watch(
         )
         report_killed(platform, card, run)
         cards.append((run, card))
-    return {"failed": len(failed), "killed": len(cards)}
+    return WatchCounts(len(failed), len(cards))
 
 
 def _task_url(platform: Installation, task: FailedTask) -> str:
@@ -133,7 +181,7 @@ def _task_url(platform: Installation, task: FailedTask) -> str:
     return f"{platform.settings.airflow_url}{place}"
 
 
-def _requests(platform: Installation, airflow: Airflow) -> dict[str, Any]:
+def _requests(platform: Installation, airflow: Airflow) -> RequestCounts:
     """Close retrain requests that no run works on, so that the model may be retrained again."""
     from tenure.adapters.sql import maintenance, training
 
@@ -141,11 +189,11 @@ def _requests(platform: Installation, airflow: Airflow) -> dict[str, Any]:
     with platform.database.begin() as connection:
         running = maintenance.running_requests(connection, now - DEAD_AFTER)
     left = [one for one in running if not airflow.has_active_run(dag_id(one.model, TRAIN_MODEL))]
-    closed: Sequence[int] = [one.id for one in left if one.model_version_id is not None]
+    closed = [one.id for one in left if one.model_version_id is not None]
     with platform.database.begin() as connection:
         for one in left:
             if one.model_version_id is not None:
                 training.close_request(
                     connection, one.id, version_id=one.model_version_id, state="failed", at=now
                 )
-    return {"running": len(running), "closed": len(closed)}
+    return RequestCounts(len(running), len(closed))

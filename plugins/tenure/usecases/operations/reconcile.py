@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from tenure.errors import TenureError
 from tenure.installation import Installation
@@ -11,7 +12,7 @@ from tenure.lifecycle.audit.ledger import Anchor, Broken, ChainCheck, broken_led
 from tenure.lifecycle.audit.reconciliation import ORPHAN_GRACE, alias_repairs
 from tenure.usecases.incidents.close_incident import close_incident
 from tenure.usecases.incidents.open_incident import open_incident
-from tenure.usecases.incidents.outbox import deliver
+from tenure.usecases.incidents.outbox import Delivery, deliver
 from tenure.usecases.operations.ledger import check_chain
 from tenure.usecases.retirement.decommissioning import Mirror, decommissioning
 from tenure.verdicts import Report, Verdict
@@ -24,7 +25,60 @@ _log = logging.getLogger("tenure.maintenance")
 _WHOLE_UP_TO = 20_000
 """Events that are verified from the first one each time; a longer chain from the last anchor."""
 
-Part = Callable[[], Mapping[str, Any]]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class PartFailure:
+    """A part that could not be done: what happened, and the class of its error."""
+
+    error: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class AliasCounts:
+    """Models, aliases of MLflow that were put right, and those of them that a person had moved."""
+
+    models: int
+    repaired: int
+    by_hand: int
+
+
+@dataclass(frozen=True)
+class CanaryCounts:
+    """Canaries that nobody controls, and those rolled back because a person stopped them."""
+
+    without_controller: int
+    stopped: int
+
+
+@dataclass(frozen=True)
+class RetirementCounts:
+    """Retirements that were not finished, steps that were done of them, and those that failed."""
+
+    unfinished: int
+    steps: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class ChainLength:
+    """Events of the ledger that hold, and the hash of the last."""
+
+    events: int
+    head: str
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """What each part did, or why it could not."""
+
+    outbox: Delivery | PartFailure
+    aliases: AliasCounts | PartFailure
+    canaries: CanaryCounts | PartFailure
+    retirements: RetirementCounts | PartFailure
+    ledger: ChainLength | PartFailure
 
 
 class Registry(Mirror, Protocol):
@@ -41,38 +95,33 @@ class Registry(Mirror, Protocol):
 
 def reconcile(
     platform: Installation, run: RunRef, registry: Registry | None = None
-) -> dict[str, dict[str, Any]]:
-    """Deliver, repair, resume, verify; one part that fails does not stop the others.
-
-    Returns:
-        Numbers of each part: `outbox`, `aliases`, `canaries`, `retirements`, `ledger`; a part that
-        failed has `error` and an open incident instead.
-    """
+) -> Reconciliation:
+    """Deliver, repair, resume, verify; one part that fails does not stop the others."""
     follower = registry or platform.mlflow
-    parts: dict[str, Part] = {
-        "outbox": lambda: vars(deliver(platform)),
-        "aliases": lambda: _aliases(platform, follower),
-        "canaries": lambda: _canaries(platform),
-        "retirements": lambda: _retirements(platform, follower, run),
-        "ledger": lambda: _ledger(platform, run),
-    }
-    return {name: attempt(platform, name, part) for name, part in parts.items()}
+    return Reconciliation(
+        outbox=attempt(platform, "outbox", lambda: deliver(platform)),
+        aliases=attempt(platform, "aliases", lambda: _aliases(platform, follower)),
+        canaries=attempt(platform, "canaries", lambda: _canaries(platform)),
+        retirements=attempt(platform, "retirements", lambda: _retirements(platform, follower, run)),
+        ledger=attempt(platform, "ledger", lambda: _ledger(platform, run)),
+    )
 
 
-def attempt(platform: Installation, name: str, part: Part) -> dict[str, Any]:
+def attempt(platform: Installation, name: str, part: Callable[[], T]) -> T | PartFailure:
     """Run a part; a TenureError becomes an incident, which closes when the part works again."""
     try:
-        found = dict(part())
+        found = part()
     except TenureError as error:
         _log.error("part=%s error=%s cause=%s", name, type(error).__name__, error.what)
         open_incident(platform, f"maintenance:{name}", type(error).__name__, name, error.what)
-        return {"error": error.what, "kind": type(error).__name__}
+        return PartFailure(error.what, type(error).__name__)
     close_incident(platform, f"maintenance:{name}")
-    _log.info("part=%s %s", name, " ".join(f"{k}={v}" for k, v in found.items()))
+    numbers = found if isinstance(found, Mapping) else vars(found)
+    _log.info("part=%s %s", name, " ".join(f"{k}={v}" for k, v in numbers.items()))
     return found
 
 
-def _aliases(platform: Installation, registry: Registry) -> dict[str, Any]:
+def _aliases(platform: Installation, registry: Registry) -> AliasCounts:
     """The database is the authority; an alias that somebody moved is put back and reported."""
     from tenure.adapters.sql import maintenance
 
@@ -93,10 +142,10 @@ def _aliases(platform: Installation, registry: Registry) -> dict[str, Any]:
                     f"{repair.found}, which never had that place; it points to {repair.wanted} "
                     "again. Serving does not follow MLflow and was not affected.",
                 )
-    return {"models": len(models), "repaired": repaired, "by_hand": by_hand}
+    return AliasCounts(len(models), repaired, by_hand)
 
 
-def _canaries(platform: Installation) -> dict[str, Any]:
+def _canaries(platform: Installation) -> CanaryCounts:
     """Roll back what was stopped by hand; tell of canaries whose lease ended without a controller.
 
     Gateways went back to the champion alone in both cases.
@@ -111,23 +160,22 @@ def _canaries(platform: Installation) -> dict[str, Any]:
         )
         open_keys = set(maintenance.open_incidents(connection, "canary:"))
     for one in orphans:
-        name = f"{one['model']}@{one['version']}"
         open_incident(
             platform,
-            f"canary:{one['model']}",
+            f"canary:{one.model}",
             "canary_without_controller",
-            name,
-            f"The canary {name} has no controller: its lease ended at {one['lease_until']:%H:%M:%S}"
-            f" UTC. Gateways serve 100% champion. Clear the task canary of "
-            f"{dag_id(one['model'], PROMOTE_MODEL)}: it takes over at {one['share_bp'] / 100:g}%.",
-            generation=one["generation"],
+            one.name,
+            f"The canary {one.name} has no controller: its lease ended at "
+            f"{one.lease_until:%H:%M:%S} UTC. Gateways serve 100% champion. Clear the task canary "
+            f"of {dag_id(one.model, PROMOTE_MODEL)}: it takes over at {one.share_bp / 100:g}%.",
+            generation=one.generation,
         )
-    for key in open_keys - {f"canary:{one['model']}" for one in orphans}:
+    for key in open_keys - {f"canary:{one.model}" for one in orphans}:
         close_incident(platform, key)
-    return {"without_controller": len(orphans), "stopped": stopped}
+    return CanaryCounts(len(orphans), stopped)
 
 
-def _retirements(platform: Installation, mirror: Mirror, run: RunRef) -> dict[str, Any]:
+def _retirements(platform: Installation, mirror: Mirror, run: RunRef) -> RetirementCounts:
     """Go on with what waited for its date, or was left by a killed run."""
     from tenure.adapters.sql import decommissions
 
@@ -144,10 +192,10 @@ def _retirements(platform: Installation, mirror: Mirror, run: RunRef) -> dict[st
             continue
         steps += len(done)
         close_incident(platform, key)
-    return {"unfinished": len(waiting), "steps": steps, "failed": failed}
+    return RetirementCounts(len(waiting), steps, failed)
 
 
-def _ledger(platform: Installation, run: RunRef) -> dict[str, Any]:
+def _ledger(platform: Installation, run: RunRef) -> ChainLength:
     """Verify the chain and remember where it ended, so that nobody rewrites what was verified."""
     from tenure.adapters.sql import maintenance
 
@@ -160,7 +208,7 @@ def _ledger(platform: Installation, run: RunRef) -> dict[str, Any]:
         )
     if found.head != anchor:
         _remember(platform, found, run)
-    return {"events": found.events, "head": found.head.hash}
+    return ChainLength(found.events, found.head.hash)
 
 
 def _check(connection: "Connection", anchor: Anchor) -> ChainCheck:

@@ -3,7 +3,7 @@
 Import it inside functions: it loads SQLAlchemy.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,6 +19,8 @@ from tenure.vocabulary import State, VersionRef, op_key
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from tenure.adapters.sql.maintenance import StoppedCanary
 
 LIVE = (State.CANARY, State.CHAMPION)
 _LOOK_AGAIN_SECONDS = 10.0
@@ -185,26 +187,26 @@ def settle_stops(platform: Installation, only: int | None = None) -> int:
 
     with platform.database.begin() as connection:
         stops = maintenance.stopped_canaries(connection)
-    return sum(_settle(platform, s) for s in stops if only in {None, s["version_id"]})
+    return sum(_settle(platform, s) for s in stops if only in {None, s.version_id})
 
 
-def _settle(platform: Installation, stop: Mapping[str, Any]) -> bool:
+def _settle(platform: Installation, stop: "StoppedCanary") -> bool:
     """The audit and the rollback, unless somebody did that already."""
     from tenure.adapters.sql import incidents
 
-    actor, gateway = f"key:{stop['by']}", stop["gateway"]
-    with traffic.turn(platform, stop["version_id"], actor=actor) as mine:
+    actor, gateway = f"key:{stop.by}", stop.gateway
+    with traffic.turn(platform, stop.version_id, actor=actor) as mine:
         name, is_live = mine.version.name, mine.version.state is State.CANARY
         if is_live:
-            why = f"stopped at gateway {gateway} at {stop['at']}: {stop['reason']}"
+            why = f"stopped at gateway {gateway} at {stop.at}: {stop.reason}"
             traffic.roll_back_canary(mine, reason=why)
         else:
             platform.ledger.note(
                 mine.connection,
                 subject=f"gateway:{gateway}",
                 actor=actor,
-                body={"stopped": name, "reason": stop["reason"], "at": stop["at"]},
-                op_key=op_key("stop", f"mv:{mine.version.id}", {"by": gateway, "at": stop["at"]}),
+                body={"stopped": name, "reason": stop.reason, "at": stop.at},
+                op_key=op_key("stop", f"mv:{mine.version.id}", {"by": gateway, "at": stop.at}),
             )
         key = f"canary_stopped:{name}:{gateway}"
         incidents.close_incident(mine.connection, dedupe_key=key, at=platform.clock.now())

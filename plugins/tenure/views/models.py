@@ -1,0 +1,42 @@
+"""The first page and the page of one model; reads only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tenure.installation import Installation
+
+if TYPE_CHECKING:
+    from tenure.adapters.sql.incidents import Incident
+    from tenure.adapters.sql.model_page import ModelPage
+    from tenure.adapters.sql.overview import DatasetOverview, ModelOverview
+
+
+@dataclass(frozen=True)
+class Overview:
+    """All models, datasets and open incidents."""
+
+    models: "Sequence[ModelOverview]"
+    datasets: "Sequence[DatasetOverview]"
+    incidents: "Sequence[Incident]"
+
+
+def overview(platform: Installation) -> Overview:
+    """Everything at a glance."""
+    from tenure.adapters.sql import incidents
+    from tenure.adapters.sql import overview as sql
+
+    with platform.database.begin() as connection:
+        return Overview(
+            models=sql.models(connection),
+            datasets=sql.datasets(connection),
+            incidents=incidents.every_open(connection),
+        )
+
+
+def model_page(platform: Installation, name: str) -> "ModelPage | None":
+    """One model in full, or None."""
+    from tenure.adapters.sql import model_page as sql
+
+    with platform.database.begin() as connection:
+        return sql.model_page(connection, name)
