@@ -16,10 +16,11 @@ from tenure.config.suites import load_suite
 from tenure.demo.upstream import write_month
 from tenure.files import digest_file
 from tenure.installation import Installation
-from tenure.lifecycle.data.expectations import Expectation, Severity, Suite
+from tenure.lifecycle.data.expectations import Expectation, Suite
 from tenure.lifecycle.data.quality import judge
 from tenure.settings import REPOSITORY, Settings
 from tenure.usecases.data import judge_file, suites
+from tenure.verdicts import Severity
 
 
 def main(months: int, rounds: int) -> None:

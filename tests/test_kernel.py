@@ -1,6 +1,8 @@
 """Errors, verdicts and vocabulary."""
 
 import doctest
+import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 import tenure.verdicts
 import tenure.vocabulary
 from tenure import errors
-from tenure.verdicts import Check, Report, Verdict, worst
+from tenure.verdicts import Check, Report, Severity, Verdict, worst
 from tenure.vocabulary import LEGAL_MOVES, State, canonical_json, digest_json, is_id
 
 
@@ -75,15 +77,73 @@ def test_canonical_json_writes_moments_and_states_as_text() -> None:
 
 
 def test_a_report_changes_its_digest_with_any_check() -> None:
-    one = Report("quality", "flights/2013-03", Verdict.PASSED, "fine")
+    one = Report("quality", "flights/2013-03", Verdict.PASSED, "fine", enforced=True)
     other = Report(
         "quality",
         "flights/2013-03",
         Verdict.PASSED,
         "fine",
         (Check("nulls", Verdict.PASSED, "0%", "2%"),),
+        enforced=True,
     )
     assert one.digest != other.digest
+    assert replace(one, enforced=False).digest != one.digest
+
+
+FULL = Report(
+    "bias",
+    "m@1",
+    Verdict.FAILED,
+    "a gap",
+    (
+        Check(
+            rule="selection_rate difference",
+            verdict=Verdict.FAILED,
+            observed="0.3100",
+            allowed="at most 0.1",
+            subject="sex",
+            severity=Severity.WARNING,
+            columns=("sex",),
+            value=0.31,
+            limit=0.1,
+            counts=(31, 100),
+            interval=(0.2, 0.4),
+        ),
+        Check("rows", Verdict.PASSED, "9 rows", "at least 5", value=9, limit=5),
+    ),
+    {"rows": 9, "views": {"sex": [0.1, None]}},
+    enforced=False,
+)
+
+
+def test_a_report_reads_back_as_it_was_stored() -> None:
+    back = Report.from_dict(json.loads(canonical_json(FULL.to_dict())))
+    assert back == FULL
+    assert back.digest == FULL.digest
+    assert type(back.checks[0].severity) is Severity
+
+
+NOT_STORED_BY_US = {
+    "a field too many": ({"colour": "red"}, "Report as it was stored differs in colour"),
+    "no such verdict": ({"verdict": "perhaps"}, "'perhaps' is not a valid Verdict"),
+    "neither true nor false": ({"enforced": "yes"}, "enforced is 'yes', neither true nor false"),
+    "a check of another form": ({"checks": [{"name": "x"}]}, "Check as it was stored differs in"),
+}
+
+
+@pytest.mark.parametrize("case", NOT_STORED_BY_US)
+def test_a_report_of_another_form_is_refused(case: str) -> None:
+    change, says = NOT_STORED_BY_US[case]
+    stored = json.loads(canonical_json(FULL.to_dict())) | change
+    with pytest.raises((ValueError, TypeError), match=says):
+        Report.from_dict(stored)
+
+
+def test_a_report_without_its_enforcement_is_refused() -> None:
+    stored = FULL.to_dict()
+    del stored["enforced"]
+    with pytest.raises(ValueError, match="Report as it was stored differs in enforced"):
+        Report.from_dict(stored)
 
 
 def test_deleted_is_the_end_and_live_versions_cannot_retire() -> None:

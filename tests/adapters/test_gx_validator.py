@@ -10,8 +10,9 @@ import pytest
 
 from tenure.adapters.gx_validator import validate
 from tenure.config.suite_arguments import CATALOG
-from tenure.lifecycle.data.expectations import Expectation, Severity, Suite
+from tenure.lifecycle.data.expectations import Expectation, Suite
 from tenure.lifecycle.data.quality import Finding
+from tenure.verdicts import Severity
 
 AT = [datetime(2013, 3, day, tzinfo=UTC) for day in (1, 2, 3)]
 TABLE = pa.table(
@@ -209,7 +210,8 @@ import logging
 logging.basicConfig(level=logging.INFO, format="%(name)s %(message)s")
 import pyarrow as pa
 from tenure.adapters.gx_validator import validate
-from tenure.lifecycle.data.expectations import Expectation, Severity, Suite
+from tenure.lifecycle.data.expectations import Expectation, Suite
+from tenure.verdicts import Severity
 rule = Expectation("e", "expect_column_to_exist", {"column": "x"}, Severity.INFO)
 rules = Suite("s", "d", "", (rule,))
 print(validate(pa.table({"x": [1.0]}), rules)[0].holds)

@@ -9,9 +9,9 @@ import pytest
 from tenure.config import load_dataset
 from tenure.config.problems import BrokenFile
 from tenure.config.suites import check, load_suite
-from tenure.lifecycle.data.expectations import Severity
 from tenure.lifecycle.data.sources import Column, Contract
 from tenure.settings import REPOSITORY
+from tenure.verdicts import Severity
 
 CONTRACT = Contract(
     columns={

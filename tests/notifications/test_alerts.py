@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -107,10 +107,10 @@ class NoAliases:
         return {}
 
 
-def cards(platform: Installation) -> list[dict[str, Any]]:
+def cards(platform: Installation) -> list[Mapping[str, Any]]:
     with platform.database.begin() as connection:
         rows = reports.of_run(connection, "flights__ingest_data", "manual__1")
-    return [row["body"]["facts"] for row in rows if row["stage"] == "failure"]
+    return [row.report.facts for row in rows if row.stage == "failure"]
 
 
 def failed() -> GateFailed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,12 +34,12 @@ def context(platform: Installation | None = None) -> dict[str, Any]:
 RUN = RunRef("flight_late__train_model", "manual__1", "evaluate", -1, "ada")
 
 
-def cards(platform: Installation) -> list[dict[str, Any]]:
+def cards(platform: Installation) -> list[Mapping[str, Any]]:
     from tenure.adapters.sql import reports
 
     with platform.database.begin() as connection:
         rows = reports.of_run(connection, RUN.dag_id, RUN.run_id)
-    return [row["body"]["facts"] for row in rows]
+    return [row.report.facts for row in rows]
 
 
 def gate_failed() -> GateFailed:

@@ -108,7 +108,7 @@ def test_train_and_evaluate_call_one_use_case(monkeypatch: pytest.MonkeyPatch) -
 def test_only_an_enforced_gate_fails_an_audit_by_hand(
     enforced: bool, fails: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    report = Report("bias", "m@1", Verdict.FAILED, "gap", facts={"enforced": enforced})
+    report = Report("bias", "m@1", Verdict.FAILED, "gap", enforced=enforced)
     monkeypatch.setattr(evidence, "bias_audit", lambda *_: (report, report.digest))
     monkeypatch.setattr(evidence, "still_safe", lambda *_: "m@0 serves.")
     if fails:

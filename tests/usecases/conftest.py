@@ -18,6 +18,7 @@ from tenure.lifecycle.data.sources import Rules
 from tenure.settings import REPOSITORY, Settings
 from tenure.usecases.training import gates, planning
 from tenure.usecases.training import training as use_case
+from tenure.verdicts import Verdict
 from tenure.vocabulary import RunRef, VersionRef, digest_bytes
 
 MODEL = "loan_ok"
@@ -143,18 +144,20 @@ class World:
             )
             batch = f"2013-{month:02d}"
             number = data.publish(connection, "loans", batch, "s" * 64, new)
-            facts = {
-                "batch": batch,
-                "source_key": f"landing/loans/{batch}.parquet",
-                "source_digest": digest,
-                "verdict": "passed",
-                "rows_in": rows,
-                "rows_ok": rows,
-                "rows_quarantined": 0,
-                "report_digest": "r" * 64,
-            }
+            judged = data.NewValidation(
+                batch=batch,
+                source_key=f"landing/loans/{batch}.parquet",
+                source_digest=digest,
+                verdict=Verdict.PASSED,
+                rows_in=rows,
+                rows_ok=rows,
+                rows_quarantined=0,
+                quarantine_key=None,
+                report_digest="r" * 64,
+                shape=None,
+            )
             rules = Rules("s" * 64, "c" * 64)
-            data.record(connection, "loans", rules, snapshot_id=number, values=facts)
+            data.record(connection, "loans", rules, judged, snapshot_id=number)
         return digest
 
     def request(self, reason: str = "performance fell") -> int:

@@ -1,12 +1,13 @@
 """Which card a task shows, from its rows and from what Airflow knows."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
+from tenure.adapters.sql.reports import ReportRow
 from tenure.errors import GateFailed
 from tenure.lifecycle.incidents.failure_card import describe, killed_card
+from tenure.verdicts import Report, Verdict
 from tenure.views.tasks import TaskStatus, decide
 from tenure.vocabulary import RunRef
 
@@ -14,24 +15,30 @@ RUN = RunRef("flight_late__train_model", "manual__1", "evaluate", 3)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def row(stage: str, facts: dict[str, Any], number: int = 1) -> dict[str, Any]:
-    return {
-        "stage": stage,
-        "digest": f"{stage}-{number}",
-        "body": {"facts": facts},
-        "model": "flight_late",
-        "dataset": None,
-        "created_at": NOW,
-    }
+def row(report: Report, number: int = 1) -> ReportRow:
+    return ReportRow(
+        digest=f"{report.stage}-{number}",
+        stage=report.stage,
+        subject=report.subject,
+        verdict=report.verdict,
+        summary=report.summary,
+        report=report,
+        model="flight_late",
+        dataset=None,
+        dag_id=RUN.dag_id,
+        run_id=RUN.run_id,
+        task_id=RUN.task_id,
+        map_index=RUN.map_index,
+        created_at=NOW,
+    )
 
 
-def failure(try_number: int) -> dict[str, Any]:
+def failure(try_number: int) -> ReportRow:
     error = GateFailed(f"try {try_number}", still_safe="s", next_step="n")
-    facts = describe(error, try_number=try_number, tries=3).report(RUN).facts
-    return row("failure", dict(facts), try_number)
+    return row(describe(error, try_number=try_number, tries=3).report(RUN), try_number)
 
 
-VERDICT = row("evaluation", {})
+VERDICT = row(Report("evaluation", "flight_late@1", Verdict.PASSED, "fine", enforced=True))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +63,7 @@ VERDICT = row("evaluation", {})
         ([], None, "nothing"),
     ],
 )
-def test_the_mood_of_a_task(rows: list[dict[str, Any]], seen: TaskStatus | None, mood: str) -> None:
+def test_the_mood_of_a_task(rows: list[ReportRow], seen: TaskStatus | None, mood: str) -> None:
     assert decide(rows, RUN, seen).mood == mood
 
 
@@ -64,8 +71,8 @@ def test_a_failed_task_shows_its_newest_card_and_keeps_the_earlier_ones() -> Non
     page = decide([failure(2), VERDICT, failure(1)], RUN, TaskStatus("failed", 2, max_tries=2))
     assert page.card is not None
     assert (page.card.what, page.card_digest) == ("try 2", "failure-2")
-    assert [one["digest"] for one in page.earlier] == ["failure-1"]
-    assert [one["digest"] for one in page.reports] == ["evaluation-1"]
+    assert [one.digest for one in page.earlier] == ["failure-1"]
+    assert [one.digest for one in page.reports] == ["evaluation-1"]
 
 
 def test_a_killed_task_gets_a_card_that_says_so_beside_the_cards_of_earlier_tries() -> None:
@@ -75,13 +82,13 @@ def test_a_killed_task_gets_a_card_that_says_so_beside_the_cards_of_earlier_trie
     assert page.card.title == "Killed before it could say anything"
     assert page.card.what.startswith("Try 2 of 3 of evaluate[3] ended without a word")
     assert page.card_digest is None
-    assert [one["digest"] for one in page.earlier] == ["failure-1"]
+    assert [one.digest for one in page.earlier] == ["failure-1"]
 
 
 def test_a_green_task_hides_the_card_of_the_try_before() -> None:
     page = decide([VERDICT, failure(1)], RUN, TaskStatus("success", 2))
     assert page.card is None
-    assert [one["digest"] for one in page.earlier] == ["failure-1"]
+    assert [one.digest for one in page.earlier] == ["failure-1"]
 
 
 @pytest.mark.parametrize(

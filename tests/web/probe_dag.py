@@ -18,7 +18,9 @@ class Fails(TenureOperator):
     def work(self, platform, run, context):
         check = Check("temp not null", Verdict.FAILED, "10.8% nulls", "at most 2%")
         summary = "temp has 3,121 of 28,834 nulls"
-        report = Report("quality", "flights/2013-03", Verdict.FAILED, summary, (check,))
+        report = Report(
+            "quality", "flights/2013-03", Verdict.FAILED, summary, (check,), enforced=True
+        )
         digest = platform.reports.save(report, model=None, dataset="flights", run=run)
         raise GateFailed(
             "flights batch 2013-03: temp has 3,121 of 28,834 nulls (limit 2%).",
@@ -33,7 +35,9 @@ class Passes(TenureOperator):
 
     def work(self, platform, run, context):
         check = Check("roc_auc", Verdict.PASSED, "0.712", "at least 0.60", interval=(0.7, 0.72))
-        report = Report("evaluation", "flight_late@1", Verdict.PASSED, "AUC 0.712", (check,))
+        report = Report(
+            "evaluation", "flight_late@1", Verdict.PASSED, "AUC 0.712", (check,), enforced=True
+        )
         return platform.reports.save(report, model="flight_late", dataset=None, run=run)
 
 

@@ -4,12 +4,14 @@ import re
 
 import pytest
 
+from tenure.verdicts import Verdict
 from tenure.views.validations import Point
 from tenure.web import history
 
 
 def points(*values: float | None, failed: int = -1) -> list[Point]:
-    return [Point(f"b{n}", "failed" if n == failed else "passed", v) for n, v in enumerate(values)]
+    verdicts = {True: Verdict.FAILED, False: Verdict.PASSED}
+    return [Point(f"b{n}", verdicts[n == failed], v) for n, v in enumerate(values)]
 
 
 @pytest.mark.parametrize("few", [points(), points(1.0)])

@@ -53,7 +53,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     from tenure.web import app
 
     def say(task: TaskStatus | None) -> None:
-        monkeypatch.setattr(app, "task_seen", lambda *_: task)
+        monkeypatch.setattr(app, "task_status", lambda *_: task)
 
     say(None)
     return say

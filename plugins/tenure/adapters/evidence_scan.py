@@ -80,7 +80,7 @@ def quarantined_in(snapshot: Path, quarantine: Path) -> int | None:
         found = connection.execute(
             f"""
             SELECT count(*) FROM read_parquet($quarantine) q WHERE
-            NOT list_bool_and(list_transform(q._reasons, lambda why: why LIKE '%: key, allowed%'))
+            NOT list_bool_and(list_transform(q._reasons, lambda why: why.rule = 'key'))
             AND EXISTS (SELECT 1 FROM read_parquet($snapshot) s WHERE {same})
             """,  # noqa: S608
             {"quarantine": str(quarantine), "snapshot": str(snapshot)},
@@ -106,10 +106,9 @@ def _rows(query: str, paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def _columns(connection: Any, path: Path) -> list[str]:
-    rows = connection.execute(
-        "SELECT name FROM parquet_schema($path) WHERE num_children IS NULL", {"path": str(path)}
-    )
-    return [row[0] for row in rows.fetchall()]
+    query = "SELECT * FROM read_parquet($path) LIMIT 0"
+    found = connection.execute(query, {"path": str(path)}).description
+    return [column[0] for column in found or ()]
 
 
 def _quoted(name: str) -> str:

@@ -1,6 +1,7 @@
 """Runs an expectation suite over a table with Great Expectations, in memory, without its cloud."""
 
 import logging
+import math
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,14 +28,15 @@ from great_expectations.expectations.metrics.map_metric_provider import (
 
 from tenure.lifecycle.data.expectations import (
     Expectation,
-    Severity,
     Suite,
     allowed,
+    limit,
     observed_rows,
     observed_whole,
 )
 from tenure.lifecycle.data.patterns import as_re2
 from tenure.lifecycle.data.quality import Finding
+from tenure.verdicts import Severity
 
 _RESULT = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
 _TIMES = ("min_value", "max_value")
@@ -148,7 +150,7 @@ def _kwargs(expectation: Expectation) -> dict[str, object]:
 def _finding(expectation: Expectation, result: Any, rows: int, hidden: frozenset[str]) -> Finding:
     failure = "no result" if result is None else next(_exceptions(result.exception_info), None)
     if failure is not None:
-        if set(expectation.subject.split(" and ")) & hidden:
+        if hidden.intersection(expectation.columns):
             failure = "the cause may quote a value and is not shown"
         return Finding(
             rule=expectation.type,
@@ -157,30 +159,51 @@ def _finding(expectation: Expectation, result: Any, rows: int, hidden: frozenset
             holds=False,
             observed=f"a rule that cannot be computed ({failure[:120]})",
             allowed=allowed(expectation),
+            columns=expectation.columns,
         )
     seen: Mapping[str, Any] = result.result
     by_row = "element_count" in seen
+    counts = _counts(expectation, seen) if by_row else None
     return Finding(
         rule=expectation.type,
         subject=expectation.subject,
         severity=expectation.severity,
         holds=bool(result.success),
-        observed=_of_rows(expectation, seen, hidden)
-        if by_row
+        observed=_of_rows(expectation, seen, counts, hidden)
+        if counts
         else _of_column(expectation, seen, hidden),
         allowed=allowed(expectation),
         rows=_rows(seen, rows) if by_row else (),
+        columns=expectation.columns,
+        value=_share(*counts) if counts else _measure(expectation, seen, hidden),
+        limit=limit(expectation, by_row=by_row),
+        counts=counts,
     )
 
 
-def _of_rows(expectation: Expectation, seen: Mapping[str, Any], hidden: frozenset[str]) -> str:
-    columns = set(expectation.subject.split(" and "))
+def _counts(expectation: Expectation, seen: Mapping[str, Any]) -> tuple[int, int]:
+    """Rows that break it, and rows that it looked at."""
+    total = int(seen["element_count"]) - _missing(expectation, seen)
+    return int(seen.get("unexpected_count") or 0), total
+
+
+def _share(broken: int, total: int) -> float:
+    return broken / total if total else 0.0
+
+
+def _of_rows(
+    expectation: Expectation,
+    seen: Mapping[str, Any],
+    counts: tuple[int, int],
+    hidden: frozenset[str],
+) -> str:
     examples = [v for v in seen.get("partial_unexpected_list", ()) if v is not None]
+    is_hidden = bool(hidden.intersection(expectation.columns))
     return observed_rows(
         expectation,
-        broken=int(seen.get("unexpected_count") or 0),
-        total=int(seen["element_count"]) - _missing(expectation, seen),
-        example=_plain(examples[0]) if examples and not columns & hidden else "",
+        broken=counts[0],
+        total=counts[1],
+        example=_plain(examples[0]) if examples and not is_hidden else "",
     )
 
 
@@ -192,13 +215,25 @@ def _missing(expectation: Expectation, seen: Mapping[str, Any]) -> int:
 def _of_column(expectation: Expectation, seen: Mapping[str, Any], hidden: frozenset[str]) -> str:
     unexpected = seen.get("partial_unexpected_list")
     value = seen.get("observed_value")
-    if expectation.subject in hidden:
+    if hidden.intersection(expectation.columns):
         return observed_whole(expectation, "that is not shown")
     if unexpected:
         return observed_whole(expectation, f"with {', '.join(_plain(v) for v in unexpected[:3])}")
     if isinstance(value, list):
         return observed_whole(expectation, f"of {len(value):,} values")
     return observed_whole(expectation, _plain(value))
+
+
+def _measure(
+    expectation: Expectation, seen: Mapping[str, Any], hidden: frozenset[str]
+) -> float | None:
+    """The number that a whole column or table has, when it is one and may be shown."""
+    value = seen.get("observed_value")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if hidden.intersection(expectation.columns) or not is_number:
+        return None
+    found = float(value or 0)
+    return found if math.isfinite(found) else None
 
 
 def _rows(seen: Mapping[str, Any], rows: int) -> Sequence[int]:

@@ -1,12 +1,15 @@
 """`tenure data`: what was judged, what was published."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tenure.cli.connection import connected
 from tenure.cli.names import require_dataset
 from tenure.cli.output import AsJson, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from tenure.views.judgements import BatchJudgement
 
 group = typer.Typer(name="data", help="Batches and snapshots.", no_args_is_help=True)
 
@@ -32,11 +35,15 @@ def list_batches(
         require_dataset(platform, dataset)
         found = batches(platform, dataset)
     if as_json:
-        print_json(found)
+        print_json([vars(line) for line in found])
         return
     rows = [
-        [row["dataset"], *(_short(row[name]) for name in _LISTED), *(row[n] for n in _REGISTER)]
-        for row in found
+        [
+            line.dataset,
+            *(_short(getattr(line, name)) for name in _LISTED),
+            *(getattr(line, name) for name in _REGISTER),
+        ]
+        for line in found
     ]
     print_table(("dataset", *_LISTED, *_REGISTER), rows)
 
@@ -56,21 +63,30 @@ def show(
     if found is None:
         raise typer.BadParameter(f"{dataset} has no batch {batch!r} that was judged")
     if as_json:
-        print_json(found)
+        print_json(_judgement_json(found))
         return
-    say(found["report"]["summary"])
+    if found.report is not None:
+        say(found.report.summary)
     named = ("verdict", "source_key", "snapshot", "quarantine", "report_digest")
     for name in (*named, *_REGISTER):
-        say(f"{name.replace('_', ' ')}: {found[name] or '-'}")
-    checks = found["report"]["body"]["checks"]
+        say(f"{name.replace('_', ' ')}: {getattr(found.line, name) or '-'}")
+    checks = found.report.checks if found.report else ()
     print_table(
         ("verdict", "subject", "observed", "allowed", "rule"),
-        [[c["verdict"], c["subject"], c["observed"], c["allowed"], c["name"]] for c in checks],
+        [[str(c.verdict), c.subject, c.observed, c.allowed, c.name] for c in checks],
     )
-    if found["reads"]:
+    if found.reads:
         print()
-        opened = [[_short(read[name]) for name in _OPENED] for read in found["reads"]]
+        opened = [[_short(getattr(read, name)) for name in _OPENED] for read in found.reads]
         print_table(("opened at", *_OPENED[1:]), opened)
+
+
+def _judgement_json(found: "BatchJudgement") -> dict[str, object]:
+    return {
+        **vars(found.line),
+        "report": found.report.to_dict() if found.report else None,
+        "reads": [vars(read) for read in found.reads],
+    }
 
 
 @group.command("schema")
@@ -128,19 +144,15 @@ def diff(
             require_dataset(platform, name if colon else None)
         found = compare(platform, first, second)
     if as_json:
-        print_json(found)
+        print_json(found.as_json())
         return
-    for side in ("a", "b"):
-        which = found[side]
-        say(
-            f"{side}: {which['dataset']} {which['batch']} {_short(which['digest'])}, "
-            f"{found['rows'][side]:,} rows"
-        )
+    for side, row in (("a", found.a), ("b", found.b)):
+        say(f"{side}: {row.dataset} {row.batch} {_short(row.digest)}, {row.rows:,} rows")
     header, rows = table(found)
     print_table(header, rows)
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     """Digests as 12 characters, times to the second."""
     if value is None:
         return "-"

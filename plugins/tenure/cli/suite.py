@@ -128,9 +128,9 @@ def history(
         one_of("suite", name, _names(platform.settings.include))
         found = history(platform, name, last)
     if as_json:
-        print_json(found)
+        print_json([vars(one) for one in found])
         return
-    rows = [[str(row["at"])[:19], row["revision"][:12], row["author"], row["why"]] for row in found]
+    rows = [[str(one.at)[:19], one.revision[:12], one.author, one.why] for one in found]
     print_table(("when", "revision", "who", "why"), rows)
 
 

@@ -14,8 +14,9 @@ from tenure.config.json_lines import LocatedJson, NotJson, parse
 from tenure.config.loader import ConfigSet, load_all
 from tenure.config.problems import MAX_BYTES, NOT_AN_ID, BrokenFile, Problem, read_bounded
 from tenure.config.suite_arguments import CATALOG, broken_arguments
-from tenure.lifecycle.data.expectations import Expectation, Severity, Suite
+from tenure.lifecycle.data.expectations import Expectation, Suite
 from tenure.lifecycle.data.sources import Contract
+from tenure.verdicts import Severity
 from tenure.vocabulary import canonical_json, digest_bytes, is_id
 
 MAX_DEPTH = 8

@@ -8,6 +8,7 @@ from tenure.config import ModelConfig
 from tenure.layout import mlflow_link
 from tenure.lifecycle.promotion.approval import ApprovalQuestion
 from tenure.lifecycle.training.registry import onnx_facts
+from tenure.verdicts import Report
 
 SHOWN = 20
 """Checks of a report that the page lists before it says how many more there are."""
@@ -54,13 +55,14 @@ def page(
 def _evidence(title: str, body: Mapping[str, Any] | None) -> list[str]:
     if body is None:
         return [f"**{title}**: the report cannot be found; do not approve without it."]
-    lines = [f"**{title}: {_text(body['verdict'])}**. {_text(body['summary'])}"]
-    checks = body.get("checks", [])
+    report = Report.from_dict(body)
+    checks = report.checks
+    lines = [f"**{title}: {report.verdict}**. {_text(report.summary)}"]
     if checks:
         lines += ["", "| check | verdict | observed | allowed |", "|---|---|---|---|"]
         lines += [
-            f"| {_text(c['name'])} {_text(c['subject'])} | {_text(c['verdict'])} | "
-            f"{_text(c['observed'])} | {_text(c['allowed'])} |"
+            f"| {_text(c.name)} {_text(c.subject)} | {c.verdict} | {_text(c.observed)} | "
+            f"{_text(c.allowed)} |"
             for c in checks[:SHOWN]
         ]
     if len(checks) > SHOWN:

@@ -3,16 +3,19 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tenure.config import DatasetConfig, load_all, load_dataset, parse_dataset
 from tenure.config.suites import load_suite
 from tenure.errors import ConfigInvalid
 from tenure.installation import Installation
-from tenure.lifecycle.data.expectations import Expectation, Severity, Suite
+from tenure.lifecycle.data.expectations import Expectation, Suite
 from tenure.lifecycle.data.sentences import sentence
+from tenure.verdicts import Severity
 
-Row = dict[str, Any]
+if TYPE_CHECKING:
+    from tenure.adapters.sql.data import DatasetRow, SnapshotRow, ValidationRow
+
 BATCHES = 100
 """Judgements that the page lists, newest first."""
 
@@ -35,9 +38,9 @@ class DatasetPage:
 
     name: str
     config: DatasetConfig | None
-    registered: Row | None
-    batches: list[Row]
-    snapshot: Row | None
+    registered: "DatasetRow | None"
+    batches: "list[ValidationRow]"
+    snapshot: "SnapshotRow | None"
     readers: list[DatasetReader]
     rules: list[tuple[str, str]]
     trouble: str = ""

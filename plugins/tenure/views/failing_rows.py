@@ -2,10 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tenure.config import DatasetConfig
 from tenure.installation import Installation
+from tenure.lifecycle.data.quality import Reason
+
+if TYPE_CHECKING:
+    from tenure.adapters.arrow_tables.peeking import QuarantinedRow
 
 FIRST = 20
 """Rows that a page shows."""
@@ -82,7 +86,7 @@ def failing_rows(
     visibility: Visibility,
     *,
     keys: Sequence[str],
-    words: Mapping[str, str],
+    words: Mapping[Reason, str],
 ) -> FailingRows:
     """Read the first rows of a quarantine file; what cannot be read is said, never raised.
 
@@ -91,7 +95,7 @@ def failing_rows(
         key: Of the file in the object store; None when no row was set aside.
         visibility: What may be shown.
         keys: Columns that identify a row; they come first.
-        words: Reason as stored to the sentence that people read.
+        words: Reason to the sentence that people read.
     """
     if key is None:
         return FailingRows()
@@ -106,28 +110,27 @@ def failing_rows(
         return FailingRows(trouble=f"The rows cannot be read now ({type(error).__name__}).")
 
 
-def blamed(reason: str) -> set[str]:
-    """Columns that a stored reason is about: `a and b: expect_…, allowed …`."""
-    subject = reason.partition(": ")[0]
-    return {subject, *subject.split(" and ")}
+def _blamed(row: "QuarantinedRow") -> set[str]:
+    """Columns that the reasons of a row are about."""
+    return {name for reason in row.reasons for name in reason.columns}
 
 
-def _peek(platform: Installation, key: str, visibility: Visibility) -> list[dict[str, Any]]:
+def _peek(platform: Installation, key: str, visibility: Visibility) -> "list[QuarantinedRow]":
     from tenure.adapters.arrow_tables.peeking import first_rows
 
     return list(first_rows(platform.store.fetch(key), FIRST, visibility.known))
 
 
 def _shown(
-    rows: Sequence[dict[str, Any]],
+    rows: "Sequence[QuarantinedRow]",
     visibility: Visibility,
     keys: Sequence[str],
-    words: Mapping[str, str],
+    words: Mapping[Reason, str],
 ) -> FailingRows:
     if not rows:
         return FailingRows()
-    named = set().union(*(blamed(reason) for row in rows for reason in row["_reasons"]))
-    present = [name for name in rows[0] if name in visibility.known]
+    named = set().union(*map(_blamed, rows))
+    present = [name for name in rows[0].cells if name in visibility.known]
     chosen = [n for n in present if n in keys] + [
         n for n in present if n in named and n not in keys
     ]
@@ -140,18 +143,18 @@ def _shown(
 
 
 def _row(
-    row: Mapping[str, Any],
+    row: "QuarantinedRow",
     columns: Sequence[str],
     visibility: Visibility,
-    words: Mapping[str, str],
+    words: Mapping[Reason, str],
 ) -> FailingRow:
-    guilty = set().union(*(blamed(reason) for reason in row["_reasons"]))
+    guilty = _blamed(row)
     return FailingRow(
-        number=row["_row"],
-        reasons=tuple(words.get(reason, reason) for reason in row["_reasons"]),
+        number=row.number,
+        reasons=tuple(words.get(reason, str(reason)) for reason in row.reasons),
         cells=tuple(
             Cell(
-                text=_text(row[name]) if visibility.shows(name) else MASK,
+                text=_text(row.cells[name]) if visibility.shows(name) else MASK,
                 masked=not visibility.shows(name),
                 blamed=name in guilty,
             )

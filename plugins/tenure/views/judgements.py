@@ -1,14 +1,50 @@
 """Reads what was judged and published, for people."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tenure.config import load_all
 from tenure.installation import Installation
 from tenure.lifecycle.data.sensitivity import codeowners
+from tenure.verdicts import Report, Verdict
+
+if TYPE_CHECKING:
+    from tenure.adapters.sql.data import DatasetRow, ValidationRow
+    from tenure.adapters.sql.reads import SnapshotRead
 
 
-def batches(platform: Installation, dataset: str | None = None) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class BatchLine:
+    """One judgement, and who answers for its dataset; `quarantine` is a URL."""
+
+    dataset: str
+    batch: str
+    verdict: Verdict
+    rows_in: int
+    rows_ok: int
+    rows_quarantined: int
+    source_key: str
+    report_digest: str
+    snapshot: str | None
+    quarantine: str | None
+    judged_at: datetime
+    sensitivity: str
+    owner: str
+    steward: str
+
+
+@dataclass(frozen=True)
+class BatchJudgement:
+    """The newest judgement of a batch, its evidence, and who opened its snapshot."""
+
+    line: BatchLine
+    report: Report | None
+    reads: "list[SnapshotRead]"
+
+
+def batches(platform: Installation, dataset: str | None = None) -> list[BatchLine]:
     """Judgements of one or all datasets, newest first."""
     from tenure.adapters.sql import data
 
@@ -16,11 +52,11 @@ def batches(platform: Installation, dataset: str | None = None) -> list[dict[str
         known = data.registered(connection)
         names = list(known) if dataset is None else [dataset]
         rows = [row for name in names for row in data.validations(connection, name)]
-    return [_plain(platform, row) | known[row["dataset"]] for row in rows]
+    return [_line(platform, row, known[row.dataset]) for row in rows]
 
 
-def judgement(platform: Installation, dataset: str, batch: str) -> dict[str, Any] | None:
-    """The newest judgement of a batch with its report, or None."""
+def judgement(platform: Installation, dataset: str, batch: str) -> BatchJudgement | None:
+    """The newest judgement of a batch, or None."""
     from tenure.adapters.sql import data, reads
     from tenure.adapters.sql.reports import by_digest
 
@@ -28,20 +64,31 @@ def judgement(platform: Installation, dataset: str, batch: str) -> dict[str, Any
         rows = data.validations(connection, dataset, batch, limit=1)
         if not rows:
             return None
-        evidence = by_digest(connection, rows[0]["report_digest"])
-        opened = reads.reads_of(connection, dataset, rows[0]["digest"] or "")
+        evidence = by_digest(connection, rows[0].report_digest)
+        opened = reads.reads_of(connection, dataset, rows[0].digest or "")
         known = data.registered(connection)[dataset]
-    return _plain(platform, rows[0]) | known | {"report": evidence, "reads": opened}
+    line = _line(platform, rows[0], known)
+    return BatchJudgement(line, evidence.report if evidence else None, opened)
 
 
-def _plain(platform: Installation, row: dict[str, Any]) -> dict[str, Any]:
-    key = row["quarantine_key"]
-    names = ("dataset", "batch", "verdict", "rows_in", "rows_ok", "rows_quarantined")
-    return {name: row[name] for name in (*names, "source_key", "report_digest")} | {
-        "snapshot": row["digest"],
-        "quarantine": platform.store.url(key) if key else None,
-        "judged_at": row["created_at"],
-    }
+def _line(platform: Installation, row: "ValidationRow", about: "DatasetRow") -> BatchLine:
+    key = row.quarantine_key
+    return BatchLine(
+        dataset=row.dataset,
+        batch=row.batch,
+        verdict=row.verdict,
+        rows_in=row.rows_in,
+        rows_ok=row.rows_ok,
+        rows_quarantined=row.rows_quarantined,
+        source_key=row.source_key,
+        report_digest=row.report_digest,
+        snapshot=row.digest,
+        quarantine=platform.store.url(key) if key else None,
+        judged_at=row.created_at,
+        sensitivity=about.sensitivity,
+        owner=about.owner,
+        steward=about.steward,
+    )
 
 
 def code_owners(include: Path) -> str:

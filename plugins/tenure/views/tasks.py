@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tenure.installation import Installation
 from tenure.layout import drawn_key, mlflow_link, parse_dag_id, report_link
 from tenure.lifecycle.incidents.failure_card import FAILURE_STAGE, FailureCard, killed_card
 from tenure.vocabulary import RunRef
 
-Row = dict[str, Any]
+if TYPE_CHECKING:
+    from tenure.adapters.sql.reports import ReportRow
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,20 @@ class TaskPage:
     seen: TaskStatus | None
     card: FailureCard | None = None
     card_digest: str | None = None
-    reports: Sequence[Row] = field(default_factory=tuple)
-    earlier: Sequence[Row] = field(default_factory=tuple)
+    reports: "Sequence[ReportRow]" = field(default_factory=tuple)
+    earlier: "Sequence[ReportRow]" = field(default_factory=tuple)
     """Cards of earlier tries."""
     mlflow_url: str = ""
     model: str | None = None
     dataset: str | None = None
+
+
+@dataclass(frozen=True)
+class ReportPage:
+    """A stored report; `drawn` when there is a picture of it."""
+
+    row: "ReportRow"
+    drawn: bool
 
 
 _MOODS = {
@@ -66,7 +75,7 @@ def task_page(platform: Installation, run: RunRef, seen: TaskStatus | None) -> T
 
     with platform.database.begin() as connection:
         rows = reports.of_run(connection, run.dag_id, run.run_id)
-    own = [r for r in rows if (r["task_id"], r["map_index"]) == (run.task_id, run.map_index)]
+    own = [r for r in rows if (r.task_id, r.map_index) == (run.task_id, run.map_index)]
     link = mlflow_link(platform.settings.mlflow_url, mlflow_run_of(own or rows))
     return decide(own, run, seen, mlflow_url=link)
 
@@ -80,27 +89,27 @@ def evidence_links(platform: Installation, run: RunRef) -> tuple[str, str]:
     own = [
         row
         for row in rows
-        if row["task_id"] == run.task_id
-        and row["map_index"] == run.map_index
-        and row["stage"] != FAILURE_STAGE
+        if row.task_id == run.task_id
+        and row.map_index == run.map_index
+        and row.stage != FAILURE_STAGE
     ]
-    report = report_link(platform.settings.airflow_url, own[0]["digest"]) if own else ""
+    report = report_link(platform.settings.airflow_url, own[0].digest) if own else ""
     return report, mlflow_link(platform.settings.mlflow_url, mlflow_run_of(rows))
 
 
-def mlflow_run_of(rows: Any) -> str | None:
+def mlflow_run_of(rows: "Sequence[ReportRow]") -> str | None:
     """The MLflow run id that any of the reports names among its facts."""
-    named = (row["body"].get("facts", {}).get("mlflow_run_id") for row in rows)
+    named = (row.report.facts.get("mlflow_run_id") for row in rows)
     return next((str(run) for run in named if run), None)
 
 
 def decide(
-    rows: Sequence[Row], run: RunRef, seen: TaskStatus | None, *, mlflow_url: str = ""
+    rows: "Sequence[ReportRow]", run: RunRef, seen: TaskStatus | None, *, mlflow_url: str = ""
 ) -> TaskPage:
     """Choose what to show from the task's report rows (newest first) and Airflow's state."""
-    cards = [row for row in rows if row["stage"] == FAILURE_STAGE]
-    reports = [row for row in rows if row["stage"] != FAILURE_STAGE]
-    newest = FailureCard.from_facts(cards[0]["body"]["facts"]) if cards else None
+    cards = [row for row in rows if row.stage == FAILURE_STAGE]
+    reports = [row for row in rows if row.stage != FAILURE_STAGE]
+    newest = FailureCard.from_facts(cards[0].report.facts) if cards else None
     mood = _mood(rows, seen, newest)
     shown = newest if mood in {"failed", "retrying"} else None
     if mood == "killed" and seen is not None:
@@ -108,23 +117,22 @@ def decide(
             run, try_number=seen.try_number, tries=seen.max_tries + 1, owner=seen.owner
         )
     dag = parse_dag_id(run.dag_id)
-    named = (*rows, {"model": None, "dataset": None})
     return TaskPage(
         mood=mood,
         run=run,
         seen=seen,
         card=shown,
-        card_digest=cards[0]["digest"] if cards and shown is newest else None,
+        card_digest=cards[0].digest if cards and shown is newest else None,
         reports=reports,
         earlier=cards[1:] if shown is newest and shown else cards,
         mlflow_url=mlflow_url,
-        model=next((r["model"] for r in named if r["model"]), None) or dag.model,
-        dataset=next((r["dataset"] for r in named if r["dataset"]), None) or dag.dataset,
+        model=next((r.model for r in rows if r.model), dag.model),
+        dataset=next((r.dataset for r in rows if r.dataset), dag.dataset),
     )
 
 
-def report_page(platform: Installation, digest: str) -> Row | None:
-    """A report's row with `drawn`: whether there is a picture; None when it is not known."""
+def report_page(platform: Installation, digest: str) -> ReportPage | None:
+    """A stored report, or None."""
     from tenure.adapters.sql import reports
 
     with platform.database.begin() as connection:
@@ -132,10 +140,10 @@ def report_page(platform: Installation, digest: str) -> Row | None:
     if row is None:
         return None
     try:
-        drawn = platform.store.exists(drawn_key(row["digest"]))
+        drawn = platform.store.exists(drawn_key(row.digest))
     except Exception:  # the words of a report are worth more than its picture
         drawn = False
-    return row | {"drawn": drawn}
+    return ReportPage(row, drawn)
 
 
 def drawing(platform: Installation, digest: str) -> bytes | None:
@@ -146,7 +154,7 @@ def drawing(platform: Installation, digest: str) -> bytes | None:
         return None
 
 
-def _mood(rows: Sequence[Row], seen: TaskStatus | None, newest: FailureCard | None) -> str:
+def _mood(rows: "Sequence[ReportRow]", seen: TaskStatus | None, newest: FailureCard | None) -> str:
     if seen is None or not seen.is_ours:
         return _mood_of_rows(rows)
     if seen.state in {"failed", "up_for_retry"}:
@@ -157,10 +165,10 @@ def _mood(rows: Sequence[Row], seen: TaskStatus | None, newest: FailureCard | No
         return _MOODS[seen.state]
     if seen.state in _RUNNING or seen.state is None:
         return "running"
-    return "verdict" if any(row["stage"] != FAILURE_STAGE for row in rows) else "nothing"
+    return "verdict" if any(row.stage != FAILURE_STAGE for row in rows) else "nothing"
 
 
-def _mood_of_rows(rows: Sequence[Row]) -> str:
+def _mood_of_rows(rows: "Sequence[ReportRow]") -> str:
     if not rows:
         return "nothing"
-    return "failed" if rows[0]["stage"] == FAILURE_STAGE else "verdict"
+    return "failed" if rows[0].stage == FAILURE_STAGE else "verdict"

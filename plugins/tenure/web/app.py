@@ -133,24 +133,24 @@ def card(  # noqa: PLR0917 -- the query's names
 
 def report(request: Request, guard: GuardDep, digest: str) -> HTMLResponse:
     """The evidence of one judgement, drawn by our own escaping template."""
-    row = tasks.report_page(platform(), digest) if _DIGEST.fullmatch(digest) else None
-    if row is None:
+    page = tasks.report_page(platform(), digest) if _DIGEST.fullmatch(digest) else None
+    if page is None:
         return _absent(request, "report", digest)
-    guard.require(row["dag_id"])
-    found = validation_page(platform(), row) if row["stage"] == "quality" else None
+    guard.require(page.row.dag_id)
+    found = validation_page(platform(), page) if page.row.stage == "quality" else None
     if found is not None:
-        return _page(request, "validation.html", report=row, page=found)
-    return _page(request, "report.html", report=row)
+        return _page(request, "validation.html", report=page.row, page=found)
+    return _page(request, "report.html", report=page.row, drawn=page.drawn)
 
 
 def drawn(request: Request, guard: GuardDep, digest: str) -> Response:
     """The picture of a report: foreign HTML, so it gets an origin of its own."""
-    row = tasks.report_page(platform(), digest) if _DIGEST.fullmatch(digest) else None
-    guard.require(row["dag_id"] if row else None)
-    html = tasks.drawing(platform(), row["digest"]) if row else None
-    if row is None or html is None:
+    page = tasks.report_page(platform(), digest) if _DIGEST.fullmatch(digest) else None
+    guard.require(page.row.dag_id if page else None)
+    html = tasks.drawing(platform(), page.row.digest) if page else None
+    if page is None or html is None:
         return _absent(request, "drawn report", digest)
-    policy = DOCS_POLICY if row["stage"] == "quality" else DRAWN_POLICY
+    policy = DOCS_POLICY if page.row.stage == "quality" else DRAWN_POLICY
     headers = _HEADERS | {"Content-Security-Policy": policy}
     return Response(html, media_type="text/html; charset=utf-8", headers=headers)
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from tenure.verdicts import Verdict
 from tenure.views.validations import Point
 
 STEP, HEIGHT, DOTS, TOP = 9, 34, 30, 3
@@ -14,7 +15,7 @@ def draw(points: Sequence[Point]) -> Markup:
     """Oldest left; empty with fewer than two batches."""
     if len(points) < 2:
         return Markup("")
-    broken = sum(point.verdict != "passed" for point in points)
+    broken = sum(point.verdict is not Verdict.PASSED for point in points)
     width = len(points) * STEP + 2
     return Markup(
         '<svg class="history" viewBox="0 0 {} {}" width="{}" height="{}" role="img" '
@@ -38,7 +39,11 @@ def point_title(point: Point) -> str:
 
 def _dot(index: int, point: Point) -> Markup:
     return Markup('<circle class="{}" cx="{}" cy="{}" r="{}"><title>{}</title></circle>').format(
-        point.verdict, _x(index), DOTS, 4 if point.verdict != "passed" else 3, point_title(point)
+        point.verdict,
+        _x(index),
+        DOTS,
+        3 if point.verdict is Verdict.PASSED else 4,
+        point_title(point),
     )
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tenure.adapters.arrow_tables import read_batch, write_quarantine, write_snapshot
+from tenure.adapters.arrow_tables.peeking import first_rows
 from tenure.lifecycle.data.quality import QualityPolicy, judge
 from tenure.lifecycle.data.sources import Column, Contract, CsvFormat, Source
 
@@ -217,10 +217,10 @@ def verdict(tmp_path: Path, content: bytes, source: Source) -> tuple[str, int, d
     if batch.is_sound:
         kept = write_snapshot(batch.table, judgement.reasons, tmp_path / "snapshot")
     write_quarantine(batch.original, judgement.reasons, tmp_path / "quarantine")
-    aside = pq.read_table(tmp_path / "quarantine").to_pylist()
+    aside = list(first_rows(tmp_path / "quarantine", batch.rows + 1, frozenset()))
     assert kept + len(aside) == batch.rows
     fatal = next((str(f) for f in batch.findings if f.is_fatal), "")
-    return fatal, batch.rows, {r["_row"]: "; ".join(r["_reasons"]) for r in aside}
+    return fatal, batch.rows, {row.number: "; ".join(map(str, row.reasons)) for row in aside}
 
 
 @pytest.mark.parametrize("case", CORPUS.values(), ids=CORPUS.keys())

@@ -14,6 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tenure.adapters.arrow_tables import Batch, read_batch, write_quarantine, write_snapshot
+from tenure.adapters.arrow_tables.peeking import first_rows
 from tenure.adapters.confined import LimitReached, Limits, run_confined
 from tenure.lifecycle.data.quality import QualityPolicy, judge
 from tenure.lifecycle.data.sources import Column, Contract, Source
@@ -49,13 +50,12 @@ def judged(path: Path, source: Source | None = None) -> tuple[Batch, str, dict[i
         assert batch.rows == 0
         return batch, fatal, {}
     write_quarantine(batch.original, judgement.reasons, path.with_name("quarantine"))
-    facts = ["_row", "_reasons"]
-    aside = pq.read_table(path.with_name("quarantine"), columns=facts).to_pylist()
+    aside = list(first_rows(path.with_name("quarantine"), batch.rows + 1, frozenset()))
     kept = 0
     if batch.is_sound:
         kept = write_snapshot(batch.table, judgement.reasons, path.with_name("snapshot"))
     assert kept + len(aside) == batch.rows == batch.original.num_rows
-    return batch, fatal, {row["_row"]: "; ".join(row["_reasons"]) for row in aside}
+    return batch, fatal, {row.number: "; ".join(map(str, row.reasons)) for row in aside}
 
 
 def _write(content: pa.Table, **options: object) -> Callable[[Path], None]:

@@ -1,5 +1,6 @@
 """Equal content gives equal bytes; quarantine keeps rows as they came."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tenure.adapters.arrow_tables import time_range, write_quarantine, write_snapshot
+from tenure.adapters.arrow_tables.peeking import first_rows
+from tenure.lifecycle.data.quality import Reason
 from tenure.vocabulary import digest_bytes
 
 AT = datetime(2013, 3, 1, tzinfo=UTC)
@@ -44,15 +47,32 @@ def test_a_snapshot_reads_back(tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "s").equals(TABLE.take([0, 2, 3]).combine_chunks())
 
 
+LATE = Reason("expect_column_values_to_be_between", "at", ("at",), "at least 2013-01-01")
+PAIR = Reason("expect_column_pair_values_to_be_equal", "a and b", ("a", "b"), "equal values")
+
+
+def listed(reason: Reason) -> dict[str, object]:
+    return asdict(reason) | {"columns": list(reason.columns)}
+
+
 def test_quarantine_says_row_and_reasons(tmp_path: Path) -> None:
     odd = TABLE.append_column("_row", pa.array([9, 9, 9, 9])).append_column("x", TABLE.column("x"))
 
-    write_quarantine(odd, {3: ["late"], 0: ["x", "y"]}, tmp_path / "q")
+    write_quarantine(odd, {3: [LATE], 0: [PAIR, LATE]}, tmp_path / "q")
 
     found = pq.read_table(tmp_path / "q")
     assert found.column_names == ["id", "x", "at", "_row__2", "x__2", "_row", "_reasons"]
     assert found.column("_row").to_pylist() == [1, 4]
-    assert found.column("_reasons").to_pylist() == [["x", "y"], ["late"]]
+    assert found.column("_reasons").to_pylist() == [[listed(PAIR), listed(LATE)], [listed(LATE)]]
+
+
+def test_the_first_quarantined_rows_read_back_as_they_were_written(tmp_path: Path) -> None:
+    write_quarantine(TABLE, {3: [LATE], 0: [PAIR, LATE]}, tmp_path / "q")
+
+    (first,) = first_rows(tmp_path / "q", 1, frozenset({"id", "gone"}))
+
+    assert (first.number, first.reasons) == (1, (PAIR, LATE))
+    assert first.cells == {"id": TABLE.column("id")[0].as_py()}
 
 
 def test_time_range() -> None:

@@ -4,13 +4,8 @@ from typing import Any
 
 import pytest
 
-from tenure.lifecycle.data.expectations import (
-    Expectation,
-    Severity,
-    allowed,
-    observed_rows,
-    observed_whole,
-)
+from tenure.lifecycle.data.expectations import Expectation, allowed, observed_rows, observed_whole
+from tenure.verdicts import Severity
 
 
 def make(kind: str, **kwargs: Any) -> Expectation:

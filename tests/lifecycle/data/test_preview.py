@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from tenure.lifecycle.data.expectations import Expectation, Severity, Suite
+from tenure.lifecycle.data.expectations import Expectation, Suite
 from tenure.lifecycle.data.preview import Comparison, findings_of, together, totals, under_new_names
 from tenure.lifecycle.data.quality import Finding, QualityPolicy, judge
+from tenure.verdicts import Severity
 
 POLICY = QualityPolicy(max_quarantined=0.5, min_rows=1)
 NULLS = "expect_column_values_to_not_be_null"

@@ -5,9 +5,16 @@ from dataclasses import dataclass
 
 import pytest
 
-from tenure.lifecycle.data.expectations import Severity
-from tenure.lifecycle.data.quality import CONTRACT, Finding, QualityPolicy, judge, report, summary
-from tenure.verdicts import Verdict
+from tenure.lifecycle.data.quality import (
+    CONTRACT,
+    Finding,
+    QualityPolicy,
+    Reason,
+    judge,
+    report,
+    summary,
+)
+from tenure.verdicts import Severity, Verdict
 
 INFO, WARNING, CRITICAL = Severity.INFO, Severity.WARNING, Severity.CRITICAL
 POLICY = QualityPolicy(max_quarantined=0.1, min_rows=1)
@@ -16,7 +23,7 @@ POLICY = QualityPolicy(max_quarantined=0.1, min_rows=1)
 def finding(
     severity: Severity, rows: Sequence[int] = (), *, holds: bool = False, rule: str = "rule"
 ) -> Finding:
-    return Finding(rule, "x", severity, holds, f"{len(rows)} bad", "none", rows)
+    return Finding(rule, "x", severity, holds, f"{len(rows)} bad", "none", rows, columns=("x",))
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,10 @@ def test_every_reason_of_a_row_is_kept() -> None:
         QualityPolicy(max_quarantined=1.0),
     )
 
-    assert judgement.reasons == {4: ["x: first, allowed none", "x: second, allowed none"]}
+    assert judgement.reasons == {
+        4: [Reason("first", "x", ("x",), "none"), Reason("second", "x", ("x",), "none")]
+    }
+    assert str(judgement.reasons[4][0]) == "x: first, allowed none"
 
 
 def test_the_worst_comes_first() -> None:
@@ -103,13 +113,21 @@ def test_the_worst_comes_first() -> None:
 
     judgement = judge(100, findings, POLICY)
 
-    assert [check.name for check in judgement.checks] == [
-        "fatal (critical)",
-        "warned (warning)",
-        "max_quarantined (critical)",
-        "sound (critical)",
-        "min_rows (critical)",
+    assert [(check.rule, check.severity) for check in judgement.checks] == [
+        ("fatal", CRITICAL),
+        ("warned", WARNING),
+        ("max_quarantined", CRITICAL),
+        ("sound", CRITICAL),
+        ("min_rows", CRITICAL),
     ]
+
+
+def test_the_limits_of_the_batch_are_numbers() -> None:
+    checks = {c.rule: c for c in judge(100, [finding(WARNING, range(5))], POLICY).checks}
+
+    share, rows = checks["max_quarantined"], checks["min_rows"]
+    assert (share.value, share.limit, share.counts) == (0.05, 0.1, (5, 100))
+    assert (rows.value, rows.limit, rows.counts) == (95.0, 1.0, None)
 
 
 SUMMARIES = {

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tenure.lifecycle.data.expectations import Expectation, Severity, Suite
+from tenure.lifecycle.data.expectations import Expectation, Suite
 from tenure.lifecycle.data.quality import QualityPolicy, summary
 from tenure.lifecycle.data.quality import judge as judge_batch
 from tenure.lifecycle.data.schema import (
@@ -23,6 +23,7 @@ from tenure.lifecycle.data.schema import (
     unjudged,
     worst,
 )
+from tenure.verdicts import Severity
 
 COMPATIBLE, MAPPING, BREAKING = Compatibility
 

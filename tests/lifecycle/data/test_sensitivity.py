@@ -3,7 +3,6 @@
 import pytest
 
 from tenure.errors import ConfigInvalid
-from tenure.lifecycle.data.expectations import Severity
 from tenure.lifecycle.data.quality import CONTRACT, Finding
 from tenure.lifecycle.data.sensitivity import (
     Key,
@@ -17,6 +16,7 @@ from tenure.lifecycle.data.sensitivity import (
     veiled,
 )
 from tenure.lifecycle.data.sources import Contract
+from tenure.verdicts import Severity
 
 CONTRACT_OF = {
     "plain": Contract.model_validate({"columns": {"x": {"type": "number"}}}),

@@ -1,12 +1,19 @@
-"""Expectations as sentences, and the numbers in observations."""
+"""Expectations as sentences, and what of a check is shown to whom."""
 
 from typing import Any
 
 import pytest
 
 from tenure.config.suite_arguments import CATALOG
-from tenure.lifecycle.data.expectations import Expectation, Severity, observed_rows, observed_whole
-from tenure.lifecycle.data.sentences import measured, rule_sentence, sentence
+from tenure.lifecycle.data.expectations import ROW_COUNT, Expectation
+from tenure.lifecycle.data.sentences import (
+    NOT_SHOWN,
+    charted_number,
+    rule_sentence,
+    sentence,
+    without_values,
+)
+from tenure.verdicts import Check, Severity, Verdict
 
 
 def make(kind: str, **kwargs: Any) -> Expectation:
@@ -134,29 +141,78 @@ def test_what_is_no_known_expectation_is_said_as_well(rule: str, words: str) -> 
     assert rule_sentence(rule, "id", "3") == words
 
 
-ROWS = make("column_values_to_be_between", column="x", max_value=1)
+def check(rule: str, observed: str, *columns: str, **numbers: Any) -> Check:
+    return Check(rule, Verdict.PASSED, observed, "something", columns=columns, **numbers)
 
 
-@pytest.mark.parametrize(
-    ("observed", "number"),
-    [
-        (observed_rows(ROWS, broken=3, total=1_200, example="7"), 0.25),
-        (observed_rows(ROWS, broken=0, total=0, example=""), 0.0),
-        (observed_whole(make("column_mean_to_be_between", column="x"), "53.2"), 53.2),
-        (observed_whole(make("column_stdev_to_be_between", column="x"), "-1.5e+06"), -1.5e6),
-        (
-            observed_whole(
-                make("column_proportion_of_non_null_values_to_be_between", column="x"), "0.98"
-            ),
-            0.98,
+SHOWN: dict[str, tuple[Check, str, float | None, float | None]] = {
+    "rows were counted": (
+        check(
+            "expect_column_values_to_be_in_set",
+            "3 of 1,200 unknown values (0.2%), such as 'ada'",
+            "x",
+            value=0.0025,
+            counts=(3, 1_200),
         ),
-        (observed_whole(make("table_row_count_to_be_between"), "28,834"), 28_834.0),
-        ("25,224 good rows", 25_224.0),
-        ("mean that is not shown", None),
-        ("set of values with 'a'", None),
-        ("a rule that cannot be computed (no column x)", None),
-        ("", None),
-    ],
-)
-def test_the_number_of_an_observation_is_found(observed: str, number: float | None) -> None:
-    assert measured(observed) == number
+        "3 of 1,200 unknown values (0.2%)",
+        0.25,
+        0.25,
+    ),
+    "no row was counted": (
+        check("expect_column_values_to_be_unique", "0 of 0 repeated values", "x", counts=(0, 0)),
+        "0 of 0 repeated values",
+        0.0,
+        0.0,
+    ),
+    "a rule that this release does not know": (
+        check("expect_something_new", "1 of 4 odd values, such as 'ada'", "x", counts=(1, 4)),
+        "1 of 4 rows that break it (25.0%)",
+        25.0,
+        25.0,
+    ),
+    "a measure": (
+        check("expect_column_mean_to_be_between", "mean 53.2", "x", value=53.2),
+        NOT_SHOWN,
+        53.2,
+        None,
+    ),
+    "rows of the table": (
+        check(ROW_COUNT, "28,834 rows", value=28_834.0),
+        "28,834 rows",
+        28_834.0,
+        28_834.0,
+    ),
+    "good rows": (
+        check("min_rows", "25,224 good rows", value=25_224.0),
+        "25,224 good rows",
+        25_224.0,
+        25_224.0,
+    ),
+    "rows in quarantine": (
+        check("max_quarantined", "1 of 40 rows (2.50%)", value=0.025, counts=(1, 40)),
+        "1 of 40 rows (2.50%)",
+        2.5,
+        2.5,
+    ),
+    "a rule about rows that cannot be computed": (
+        check(ROW_COUNT, "a rule that cannot be computed (no column 'ada')"),
+        NOT_SHOWN,
+        None,
+        None,
+    ),
+    "a set": (
+        check("expect_column_distinct_values_to_be_in_set", "set of values with 'a'", "x"),
+        NOT_SHOWN,
+        None,
+        None,
+    ),
+    "the contract": (check("contract", "int64: 4711 is too big", "x"), NOT_SHOWN, None, None),
+}
+
+
+@pytest.mark.parametrize("case", SHOWN)
+def test_without_values_only_counts_of_rows_stay(case: str) -> None:
+    found, words, number, hidden = SHOWN[case]
+    assert without_values(found) == words
+    assert charted_number(found, shown=True) == number
+    assert charted_number(found, shown=False) == hidden

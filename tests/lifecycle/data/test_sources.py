@@ -1,6 +1,7 @@
 """Names of landing files."""
 
 import re
+from dataclasses import dataclass
 from datetime import date
 
 import pytest
@@ -149,11 +150,19 @@ class TestRenames:
 OLD, NEW = Rules("suite 1", "config"), Rules("suite 2", "config")
 
 
-def judgement(key: str, digest: str, rules: Rules = NEW) -> dict[str, str]:
-    return {"source_key": key, "source_digest": digest, **vars(rules)}
+@dataclass(frozen=True)
+class Stored:
+    source_key: str
+    source_digest: str
+    suite_digest: str
+    config_digest: str
 
 
-STANDING: dict[str, tuple[list[dict[str, str]], bool]] = {
+def judgement(key: str, digest: str, rules: Rules = NEW) -> Stored:
+    return Stored(key, digest, **vars(rules))
+
+
+STANDING: dict[str, tuple[list[Stored], bool]] = {
     "nothing was judged": ([], False),
     "this file, by these rules": ([judgement("a", "1")], True),
     "this file, by other rules": ([judgement("a", "1", OLD)], False),

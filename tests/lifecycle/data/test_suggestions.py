@@ -2,9 +2,10 @@
 
 import pytest
 
-from tenure.lifecycle.data.expectations import Expectation, Severity, Suite
+from tenure.lifecycle.data.expectations import Expectation, Suite
 from tenure.lifecycle.data.profiling import Proposal
 from tenure.lifecycle.data.suggestions import beside
+from tenure.verdicts import Severity
 
 RANGE = "expect_column_values_to_be_between"
 

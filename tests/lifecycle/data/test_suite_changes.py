@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from tenure.lifecycle.data.expectations import Expectation, Severity, Suite
+from tenure.lifecycle.data.expectations import Expectation, Suite
 from tenure.lifecycle.data.suite_changes import changes
+from tenure.verdicts import Severity
 
 NOT_NULL = "expect_column_values_to_not_be_null"
 BETWEEN = "expect_column_values_to_be_between"

@@ -180,7 +180,9 @@ def test_the_score_only_informs() -> None:
     found = drift.shifts(reference, current, POLICY)
     report = drift.judge_drift(found, POLICY, subject="m@1", facts={})
     assert report.verdict is Verdict.PASSED
-    assert report.checks[0].name == "prediction drift (for information)"
+    assert report.checks[0].name == "prediction drift (info)"
+    assert report.checks[0].verdict is Verdict.FAILED
+    assert not report.enforced
 
 
 def test_nulls_and_unseen_categories_are_drift() -> None:

@@ -22,6 +22,7 @@ from tenure.usecases.data.compatibility import other_names
 from tenure.usecases.data.ingestion import ingestion
 from tenure.usecases.data.snapshots import open_snapshot
 from tenure.usecases.training import planning
+from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef
 
 pytestmark = pytest.mark.service
@@ -139,11 +140,11 @@ class World:
         run = RunRef(f"{model}__train_model", run_id, "plan", user="ada")
         return planning.plan(self.platform, model, run, by_hand=True)
 
-    def report(self, digest: str) -> dict[str, Any]:
+    def report(self, digest: str) -> Report:
         with self.platform.database.begin() as connection:
             found = reports.by_digest(connection, digest)
         assert found is not None
-        return found
+        return found.report
 
 
 @pytest.fixture
@@ -168,7 +169,7 @@ def test_a_renamed_column_stops_only_the_model_that_reads_it(world: World) -> No
 
     assert columns_of(world, done.snapshot) == ["id", "at", "age", "ok"]
     report = world.report(done.report)
-    assert report["summary"].startswith(
+    assert report.summary.startswith(
         "loans batch 2026-03: all 1 expectations hold; income: found no such column but the new "
         "'incomes', perhaps its new name; it is not published, by_income cannot train on this "
         "batch, expected number; "
@@ -181,8 +182,8 @@ def test_a_renamed_column_stops_only_the_model_that_reads_it(world: World) -> No
     )
     assert error.value.next_step.startswith("Ask sam, the steward of loans.")
     card = world.report(error.value.evidence or "")
-    assert (card["model"], card["verdict"]) == ("by_income", "failed")
-    assert card["summary"] == error.value.what
+    assert (card.subject, card.verdict) == ("by_income", Verdict.FAILED)
+    assert card.summary == error.value.what
 
 
 def test_with_a_mapping_both_models_run(world: World) -> None:
@@ -196,7 +197,7 @@ def test_with_a_mapping_both_models_run(world: World) -> None:
     assert columns_of(world, old.snapshot) == ["id", "at", "income", "age", "ok"]
     for done in (new, late):
         assert columns_of(world, done.snapshot) == ["id", "at", "incomes", "age", "ok"]
-        assert "income" not in world.report(done.report)["summary"]
+        assert "income" not in world.report(done.report).summary
     assert world.plan("by_age") is not None
     assert world.plan("by_income") is not None, "it still names the old column"
     world.configure(income="incomes", more=mapped, by_income="incomes")
@@ -245,7 +246,7 @@ def test_the_window_closes_after_its_last_day(world: World, day: date, is_taken:
     if is_taken:
         assert world.plan("by_income") is not None
         return
-    summary = world.report(done.report)["summary"]
+    summary = world.report(done.report).summary
     assert "no such column but 'income', its old name, whose window has closed" in summary
     with pytest.raises(SchemaBroken) as error:
         world.plan("by_income")
@@ -273,7 +274,7 @@ def test_a_column_of_another_type_is_left_out(world: World) -> None:
     done = world.ingest(world.drop(3, income=pa.array(["1"] * 100)))
 
     assert "income" not in columns_of(world, done.snapshot)
-    assert "income: found the type string" in world.report(done.report)["summary"]
+    assert "income: found the type string" in world.report(done.report).summary
     with pytest.raises(SchemaBroken, match="by_income cannot train on loans: income is not there"):
         world.plan("by_income")
     assert world.plan("by_age") is not None
@@ -302,8 +303,7 @@ def test_a_new_column_is_left_out_and_stops_nobody(world: World) -> None:
 
     assert columns_of(world, done.snapshot) == ["id", "at", "income", "age", "ok"]
     assert (
-        "extra: found a column that the contract does not know"
-        in (world.report(done.report)["summary"])
+        "extra: found a column that the contract does not know" in world.report(done.report).summary
     )
     assert world.plan("by_income") is not None
     assert world.plan("by_age") is not None

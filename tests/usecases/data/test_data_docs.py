@@ -117,7 +117,7 @@ def test_an_ingested_batch_has_data_docs_beside_its_report(
     assert "because" not in page
     row = report_page(platform, digest)
     assert row is not None
-    assert row["drawn"]
+    assert row.drawn
     ours = validation_page(platform, row)
     assert ours is not None
     assert ours.drawn
@@ -146,9 +146,9 @@ def test_a_drawing_that_fails_changes_nothing(
     monkeypatch.setattr(tenure.failpoints, "_passed", type(tenure.failpoints._passed)())
     digest = ingest(platform)
     assert drawing(platform, digest) is None
-    row = report_page(platform, digest)
-    assert row is not None
-    assert (row["verdict"], row["drawn"]) == ("passed", False)
+    page = report_page(platform, digest)
+    assert page is not None
+    assert (page.row.verdict, page.drawn) == ("passed", False)
 
 
 def test_what_gx_cannot_draw_changes_nothing(

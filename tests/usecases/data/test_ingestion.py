@@ -170,7 +170,14 @@ class TestPublishing:
         assert pq.read_table(data).column_names == ["id", "at", "x"]
         (bad,) = quarantined(tiny)
         assert (bad["id"], bad["_row"]) == ("r1", 2)
-        assert bad["_reasons"] == ["x: expect_column_values_to_be_between, allowed 0…10"]
+        assert bad["_reasons"] == [
+            {
+                "rule": "expect_column_values_to_be_between",
+                "subject": "x",
+                "columns": ["x"],
+                "allowed": "0…10",
+            }
+        ]
         assert_stands_once(tiny, rows_in=4, rows_quarantined=1)
 
     def test_the_manifest_is_what_the_row_names(self, tiny: Installation) -> None:

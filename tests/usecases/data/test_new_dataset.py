@@ -18,13 +18,14 @@ import pytest
 from typer.testing import CliRunner
 
 from tenure.adapters.arrow_tables import read_batch
+from tenure.adapters.arrow_tables.peeking import reasons_of
 from tenure.adapters.gx_validator import validate
 from tenure.cli import app
 from tenure.config import load_dataset
 from tenure.config.suites import check, load_suite
 from tenure.errors import ConfigInvalid, DataRejected
 from tenure.installation import Installation
-from tenure.lifecycle.data.quality import Judgement, judge
+from tenure.lifecycle.data.quality import Judgement, Reason, judge
 from tenure.settings import REPOSITORY, Settings
 from tenure.usecases.data.ingestion import ingestion
 from tenure.usecases.data.new_dataset import DatasetSpec, create
@@ -212,10 +213,10 @@ class TestDrops:
         assert len(list(platform.store.list("snapshots/shop/"))) == 6
         (aside,) = (k for k in platform.store.list("quarantine/shop/") if "2-few" in k)
         found = pq.read_table(platform.store.fetch(aside)).to_pylist()
-        assert [(r["_row"], r["_reasons"]) for r in found] == [
-            (7, ["Menge: type, allowed integer"]),
-            (8, ["Bestellt am: type, allowed timestamp"]),
-            (301, ["the row: width, allowed 50 cells, as the header"]),
+        assert [(r["_row"], reasons_of(r["_reasons"])) for r in found] == [
+            (7, (Reason("type", "Menge", ("Menge",), "integer"),)),
+            (8, (Reason("type", "Bestellt am", ("Bestellt am",), "timestamp"),)),
+            (301, (Reason("width", "the row", (), "50 cells, as the header"),)),
         ]
         assert found[2]["Notiz"] is None
 

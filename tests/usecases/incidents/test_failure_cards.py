@@ -112,7 +112,7 @@ def test_a_card_is_stored_once_and_needs_no_object_store(platform: Installation)
     assert failure_cards.save(platform, card, RUN) == failure_cards.save(platform, card, RUN)
     with platform.database.begin() as connection:
         rows = reports.of_run(connection, RUN.dag_id, RUN.run_id)
-    assert [FailureCard.from_facts(row["body"]["facts"]) for row in rows] == [card]
+    assert [FailureCard.from_facts(row.report.facts) for row in rows] == [card]
     assert list(platform.store.list("reports/")) == []
 
 
@@ -127,6 +127,7 @@ def test_links_lead_to_the_newest_verdict_and_to_mlflow(platform: Installation) 
         "fine",
         (Check("roc_auc", Verdict.PASSED, "0.7", "at least 0.6"),),
         {"mlflow_run_id": "abc"},
+        enforced=True,
     )
     digest = platform.reports.save(report, model="flight_late", dataset=None, run=RUN)
     url, mlflow = evidence_links(platform, RUN)

@@ -18,6 +18,7 @@ from tenure.adapters.sql.tables import approval, model, snapshot, training_snaps
 from tenure.installation import Installation
 from tenure.lifecycle.data.sources import Rules
 from tenure.settings import Settings
+from tenure.verdicts import Verdict
 from tenure.vocabulary import RunRef, State, VersionRef, digest_bytes, digest_json
 
 MODEL, DATASET = "late", "trips"
@@ -83,18 +84,20 @@ class Life:
                     time_max=datetime(2013, month + 1, 1, tzinfo=UTC) - timedelta(hours=1),
                 )
                 number = data.publish(connection, DATASET, batch, "s" * 64, new)
-                judged = {
-                    "batch": batch,
-                    "source_key": f"landing/{DATASET}/{batch}.parquet",
-                    "source_digest": digest,
-                    "verdict": "passed",
-                    "rows_in": 10,
-                    "rows_ok": 10,
-                    "rows_quarantined": 0,
-                    "report_digest": "r" * 64,
-                }
+                judged = data.NewValidation(
+                    batch=batch,
+                    source_key=f"landing/{DATASET}/{batch}.parquet",
+                    source_digest=digest,
+                    verdict=Verdict.PASSED,
+                    rows_in=10,
+                    rows_ok=10,
+                    rows_quarantined=0,
+                    quarantine_key=None,
+                    report_digest="r" * 64,
+                    shape=None,
+                )
                 rules = Rules("s" * 64, "c" * 64)
-                data.record(connection, DATASET, rules, snapshot_id=number, values=judged)
+                data.record(connection, DATASET, rules, judged, snapshot_id=number)
 
     def version(self, *, state: State = State.TRAINED, months: tuple[int, ...] = ()) -> VersionRef:
         """A version with a scored holdout, wrong in 20% of its labels."""

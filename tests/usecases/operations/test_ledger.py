@@ -4,7 +4,7 @@ import io
 import itertools
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from tenure.adapters.sql.tables import (
 )
 from tenure.installation import Installation
 from tenure.layout import artifact_key
+from tenure.lifecycle.data.quality import Reason
 from tenure.lifecycle.retirement.decommission import StepAction
 from tenure.ports import ObjectStore
 from tenure.settings import REPOSITORY, Settings
@@ -218,7 +219,10 @@ class _NoMirror:
 
 def _publish(platform: Installation, first: VersionRef) -> None:
     parquet(platform.store, SNAPSHOT, {"flight_id": ["a", "b", "c"], "temp": [1.0, 2.0, None]})
-    reasons = [["temp: between, allowed 0 to 9"], ["flight_id: key, allowed once"]]
+    reasons = [
+        [asdict(Reason("between", "temp", ("temp",), "0 to 9"))],
+        [asdict(Reason("key", "flight_id", ("flight_id",), "once"))],
+    ]
     parquet(
         platform.store,
         QUARANTINE,

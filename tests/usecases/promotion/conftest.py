@@ -51,6 +51,7 @@ class World:
                     Verdict.PASSED,
                     f"{stage} of training {n}",
                     (Check("roc_auc", Verdict.PASSED, "0.71 | [x](y)", "at least 0.60"),),
+                    enforced=True,
                 ),
                 model=MODEL,
                 dataset=None,

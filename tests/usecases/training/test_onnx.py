@@ -1,6 +1,5 @@
 """Training where the YAML asks for ONNX: what is kept, signed and told, and what stays native."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -27,11 +26,11 @@ def asked(world: Any, tolerance: float = 1e-4, rows: int = 200, **other: Any) ->
     return world
 
 
-def told(world: Any, task: str = "train") -> dict[str, Mapping[str, Any]]:
+def told(world: Any, task: str = "train") -> dict[str, reports.ReportRow]:
     """Reports of the task by stage."""
     with world.platform.database.begin() as connection:
         rows = reports.of_run(connection, "loan_ok__train_model", "r1")
-    return {row["stage"]: row for row in rows if row["task_id"] == task}
+    return {row.stage: row for row in rows if row.task_id == task}
 
 
 def onnx_files(world: Any) -> list[str]:
@@ -49,12 +48,12 @@ def test_a_variant_that_passed(world: Any) -> None:
     assert facts["largest_difference"] == 0.0
     assert facts["tolerance"] == 1e-4
     report = told(world)["onnx_parity"]
-    assert (report["digest"], report["verdict"]) == (facts["report"], "passed")
+    assert (report.digest, report.verdict) == (facts["report"], "passed")
     assert facts["summary"] == (
         "ONNX agrees on 100 holdout rows (largest difference 0, allowed 0.0001; "
         "0 decisions changed)"
     )
-    assert told(world)["training"]["body"]["facts"]["onnx"] == facts["summary"]
+    assert told(world)["training"].report.facts["onnx"] == facts["summary"]
     key = world.platform.settings.signing_key.with_suffix(".pub")
     assert verified_onnx(world.platform.store, row, key) == data
     world.evaluate()
@@ -110,7 +109,7 @@ def test_what_cannot_be_converted_is_trained_all_the_same(world: Any) -> None:
     facts = world.row()["facts"]["onnx"]
     assert facts == {
         "verdict": "inconclusive",
-        "report": told(world)["onnx_parity"]["digest"],
+        "report": told(world)["onnx_parity"].digest,
         "summary": "ONNX cannot stand in for it (only a boosting behind numbers and ordinal codes "
         "can be converted): the version is served by scikit-learn",
     }

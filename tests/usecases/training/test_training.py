@@ -310,8 +310,8 @@ def test_every_task_has_a_verdict_for_its_tab(world: Any) -> None:
     told = {}
     with world.platform.database.begin() as connection:
         for row in reports.of_run(connection, "loan_ok__train_model", "r1"):
-            assert row["task_id"] not in told
-            told[row["task_id"]] = (row["verdict"], row["summary"].split(";")[0].split(":")[0])
+            assert row.task_id not in told
+            told[row.task_id] = (row.verdict, row.summary.split(";")[0].split(":")[0])
     assert told == {
         "plan": ("passed", "loan_ok@1 answers retrain request 1 of controller (performance fell)"),
         "train": (

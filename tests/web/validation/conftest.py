@@ -16,8 +16,9 @@ from sqlalchemy import insert, select
 from tenure.adapters.arrow_tables import write_quarantine
 from tenure.adapters.sql import tables as t
 from tenure.installation import Installation
-from tenure.lifecycle.data.expectations import Expectation, Severity, allowed
+from tenure.lifecycle.data.expectations import Expectation, allowed, observed_rows
 from tenure.lifecycle.data.quality import Finding, QualityPolicy, judge, report
+from tenure.verdicts import Severity
 from tenure.vocabulary import RunRef
 
 if TYPE_CHECKING:
@@ -112,8 +113,8 @@ class Shop:
             by_row = "column_values" in expectation.type
             holds = not by_row or broken <= (1 - expectation.mostly) * rows
             if by_row:
-                observed = f"{broken} of {rows} values ({100 * broken / rows:.1f}%)"
-                observed += f", such as '{NASTY}'" if expectation.subject == NASTY else ""
+                example = f"'{NASTY}'" if expectation.subject == NASTY else ""
+                observed = observed_rows(expectation, broken=broken, total=rows, example=example)
             else:
                 observed = "mean 29" if "mean" in expectation.type else f"{rows} rows"
             found.append(
@@ -125,6 +126,9 @@ class Shop:
                     observed,
                     allowed(expectation),
                     range(broken) if by_row else (),
+                    columns=expectation.columns,
+                    value=broken / rows if by_row else 29.0 if "mean" in expectation.type else rows,
+                    counts=(broken, rows) if by_row else None,
                 )
             )
         return found

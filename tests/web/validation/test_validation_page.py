@@ -42,7 +42,7 @@ def test_a_failed_batch_says_what_broke_what_is_safe_and_what_to_do(
         "the steward sam edits <code>include/expectations/orders.json</code>",
         "price may be missing in at most 10% of the rows",
         "Without a price nothing is sold",
-        "8 of 40 values (20.0%)",
+        "8 of 40 nulls (20.0%)",
         "at most 10%",
         "landing/orders/2013-02.parquet",
         "none: the batch failed",
@@ -89,7 +89,7 @@ def test_a_restricted_dataset_shows_no_value_at_all(client: TestClient, shop: An
     assert "the dataset is restricted" in rows
     assert "2013-01-0" not in rows
     assert '<td data-label="id">••••</td>' in rows
-    assert "2 of 40 values (5.0%)" in text
+    assert "2 of 40 unknown values (5.0%)" in text
     assert "such as" not in text
     assert "mean 29" not in text
     assert "a value that is not shown" in text

@@ -1,17 +1,35 @@
 """The first rows of a quarantine file, for people."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tenure.lifecycle.data.quality import Reason
+
 ROW, REASONS = "_row", "_reasons"
 
 
-def first_rows(path: Path, limit: int, columns: frozenset[str]) -> Iterator[dict[str, Any]]:
-    """At most `limit` rows with `_row`, `_reasons` and those of the columns that are there."""
+@dataclass(frozen=True)
+class QuarantinedRow:
+    """One row of a quarantine file.
+
+    Args:
+        number: Of the row in the file that landed, from 1.
+        reasons: Why it was set aside.
+        cells: Column to value, as it came.
+    """
+
+    number: int
+    reasons: tuple[Reason, ...]
+    cells: Mapping[str, object]
+
+
+def first_rows(path: Path, limit: int, columns: frozenset[str]) -> Iterator[QuarantinedRow]:
+    """At most `limit` rows with those of the columns that are there."""
     with pq.ParquetFile(path) as file:
         names = [n for n in file.schema_arrow.names if n in columns or n in {ROW, REASONS}]
         batch = next(file.iter_batches(batch_size=limit, columns=names), None)
@@ -20,4 +38,11 @@ def first_rows(path: Path, limit: int, columns: frozenset[str]) -> Iterator[dict
     for i, field in enumerate(batch.schema):
         if pa.types.is_timestamp(field.type):  # Python knows no year 10000, a bad row may
             batch = batch.set_column(i, field.name, batch.column(i).cast(pa.string()))
-    yield from batch.to_pylist()
+    for row in batch.to_pylist():
+        number, reasons = row.pop(ROW), row.pop(REASONS)
+        yield QuarantinedRow(number, reasons_of(reasons), row)
+
+
+def reasons_of(stored: Sequence[Mapping[str, Any]]) -> tuple[Reason, ...]:
+    """The reasons of one row as the column `_reasons` holds them."""
+    return tuple(Reason(**{**one, "columns": tuple(one["columns"])}) for one in stored)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,9 @@ from tenure.adapters.arrow_tables.cells import TypedColumn, from_arrow, from_tex
 from tenure.adapters.arrow_tables.csv_text import TextRows, UnreadableFile, read_text
 from tenure.adapters.arrow_tables.moments import positions
 from tenure.adapters.arrow_tables.parquet_file import read_parquet
-from tenure.lifecycle.data.expectations import Severity
-from tenure.lifecycle.data.quality import CONTRACT, Finding
+from tenure.lifecycle.data.quality import CONTRACT, KEY, Finding
 from tenure.lifecycle.data.sources import Column, Contract, Source
+from tenure.verdicts import Severity
 
 SHOWN_ROWS = 5
 
@@ -130,14 +130,14 @@ def _broken_columns(
     is_strict = required is None
     for name, times in Counter(found).items():
         if times > 1:
-            yield _breach(_shown(name), f"{times} columns of this name", "one")
+            found_so_often = f"{times} columns of this name"
+            yield _breach(_shown(name), found_so_often, "one", columns=(name,))
         if is_strict and name not in contract.columns and not contract.allow_extra_columns:
-            yield _breach(
-                _shown(name), "a column that the contract does not know", "no such column"
-            )
+            stranger = "a column that the contract does not know"
+            yield _breach(_shown(name), stranger, "no such column", columns=(name,))
     for name, column in contract.columns.items():
         if name not in found and (required is None or name in required):
-            yield _breach(name, "no such column", column.type)
+            yield _breach(name, "no such column", column.type, columns=(name,))
 
 
 def _broken_rows(rows: TextRows, source: Source) -> Iterator[Finding]:
@@ -146,18 +146,18 @@ def _broken_rows(rows: TextRows, source: Source) -> Iterator[Finding]:
         counts = sorted({*rows.ragged.values()})
         found = f"{counts[0]:,}…{counts[-1]:,}" if len(counts) > 1 else f"{counts[0]:,}"
         width = f"{rows.table.num_columns:,} cells, as the header"
-        yield _set_aside("width", "the row", sorted(rows.ragged), f"{found} cells", width)
+        yield _set_aside("width", None, sorted(rows.ragged), f"{found} cells", width)
     for name, bad in rows.undecodable.items():
         encoding = source.csv.encoding
         why = f"bytes that are not {encoding} text"
-        yield _set_aside("encoding", _shown(name), bad, why, f"{encoding} text")
+        yield _set_aside("encoding", name, bad, why, f"{encoding} text")
 
 
 def _broken_cells(
     name: str, column: Column, typed: TypedColumn, ragged: Collection[int]
 ) -> Iterator[Finding]:
     if typed.found is not None:
-        yield _breach(name, typed.found, column.type)
+        yield _breach(name, typed.found, column.type, columns=(name,))
         return
     if typed.bad_rows:
         yield _set_aside("type", name, typed.bad_rows, typed.why, column.type)
@@ -168,8 +168,18 @@ def _broken_cells(
             yield _set_aside("null", name, nulls, "null", f"{column.type}, never null")
 
 
-def _set_aside(rule: str, subject: str, rows: list[int], why: str, allowed: str) -> Finding:
-    return Finding(rule, subject, Severity.WARNING, False, _rows_text(rows, why), allowed, rows)
+def _set_aside(rule: str, column: str | None, rows: list[int], why: str, allowed: str) -> Finding:
+    """Rows that break the contract in one column, or as a whole."""
+    return Finding(
+        rule=rule,
+        subject="the row" if column is None else _shown(column),
+        severity=Severity.WARNING,
+        holds=False,
+        observed=_rows_text(rows, why),
+        allowed=allowed,
+        rows=rows,
+        columns=() if column is None else (column,),
+    )
 
 
 def _repeated_keys(table: pa.Table, key: tuple[str, ...], bad: Collection[int]) -> list[Finding]:
@@ -186,17 +196,21 @@ def _repeated_keys(table: pa.Table, key: tuple[str, ...], bad: Collection[int]) 
     firsts = numbered.group_by(list(key)).aggregate([("_row", "min")]).column("_row_min")
     later = numbered.filter(pc.invert(pc.is_in(numbered.column("_row"), value_set=firsts)))
     rows = later.column("_row").to_pylist()
-    share = 100 * len(rows) / max(table.num_rows, 1)
+    share = len(rows) / max(table.num_rows, 1)
     return [
         Finding(
-            rule="key",
+            rule=KEY,
             subject=" and ".join(key),
             severity=Severity.WARNING,
             holds=not rows,
             observed=f"{len(rows):,} of {table.num_rows:,} rows with a key seen before "
-            f"({share:.1f}%)",
+            f"({100 * share:.1f}%)",
             allowed="each key once",
             rows=rows,
+            columns=key,
+            value=share,
+            limit=0.0,
+            counts=(len(rows), table.num_rows),
         )
     ]
 
@@ -222,16 +236,13 @@ def _emptied(table: pa.Table, rows: Collection[int]) -> pa.Table:
     return pa.table(columns, names=table.column_names)
 
 
-def _breach(subject: str, found: str, expected: str, rows: list[int] | None = None) -> Finding:
-    return Finding(CONTRACT, subject, Severity.CRITICAL, False, found, expected, rows or ())
+def _breach(subject: str, found: str, expected: str, columns: tuple[str, ...] = ()) -> Finding:
+    return Finding(CONTRACT, subject, Severity.CRITICAL, False, found, expected, columns=columns)
 
 
 def _of_rows(finding: Finding, rows: range) -> Finding:
     """A breach of the whole file is a breach of each of its rows."""
-    return Finding(
-        finding.rule, finding.subject, finding.severity, False, finding.observed, finding.allowed,
-        finding.rows or rows,
-    )  # fmt: skip
+    return replace(finding, holds=False, rows=finding.rows or rows)
 
 
 def _rows_text(rows: list[int], why: str) -> str:

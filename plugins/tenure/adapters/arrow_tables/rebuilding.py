@@ -1,6 +1,5 @@
 """A published batch as it landed, put together again from its snapshot and its quarantined rows."""
 
-import re
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tenure.adapters.arrow_tables.cells import ARROW, from_arrow, from_text
+from tenure.adapters.arrow_tables.peeking import REASONS, ROW, reasons_of
 from tenure.adapters.arrow_tables.reading import Batch, against_contract
-from tenure.lifecycle.data.expectations import Severity
-from tenure.lifecycle.data.quality import CELL_RULES, Finding
+from tenure.lifecycle.data.quality import CELL_RULES, Finding, Reason
 from tenure.lifecycle.data.sources import Contract, Source
+from tenure.verdicts import Severity
 
 
 def rebuild_batch(
@@ -42,16 +42,22 @@ def rebuild_batch(
 
 def _broken_cells(aside: pa.Table) -> Iterator[Finding]:
     """Cells that had no value of their type have none now either: their rows stay set aside."""
-    rows: dict[str, list[int]] = {}
+    rows: dict[Reason, list[int]] = {}
     for number, reasons in zip(*(aside.column(c).to_pylist() for c in ROW_FACTS), strict=True):
-        for reason in reasons:
+        for reason in reasons_of(reasons):
             rows.setdefault(reason, []).append(number - 1)
     for reason, found in rows.items():
-        rule = re.match(_REASON, reason)
-        if rule and rule["rule"] in CELL_RULES and rule["rule"] != "null":
-            subject, allowed = rule["subject"], rule["allowed"]
-            said = f"{len(found):,} rows that were set aside as they landed"
-            yield Finding(rule["rule"], subject, Severity.WARNING, False, said, allowed, found)
+        if reason.rule in CELL_RULES and reason.rule != "null":
+            yield Finding(
+                rule=reason.rule,
+                subject=reason.subject,
+                severity=Severity.WARNING,
+                holds=False,
+                observed=f"{len(found):,} rows that were set aside as they landed",
+                allowed=reason.allowed,
+                rows=found,
+                columns=reason.columns,
+            )
 
 
 def _with_rows(kept: pa.Table, aside: pa.Table, source: Source) -> pa.Table:
@@ -74,5 +80,4 @@ def _typed(column: pa.ChunkedArray, wanted: pa.DataType, source: Source) -> pa.C
 
 
 _KINDS = {arrow: kind for kind, arrow in ARROW.items()}
-_REASON = r"(?s)(?P<subject>.*): (?P<rule>\w+), allowed (?P<allowed>.*)"
-ROW_FACTS = ("_row", "_reasons")
+ROW_FACTS = (ROW, REASONS)

@@ -2,12 +2,15 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from tenure.lifecycle.data.quality import Reason
 
 ROW_GROUP = 131_072
 
@@ -27,14 +30,29 @@ def write_snapshot(table: pa.Table, quarantined: Mapping[int, object], path: Pat
     return int(kept.num_rows)
 
 
-def write_quarantine(original: pa.Table, reasons: Mapping[int, Sequence[str]], path: Path) -> None:
-    """Write the quarantined rows as they came, with `_row` (from 1) and `_reasons`."""
+_REASON = pa.struct(
+    [
+        pa.field("rule", pa.string()),
+        pa.field("subject", pa.string()),
+        pa.field("columns", pa.list_(pa.string())),
+        pa.field("allowed", pa.string()),
+    ]
+)
+
+
+def write_quarantine(
+    original: pa.Table, reasons: Mapping[int, Sequence[Reason]], path: Path
+) -> None:
+    """Write the quarantined rows as they came, with `_row` (from 1) and `_reasons`.
+
+    A reason is a record of `rule`, `subject`, `columns` and `allowed`.
+    """
     rows = sorted(reasons)
     found = original.take(pa.array(rows, pa.int64()))
     found = found.rename_columns(_distinct(found.column_names))
     found = found.append_column("_row", pa.array([row + 1 for row in rows], pa.int64()))
-    why = pa.array([list(reasons[row]) for row in rows], pa.list_(pa.string()))
-    _write(found.append_column("_reasons", why), path)
+    why = [[asdict(reason) for reason in reasons[row]] for row in rows]
+    _write(found.append_column("_reasons", pa.array(why, pa.list_(_REASON))), path)
 
 
 def time_range(table: pa.Table, column: str | None) -> tuple[datetime | None, datetime | None]:

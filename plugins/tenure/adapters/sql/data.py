@@ -1,16 +1,82 @@
 """Datasets, validations and snapshots."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, Select, func, insert, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from tenure.adapters.sql.rows import as_row
 from tenure.adapters.sql.tables import dataset, snapshot, suite_revision, validation
+from tenure.lifecycle.data.schema import Shape
 from tenure.lifecycle.data.sources import Rules
+from tenure.verdicts import Verdict
+
+
+@dataclass(frozen=True)
+class DatasetRow:
+    """A dataset as it was described when it was ingested last."""
+
+    name: str
+    owner: str
+    steward: str
+    sensitivity: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class SnapshotRow:
+    """A published batch; `time_min` and `time_max` are the ends of its time column."""
+
+    id: int
+    dataset: str
+    batch: str
+    digest: str
+    rows: int
+    manifest_digest: str
+    suite_digest: str
+    time_min: datetime | None
+    time_max: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class ValidationRow:
+    """The judgement of a landed file; `digest` is that of the snapshot, when it was published."""
+
+    id: int
+    dataset: str
+    batch: str
+    source_key: str
+    source_digest: str
+    suite_digest: str
+    config_digest: str
+    verdict: Verdict
+    rows_in: int
+    rows_ok: int
+    rows_quarantined: int
+    quarantine_key: str | None
+    snapshot_id: int | None
+    report_digest: str
+    created_at: datetime
+    digest: str | None
+
+
+@dataclass(frozen=True)
+class NewValidation:
+    """The row of a judgement that is about to be committed; `shape` is that of the snapshot."""
+
+    batch: str
+    source_key: str
+    source_digest: str
+    verdict: Verdict
+    rows_in: int
+    rows_ok: int
+    rows_quarantined: int
+    quarantine_key: str | None
+    report_digest: str
+    shape: Shape | None
 
 
 @dataclass(frozen=True)
@@ -43,25 +109,31 @@ def remember_suite(connection: Connection, *, digest: str, name: str, body: str)
     )
 
 
-def judged(connection: Connection, dataset_name: str) -> list[dict[str, Any]]:
-    """The newest judgement of each landed file, with the `digest` of its snapshot or None."""
+def validation_rows() -> Select[tuple[object, ...]]:
+    """The query for any `ValidationRow`."""
+    columns = (c for c in validation.c if c.name != "shape")
+    return select(*columns, snapshot.c.digest).outerjoin(
+        snapshot, snapshot.c.id == validation.c.snapshot_id
+    )
+
+
+def judged(connection: Connection, dataset_name: str) -> list[ValidationRow]:
+    """The newest judgement of each landed file."""
     rows = connection.execute(
-        select(*(c for c in validation.c if c.name != "shape"), snapshot.c.digest)
-        .outerjoin(snapshot, snapshot.c.id == validation.c.snapshot_id)
+        validation_rows()
         .where(validation.c.dataset == dataset_name)
         .ext(distinct_on(validation.c.source_key))
         .order_by(validation.c.source_key, validation.c.id.desc())
     )
-    return [dict(row) for row in rows.mappings()]
+    return [as_row(ValidationRow, row) for row in rows.mappings()]
 
 
 def previous(
     connection: Connection, dataset_name: str, batch: str, source_digest: str
-) -> dict[str, Any] | None:
-    """The newest judgement of another file of this batch, with the `digest` of its snapshot."""
+) -> ValidationRow | None:
+    """The newest judgement of another file of this batch."""
     row = connection.execute(
-        select(validation, snapshot.c.digest)
-        .outerjoin(snapshot, snapshot.c.id == validation.c.snapshot_id)
+        validation_rows()
         .where(
             validation.c.dataset == dataset_name,
             validation.c.batch == batch,
@@ -71,14 +143,14 @@ def previous(
         .limit(1)
     )
     found = row.mappings().first()
-    return dict(found) if found else None
+    return as_row(ValidationRow, found) if found else None
 
 
-def snapshot_of(connection: Connection, dataset_name: str, digest: str) -> dict[str, Any] | None:
+def snapshot_of(connection: Connection, dataset_name: str, digest: str) -> SnapshotRow | None:
     """The snapshot with this content."""
     query = select(snapshot).where(snapshot.c.dataset == dataset_name, snapshot.c.digest == digest)
     found = connection.execute(query).mappings().first()
-    return dict(found) if found else None
+    return as_row(SnapshotRow, found) if found else None
 
 
 def publish(
@@ -100,19 +172,19 @@ def record(
     connection: Connection,
     dataset_name: str,
     rules: Rules,
+    new: NewValidation,
     *,
     snapshot_id: int | None,
-    values: Mapping[str, Any],
 ) -> None:
     """Insert the judgement; who does so holds the dataset's row and knows that none stands."""
+    shape = new.shape.to_dict() if new.shape else None
+    values = {**vars(new), "verdict": str(new.verdict), "shape": shape, **vars(rules)}
     connection.execute(
-        insert(validation).values(
-            dataset=dataset_name, snapshot_id=snapshot_id, **vars(rules), **values
-        )
+        insert(validation).values(dataset=dataset_name, snapshot_id=snapshot_id, **values)
     )
 
 
-def snapshots(connection: Connection, dataset_name: str) -> list[dict[str, Any]]:
+def snapshots(connection: Connection, dataset_name: str) -> list[SnapshotRow]:
     """Every snapshot of every batch, in the order in which it passed last.
 
     So of the several snapshots of a batch that was repaired the last one is in force, also when
@@ -126,38 +198,33 @@ def snapshots(connection: Connection, dataset_name: str) -> list[dict[str, Any]]
         .group_by(snapshot.c.id, validation.c.batch)
         .order_by(passed)
     )
-    return [dict(row) for row in rows.mappings()]
+    return [as_row(SnapshotRow, row) for row in rows.mappings()]
 
 
-def in_force(connection: Connection, dataset_name: str) -> list[dict[str, Any]]:
+def in_force(connection: Connection, dataset_name: str) -> list[SnapshotRow]:
     """The snapshot of each batch, by when its rows were published first; no rows twice."""
-    of_batch = {row["batch"]: row for row in snapshots(connection, dataset_name)}
-    once = {row["id"]: row for row in reversed(of_batch.values())}
+    of_batch = {row.batch: row for row in snapshots(connection, dataset_name)}
+    once = {row.id: row for row in reversed(of_batch.values())}
     return [once[number] for number in sorted(once)]
 
 
-def newest(connection: Connection, dataset_name: str) -> dict[str, Any] | None:
+def newest(connection: Connection, dataset_name: str) -> SnapshotRow | None:
     """The snapshot in force that was published last."""
     return next(reversed(in_force(connection, dataset_name)), None)
 
 
 def validations(
     connection: Connection, dataset_name: str, batch: str | None = None, limit: int = 100
-) -> list[dict[str, Any]]:
-    """Judgements, newest first, each with the `digest` of its snapshot or None."""
-    query = (
-        select(validation, snapshot.c.digest)
-        .outerjoin(snapshot, snapshot.c.id == validation.c.snapshot_id)
-        .where(validation.c.dataset == dataset_name)
-    )
+) -> list[ValidationRow]:
+    """Judgements, newest first."""
+    query = validation_rows().where(validation.c.dataset == dataset_name)
     if batch is not None:
         query = query.where(validation.c.batch == batch)
     rows = connection.execute(query.order_by(validation.c.id.desc()).limit(limit))
-    return [dict(row) for row in rows.mappings()]
+    return [as_row(ValidationRow, row) for row in rows.mappings()]
 
 
-def registered(connection: Connection) -> dict[str, dict[str, str]]:
-    """Every dataset that was ever ingested: its sensitivity, owner and steward."""
-    names = ("sensitivity", "owner", "steward")
+def registered(connection: Connection) -> dict[str, DatasetRow]:
+    """Every dataset that was ever ingested, by name."""
     rows = connection.execute(select(dataset).order_by(dataset.c.name)).mappings()
-    return {row["name"]: {name: row[name] for name in names} for row in rows}
+    return {row["name"]: as_row(DatasetRow, row) for row in rows}

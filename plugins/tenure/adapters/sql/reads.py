@@ -1,13 +1,28 @@
 """Who opened which snapshot, and in which shape it was published."""
 
 from collections.abc import Collection
-from typing import Any
+from dataclasses import dataclass, fields
+from datetime import datetime
 
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
+from tenure.adapters.sql.rows import as_row
 from tenure.adapters.sql.tables import snapshot_read, validation
+from tenure.lifecycle.data.schema import Shape
 from tenure.vocabulary import RunRef
+
+
+@dataclass(frozen=True)
+class SnapshotRead:
+    """Somebody opened a snapshot."""
+
+    created_at: datetime
+    reader: str
+    purpose: str
+    model: str | None
+    dag_id: str | None
+    run_id: str | None
 
 
 def note_read(
@@ -37,20 +52,19 @@ def note_read(
 
 def reads_of(
     connection: Connection, dataset: str, digest: str, limit: int = 100
-) -> list[dict[str, Any]]:
+) -> list[SnapshotRead]:
     """The newest reads of a snapshot, newest first."""
-    names = ("created_at", "reader", "purpose", "model", "dag_id", "run_id")
     table = snapshot_read.c
     rows = connection.execute(
-        select(*(table[name] for name in names))
+        select(*(table[one.name] for one in fields(SnapshotRead)))
         .where(table.dataset == dataset, table.digest == digest)
         .order_by(table.id.desc())
         .limit(limit)
     )
-    return [dict(row) for row in rows.mappings()]
+    return [as_row(SnapshotRead, row) for row in rows.mappings()]
 
 
-def shapes_of(connection: Connection, snapshot_ids: Collection[int]) -> dict[int, dict[str, Any]]:
+def shapes_of(connection: Connection, snapshot_ids: Collection[int]) -> dict[int, Shape]:
     """The shape of each snapshot as it was judged last; those without one are left out."""
     table = validation.c
     rows = connection.execute(
@@ -59,4 +73,4 @@ def shapes_of(connection: Connection, snapshot_ids: Collection[int]) -> dict[int
         .ext(distinct_on(table.snapshot_id))
         .order_by(table.snapshot_id, table.id.desc())
     )
-    return {row.snapshot_id: row.shape for row in rows}
+    return {row.snapshot_id: Shape.from_dict(row.shape) for row in rows}

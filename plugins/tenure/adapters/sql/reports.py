@@ -1,17 +1,39 @@
 """Keeps reports: JSON by digest in the object store, a row for the pages."""
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, RowMapping, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tenure.adapters.sql.database import Database
+from tenure.adapters.sql.rows import as_row
 from tenure.adapters.sql.tables import report as reports
 from tenure.layout import report_key
 from tenure.ports import ObjectStore
-from tenure.verdicts import Report
+from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef, canonical_json
+
+
+@dataclass(frozen=True)
+class ReportRow:
+    """A stored report, and whose task wrote it; the first fields are those of the report."""
+
+    digest: str
+    stage: str
+    subject: str
+    verdict: Verdict
+    summary: str
+    report: Report
+    model: str | None
+    dataset: str | None
+    dag_id: str | None
+    run_id: str | None
+    task_id: str | None
+    map_index: int
+    created_at: datetime
 
 
 class SqlReports:
@@ -54,18 +76,26 @@ def insert(
     )
 
 
-def of_run(connection: Connection, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+_COLUMNS = (*(c for c in reports.c if c.name not in {"id", "body"}), reports.c.body.label("report"))
+
+
+def of_run(connection: Connection, dag_id: str, run_id: str) -> list[ReportRow]:
     """Every report that the run's tasks wrote, newest first."""
     rows = connection.execute(
-        select(reports)
+        select(*_COLUMNS)
         .where(reports.c.dag_id == dag_id, reports.c.run_id == run_id)
         .order_by(reports.c.id.desc())
     )
-    return [dict(row) for row in rows.mappings()]
+    return [as_row(ReportRow, row) for row in rows.mappings()]
 
 
-def by_digest(connection: Connection, beginning: str) -> dict[str, Any] | None:
+def by_digest(connection: Connection, beginning: str) -> ReportRow | None:
     """Any one row of the only report whose digest begins like this (hexadecimal)."""
-    query = select(reports).where(reports.c.digest.startswith(beginning)).order_by(reports.c.id)
-    found = list(connection.execute(query).mappings())
-    return dict(found[0]) if len({row["digest"] for row in found}) == 1 else None
+    query = select(*_COLUMNS).where(reports.c.digest.startswith(beginning)).order_by(reports.c.id)
+    found = connection.execute(query).mappings().all()
+    return _only(found)
+
+
+def _only(found: Sequence[RowMapping]) -> ReportRow | None:
+    is_one = len({row["digest"] for row in found}) == 1
+    return as_row(ReportRow, found[0]) if is_one else None

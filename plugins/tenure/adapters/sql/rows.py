@@ -4,7 +4,7 @@ The fields of the dataclass and the columns of the query are the same names, no 
 so a renamed column is an error at the first read and mypy sees every reader of the field.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from enum import Enum
 from functools import cache
@@ -17,7 +17,10 @@ T = TypeVar("T")
 
 
 def as_row(kind: type[T], row: RowMapping) -> T:
-    """The row as this dataclass; text becomes the enum that its field names, a list a tuple.
+    """The row as this dataclass.
+
+    Text becomes the enum that its field names, a list a tuple, JSON what its class reads with
+    `from_dict`.
 
     Raises:
         TypeError: The query gives more columns than the dataclass has fields, or fewer.
@@ -41,9 +44,12 @@ def _converter(hint: object) -> Callable[[object], object]:
     if get_origin(hint) in {Union, UnionType}:
         inner = [one for one in get_args(hint) if one is not NoneType]
         return _optional(_converter(inner[0])) if len(inner) == 1 else _as_it_is
+    if get_origin(hint) is tuple:
+        return _tuple_of(_converter(get_args(hint)[0]))
     if isinstance(hint, type) and issubclass(hint, Enum):
         return hint
-    return _as_tuple if get_origin(hint) is tuple else _as_it_is
+    from_dict: Callable[[object], object] = getattr(hint, "from_dict", _as_it_is)
+    return from_dict
 
 
 def _optional(convert: Callable[[object], object]) -> Callable[[object], object]:
@@ -54,5 +60,8 @@ def _as_it_is(value: object) -> object:
     return value
 
 
-def _as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
+def _tuple_of(convert: Callable[[object], object]) -> Callable[[object], object]:
+    def listed(values: object) -> object:
+        return tuple(map(convert, values)) if isinstance(values, Iterable) else values
+
+    return listed

@@ -40,7 +40,8 @@ def published(connection: Connection, dataset: str) -> list[PublishedSnapshot]:
     """Every snapshot of each batch, in the order in which it came into force."""
     names = PublishedSnapshot.__dataclass_fields__
     return [
-        PublishedSnapshot(**{n: row[n] for n in names}) for row in snapshots(connection, dataset)
+        PublishedSnapshot(**{n: getattr(row, n) for n in names})
+        for row in snapshots(connection, dataset)
     ]
 
 

@@ -1,28 +1,56 @@
 """What the pages of a dataset read: one validation, those before it, and what hangs on it."""
 
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from tenure.adapters.sql import tables as t
-
-Row = dict[str, Any]
-
-
-def of_report(connection: Connection, digest: str) -> Row | None:
-    """The validation that a report is the evidence of, with the `digest` of its snapshot."""
-    query = (
-        select(t.validation, t.snapshot.c.digest)
-        .outerjoin(t.snapshot, t.snapshot.c.id == t.validation.c.snapshot_id)
-        .where(t.validation.c.report_digest == digest)
-        .order_by(t.validation.c.id)
-    )
-    return _first(connection, query)
+from tenure.adapters.sql.data import DatasetRow, ValidationRow, validation_rows
+from tenure.adapters.sql.rows import as_row
+from tenure.adapters.sql.suites import SuiteRow
+from tenure.verdicts import Check
+from tenure.vocabulary import State
 
 
-def history(connection: Connection, dataset: str, until: int, limit: int) -> list[Row]:
-    """The newest validation of each of the last batches, oldest first, with its `checks`.
+@dataclass(frozen=True)
+class BatchChecks:
+    """The checks of the newest validation of a batch."""
+
+    batch: str
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True)
+class EarlierSuite:
+    """A suite's revision that judged before, and the last batch that it judged."""
+
+    digest: str
+    name: str
+    body: str
+    created_at: datetime
+    batch: str
+
+
+@dataclass(frozen=True)
+class TrainedVersion:
+    """A version that learned from a snapshot."""
+
+    model: str
+    version: int
+    state: State
+
+
+def of_report(connection: Connection, digest: str) -> ValidationRow | None:
+    """The validation that a report is the evidence of."""
+    query = validation_rows().where(t.validation.c.report_digest == digest)
+    found = connection.execute(query.order_by(t.validation.c.id)).mappings().first()
+    return as_row(ValidationRow, found) if found else None
+
+
+def history(connection: Connection, dataset: str, until: int, limit: int) -> list[BatchChecks]:
+    """The newest validation of each of the last batches, oldest first.
 
     Args:
         connection: Of the lifecycle database.
@@ -32,7 +60,7 @@ def history(connection: Connection, dataset: str, until: int, limit: int) -> lis
     """
     v, r = t.validation, t.report
     newest = (
-        select(v.c.id, v.c.batch, v.c.verdict, v.c.report_digest)
+        select(v.c.id, v.c.batch, v.c.report_digest)
         .where(v.c.dataset == dataset, v.c.id <= until)
         .ext(distinct_on(v.c.batch))
         .order_by(v.c.batch, v.c.id.desc())
@@ -40,32 +68,34 @@ def history(connection: Connection, dataset: str, until: int, limit: int) -> lis
     )
     last = select(newest).order_by(newest.c.id.desc()).limit(limit).subquery()
     query = (
-        select(last, r.c.body["checks"].label("checks"))
+        select(last.c.batch, r.c.body["checks"].label("checks"))
         .join(r, r.c.digest == last.c.report_digest)
         .ext(distinct_on(last.c.id))
         .order_by(last.c.id)
     )
-    return _rows(connection, query)
+    return [as_row(BatchChecks, row) for row in connection.execute(query).mappings()]
 
 
-def suite(connection: Connection, digest: str) -> Row | None:
-    """Name and body of a suite's revision."""
+def suite(connection: Connection, digest: str) -> SuiteRow | None:
+    """A suite's revision."""
     table = t.suite_revision
-    return _first(connection, select(table).where(table.c.digest == digest))
+    found = connection.execute(select(table).where(table.c.digest == digest)).mappings().first()
+    return as_row(SuiteRow, found) if found else None
 
 
-def suite_before(connection: Connection, dataset: str, validation: Row) -> Row | None:
+def suite_before(connection: Connection, validation: ValidationRow) -> EarlierSuite | None:
     """The revision that judged before the one of this validation; None when it is the first."""
     v = t.validation
     query = (
         select(t.suite_revision, v.c.batch)
         .join(v, v.c.suite_digest == t.suite_revision.c.digest)
-        .where(v.c.dataset == dataset, v.c.id < validation["id"])
-        .where(v.c.suite_digest != validation["suite_digest"])
+        .where(v.c.dataset == validation.dataset, v.c.id < validation.id)
+        .where(v.c.suite_digest != validation.suite_digest)
         .order_by(v.c.id.desc())
         .limit(1)
     )
-    return _first(connection, query)
+    found = connection.execute(query).mappings().first()
+    return as_row(EarlierSuite, found) if found else None
 
 
 def config(connection: Connection, digest: str) -> str | None:
@@ -86,8 +116,10 @@ def newest_config(connection: Connection, dataset: str) -> str | None:
     )
 
 
-def trained_on(connection: Connection, snapshot_id: int | None) -> list[Row]:
-    """Model, version and state of the versions that learned from a snapshot."""
+def trained_on(connection: Connection, snapshot_id: int | None) -> list[TrainedVersion]:
+    """The versions that learned from a snapshot."""
+    if snapshot_id is None:
+        return []
     v, link = t.model_version, t.training_snapshot
     query = (
         select(v.c.model, v.c.version, v.c.state)
@@ -95,18 +127,11 @@ def trained_on(connection: Connection, snapshot_id: int | None) -> list[Row]:
         .where(link.c.snapshot_id == snapshot_id)
         .order_by(v.c.model, v.c.version.desc())
     )
-    return _rows(connection, query) if snapshot_id is not None else []
+    return [as_row(TrainedVersion, row) for row in connection.execute(query).mappings()]
 
 
-def dataset(connection: Connection, name: str) -> Row | None:
+def dataset(connection: Connection, name: str) -> DatasetRow | None:
     """The dataset as it was registered."""
-    return _first(connection, select(t.dataset).where(t.dataset.c.name == name))
-
-
-def _rows(connection: Connection, query: Any) -> list[Row]:
-    return [dict(row) for row in connection.execute(query).mappings()]
-
-
-def _first(connection: Connection, query: Any) -> Row | None:
+    query = select(t.dataset).where(t.dataset.c.name == name)
     found = connection.execute(query).mappings().first()
-    return dict(found) if found else None
+    return as_row(DatasetRow, found) if found else None

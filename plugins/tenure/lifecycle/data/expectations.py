@@ -2,22 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+
+from tenure.verdicts import Severity
 
 LISTED = 8
 """Values of a set that a sentence names before it counts the others."""
 ROW_COUNT = "expect_table_row_count_to_be_between"
-
-
-class Severity(StrEnum):
-    """What a broken expectation means; the words are those of Great Expectations."""
-
-    INFO = "info"
-    """Reported, nothing else."""
-    WARNING = "warning"
-    """The rows that break it are quarantined."""
-    CRITICAL = "critical"
-    """The batch fails."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +23,18 @@ class Expectation:
     severity: Severity
 
     @property
-    def subject(self) -> str:
-        """The column or columns that it looks at, or `the table`."""
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it looks at; none when it is about the table."""
         named = [self.kwargs.get(k) for k in ("column", "column_A", "column_B")]
         listed = self.kwargs.get("column_list")
         columns = [str(c) for c in named if c is not None]
         columns += [str(c) for c in listed] if isinstance(listed, list) else []
-        return " and ".join(columns) or "the table"
+        return tuple(columns)
+
+    @property
+    def subject(self) -> str:
+        """The same for people, or `the table`."""
+        return " and ".join(self.columns) or "the table"
 
     @property
     def mostly(self) -> float:
@@ -97,16 +92,40 @@ _TOPICS = {
 }
 
 
+def limit(expectation: Expectation, *, by_row: bool) -> float | None:
+    """The number that may just be reached; None where there is not exactly one.
+
+    Args:
+        expectation: What is asked.
+        by_row: Whether rows are counted: then it is the share of rows that may break it.
+    """
+    if by_row:
+        return 1.0 - expectation.mostly
+    ends = [expectation.kwargs.get(name) for name in ("min_value", "max_value")]
+    numbers = [float(end) for end in ends if isinstance(end, int | float)]
+    return numbers[0] if len(numbers) == 1 else None
+
+
 def observed_rows(expectation: Expectation, *, broken: int, total: int, example: str) -> str:
     """What was seen, for people: `3,121 of 28,834 nulls (10.8%)`."""
-    share = f" ({100 * broken / total:.1f}%)" if total else ""
+    counted = counted_rows(expectation.type, broken, total)
     if expectation.type == "expect_column_values_to_not_be_null":
-        return f"{broken:,} of {total:,} nulls{share}"
-    kind = _BROKEN.get(expectation.type, "rows that break it")
-    return f"{broken:,} of {total:,} {kind}{share}" + (f", such as {example}" if example else "")
+        return counted
+    return counted + (f", such as {example}" if example else "")
+
+
+def counted_rows(rule: str, broken: int, total: int) -> str:
+    """The same without any value of the data.
+
+    >>> counted_rows("expect_column_values_to_be_in_set", 3, 12)
+    '3 of 12 unknown values (25.0%)'
+    """
+    share = f" ({100 * broken / total:.1f}%)" if total else ""
+    return f"{broken:,} of {total:,} {_BROKEN.get(rule, 'rows that break it')}{share}"
 
 
 _BROKEN = {
+    "expect_column_values_to_not_be_null": "nulls",
     "expect_column_values_to_be_null": "values that are not null",
     "expect_column_values_to_be_between": "values out of range",
     "expect_column_values_to_be_in_set": "unknown values",

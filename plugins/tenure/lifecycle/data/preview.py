@@ -7,9 +7,9 @@ gives each suite its own findings back, `judge` of the data gate does the rest.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tenure.lifecycle.data.expectations import Expectation, Severity, Suite
+from tenure.lifecycle.data.expectations import Expectation, Suite
 from tenure.lifecycle.data.quality import Finding, Judgement
-from tenure.verdicts import Verdict
+from tenure.verdicts import Severity, Verdict
 from tenure.vocabulary import canonical_json
 
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 
 from pydantic import Field
 
-from tenure.lifecycle.data.expectations import Severity
 from tenure.lifecycle.policy import Policy
-from tenure.verdicts import Check, Report, Verdict
+from tenure.verdicts import Check, Report, Severity, Verdict
 
 SHOWN = 3
 """Findings that the summary spells out before it counts the others."""
@@ -17,8 +16,12 @@ SCHEMA = "schema"
 """Rule of the findings about columns that came and went; they stop readers, not the batch."""
 CELL_RULES = ("width", "encoding", "type", "null")
 """Rules of the contract about single rows and cells: they set rows aside, not the batch."""
-_LIMITS = {"max_quarantined", "min_rows"}
-_NO_EXPECTATIONS = {CONTRACT, SCHEMA, "key", *_LIMITS, *CELL_RULES}
+KEY = "key"
+"""Rule of the contract that each key comes only once: later rows with it are set aside."""
+MAX_QUARANTINED, MIN_ROWS = "max_quarantined", "min_rows"
+"""Rules of the policy about the batch as a whole."""
+_LIMITS = {MAX_QUARANTINED, MIN_ROWS}
+_NO_EXPECTATIONS = {CONTRACT, SCHEMA, KEY, *_LIMITS, *CELL_RULES}
 
 
 class QualityPolicy(Policy):
@@ -43,6 +46,10 @@ class Finding:
         allowed: For people.
         rows: Positions (from 0) of the rows that break it; empty when no single row is to blame.
             Ignored when it holds: its tolerance covers them.
+        columns: Columns that it looks at.
+        value: As of a `Check`, like the next two.
+        limit: Of `value`.
+        counts: (rows that break it, rows that it looked at).
     """
 
     rule: str
@@ -52,6 +59,10 @@ class Finding:
     observed: str
     allowed: str
     rows: Sequence[int] = ()
+    columns: tuple[str, ...] = ()
+    value: float | None = None
+    limit: float | None = None
+    counts: tuple[int, int] | None = None
 
     def __str__(self) -> str:
         if self.rule in {CONTRACT, SCHEMA}:
@@ -62,6 +73,40 @@ class Finding:
     def is_fatal(self) -> bool:
         """Whether it alone stops the batch."""
         return not self.holds and self.severity is Severity.CRITICAL
+
+    @property
+    def reason(self) -> "Reason":
+        """Why it sets a row aside."""
+        return Reason(self.rule, self.subject, self.columns, self.allowed)
+
+    @property
+    def check(self) -> Check:
+        """The same as evidence, without the rows."""
+        return Check(
+            rule=self.rule,
+            verdict=Verdict.PASSED if self.holds else Verdict.FAILED,
+            observed=self.observed,
+            allowed=self.allowed,
+            subject=self.subject,
+            severity=self.severity,
+            columns=self.columns,
+            value=self.value,
+            limit=self.limit,
+            counts=self.counts,
+        )
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a row was set aside: a rule that it breaks, as it stands in the quarantine file."""
+
+    rule: str
+    subject: str
+    columns: tuple[str, ...]
+    allowed: str
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.rule}, allowed {self.allowed}"
 
 
 @dataclass(frozen=True)
@@ -74,7 +119,7 @@ class Judgement:
 
     verdict: Verdict
     rows_in: int
-    reasons: Mapping[int, Sequence[str]]
+    reasons: Mapping[int, Sequence[Reason]]
     """Position of each quarantined row to why."""
     checks: tuple[Check, ...]
     findings: tuple[Finding, ...] = field(repr=False)
@@ -96,13 +141,12 @@ def judge(rows_in: int, findings: Sequence[Finding], policy: QualityPolicy) -> J
     A critical rule that does not hold fails the batch. The rows that break a warning or a critical
     rule are quarantined, with every reason. Then the batch as a whole must stay within the policy.
     """
-    reasons: dict[int, list[str]] = {}
+    reasons: dict[int, list[Reason]] = {}
     for finding in findings:
         if finding.holds or finding.severity is Severity.INFO:
             continue
-        reason = f"{finding.subject}: {finding.rule}, allowed {finding.allowed}"
         for row in finding.rows:
-            reasons.setdefault(row, []).append(reason)
+            reasons.setdefault(row, []).append(finding.reason)
     shapeless = any(f.rule == CONTRACT and f.is_fatal for f in findings)
     limits = () if shapeless else _limits(rows_in, len(reasons), policy)
     everything = sorted((*findings, *limits), key=_worst_first)
@@ -111,7 +155,7 @@ def judge(rows_in: int, findings: Sequence[Finding], policy: QualityPolicy) -> J
         verdict=Verdict.FAILED if fatal else Verdict.PASSED,
         rows_in=rows_in,
         reasons=reasons,
-        checks=tuple(_check(finding) for finding in everything),
+        checks=tuple(finding.check for finding in everything),
         findings=tuple(everything),
     )
 
@@ -126,31 +170,26 @@ def _limits(rows_in: int, quarantined: int, policy: QualityPolicy) -> tuple[Find
     rows_ok = rows_in - quarantined
     return (
         Finding(
-            rule="max_quarantined",
+            rule=MAX_QUARANTINED,
             subject="the batch",
             severity=Severity.CRITICAL,
             holds=share <= policy.max_quarantined,
             observed=f"{quarantined:,} of {rows_in:,} rows in quarantine ({100 * share:.2f}%)",
             allowed=f"at most {100 * policy.max_quarantined:g}%",
+            value=share,
+            limit=policy.max_quarantined,
+            counts=(quarantined, rows_in),
         ),
         Finding(
-            rule="min_rows",
+            rule=MIN_ROWS,
             subject="the batch",
             severity=Severity.CRITICAL,
             holds=rows_ok >= policy.min_rows,
             observed=f"{rows_ok:,} good rows",
             allowed=f"at least {policy.min_rows:,}",
+            value=float(rows_ok),
+            limit=float(policy.min_rows),
         ),
-    )
-
-
-def _check(finding: Finding) -> Check:
-    return Check(
-        name=f"{finding.rule} ({finding.severity})",
-        verdict=Verdict.PASSED if finding.holds else Verdict.FAILED,
-        observed=finding.observed,
-        allowed=finding.allowed,
-        subject=finding.subject,
     )
 
 
@@ -193,4 +232,5 @@ def report(dataset: str, batch: str, judgement: Judgement, facts: Mapping[str, o
             "rows_quarantined": judgement.rows_quarantined,
             **facts,
         },
+        enforced=True,
     )

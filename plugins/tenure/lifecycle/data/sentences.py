@@ -1,9 +1,14 @@
-"""Expectations as sentences for people who write none, and the numbers in what was observed."""
+"""Checks as sentences for people who write none, and what of them may be shown to whom."""
 
-import re
 from collections.abc import Callable, Mapping
 
-from tenure.lifecycle.data.expectations import LISTED, ROW_COUNT, Expectation
+from tenure.lifecycle.data.expectations import LISTED, ROW_COUNT, Expectation, counted_rows
+from tenure.lifecycle.data.quality import KEY, MAX_QUARANTINED, MIN_ROWS
+from tenure.verdicts import Check
+
+NOT_SHOWN = "a value that is not shown"
+_OF_ROWS = frozenset({ROW_COUNT, MIN_ROWS, MAX_QUARANTINED, KEY})
+"""Rules whose numbers count rows: they tell no value of the data."""
 
 _MEASURED = {
     "expect_column_mean_to_be_between": "the mean of {}",
@@ -67,20 +72,28 @@ def rule_sentence(rule: str, subject: str, allowed: str) -> str:
     return f"{subject}: {words}, allowed {allowed}"
 
 
-def measured(observed: str) -> float | None:
-    """The number in an observation: a share in percent where rows were counted, else a value.
+def without_values(check: Check) -> str:
+    """What a check observed without any value of the data: counts of rows stay."""
+    if _counts_rows(check):
+        return check.observed
+    return counted_rows(check.rule, *check.counts) if check.counts else NOT_SHOWN
 
-    >>> measured("3 of 12 nulls (25.0%)"), measured("mean 53.2"), measured("set of values with 'a'")
-    (25.0, 53.2, None)
+
+def charted_number(check: Check, *, shown: bool) -> float | None:
+    """The number of a check that a chart shows: a share in percent where rows were counted.
+
+    Args:
+        check: Of one batch.
+        shown: Whether values of its columns may be shown.
     """
-    counted = re.match(r"([\d,]+) of ([\d,]+) ", observed)
-    if counted:
-        broken, total = (int(part.replace(",", "")) for part in counted.groups())
+    if check.counts:
+        broken, total = check.counts
         return 100 * broken / total if total else 0.0
-    value = re.fullmatch(
-        r"(?:[a-z][a-z -]* )?(-?[\d,]+(?:\.\d+)?(?:e[+-]?\d+)?)(?:(?: good)? rows)?", observed
-    )
-    return float(value[1].replace(",", "")) if value else None
+    return check.value if shown or _counts_rows(check) else None
+
+
+def _counts_rows(check: Check) -> bool:
+    return check.rule in _OF_ROWS and check.value is not None
 
 
 def _not_missing(expectation: Expectation) -> str:

@@ -1,10 +1,10 @@
 """Where batches come from and what shape they must have: source, contract, schedule."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Literal
+from typing import Generic, Literal, Protocol, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, model_validator
@@ -147,25 +147,48 @@ class Rules:
     config_digest: str
 
 
-class FileJudgement:
+class SourceJudgement(Protocol):
+    """The judgement of a landed file by some rules, as the database keeps it."""
+
+    @property
+    def source_key(self) -> str:
+        """Of the file in the landing zone."""
+
+    @property
+    def source_digest(self) -> str:
+        """SHA-256 of its bytes."""
+
+    @property
+    def suite_digest(self) -> str:
+        """Of the suite that judged it."""
+
+    @property
+    def config_digest(self) -> str:
+        """Of the dataset's file as it was then."""
+
+
+S = TypeVar("S", bound=SourceJudgement)
+
+
+class FileJudgement(Generic[S]):
     """Which judgement stands for a file that lies in the landing zone.
 
     What lies there now is what counts: a file, or a rule, that comes back after another one is
     judged again. The same file under a second name is not, as long as it stands under the first.
 
     Args:
-        judged: The newest judgement of each key, as rows.
+        judged: The newest judgement of each key.
         rules: Those of today.
     """
 
-    def __init__(self, judged: Iterable[Mapping[str, Any]], rules: Rules) -> None:
+    def __init__(self, judged: Iterable[S], rules: Rules) -> None:
         rows = list(judged)
-        self._keys = {row["source_key"] for row in rows}
-        by_rules = [r for r in rows if Rules(r["suite_digest"], r["config_digest"]) == rules]
-        self._of_file = {row["source_digest"]: row for row in by_rules}
-        self._of_key = {(row["source_key"], row["source_digest"]): row for row in by_rules}
+        self._keys = {row.source_key for row in rows}
+        by_rules = [r for r in rows if Rules(r.suite_digest, r.config_digest) == rules]
+        self._of_file = {row.source_digest: row for row in by_rules}
+        self._of_key = {(row.source_key, row.source_digest): row for row in by_rules}
 
-    def of(self, key: str, digest: str) -> Mapping[str, Any] | None:
+    def of(self, key: str, digest: str) -> S | None:
         """The judgement of the file with this SHA-256; None when it is to be judged."""
         if key in self._keys:
             return self._of_key.get((key, digest))

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from tenure.lifecycle.data.expectations import LISTED, Expectation, Severity, Suite, allowed, topic
+from tenure.lifecycle.data.expectations import LISTED, Expectation, Suite, allowed, topic
+from tenure.verdicts import Severity
 from tenure.vocabulary import canonical_json
 
 
@@ -27,6 +28,7 @@ class SuiteChange:
 
     kind: SuiteChangeKind
     subject: str
+    columns: tuple[str, ...]
     rule: str
     before: str
     after: str
@@ -89,7 +91,9 @@ def _one_sided(kind: SuiteChangeKind, expectation: Expectation) -> SuiteChange:
     said = allowed(expectation)
     was, now = (said, "") if kind is SuiteChangeKind.REMOVED else ("", said)
     words = f"{topic(expectation)}: {said} ({expectation.severity})"
-    return SuiteChange(kind, expectation.subject, expectation.type, was, now, words)
+    return SuiteChange(
+        kind, expectation.subject, expectation.columns, expectation.type, was, now, words
+    )
 
 
 def _differences(old: Expectation, new: Expectation) -> Iterator[SuiteChange]:
@@ -100,13 +104,16 @@ def _differences(old: Expectation, new: Expectation) -> Iterator[SuiteChange]:
     kind = direction(old, new)
     if kind is not None:
         words = f"{topic(new)}: {_from_to(old, new)}"
-        yield SuiteChange(kind, new.subject, new.type, allowed(old), allowed(new), words)
+        yield SuiteChange(
+            kind, new.subject, new.columns, new.type, allowed(old), allowed(new), words
+        )
     if old.severity is not new.severity:
         meaning = _MEANING[new.severity]
         words = f"{topic(new)}: {old.severity} → {new.severity} ({meaning})"
         yield SuiteChange(
             SuiteChangeKind.SEVERITY,
             new.subject,
+            new.columns,
             new.type,
             str(old.severity),
             str(new.severity),

@@ -113,6 +113,7 @@ class FailureCard:
             verdict=Verdict.INCONCLUSIVE if inconclusive else Verdict.FAILED,
             summary=textwrap.shorten(self.what, 300, placeholder=" …"),
             facts=asdict(self),
+            enforced=True,
         )
 
     @classmethod

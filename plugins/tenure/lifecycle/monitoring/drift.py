@@ -14,7 +14,7 @@ from scipy import stats
 
 from tenure.lifecycle.monitoring.policy import MonitoringPolicy
 from tenure.ports import FeatureCounts
-from tenure.verdicts import Check, Report, Verdict
+from tenure.verdicts import Check, Report, Severity, Verdict
 
 PSEUDO_COUNT = 0.5
 """Added to every bin of both sides (Jeffreys' prior), so that an empty bin costs no infinity."""
@@ -206,18 +206,23 @@ def judge_drift(
         summary += f" {len(unclear)} have too few rows to tell."
     checks = tuple(_check(s, policy) for s in found)
     body = {**facts, "shifts": [{**asdict(s), "verdict": str(s.verdict)} for s in found]}
-    return Report("monitoring", subject, verdict, summary, checks, body)
+    return Report("monitoring", subject, verdict, summary, checks, body, enforced=False)
 
 
 def _check(found: Shift, policy: MonitoringPolicy) -> Check:
     distance = "KS" if found.kind == "numeric" else "Cramér's V"
+    is_score = found.feature == "score"
     return Check(
-        name="drift" if found.feature != "score" else "prediction drift (for information)",
+        rule="prediction drift" if is_score else "drift",
         verdict=found.verdict,
         observed=f"PSI {found.psi:.3f} (noise {found.noise:.3f}), {distance} {found.distance:.3f}, "
         f"p {found.p_value:.2g}",
         allowed=f"PSI at most {policy.max_psi:g}",
         subject=found.feature,
+        severity=Severity.INFO if is_score else Severity.CRITICAL,
+        columns=() if is_score else (found.feature,),
+        value=found.psi,
+        limit=policy.max_psi,
         interval=(found.low, found.high),
     )
 

@@ -64,6 +64,7 @@ def judge_fairness(
         stage="monitoring",
         summary=f"Fairness {found.verdict}: {found.summary}.{unseen}",
         facts={**facts, **found.facts},
+        enforced=False,
     )
 
 
@@ -74,4 +75,5 @@ def _unclear(why: str, subject: str, facts: Mapping[str, Any], counts: OutcomeCo
         verdict=Verdict.INCONCLUSIVE,
         summary=f"Fairness inconclusive: {why}.",
         facts={**facts, "answered": counts.answered, "labelled": counts.labelled},
+        enforced=False,
     )

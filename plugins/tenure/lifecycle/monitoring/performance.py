@@ -94,7 +94,10 @@ def judge_performance(
         "holdout": dict(holdout),
         "score_bins": counts.bins,
     }
-    return Report("monitoring", subject, decisive.verdict, summary, tuple(reversed(checks)), body)
+    worst_first = tuple(reversed(checks))
+    return Report(
+        "monitoring", subject, decisive.verdict, summary, worst_first, body, enforced=False
+    )
 
 
 def _coverage(counts: OutcomeCounts, coverage: float, policy: MonitoringPolicy) -> Check:
@@ -104,11 +107,13 @@ def _coverage(counts: OutcomeCounts, coverage: float, policy: MonitoringPolicy) 
         "used their request id, or name one who never did"
     )
     return Check(
-        name="label coverage",
+        rule="label coverage",
         verdict=Verdict.PASSED if enough else Verdict.INCONCLUSIVE,
         observed=f"{counts.labelled:,} of {counts.answered:,} mature decisions have an outcome "
         f"({coverage:.1%}){lost if counts.ambiguous else ''}",
         allowed=f"at least {policy.min_label_coverage:.0%}",
+        value=coverage,
+        limit=policy.min_label_coverage,
     )
 
 
@@ -132,12 +137,14 @@ def _decay(
         verdict = Verdict.INCONCLUSIVE if worse else Verdict.PASSED
     change = (now.value - before) / before if before else float(now.value != before)
     return Check(
-        name=policy.metric,
+        rule=policy.metric,
         verdict=verdict,
         observed=f"{now.value:.3f} [{now.low:.3f}, {now.high:.3f}] against {before:.3f} on the "
         f"holdout ({change:+.1%})",
         allowed=f"{'at least' if better_up else 'at most'} {limit:.3f} "
         f"({policy.max_decay:.0%} worse)",
+        value=now.value,
+        limit=limit,
         interval=(now.low, now.high),
     )
 

@@ -50,7 +50,9 @@ def judge_quality(
         f"Data quality {verdict}: {len(bad)} of {len(checks)} checks broken; "
         f"furthest {first.subject}: {first.observed} ({first.allowed})."
     )
-    return Report("monitoring", subject, verdict, summary, tuple(checks), dict(facts))
+    return Report(
+        "monitoring", subject, verdict, summary, tuple(checks), dict(facts), enforced=False
+    )
 
 
 def _nulls(
@@ -61,22 +63,30 @@ def _nulls(
     allowed = min(usual + policy.max_null_increase, 1.0)
     interval = wilson(current.nulls[name], current.rows, policy.confidence)
     return Check(
-        name="nulls",
+        rule="nulls",
         verdict=Verdict.FAILED if interval[0] > allowed else Verdict.PASSED,
         observed=f"{share:.1%} nulls (reference {usual:.1%})",
         allowed=f"at most {allowed:.1%}",
         subject=name,
+        columns=(name,),
+        value=share,
+        limit=allowed,
+        counts=(current.nulls[name], current.rows),
         interval=interval,
     )
 
 
 def _outside(name: str, count: int, known: int, what: str, policy: MonitoringPolicy) -> Check:
-    interval = wilson(count, known, policy.confidence)
+    interval, share = wilson(count, known, policy.confidence), count / max(known, 1)
     return Check(
-        name="never seen in training",
+        rule="never seen in training",
         verdict=Verdict.FAILED if interval[0] > policy.max_outside else Verdict.PASSED,
-        observed=f"{count / max(known, 1):.1%} {what}",
+        observed=f"{share:.1%} {what}",
         allowed=f"at most {policy.max_outside:.1%}",
         subject=name,
+        columns=(name,),
+        value=share,
+        limit=policy.max_outside,
+        counts=(count, known),
         interval=interval,
     )

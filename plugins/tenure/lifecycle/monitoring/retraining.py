@@ -151,6 +151,7 @@ def report(seen: Situation, decision: RetrainDecision) -> Report:
             "newest_version": seen.versions[0].version if seen.versions else None,
             "batches": sorted({s.batch for s in seen.published}),
         },
+        enforced=False,
     )
 
 

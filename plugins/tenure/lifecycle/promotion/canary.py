@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from tenure.lifecycle.policy import Policy
-from tenure.verdicts import Check, Verdict
+from tenure.verdicts import Check, Severity, Verdict
 from tenure.vocabulary import BASIS_POINTS
 
 Event = Literal["error", "wrong_label"]
@@ -188,11 +188,14 @@ class CanaryJudgement:
         rows = sorted(self.metrics, key=lambda m: order[m.verdict])
         return tuple(
             Check(
-                name=m.event,
+                rule=m.event,
                 verdict=m.verdict,
                 observed=m.describe(),
                 allowed=f"at most {m.margin:g} times the champion's rate"
                 + ("" if m.required else " (not required)"),
+                severity=Severity.CRITICAL if m.required else Severity.INFO,
+                value=m.rate_ratio,
+                limit=m.margin,
             )
             for m in rows
         )

@@ -102,12 +102,12 @@ def differences(one: Scores, other: Scores) -> Scores:
 
 def report(parity: Parity, *, subject: str, facts: Mapping[str, object]) -> Report:
     """The evidence of the comparison; `facts` are added to its numbers."""
-    return Report(
-        STAGE, subject, parity.verdict, parity.sentence(), facts={**parity.facts(), **facts}
-    )
+    numbers = {**parity.facts(), **facts}
+    return Report(STAGE, subject, parity.verdict, parity.sentence(), facts=numbers, enforced=True)
 
 
 def unconvertible(why: str, *, subject: str) -> Report:
     """The evidence that there was nothing to compare."""
     summary = f"ONNX cannot stand in for it ({why}): {_NATIVE}"
-    return Report(STAGE, subject, Verdict.INCONCLUSIVE, summary, facts={"why": why})
+    facts = {"why": why}
+    return Report(STAGE, subject, Verdict.INCONCLUSIVE, summary, facts=facts, enforced=True)

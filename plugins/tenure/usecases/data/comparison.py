@@ -1,8 +1,8 @@
 """Two snapshots side by side: schema, rows, and each column in numbers."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from tenure.config import load_dataset
 from tenure.errors import ConfigInvalid
@@ -12,6 +12,7 @@ from tenure.lifecycle.data.sensitivity import hidden_columns
 from tenure.usecases.data.snapshots import open_snapshot
 
 if TYPE_CHECKING:
+    from tenure.adapters.sql.data import SnapshotRow
     from tenure.lifecycle.data.profiling import BatchProfile, ColumnProfile
 
 _MEASURES = ("nulls", "distinct", "mean", "stdev", "low", "high")
@@ -19,26 +20,53 @@ _OF_VALUES = ("low", "high", "top", "quantiles", "mean", "stdev")
 """Measures that tell values; of hidden columns they are left out."""
 
 
-def compare(platform: Installation, first: str, second: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class ColumnComparison:
+    """One column of two snapshots: measures by name, None where there is no such column.
+
+    `change` is what became of the column itself, if anything.
+    """
+
+    name: str
+    change: str | None
+    a: Mapping[str, object] | None
+    b: Mapping[str, object] | None
+
+
+@dataclass(frozen=True)
+class SnapshotComparison:
+    """Two snapshots and what differs."""
+
+    a: "SnapshotRow"
+    b: "SnapshotRow"
+    columns: tuple[ColumnComparison, ...]
+
+    def as_json(self) -> dict[str, object]:
+        """For programs."""
+        return {
+            "a": _named(self.a),
+            "b": _named(self.b),
+            "rows": {"a": self.a.rows, "b": self.b.rows},
+            "columns": [vars(column) for column in self.columns],
+        }
+
+
+def compare(platform: Installation, first: str, second: str) -> SnapshotComparison:
     """Two snapshots, each named by the beginning of its digest or as `dataset:batch`.
 
     Raises:
         ConfigInvalid: A name fits no snapshot, or several.
         ArtifactRefused: A snapshot is not the bytes that were published.
     """
-    rows = [_resolve(platform, name) for name in (first, second)]
-    before, after = (_profile(platform, row) for row in rows)
-    hidden = frozenset().union(*(_hidden(platform, row["dataset"]) for row in rows))
+    a, b = (_resolve(platform, name) for name in (first, second))
+    before, after = (_profile(platform, row) for row in (a, b))
+    hidden = _hidden(platform, a.dataset) | _hidden(platform, b.dataset)
     names = dict.fromkeys(c.name for profile in (before, after) for c in profile.columns)
-    return {
-        "a": _named(rows[0]),
-        "b": _named(rows[1]),
-        "rows": {"a": before.rows, "b": after.rows},
-        "columns": [_column(name, before, after, hidden=name in hidden) for name in names],
-    }
+    columns = [_column(name, before, after, hidden=name in hidden) for name in names]
+    return SnapshotComparison(a, b, tuple(columns))
 
 
-def _resolve(platform: Installation, name: str) -> Mapping[str, Any]:
+def _resolve(platform: Installation, name: str) -> "SnapshotRow":
     """The snapshot's row; of a batch that was repaired the one in force."""
     from tenure.adapters.sql import data
 
@@ -47,9 +75,9 @@ def _resolve(platform: Installation, name: str) -> Mapping[str, Any]:
         datasets = [dataset] if colon else list(data.registered(connection))
         rows = [row for d in datasets for row in data.snapshots(connection, d)]
     if colon:
-        found = [row for row in rows if row["batch"] == batch][-1:]
+        found = [row for row in rows if row.batch == batch][-1:]
     else:
-        known = {row["id"]: row for row in rows if row["digest"].startswith(name)}
+        known = {row.id: row for row in rows if row.digest.startswith(name)}
         found = list(known.values()) if len(name) >= _SHORTEST else []
     if len(found) == 1:
         return found[0]
@@ -65,13 +93,13 @@ def _resolve(platform: Installation, name: str) -> Mapping[str, Any]:
 _SHORTEST = 6
 
 
-def _profile(platform: Installation, row: Mapping[str, Any]) -> "BatchProfile":
+def _profile(platform: Installation, row: "SnapshotRow") -> "BatchProfile":
     from tenure.adapters.arrow_tables import profile_file
 
     path = open_snapshot(
-        platform, row["dataset"], row["digest"], purpose="diff", run=as_command("data diff")
+        platform, row.dataset, row.digest, purpose="diff", run=as_command("data diff")
     )
-    return profile_file(row["batch"], path)
+    return profile_file(row.batch, path)
 
 
 def _hidden(platform: Installation, dataset: str) -> frozenset[str]:
@@ -80,20 +108,22 @@ def _hidden(platform: Installation, dataset: str) -> frozenset[str]:
     return hidden_columns(config.contract, config.sensitivity)
 
 
-def _named(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in ("dataset", "batch", "digest", "created_at")}
+def _named(row: "SnapshotRow") -> dict[str, object]:
+    return {
+        "dataset": row.dataset,
+        "batch": row.batch,
+        "digest": row.digest,
+        "created_at": row.created_at,
+    }
 
 
 def _column(
     name: str, before: "BatchProfile", after: "BatchProfile", *, hidden: bool
-) -> dict[str, Any]:
+) -> ColumnComparison:
     a, b = before.column(name), after.column(name)
-    return {
-        "name": name,
-        "change": _change(a, b),
-        "a": _profile_facts(a, hidden=hidden),
-        "b": _profile_facts(b, hidden=hidden),
-    }
+    return ColumnComparison(
+        name, _change(a, b), _profile_facts(a, hidden=hidden), _profile_facts(b, hidden=hidden)
+    )
 
 
 def _change(a: "ColumnProfile | None", b: "ColumnProfile | None") -> str | None:
@@ -104,32 +134,32 @@ def _change(a: "ColumnProfile | None", b: "ColumnProfile | None") -> str | None:
     return None if a.type == b.type else f"{a.type} became {b.type}"
 
 
-def _profile_facts(profile: "ColumnProfile | None", *, hidden: bool) -> dict[str, Any] | None:
+def _profile_facts(profile: "ColumnProfile | None", *, hidden: bool) -> dict[str, object] | None:
     if profile is None:
         return None
     found = asdict(profile) | {"null_share": profile.null_share}
     return {k: v for k, v in found.items() if not (hidden and k in _OF_VALUES)}
 
 
-def table(found: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[str]]]:
+def table(found: SnapshotComparison) -> tuple[tuple[str, ...], list[list[str]]]:
     """Header and rows of the comparison, for people: `a → b` where they differ."""
     rows = [
         [
-            column["name"],
-            column["change"] or "",
-            *(_both(column["a"], column["b"], measure) for measure in _MEASURES),
+            column.name,
+            column.change or "",
+            *(_both(column.a, column.b, measure) for measure in _MEASURES),
         ]
-        for column in found["columns"]
+        for column in found.columns
     ]
     return ("column", "schema", *_MEASURES), rows
 
 
-def _both(a: Mapping[str, Any] | None, b: Mapping[str, Any] | None, measure: str) -> str:
+def _both(a: Mapping[str, object] | None, b: Mapping[str, object] | None, measure: str) -> str:
     texts = [_plain(side.get(measure)) if side else "-" for side in (a, b)]
     return texts[0] if texts[0] == texts[1] else " → ".join(texts)
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):

@@ -133,8 +133,7 @@ def _of_snapshots(
     found = []
     for snapshot in chosen:
         if snapshot.id in shapes:
-            shape = Shape.from_dict(shapes[snapshot.id])
-            seen = changes(expected, shape, renamed=dataset.contract.renamed())
+            seen = changes(expected, shapes[snapshot.id], renamed=dataset.contract.renamed())
             hits = stopped(seen, [who]).get(who.name, ())
             found += [
                 Incompatibility(model.name, _change_sentence(c), v, snapshot.batch) for c, v in hits

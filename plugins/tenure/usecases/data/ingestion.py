@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tenure.config import DatasetConfig, load_dataset
 from tenure.config.suites import load_suite
@@ -19,10 +19,11 @@ from tenure.usecases.data.judge_file import QUARANTINE, SNAPSHOT, JudgedFile, ju
 from tenure.usecases.data.landing import Landing, PinnedFile, work_folder
 from tenure.usecases.data.privacy import DatasetContext, dataset_context, require_safe_store
 from tenure.usecases.data.publication import Publisher
-from tenure.verdicts import Report, Verdict
+from tenure.verdicts import Report
 from tenure.vocabulary import RunRef, digest_bytes, digest_json
 
 if TYPE_CHECKING:
+    from tenure.adapters.sql.data import SnapshotRow, ValidationRow
     from tenure.adapters.sql.database import Database
 
 
@@ -88,6 +89,8 @@ class Ingestion:
         )
 
     def _judge(self, source_key: str, pinned: PinnedFile, run: RunRef) -> None:
+        from tenure.adapters.sql.data import NewValidation
+
         name = batch_of(source_key)
         judged = judge_confined(pinned, source_key, self.dataset, self.suite, self.handling)
         failpoint("ingest.judged")
@@ -108,7 +111,19 @@ class Ingestion:
         evidence = self._compared(name, pinned.digest, judged.report, facts)
         self.reports.save(evidence, model=None, dataset=self.dataset.name, run=run)
         failpoint("ingest.reported")
-        self.publisher.commit(name, evidence, judged, run)
+        new = NewValidation(
+            batch=name,
+            source_key=source_key,
+            source_digest=pinned.digest,
+            verdict=evidence.verdict,
+            rows_in=judged.rows_in,
+            rows_ok=judged.rows_ok,
+            rows_quarantined=judged.rows_quarantined,
+            quarantine_key=quarantine_key,
+            report_digest=evidence.digest,
+            shape=judged.shape if judged.draft else None,
+        )
+        self.publisher.commit(new, evidence, judged, run)
         failpoint("ingest.committed")
         if pinned.copy is not None:
             store_docs(self.store, evidence.digest, pinned.copy.with_name(DOCS))
@@ -124,11 +139,11 @@ class Ingestion:
         if before is None:
             return replace(said, facts={**said.facts, **facts, "replaces": None})
         replaced = {
-            "source_digest": before["source_digest"],
-            "verdict": before["verdict"],
-            "snapshot": before["digest"],
+            "source_digest": before.source_digest,
+            "verdict": str(before.verdict),
+            "snapshot": before.digest,
         }
-        then = f"published as snapshot {before['digest'][:12]}" if before["digest"] else "refused"
+        then = f"published as snapshot {before.digest[:12]}" if before.digest else "refused"
         return replace(
             said,
             summary=f"{said.summary} A changed file: the one before it under this name was {then}.",
@@ -152,28 +167,28 @@ class Ingestion:
         self.store.put_file(key, path)
         return key
 
-    def _standing(self) -> FileJudgement:
+    def _standing(self) -> "FileJudgement[ValidationRow]":
         from tenure.adapters.sql import data
 
         with self.database.begin() as connection:
             return FileJudgement(data.judged(connection, self.dataset.name), self.rules)
 
-    def _answer(self, known: Mapping[str, Any]) -> IngestResult:
-        if known["verdict"] == Verdict.PASSED:
+    def _answer(self, known: "ValidationRow") -> IngestResult:
+        if known.digest is not None:
             return IngestResult(
-                batch=known["batch"],
-                snapshot=known["digest"],
-                report=known["report_digest"],
-                rows_ok=known["rows_ok"],
-                rows_quarantined=known["rows_quarantined"],
+                batch=known.batch,
+                snapshot=known.digest,
+                report=known.report_digest,
+                rows_ok=known.rows_ok,
+                rows_quarantined=known.rows_quarantined,
             )
         from tenure.adapters.sql import data
         from tenure.adapters.sql.reports import by_digest
 
         with self.database.begin() as connection:
-            evidence = by_digest(connection, known["report_digest"])
+            evidence = by_digest(connection, known.report_digest)
             newest = data.newest(connection, self.dataset.name)
-        what = evidence["summary"] if evidence else f"{self.dataset.name} {known['batch']} failed."
+        what = evidence.summary if evidence else f"{self.dataset.name} {known.batch} failed."
         raise DataRejected(
             what,
             still_safe=f"Nothing of this batch was published; {_in_force(newest)}. Models in "
@@ -183,7 +198,7 @@ class Ingestion:
             f"takes it. If a rule is wrong, the steward {self.dataset.steward} edits "
             f"include/expectations/{self.suite.name}.json and runs `tenure suite preview "
             f"{self.suite.name}`.",
-            evidence=known["report_digest"],
+            evidence=known.report_digest,
         )
 
 
@@ -215,14 +230,14 @@ def ingestion(platform: Installation, dataset: str) -> Ingestion:
     )
 
 
-def _in_force(newest: Mapping[str, Any] | None) -> str:
+def _in_force(newest: "SnapshotRow | None") -> str:
     if newest is None:
         return "there is no snapshot yet"
-    return f"snapshot {newest['digest'][:12]} of batch {newest['batch']} stays the newest"
+    return f"snapshot {newest.digest[:12]} of batch {newest.batch} stays the newest"
 
 
-def _kept(known: Mapping[str, Any]) -> str:
-    rows, key = known["rows_quarantined"], known["quarantine_key"]
+def _kept(known: "ValidationRow") -> str:
+    rows, key = known.rows_quarantined, known.quarantine_key
     if key is None:
         return ""
     what = f"{rows:,} rows with their reasons lie" if rows else "The file as it came lies"

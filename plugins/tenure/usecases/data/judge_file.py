@@ -11,9 +11,9 @@ from pydantic import TypeAdapter
 from tenure.config import DatasetConfig
 from tenure.failpoints import failpoint
 from tenure.files import digest_file, disk_errors
-from tenure.lifecycle.data.expectations import Severity, Suite
+from tenure.lifecycle.data.expectations import Suite
 from tenure.lifecycle.data.quality import CONTRACT, Finding, Judgement, judge, report
-from tenure.lifecycle.data.schema import unjudged
+from tenure.lifecycle.data.schema import Shape, unjudged
 from tenure.lifecycle.data.sensitivity import hidden_columns
 from tenure.lifecycle.data.sources import batch_of, broken_name
 from tenure.usecases.data.data_docs import DOCS, draw_docs
@@ -26,7 +26,7 @@ from tenure.usecases.data.privacy import (
     published_shape,
     shape_findings,
 )
-from tenure.verdicts import Report, Verdict
+from tenure.verdicts import Report, Severity, Verdict
 
 if TYPE_CHECKING:
     from tenure.adapters.arrow_tables import Batch
@@ -53,13 +53,22 @@ class JudgedFile:
         report: Verdict, checks and counts.
         draft: The snapshot to publish, when the batch passed.
         kept: What goes into quarantine: the bad rows, the whole file as it came, or nothing.
-        shape: `Shape.to_dict` of the draft.
+        rows_in: Rows of the file; 0 when it was not read.
+        rows_quarantined: Rows that break a rule.
+        shape: Of the draft.
     """
 
     report: Report
     draft: Draft | None
     kept: Literal["rows", "file", "nothing"]
-    shape: dict[str, Any] | None = None
+    rows_in: int = 0
+    rows_quarantined: int = 0
+    shape: Shape | None = None
+
+    @property
+    def rows_ok(self) -> int:
+        """Rows that break none."""
+        return self.rows_in - self.rows_quarantined
 
 
 _JUDGED = TypeAdapter(JudgedFile)
@@ -140,7 +149,9 @@ def judge_file(
         report(dataset.name, batch_of(source_key), judgement, {}),
         draft=_write_snapshot(batch, judgement, dataset, pinned),
         kept=_write_quarantine(batch, judgement, dataset, pinned),
-        shape=published_shape(batch, dataset, how).to_dict(),
+        rows_in=judgement.rows_in,
+        rows_quarantined=judgement.rows_quarantined,
+        shape=published_shape(batch, dataset, how),
     )
     draw_docs(dataset, batch_of(source_key), drawn, pinned.with_name(DOCS))
     return judged

@@ -1,7 +1,7 @@
 """The end of an ingestion: one transaction that makes a judgement, and a snapshot, a fact."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tenure.config import DatasetConfig
 from tenure.failpoints import failpoint
@@ -14,6 +14,9 @@ from tenure.verdicts import Report
 from tenure.vocabulary import RunRef, canonical_json, op_key
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from tenure.adapters.sql.data import NewValidation
     from tenure.adapters.sql.database import Database
     from tenure.adapters.sql.ledger import SqlLedger
 
@@ -31,34 +34,26 @@ class Publisher:
     database: "Database"
     ledger: "SqlLedger"
 
-    def commit(self, name: str, evidence: Report, judged: JudgedFile, run: RunRef) -> None:
+    def commit(
+        self, new: "NewValidation", evidence: Report, judged: JudgedFile, run: RunRef
+    ) -> None:
         """Validation, snapshot row and ledger event together; holds the dataset's row meanwhile."""
         from tenure.adapters.sql import data
 
-        facts = evidence.facts
-        named = ("source_key", "source_digest", "quarantine_key")
-        counts = ("rows_in", "rows_ok", "rows_quarantined")
-        values = {name: facts[name] for name in (*named, *counts)} | {
-            "batch": name,
-            "verdict": str(evidence.verdict),
-            "report_digest": evidence.digest,
-            "shape": judged.shape if judged.draft else None,
-        }
         with self.database.begin() as connection:
             self._describe(connection)
             judged_before = data.judged(connection, self.config.name)
-            file = str(facts["source_key"]), str(facts["source_digest"])
-            if FileJudgement(judged_before, self.rules).of(*file):
+            if FileJudgement(judged_before, self.rules).of(new.source_key, new.source_digest):
                 return
-            published = self._publish(connection, name, evidence, judged) if judged.draft else None
-            data.record(
-                connection, self.config.name, self.rules, snapshot_id=published, values=values
-            )
-            last = max((row["id"] for row in judged_before), default=None)
-            self._note(connection, evidence, run, after=last)
+            published = None
+            if judged.draft is not None:
+                published = self._publish(connection, new.batch, evidence, judged)
+            data.record(connection, self.config.name, self.rules, new, snapshot_id=published)
+            last = max((row.id for row in judged_before), default=None)
+            self._note(connection, new, evidence, run, after=last)
             failpoint("ingest.committing")
 
-    def _describe(self, connection: Any) -> None:
+    def _describe(self, connection: "Connection") -> None:
         """The dataset and the texts of its rules; locks the dataset's row."""
         from tenure.adapters.sql import data, versions
 
@@ -79,29 +74,38 @@ class Publisher:
             body=self.text,
         )
 
-    def _publish(self, connection: Any, name: str, evidence: Report, judged: JudgedFile) -> int:
+    def _publish(
+        self, connection: "Connection", name: str, evidence: Report, judged: JudgedFile
+    ) -> int:
         """The snapshot's row; the same content published before keeps its row and manifest."""
         from tenure.adapters.sql import data
 
         dataset, snapshot = self.config.name, judged.draft
         assert snapshot is not None
         known = data.snapshot_of(connection, dataset, snapshot.digest)
-        manifest = known["manifest_digest"] if known else self._manifest(name, evidence, judged)
+        manifest = known.manifest_digest if known else self._manifest(name, evidence, judged)
         failpoint("ingest.manifested")
         new = data.NewSnapshot(**vars(snapshot), manifest_digest=manifest)
         return data.publish(connection, dataset, name, self.suite.digest, new)
 
-    def _note(self, connection: Any, evidence: Report, run: RunRef, *, after: int | None) -> None:
+    def _note(
+        self,
+        connection: "Connection",
+        new: "NewValidation",
+        evidence: Report,
+        run: RunRef,
+        *,
+        after: int | None,
+    ) -> None:
         """`after` is the last judgement before: what comes back is another event."""
-        named = ("source_digest", "suite_digest", "config_digest")
-        intent = {name: evidence.facts[name] for name in named} | {"after": after}
+        intent = {"source_digest": new.source_digest, **vars(self.rules), "after": after}
         subject = f"dataset:{self.config.name}"
         self.ledger.note(
             connection,
             subject=subject,
             actor=run.user or run.dag_id,
             body={
-                "batch": evidence.subject.partition("/")[2],
+                "batch": new.batch,
                 "verdict": str(evidence.verdict),
                 "report": evidence.digest,
                 **evidence.facts,
@@ -120,8 +124,8 @@ class Publisher:
                 {
                     "dataset": self.config.name,
                     "batch": name,
-                    "columns": {column["name"]: column["type"] for column in shape["columns"]},
-                    "shape": shape,
+                    "columns": {name: column.type for name, column in shape.columns.items()},
+                    "shape": shape.to_dict(),
                     "report": evidence.digest,
                     **evidence.facts,
                     **vars(snapshot),

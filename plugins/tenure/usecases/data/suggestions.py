@@ -44,8 +44,8 @@ def history(platform: Installation, name: str, last: int) -> History:
     suite = load_suite(include, dataset.suite, dataset.contract)
     with platform.database.begin() as connection:
         batches = rows.last_batches(connection, name, last)
-        known = [(b, rows.publication(connection, name, b["source_digest"])) for b in batches]
-    snapshots = [(batch["batch"], found["digest"]) for batch, found in known if found]
+        known = [(b, rows.publication(connection, name, b.source_digest)) for b in batches]
+    snapshots = [(batch.batch, found.digest) for batch, found in known if found]
     if not snapshots:
         raise DataRejected(
             f"No batch of {name} was published: there is no history to learn from.",

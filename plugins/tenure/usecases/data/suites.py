@@ -3,8 +3,9 @@
 Import it inside functions: it loads SQLAlchemy.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,9 +70,9 @@ def edit(platform: Installation, name: str, revision: str | None = None) -> Edit
         raise NothingToCompare(
             f"no batch was judged by {name} yet, so no suite is in force; name a revision of git"
         )
-    if known["digest"] != after.digest:
-        label = f"the suite in force ({known['digest'][:12]}…)"
-        before = parse_suite(known["body"].encode(), known["name"], None, Path(label))
+    if known.digest != after.digest:
+        label = f"the suite in force ({known.digest[:12]}…)"
+        before = parse_suite(known.body.encode(), known.name, None, Path(label))
         return _beside(before, after, label, users)
     try:
         return _of_git(platform, after, "HEAD", users)
@@ -79,21 +80,27 @@ def edit(platform: Installation, name: str, revision: str | None = None) -> Edit
         return Edit(after, after, "the suite in force, which it is")
 
 
-def history(platform: Installation, name: str, last: int) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Revision:
+    """One revision of a suite; `why` is the commit's subject."""
+
+    revision: str
+    author: str
+    at: datetime | str
+    why: str
+
+
+def history(platform: Installation, name: str, last: int) -> list[Revision]:
     """Revisions of a suite, newest first: its commits, or without git those that judged."""
     try:
         path = platform.settings.suites / f"{name}.json"
         return [
-            {"revision": r.commit, "author": r.author, "at": r.at, "why": r.why}
-            for r in git_revisions.history(path, last)
+            Revision(r.commit, r.author, r.at, r.why) for r in git_revisions.history(path, last)
         ]
     except git_revisions.NoRevision:
         with platform.database.begin() as connection:
             known = rows.revisions(connection, name, last)
-    return [
-        {"revision": row["digest"], "author": "-", "at": row["created_at"], "why": "judged first"}
-        for row in known
-    ]
+    return [Revision(row.digest, "-", row.created_at, "judged first") for row in known]
 
 
 def users_of(found: ConfigSet, suite: str) -> list[DatasetConfig]:
@@ -162,8 +169,7 @@ def last_batches(platform: Installation, name: str, last: int) -> list[LandedBat
     for dataset in users_of(load_all(platform.settings.include), name):
         with platform.database.begin() as connection:
             known = rows.last_batches(connection, dataset.name, last)
-        names = ("batch", "source_key", "source_digest", "quarantine_key")
-        found += [LandedBatch(dataset, *(row[n] for n in names)) for row in known]
+        found += [LandedBatch(dataset, **vars(row)) for row in known]
     return found
 
 
@@ -215,7 +221,7 @@ def _read(platform: Installation, both: Suite, landed: LandedBatch) -> "tuple[Ba
     if found is None:
         return None, _GONE
     personal = personal_columns(landed.dataset.contract)
-    named = sorted(personal & {c for e in both.expectations for c in e.subject.split(" and ")})
+    named = sorted(personal & {c for e in both.expectations for c in e.columns})
     if named:
         return None, f"its file is gone and its snapshot holds pseudonyms of {', '.join(named)}"
     try:
@@ -224,12 +230,12 @@ def _read(platform: Installation, both: Suite, landed: LandedBatch) -> "tuple[Ba
         return None, "its file and its snapshot are gone"
 
 
-def _rebuilt(platform: Installation, dataset: DatasetConfig, found: Mapping[str, Any]) -> "Batch":
+def _rebuilt(platform: Installation, dataset: DatasetConfig, found: rows.Publication) -> "Batch":
     from tenure.adapters.arrow_tables import rebuild_batch
 
     run = as_command("suite preview")
-    kept = open_snapshot(platform, dataset.name, found["digest"], purpose="preview", run=run)
-    aside = found["quarantine_key"]
+    kept = open_snapshot(platform, dataset.name, found.digest, purpose="preview", run=run)
+    aside = found.quarantine_key
     contract = dataset.contract
     pseudonyms = {
         n: contract.columns[n].model_copy(update={"type": "string"})
@@ -278,7 +284,7 @@ def downstream(
     from tenure.vocabulary import State
 
     found = load_all(platform.settings.include)
-    touched = {c for change in edited.changes for c in change.subject.split(" and ")}
+    touched = {c for change in edited.changes for c in change.columns}
     datasets = {dataset.name for dataset in users_of(found, edited.after.name)}
     for model in found.models.values():
         if model.dataset not in datasets:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from tenure.adapters.sql.batch_scoring import ScoredShard, ScoringRun
+    from tenure.adapters.sql.data import SnapshotRow
 
 SCORER = "service:scorer"
 _SHOWN = 5
@@ -82,9 +83,9 @@ def plan(
             chosen = _choose(connection, platform, model, snapshot)
             scoring = table.ScoringPlan(
                 model_version_id=traffic.champion_id,
-                snapshot_id=chosen["id"],
+                snapshot_id=chosen.id,
                 generation=traffic.generation,
-                rows=chosen["rows"],
+                rows=chosen.rows,
                 shard_rows=shard_rows,
                 requested_by=run.user or SCORER,
                 planned_at=platform.clock.now(),
@@ -159,7 +160,7 @@ def _run_key(model: str, run: RunRef) -> str:
 
 def _choose(
     connection: "Connection", platform: Installation, model: str, wanted: str
-) -> dict[str, Any]:
+) -> "SnapshotRow":
     """The newest snapshot in force, or that of the batch that was named, or the one of a digest."""
     from tenure.adapters.sql import data
 
@@ -168,7 +169,7 @@ def _choose(
     found = [
         s
         for s in published
-        if s["batch"] == wanted or (len(wanted) >= 8 and s["digest"].startswith(wanted))
+        if s.batch == wanted or (len(wanted) >= 8 and s.digest.startswith(wanted))
     ]
     if not wanted:
         found = data.in_force(connection, config.dataset)
@@ -221,7 +222,16 @@ def _report(
         summary=f"{model}: {rows:,} of {job.rows:,} rows of {job.dataset} {job.batch} "
         f"scored in {len(done)} shards, {speed:,.0f} rows a second of scoring; "
         f"{positive:,} decisions are positive.{_not_decided(refused)}",
-        checks=(Check("rows", verdict, f"{rows:,} rows", f"exactly {job.rows:,}"),),
+        checks=(
+            Check(
+                rule="rows",
+                verdict=verdict,
+                observed=f"{rows:,} rows",
+                allowed=f"exactly {job.rows:,}",
+                value=float(rows),
+                limit=float(job.rows),
+            ),
+        ),
         facts={
             "snapshot": job.digest,
             "model_version_id": job.model_version_id,
@@ -232,6 +242,7 @@ def _report(
             "refused": dict(refused.most_common()),
             "scores": scores_prefix(model, job.run_key),
         },
+        enforced=True,
     )
 
 

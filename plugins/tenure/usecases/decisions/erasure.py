@@ -19,7 +19,6 @@ from tenure.errors import ConfigInvalid, NotPermitted, StateConflict
 from tenure.installation import Installation
 from tenure.installation.keys import PSEUDONYMS, SUBJECTS
 from tenure.layout import DECISIONS, log_prefix
-from tenure.lifecycle.data.schema import Shape
 from tenure.lifecycle.data.sensitivity import Key, token
 from tenure.lifecycle.decisions.batch_scoring import ARM
 from tenure.lifecycle.serving import pseudonym
@@ -195,7 +194,7 @@ def _other_keys(platform: Installation, datasets: Sequence[str]) -> tuple[str, .
     with platform.database.begin() as connection:
         for dataset in datasets:
             ids = [snapshot.id for snapshot in published(connection, dataset)]
-            shapes = map(Shape.from_dict, reads.shapes_of(connection, ids).values())
+            shapes = reads.shapes_of(connection, ids).values()
             used = {one.token for shape in shapes for one in shape.columns.values() if one.token}
             mine = Key.of_dataset(master, dataset).id
             if used and mine not in used:

@@ -275,6 +275,7 @@ def _outcome(
             "evidence_digest": question.evidence,
             "trained_by": question.trained_by,
         },
+        enforced=True,
     )
     digest = platform.reports.save(report, model=version.model, dataset=None, run=run)
     return ApprovalResult(version, stands, summary, digest)

@@ -190,6 +190,7 @@ class Probation:
             summary=f"{judgement.action}: {judgement.explanation}",
             checks=judgement.checks(),
             facts=_facts(judgement, counts) | {"generation": self.plan.generation},
+            enforced=True,
         )
         return self.platform.reports.save(
             report, model=self.version.model, dataset=None, run=self.run

@@ -119,6 +119,7 @@ def _report(
         summary=f"{progress.name} archived: {len(manifest.items)} items, {size:,} bytes, all read "
         "back by digest; access is refused.",
         facts={"manifest": digest, **manifest.to_dict()},
+        enforced=False,
     )
     saved = retirement.platform.reports.save(report, model=retirement.model, dataset=None, run=run)
     return StepResult(report.summary, digest=saved)

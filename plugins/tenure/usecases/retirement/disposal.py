@@ -130,6 +130,7 @@ def _record(retirement: Retirement, progress: Progress) -> Report:
             "consumers": consumers,
             "archived": [_plain(one) for one in items],
         },
+        enforced=False,
     )
 
 

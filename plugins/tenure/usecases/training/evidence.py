@@ -12,7 +12,7 @@ from tenure.errors import GateFailed, GateInconclusive, StateConflict, TenureErr
 from tenure.installation import Installation
 from tenure.lifecycle.training import evaluation
 from tenure.usecases.training.planning import pinned_config
-from tenure.verdicts import Check, Report, Verdict
+from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef, State, VersionRef
 
 
@@ -119,7 +119,7 @@ def refusal(platform: Installation, report: Report, model: str) -> TenureError:
 
 def stops(report: Report) -> bool:
     """Whether the verdict keeps the version from passing; an excused gate never does."""
-    return report.verdict is not Verdict.PASSED and bool(report.facts["enforced"])
+    return report.verdict is not Verdict.PASSED and report.enforced
 
 
 def stored(platform: Installation, digest: str | None) -> Report | None:
@@ -128,20 +128,7 @@ def stored(platform: Installation, digest: str | None) -> Report | None:
         return None
     with platform.database.begin() as connection:
         found = reports.by_digest(connection, digest)
-    if found is None:
-        return None
-    body = found["body"]
-    checks = tuple(
-        Check(
-            **check
-            | {
-                "verdict": Verdict(check["verdict"]),
-                "interval": tuple(check["interval"]) if check["interval"] else None,
-            }
-        )
-        for check in body["checks"]
-    )
-    return Report(**body | {"verdict": Verdict(body["verdict"]), "checks": checks})
+    return found.report if found else None
 
 
 def row_of(platform: Installation, version: VersionRef) -> dict[str, Any]:

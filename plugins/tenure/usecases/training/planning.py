@@ -91,7 +91,7 @@ def _plan(
             return _answer(platform, connection, config, digest, (request, run, reason))
     except (GateInconclusive, SchemaBroken) as error:
         verdict = Verdict.FAILED if isinstance(error, SchemaBroken) else Verdict.INCONCLUSIVE
-        report = Report("training", model, verdict, error.what)
+        report = Report("training", model, verdict, error.what, enforced=True)
         error.evidence = platform.reports.save(report, model=model, dataset=None, run=run)
         raise
 
@@ -109,7 +109,7 @@ def _log_plan(platform: Installation, model: str, run: RunRef, planned: Training
     )
     digests = ("config_digest", "data_digest", "suite_digest")
     facts = {name: row[name] for name in digests} | {"snapshots": [s.digest for s in chosen]}
-    report = Report("training", name, Verdict.PASSED, summary, facts=facts)
+    report = Report("training", name, Verdict.PASSED, summary, facts=facts, enforced=True)
     platform.reports.save(report, model=model, dataset=None, run=run)
 
 

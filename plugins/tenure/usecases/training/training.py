@@ -87,7 +87,7 @@ def _save_report(
     names = ("artifact_digest", "code_digest", "lock_digest", "mlflow_run_id")
     told |= {name: columns[name] for name in names}
     told |= {"onnx": facts["onnx"]["summary"]} if "onnx" in facts else {}
-    report = Report("training", version.name, Verdict.PASSED, summary, facts=told)
+    report = Report("training", version.name, Verdict.PASSED, summary, facts=told, enforced=True)
     platform.reports.save(report, model=version.model, dataset=None, run=run)
 
 

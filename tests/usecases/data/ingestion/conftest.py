@@ -91,7 +91,7 @@ class Gate:
             chosen = choose_snapshots(
                 published(connection, "tiny"), dataset="tiny", window_batches=1
             )
-            found = {row["batch"]: row["digest"] for row in data.in_force(connection, "tiny")}
+            found = {row.batch: row.digest for row in data.in_force(connection, "tiny")}
         assert chosen[0].digest in found.values()
         return found
 

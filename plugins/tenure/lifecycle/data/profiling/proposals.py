@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from tenure.lifecycle.data.expectations import Severity
 from tenure.lifecycle.data.profiling.profile import (
     FORMS,
     MAX_CATEGORIES,
@@ -25,6 +24,7 @@ from tenure.lifecycle.data.profiling.wording import (
     span,
 )
 from tenure.lifecycle.data.sources import Column
+from tenure.verdicts import Severity
 
 ENOUGH_ROWS = 60
 """Without a null in so many rows, the true share is below 5% (rule of three)."""

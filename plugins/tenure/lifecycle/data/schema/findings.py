@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from tenure.lifecycle.data.expectations import Expectation, Severity, Suite, allowed
+from tenure.lifecycle.data.expectations import Expectation, Suite, allowed
 from tenure.lifecycle.data.quality import SCHEMA, Finding
 from tenure.lifecycle.data.schema.changes import changes
 from tenure.lifecycle.data.schema.shape import (
@@ -15,6 +15,7 @@ from tenure.lifecycle.data.schema.shape import (
     Shape,
     stopped,
 )
+from tenure.verdicts import Severity
 
 NAMED = 5
 """Models that one sentence names before it counts the others."""
@@ -73,7 +74,7 @@ def schema_findings(
         hit = stopped([change], readers)
         observed = f"{_what(change)}; it is not published, {_whom(list(hit))}"
         wanted = contract.columns[change.column].type
-        findings.append(Finding(SCHEMA, change.column, Severity.WARNING, False, observed, wanted))
+        findings.append(_schema(change, Severity.WARNING, observed, wanted))
     return findings
 
 
@@ -86,16 +87,12 @@ def unjudged(suite: Suite, absent: Collection[str]) -> dict[int, Finding]:
     return {
         position: _unjudged(expectation, gone)
         for position, expectation in enumerate(suite.expectations)
-        if (gone := _columns(expectation) & set(absent))
+        if (gone := set(absent).intersection(expectation.columns))
     }
 
 
-def _columns(expectation: Expectation) -> set[str]:
-    return set(expectation.subject.split(" and "))
-
-
 def _unjudged(expectation: Expectation, gone: set[str]) -> Finding:
-    guards_others = bool(_columns(expectation) - gone)
+    guards_others = bool(set(expectation.columns) - gone)
     is_fatal = guards_others and expectation.severity is Severity.CRITICAL
     said = f"a rule that cannot be judged without {' and '.join(sorted(gone))}"
     return Finding(
@@ -105,12 +102,18 @@ def _unjudged(expectation: Expectation, gone: set[str]) -> Finding:
         holds=False,
         observed=said if is_fatal else f"{said} ({expectation.type})",
         allowed=allowed(expectation),
+        columns=expectation.columns,
     )
 
 
 def _added(change: SchemaChange) -> Finding:
     observed = "a column that the contract does not know; it is not published"
-    return Finding(SCHEMA, change.column, Severity.INFO, False, observed, "no such column")
+    return _schema(change, Severity.INFO, observed, "no such column")
+
+
+def _schema(change: SchemaChange, severity: Severity, observed: str, allowed: str) -> Finding:
+    column = change.column
+    return Finding(SCHEMA, column, severity, False, observed, allowed, columns=(column,))
 
 
 def _what(change: SchemaChange) -> str:

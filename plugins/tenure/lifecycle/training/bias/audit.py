@@ -75,9 +75,9 @@ def audit(cells: Cells, policy: BiasPolicy, *, subject: str, seed: int, today: d
             "seed": seed,
             "small_groups": policy.small_groups,
             "views": facts,
-            "enforced": policy.enforces(today),
             "excuse": policy.reason,
         },
+        enforced=policy.enforces(today),
     )
 
 
@@ -112,16 +112,28 @@ def _bound(
     lower: float = -np.inf,
     upper: float = np.inf,
 ) -> Check:
-    allowed = f"at most {upper:g}" if np.isfinite(upper) else f"at least {lower:g}"
+    is_upper = bool(np.isfinite(upper))
+    limit = upper if is_upper else lower
+    allowed = f"{'at most' if is_upper else 'at least'} {limit:g}"
     if point is None or interval is None:
-        return Check(name, Verdict.INCONCLUSIVE, "fewer than two groups to compare", allowed, view)
+        why = "fewer than two groups to compare"
+        return Check(name, Verdict.INCONCLUSIVE, why, allowed, view, limit=limit)
     if lower <= point <= upper:
         verdict = Verdict.PASSED
     elif interval[0] > upper or interval[1] < lower:
         verdict = Verdict.FAILED
     else:
         verdict = Verdict.INCONCLUSIVE
-    return Check(name, verdict, f"{point:.4f}", allowed, view, interval)
+    return Check(
+        rule=name,
+        verdict=verdict,
+        observed=f"{point:.4f}",
+        allowed=allowed,
+        subject=view,
+        value=point,
+        limit=limit,
+        interval=interval,
+    )
 
 
 def _small(view: GroupView, judged: Bools, policy: BiasPolicy) -> Iterator[Check]:
@@ -129,11 +141,13 @@ def _small(view: GroupView, judged: Bools, policy: BiasPolicy) -> Iterator[Check
     for group, rows, enough in zip(view.groups, base, judged, strict=True):
         if not enough:
             yield Check(
-                name="group rows",
+                rule="group rows",
                 verdict=Verdict.INCONCLUSIVE,
                 observed=f"{int(rows):,} rows that {policy.metric} counts",
                 allowed=f"at least {policy.min_group_rows:,}",
                 subject=f"{view.name}={group}",
+                value=float(rows),
+                limit=float(policy.min_group_rows),
             )
 
 

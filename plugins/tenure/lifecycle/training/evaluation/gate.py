@@ -47,10 +47,12 @@ def judge(
     if rows < policy.min_rows:
         checks: list[Check] = [
             Check(
-                name="rows",
+                rule="rows",
                 verdict=Verdict.INCONCLUSIVE,
                 observed=f"{rows:,} labelled rows",
                 allowed=f"at least {policy.min_rows:,}",
+                value=float(rows),
+                limit=float(policy.min_rows),
             )
         ]
     else:
@@ -70,9 +72,9 @@ def judge(
             "metrics": values(measured),
             "intervals": intervals(measured),
             "baseline": values(baseline),
-            "enforced": policy.enforces(today),
             "excuse": policy.reason,
         },
+        enforced=policy.enforces(today),
     )
 
 
@@ -98,15 +100,19 @@ def _check(gate: MetricGate, measured: Mapping[Metric, MetricEstimate]) -> Check
     bound = gate.minimum if gate.minimum is not None else gate.maximum
     allowed = f"{'at least' if gate.minimum is not None else 'at most'} {bound:g}"
     if found.value is None or found.low is None or found.high is None:
-        return Check(gate.metric, Verdict.INCONCLUSIVE, "not defined on these rows", allowed)
+        return Check(
+            gate.metric, Verdict.INCONCLUSIVE, "not defined on these rows", allowed, limit=bound
+        )
     kept = (gate.minimum is None or found.value >= gate.minimum) and (
         gate.maximum is None or found.value <= gate.maximum
     )
     return Check(
-        name=gate.metric,
+        rule=gate.metric,
         verdict=Verdict.PASSED if kept else Verdict.FAILED,
         observed=f"{found.value:.4f}",
         allowed=allowed,
+        value=found.value,
+        limit=bound,
         interval=(found.low, found.high),
     )
 
