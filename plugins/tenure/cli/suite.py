@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -134,7 +135,7 @@ def history(
     print_table(("when", "revision", "who", "why"), rows)
 
 
-def _changes(edited: "Edit") -> list[dict[str, Any]]:
+def _changes(edited: "Edit") -> list[dict[str, object]]:
     return [vars(change) for change in edited.changes]
 
 
@@ -148,7 +149,7 @@ def _edit(platform: "Installation", name: str, against: str | None) -> "Edit":
         raise typer.BadParameter(str(error), param_hint="--against") from None
 
 
-def _names(include: Any) -> list[str]:
+def _names(include: Path) -> list[str]:
     return sorted(path.stem for path in (include / "expectations").glob("*.json"))
 
 

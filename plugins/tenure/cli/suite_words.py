@@ -1,7 +1,7 @@
 """How a preview is told: to people as lines, to programs as JSON."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tenure.lifecycle.data.preview import Cause, Comparison
@@ -60,11 +60,11 @@ def _sum_line(compared: "Sequence[Comparison]") -> str:
     from tenure.lifecycle.data.preview import totals
 
     total = totals(compared)
-    flips = total["failed_to_passed"] + total["passed_to_failed"]
+    flips = total.failed_to_passed + total.passed_to_failed
     return (
-        f"{flips} of {total['batches']} batches flip: {total['failed_to_passed']} failed → passed, "
-        f"{total['passed_to_failed']} passed → failed. Rows in quarantine: "
-        f"{total['quarantine_change']:+,}. Rows published: {total['published_change']:+,}."
+        f"{flips} of {total.batches} batches flip: {total.failed_to_passed} failed → passed, "
+        f"{total.passed_to_failed} passed → failed. Rows in quarantine: "
+        f"{total.quarantine_change:+,}. Rows published: {total.published_change:+,}."
     )
 
 
@@ -94,7 +94,7 @@ def _model_line(model: "Downstream") -> str:
 
 def preview_json(
     edited: "Edit", seen: "Sequence[PreviewedBatch]", models: "Sequence[Downstream]"
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The answer for programs."""
     from tenure.lifecycle.data.preview import totals
 
@@ -104,7 +104,7 @@ def preview_json(
         "before_digest": edited.before.digest,
         "after_digest": edited.after.digest,
         "rules_under_new_names": edited.renamed,
-        "totals": totals([s.comparison for s in seen if s.comparison]),
+        "totals": vars(totals([s.comparison for s in seen if s.comparison])),
         "batches": [_batch_json(s) for s in seen],
         "models": [
             {"model": m.model.name, "owner": m.model.owner, "reads": m.reads}
@@ -114,8 +114,8 @@ def preview_json(
     }
 
 
-def _batch_json(seen: "PreviewedBatch") -> dict[str, Any]:
-    known = {
+def _batch_json(seen: "PreviewedBatch") -> dict[str, object]:
+    known: dict[str, object] = {
         "dataset": seen.landed.dataset.name,
         "batch": seen.landed.batch,
         "judged_from": seen.origin if seen.comparison else None,
@@ -132,12 +132,12 @@ def _batch_json(seen: "PreviewedBatch") -> dict[str, Any]:
     }
 
 
-def _judgement_json(judgement: "Judgement") -> dict[str, Any]:
+def _judgement_json(judgement: "Judgement") -> dict[str, object]:
     names = ("verdict", "rows_in", "rows_ok", "rows_quarantined")
     return {name: getattr(judgement, name) for name in names}
 
 
-def _cause_json(cause: "Cause") -> dict[str, Any]:
+def _cause_json(cause: "Cause") -> dict[str, object]:
     finding = cause.finding
     return {
         "suite": "edited" if cause.is_edited else "in force",
@@ -150,7 +150,7 @@ def _cause_json(cause: "Cause") -> dict[str, Any]:
     }
 
 
-def suggestions_json(found: "History", proposed: "Sequence[Suggestion]") -> dict[str, Any]:
+def suggestions_json(found: "History", proposed: "Sequence[Suggestion]") -> dict[str, object]:
     """Proposals for programs: each as it would stand in the suite's file."""
     return {
         "dataset": found.dataset.name,

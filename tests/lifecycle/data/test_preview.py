@@ -5,7 +5,14 @@ from collections.abc import Sequence
 import pytest
 
 from tenure.lifecycle.data.expectations import Expectation, Suite
-from tenure.lifecycle.data.preview import Comparison, findings_of, together, totals, under_new_names
+from tenure.lifecycle.data.preview import (
+    Comparison,
+    PreviewTotals,
+    findings_of,
+    together,
+    totals,
+    under_new_names,
+)
 from tenure.lifecycle.data.quality import Finding, QualityPolicy, judge
 from tenure.verdicts import Severity
 
@@ -146,14 +153,15 @@ def test_two_rules_of_one_kind_are_told_apart() -> None:
 def test_sums() -> None:
     good, bad = [finding(rows=[1], holds=True)], [finding(rows=[1, 2])]
 
-    assert totals([compared(bad, good), compared(good, bad), compared(good, good)]) == {
-        "batches": 3,
-        "failed_to_passed": 1,
-        "passed_to_failed": 1,
-        "quarantine_change": 0,
-        "published_change": 0,
-    }
-    assert totals([])["batches"] == 0
+    three = [compared(bad, good), compared(good, bad), compared(good, good)]
+    assert totals(three) == PreviewTotals(
+        batches=3,
+        failed_to_passed=1,
+        passed_to_failed=1,
+        quarantine_change=0,
+        published_change=0,
+    )
+    assert totals([]).batches == 0
 
 
 def test_a_suite_of_before_a_rename_speaks_of_the_new_names() -> None:

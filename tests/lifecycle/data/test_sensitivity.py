@@ -75,9 +75,22 @@ def test_what_may_not_be_quoted(
 
 
 def test_what_a_library_quotes_is_cut_off() -> None:
-    quoted = Finding(CONTRACT, "mail", Severity.CRITICAL, False, "int64: 4711 is too big", "string")
+    quoted = Finding(
+        CONTRACT,
+        "mail",
+        Severity.CRITICAL,
+        False,
+        "int64",
+        "string",
+        columns=("mail",),
+        quote="4711 is too big",
+    )
     other = Finding("a_rule", "mail", Severity.CRITICAL, False, "3 of 4: nulls", "none")
-    assert [f.observed for f in veiled([quoted, other], {"mail"})] == ["int64", "3 of 4: nulls"]
+    assert quoted.check.observed == "int64: 4711 is too big"
+    assert str(quoted) == "mail: found int64: 4711 is too big, expected string"
+    hidden = veiled([quoted, other], {"mail"})
+    assert [f.check.observed for f in hidden] == ["int64", "3 of 4: nulls"]
+    assert str(hidden[0]) == "mail: found int64, expected string"
     assert veiled([quoted, other], {"x"}) == [quoted, other]
 
 

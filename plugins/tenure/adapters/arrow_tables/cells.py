@@ -35,6 +35,8 @@ class TypedColumn:
     """The type that was found when the column as a whole does not fit."""
     bad_rows: list[int] = field(default_factory=list)
     why: str = ""
+    quote: str = ""
+    """What the library says of a column that does not fit; it may quote a value."""
 
 
 def from_arrow(column: pa.ChunkedArray, kind: ColumnType, source: Source) -> TypedColumn:
@@ -60,7 +62,7 @@ def from_arrow(column: pa.ChunkedArray, kind: ColumnType, source: Source) -> Typ
     try:
         typed = column.cast(ARROW[kind], safe=kind == "integer")
     except pa.ArrowInvalid as error:
-        return TypedColumn(column, found=f"{column.type}: {str(error)[:80]}")
+        return TypedColumn(column, found=str(column.type), quote=str(error)[:80])
     if too_large:
         return TypedColumn(typed, bad_rows=too_large, why="a number beyond 64 bits")
     return _within_bounds(typed, kind)

@@ -157,7 +157,8 @@ def _broken_cells(
     name: str, column: Column, typed: TypedColumn, ragged: Collection[int]
 ) -> Iterator[Finding]:
     if typed.found is not None:
-        yield _breach(name, typed.found, column.type, columns=(name,))
+        breach = _breach(name, typed.found, column.type, columns=(name,))
+        yield replace(breach, quote=typed.quote)
         return
     if typed.bad_rows:
         yield _set_aside("type", name, typed.bad_rows, typed.why, column.type)

@@ -157,12 +157,23 @@ def _words(finding: Finding) -> tuple[str, str, str, Severity]:
     return finding.rule, finding.subject, finding.allowed, finding.severity
 
 
-def totals(compared: Sequence[Comparison]) -> Mapping[str, int]:
+@dataclass(frozen=True)
+class PreviewTotals:
     """Sums over batches: how many flip each way, and rows more or fewer."""
-    return {
-        "batches": len(compared),
-        "failed_to_passed": sum(c.flips and c.after.verdict is Verdict.PASSED for c in compared),
-        "passed_to_failed": sum(c.flips and c.after.verdict is Verdict.FAILED for c in compared),
-        "quarantine_change": sum(c.quarantine_change for c in compared),
-        "published_change": sum(c.published_change for c in compared),
-    }
+
+    batches: int
+    failed_to_passed: int
+    passed_to_failed: int
+    quarantine_change: int
+    published_change: int
+
+
+def totals(compared: Sequence[Comparison]) -> PreviewTotals:
+    """The sums of a preview."""
+    return PreviewTotals(
+        batches=len(compared),
+        failed_to_passed=sum(c.flips and c.after.verdict is Verdict.PASSED for c in compared),
+        passed_to_failed=sum(c.flips and c.after.verdict is Verdict.FAILED for c in compared),
+        quarantine_change=sum(c.quarantine_change for c in compared),
+        published_change=sum(c.published_change for c in compared),
+    )

@@ -50,6 +50,7 @@ class Finding:
         value: As of a `Check`, like the next two.
         limit: Of `value`.
         counts: (rows that break it, rows that it looked at).
+        quote: What a library says beside `observed`; it may quote a value.
     """
 
     rule: str
@@ -63,16 +64,21 @@ class Finding:
     value: float | None = None
     limit: float | None = None
     counts: tuple[int, int] | None = None
+    quote: str = ""
 
     def __str__(self) -> str:
         if self.rule in {CONTRACT, SCHEMA}:
-            return f"{self.subject}: found {self.observed}, expected {self.allowed}"
+            return f"{self.subject}: found {self._in_full}, expected {self.allowed}"
         return f"{self.subject} has {self.observed}, allowed {self.allowed}"
 
     @property
     def is_fatal(self) -> bool:
         """Whether it alone stops the batch."""
         return not self.holds and self.severity is Severity.CRITICAL
+
+    @property
+    def _in_full(self) -> str:
+        return f"{self.observed}: {self.quote}" if self.quote else self.observed
 
     @property
     def reason(self) -> "Reason":
@@ -85,7 +91,7 @@ class Finding:
         return Check(
             rule=self.rule,
             verdict=Verdict.PASSED if self.holds else Verdict.FAILED,
-            observed=self.observed,
+            observed=self._in_full,
             allowed=self.allowed,
             subject=self.subject,
             severity=self.severity,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from tenure.errors import ConfigInvalid
-from tenure.lifecycle.data.quality import CONTRACT, Finding
+from tenure.lifecycle.data.quality import Finding
 from tenure.lifecycle.data.sources import Contract
 
 Sensitivity = Literal["public", "internal", "restricted"]
@@ -66,13 +66,8 @@ def hides_unknown(contract: Contract, sensitivity: Sensitivity) -> bool:
 
 
 def veiled(findings: Sequence[Finding], hidden: Collection[str]) -> list[Finding]:
-    """The findings about the contract, without what a reader library quotes of hidden columns."""
-    return [
-        replace(f, observed=f.observed.partition(":")[0])
-        if f.rule == CONTRACT and f.subject in hidden
-        else f
-        for f in findings
-    ]
+    """The findings without what a reader library quotes of hidden columns."""
+    return [replace(f, quote="") if set(hidden).intersection(f.columns) else f for f in findings]
 
 
 def require_encryption(dataset: str, sensitivity: Sensitivity, encryption: str | None) -> None:

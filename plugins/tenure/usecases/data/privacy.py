@@ -160,7 +160,8 @@ def pseudonymised(batch: "Batch", dataset: DatasetConfig, how: DatasetContext) -
         table = tokenised(table, personal - {*how.in_clear(dataset)}, how.key)
     if original is not None:
         strange = {n for n in original.column_names if n not in dataset.contract.columns}
-        strange |= {f.subject for f in batch.findings if f.rule == CONTRACT} | {*batch.set_aside}
+        broken = {name for f in batch.findings if f.rule == CONTRACT for name in f.columns}
+        strange |= broken | {*batch.set_aside}
         original = tokenised(original, personal | strange, how.key)
     return replace(batch, table=table, original=original)
 
