@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tenure.settings import REPOSITORY, Settings
 from tenure.vocabulary import RunRef, State, VersionRef
 
 sys.path.insert(0, str(REPOSITORY / "tests" / "faults"))
+sys.path.insert(0, str(REPOSITORY / "tests" / "builders"))
 # The gateways of the fault tests: real processes on a real database.
 from served import MODEL, Life, Process, free_port
 
@@ -73,21 +75,21 @@ class Served(Life):
         from tenure.usecases.training import onnx
 
         with self.platform.database.begin() as connection:
-            row = versions.row_by_id(connection, ref.id) | columns
+            row = replace(versions.row_by_id(connection, ref.id), **columns)
         made = onnx.attempt(
             OnnxPolicy(),
             self._estimator,
             self._holdout,
             sklearn_trainer.score(self._estimator, self._holdout),
             features=[*self.numeric, *self.categorical],
-            threshold=row["facts"]["threshold"],
+            threshold=row.facts.threshold,
             subject=ref.name,
         )
         onnx.store(self.platform, made)
         run = RunRef("benchmark", "benchmark", "train")
-        facts = onnx.report_parity(self.platform, ref, row, made, run)
-        self.parity = self.parity or str(facts["summary"])
-        return {**row["facts"], "onnx": facts}
+        facts = onnx.report_parity(self.platform, row, made, run)
+        self.parity = self.parity or facts.summary
+        return replace(row.facts, onnx=facts).to_json()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import concurrent.futures
 import io
 import stat
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import FunctionTransformer
+from version_rows import record
 
 from tenure.adapters import skops_artifacts
 from tenure.adapters.local_store import LocalStore
@@ -25,7 +27,8 @@ from tenure.adapters.signing import Signer
 from tenure.adapters.skops_artifacts import check_signature, dump, load_verified
 from tenure.errors import ArtifactRefused
 from tenure.layout import artifact_key
-from tenure.lifecycle.training.registry import FIELDS, statement_bytes
+from tenure.lifecycle.model_version import VersionRecord
+from tenure.lifecycle.training.registry import statement, statement_bytes
 from tenure.vocabulary import digest_bytes
 
 ROWS = np.random.default_rng(1).normal(size=(200, 3))
@@ -42,23 +45,22 @@ def store(tmp_path: Path) -> LocalStore:
     return LocalStore(tmp_path / "store")
 
 
-def signed(signer: Signer, store: LocalStore, data: bytes, **other: Any) -> dict[str, Any]:
-    row: dict[str, Any] = dict.fromkeys(FIELDS, "x") | {"model": "m", "version": 1} | other
-    row["artifact_digest"] = store.put(artifact_key(digest_bytes(data)), data)
-    return row | {"signature": signer.sign(statement_bytes(row))}
+def signed(signer: Signer, store: LocalStore, data: bytes) -> VersionRecord:
+    row = record(artifact_digest=store.put(artifact_key(digest_bytes(data)), data))
+    return replace(row, signature=signer.sign(statement_bytes(row)))
 
 
 @pytest.fixture
-def good(signer: Signer, store: LocalStore) -> dict[str, Any]:
+def good(signer: Signer, store: LocalStore) -> VersionRecord:
     return signed(signer, store, dump(LogisticRegression().fit(ROWS, LABELS), name="m@1"))
 
 
-def refuses(store: LocalStore, row: dict[str, Any], key: Path, says: str) -> None:
+def refuses(store: LocalStore, row: VersionRecord, key: Path, says: str) -> None:
     with pytest.raises(ArtifactRefused, match=says):
         load_verified(store, row, key)
 
 
-def test_a_signed_artifact_loads(store: LocalStore, good: dict[str, Any], signer: Signer) -> None:
+def test_a_signed_artifact_loads(store: LocalStore, good: VersionRecord, signer: Signer) -> None:
     loaded = load_verified(store, good, signer.public)
     expected = LogisticRegression().fit(ROWS, LABELS).predict_proba(ROWS)
     assert np.array_equal(loaded.predict_proba(ROWS), expected)
@@ -68,32 +70,32 @@ def test_a_signed_artifact_loads(store: LocalStore, good: dict[str, Any], signer
 def test_a_flipped_byte_is_never_parsed(
     place: str,
     store: LocalStore,
-    good: dict[str, Any],
+    good: VersionRecord,
     signer: Signer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    key = artifact_key(good["artifact_digest"])
+    key = artifact_key(str(good.artifact_digest))
     data = bytearray(store.get(key))
     data[{"first": 0, "middle": len(data) // 2, "last": -1}[place]] ^= 1
     store.put(key, bytes(data))
     monkeypatch.setattr(skops_artifacts, "_refuse_types", pytest.fail)
-    refuses(store, good, signer.public, good["artifact_digest"][:8])
+    refuses(store, good, signer.public, str(good.artifact_digest)[:8])
 
 
 def test_a_swapped_artifact_under_its_own_digest_is_refused(
-    store: LocalStore, good: dict[str, Any], signer: Signer
+    store: LocalStore, good: VersionRecord, signer: Signer
 ) -> None:
     other = dump(LogisticRegression(C=0.1).fit(ROWS, LABELS), name="m@1")
     digest = store.put(artifact_key(digest_bytes(other)), other)
-    refuses(store, {**good, "artifact_digest": digest}, signer.public, "signature does not fit")
+    refuses(store, replace(good, artifact_digest=digest), signer.public, "signature does not fit")
 
 
-@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("field", sorted(statement(record())))
 def test_a_signature_fits_no_other_statement(
-    field: str, store: LocalStore, good: dict[str, Any], signer: Signer
+    field: str, store: LocalStore, good: VersionRecord, signer: Signer
 ) -> None:
     other = 2 if field == "version" else "f" * 64
-    refuses(store, {**good, field: other}, signer.public, "signature does not fit")
+    refuses(store, replace(good, **{field: other}), signer.public, "signature does not fit")
 
 
 @pytest.mark.parametrize(
@@ -107,13 +109,13 @@ def test_a_signature_fits_no_other_statement(
     ],
 )
 def test_a_broken_signature_is_refused(
-    case: str, signature: str | None, store: LocalStore, good: dict[str, Any], signer: Signer
+    case: str, signature: str | None, store: LocalStore, good: VersionRecord, signer: Signer
 ) -> None:
-    refuses(store, {**good, "signature": signature}, signer.public, "signature does not fit")
+    refuses(store, replace(good, signature=signature), signer.public, "signature does not fit")
 
 
 def test_another_installation_s_key_is_refused(
-    store: LocalStore, good: dict[str, Any], tmp_path: Path
+    store: LocalStore, good: VersionRecord, tmp_path: Path
 ) -> None:
     other = Signer(tmp_path / "other" / "signing.pem")
     other.sign(b"")
@@ -122,9 +124,9 @@ def test_another_installation_s_key_is_refused(
 
 
 def test_an_absent_artifact_is_refused(
-    store: LocalStore, good: dict[str, Any], signer: Signer
+    store: LocalStore, good: VersionRecord, signer: Signer
 ) -> None:
-    store.delete(artifact_key(good["artifact_digest"]))
+    store.delete(artifact_key(str(good.artifact_digest)))
     refuses(store, good, signer.public, "not in the store")
 
 
@@ -165,12 +167,12 @@ def test_what_is_no_skops_file_is_refused(
 def test_the_unpacked_size_is_bounded(
     more: int,
     refused: bool,
-    good: dict[str, Any],
+    good: VersionRecord,
     signer: Signer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = LocalStore(signer.public.parents[1] / "store")
-    with zipfile.ZipFile(io.BytesIO(store.get(artifact_key(good["artifact_digest"])))) as archive:
+    with zipfile.ZipFile(io.BytesIO(store.get(artifact_key(str(good.artifact_digest))))) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
     monkeypatch.setattr(skops_artifacts, "MAX_UNPACKED", size + more)
     if refused:
@@ -228,7 +230,7 @@ def test_two_trainers_at_once_make_one_key(tmp_path: Path) -> None:
 
 
 def test_a_lost_private_key_is_not_replaced_in_silence(
-    signer: Signer, tmp_path: Path, good: dict[str, Any]
+    signer: Signer, tmp_path: Path, good: VersionRecord
 ) -> None:
     (tmp_path / "keys" / "signing.pem").unlink()
     with pytest.raises(ArtifactRefused, match=r"private key is gone but signing.pub is there"):

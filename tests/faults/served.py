@@ -7,10 +7,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+from version_rows import facts
 
 from tenure.installation import Installation
 from tenure.settings import REPOSITORY
@@ -60,23 +62,17 @@ class Life:
             ref = versions.create_draft(
                 c, model_name=MODEL, trained_by="ada", training_key=f"{seed:064}"
             )
-            facts = {
-                "threshold": 0.5,
-                "features": {"numeric": self.numeric, "categorical": self.categorical},
-                "categories": {"carrier": ["AA", "UA"]},
-                "ranges": {name: [0.0, 1.0] for name in self.numeric},
-            }
+            stated = facts(
+                features={"numeric": self.numeric, "categorical": self.categorical},
+                categories={"carrier": ["AA", "UA"]},
+                ranges={name: [0.0, 1.0] for name in self.numeric},
+            )
             digests = ("data", "suite", "code", "config", "lock")
             described = {f"{name}_digest": f"{seed:064}" for name in digests}
             described["mlflow_run_id"] = f"run{seed}"
-            versions.set_columns(c, ref.id, facts=facts, **described)
-            statement = {
-                "model": MODEL,
-                "version": ref.version,
-                "artifact_digest": digest,
-                **described,
-            }
-            signature = Signer(self.platform.settings.signing_key).sign(statement_bytes(statement))
+            versions.set_columns(c, ref.id, facts=stated, **described)
+            row = replace(versions.row_by_id(c, ref.id), artifact_digest=digest)
+            signature = Signer(self.platform.settings.signing_key).sign(statement_bytes(row))
         self.move(ref, State.TRAINED, artifact_digest=digest, signature=signature)
         reports = {"evaluation": "e" * 64, "bias": "b" * 64}
         self.move(ref, State.VALIDATED, **{f"{kind}_report": one for kind, one in reports.items()})

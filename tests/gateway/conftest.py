@@ -14,12 +14,14 @@ from typing import Any
 import pytest
 import uvicorn
 from starlette.testclient import TestClient
+from version_rows import facts, record
 
 from tenure.adapters.model_process import ModelProcess, Pipe
 from tenure.gateway.app import Gateway, Parts, create_app
 from tenure.gateway.http import server
 from tenure.gateway.log.records import DecisionDelivery, OutcomeDelivery
 from tenure.installation import Uuid7
+from tenure.lifecycle.model_version import VersionRecord
 from tenure.lifecycle.promotion.trial_loads import Trial
 from tenure.lifecycle.serving import (
     ApiKey,
@@ -35,12 +37,11 @@ from tenure.usecases.serving import model_process
 MODEL = "flight_late"
 SCORE_KEY, OUTCOME_KEY, ADMIN_KEY = "score-key", "outcome-key", "admin-key"
 METRICS_KEY = "metrics-key"
-FACTS = {
-    "threshold": 0.5,
-    "features": {"numeric": ["hour", "temp"], "categorical": ["carrier"]},
-    "categories": {"carrier": ["AA", "UA"]},
-    "ranges": {"hour": [0, 23], "temp": [-20, 110]},
-}
+FACTS = facts(
+    features={"numeric": ["hour", "temp"], "categorical": ["carrier"]},
+    categories={"carrier": ["AA", "UA"]},
+    ranges={"hour": [0, 23], "temp": [-20, 110]},
+)
 
 
 class FakeClock:
@@ -160,9 +161,9 @@ class FakeLoader:
         self.started: list[ThreadModel] = []
         self.kept: frozenset[str] = frozenset()
 
-    def load(self, row: Mapping[str, Any], *, distrust: str = "") -> ThreadModel:
-        self.loads.append(row["id"])
-        model = self.models[row["id"]]
+    def load(self, row: VersionRecord, *, distrust: str = "") -> ThreadModel:
+        self.loads.append(row.id)
+        model = self.models[row.id]
         if isinstance(model, Exception):
             raise model
         self.started.append(ThreadModel(model))
@@ -208,15 +209,11 @@ def plan(generation: int = 1, *, canary: int | None = None, share_bp: int = 0) -
     )
 
 
-def row(version: int, facts: Mapping[str, Any] = FACTS) -> dict[str, Any]:
-    """A version row, as far as the gateway reads it."""
-    return {
-        "id": version + 10,
-        "model": MODEL,
-        "version": version,
-        "artifact_digest": f"{version:064}",
-        "facts": dict(facts),
-    }
+def row(version: int, stated: Mapping[str, Any] = FACTS) -> VersionRecord:
+    """A version, as the gateway reads it."""
+    return record(
+        stated, id=version + 10, model=MODEL, version=version, artifact_digest=f"{version:064}"
+    )
 
 
 @dataclass

@@ -2,19 +2,21 @@
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
+from version_rows import facts, record
 
 from tenure.adapters.signing import Signer
 from tenure.adapters.skops_artifacts import dump
 from tenure.installation import Installation
 from tenure.layout import artifact_key
+from tenure.lifecycle.model_version import VersionRecord
 from tenure.lifecycle.serving import ServingPolicy
-from tenure.lifecycle.training.registry import FIELDS, statement_bytes
+from tenure.lifecycle.training.registry import statement_bytes
 from tenure.settings import REPOSITORY, Settings
 from tenure.usecases.serving.loading import VerifiedLoader
 from tenure.vocabulary import digest_bytes
@@ -46,12 +48,14 @@ class Registry:
     def policy(self) -> ServingPolicy:
         return ServingPolicy(model_memory_mb=self.memory_mb)
 
-    def row(self, data: bytes, version: int = 1, model: str = "m") -> dict[str, Any]:
+    def row(self, data: bytes, version: int = 1, model: str = "m") -> VersionRecord:
         """The row of a version with these bytes, signed by the trainer."""
-        row: dict[str, Any] = dict.fromkeys(FIELDS, "x") | {"model": model, "version": version}
-        row["artifact_digest"] = self.store.put(artifact_key(digest_bytes(data)), data)
-        row["facts"] = {"features": {"numeric": ["a", "b"]}, "ranges": {"a": [0, 1], "b": [0, 1]}}
-        return row | {"signature": self.signer.sign(statement_bytes(row))}
+        digest = self.store.put(artifact_key(digest_bytes(data)), data)
+        stated = facts(
+            features={"numeric": ["a", "b"], "categorical": []}, ranges={"a": [0, 1], "b": [0, 1]}
+        )
+        row = record(stated, model=model, version=version, artifact_digest=digest)
+        return replace(row, signature=self.signer.sign(statement_bytes(row)))
 
 
 @pytest.fixture(scope="session")

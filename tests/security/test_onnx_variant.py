@@ -7,8 +7,8 @@ tests differs from scikit-learn in the eighth digit, so that scores tell who gav
 import copy
 import errno
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,14 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
+from version_rows import facts, onnx
 
 from tenure.adapters import sklearn_trainer
 from tenure.adapters.onnx_variant import convert
 from tenure.adapters.skops_artifacts import dump
 from tenure.errors import ArtifactRefused, ServiceUnreachable
 from tenure.layout import artifact_key, onnx_key
+from tenure.lifecycle.model_version import OnnxFile, VersionRecord
 from tenure.lifecycle.serving import OnnxPolicy, ServingPolicy
 from tenure.lifecycle.training.registry import onnx_statement_bytes
 from tenure.usecases.serving import loading, model_process
@@ -49,23 +51,20 @@ class Signed:
         moved._baseline_prediction = moved._baseline_prediction + shift
         return convert(moved)
 
-    def row(
-        self, data: bytes, version: int = 1, *, signature: str | None = None, **facts: Any
-    ) -> dict[str, Any]:
+    def row(self, data: bytes, version: int = 1, **changes: Any) -> VersionRecord:
         """The row of a version with these ONNX bytes, signed by the trainer."""
-        row: dict[str, Any] = self.registry.row(self.artifact, version)
+        row: VersionRecord = self.registry.row(self.artifact, version)
         digest = self.registry.store.put(onnx_key(digest_bytes(data)), data)
         signed = self.registry.signer.sign(onnx_statement_bytes(row, digest))
-        onnx = {"verdict": "passed", "digest": digest, "signature": signature or signed}
-        row["facts"] = {
-            "features": {"numeric": ["a", "b"], "categorical": ["c"]},
-            "categories": {"c": ["x", "y"]},
-            "ranges": {"a": [0, 1], "b": [0, 1]},
-            "onnx": {**onnx, **facts},
-        }
-        return row
+        stated = facts(
+            features={"numeric": ["a", "b"], "categorical": ["c"]},
+            categories={"c": ["x", "y"]},
+            ranges={"a": [0, 1], "b": [0, 1]},
+            onnx=onnx(**{"digest": digest, "signature": signed} | changes),
+        )
+        return replace(row, facts_json=stated)
 
-    def load(self, row: Mapping[str, Any]) -> tuple[str, str, list[float]]:
+    def load(self, row: VersionRecord) -> tuple[str, str, list[float]]:
         """Variant, note, and the scores of the rows."""
         process = self.registry.loader.load(row)
         try:
@@ -76,7 +75,7 @@ class Signed:
         finally:
             process.close()
 
-    def stays_native(self, row: Mapping[str, Any]) -> str:
+    def stays_native(self, row: VersionRecord) -> str:
         """Why it does."""
         variant, note, scores = self.load(row)
         assert (variant, scores) == ("native", self.native)
@@ -120,13 +119,9 @@ def test_a_signed_file_scores(signed: Signed) -> None:
 
 def test_a_file_that_a_gateway_distrusts_is_not_even_opened(signed: Signed) -> None:
     load = signed.registry.loader.load
-    for row, note in (
-        (signed.row(signed.file()), "it died."),
-        (signed.registry.row(signed.artifact, 1), ""),  # without a file nothing is missing
-    ):
-        if not note:
-            row["facts"] = {**signed.row(signed.file())["facts"]}
-            del row["facts"]["onnx"]
+    asked = signed.row(signed.file())
+    bare = replace(asked, facts_json={**asked.facts_json, "onnx": None})
+    for row, note in ((asked, "it died."), (bare, "")):  # without a file nothing is missing
         process = load(row, distrust="it died.")
         found = process.variant, process.note
         process.close()
@@ -150,53 +145,55 @@ def test_the_runtime_opens_nothing_and_starts_nothing(
     assert len(threads) == 1
 
 
-Tamper = Callable[[Signed], dict[str, Any]]
+Tamper = Callable[[Signed], VersionRecord]
 
 
-def absent(signed: Signed) -> dict[str, Any]:
+def stated_file(row: VersionRecord) -> OnnxFile:
+    found = row.facts.onnx_file
+    assert found is not None
+    return found
+
+
+def absent(signed: Signed) -> VersionRecord:
     row = signed.row(signed.file(SHIFT / 2))
-    signed.registry.store.delete(onnx_key(row["facts"]["onnx"]["digest"]))
+    signed.registry.store.delete(onnx_key(stated_file(row).digest))
     return row
 
 
-def flipped(signed: Signed) -> dict[str, Any]:
+def flipped(signed: Signed) -> VersionRecord:
     data = signed.file(SHIFT / 3)
     row = signed.row(data)
     signed.registry.store.put(onnx_key(digest_bytes(data)), data[:-1] + b"!")
     return row
 
 
-def swapped(signed: Signed) -> dict[str, Any]:
+def swapped(signed: Signed) -> VersionRecord:
     """Another version's file under this version's signature."""
     own = signed.row(signed.file())
     other = signed.row(signed.file(SHIFT / 4), version=2)
-    own["facts"]["onnx"]["digest"] = other["facts"]["onnx"]["digest"]
-    return own
+    digest, signature = stated_file(other).digest, stated_file(own).signature
+    return replace(own, facts_json={**own.facts_json, "onnx": onnx(digest, signature)})
 
 
-def replayed(signed: Signed) -> dict[str, Any]:
+def replayed(signed: Signed) -> VersionRecord:
     """The same file, signed for another version."""
     other = signed.row(signed.file(), version=2)
-    return signed.row(signed.file(), signature=other["facts"]["onnx"]["signature"])
+    return signed.row(signed.file(), signature=stated_file(other).signature)
 
 
-def of_the_artifact(signed: Signed) -> dict[str, Any]:
-    row = signed.row(signed.file())
-    row["facts"]["onnx"]["signature"] = row["signature"]
-    return row
+def of_the_artifact(signed: Signed) -> VersionRecord:
+    return signed.row(signed.file(), signature=signed.registry.row(signed.artifact).signature)
 
 
-def unsigned(signed: Signed) -> dict[str, Any]:
-    row = signed.row(signed.file())
-    del row["facts"]["onnx"]["signature"]
-    return row
+def unsigned(signed: Signed) -> VersionRecord:
+    return signed.row(signed.file(), signature="")
 
 
-def garbage(signed: Signed) -> dict[str, Any]:
+def garbage(signed: Signed) -> VersionRecord:
     return signed.row(b"signed, and yet no ONNX")
 
 
-def other_shape(signed: Signed) -> dict[str, Any]:
+def other_shape(signed: Signed) -> VersionRecord:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     rows = np.random.default_rng(2).random((100, 2))
@@ -204,15 +201,15 @@ def other_shape(signed: Signed) -> dict[str, Any]:
     return signed.row(convert(model.fit(rows, rows[:, 0] > 0.5)))
 
 
-def too_far(signed: Signed) -> dict[str, Any]:
+def too_far(signed: Signed) -> VersionRecord:
     return signed.row(signed.file(0.1))
 
 
-def hanging(signed: Signed) -> dict[str, Any]:
+def hanging(signed: Signed) -> VersionRecord:
     return signed.row(signed.file(), version=HANGS)
 
 
-def dying(signed: Signed) -> dict[str, Any]:
+def dying(signed: Signed) -> VersionRecord:
     return signed.row(signed.file(), version=DIES)
 
 
@@ -281,7 +278,7 @@ def test_a_tolerance_that_became_smaller_since(
 ) -> None:
     """The examples are few; what the holdout said counts as well."""
     monkeypatch.setattr(signed, "onnx", OnnxPolicy(max_score_difference=allowed))
-    row = signed.row(signed.file(1e-9), largest_difference=5e-8)
+    row = signed.row(signed.file(1e-9), apart=5e-8)
     found, note, _ = signed.load(row)
     assert found == variant
     assert note == ("" if variant == "onnx" else NOT_ALLOWED)
@@ -307,9 +304,9 @@ def test_the_store_is_away_but_the_artifact_is_here(
 def test_a_refused_artifact_is_no_reason_to_serve_by_onnx(signed: Signed) -> None:
     row = signed.row(signed.file(), version=3)
     data = signed.artifact[:-1] + bytes([signed.artifact[-1] ^ 1])
-    row["artifact_digest"] = signed.registry.store.put(artifact_key(digest_bytes(data)), data)
+    digest = signed.registry.store.put(artifact_key(digest_bytes(data)), data)
     with pytest.raises(ArtifactRefused, match="m@3: the signature does not fit its statement"):
-        signed.registry.loader.load(row)
+        signed.registry.loader.load(replace(row, artifact_digest=digest))
 
 
 @pytest.mark.parametrize(
@@ -318,7 +315,7 @@ def test_a_refused_artifact_is_no_reason_to_serve_by_onnx(signed: Signed) -> Non
         ("the YAML does not ask", None, {}),
         ("the verdict is failed", OnnxPolicy(), {"verdict": "failed"}),
         ("the verdict is open", OnnxPolicy(), {"verdict": "inconclusive"}),
-        ("no digest", OnnxPolicy(), {"digest": None}),
+        ("no file", OnnxPolicy(), {"file": None}),
     ],
 )
 def test_nobody_is_reported_where_nothing_is_wrong(
@@ -342,7 +339,7 @@ def test_copies_go_with_their_version(signed: Signed) -> None:
     row = signed.row(signed.file())
     signed.load(row)
     folder = signed.registry.home / "gateway" / "artifacts"
-    digests = {row["artifact_digest"], row["facts"]["onnx"]["digest"]}
+    digests = {str(row.artifact_digest), stated_file(row).digest}
     assert digests <= {path.name for path in folder.iterdir()}
     signed.registry.loader.keep_only(frozenset(digests))
     assert digests == {path.name for path in folder.iterdir()}

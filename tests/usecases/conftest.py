@@ -15,6 +15,7 @@ import pytest
 from tenure.adapters.sql import data, training, versions
 from tenure.installation import Installation
 from tenure.lifecycle.data.sources import Rules
+from tenure.lifecycle.model_version import VersionRow
 from tenure.settings import REPOSITORY, Settings
 from tenure.usecases.training import gates, planning
 from tenure.usecases.training import training as use_case
@@ -206,7 +207,7 @@ class World:
         with self.platform.database.begin() as connection:
             return versions.all_of(connection, MODEL)
 
-    def row(self, version: int = 1) -> dict[str, Any]:
+    def row(self, version: int = 1) -> VersionRow:
         with self.platform.database.begin() as connection:
             ref = versions.get(connection, MODEL, version)
             assert ref is not None

@@ -9,7 +9,6 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from tenure.errors import ArtifactRefused
 from tenure.layout import artifact_key, onnx_key
-from tenure.lifecycle.training.registry import onnx_facts, onnx_statement_bytes, statement_bytes
+from tenure.lifecycle.model_version import VersionRecord
+from tenure.lifecycle.training.registry import onnx_statement_bytes, statement_bytes
 from tenure.ports import ObjectStore
 from tenure.vocabulary import digest_bytes
 
@@ -59,7 +59,7 @@ def dump(estimator: Any, *, name: str) -> bytes:
     return _canonical(data)
 
 
-def load_verified(store: ObjectStore, row: Mapping[str, Any], public_key: Path) -> Any:
+def load_verified(store: ObjectStore, row: VersionRecord, public_key: Path) -> Any:
     """The estimator of a version, from bytes whose digest and signature hold.
 
     Args:
@@ -74,12 +74,12 @@ def load_verified(store: ObjectStore, row: Mapping[str, Any], public_key: Path) 
     return load_bytes(verified_bytes(store, row, public_key), row, _read(public_key))
 
 
-def load_bytes(data: bytes, row: Mapping[str, Any], public_key: bytes) -> Any:
+def load_bytes(data: bytes, row: VersionRecord, public_key: bytes) -> Any:
     """The estimator of a version from bytes that came from anywhere.
 
     Args:
         data: What is said to be the artifact.
-        row: The version; at least the columns of its statement, and `signature`.
+        row: The version.
         public_key: The trainer's public key as PEM.
 
     Raises:
@@ -87,35 +87,33 @@ def load_bytes(data: bytes, row: Mapping[str, Any], public_key: bytes) -> Any:
     """
     import skops.io
 
-    name = f"{row['model']}@{row['version']}"
+    name = row.name
     found = digest_bytes(data)
-    if found != row["artifact_digest"]:
+    if found != row.artifact_digest:
         raise _refused(
             f"{name}: the artifact has SHA-256 {found[:12]}…, not "
-            f"{str(row['artifact_digest'])[:12]}… as registered"
+            f"{str(row.artifact_digest)[:12]}… as registered"
         )
     _check(row, public_key)
     _refuse_types(data, name)
     return skops.io.loads(data, trusted=list(TRUSTED))
 
 
-def verified_bytes(store: ObjectStore, row: Mapping[str, Any], public_key: Path) -> bytes:
+def verified_bytes(store: ObjectStore, row: VersionRecord, public_key: Path) -> bytes:
     """The artifact's bytes after the checks of digest and signature; nothing is parsed.
 
     Raises:
         ArtifactRefused: As for `load_verified`.
     """
     check_signature(row, public_key)
-    digest = str(row["artifact_digest"])
+    digest = str(row.artifact_digest)
     try:
         return store.get(artifact_key(digest), digest)
     except KeyError:
-        raise _refused(
-            f"{row['model']}@{row['version']}: the artifact {digest[:12]} is not in the store"
-        ) from None
+        raise _refused(f"{row.name}: the artifact {digest[:12]} is not in the store") from None
 
 
-def check_signature(row: Mapping[str, Any], public_key: Path) -> None:
+def check_signature(row: VersionRecord, public_key: Path) -> None:
     """Whether the trainer signed exactly this row's statement.
 
     Raises:
@@ -133,60 +131,57 @@ def _read(public_key: Path) -> bytes:
         ) from None
 
 
-def verified_onnx(store: ObjectStore, row: Mapping[str, Any], public_key: Path) -> bytes:
+def verified_onnx(store: ObjectStore, row: VersionRecord, public_key: Path) -> bytes:
     """The bytes of the version's ONNX file after both checks; nothing is parsed.
 
     Raises:
         ArtifactRefused: As for `check_onnx`, or the version has no such file.
     """
-    name, facts = f"{row['model']}@{row['version']}", onnx_facts(row)
-    if facts is None:
+    name, file = row.name, row.facts.onnx_file
+    if file is None:
         raise _refused(f"{name}: the version states no ONNX file")
-    digest = facts["digest"]
     try:
-        data = store.get(onnx_key(digest), digest)
+        data = store.get(onnx_key(file.digest), file.digest)
     except KeyError:
-        raise _refused(f"{name}: the ONNX file {digest[:12]} is not in the store") from None
-    check_onnx(data, row, facts, _read(public_key))
+        raise _refused(f"{name}: the ONNX file {file.digest[:12]} is not in the store") from None
+    check_onnx(data, row, _read(public_key))
     return data
 
 
-def check_onnx(
-    data: bytes, row: Mapping[str, Any], facts: Mapping[str, Any], public_key: bytes
-) -> None:
+def check_onnx(data: bytes, row: VersionRecord, public_key: bytes) -> None:
     """Whether these are the ONNX bytes that the trainer signed for exactly this version.
 
     Args:
         data: What is said to be the ONNX file; nothing of it is parsed.
-        row: The version; at least the columns of its statement.
-        facts: The version's `facts["onnx"]`: digest and signature.
+        row: The version, whose facts state digest and signature of the file.
         public_key: The trainer's public key as PEM.
 
     Raises:
-        ArtifactRefused: They are not.
+        ArtifactRefused: They are not, or the version has no such file.
     """
-    name, found = f"{row['model']}@{row['version']}", digest_bytes(data)
-    if found != facts["digest"]:
+    name, file, found = row.name, row.facts.onnx_file, digest_bytes(data)
+    if file is None:
+        raise _refused(f"{name}: the version states no ONNX file")
+    if found != file.digest:
         raise _refused(
             f"{name}: the ONNX file has SHA-256 {found[:12]}…, not "
-            f"{str(facts['digest'])[:12]}… as registered"
+            f"{file.digest[:12]}… as registered"
         )
     message = onnx_statement_bytes(row, found)
     _check_key(
         message,
-        facts.get("signature"),
+        file.signature,
         public_key,
         f"{name}: the ONNX file's signature does not fit it and its version",
     )
 
 
-def _check(row: Mapping[str, Any], public_key: bytes) -> None:
+def _check(row: VersionRecord, public_key: bytes) -> None:
     _check_key(
         statement_bytes(row),
-        row["signature"],
+        row.signature,
         public_key,
-        f"{row['model']}@{row['version']}: the signature does not fit its statement "
-        "(model, version, run and digests)",
+        f"{row.name}: the signature does not fit its statement (model, version, run and digests)",
     )
 
 

@@ -182,17 +182,27 @@ def pick(rows: TrainingRows, index: NDArray[np.intp]) -> TrainingRows:
     )
 
 
+@dataclass(frozen=True)
+class ObservedValues:
+    """Values of categorical features, sorted, and (smallest, largest) of numeric ones."""
+
+    categories: dict[str, tuple[str, ...]]
+    ranges: dict[str, tuple[float, float]]
+
+
 def observed_values(
     rows: TrainingRows, numeric: Sequence[str], categorical: Sequence[str]
-) -> dict[str, Any]:
-    """`categories` and `ranges` of the rows: values seen (sorted), and [min, max]."""
+) -> ObservedValues:
+    """What the rows hold; a numeric feature without any value has no range."""
     ranges = {}
     for name in numeric:
         column = rows.features[name].dropna()
         if len(column):
-            ranges[name] = [float(column.min()), float(column.max())]
-    categories = {name: sorted(rows.features[name].dropna().unique()) for name in categorical}
-    return {"categories": categories, "ranges": ranges}
+            ranges[name] = (float(column.min()), float(column.max()))
+    categories = {
+        name: tuple(sorted(rows.features[name].dropna().unique())) for name in categorical
+    }
+    return ObservedValues(categories, ranges)
 
 
 def reference_bytes(

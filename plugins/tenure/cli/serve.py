@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -106,19 +107,19 @@ def list_(as_json: AsJson = False) -> None:
     with connected() as platform:
         rows = list_keys(platform)
     if as_json:
-        print_json(rows)
+        print_json([asdict(row) for row in rows])
         return
     header = ("id", "name", "scopes", "models", "rows/s", "created", "last used", "revoked")
     print_table(
         header,
         [
             (
-                row["id"],
-                row["name"],
-                ",".join(row["scopes"]),
-                ",".join(row["models"] or ["all"]),
-                row["rows_per_second"] or "any",
-                *(_minute(row[at]) for at in ("created_at", "last_used_at", "revoked_at")),
+                row.id,
+                row.name,
+                ",".join(row.scopes),
+                ",".join(row.models or ["all"]),
+                row.rows_per_second or "any",
+                *map(_minute, (row.created_at, row.last_used_at, row.revoked_at)),
             )
             for row in rows
         ],

@@ -2,12 +2,11 @@
 
 import html
 from collections.abc import Mapping
-from typing import Any
 
 from tenure.config import ModelConfig
 from tenure.layout import mlflow_link
+from tenure.lifecycle.model_version import VersionRow
 from tenure.lifecycle.promotion.approval import ApprovalQuestion
-from tenure.lifecycle.training.registry import onnx_facts
 from tenure.verdicts import Report
 
 SHOWN = 20
@@ -16,9 +15,9 @@ SHOWN = 20
 
 def page(
     config: ModelConfig,
-    row: Mapping[str, Any],
+    row: VersionRow,
     question: ApprovalQuestion,
-    shown: Mapping[str, Mapping[str, Any] | None],
+    shown: Mapping[str, Report | None],
     *,
     mlflow_url: str,
 ) -> str:
@@ -28,7 +27,7 @@ def page(
         config: The model's config.
         row: The version row, with its digests.
         question: What is asked.
-        shown: Title to body of each report, None where it cannot be found.
+        shown: Title to each report, None where it cannot be found.
         mlflow_url: Where MLflow answers people.
     """
     head = [
@@ -38,31 +37,37 @@ def page(
         f"`{_text(question.trained_by)}`, who may not answer. An approval holds "
         f"{config.approval.valid_days} days and only for this artifact.",
     ]
-    for title, body in shown.items():
-        head += ["", *_evidence(title, body)]
-    digests = ("artifact", "data", "suite", "code", "config", "lock")
+    for title, report in shown.items():
+        head += ["", *_evidence(title, report)]
+    digests = {
+        "artifact": row.artifact_digest,
+        "data": row.data_digest,
+        "suite": row.suite_digest,
+        "code": row.code_digest,
+        "config": row.config_digest,
+        "lock": row.lock_digest,
+    }
     head += ["", "| digest of | SHA-256 |", "|---|---|"]
-    head += [f"| {name} | `{row[f'{name}_digest'] or 'none'}` |" for name in digests]
-    onnx = onnx_facts(row)
-    head += [f"| ONNX file | `{_text(onnx['digest'])}` |"] if onnx else []
+    head += [f"| {name} | `{digest or 'none'}` |" for name, digest in digests.items()]
+    onnx = row.facts.onnx_file
+    head += [f"| ONNX file | `{_text(onnx.digest)}` |"] if onnx else []
     head += [f"| evidence | `{question.evidence}` |"]
-    if row["mlflow_run_id"]:
-        link = mlflow_link(mlflow_url, row["mlflow_run_id"])
+    if row.mlflow_run_id:
+        link = mlflow_link(mlflow_url, row.mlflow_run_id)
         head += ["", f"[MLflow run]({link})"]
     return "\n".join(head)
 
 
-def _evidence(title: str, body: Mapping[str, Any] | None) -> list[str]:
-    if body is None:
+def _evidence(title: str, report: Report | None) -> list[str]:
+    if report is None:
         return [f"**{title}**: the report cannot be found; do not approve without it."]
-    report = Report.from_dict(body)
-    checks = report.checks
     lines = [f"**{title}: {report.verdict}**. {_text(report.summary)}"]
+    checks = report.checks
     if checks:
         lines += ["", "| check | verdict | observed | allowed |", "|---|---|---|---|"]
         lines += [
-            f"| {_text(c.name)} {_text(c.subject)} | {c.verdict} | {_text(c.observed)} | "
-            f"{_text(c.allowed)} |"
+            f"| {_text(c.name)} {_text(c.subject)} | {c.verdict} | "
+            f"{_text(c.observed)} | {_text(c.allowed)} |"
             for c in checks[:SHOWN]
         ]
     if len(checks) > SHOWN:

@@ -7,8 +7,11 @@ from typing import cast
 import pytest
 from sqlalchemy import RowMapping
 
-from tenure.adapters.sql.rows import as_row
+from tenure.adapters.sql.rows import as_row, columns_of
+from tenure.adapters.sql.tables import model_version
+from tenure.lifecycle.model_version import VersionRow
 from tenure.verdicts import Verdict
+from tenure.vocabulary import State
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -60,3 +63,24 @@ def test_a_column_without_a_field_is_named():
 def test_a_word_that_is_no_verdict_is_refused():
     with pytest.raises(ValueError, match="'perhaps' is not a valid Verdict"):
         as_row(JudgedRow, row(verdict="perhaps"))
+
+
+@dataclass(frozen=True)
+class MisnamedRow:
+    """Names a column that no table has."""
+
+    stage: State
+
+
+def test_columns_of_a_class_are_those_of_its_table() -> None:
+    with pytest.raises(KeyError, match="stage"):
+        columns_of(MisnamedRow, model_version)
+
+
+def test_a_column_of_another_class_is_skipped() -> None:
+    assert as_row(JudgedRow, row(extra=1), skip="extra").batch == "2013-01"
+
+
+def test_a_version_row_has_every_column() -> None:
+    names = {name.removesuffix("_json") for name in VersionRow.__dataclass_fields__}
+    assert names == set(model_version.c.keys())

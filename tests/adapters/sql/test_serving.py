@@ -205,7 +205,7 @@ def test_one_of_two_keys_is_revoked_by_its_id(platform: Installation) -> None:
     with platform.database.begin() as c:
         (left,) = serving.catalog(c).keys
     assert left.digest.startswith(key_id(new))
-    assert [bool(row["revoked_at"]) for row in list_keys(platform)] == [True, False]
+    assert [bool(row.revoked_at) for row in list_keys(platform)] == [True, False]
 
 
 def test_key_of_one_model_with_a_rate(platform: Installation, database: Database) -> None:
@@ -227,7 +227,7 @@ def test_gateway_notes_the_last_use_and_nothing_else_of_a_key(
     for step in (1, 0, 2):
         with database.begin() as c:
             serving.note_use(c, digests, at=NOW + timedelta(hours=step))
-        seen.append(list_keys(platform)[0]["last_used_at"])
+        seen.append(list_keys(platform)[0].last_used_at)
     assert seen == [NOW + timedelta(hours=h) for h in (1, 1, 2)]
     with pytest.raises(DBAPIError, match="permission denied"), database.begin() as c:
         c.execute(text("UPDATE gateway_key SET revoked_at = NULL"))

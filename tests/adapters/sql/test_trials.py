@@ -48,7 +48,7 @@ def test_asked_and_answered_once_by_each(
     for given in (OK, NO):
         with gateway.begin() as c:
             (asked,) = trials.asked(c, given.gateway)
-            assert (asked.id, asked.row["id"], asked.row["model"]) == (trial, version, "m")
+            assert (asked.id, asked.row.id, asked.row.model) == (trial, version, "m")
             trials.answer(c, trial, given)
             trials.answer(c, trial, TrialAnswer(given.gateway, not given.loads, "again"))
         with gateway.begin() as c:

@@ -6,7 +6,7 @@ from threading import Event
 import pytest
 from sqlalchemy import Connection, text
 
-from tenure.adapters.sql import approvals, training, versions
+from tenure.adapters.sql import training, versions
 from tenure.installation import Installation
 from tenure.vocabulary import VersionRef
 
@@ -36,7 +36,7 @@ def test_holding_a_row_and_waiting_for_the_ledger_is_no_deadlock(
             if holds == "a new draft":
                 versions.create_draft(c, model_name="m", trained_by="ada", training_key="second")
             else:
-                approvals.lock_version(c, version.id)
+                versions.lock(c, version.id)
             held.set()
             assert noted.wait(10)
             note(platform, c, "first")

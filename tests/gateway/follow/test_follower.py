@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from version_rows import WITHOUT_THRESHOLD
 
 from tenure.errors import ServiceUnreachable
 from tenure.gateway.app import Gateway
@@ -303,13 +304,31 @@ def test_a_gateway_that_is_not_ready_takes_a_newer_champion_without_its_canary(
     assert model_of(gateway).held.share_bp(world.clock.seconds) == 0
 
 
+def test_a_version_without_a_threshold_is_refused_as_a_batch_refuses_it(
+    world: Any, gateway: Gateway, plans: Plans
+) -> None:
+    """Like any load that is refused: the champion serves on, and an incident says why."""
+    gateway.follower.poll()
+    world.publish(plans(2, canary=12, share_bp=500))
+    rows = world.source.catalog.versions
+    stated = {k: v for k, v in rows[12].facts_json.items() if k != "threshold"}
+    rows[12] = replace(rows[12], facts_json=stated)
+    for _ in range(3):
+        gateway.follower.poll()
+    assert (model_of(gateway).champion.version, model_of(gateway).is_ready) == (1, True)
+    assert (model_of(gateway).held.plan.generation, model_of(gateway).canary) == (1, None)
+    assert world.loader.loads == [11]
+    said = WITHOUT_THRESHOLD.format("flight_late@2")
+    assert world.source.refusals == [f"artifact_refused flight_late@2: {said}"]
+
+
 def test_a_row_that_cannot_be_read_holds_up_its_own_model_only(
     world: Any, gateway: Gateway, plans: Plans
 ) -> None:
     """Facts without features: other models must still follow their plans, rollbacks above all."""
     catalog = world.source.catalog
-    other = {**catalog.versions[12], "id": 21, "model": "broken", "facts": {}}
-    world.loader.models[21] = KeyError("features")
+    other = replace(catalog.versions[12], id=21, model="broken", facts_json={})
+    world.loader.models[21] = AssertionError("nobody loads it")
     world.source.catalog = replace(
         catalog,
         plans=[replace(plans(1), model="broken", champion_id=21), *catalog.plans],

@@ -119,18 +119,18 @@ def polled(gateway: Gateway) -> bool:
 
 def hanging(world: Any, number: int) -> threading.Event:
     """A version more, whose load takes until the event."""
-    world.source.catalog.versions[number + 10] = {
-        **world.source.catalog.versions[12],
-        "id": number + 10,
-        "version": number,
-        "artifact_digest": f"{number:064}",
-    }
+    world.source.catalog.versions[number + 10] = replace(
+        world.source.catalog.versions[12],
+        id=number + 10,
+        version=number,
+        artifact_digest=f"{number:064}",
+    )
     free = threading.Event()
     load = world.loader.load
 
     def slow(row: Any, *, distrust: str) -> Any:
-        if row["id"] == number + 10:
-            world.loader.models.setdefault(row["id"], world.loader.models[12])
+        if row.id == number + 10:
+            world.loader.models.setdefault(row.id, world.loader.models[12])
             free.wait(30)
         return load(row, distrust=distrust)
 

@@ -12,11 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
+from version_rows import onnx
 
 from tenure.adapters import segment_files
 from tenure.adapters.decision_tables import decisions_to_parquet
 from tenure.gateway.app import create_app
 from tenure.gateway.log.records import DecisionRecord, decision_table, decode_decision, encode
+from tenure.lifecycle.model_version import VersionRecord
 from tenure.lifecycle.serving import ServingPolicy
 
 INFER = "/v2/models/flight_late/infer"
@@ -84,6 +86,13 @@ def test_a_refused_variant_is_reported_once_a_load(by_onnx: Any, ask: Ask, wait_
 CRASHED = "variant_refused flight_late@1: its process ended while it scored by ONNX."
 
 
+def with_onnx(world: Any, digest: str = "d" * 64) -> VersionRecord:
+    """Version 1 states such a file from now on."""
+    rows: dict[int, VersionRecord] = world.source.catalog.versions
+    rows[11] = replace(rows[11], facts_json={**rows[11].facts_json, "onnx": onnx(digest)})
+    return rows[11]
+
+
 @pytest.fixture
 def polled(by_onnx: Any) -> Iterator[Any]:
     """The gateway of that world, polled by hand; `variant` is what scores version 1 now."""
@@ -92,7 +101,7 @@ def polled(by_onnx: Any) -> Iterator[Any]:
     by_onnx.poll = made.follower.poll
     by_onnx.workers = made.follower._workers
     by_onnx.row = by_onnx.source.catalog.versions[11]
-    by_onnx.row["facts"]["onnx"] = {"verdict": "passed", "digest": "d" * 64}
+    by_onnx.row = with_onnx(by_onnx)
     made.follower.poll()
     yield by_onnx
     made.close()
@@ -159,8 +168,7 @@ def test_onnx_gets_another_chance_after(polled: Any, constants: Any, change: str
     score(polled, dying)
     polled.loader.models[11] = constants(0.8)
     if change == "another file":
-        other = polled.row["facts"] | {"onnx": {"verdict": "passed", "digest": "e" * 64}}
-        polled.row = polled.source.catalog.versions[11] = {**polled.row, "facts": other}
+        polled.row = with_onnx(polled, "e" * 64)
         assert again(polled) == "onnx"
     else:
         made = polled.gateway()
@@ -189,8 +197,7 @@ def test_what_is_no_crash_of_onnx_changes_nothing(polled: Any, constants: Any, e
 
 
 def test_the_copy_of_the_onnx_file_stays_as_long_as_its_version(world: Any, gateway: Any) -> None:
-    row = world.source.catalog.versions[11]
-    row["facts"]["onnx"] = {"verdict": "passed", "digest": "d" * 64}
+    with_onnx(world)
     gateway.follower.poll()
     assert world.loader.kept == {f"{1:064}", "d" * 64}
 

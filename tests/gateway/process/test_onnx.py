@@ -10,12 +10,14 @@ import httpx
 import pytest
 from served import Life
 from sqlalchemy import select
+from version_rows import onnx
 
 from tenure.adapters.archive import Archive, ArchiveSource
 from tenure.adapters.sql import versions
 from tenure.adapters.sql.tables import incident
 from tenure.installation import Installation
 from tenure.layout import artifact_key, onnx_key
+from tenure.lifecycle.model_version import VersionRow
 from tenure.lifecycle.retirement.decommission import Manifest
 from tenure.lifecycle.training.registry import onnx_statement_bytes
 from tenure.usecases.decisions import replay
@@ -39,11 +41,11 @@ class AskingLife(Life):
     def move(self, ref: VersionRef, dst: State, **columns: Any) -> None:
         if dst is State.TRAINED and self.is_asking:
             with self.platform.database.begin() as c:
-                row = versions.row_by_id(c, ref.id) | columns
-            columns["facts"] = row["facts"] | {"onnx": self._onnx(row)}
+                row = replace(versions.row_by_id(c, ref.id), **columns)
+            columns["facts"] = {**row.facts_json, "onnx": self._onnx(row)}
         super().move(ref, dst, **columns)
 
-    def _onnx(self, row: dict[str, Any]) -> dict[str, Any]:
+    def _onnx(self, row: VersionRow) -> dict[str, Any]:
         from tenure.adapters.onnx_variant import convert
         from tenure.adapters.signing import Signer
         from tenure.adapters.skops_artifacts import load_verified
@@ -53,7 +55,7 @@ class AskingLife(Life):
         data = convert(load_verified(store, row, public).steps[-1][1])
         digest = store.put(onnx_key(digest_bytes(data)), data)
         signature = Signer(settings.signing_key).sign(onnx_statement_bytes(row, digest))
-        return {"verdict": "passed", "digest": self.lies or digest, "signature": signature}
+        return onnx(self.lies or digest, signature)
 
 
 @dataclass
@@ -67,7 +69,7 @@ class Scene:
 
     def onnx_digest(self, ref: VersionRef) -> str:
         with self.platform.database.begin() as c:
-            return str(versions.row_by_id(c, ref.id)["facts"]["onnx"]["digest"])
+            return str(versions.row_by_id(c, ref.id).facts_json["onnx"]["file"]["digest"])
 
     def serve(self, ref: VersionRef, *, instead_of: VersionRef | None = None) -> None:
         """Give it all traffic."""

@@ -53,7 +53,7 @@ def digest_of(platform: Installation, version_id: int) -> str:
     from tenure.adapters.sql import versions
 
     with platform.database.begin() as c:
-        return str(versions.row_by_id(c, version_id)["artifact_digest"])
+        return str(versions.row_by_id(c, version_id).artifact_digest)
 
 
 def command(platform: Installation, *arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from version_rows import facts, record
 
 from tenure.lifecycle import serving
 from tenure.lifecycle.serving import Arm, HeldPlan, Level, Signature, TrafficPlan, assign, hold
@@ -161,13 +162,12 @@ def test_confidence(score: float, decision: bool, expected: float) -> None:
 
 
 def test_signature_from_facts() -> None:
-    signature = Signature.from_facts(
-        {
-            "features": {"numeric": ["a"], "categorical": ["c"]},
-            "categories": {"c": ["x", "y"]},
-            "ranges": {"a": [1, 3]},
-        }
+    stated = facts(
+        features={"numeric": ["a"], "categorical": ["c"]},
+        categories={"c": ["x", "y"]},
+        ranges={"a": [1, 3]},
     )
+    signature = Signature.from_facts(record(stated).facts)
     assert signature.features == ("a", "c")
     examples = signature.examples()
     numbers, texts = ({row[i] for row in examples} for i in (0, 1))

@@ -1,37 +1,44 @@
 """What is signed."""
 
+from dataclasses import replace
+
 import pytest
+from version_rows import facts, onnx, record
 
 from tenure.errors import ArtifactRefused
 from tenure.layout import artifact_key, onnx_key, reference_key
 from tenure.lifecycle.training.registry import (
-    FIELDS,
     file_digests,
     file_keys,
-    onnx_facts,
     onnx_statement_bytes,
     statement,
     statement_bytes,
 )
 
-ROW = {name: f"{name}-value" for name in FIELDS} | {"version": 3, "state": "trained", "facts": {}}
+ROW = record({}, version=3)
+FIELDS = (
+    *("model", "version", "mlflow_run_id", "artifact_digest", "data_digest"),
+    *("suite_digest", "code_digest", "config_digest", "lock_digest"),
+)
 
 
 def test_the_statement_is_the_fields_and_nothing_else() -> None:
     assert set(statement(ROW)) == set(FIELDS)
-    assert statement_bytes(ROW) == statement_bytes(dict(reversed(ROW.items())))
+    assert statement_bytes(replace(ROW, signature="other", trained_by="eve")) == statement_bytes(
+        ROW
+    )
 
 
 @pytest.mark.parametrize("field", FIELDS)
 @pytest.mark.parametrize("value", [None, ""])
 def test_every_field_is_needed(field: str, value: object) -> None:
     with pytest.raises(ArtifactRefused, match=f"states no {field}"):
-        statement({**ROW, field: value})
+        statement(replace(ROW, **{field: value}))
 
 
 @pytest.mark.parametrize("field", FIELDS)
 def test_every_field_changes_the_bytes(field: str) -> None:
-    assert statement_bytes({**ROW, field: "other"}) != statement_bytes(ROW)
+    assert statement_bytes(replace(ROW, **{field: "other"})) != statement_bytes(ROW)
 
 
 def test_keys_are_derived_from_digest_and_number() -> None:
@@ -43,27 +50,37 @@ def test_keys_are_derived_from_digest_and_number() -> None:
 def test_the_onnx_file_is_signed_with_its_version_and_never_like_it() -> None:
     signed = onnx_statement_bytes(ROW, "d")
     assert signed not in {statement_bytes(ROW), onnx_statement_bytes(ROW, "e")}
-    others = {onnx_statement_bytes({**ROW, field: "other"}, "d") for field in FIELDS}
+    others = {onnx_statement_bytes(replace(ROW, **{field: "other"}), "d") for field in FIELDS}
     assert len(others - {signed}) == len(FIELDS)
     with pytest.raises(ArtifactRefused, match="states no artifact_digest"):
-        onnx_statement_bytes({**ROW, "artifact_digest": None}, "d")
+        onnx_statement_bytes(replace(ROW, artifact_digest=None), "d")
 
 
 @pytest.mark.parametrize(
-    ("facts", "has_one"),
+    ("stated", "has_one"),
     [
-        ({"onnx": {"verdict": "passed", "digest": "d"}}, True),
-        ({"onnx": {"verdict": "failed", "digest": "d"}}, False),
-        ({"onnx": {"verdict": "inconclusive"}}, False),
-        ({"onnx": {"verdict": "passed"}}, False),
-        ({"onnx": {"verdict": "passed", "digest": None}}, False),
-        ({"onnx": "passed"}, False),
-        ({}, False),
+        (onnx("d"), True),
+        (onnx("d", verdict="failed"), False),
+        (onnx("d", verdict="inconclusive"), False),
+        (onnx("d", verdict="failed", file=None), False),
         (None, False),
     ],
 )
-def test_only_a_variant_that_passed_is_a_file(facts: object, has_one: bool) -> None:
-    row = {"artifact_digest": "a", "facts": facts}
-    assert (onnx_facts(row) is not None) is has_one
+def test_only_a_variant_that_passed_is_a_file(stated: object, has_one: bool) -> None:
+    row = record(facts(onnx=stated), artifact_digest="a")
+    assert (row.facts.onnx_file is not None) is has_one
     assert file_digests(row) == (["a", "d"] if has_one else ["a"])
     assert file_keys(row) == ["artifacts/a.skops", "artifacts/d.onnx"][: 1 + has_one]
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"onnx": "passed"},
+        {"onnx": {"verdict": "passed", "digest": "d"}},
+        {"onnx": onnx(None)},
+    ],
+)
+def test_a_version_whose_onnx_facts_cannot_be_read_has_no_files(stated: dict[str, object]) -> None:
+    with pytest.raises(ArtifactRefused, match=r"m@1 states .*onnx"):
+        file_digests(record(facts(**stated)))

@@ -13,9 +13,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from version_rows import WITHOUT_THRESHOLD
 
 from tenure.adapters.sklearn_trainer import score
 from tenure.adapters.skops_artifacts import load_verified
+from tenure.adapters.sql import versions
 from tenure.adapters.training_rows import read_shard
 from tenure.errors import ArtifactRefused, DataRejected, StateConflict
 from tenure.layout import report_key
@@ -259,7 +261,7 @@ def test_a_shard_that_is_done_is_not_scored_again(serving: Any) -> None:
 
 def _flip_the_artifact(world: Any) -> None:
     store = world.platform.store
-    key = f"artifacts/{world.row()['artifact_digest']}.skops"
+    key = f"artifacts/{world.row().artifact_digest}.skops"
     data = bytearray(store.get(key))
     data[len(data) // 2] ^= 1
     store.put(key, bytes(data))
@@ -269,6 +271,18 @@ def _flip_the_snapshot(world: Any) -> None:
     store = world.platform.store
     for key in store.list("snapshots/loans/"):
         store.put(key, store.get(key)[:-1] + b"?")
+
+
+def test_a_version_without_a_threshold_is_refused_as_a_gateway_refuses_it(serving: Any) -> None:
+    plan(serving.platform, MODEL, run())
+    stated = {k: v for k, v in serving.row().facts_json.items() if k != "threshold"}
+    with serving.platform.database.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+        versions.set_columns(connection, serving.versions()[0].id, facts=stated)
+    with pytest.raises(ArtifactRefused) as refused:
+        score_shard(serving.platform, MODEL, run(), 0)
+    assert refused.value.what == WITHOUT_THRESHOLD.format(f"{MODEL}@1")
+    assert log(serving) == []
 
 
 @pytest.mark.parametrize("spoil", [_flip_the_artifact, _flip_the_snapshot])

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from version_rows import facts
 
 from tenure.adapters.decision_tables import decisions_to_parquet, outcomes_to_parquet
 from tenure.adapters.sql import data, plans, versions
@@ -122,15 +123,15 @@ class Life:
                         model_version_id=version.id, snapshot_id=row.id
                     )
                 )
-            facts = {
-                "holdout_key": key,
-                "holdout_digest": digest_bytes(holdout),
-                "metrics": {"wrong_label_rate": 0.2},
-                "features": {"numeric": ["temp"], "categorical": ["carrier"]},
-                "ranges": {"temp": [0.0, 100.0]},
-                "categories": {"carrier": ["AA", "UA"]},
-            }
-            artifact = {"artifact_digest": digest_json(count), "signature": "s", "facts": facts}
+            stated = facts(
+                holdout_key=key,
+                holdout_digest=digest_bytes(holdout),
+                metrics={"wrong_label_rate": 0.2},
+                features={"numeric": ["temp"], "categorical": ["carrier"]},
+                ranges={"temp": [0.0, 100.0]},
+                categories={"carrier": ["AA", "UA"]},
+            )
+            artifact = {"artifact_digest": digest_json(count), "signature": "s", "facts": stated}
             self._move(connection, version, State.TRAINED, artifact)
         return self._carry(version, state)
 
@@ -158,7 +159,7 @@ class Life:
                 approver="grace",
                 trained_by="ada",
                 answer="approve",
-                artifact_digest=row["artifact_digest"],
+                artifact_digest=row.artifact_digest,
                 evidence_digest="e" * 64,
                 expires_at=datetime.now(tz=UTC) + timedelta(days=9),
             )

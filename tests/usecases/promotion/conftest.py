@@ -13,6 +13,7 @@ import pytest
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
+from version_rows import facts, record
 
 from tenure.adapters import skops_artifacts
 from tenure.adapters.signing import Signer
@@ -20,7 +21,7 @@ from tenure.adapters.sql import plans, versions
 from tenure.installation import Installation
 from tenure.layout import artifact_key
 from tenure.lifecycle.promotion.approval import Choice
-from tenure.lifecycle.training.registry import FIELDS, statement_bytes
+from tenure.lifecycle.training.registry import statement_bytes
 from tenure.settings import REPOSITORY, Settings
 from tenure.usecases.promotion import approval, traffic
 from tenure.verdicts import Check, Report, Verdict
@@ -91,11 +92,12 @@ class World:
         data = skops_artifacts.dump(fitted(n), name=draft.name)
         digest = digest_bytes(data)
         self.platform.store.put(artifact_key(digest), data)
-        columns = dict.fromkeys(FIELDS[3:], digest) | {"mlflow_run_id": f"run-{n}"}
-        row = {"model": draft.model, "version": draft.version, **columns}
+        names = ("artifact", "data", "suite", "code", "config", "lock")
+        columns = {f"{name}_digest": digest for name in names} | {"mlflow_run_id": f"run-{n}"}
+        row = record(model=draft.model, version=draft.version, **columns)
         signer = Signer(self.platform.settings.signing_key)
-        facts = {"threshold": 0.5, "features": {"numeric": ["a"]}, "ranges": {"a": [0, 3]}}
-        return columns | {"signature": signer.sign(statement_bytes(row)), "facts": facts}
+        stated = facts(ranges={"a": [0, 3]})
+        return columns | {"signature": signer.sign(statement_bytes(row)), "facts": stated}
 
     def approved(self) -> VersionRef:
         version = self.validated()

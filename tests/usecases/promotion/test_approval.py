@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from version_rows import onnx
 
 from tenure.adapters.signing import Signer
 from tenure.adapters.sql import versions
@@ -182,8 +183,8 @@ def with_onnx(life: Any, version: VersionRef, data: bytes = b"trees") -> str:
         digest = digest_bytes(data)
         signer = Signer(life.platform.settings.signing_key)
         signature = signer.sign(onnx_statement_bytes(row, digest))
-        onnx = {"verdict": "passed", "digest": digest, "signature": signature}
-        versions.set_columns(connection, version.id, facts=row["facts"] | {"onnx": onnx})
+        stated = {**row.facts_json, "onnx": onnx(digest, signature)}
+        versions.set_columns(connection, version.id, facts=stated)
     return digest
 
 

@@ -47,7 +47,7 @@ def gateways(platform: Installation, says: Says, mute: str = "", dead: str = "")
             for name, refusal in says.items():
                 with platform.database.begin() as c:
                     for trial in trials.asked(c, name):
-                        why = refusal(f"{MODEL}@{trial.row['version']}")
+                        why = refusal(f"{MODEL}@{trial.row.version}")
                         trials.answer(c, trial.id, TrialAnswer(name, not why, why))
 
     thread = threading.Thread(target=follow)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from version_rows import facts
 
 from tenure.adapters.sql import versions
 from tenure.installation import Installation
@@ -70,9 +71,7 @@ def retire(platform: Installation, mirror: Forgetful) -> Decommissioning:
 def make_version(platform: Installation) -> Callable[..., VersionRef]:
     """Makes rejected versions with an artifact, a reference and evidence in the store."""
 
-    def make(
-        number: int = 1, artifact: bytes | None = None, facts: dict[str, object] | None = None
-    ) -> VersionRef:
+    def make(number: int = 1, artifact: bytes | None = None, **changes: object) -> VersionRef:
         data = artifact or f"model {number}".encode()
         digest = platform.store.put(artifact_key(digest_bytes(data)), data)
         table = pa.table(
@@ -96,7 +95,7 @@ def make_version(platform: Installation) -> Callable[..., VersionRef]:
             ref = versions.create_draft(
                 c, model_name=MODEL, trained_by="ada", training_key=f"{number:064}"
             )
-            described = {"config_digest": "c" * 64, "facts": facts or {}}
+            described = {"config_digest": "c" * 64, "facts": facts(**changes)}
             versions.set_columns(c, ref.id, **described, **evidence)
         for state, columns in (
             (State.TRAINED, {"artifact_digest": digest, "signature": "signed"}),

@@ -13,6 +13,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
+from version_rows import facts
 
 from tenure.adapters.signing import Signer
 from tenure.adapters.skops_artifacts import dump
@@ -26,7 +27,7 @@ from tenure.usecases.retirement.decommissioning import Decommissioning, verify
 from tenure.vocabulary import RunRef, State, VersionRef, digest_bytes
 
 MODEL = "flight_late"
-FACTS = {"features": {"numeric": ["hour"], "categorical": ["dest"]}}
+FACTS = facts(features={"numeric": ["hour"], "categorical": ["dest"]})
 
 pytestmark = pytest.mark.service
 

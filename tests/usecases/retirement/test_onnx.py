@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from version_rows import onnx
 
 from tenure.adapters.sql import decommissions, versions
 from tenure.errors import ArchiveIncomplete
@@ -27,10 +28,9 @@ pytestmark = pytest.mark.service
 def with_onnx(platform: Installation, make_version: Callable[..., VersionRef]) -> Any:
     """Makes a version that may retire, with an ONNX file."""
 
-    def make(number: int = 1, **facts: Any) -> VersionRef:
+    def make(number: int = 1, **changes: Any) -> VersionRef:
         digest = platform.store.put(onnx_key(digest_bytes(DATA)), DATA)
-        stated = {"verdict": "passed", "digest": digest, "signature": "s", **facts}
-        return make_version(number, facts={"onnx": stated})
+        return make_version(number, onnx=onnx(digest, **changes))
 
     return make
 
@@ -90,7 +90,7 @@ def test_a_flipped_byte_in_the_archive_stops_the_deletion(
 def test_a_variant_that_did_not_pass_is_no_part_of_the_archive(
     platform: Installation, retire: Decommissioning, with_onnx: Any, run: RunRef
 ) -> None:
-    ref = with_onnx(verdict="failed")
+    ref = with_onnx(verdict="failed", file=None)
     retired(retire, run)
     assert not platform.store.exists(COPY)
     with platform.database.begin() as c:

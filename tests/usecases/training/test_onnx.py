@@ -1,5 +1,6 @@
 """Training where the YAML asks for ONNX: what is kept, signed and told, and what stays native."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,7 +8,9 @@ import pytest
 from tenure.adapters.skops_artifacts import check_onnx, verified_onnx
 from tenure.adapters.sql import reports
 from tenure.errors import ArtifactRefused
+from tenure.lifecycle.model_version import OnnxFacts
 from tenure.usecases.training import onnx
+from tenure.verdicts import Verdict
 from tenure.vocabulary import State, digest_bytes
 
 BOOSTING = {"estimator": "hist_gradient_boosting"}
@@ -40,20 +43,21 @@ def onnx_files(world: Any) -> list[str]:
 def test_a_variant_that_passed(world: Any) -> None:
     asked(world).train()
     row = world.row()
-    facts = row["facts"]["onnx"]
-    data = world.platform.store.get(f"artifacts/{facts['digest']}.onnx")
-    assert digest_bytes(data) == facts["digest"]
-    assert world.mlflow.files[row["mlflow_run_id"], "model/model.onnx"] == data
-    assert (facts["verdict"], facts["rows"], facts["decisions_changed"]) == ("passed", 100, 0)
-    assert facts["largest_difference"] == 0.0
-    assert facts["tolerance"] == 1e-4
+    facts = row.facts.onnx
+    data = world.platform.store.get(f"artifacts/{facts.file.digest}.onnx")
+    assert digest_bytes(data) == facts.file.digest
+    assert world.mlflow.files[row.mlflow_run_id, "model/model.onnx"] == data
+    assert (facts.verdict, facts.file.largest_difference) == ("passed", 0.0)
     report = told(world)["onnx_parity"]
-    assert (report.digest, report.verdict) == (facts["report"], "passed")
-    assert facts["summary"] == (
+    found = report.report.facts
+    assert (found["rows"], found["decisions_changed"], found["tolerance"]) == (100, 0, 1e-4)
+    assert found["largest_difference"] == 0.0
+    assert (report.digest, report.verdict) == (facts.report, "passed")
+    assert facts.summary == (
         "ONNX agrees on 100 holdout rows (largest difference 0, allowed 0.0001; "
         "0 decisions changed)"
     )
-    assert told(world)["training"].report.facts["onnx"] == facts["summary"]
+    assert told(world)["training"].report.facts["onnx"] == facts.summary
     key = world.platform.settings.signing_key.with_suffix(".pub")
     assert verified_onnx(world.platform.store, row, key) == data
     world.evaluate()
@@ -65,19 +69,19 @@ def test_a_variant_that_passed(world: Any) -> None:
 def test_two_trainings_write_the_same_bytes(world: Any) -> None:
     asked(world)
     world.life()
-    first = world.row()["facts"]["onnx"]
+    first = world.row().facts.onnx
     world.request()
     world.plan("r2")
     world.train("r2")
-    second = world.row(2)["facts"]["onnx"]
-    assert second["digest"] == first["digest"]
+    second = world.row(2).facts.onnx
+    assert second.file.digest == first.file.digest
     assert len(onnx_files(world)) == 1
     # One file, two versions, and a signature that fits its own version alone.
     key = world.platform.settings.signing_key.with_suffix(".pub").read_bytes()
     data = world.platform.store.get(onnx_files(world)[0])
-    check_onnx(data, world.row(2), second, key)
+    check_onnx(data, world.row(2), key)
     with pytest.raises(ArtifactRefused, match="loan_ok@2: the ONNX file's signature does not fit"):
-        check_onnx(data, world.row(2), first, key)
+        check_onnx(data, replace(world.row(2), facts_json=world.row().facts_json), key)
 
 
 def test_killed_before_the_commit_the_next_try_ends_the_same(
@@ -95,24 +99,25 @@ def test_killed_before_the_commit_the_next_try_ends_the_same(
     monkeypatch.setattr(training, "_commit", die)
     with pytest.raises(KeyboardInterrupt):
         world.train()
-    assert "onnx" not in world.row()["facts"]
+    assert world.row().draft_facts.reason
     files = dict(world.mlflow.files)
     monkeypatch.setattr(training, "_commit", commit)
     world.train()
     assert world.mlflow.files == files
     assert len(onnx_files(world)) == 1
-    assert world.row()["facts"]["onnx"]["verdict"] == "passed"
+    assert world.row().facts.onnx.verdict == "passed"
 
 
 def test_what_cannot_be_converted_is_trained_all_the_same(world: Any) -> None:
     asked(world, estimator="logistic_regression").train()
-    facts = world.row()["facts"]["onnx"]
-    assert facts == {
-        "verdict": "inconclusive",
-        "report": told(world)["onnx_parity"].digest,
-        "summary": "ONNX cannot stand in for it (only a boosting behind numbers and ordinal codes "
+    facts = world.row().facts.onnx
+    assert facts == OnnxFacts(
+        verdict=Verdict.INCONCLUSIVE,
+        report=told(world)["onnx_parity"].digest,
+        summary="ONNX cannot stand in for it (only a boosting behind numbers and ordinal codes "
         "can be converted): the version is served by scikit-learn",
-    }
+        file=None,
+    )
     assert onnx_files(world) == []
     assert world.versions()[0].state is State.TRAINED
 
@@ -132,21 +137,22 @@ def test_a_variant_that_disagrees_is_neither_kept_nor_signed(
     monkeypatch.setattr(onnx_variant, "session", other)
     asked(world).train()
     row = world.row()
-    facts = row["facts"]["onnx"]
-    assert facts["verdict"] == "failed"
-    assert facts["summary"] == (
+    facts = row.facts.onnx
+    assert facts.verdict == "failed"
+    assert facts.summary == (
         "ONNX was converted but changes 100 of 100 decisions: the version is served by scikit-learn"
     )
-    assert not {"digest", "signature"} & facts.keys()
+    assert facts.file is None
     assert onnx_files(world) == []
-    assert (row["mlflow_run_id"], "model/model.onnx") not in world.mlflow.files
+    assert (row.mlflow_run_id, "model/model.onnx") not in world.mlflow.files
 
 
 def test_a_small_holdout_says_too_little(world: Any) -> None:
     asked(world, rows=198, min_rows=50).train()
-    facts = world.row()["facts"]["onnx"]
-    assert (facts["verdict"], facts["rows"]) == ("inconclusive", 99)
-    assert facts["summary"] == (
+    facts = world.row().facts.onnx
+    assert facts.verdict == "inconclusive"
+    assert told(world)["onnx_parity"]["body"]["facts"]["rows"] == 99
+    assert facts.summary == (
         "ONNX was converted but the holdout has 99 rows, 100 are needed: "
         "the version is served by scikit-learn"
     )
@@ -168,7 +174,7 @@ def test_a_library_that_fails_keeps_no_training_back(
 
     monkeypatch.setattr(onnx, "_converted", fail)
     asked(world).train()
-    assert world.row()["facts"]["onnx"]["summary"] == (
+    assert world.row().facts.onnx.summary == (
         f"ONNX cannot stand in for it ({why}): the version is served by scikit-learn"
     )
 
@@ -180,6 +186,6 @@ def test_nobody_asked(world: Any) -> None:
     world.request()
     world.plan()
     world.train()
-    assert "onnx" not in world.row()["facts"]
+    assert world.row().facts.onnx is None
     assert told(world).keys() == {"training"}
     assert onnx_files(world) == []

@@ -89,7 +89,7 @@ def mortal(world: Any, grim: Grim) -> Any:
 
 
 def versions_for(world: Any, request: int) -> list[Any]:
-    return [v for v in world.versions() if world.row(v.version)["facts"]["request_id"] == request]
+    return [v for v in world.versions() if world.row(v.version).facts.request_id == request]
 
 
 def one_version(world: Any, request: int, before: tuple[int, int]) -> None:
@@ -100,7 +100,7 @@ def one_version(world: Any, request: int, before: tuple[int, int]) -> None:
     assert moves == ["trained", "validated"]
     assert world.request_row(request).state == "done"
     assert (len(world.mlflow.runs), len(world.mlflow.versions)) == (before[0] + 1, before[1] + 1)
-    assert world.row(version.version)["artifact_digest"] == world.row(1)["artifact_digest"]
+    assert world.row(version.version).artifact_digest == world.row(1).artifact_digest
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before it is done", "after it is done"])
@@ -276,10 +276,10 @@ def test_the_whole_life_on_a_real_mlflow(world: Any, mlflow_url: str) -> None:
     for _ in range(2):
         real.life()
     client = real.mlflow._client
-    run = client.get_run(world.row()["mlflow_run_id"])
+    run = client.get_run(world.row().mlflow_run_id)
     (version,) = client.search_model_versions("name = 'loan_ok'")
     assert run.data.metrics.keys() >= {"roc_auc", "brier"}
     assert run.data.params["batches"] == "2013-01,2013-02"
-    assert run.data.tags["tenure.artifact_digest"] == world.row()["artifact_digest"]
+    assert run.data.tags["tenure.artifact_digest"] == world.row().artifact_digest
     assert version.run_id == run.info.run_id
     assert {f.path for f in client.list_artifacts(run.info.run_id)} == {"model", "reports"}

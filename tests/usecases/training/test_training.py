@@ -15,7 +15,8 @@ from tenure.errors import (
     GateInconclusive,
     StateConflict,
 )
-from tenure.lifecycle.training.registry import FIELDS
+from tenure.lifecycle.model_version import FeatureNames, SplitRows
+from tenure.lifecycle.training.registry import statement
 from tenure.usecases.training import evidence, planning
 from tenure.vocabulary import RunRef, State, digest_bytes
 
@@ -28,13 +29,13 @@ def test_a_request_becomes_a_validated_version(world: Any) -> None:
     (version,) = world.versions()
     row = world.row()
     assert version.state is State.VALIDATED
-    assert all(row[name] for name in FIELDS)
-    assert row["trained_by"] == "ada"
-    assert row["facts"]["snapshots"] == digests[1:]
-    assert row["facts"]["batches"] == ["2013-02", "2013-03"]
-    assert row["facts"]["request_id"] == request
-    assert row["facts"]["reason"] == "performance fell"
-    assert row["suite_digest"] == "s" * 64
+    assert all(statement(row).values())
+    assert row.trained_by == "ada"
+    assert row.facts.snapshots == tuple(digests[1:])
+    assert row.facts.batches == ("2013-02", "2013-03")
+    assert row.facts.request_id == request
+    assert row.facts.reason == "performance fell"
+    assert row.suite_digest == "s" * 64
     assert world.request_row(request).state == "done"
     assert world.request_row(request).model_version_id == version.id
     assert [dst for subject, dst in world.ledger() if subject == f"mv:{version.id}"] == [
@@ -52,19 +53,19 @@ def test_facts_and_reference_are_as_agreed(world: Any) -> None:
     world.request()
     world.plan()
     world.train()
-    facts = world.row()["facts"]
+    facts = world.row().facts
     store = world.platform.store
-    table = pq.read_table(store.fetch(facts["holdout_key"], facts["holdout_digest"]))
-    assert facts["holdout_key"] == "reference/loan_ok/1.parquet"
-    assert facts["artifact_key"] == f"artifacts/{world.row()['artifact_digest']}.skops"
-    assert facts["features"] == {"numeric": ["income"], "categorical": ["branch"]}
-    assert facts["categories"] == {"branch": ["n", "s"]}
-    assert set(facts["ranges"]) == {"income"}
-    assert facts["threshold"] == 0.5
-    assert facts["seed"] == 7
-    assert facts["rows"] == {"train": 299, "holdout": 100, "unlabelled": 0}
-    assert set(facts["intervals"]) == set(facts["metrics"])
-    assert table.num_rows == facts["rows"]["holdout"]
+    table = pq.read_table(store.fetch(facts.holdout_key, facts.holdout_digest))
+    assert facts.holdout_key == "reference/loan_ok/1.parquet"
+    assert facts.artifact_key == f"artifacts/{world.row().artifact_digest}.skops"
+    assert facts.features == FeatureNames(("income",), ("branch",))
+    assert facts.categories == {"branch": ("n", "s")}
+    assert set(facts.ranges) == {"income"}
+    assert facts.threshold == 0.5
+    assert facts.seed == 7
+    assert facts.rows == SplitRows(299, 100, 0)
+    assert set(facts.intervals) == set(facts.metrics)
+    assert table.num_rows == facts.rows.holdout
     assert table.column_names == [
         *["f_income", "f_branch", "g_sex"],
         *["event_time", "score", "decision", "label"],
@@ -133,10 +134,10 @@ def test_a_model_below_the_gate_is_rejected_with_its_report(world: Any) -> None:
     world.train()
     error = fails(world, world.evaluate, GateFailed, "loan_ok@1: 1 of 1 checks failed on 100 held")
     rejected(world, request, "evaluation failed")
-    report = evidence.stored(world.platform, world.row()["evaluation_report"])
+    report = evidence.stored(world.platform, world.row().evaluation_report)
     assert report is not None
-    assert report.digest == world.row()["evaluation_report"] == error.evidence
-    assert report.facts["artifact_digest"] == world.row()["artifact_digest"]
+    assert report.digest == world.row().evaluation_report == error.evidence
+    assert report.facts["artifact_digest"] == world.row().artifact_digest
     assert "takes no traffic" in error.still_safe
 
 
@@ -171,7 +172,7 @@ def test_an_excused_gate_reports_and_lets_pass(world: Any) -> None:
     world.request()
     world.life()
     assert world.versions()[0].state is State.VALIDATED
-    report = evidence.stored(world.platform, world.row()["bias_report"])
+    report = evidence.stored(world.platform, world.row().bias_report)
     assert report is not None
     assert (str(report.verdict), report.facts["excuse"]) == ("failed", "law")
 
@@ -194,7 +195,7 @@ def test_an_artifact_that_was_changed_is_not_registered(world: Any) -> None:
     world.request()
     for step in world.steps()[:-1]:
         step()
-    world.platform.store.put(world.row()["facts"]["artifact_key"], b"other")
+    world.platform.store.put(world.row().facts.artifact_key, b"other")
     with pytest.raises(ArtifactRefused):
         world.register()
     assert world.versions()[0].state is State.TRAINED
@@ -282,9 +283,9 @@ def test_the_artifact_is_stored_under_its_digest_and_in_mlflow(world: Any) -> No
     world.plan()
     world.train()
     row = world.row()
-    stored = world.platform.store.get(row["facts"]["artifact_key"])
-    assert digest_bytes(stored) == row["artifact_digest"]
-    assert world.mlflow.files[row["mlflow_run_id"], "model/model.skops"] == stored
+    stored = world.platform.store.get(row.facts.artifact_key)
+    assert digest_bytes(stored) == row.artifact_digest
+    assert world.mlflow.files[row.mlflow_run_id, "model/model.skops"] == stored
 
 
 def test_rejecting_it_later_keeps_finished_tasks_green(world: Any) -> None:

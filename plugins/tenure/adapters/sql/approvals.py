@@ -1,31 +1,29 @@
 """Answers of approvers: append-only rows that the guards of the database count."""
 
-from typing import Any
-
 from sqlalchemy import Connection, insert, select
 
-from tenure.adapters.sql.tables import approval, ledger_event, model, model_version, report
-from tenure.lifecycle.promotion.approval import ACTION, ApprovalAnswer, Choice
+from tenure.adapters.sql.rows import as_row
+from tenure.adapters.sql.tables import approval, ledger_event, model
+from tenure.lifecycle.promotion.approval import ACTION, ApprovalAnswer
 from tenure.vocabulary import VersionRef
+
+_ANSWER = (
+    approval.c.approver,
+    approval.c.answer.label("choice"),
+    approval.c.artifact_digest.label("artifact"),
+    approval.c.evidence_digest.label("evidence"),
+    approval.c.expires_at,
+)
 
 
 def answers_of(connection: Connection, version_id: int) -> list[ApprovalAnswer]:
     """Every answer about the version, oldest first."""
     rows = connection.execute(
-        select(approval)
+        select(*_ANSWER)
         .where(approval.c.model_version_id == version_id, approval.c.action == ACTION)
         .order_by(approval.c.id)
-    ).mappings()
-    return [
-        ApprovalAnswer(
-            approver=row["approver"],
-            choice=Choice(row["answer"]),
-            artifact=row["artifact_digest"],
-            evidence=row["evidence_digest"],
-            expires_at=row["expires_at"],
-        )
-        for row in rows
-    ]
+    )
+    return [as_row(ApprovalAnswer, row) for row in rows]
 
 
 def record(
@@ -51,15 +49,6 @@ def record(
     )
 
 
-def lock_version(connection: Connection, version_id: int) -> dict[str, Any]:
-    """Every column of the version; other answers and moves wait until this transaction ends.
-
-    Rows that only refer to the version do not wait, or a canary's analysis could deadlock with us.
-    """
-    query = select(model_version).where(model_version.c.id == version_id)
-    return dict(connection.execute(query.with_for_update(key_share=True)).mappings().one())
-
-
 def risk_tier(connection: Connection, model_name: str) -> str:
     """The tier that the database counts the quorum by."""
     return str(
@@ -67,15 +56,10 @@ def risk_tier(connection: Connection, model_name: str) -> str:
     )
 
 
-def report_body(connection: Connection, digest: str) -> dict[str, Any] | None:
-    """The stored body of a report, or None."""
-    query = select(report.c.body).where(report.c.digest == digest).limit(1)
-    body: dict[str, Any] | None = connection.execute(query).scalar_one_or_none()
-    return body
-
-
-def noted(connection: Connection, op_key: str) -> dict[str, Any] | None:
-    """Body of the ledger event with this key, or None."""
-    query = select(ledger_event.c.body).where(ledger_event.c.op_key == op_key)
-    body: dict[str, Any] | None = connection.execute(query).scalar_one_or_none()
-    return body
+def chosen_version(connection: Connection, op_key: str) -> int | None:
+    """Number of the version that the ledger event with this key chose, or None."""
+    query = select(ledger_event.c.body["version"].as_integer())
+    number: int | None = connection.execute(
+        query.where(ledger_event.c.op_key == op_key)
+    ).scalar_one_or_none()
+    return number

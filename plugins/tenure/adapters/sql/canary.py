@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, text
 
@@ -20,6 +19,15 @@ class CanaryBeginning:
 
     generation: int
     at: datetime
+
+
+@dataclass(frozen=True)
+class CanaryRollback:
+    """Who took a version out of traffic, and why; `evidence` is the digest of a report, if any."""
+
+    actor: str
+    reason: str | None
+    evidence: str | None
 
 
 def take_turn(connection: Connection, model_name: str) -> None:
@@ -82,7 +90,7 @@ def add(
     share_bp: int,
     verdict: str,
     action: str,
-    facts: Mapping[str, Any],
+    facts: Mapping[str, object],
     at: datetime,
 ) -> int:
     """Append an analysis and return its number."""
@@ -102,20 +110,19 @@ def add(
     return number
 
 
-def last(connection: Connection, version_id: int) -> dict[str, Any] | None:
-    """The newest analysis of the version."""
+def last_action(connection: Connection, version_id: int) -> str | None:
+    """What the newest analysis of the version led to; None before the first."""
     row = connection.execute(
-        select(canary_analysis)
+        select(canary_analysis.c.action)
         .where(canary_analysis.c.model_version_id == version_id)
         .order_by(canary_analysis.c.number.desc())
         .limit(1)
-    ).mappings()
-    found = row.first()
-    return dict(found) if found else None
+    )
+    return row.scalar_one_or_none()
 
 
-def rollback_event(connection: Connection, version_id: int) -> dict[str, Any] | None:
-    """Who took the version out of traffic and why: `actor`, `body` of the newest such event."""
+def rollback_of(connection: Connection, version_id: int) -> CanaryRollback | None:
+    """The newest event that took the version out of traffic."""
     row = connection.execute(
         select(ledger_event.c.actor, ledger_event.c.body)
         .where(
@@ -124,6 +131,7 @@ def rollback_event(connection: Connection, version_id: int) -> dict[str, Any] | 
         )
         .order_by(ledger_event.c.seq.desc())
         .limit(1)
-    ).mappings()
-    found = row.first()
-    return dict(found) if found else None
+    ).first()
+    if row is None:
+        return None
+    return CanaryRollback(row.actor, row.body.get("reason"), row.body.get("evidence"))

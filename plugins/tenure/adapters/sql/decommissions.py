@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from tenure.adapters.sql.rows import as_row, columns_of
 from tenure.adapters.sql.tables import (
     archive_item,
     config_revision,
@@ -17,6 +18,7 @@ from tenure.adapters.sql.tables import (
     suite_revision,
     traffic_plan,
 )
+from tenure.lifecycle.model_version import VersionRecord
 from tenure.lifecycle.retirement.decommission import DecommissionStep, Item, Progress
 from tenure.lifecycle.training.registry import file_keys
 from tenure.vocabulary import State
@@ -153,12 +155,13 @@ def in_live_plan(connection: Connection, version_id: int) -> bool:
 
 def shared_artifact_keys(connection: Connection, version_id: int) -> list[str]:
     """Where artifacts lie that versions other than this one, not deleted yet, still need."""
-    query = select(model_version.c.artifact_digest, model_version.c.facts).where(
+    query = select(*columns_of(VersionRecord, model_version)).where(
         model_version.c.id != version_id,
         model_version.c.artifact_digest.is_not(None),
         model_version.c.state != str(State.DELETED),
     )
-    return [key for row in connection.execute(query).mappings() for key in file_keys(row)]
+    rows = [as_row(VersionRecord, row) for row in connection.execute(query)]
+    return [key for row in rows for key in file_keys(row)]
 
 
 def owner_of(connection: Connection, model_name: str) -> str | None:

@@ -1,11 +1,11 @@
 """Traffic plans: append-only, compare-and-swap on generation and fence."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
+from tenure.adapters.sql.rows import as_row, columns_of
 from tenure.adapters.sql.tables import traffic_plan
 from tenure.errors import StateConflict
 from tenure.lifecycle.serving import TrafficPlan
@@ -20,7 +20,7 @@ class PlanRow(TrafficPlan):
     created_at: datetime
 
 
-_COLUMNS = tuple(traffic_plan.c[name] for name in PlanRow.__dataclass_fields__)
+_COLUMNS = columns_of(PlanRow, traffic_plan)
 
 
 def newest(connection: Connection, model: str) -> PlanRow | None:
@@ -31,7 +31,7 @@ def newest(connection: Connection, model: str) -> PlanRow | None:
         .order_by(traffic_plan.c.generation.desc())
         .limit(1)
     ).first()
-    return PlanRow(**row._mapping) if row else None
+    return as_row(PlanRow, row) if row else None
 
 
 def publish(
@@ -64,19 +64,19 @@ def publish(
             still_safe="The newer plan is in force; nothing was written.",
             next_step="Nothing, if another run took over. Otherwise clear this task.",
         )
-    row: dict[str, Any] = {
-        "model": model,
-        "generation": (current.generation if current else 0) + 1,
-        "fence": fence,
-        "champion_id": champion_id,
-        "canary_id": canary_id,
-        "share_bp": share_bp,
-        "salt": salt,
-        "lease_seconds": lease_seconds,
-        "lease_until": now + timedelta(seconds=lease_seconds) if lease_seconds else None,
-        "reason": reason,
-        "actor": actor,
-        "created_at": now,
-    }
-    connection.execute(insert(traffic_plan).values(**row))
-    return PlanRow(**row)
+    plan = PlanRow(
+        model=model,
+        generation=(current.generation if current else 0) + 1,
+        fence=fence,
+        champion_id=champion_id,
+        canary_id=canary_id,
+        share_bp=share_bp,
+        salt=salt,
+        lease_seconds=lease_seconds,
+        lease_until=now + timedelta(seconds=lease_seconds) if lease_seconds else None,
+        reason=reason,
+        actor=actor,
+        created_at=now,
+    )
+    connection.execute(insert(traffic_plan).values(asdict(plan)))
+    return plan

@@ -9,29 +9,43 @@ from dataclasses import fields
 from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
-from typing import TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from sqlalchemy import RowMapping
+from sqlalchemy import ColumnElement, Row, RowMapping, Table
 
 T = TypeVar("T")
 
 
-def as_row(kind: type[T], row: RowMapping) -> T:
+def columns_of(kind: type, table: Table) -> list[ColumnElement[Any]]:
+    """The columns of the table that the dataclass has fields for; `x_json` is the column `x`.
+
+    Raises:
+        KeyError: The table has no such column.
+    """
+    return [table.c[f.name.removesuffix("_json")].label(f.name) for f in fields(kind)]
+
+
+def as_row(kind: type[T], row: RowMapping | Row[Any], *, skip: str = "") -> T:
     """The row as this dataclass.
 
     Text becomes the enum that its field names, a list a tuple, JSON what its class reads with
-    `from_dict`.
+    `from_dict`. A column to skip is another class's.
 
     Raises:
         TypeError: The query gives more columns than the dataclass has fields, or fewer.
         ValueError: A text is no member of its enum.
     """
     convert = _converters(kind)  # type: ignore[arg-type]  # mypy doubts that a class is hashable
-    differ = convert.keys() ^ set(row.keys())
+    found = {k: v for k, v in _mapping_of(row).items() if k != skip}
+    differ = convert.keys() ^ found.keys()
     if differ:
         names = ", ".join(sorted(differ))
         raise TypeError(f"{kind.__name__} and its query differ in {names}")
-    return kind(**{name: convert[name](row[name]) for name in convert})
+    return kind(**{name: convert[name](found[name]) for name in convert})
+
+
+def _mapping_of(row: RowMapping | Row[Any]) -> RowMapping:
+    return row._mapping if isinstance(row, Row) else row
 
 
 @cache

@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import SQLAlchemyError
 
 from tenure.adapters.sql.database import Database
+from tenure.adapters.sql.rows import as_row, columns_of
 from tenure.adapters.sql.tables import (
     gateway_ack,
     gateway_key,
@@ -19,13 +21,29 @@ from tenure.adapters.sql.tables import (
     model_version,
     traffic_plan,
 )
+from tenure.lifecycle.model_version import VersionRecord
 from tenure.lifecycle.serving import ApiKey, Catalog, TrafficPlan
 
 CHANNEL = "tenure_plan"
 _KEY = tuple(
     gateway_key.c[name] for name in ("key_digest", "name", "scopes", "models", "rows_per_second")
 )
-_PLAN = tuple(traffic_plan.c[name] for name in TrafficPlan.__dataclass_fields__)
+_PLAN = columns_of(TrafficPlan, traffic_plan)
+_VERSION = columns_of(VersionRecord, model_version)
+
+
+@dataclass(frozen=True)
+class ApiKeyRow:
+    """A key that is or was in force; `models` None means all, `rows_per_second` None any."""
+
+    key_digest: str
+    name: str
+    scopes: list[str]
+    models: list[str] | None
+    rows_per_second: int | None
+    created_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
 
 
 def catalog(connection: Connection) -> Catalog:
@@ -41,7 +59,7 @@ def catalog(connection: Connection) -> Catalog:
     keys = connection.execute(select(*_KEY).where(gateway_key.c.revoked_at.is_(None)))
     read_at = connection.execute(select(func.clock_timestamp())).scalar_one()
     return Catalog(
-        plans=[TrafficPlan(**row._mapping) for row in plans],
+        plans=[as_row(TrafficPlan, row) for row in plans],
         states={f"{row.model}@{row.version}": row.state for row in versions},
         keys=[ApiKey(*row) for row in keys],
         models=list(connection.execute(select(model.c.name)).scalars()),
@@ -49,10 +67,10 @@ def catalog(connection: Connection) -> Catalog:
     )
 
 
-def version_rows(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """Every column of the versions, by row id."""
-    query = select(model_version).where(model_version.c.id.in_(ids))
-    return {row["id"]: dict(row) for row in connection.execute(query).mappings()}
+def version_rows(connection: Connection, ids: Sequence[int]) -> dict[int, VersionRecord]:
+    """What the versions are, by row id."""
+    query = select(*_VERSION).where(model_version.c.id.in_(ids))
+    return {row.id: as_row(VersionRecord, row) for row in connection.execute(query)}
 
 
 def acknowledge(
@@ -111,10 +129,10 @@ def revoke_keys(connection: Connection, name: str, *, digest_prefix: str = "") -
     return list(done.scalars())
 
 
-def list_keys(connection: Connection) -> list[dict[str, Any]]:
+def list_keys(connection: Connection) -> list[ApiKeyRow]:
     """Every key there ever was, oldest first."""
-    rows = connection.execute(select(gateway_key).order_by(gateway_key.c.created_at))
-    return [dict(row) for row in rows.mappings()]
+    query = select(*columns_of(ApiKeyRow, gateway_key)).order_by(gateway_key.c.created_at)
+    return [as_row(ApiKeyRow, row) for row in connection.execute(query)]
 
 
 def note_use(connection: Connection, digests: Sequence[str], *, at: datetime) -> None:

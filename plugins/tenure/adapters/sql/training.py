@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tenure.adapters.sql.data import snapshots
+from tenure.adapters.sql.rows import as_row, columns_of
 from tenure.adapters.sql.tables import (
     config_revision,
     ledger_event,
@@ -33,7 +33,17 @@ class RetrainRequestRow:
     model_version_id: int | None
 
 
-_REQUEST = tuple(retrain_request.c[name] for name in RetrainRequestRow.__dataclass_fields__)
+@dataclass(frozen=True)
+class PlannedRow:
+    """What a run planned: the version, and the request that it answers."""
+
+    version_id: int
+    version: int
+    request_id: int
+
+
+_REQUEST = columns_of(RetrainRequestRow, retrain_request)
+_SNAPSHOT = columns_of(PublishedSnapshot, snapshot)
 
 
 def published(connection: Connection, dataset: str) -> list[PublishedSnapshot]:
@@ -47,14 +57,13 @@ def published(connection: Connection, dataset: str) -> list[PublishedSnapshot]:
 
 def snapshots_of(connection: Connection, version_id: int) -> list[PublishedSnapshot]:
     """The snapshots that a version is trained on, oldest first."""
-    columns = tuple(snapshot.c[name] for name in PublishedSnapshot.__dataclass_fields__)
     rows = connection.execute(
-        select(*columns)
+        select(*_SNAPSHOT)
         .join(training_snapshot, training_snapshot.c.snapshot_id == snapshot.c.id)
         .where(training_snapshot.c.model_version_id == version_id)
         .order_by(snapshot.c.time_max.asc().nulls_first(), snapshot.c.batch)
     )
-    return [PublishedSnapshot(**row._mapping) for row in rows]
+    return [as_row(PublishedSnapshot, row) for row in rows]
 
 
 def link_snapshots(
@@ -75,13 +84,13 @@ def unfinished_request(connection: Connection, model: str) -> RetrainRequestRow 
         .where(retrain_request.c.model == model, retrain_request.c.state.in_(_UNFINISHED))
         .with_for_update()
     ).first()
-    return RetrainRequestRow(**row._mapping) if row else None
+    return as_row(RetrainRequestRow, row) if row else None
 
 
 def request_by_id(connection: Connection, request_id: int) -> RetrainRequestRow:
     """The request."""
     row = connection.execute(select(*_REQUEST).where(retrain_request.c.id == request_id)).one()
-    return RetrainRequestRow(**row._mapping)
+    return as_row(RetrainRequestRow, row)
 
 
 def file_request(
@@ -99,7 +108,7 @@ def file_request(
         )
         .returning(*_REQUEST)
     ).one()
-    return RetrainRequestRow(**row._mapping)
+    return as_row(RetrainRequestRow, row)
 
 
 def start_request(connection: Connection, request_id: int, version_id: int) -> None:
@@ -122,12 +131,14 @@ def close_request(
     )
 
 
-def plan_of(connection: Connection, op_key: str) -> dict[str, Any] | None:
+def plan_of(connection: Connection, op_key: str) -> PlannedRow | None:
     """What the run with this key planned, from its ledger event."""
     body = connection.execute(
         select(ledger_event.c.body).where(ledger_event.c.op_key == op_key)
     ).scalar_one_or_none()
-    return dict(body) if body is not None else None
+    if body is None:
+        return None
+    return PlannedRow(**{name: body[name] for name in PlannedRow.__dataclass_fields__})
 
 
 def config_text(connection: Connection, digest: str) -> str:
@@ -139,7 +150,7 @@ def config_text(connection: Connection, digest: str) -> str:
     )
 
 
-def _change(connection: Connection, request_id: int, **values: Any) -> None:
+def _change(connection: Connection, request_id: int, **values: object) -> None:
     connection.execute(
         update(retrain_request).where(retrain_request.c.id == request_id).values(**values)
     )

@@ -9,13 +9,15 @@ from datetime import timedelta
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from tenure.adapters.sql.rows import as_row, columns_of
 from tenure.adapters.sql.tables import model_version, trial, trial_answer
+from tenure.lifecycle.model_version import VersionRecord
 from tenure.lifecycle.promotion.trial_loads import TRIAL_SECONDS, Trial, TrialAnswer
 
 OK, REFUSED = "ok", "refused"
 _MINE = select(trial_answer.c.trial_id).where(trial_answer.c.gateway_id == bindparam("gateway"))
 _WAITING = (
-    select(trial.c.id.label("trial_id"), model_version)
+    select(trial.c.id.label("trial_id"), *columns_of(VersionRecord, model_version))
     .join_from(trial, model_version, trial.c.model_version_id == model_version.c.id)
     .where(
         trial.c.asked_at > func.now() - timedelta(seconds=TRIAL_SECONDS),
@@ -35,8 +37,8 @@ def ask(connection: Connection, version_id: int, *, by: str) -> int:
 def asked(connection: Connection, gateway: str) -> list[Trial]:
     """What this gateway has not answered and somebody still waits for, oldest first."""
     return [
-        Trial(row["trial_id"], {key: value for key, value in row.items() if key != "trial_id"})
-        for row in connection.execute(_WAITING, {"gateway": gateway}).mappings()
+        Trial(row.trial_id, as_row(VersionRecord, row, skip="trial_id"))
+        for row in connection.execute(_WAITING, {"gateway": gateway})
     ]
 
 

@@ -1,23 +1,17 @@
 """Reads and creates model versions; moves between states go through the ledger."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from tenure.adapters.sql.rows import as_row, columns_of
 from tenure.adapters.sql.tables import config_revision, model, model_version
+from tenure.lifecycle.model_version import VersionRow
 from tenure.vocabulary import State, VersionRef
 
-_REF = (
-    model_version.c.id,
-    model_version.c.model,
-    model_version.c.version,
-    model_version.c.state,
-    model_version.c.generation,
-    model_version.c.artifact_digest,
-    model_version.c.trained_by,
-)
+_REF = columns_of(VersionRef, model_version)
+_ROW = columns_of(VersionRow, model_version)
 
 
 def register_model(
@@ -54,7 +48,7 @@ def create_draft(
         select(*_REF).where(model_version.c.training_key == training_key)
     ).first()
     if known is not None:
-        return _ref(known)
+        return as_row(VersionRef, known)
     newest = select(func.coalesce(func.max(model_version.c.version), 0))
     number = connection.execute(newest.where(model_version.c.model == model_name)).scalar_one()
     row = connection.execute(
@@ -68,10 +62,10 @@ def create_draft(
         )
         .returning(*_REF)
     ).one()
-    return _ref(row)
+    return as_row(VersionRef, row)
 
 
-def set_columns(connection: Connection, version_id: int, **columns: Any) -> None:
+def set_columns(connection: Connection, version_id: int, **columns: object) -> None:
     """Set descriptive columns (never state or generation) of a version."""
     connection.execute(
         update(model_version).where(model_version.c.id == version_id).values(**columns)
@@ -83,18 +77,29 @@ def get(connection: Connection, model_name: str, version: int) -> VersionRef | N
     row = connection.execute(
         select(*_REF).where(model_version.c.model == model_name, model_version.c.version == version)
     ).first()
-    return _ref(row) if row else None
+    return as_row(VersionRef, row) if row else None
 
 
 def get_by_id(connection: Connection, version_id: int) -> VersionRef:
     """The version by row id."""
-    return _ref(connection.execute(select(*_REF).where(model_version.c.id == version_id)).one())
+    return as_row(
+        VersionRef, connection.execute(select(*_REF).where(model_version.c.id == version_id)).one()
+    )
 
 
-def row_by_id(connection: Connection, version_id: int) -> dict[str, Any]:
+def row_by_id(connection: Connection, version_id: int) -> VersionRow:
     """Every column of the version."""
-    query = select(model_version).where(model_version.c.id == version_id)
-    return dict(connection.execute(query).mappings().one())
+    query = select(*_ROW).where(model_version.c.id == version_id)
+    return as_row(VersionRow, connection.execute(query).one())
+
+
+def lock(connection: Connection, version_id: int) -> VersionRow:
+    """Every column of the version; other answers and moves wait until this transaction ends.
+
+    Rows that only refer to the version do not wait, or a canary's analysis could deadlock with us.
+    """
+    query = select(*_ROW).where(model_version.c.id == version_id)
+    return as_row(VersionRow, connection.execute(query.with_for_update(key_share=True)).one())
 
 
 def in_state(connection: Connection, model_name: str, states: Sequence[State]) -> list[VersionRef]:
@@ -107,7 +112,7 @@ def in_state(connection: Connection, model_name: str, states: Sequence[State]) -
         )
         .order_by(model_version.c.version.desc())
     )
-    return [_ref(row) for row in rows]
+    return [as_row(VersionRef, row) for row in rows]
 
 
 def all_of(connection: Connection, model_name: str | None = None) -> list[VersionRef]:
@@ -115,14 +120,9 @@ def all_of(connection: Connection, model_name: str | None = None) -> list[Versio
     query = select(*_REF).order_by(model_version.c.model, model_version.c.version)
     if model_name is not None:
         query = query.where(model_version.c.model == model_name)
-    return [_ref(row) for row in connection.execute(query)]
+    return [as_row(VersionRef, row) for row in connection.execute(query)]
 
 
 def models(connection: Connection) -> list[str]:
     """Name of every registered model, with or without a version."""
     return list(connection.execute(select(model.c.name).order_by(model.c.name)).scalars())
-
-
-def _ref(row: Row[Any]) -> VersionRef:
-    values = dict(row._mapping)
-    return VersionRef(**{**values, "state": State(values["state"])})

@@ -7,9 +7,8 @@ kept on disk, so that a restart during an outage of the database serves the same
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
 
 from tenure.errors import ServiceUnreachable, TenureError
 from tenure.gateway.contract.keys import Caller
@@ -18,8 +17,9 @@ from tenure.gateway.follow.presence import Attendance
 from tenure.gateway.follow.source import LifecycleSource
 from tenure.gateway.follow.stops import Stops
 from tenure.gateway.follow.version_reports import VersionReports
-from tenure.gateway.follow.worker import Loader, Workers
+from tenure.gateway.follow.worker import Loader, Workers, kept_digests
 from tenure.gateway.scoring.view import LoadedVersion, ServedModel, ServingView, served
+from tenure.lifecycle.model_version import VersionRecord
 from tenure.lifecycle.serving import (
     CanaryStop,
     Catalog,
@@ -28,7 +28,6 @@ from tenure.lifecycle.serving import (
     hold,
     supersedes,
 )
-from tenure.lifecycle.training.registry import file_digests
 from tenure.ports import Clock
 
 logger = logging.getLogger(__name__)
@@ -244,8 +243,8 @@ class Follower:
         with self._swap:
             self._stops.forget(named)
 
-    def _keep_files(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        files = frozenset(digest for row in rows for digest in file_digests(row))
+    def _keep_files(self, rows: Iterable[VersionRecord]) -> None:
+        files = frozenset(digest for row in rows for digest in kept_digests(row))
         if files != self._files:
             self._loader.keep_only(files)
             self._files = files

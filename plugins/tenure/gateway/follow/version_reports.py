@@ -1,17 +1,15 @@
 """Tells the lifecycle database what became of versions here, so that incidents open and close."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 
 from tenure.errors import TenureError
 from tenure.gateway.follow.source import LifecycleSource
+from tenure.lifecycle.model_version import VersionRecord
 from tenure.ports import Clock
 
 logger = logging.getLogger(__name__)
-
-Row = Mapping[str, Any]
 
 
 class VersionReports:
@@ -29,16 +27,16 @@ class VersionReports:
         self._source = source
         self._clock = clock
         self._monotonic = monotonic
-        self._pending: dict[int, tuple[Row, datetime, str]] = {}
+        self._pending: dict[int, tuple[VersionRecord, datetime, str]] = {}
 
-    def failed(self, row: Row, kind: str, cause: str) -> None:
+    def failed(self, row: VersionRecord, kind: str, cause: str) -> None:
         """It was refused, or its process died: somebody has to look."""
         try:
-            self._source.report_failure(row["model"], row["version"], kind, cause)
+            self._source.report_failure(row.model, row.version, kind, cause)
         except TenureError as error:
             logger.warning("incident=not_opened cause=%s", error.what)
 
-    def loaded(self, row: Row, began: float, note: str) -> None:
+    def loaded(self, row: VersionRecord, began: float, note: str) -> None:
         """It is loaded; told later, because a start without the database must not wait for it.
 
         Args:
@@ -47,13 +45,13 @@ class VersionReports:
             note: Why it is not as its YAML asks; empty when it is.
         """
         ago = timedelta(seconds=self._monotonic() - began)
-        self._pending[row["id"]] = (row, self._clock.now() - ago, note)
+        self._pending[row.id] = (row, self._clock.now() - ago, note)
 
     def report(self) -> None:
         """Tell of loads, now that the database answers; what it does not take is told again."""
         for version_id, (row, began, note) in list(self._pending.items()):
             try:
-                self._source.report_load(row["model"], row["version"], began=began, note=note)
+                self._source.report_load(row.model, row.version, began=began, note=note)
             except TenureError as error:
                 logger.warning("incident=not_closed cause=%s", error.what)
                 return

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from tenure.errors import ArtifactRefused, TenureError
-from tenure.gateway.follow.version_reports import Row, VersionReports
+from tenure.gateway.follow.version_reports import VersionReports
 from tenure.gateway.scoring.batches import Model, Scorer
 from tenure.gateway.scoring.view import LoadedVersion
+from tenure.lifecycle.model_version import VersionRecord
 from tenure.lifecycle.promotion.trial_loads import Trial
 from tenure.lifecycle.serving import Breaker, Signature, restart_delay
-from tenure.lifecycle.training.registry import onnx_facts
+from tenure.lifecycle.training.registry import file_digests
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ _CRASHED = "its process ended while it scored by ONNX."
 class Loader(Protocol):
     """Where models come from."""
 
-    def load(self, row: Row, *, distrust: str = "") -> Model:
+    def load(self, row: VersionRecord, *, distrust: str = "") -> Model:
         """From a version row to its process, verified and warm. Raises if it is not.
 
         `distrust` says why its ONNX file must not score; empty when it may.
@@ -56,7 +57,7 @@ class Loader(Protocol):
 class _Held:
     """A version as it is kept: what requests see, and what became of its processes."""
 
-    row: Row
+    row: VersionRecord
     seen: LoadedVersion
     load: "Future[Model] | None" = None
     failures: int = 0
@@ -90,7 +91,7 @@ class Workers:
         """Versions, with their ONNX file, whose process died of it: native until we end."""
         self._pool = ThreadPoolExecutor(_LOADS_AT_ONCE, thread_name_prefix="load")
 
-    def version(self, row: Row) -> LoadedVersion:
+    def version(self, row: VersionRecord) -> LoadedVersion:
         """The version as it is now; without scorer while it is loading, or refused, or dead."""
         held = self._of(row)
         if held.seen.scorer is not None:
@@ -99,9 +100,7 @@ class Workers:
             self._bury(held)
         if held.load is None and self._is_due(held):
             held.started_at = self._monotonic()
-            held.load = self._pool.submit(
-                self._loader.load, row, distrust=_CRASHED if _variant(row) in self._crashed else ""
-            )
+            held.load = self._pool.submit(self._load, row)
             wait([held.load], _PATIENCE_SECONDS)
         if held.load is not None and held.load.done():
             self._settle(held, held.load)
@@ -122,7 +121,7 @@ class Workers:
             return ""
         return held.refusal if held.load is None else None
 
-    def on_trial(self) -> list[Row]:
+    def on_trial(self) -> list[VersionRecord]:
         """Versions that are kept for a plan that may come."""
         return [held.row for held in self._held.values() if held.trial]
 
@@ -147,10 +146,16 @@ class Workers:
             _close(held)
         self._loader.close()
 
-    def _of(self, row: Row) -> _Held:
-        held = self._held.get(row["id"])
+    def _load(self, row: VersionRecord) -> Model:
+        """Runs in the pool. A version without evidence is refused before a process is started."""
+        _ = row.facts
+        distrust = _CRASHED if _variant(row) in self._crashed else ""
+        return self._loader.load(row, distrust=distrust)
+
+    def _of(self, row: VersionRecord) -> _Held:
+        held = self._held.get(row.id)
         if held is None:
-            held = self._held[row["id"]] = _Held(row, described(row))
+            held = self._held[row.id] = _Held(row, described(row))
             held.seen = described(row, breaker=held.breaker)
         return held
 
@@ -163,7 +168,7 @@ class Workers:
 
     def _settle(self, held: _Held, load: "Future[Model]") -> None:
         held.load = None
-        row, name = held.row, _name(held.row)
+        row, name = held.row, held.row.name
         try:
             model = load.result()
         except Exception as error:  # bytes from outside: anything may come; the old plan stays
@@ -189,7 +194,7 @@ class Workers:
         lived = self._monotonic() - held.started_at
         if lived >= _STABLE_SECONDS:
             held.failures = 0
-        logger.error("model=died version=%s seconds=%.1f", _name(held.row), lived)
+        logger.error("model=died version=%s seconds=%.1f", held.row.name, lived)
         self._fail(held, "model_crashed", f"its process ended after {lived:.1f} s of serving.")
 
     def _let_go(self, held: _Held) -> None:
@@ -205,19 +210,24 @@ class Workers:
 
 
 def described(
-    row: Row, scorer: Scorer | None = None, *, breaker: Breaker | None = None
+    row: VersionRecord, scorer: Scorer | None = None, *, breaker: Breaker | None = None
 ) -> LoadedVersion:
     """The version; one whose facts cannot be read accepts nothing and holds up no other model."""
-    facts = row["facts"]
     try:
-        signature, threshold = Signature.from_facts(facts), float(facts.get("threshold", 0.5))
-    except (KeyError, TypeError, ValueError, AttributeError):
-        if scorer is not None:
-            scorer.close()
-        signature, threshold, scorer = Signature((), ()), 0.5, None
-    return LoadedVersion(
-        row["id"], row["version"], threshold, signature, scorer, breaker or Breaker()
-    )
+        facts = row.facts
+    except ArtifactRefused:  # `Workers` refuses to load it, so it has no scorer
+        signature, threshold = Signature((), ()), None
+    else:
+        signature, threshold = Signature.from_facts(facts), facts.threshold
+    return LoadedVersion(row.id, row.version, threshold, signature, scorer, breaker or Breaker())
+
+
+def kept_digests(row: VersionRecord) -> list[str]:
+    """SHA-256 of the files whose copies are kept for the version; none when it is refused."""
+    try:
+        return file_digests(row)
+    except ArtifactRefused:
+        return []
 
 
 def _close(held: _Held) -> None:
@@ -225,11 +235,7 @@ def _close(held: _Held) -> None:
         held.seen.scorer.close()
 
 
-def _variant(row: Row) -> tuple[int, str | None]:
+def _variant(row: VersionRecord) -> tuple[int, str | None]:
     """The version and its ONNX file: another file is another chance."""
-    onnx = onnx_facts(row)
-    return row["id"], onnx["digest"] if onnx else None
-
-
-def _name(row: Row) -> str:
-    return f"{row['model']}@{row['version']}"
+    onnx = row.facts.onnx_file
+    return row.id, onnx.digest if onnx else None

@@ -124,7 +124,7 @@ class Decider:
         subject = question.subject or request_id
         assigned, share_bp = self._route(model, subject, question.pinned, began)
         scored = await self._score(model, assigned, question.rows, began)
-        decisions = [score >= scored.by.threshold for score in scored.scores]
+        decisions = [scored.by.decides(score) for score in scored.scores]
         confidences = _confidences(scored, decisions)
         record = DecisionRecord(
             model=model.name,

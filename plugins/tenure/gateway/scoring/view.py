@@ -15,12 +15,14 @@ from tenure.lifecycle.serving import Breaker, HeldPlan, ServingPolicy, Signature
 class LoadedVersion:
     """A version that a plan names. Without a `scorer` it could not be loaded: others answer.
 
+    `threshold` is None for a version that states none; such a version is never loaded.
+
     The breaker belongs to the version, not to a process of it: it outlives restarts.
     """
 
     id: int
     version: int
-    threshold: float
+    threshold: float | None
     signature: Signature
     scorer: Scorer | None
     breaker: Breaker = field(default_factory=Breaker, compare=False)
@@ -32,6 +34,10 @@ class LoadedVersion:
     def is_alive(self) -> bool:
         """Whether its process runs, verified and warm."""
         return self.scorer is not None and self.scorer.is_alive
+
+    def decides(self, score: float) -> bool:
+        """Whether the score is a positive decision; no score of a rule is, without a threshold."""
+        return self.threshold is not None and score >= self.threshold
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from typing import Any
+
+from tenure.lifecycle.model_version import VersionRecord
 
 TRIAL_SECONDS = 5.0
 """Age after which nobody waits for the answer: a gateway that starts loads no old trial."""
@@ -12,10 +13,10 @@ TRIAL_PATIENCE_SECONDS = 0.7
 
 @dataclass(frozen=True)
 class Trial:
-    """A question: does the version of this row load?"""
+    """A question: does this version load?"""
 
     id: int
-    row: dict[str, Any]
+    row: VersionRecord
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
+from tenure.lifecycle.model_version import VersionRecord
 from tenure.lifecycle.serving.access import ApiKey
 from tenure.vocabulary import BASIS_POINTS, State
 
@@ -63,7 +63,7 @@ class Catalog:
         states: `model@version` to state, for every version.
         keys: The API keys in force.
         models: Every registered model, with or without a plan.
-        versions: Row id to version row, for versions that plans name.
+        versions: Row id to version, for versions that plans name.
         read_at: When it was read, by the database's clock; None for a copy on disk.
     """
 
@@ -71,7 +71,7 @@ class Catalog:
     states: dict[str, str] = field(default_factory=dict)
     keys: list[ApiKey] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
-    versions: dict[int, dict[str, Any]] = field(default_factory=dict)
+    versions: dict[int, VersionRecord] = field(default_factory=dict)
     read_at: datetime | None = None
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+
+from tenure.lifecycle.model_version import VersionFacts
 
 MAX_TEXT = 256
 """Characters of a categorical value."""
@@ -29,14 +30,13 @@ class Signature:
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
-    def from_facts(cls, facts: Mapping[str, Any]) -> "Signature":
-        """Read the `facts` of a version row. Raises KeyError when features are not stated."""
-        features = facts["features"]
+    def from_facts(cls, facts: VersionFacts) -> "Signature":
+        """What training left."""
         return cls(
-            numeric=tuple(features.get("numeric", ())),
-            categorical=tuple(features.get("categorical", ())),
-            categories={k: frozenset(map(str, v)) for k, v in facts.get("categories", {}).items()},
-            ranges={k: (float(v[0]), float(v[1])) for k, v in facts.get("ranges", {}).items()},
+            numeric=facts.features.numeric,
+            categorical=facts.features.categorical,
+            categories={name: frozenset(seen) for name, seen in facts.categories.items()},
+            ranges=facts.ranges,
         )
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tenure.adapters import git_revisions
 from tenure.adapters.sql import suites as rows
@@ -299,8 +299,8 @@ def downstream(
             for version in versions.in_state(
                 connection, model.name, (State.CHAMPION, State.CANARY)
             ):
-                facts: dict[str, Any] = versions.row_by_id(connection, version.id)["facts"] or {}
-                trained_on[version.name] = sorted(flipped & {*facts.get("batches", ())})
+                facts = versions.row_by_id(connection, version.id).facts
+                trained_on[version.name] = sorted(flipped & {*facts.batches})
         names = found.datasets[model.dataset].contract.renamed()
         columns = {names.get(column, column) for column in model.columns}
         yield Downstream(model, tuple(sorted(columns & touched)), trained_on)

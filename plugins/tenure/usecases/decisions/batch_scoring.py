@@ -1,9 +1,9 @@
 """Batch scoring: a snapshot through the champion, shard by shard, into the decision log."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tenure.config import load_model
 from tenure.errors import DataRejected, StateConflict
@@ -11,10 +11,11 @@ from tenure.failpoints import failpoint
 from tenure.installation import Installation
 from tenure.layout import PROMOTE_MODEL, dag_id, run_folder, scores_prefix
 from tenure.lifecycle.decisions.batch_scoring import SHARD_ROWS, shards
+from tenure.lifecycle.model_version import VersionRow
 from tenure.lifecycle.serving import GONE
 from tenure.usecases.decisions.batch_shard import ShardScoring, miscounted
 from tenure.verdicts import Check, Report, Verdict
-from tenure.vocabulary import RunRef, State, op_key
+from tenure.vocabulary import RunRef, op_key
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -111,10 +112,10 @@ def score_shard(platform: Installation, model: str, run: RunRef, number: int) ->
         if job is None:
             raise _no_plan(model, run)
         done = table.done_shards(connection, job.id).get(number)
-        row = dict(versions.row_by_id(connection, job.model_version_id))
+        row = versions.row_by_id(connection, job.model_version_id)
     if done is not None:
         return _answer(done)
-    if row["state"] in GONE:
+    if row.state in GONE:
         raise _retired(row)
     shard = shards(job.rows, job.shard_rows)[number]
     scored = ShardScoring(platform, job, row, shard, run).run()
@@ -272,9 +273,9 @@ def _no_plan(model: str, run: RunRef) -> StateConflict:
     )
 
 
-def _retired(row: Mapping[str, Any]) -> StateConflict:
+def _retired(row: VersionRow) -> StateConflict:
     return StateConflict(
-        f"{row['model']}@{row['version']} is {State(row['state'])} and never answers again.",
+        f"{row.name} is {row.state} and never answers again.",
         still_safe="Shards that are done stand; nothing more was scored.",
         next_step="Trigger a new run: it takes the champion of now.",
     )

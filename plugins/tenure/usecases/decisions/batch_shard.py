@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tenure.config import DatasetConfig, ModelConfig, load_dataset
 from tenure.errors import GateFailed
@@ -12,6 +12,7 @@ from tenure.installation import Installation
 from tenure.layout import run_folder, scores_key
 from tenure.lifecycle.decisions.batch_scoring import ARM, Shard, decision_id
 from tenure.lifecycle.decisions.decision_log import micros, partition
+from tenure.lifecycle.model_version import VersionRecord
 from tenure.lifecycle.serving import Arm, Level, ServingPolicy, Signature, pseudonym
 from tenure.usecases.data.compatibility import other_names
 from tenure.usecases.data.snapshots import open_snapshot
@@ -42,7 +43,7 @@ class ShardScoring:
 
     platform: Installation
     job: "ScoringRun"
-    row: Mapping[str, Any]
+    row: VersionRecord
     shard: Shard
     asked: RunRef
 
@@ -68,7 +69,7 @@ class ShardScoring:
         scores = score(estimator, rows.features) if rows.subjects else np.empty(0)
         self._check(scores)
         seconds = time.monotonic() - began
-        decisions = scores >= self.row["facts"]["threshold"]
+        decisions = scores >= self.row.facts.threshold
         numbers = self.shard.start + np.flatnonzero(refused == "")
         columns = self._columns(rows, numbers.tolist(), scores, decisions, seconds)
         stored = self._store(columns, rows, every.keys, refused)
@@ -85,16 +86,16 @@ class ShardScoring:
 
     @property
     def _name(self) -> str:
-        return f"{self.row['model']}@{self.row['version']}"
+        return self.row.name
 
     @property
     def _signature(self) -> Signature:
-        return Signature.from_facts(self.row["facts"])
+        return Signature.from_facts(self.row.facts)
 
     @cached_property
     def _policy(self) -> ServingPolicy:
         """What the model's YAML says now, as for gateways."""
-        return self._gateway.policy()(self.row["model"])
+        return self._gateway.policy()(self.row.model)
 
     @cached_property
     def _gateway(self) -> GatewayInstallation:
@@ -163,9 +164,9 @@ class ShardScoring:
         secret = self._gateway.subject_key
         run_key = self.job.run_key
         same: dict[str, object] = {
-            "model": self.row["model"],
-            "version": self.row["version"],
-            "version_id": self.row["id"],
+            "model": self.row.model,
+            "version": self.row.version,
+            "version_id": self.row.id,
             "arm_assigned": ARM,
             "arm_answered": str(Arm.CHAMPION),
             "generation": self.job.generation,
@@ -197,7 +198,7 @@ class ShardScoring:
         """Decisions of `rows`, and scores beside the `keys` of every row of the shard."""
         from tenure.adapters.decision_tables import decisions_to_parquet, scores_to_parquet
 
-        model, run_key = self.row["model"], self.job.run_key
+        model, run_key = self.row.model, self.job.run_key
         numeric, categorical = self._signature.numeric, self._signature.categorical
         sealed = self._sealed(columns, rows)
         features = {f"f_{n}": rows.features[n] for n in rows.features} if sealed is None else {}
@@ -220,8 +221,8 @@ class ShardScoring:
         if least is None:
             return
         same = {
-            "model": self.row["model"],
-            "version": self.row["version"],
+            "model": self.row.model,
+            "version": self.row.version,
             "fallback_level": str(Level.MODEL),
             "reason": "low confidence",
             "received_at": self.job.planned_at,
@@ -236,7 +237,7 @@ class ShardScoring:
     ) -> list[bytes | None] | None:
         """Features under their subjects' keys, as the gateway ships them; None: a plain model."""
         vault = self._gateway.vault
-        if not vault.is_personal(self.row["model"]):
+        if not vault.is_personal(self.row.model):
             return None
         signature = self._signature
         plain = rows.features.astype(object).where(rows.features.notna(), None)

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from tenure.errors import ArchiveIncomplete, ArtifactRefused, StateConflict
 from tenure.installation import Installation
 from tenure.layout import DECISIONS, OUTCOMES, hour_folder, keys_from_day, log_prefix
 from tenure.lifecycle.decisions.replay import GOOD, ReplayResult, ReplayVerdict, compare
+from tenure.lifecycle.model_version import VersionRecord
 from tenure.lifecycle.serving import Score, Signature, Value
 from tenure.ports import ObjectStore
 from tenure.usecases.decisions.segments import live_keys
@@ -186,7 +187,7 @@ def _scorer(
     """The version as gateways load it, with what scored then.
 
     Raises:
-        ArtifactRefused: Bytes, signature or types are not acceptable.
+        ArtifactRefused: Facts, bytes, signature or types are not acceptable.
         StateConflict: Its artifact is gone and it has no archive.
         ArchiveIncomplete: Its artifact is gone and its archive does not read back.
     """
@@ -201,19 +202,19 @@ def _scorer(
     if all(platform.store.exists(key) for key in needed):
         return _loaded(platform, platform.store, row, variant)
     with tempfile.TemporaryDirectory(prefix="tenure-replay-") as folder:
-        restore(platform, row["model"], row["version"], Path(folder))
+        restore(platform, row.model, row.version, Path(folder))
         return _loaded(platform, LocalStore(Path(folder)), row, variant)
 
 
 def _loaded(
-    platform: Installation, store: ObjectStore, row: Mapping[str, Any], variant: str
+    platform: Installation, store: ObjectStore, row: VersionRecord, variant: str
 ) -> tuple[Score, Signature, float]:
     from tenure.adapters.serving_frame import scorer
     from tenure.adapters.skops_artifacts import load_verified
 
     public_key = platform.settings.signing_key.with_suffix(".pub")
     estimator = load_verified(store, row, public_key)
-    signature = Signature.from_facts(row["facts"])
+    signature = Signature.from_facts(row.facts)
     if variant == _ONNX:
         score = onnx.scorer(store, row, estimator, public_key)
     else:
@@ -223,7 +224,7 @@ def _loaded(
             categorical=signature.categorical,
             examples=signature.examples(),
         )
-    return score, signature, float(row["facts"].get("threshold", 0.5))
+    return score, signature, row.facts.threshold
 
 
 def _look_up(platform: Installation, ids: Sequence[str]) -> "dict[str, LoggedDecision]":
@@ -298,12 +299,18 @@ def _is_only_caller(platform: Installation, row: "LoggedDecision") -> bool:
 
 
 def _threshold(platform: Installation, version_id: int) -> float | None:
-    """The score from which on the version says yes; None for one of another database."""
+    """The score from which on the version says yes; None where it is not known.
+
+    That is so for a version of another database, and for one whose facts cannot be read.
+    """
     from tenure.adapters.sql import serving
 
     with platform.database.begin() as connection:
         row = serving.version_rows(connection, [version_id]).get(version_id)
-    return None if row is None else float(row["facts"].get("threshold", 0.5))
+    try:
+        return None if row is None else row.facts.threshold
+    except ArtifactRefused:
+        return None
 
 
 def _variant(row: "LoggedDecision") -> str | None:

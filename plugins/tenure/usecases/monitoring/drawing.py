@@ -26,7 +26,7 @@ def draw_missing(
         return []
     keys = []
     for result in results:
-        if result.kind != "drift" or result.model_version_id != watched.row["id"]:
+        if result.kind != "drift" or result.model_version_id != watched.row.id:
             continue
         key = drawn_key(result.report_digest)
         try:
@@ -47,7 +47,7 @@ def _drawn(platform: Installation, watched: WatchedModel, result: "JudgedWindow"
     numeric = [f"f_{name}" for name in watched.numeric]
     categorical = [f"f_{name}" for name in watched.categorical]
     sides = (
-        [reference_file(platform, watched.row["facts"])],
+        [reference_file(platform, watched.row.facts)],
         watched.decisions(result.window_start, result.window_end),
     )
     samples = [

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tenure.installation import Installation
 from tenure.layout import OUTCOMES, log_prefix
+from tenure.lifecycle.model_version import VersionFacts
 from tenure.lifecycle.monitoring import LABELLED, UNLABELLED, Kind
 from tenure.ports import FeatureCounts
 from tenure.usecases.decisions.segments import live_keys
@@ -41,14 +42,12 @@ def _judge_features(
     from tenure.lifecycle.monitoring.drift import bin_edges, judge_drift, shifts
     from tenure.lifecycle.monitoring.quality import judge_quality
 
-    config, facts = watched.config, watched.row["facts"]
+    config, facts = watched.config, watched.row.facts
     reference = [reference_file(platform, facts)]
     numeric = [f"f_{name}" for name in watched.numeric] + ["score"]
     shares = [i / config.monitoring.bins for i in range(config.monitoring.bins + 1)]
     quantiles = engine.quantiles(reference, numeric, shares)
-    ranges = {
-        f"f_{name}": seen for name, seen in facts.get("ranges", {}).items() if has_both_bounds(seen)
-    }
+    ranges = {f"f_{name}": seen for name, seen in facts.ranges.items()}
     edges = {
         name: bin_edges(quantiles[name], (0.0, 1.0) if name == "score" else ranges.get(name))
         for name in numeric
@@ -60,7 +59,7 @@ def _judge_features(
         categorical=[f"f_{name}" for name in watched.categorical],
     )
     bare = [_without_prefix(side) for side in sides]
-    known = {name: list(values) for name, values in facts.get("categories", {}).items()}
+    known = {name: list(values) for name, values in facts.categories.items()}
     policy = config.monitoring
     drifted = shifts(bare[0], bare[1], policy)
     return {
@@ -99,7 +98,7 @@ def _judge_outcomes(
         "performance": judge_performance(
             counts,
             config.monitoring,
-            holdout=watched.row["facts"].get("metrics", {}),
+            holdout=watched.row.facts.metrics,
             seed=seed,
             subject=watched.name,
             facts=_facts(watched, window, "performance"),
@@ -117,14 +116,9 @@ def _judge_outcomes(
     }
 
 
-def reference_file(platform: Installation, facts: dict[str, Any]) -> Path:
+def reference_file(platform: Installation, facts: VersionFacts) -> Path:
     """The scored holdout of the version, checked by its digest."""
-    return platform.store.fetch(facts["holdout_key"], facts.get("holdout_digest"))
-
-
-def has_both_bounds(values: Sequence[object]) -> bool:
-    """Whether no bound is missing."""
-    return len(values) == 2 and all(value is not None for value in values)
+    return platform.store.fetch(facts.holdout_key, facts.holdout_digest)
 
 
 def _without_prefix(counts: FeatureCounts) -> FeatureCounts:
@@ -142,15 +136,14 @@ def _bare(columns: Mapping[str, T]) -> dict[str, T]:
 
 
 def _facts(watched: WatchedModel, window: "Window", kind: Kind) -> dict[str, object]:
-    facts = watched.row["facts"]
     return {
         "kind": kind,
-        "model": watched.row["model"],
-        "version": watched.row["version"],
+        "model": watched.row.model,
+        "version": watched.row.version,
         "window": [window.after.isoformat(), window.until.isoformat()],
         "decisions": window.decisions,
         "watermark": watched.watermark.isoformat() if watched.watermark else None,
         "config_digest": watched.config_digest,
-        "reference_digest": facts.get("holdout_digest"),
-        "artifact_digest": watched.row["artifact_digest"],
+        "reference_digest": watched.row.facts.holdout_digest,
+        "artifact_digest": watched.row.artifact_digest,
     }

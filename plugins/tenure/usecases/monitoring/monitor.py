@@ -108,7 +108,7 @@ def _due(
     waiting: list[str] = []
     minimum = watched.config.monitoring.min_decisions
     with platform.database.begin() as connection:
-        judged = monitoring.judged_until(connection, watched.row["id"])
+        judged = monitoring.judged_until(connection, watched.row.id)
     for kinds, until in bounds(watched, platform.clock.now()):
         if until is None:
             waiting.append("no outcome watermark yet")
@@ -134,5 +134,5 @@ def _is_new(platform: Installation, watched: WatchedModel, window: "Window", kin
 
     with platform.database.begin() as connection:
         return not monitoring.is_stored(
-            connection, watched.row["id"], kind, window.after, window.until
+            connection, watched.row.id, kind, window.after, window.until
         )

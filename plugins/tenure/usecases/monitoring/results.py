@@ -31,7 +31,7 @@ def store(
     """Reports first; then all results of the window and their incidents, or none."""
     from tenure.adapters.sql import monitoring
 
-    model_name = watched.row["model"]
+    model_name = watched.row.model
     digests = {
         kind: platform.reports.save(report, model=model_name, dataset=None, run=run)
         for kind, report in reports.items()
@@ -42,7 +42,7 @@ def store(
             fresh = monitoring.add(
                 connection,
                 model_name=model_name,
-                version_id=watched.row["id"],
+                version_id=watched.row.id,
                 window=(window.after, window.until),
                 kind=kind,
                 verdict=str(report.verdict),
@@ -71,7 +71,7 @@ def _report_incident(
     """A failed window opens one, the next that passes closes it; inconclusive changes nothing."""
     from tenure.adapters.sql import incidents
 
-    key = f"monitoring:{watched.row['model']}:{kind}"
+    key = f"monitoring:{watched.row.model}:{kind}"
     if report.verdict is Verdict.FAILED:
         incidents.open_incident(
             connection,
@@ -80,7 +80,7 @@ def _report_incident(
             subject=watched.name,
             severity=_SEVERITY[kind],
             summary=report.summary,
-            facts={"model": watched.row["model"], "report": digest},
+            facts={"model": watched.row.model, "report": digest},
             at=now,
         )
     elif report.verdict is Verdict.PASSED:

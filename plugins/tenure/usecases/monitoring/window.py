@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from tenure.config import ModelConfig, load_model
 from tenure.installation import Installation
 from tenure.layout import DECISIONS, keys_from_day, log_prefix
+from tenure.lifecycle.model_version import VersionRow
 from tenure.lifecycle.monitoring import LABELLED, UNLABELLED, Kind
 from tenure.ports import DecisionFilter
 from tenure.usecases.decisions.segments import live_keys
@@ -23,30 +23,28 @@ class WatchedModel:
 
     config: ModelConfig
     config_digest: str
-    row: dict[str, Any]
+    row: VersionRow
     paths: tuple[Path, ...]
     watermark: datetime | None
 
     @property
     def name(self) -> str:
         """`model@version`."""
-        return f"{self.row['model']}@{self.row['version']}"
+        return self.row.name
 
     @property
     def numeric(self) -> tuple[str, ...]:
         """Features of this version, whatever the YAML says by now."""
-        found = self.row["facts"].get("features", {}).get("numeric")
-        return self.config.features.numeric if found is None else tuple(found)
+        return self.row.facts.features.numeric
 
     @property
     def categorical(self) -> tuple[str, ...]:
         """Features of this version, whatever the YAML says by now."""
-        found = self.row["facts"].get("features", {}).get("categorical")
-        return self.config.features.categorical if found is None else tuple(found)
+        return self.row.facts.features.categorical
 
     def decisions(self, after: datetime | None, until: datetime | None) -> DecisionFilter:
         """Its decisions with after < event_time <= until."""
-        return DecisionFilter(self.paths, self.row["id"], after, until)
+        return DecisionFilter(self.paths, self.row.id, after, until)
 
 
 def find(platform: Installation, model_name: str) -> WatchedModel | str:

@@ -5,12 +5,13 @@ Import it inside functions: it loads SQLAlchemy.
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tenure.adapters.sql import approvals, versions
 from tenure.config import load_model
 from tenure.errors import NotPermitted, StateConflict
 from tenure.installation import Installation
+from tenure.lifecycle.model_version import VersionRow
 from tenure.lifecycle.promotion import approval
 from tenure.lifecycle.promotion.approval import (
     ApprovalAnswer,
@@ -19,6 +20,7 @@ from tenure.lifecycle.promotion.approval import (
     Choice,
 )
 from tenure.usecases.promotion.approval_question import question as question_of
+from tenure.usecases.training import evidence
 from tenure.verdicts import Report, Verdict
 from tenure.views.approvals import page
 from tenure.vocabulary import Role, RunRef, State, VersionRef, op_key
@@ -66,9 +68,9 @@ def find_work(
     """
     key = op_key("promotion.begin", f"model:{model}", {"run_id": run.run_id})
     with platform.database.begin() as connection:
-        chosen = approvals.noted(connection, key)
+        chosen = approvals.chosen_version(connection, key)
         if chosen is not None:
-            return versions.get(connection, model, int(chosen["version"]))
+            return versions.get(connection, model, chosen)
         version = _choose(connection, model, wanted)
         if version is None:
             return None
@@ -79,8 +81,8 @@ def find_work(
             body={"version": version.version, "run_id": run.run_id},
             op_key=key,
         )
-        chosen = approvals.noted(connection, key) or {}
-        return versions.get(connection, model, int(chosen["version"]))
+        chosen = approvals.chosen_version(connection, key)  # another try may have been first
+        return None if chosen is None else versions.get(connection, model, chosen)
 
 
 def ask(platform: Installation, version: VersionRef) -> SeatQuestion | None:
@@ -94,12 +96,8 @@ def ask(platform: Installation, version: VersionRef) -> SeatQuestion | None:
         row = versions.row_by_id(connection, version.id)
         question = question_of(connection, row, config.risk_tier)
         answers = approvals.answers_of(connection, version.id)
-        shown = {
-            "Evaluation": approvals.report_body(connection, row["evaluation_report"] or ""),
-            "Bias audit": approvals.report_body(connection, row["bias_report"] or ""),
-        }
     now = approval.standing(question, answers, now=platform.clock.now())
-    if row["state"] not in {State.VALIDATED, State.APPROVED} or now.is_approved:
+    if row.state not in {State.VALIDATED, State.APPROVED} or now.is_approved:
         return None
     people = approval.may_answer(question, answers, platform.config.roles.get(Role.APPROVER, ()))
     if not people:
@@ -109,6 +107,10 @@ def ask(platform: Installation, version: VersionRef) -> SeatQuestion | None:
             still_safe="The version waits; the champion keeps serving.",
             next_step="Add an approver to include/configs/platform.yaml and clear this task.",
         )
+    shown = {
+        "Evaluation": evidence.stored(platform, row.evaluation_report),
+        "Bias audit": evidence.stored(platform, row.bias_report),
+    }
     return SeatQuestion(
         version=version,
         artifact=question.artifact,
@@ -157,7 +159,7 @@ def answer(
             body={"version": version.name, "answer": choice, "artifact": artifact},
             op_key=_answer_key(version_id, given),
         )
-        row = approvals.lock_version(connection, version_id)
+        row = versions.lock(connection, version_id)
         question = question_of(connection, row, config.risk_tier)
         before = approvals.answers_of(connection, version_id)
         allowed = platform.config.allows(user, Role.APPROVER)
@@ -184,7 +186,7 @@ def conclude(platform: Installation, version: VersionRef, run: RunRef) -> Approv
         stands = approval.standing(question, answers, now=platform.clock.now())
         last = answers[-1].approver if answers else run.dag_id
         _move(platform, connection, versions.get_by_id(connection, version.id), stands, last)
-    waits = State(row["state"]) in {State.VALIDATED, State.APPROVED}
+    waits = row.state in {State.VALIDATED, State.APPROVED}
     if waits and not stands.is_approved and not stands.rejected_by:
         raise NotPermitted(
             f"{question.name} has {len(stands.approvers)} of {question.quorum} valid approvals "
@@ -210,14 +212,14 @@ def _choose(connection: "Connection", model: str, wanted: int | None) -> Version
     return version
 
 
-def _still_open(row: dict[str, Any], choice: Choice) -> None:
-    if State(row["state"]) not in {State.VALIDATED, State.APPROVED}:
+def _still_open(row: VersionRow, choice: Choice) -> None:
+    if row.state not in {State.VALIDATED, State.APPROVED}:
         raise StateConflict(
-            f"{row['model']}@{row['version']} is {row['state']} already; the answer {choice} came "
+            f"{row.name} is {row.state} already; the answer {choice} came "
             "too late and was not recorded.",
             still_safe="What was decided before stands.",
             next_step="To take it out of traffic: `tenure rollback "
-            f"{row['model']} --version {row['version']}`.",
+            f"{row.model} --version {row.version}`.",
         )
 
 

@@ -3,21 +3,18 @@
 Import it inside functions: it loads SQLAlchemy.
 """
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tenure.adapters.sql import approvals, versions
+from tenure.lifecycle.model_version import VersionRow
 from tenure.lifecycle.promotion import approval
 from tenure.lifecycle.promotion.approval import ApprovalQuestion
-from tenure.lifecycle.training.registry import onnx_facts
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-def question(
-    connection: "Connection", row: Mapping[str, Any], *risk_tiers: str
-) -> ApprovalQuestion:
+def question(connection: "Connection", row: VersionRow, *risk_tiers: str) -> ApprovalQuestion:
     """The question about a version row.
 
     Args:
@@ -25,19 +22,18 @@ def question(
         row: Every column of the version.
         risk_tiers: Further tiers of which the strictest sets the quorum.
     """
-    artifact = str(row["artifact_digest"])
-    onnx = onnx_facts(row)
+    artifact, onnx = str(row.artifact_digest), row.facts.onnx_file
     return ApprovalQuestion(
-        name=f"{row['model']}@{row['version']}",
-        trained_by=row["trained_by"],
+        name=row.name,
+        trained_by=row.trained_by,
         artifact=artifact,
         evidence=approval.evidence_digest(
             artifact=artifact,
-            evaluation=str(row["evaluation_report"]),
-            bias=str(row["bias_report"]),
-            onnx=onnx["digest"] if onnx else None,
+            evaluation=str(row.evaluation_report),
+            bias=str(row.bias_report),
+            onnx=onnx.digest if onnx else None,
         ),
-        quorum=approval.quorum_of(*risk_tiers, approvals.risk_tier(connection, row["model"])),
+        quorum=approval.quorum_of(*risk_tiers, approvals.risk_tier(connection, row.model)),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tenure.adapters.sql import canary, plans, versions
 from tenure.adapters.sql.plans import PlanRow
@@ -208,8 +208,8 @@ def enter(platform: Installation, version: VersionRef, run: RunRef) -> CanarySta
     with platform.database.begin() as connection:
         now = versions.get_by_id(connection, version.id)
         live = plans.newest(connection, version.model)
-        last = canary.last(connection, version.id) or {}
-    if now.state is State.ROLLED_BACK and last.get("action") != CanaryAction.PROMOTE:
+        last = canary.last_action(connection, version.id)
+    if now.state is State.ROLLED_BACK and last != CanaryAction.PROMOTE:
         raise rolled_back(platform, now)
     if now.state not in {State.APPROVED, State.CANARY}:
         return CanaryStart(None, f"{now.name} is {now.state}: nothing to do")
@@ -251,7 +251,7 @@ def _is_reported(judgement: CanaryJudgement) -> bool:
     return judgement.is_final or judgement.action is CanaryAction.HOLD
 
 
-def _facts(judgement: CanaryJudgement, counts: list[ShareCounts]) -> dict[str, Any]:
+def _facts(judgement: CanaryJudgement, counts: list[ShareCounts]) -> dict[str, object]:
     """Every number behind the judgement; an e-value that overflows stays a logarithm."""
     metrics = [
         asdict(m)

@@ -15,17 +15,17 @@ from tenure.vocabulary import Role, State, VersionRef
 def rolled_back(platform: Installation, version: VersionRef) -> CanaryRolledBack:
     """The error that says calmly that a canary lost its traffic."""
     with platform.database.begin() as connection:
-        event = canary.rollback_event(connection, version.id) or {"actor": "?", "body": {}}
+        event = canary.rollback_of(connection, version.id)
         plan = plans.newest(connection, version.model)
         champion = versions.get_by_id(connection, plan.champion_id).name if plan else "none"
-    body = event["body"]
+    actor, reason = (event.actor, event.reason) if event else ("?", None)
     return CanaryRolledBack(
         "Safe: champion serves 100%; nothing is urgent. "
-        f"{version.name} was rolled back by {event['actor']}: {body.get('reason', 'no reason')}.",
+        f"{version.name} was rolled back by {actor}: {reason or 'no reason'}.",
         still_safe=f"{champion} serves 100%, plan generation {plan.generation if plan else 0}.",
         next_step="In working hours, look at the report. The version cannot serve again: retrain, "
         f"or retire it with {dag_id(version.model, DECOMMISSION_MODEL)}.",
-        evidence=body.get("evidence"),
+        evidence=event.evidence if event else None,
     )
 
 

@@ -6,13 +6,14 @@ Import it inside functions: it loads SQLAlchemy.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tenure.adapters.sql import versions
 from tenure.adapters.sql.plans import PlanRow
 from tenure.errors import ArtifactRefused, ConfigInvalid, ServiceUnreachable, StateConflict
 from tenure.failpoints import failpoint
 from tenure.installation import Installation
+from tenure.lifecycle.model_version import VersionRow
 from tenure.usecases.promotion import traffic
 from tenure.usecases.promotion.trial_loads import TrialResult, Trials
 from tenure.vocabulary import State, VersionRef, op_key
@@ -246,7 +247,7 @@ def _newest_that_loads(platform: Installation, model: str, first: int | None, ac
     raise _nothing(model, f"no superseded version that loads ({why})")
 
 
-def _superseded(connection: "Connection", model: str) -> list[tuple[VersionRef, dict[str, Any]]]:
+def _superseded(connection: "Connection", model: str) -> list[tuple[VersionRef, VersionRow]]:
     found = versions.in_state(connection, model, (State.SUPERSEDED,))
     return [(version, versions.row_by_id(connection, version.id)) for version in found]
 

@@ -6,15 +6,16 @@ place where it will serve. Where none answers, loading it here takes two seconds
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tenure.adapters.sql import presence, trials
 from tenure.errors import ArtifactRefused
 from tenure.installation import Installation
+from tenure.lifecycle.model_version import VersionRecord
 from tenure.lifecycle.promotion.trial_loads import TRIAL_PATIENCE_SECONDS, TrialAnswer, verdict
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 HERE = "here"
 _LOOK_SECONDS = 0.02
-
-Row = Mapping[str, Any]
 
 
 class TrialResult(NamedTuple):
@@ -60,7 +59,7 @@ class Trials:
     def __exit__(self, *_: object) -> None:
         self._ends.close()
 
-    def load(self, row: Row) -> TrialResult:
+    def load(self, row: VersionRecord) -> TrialResult:
         """Load a version on trial.
 
         Raises:
@@ -69,7 +68,7 @@ class Trials:
         """
         trial = None
         if self._gateways:
-            trial, given = self._asked(int(row["id"]))
+            trial, given = self._asked(row.id)
             if given is None:
                 self._gateways = frozenset()  # nobody answers: do not wait for each of the next
             elif given.loads:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tenure.errors import StateConflict
 from tenure.installation import Installation
 from tenure.layout import DECOMMISSION_MODEL, archive_prefix, dag_id, reference_key, report_key
+from tenure.lifecycle.model_version import VersionRecord, record_from_json
 from tenure.lifecycle.retirement.decommission import Manifest, Progress
 from tenure.lifecycle.training.registry import file_digests, file_keys
 from tenure.settings import REPOSITORY
@@ -23,8 +24,6 @@ SAMPLES = 50
 """Predictions that an archive keeps to prove a restored artifact."""
 TOLERANCE = 1e-9
 """Scores may differ by so much between machines."""
-_PROGRESS = {"state", "generation", "created_at"}
-"""Columns that say how far a version is, not what it is."""
 
 
 def manifest_key(model: str, version: int) -> str:
@@ -32,40 +31,42 @@ def manifest_key(model: str, version: int) -> str:
     return f"{archive_prefix(model, version)}manifest.json"
 
 
-def row_of(platform: Installation, progress: Progress) -> dict[str, Any]:
-    """What the version is, as JSON values: identity, digests, signature, facts."""
+def row_of(platform: Installation, progress: Progress) -> VersionRecord:
+    """What the version is: identity, digests, signature, facts."""
+    from tenure.adapters.sql import versions
+
     with platform.database.begin() as connection:
-        return _row_of(connection, progress)
+        return versions.row_by_id(connection, progress.version_id)
 
 
 def planned_deletions(connection: "Connection", progress: Progress) -> list[str]:
     """Keys of the originals that will be deleted in the end."""
-    from tenure.adapters.sql import decommissions
+    from tenure.adapters.sql import decommissions, versions
 
-    row = _row_of(connection, progress)
+    row = versions.row_by_id(connection, progress.version_id)
     shared = decommissions.shared_artifact_keys(connection, progress.version_id)
     keys = [reference_key(progress.model, progress.version)]
-    if row["artifact_digest"]:
+    if row.is_trained:
         keys = [*file_keys(row), *keys]
     return [key for key in keys if key not in shared]
 
 
 def collect(platform: Installation, progress: Progress) -> list["ArchiveSource"]:
     """Everything that belongs into the archive of a version; the same each time it is asked."""
-    from tenure.adapters.sql import chain, decommissions
+    from tenure.adapters.sql import chain, decommissions, versions
 
     with platform.database.begin() as connection:
-        row = _row_of(connection, progress)
+        row = versions.row_by_id(connection, progress.version_id)
         events = chain.of_version(connection, progress.version_id, up_to=State.RETIRING)
-        wanted = [row[c] for c in ("config_digest", "suite_digest", "lock_digest") if row[c]]
-        texts = decommissions.texts(connection, wanted)
+        wanted = (row.config_digest, row.suite_digest, row.lock_digest)
+        texts = decommissions.texts(connection, [digest for digest in wanted if digest])
         shared = decommissions.shared_artifact_keys(connection, progress.version_id)
     lines = b"".join(canonical_json(event) + b"\n" for event in events)
     return [
         *_stored(platform, progress, row, shared),
         *_texts(progress, row, texts),
         _row(progress, "ledger", "ledger.jsonl", lines),
-        _row(progress, "version", "version.json", canonical_json(row)),
+        _row(progress, "version", "version.json", canonical_json(row.to_json())),
     ]
 
 
@@ -107,13 +108,6 @@ def restore(platform: Installation, model: str, version: int, folder: Path) -> t
     return manifest, digest
 
 
-def _row_of(connection: "Connection", progress: Progress) -> dict[str, Any]:
-    from tenure.adapters.sql import versions
-
-    row = versions.row_by_id(connection, progress.version_id)
-    return {name: value for name, value in row.items() if name not in _PROGRESS}
-
-
 def _place(platform: Installation, model: str, version: int) -> tuple[str, str]:
     """Key and digest of the manifest, as the lifecycle database says."""
     from tenure.adapters.sql import decommissions, versions
@@ -137,18 +131,16 @@ def _replay(platform: Installation, folder: Path) -> tuple[int, float]:
     from tenure.adapters.serving_frame import scorer
     from tenure.adapters.skops_artifacts import load_verified
 
-    row = json.loads((folder / "version.json").read_bytes())
+    row = record_from_json(json.loads((folder / "version.json").read_bytes()))
     samples = json.loads((folder / "samples.json").read_bytes())
     if not samples:
         return 0, 0.0
     public_key = platform.settings.signing_key.with_suffix(".pub")
     estimator = load_verified(LocalStore(folder), row, public_key)
-    names = row["facts"]["features"]
-    features = [*names["numeric"], *names["categorical"]]
+    names = row.facts.features
+    features = [*names.numeric, *names.categorical]
     rows = [[one["features"][name] for name in features] for one in samples]
-    score = scorer(
-        estimator, numeric=names["numeric"], categorical=names["categorical"], examples=rows
-    )
+    score = scorer(estimator, numeric=names.numeric, categorical=names.categorical, examples=rows)
     difference = largest_difference(score(rows), [one["score"] for one in samples])
     if not difference <= TOLERANCE:
         raise incomplete([f"artifact: predictions differ by up to {difference:.3g}"])
@@ -156,14 +148,14 @@ def _replay(platform: Installation, folder: Path) -> tuple[int, float]:
 
 
 def _stored(
-    platform: Installation, progress: Progress, row: dict[str, Any], shared: Collection[str]
+    platform: Installation, progress: Progress, row: VersionRecord, shared: Collection[str]
 ) -> list["ArchiveSource"]:
     """Objects of the store; the serving copy of the artifact and the reference go later."""
     from tenure.adapters.archive import ArchiveSource, sample_predictions
 
     prefix = archive_prefix(progress.model, progress.version)
     found = []
-    if row["artifact_digest"]:
+    if row.is_trained:
         copies = (("artifact", "artifact.skops"), ("onnx", "artifact.onnx"))
         files = zip(copies, file_keys(row), file_digests(row), strict=False)
         found += [
@@ -177,8 +169,7 @@ def _stored(
         )
         samples = sample_predictions(platform.store.fetch(reference), SAMPLES)
         found.append(_row(progress, "samples", "samples.json", samples))
-    for name in ("evaluation", "bias"):
-        digest = row[f"{name}_report"]
+    for name, digest in (("evaluation", row.evaluation_report), ("bias", row.bias_report)):
         if digest:
             key = report_key(digest)
             found.append(ArchiveSource(name, key, f"{prefix}{name}.json", digest))
@@ -186,15 +177,19 @@ def _stored(
 
 
 def _texts(
-    progress: Progress, row: dict[str, Any], texts: dict[str, tuple[str, str]]
+    progress: Progress, row: VersionRecord, texts: dict[str, tuple[str, str]]
 ) -> list["ArchiveSource"]:
     """Config, suite and lock, as far as they were kept under the digests that the row names."""
     found = []
-    for name, file in (("config", "config.yaml"), ("suite", "suite.json")):
-        known = texts.get(row[f"{name}_digest"] or "")
+    kept = (
+        ("config", "config.yaml", row.config_digest),
+        ("suite", "suite.json", row.suite_digest),
+    )
+    for name, file, digest in kept:
+        known = texts.get(digest or "")
         if known:
             found.append(_row(progress, name, file, known[1].encode()))
-    lock = _lock(row["lock_digest"], texts)
+    lock = _lock(row.lock_digest, texts)
     if lock is not None:
         found.append(_row(progress, "lock", "requirements.txt", lock))
     return found

@@ -67,7 +67,7 @@ def _revoke(
 def _write(retirement: Retirement, keeper: "Archive", progress: Progress) -> tuple[Manifest, str]:
     platform = retirement.platform
     items = tuple(keeper.copy(one) for one in collect(platform, progress))
-    row = row_of(platform, progress)
+    row = row_of(platform, progress).to_json()
     manifest = Manifest(progress.model, progress.version, row, items)
     key = manifest_key(progress.model, progress.version)
     digest = keeper.write_manifest(manifest, key)

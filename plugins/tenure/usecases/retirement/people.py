@@ -137,11 +137,11 @@ def _require_fit(connection: "Connection", ref: VersionRef) -> None:
     from tenure.adapters.sql import decommissions, versions
 
     row = versions.row_by_id(connection, ref.id)
-    evidence = ("artifact_digest", "signature", "evaluation_report", "bias_report")
+    evidence = (row.artifact_digest, row.signature, row.evaluation_report, row.bias_report)
     why = refusal(
         ref.state,
         in_live_plan=decommissions.in_live_plan(connection, ref.id),
-        has_evidence=all(row[name] for name in evidence),
+        has_evidence=all(evidence),
     )
     if why is not None:
         raise _unfit(ref.name, why)

@@ -3,7 +3,8 @@
 import hashlib
 import secrets
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime
 
 from tenure.errors import ConfigInvalid
 from tenure.installation import Installation
@@ -13,6 +14,20 @@ from tenure.vocabulary import is_id, op_key
 _KEY_BYTES = 32
 _ID_CHARACTERS = 12
 """So much of a key's digest names it for people."""
+
+
+@dataclass(frozen=True)
+class ListedKey:
+    """A key as people see it; `models` None means all, `rows_per_second` None any."""
+
+    id: str
+    name: str
+    scopes: list[str]
+    revoked_at: datetime | None
+    created_at: datetime
+    models: list[str] | None
+    rows_per_second: int | None
+    last_used_at: datetime | None
 
 
 def create_key(
@@ -115,10 +130,22 @@ def revoke_key(platform: Installation, name: str, *, actor: str = "cli", key_id:
     return len(digests)
 
 
-def list_keys(platform: Installation) -> list[dict[str, Any]]:
+def list_keys(platform: Installation) -> list[ListedKey]:
     """Every key there ever was, by id, without its secret."""
     from tenure.adapters.sql import serving
 
     with platform.database.begin() as connection:
         rows = serving.list_keys(connection)
-    return [{"id": row.pop("key_digest")[:_ID_CHARACTERS], **row} for row in rows]
+    return [
+        ListedKey(
+            id=row.key_digest[:_ID_CHARACTERS],
+            name=row.name,
+            scopes=row.scopes,
+            revoked_at=row.revoked_at,
+            created_at=row.created_at,
+            models=row.models,
+            rows_per_second=row.rows_per_second,
+            last_used_at=row.last_used_at,
+        )
+        for row in rows
+    ]

@@ -1,11 +1,12 @@
 """The models that a gateway serves: verified, warm, in processes of their own, by which policy."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,11 +14,13 @@ from tenure.config import load_model
 from tenure.errors import ArtifactRefused, ConfigInvalid, TenureError
 from tenure.installation import Installation
 from tenure.layout import artifact_key, onnx_key
+from tenure.lifecycle.model_version import OnnxFile, VersionRecord
 from tenure.lifecycle.serving import ServingPolicy
-from tenure.lifecycle.training.registry import FIELDS, onnx_facts
 from tenure.settings import Settings
+from tenure.usecases.serving.model_process import LoadOrder
 
 if TYPE_CHECKING:
+    from tenure.adapters.artifact_cache import CachedStore
     from tenure.adapters.model_process import ModelProcess, Nursery
 
 LOAD_SECONDS = 60.0
@@ -45,7 +48,7 @@ class VerifiedLoader:
         self._policy = policy
 
     @cached_property
-    def _cache(self) -> Any:
+    def _cache(self) -> "CachedStore":
         from tenure.adapters.artifact_cache import CachedStore
 
         return CachedStore(self._platform.store, self._folder / "artifacts")
@@ -61,7 +64,7 @@ class VerifiedLoader:
         """Begin with the imports, so that the first version need not wait for them."""
         self.nursery.start()
 
-    def load(self, row: Mapping[str, Any], *, distrust: str = "") -> "ModelProcess":
+    def load(self, row: VersionRecord, *, distrust: str = "") -> "ModelProcess":
         """The process with the warm version; ONNX scores where its policy and its trainer say so.
 
         What is wrong with the ONNX file never keeps a version from service: it is served by
@@ -72,23 +75,23 @@ class VerifiedLoader:
             distrust: Why ONNX must not score, as a sentence; empty when it may.
 
         Raises:
-            ArtifactRefused: Bytes, signature or types are not acceptable, it needs more memory than
-                its policy allows, takes too long, or its process ends while it loads.
+            ArtifactRefused: Facts, bytes, signature or types are not acceptable, it needs more
+                memory than its policy allows, takes too long, or its process ends while it loads.
             ServiceUnreachable: The store does not answer.
         """
-        name = f"{row['model']}@{row['version']}"
-        digest = str(row["artifact_digest"])
+        name, onnx = row.name, row.facts.onnx_file
+        digest = str(row.artifact_digest)
         try:
             path = self._cache.fetch(artifact_key(digest), digest)
         except KeyError:
             raise refused(name, f"the artifact {digest[:12]} is not in the store") from None
-        order = {
-            "name": name,
-            "memory_mb": self._policy(row["model"]).model_memory_mb,
-            "public_key": _public_key(self._platform.settings),
-            "row": {key: row[key] for key in (*FIELDS, "signature", "facts")},
-        }
-        process, note = self._by_onnx(row, order, path, distrust)
+        policy = self._policy(row.model)
+        order = LoadOrder(row, policy.model_memory_mb, _public_key(self._platform.settings))
+        process, note = None, ""
+        if policy.onnx is not None and onnx is not None:
+            allowed = policy.onnx.max_score_difference
+            order = replace(order, max_score_difference=allowed)
+            process, note = self._by_onnx(onnx, order, path, distrust)
         if process is not None:
             return process
         try:
@@ -108,37 +111,32 @@ class VerifiedLoader:
             self.nursery.close()
 
     def _by_onnx(
-        self, row: Mapping[str, Any], order: Mapping[str, Any], path: Path, distrust: str
+        self, onnx: OnnxFile, order: LoadOrder, path: Path, distrust: str
     ) -> "tuple[ModelProcess | None, str]":
-        """The process that tried ONNX; None where none did, and why not where YAML asks for it."""
-        policy, onnx = self._policy(row["model"]).onnx, onnx_facts(row)
-        if policy is None or onnx is None:
-            return None, ""
+        """The process that tried ONNX; None where none did, and why not."""
         if distrust:
             return None, distrust
-        allowed = policy.max_score_difference
         try:
-            second = self._onnx_copy(onnx, allowed)
+            second = self._onnx_copy(onnx, order.max_score_difference)
         except _NoVariant as error:
             return None, str(error)
-        tolerance = {"max_score_difference": allowed}
         try:
-            return self._started({**order, **tolerance}, [path, second]), ""
+            return self._started(order, [path, second]), ""
         except _Unanswered as error:
             return None, f"with ONNX {error}."
 
-    def _onnx_copy(self, onnx: Mapping[str, Any], allowed: float) -> Path:
+    def _onnx_copy(self, onnx: OnnxFile, allowed: float) -> Path:
         """A copy of the ONNX file, whose parity must hold for the tolerance of now.
 
         Raises:
             _NoVariant: It does not, or there is no copy.
         """
-        digest, apart = onnx["digest"], onnx.get("largest_difference", 0.0)
+        digest, apart = onnx.digest, onnx.largest_difference
         if not apart <= allowed:  # the YAML became stricter after the version was trained
             why = f"ONNX and scikit-learn are {apart:.2g} apart on the holdout"
             raise _NoVariant(f"{why}, allowed is {allowed:g} by now.")
         try:
-            return cast(Path, self._cache.fetch(onnx_key(digest), digest))
+            return self._cache.fetch(onnx_key(digest), digest)
         except KeyError:
             raise _NoVariant(f"the ONNX file {digest[:12]} is not in the store.") from None
         except TenureError as error:
@@ -147,14 +145,14 @@ class VerifiedLoader:
             why = f"the ONNX file {digest[:12]!r} cannot be fetched ({error})."
             raise _NoVariant(why) from error
 
-    def _started(self, order: Mapping[str, Any], paths: Sequence[Path]) -> "ModelProcess":
+    def _started(self, order: LoadOrder, paths: Sequence[Path]) -> "ModelProcess":
         """A process that verified, loaded and warmed up the version; with its variant and note.
 
         Raises:
             ArtifactRefused: It says no, or there is no process.
             _Unanswered: It says nothing.
         """
-        name = order["name"]
+        name = order.row.name
         try:
             process = self.nursery.process()
         except (OSError, EOFError, ValueError) as error:
@@ -175,7 +173,7 @@ class VerifiedLoader:
         return process
 
     def _ordered(
-        self, process: "ModelProcess", order: Mapping[str, Any], paths: Sequence[Path]
+        self, process: "ModelProcess", order: LoadOrder, paths: Sequence[Path]
     ) -> tuple[str, str]:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
         with ExitStack() as opened:

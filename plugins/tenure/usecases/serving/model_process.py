@@ -9,15 +9,20 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from tenure.adapters.model_process import Pipe, confinement
 from tenure.errors import ArtifactRefused
 from tenure.failpoints import failpoint
+from tenure.lifecycle.model_version import VersionRecord
 from tenure.lifecycle.serving import Score, Signature, Value
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
 
 _MIB = 1024 * 1024
 _WARM = (
@@ -36,6 +41,24 @@ encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder().decode
 
 Job = Sequence[Sequence[Value]]
+
+
+@dataclass(frozen=True)
+class LoadOrder:
+    """The first message to a process: which version, with how much memory, by whose signature.
+
+    `max_score_difference` is what ONNX is held to, when a file of it comes along.
+    """
+
+    row: VersionRecord
+    memory_mb: int
+    public_key: bytes
+    max_score_difference: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """`model@version`."""
+        return self.row.name
 
 
 class _StayNative(Exception):
@@ -60,21 +83,21 @@ def main(descriptor: int) -> None:
 def live(pipe: Pipe) -> None:
     """Load the one model that the first message brings, then score until the pipe ends."""
     message, files = pipe.receive_with_descriptors(2)
-    order = decode(message)
+    order = msgspec.msgpack.decode(message, type=LoadOrder)
     try:
         score, note = _load(order, files)
     except ArtifactRefused as error:
         pipe.send(encode(["refused", error.what]))
         return
     except MemoryError:
-        pipe.send(encode(["failed", f"it needs more than {order['memory_mb']:,} MiB of memory"]))
+        pipe.send(encode(["failed", f"it needs more than {order.memory_mb:,} MiB of memory"]))
         return
     except Exception as error:  # the model's own code: whatever it raises
         pipe.send(encode(["failed", repr(error)[:500]]))
         return
     pipe.send(encode(["ready", note]))
     by_onnx = len(files) > 1 and not note
-    serve(pipe, score, name=f"{order['name']}.onnx" if by_onnx else order["name"])
+    serve(pipe, score, name=f"{order.name}.onnx" if by_onnx else order.name)
 
 
 def serve(pipe: Pipe, score: Score, *, name: str) -> None:
@@ -111,21 +134,21 @@ def _attempt(score: Score, rows: Job) -> list[float] | str:
     return scores if len(scores) == len(rows) else "wrong number of scores"
 
 
-def _load(order: Mapping[str, Any], files: Sequence[int]) -> tuple[Score, str]:
+def _load(order: LoadOrder, files: Sequence[int]) -> tuple[Score, str]:
     """How the version scores, and why not by ONNX although a file of it came; else empty."""
     from tenure.adapters.serving_frame import scorer
     from tenure.adapters.skops_artifacts import load_bytes
 
-    row = order["row"]
+    row = order.row
     data, *onnx = [_read(descriptor) for descriptor in files]
     folders = confinement.code_folders()
     trouble = _without_runtime() if onnx else ""
-    confinement.limit(confinement.address_space() + order["memory_mb"] * _MIB)
+    confinement.limit(confinement.address_space() + order.memory_mb * _MIB)
     confinement.read_only(folders)
-    failpoint(f"model.load.{order['name']}")
-    estimator = load_bytes(data, row, order["public_key"])
+    failpoint(f"model.load.{order.name}")
+    estimator = load_bytes(data, row, order.public_key)
     del data
-    signature = Signature.from_facts(row["facts"])
+    signature = Signature.from_facts(row.facts)
     native = scorer(
         estimator,
         numeric=signature.numeric,
@@ -160,7 +183,7 @@ def _without_runtime() -> str:
     return ""
 
 
-def _by_onnx(order: Mapping[str, Any], data: bytes, estimator: Any, native: Score) -> Score:
+def _by_onnx(order: LoadOrder, data: bytes, estimator: "BaseEstimator", native: Score) -> Score:
     """The version with ONNX for its boosting: nothing is parsed before digest and signature hold.
 
     Raises:
@@ -171,17 +194,17 @@ def _by_onnx(order: Mapping[str, Any], data: bytes, estimator: Any, native: Scor
     from tenure.adapters.serving_frame import by_matrix
     from tenure.adapters.skops_artifacts import check_onnx
 
-    row = order["row"]
-    check_onnx(data, row, row["facts"]["onnx"], order["public_key"])
-    failpoint(f"model.onnx.{order['name']}")
-    signature = Signature.from_facts(row["facts"])
+    row = order.row
+    check_onnx(data, row, order.public_key)
+    failpoint(f"model.onnx.{order.name}")
+    signature = Signature.from_facts(row.facts)
     parts = by_matrix(estimator, signature.features)
     if parts is None:
         raise _StayNative("its pipeline is none that ONNX can stand in for")
     score = parts.scorer(session(data))
     apart = _largest_difference(native, score, signature.examples())
-    if not apart <= order["max_score_difference"]:
-        allowed = order["max_score_difference"]
+    allowed = order.max_score_difference
+    if not apart <= allowed:
         why = f"ONNX and scikit-learn are {apart:.2g} apart on the examples, allowed is {allowed:g}"
         raise _StayNative(why)
     return score

@@ -3,13 +3,12 @@
 Import it inside functions: it loads SQLAlchemy.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from tenure.adapters.sql import reports, versions
 from tenure.errors import GateFailed, GateInconclusive, StateConflict, TenureError
 from tenure.installation import Installation
+from tenure.lifecycle.model_version import VersionFacts, VersionRow
 from tenure.lifecycle.training import evaluation
 from tenure.usecases.training.planning import pinned_config
 from tenure.verdicts import Report, Verdict
@@ -26,10 +25,8 @@ def evaluation_report(platform: Installation, version: VersionRef) -> Report:
     row = row_of(platform, version)
     policy = pinned_config(platform, row).evaluation
     facts = _facts(row)
-    scores, labels = read_scores(
-        platform.store.fetch(facts["holdout_key"], facts["holdout_digest"])
-    )
-    trivial = np.full(len(labels), facts["base_rate"])
+    scores, labels = read_scores(platform.store.fetch(facts.holdout_key, facts.holdout_digest))
+    trivial = np.full(len(labels), facts.base_rate)
     report = evaluation.judge(
         policy,
         measure(scores, labels, threshold=policy.threshold),
@@ -50,7 +47,7 @@ def bias_report(platform: Installation, version: VersionRef) -> Report:
     row = row_of(platform, version)
     config = pinned_config(platform, row)
     facts = _facts(row)
-    path = platform.store.fetch(facts["holdout_key"], facts["holdout_digest"])
+    path = platform.store.fetch(facts.holdout_key, facts.holdout_digest)
     attributes = config.bias.attributes
     report = audit(
         Cells.of(attributes, confusion_cells([path], attributes)),
@@ -131,7 +128,7 @@ def stored(platform: Installation, digest: str | None) -> Report | None:
     return found.report if found else None
 
 
-def row_of(platform: Installation, version: VersionRef) -> dict[str, Any]:
+def row_of(platform: Installation, version: VersionRef) -> VersionRow:
     """Every column of the version."""
     with platform.database.begin() as connection:
         return versions.row_by_id(connection, version.id)
@@ -146,22 +143,25 @@ def still_safe(platform: Installation, model: str) -> str:
     return f"No version of {model} serves yet, so no client is affected."
 
 
-def _bound(report: Report, row: Mapping[str, Any]) -> Report:
+def _bound(report: Report, row: VersionRow) -> Report:
     """Bind the evidence to the bytes that it is about."""
-    names = ("artifact_digest", "mlflow_run_id", "data_digest")
-    about = {name: row[name] for name in names} | {"holdout_digest": row["facts"]["holdout_digest"]}
+    about = {
+        "artifact_digest": row.artifact_digest,
+        "mlflow_run_id": row.mlflow_run_id,
+        "data_digest": row.data_digest,
+        "holdout_digest": row.facts.holdout_digest,
+    }
     return replace(report, facts={**report.facts, **about})
 
 
-def _facts(row: Mapping[str, Any]) -> dict[str, Any]:
-    facts: dict[str, Any] = row["facts"]
-    if "holdout_key" not in facts:
+def _facts(row: VersionRow) -> VersionFacts:
+    if not row.is_trained:
         raise StateConflict(
-            f"{row['model']}@{row['version']} is {row['state']} and has no scored holdout.",
+            f"{row.name} is {row.state} and has no scored holdout.",
             still_safe="Nothing was changed.",
             next_step="Choose a version that was trained.",
         )
-    return facts
+    return row.facts
 
 
 def _named(platform: Installation, model: str, number: int | None) -> VersionRef:

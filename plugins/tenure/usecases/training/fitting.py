@@ -1,13 +1,14 @@
 """The heavy half of training: rows into a fitted estimator, its bytes, its scored holdout."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tenure.config import DatasetConfig, ModelConfig
 from tenure.errors import ConfigInvalid
 from tenure.installation import Installation
 from tenure.layout import artifact_key, reference_key
+from tenure.lifecycle.model_version import FeatureNames, FitFacts, SplitRows, VersionRecord
 from tenure.lifecycle.training import PublishedSnapshot, evaluation
 from tenure.lifecycle.training.evaluation.metrics import measure
 from tenure.lifecycle.training.registry import statement_bytes
@@ -27,7 +28,7 @@ class FittedModel:
 
     artifact: bytes
     reference: bytes
-    facts: dict[str, Any]
+    facts: FitFacts
     onnx: OnnxAttempt | None = None
     """Only where the model's YAML asks for it."""
 
@@ -82,22 +83,23 @@ def fit(
             threshold=threshold,
             subject=name,
         )
-    counted = {"train": len(old.labels), "holdout": len(new.labels), "unlabelled": rows.unlabelled}
+    seen = training_rows.observed_values(old, numeric, categorical)
     return FittedModel(
         artifact=skops_artifacts.dump(estimator, name=name),
         reference=training_rows.reference_bytes(
             new, scores, threshold=threshold, numeric=numeric, categorical=categorical
         ),
-        facts={
-            "threshold": threshold,
-            "features": {"numeric": list(numeric), "categorical": list(categorical)},
-            **training_rows.observed_values(old, numeric, categorical),
-            "metrics": evaluation.values(measured),
-            "intervals": evaluation.intervals(measured),
-            "rows": counted,
-            "base_rate": float(old.labels.mean()),
-            "seed": policy.seed,
-        },
+        facts=FitFacts(
+            threshold=threshold,
+            features=FeatureNames(numeric, categorical),
+            categories=seen.categories,
+            ranges=seen.ranges,
+            metrics=evaluation.values(measured),
+            intervals=evaluation.intervals(measured),
+            rows=SplitRows(len(old.labels), len(new.labels), rows.unlabelled),
+            base_rate=float(old.labels.mean()),
+            seed=policy.seed,
+        ),
         onnx=onnx,
     )
 
@@ -134,18 +136,25 @@ def _read(
     )
 
 
-def store(platform: Installation, version: VersionRef, fitted: FittedModel) -> dict[str, str]:
-    """Put artifact and reference into the object store; returns their keys and digests."""
-    artifact, holdout = (
-        artifact_key(digest_bytes(fitted.artifact)),
-        reference_key(version.model, version.version),
-    )
+@dataclass(frozen=True)
+class StoredFit:
+    """Where artifact and scored holdout lie."""
+
+    artifact_digest: str
+    artifact_key: str
+    holdout_key: str
+    holdout_digest: str
+
+
+def store(platform: Installation, version: VersionRef, fitted: FittedModel) -> StoredFit:
+    """Put artifact and scored holdout into the object store."""
+    digest = digest_bytes(fitted.artifact)
+    artifact, holdout = artifact_key(digest), reference_key(version.model, version.version)
     platform.store.put(artifact, fitted.artifact)
-    digest = platform.store.put(holdout, fitted.reference)
-    return {"artifact_key": artifact, "holdout_key": holdout, "holdout_digest": digest}
+    return StoredFit(digest, artifact, holdout, platform.store.put(holdout, fitted.reference))
 
 
-def sign(platform: Installation, row: Mapping[str, Any]) -> str:
+def sign(platform: Installation, row: VersionRecord) -> str:
     """Signature over the row's statement, by the key of this installation."""
     from tenure.adapters.signing import Signer
 

@@ -5,12 +5,12 @@ that stands is never reached twice: the next try reads it. Import it inside func
 SQLAlchemy.
 """
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tenure.adapters.sql import training, versions
 from tenure.errors import StateConflict
 from tenure.installation import Installation
+from tenure.lifecycle.model_version import VersionRow
 from tenure.usecases.training import evidence
 from tenure.usecases.training.planning import planned_version
 from tenure.verdicts import Report, Verdict
@@ -23,6 +23,7 @@ VALIDATOR = "service:validator"
 """How the ledger names the service that judges."""
 
 _COLUMNS = {"evaluation": "evaluation_report", "bias": "bias_report"}
+"""Column with the digest of a stage's report."""
 
 
 def evaluate(platform: Installation, model: str, run: RunRef) -> dict[str, object]:
@@ -71,9 +72,9 @@ def register(
         number = (mlflow or platform.mlflow).ensure_version(
             model,
             version=version.version,
-            run_id=row["mlflow_run_id"],
+            run_id=str(row.mlflow_run_id),
             folder="model",
-            tags={"tenure.artifact_digest": row["artifact_digest"]},
+            tags={"tenure.artifact_digest": str(row.artifact_digest)},
             files={f"reports/{s}.json": canonical_json(r.to_dict()) for s, r in passed.items()},
         )
         _save_report(platform, version, row, number, run)
@@ -81,7 +82,7 @@ def register(
     return {
         "version_id": version.id,
         "version": version.version,
-        "artifact_digest": row["artifact_digest"],
+        "artifact_digest": row.artifact_digest,
     }
 
 
@@ -89,7 +90,7 @@ def _settled(
     platform: Installation, version: VersionRef, run: RunRef, stage: str
 ) -> dict[str, object] | None:
     """The verdict that an earlier try reached, or None; a bad one is raised again."""
-    report = evidence.stored(platform, evidence.row_of(platform, version)[_COLUMNS[stage]])
+    report = evidence.stored(platform, _digest(evidence.row_of(platform, version), stage))
     if report is None:
         if version.state is not State.TRAINED:
             raise _given_up(platform, version)
@@ -119,10 +120,9 @@ def _settle(
             op_key=op_key("reject", f"mv:{version.id}", {"report": digest}),
             columns=column,
         )
-        facts = versions.row_by_id(connection, version.id)["facts"]
         training.close_request(
             connection,
-            facts["request_id"],
+            versions.row_by_id(connection, version.id).facts.request_id,
             version_id=version.id,
             state="failed",
             at=platform.clock.now(),
@@ -131,21 +131,23 @@ def _settle(
 
 
 def _save_report(
-    platform: Installation, version: VersionRef, row: Mapping[str, Any], number: str, run: RunRef
+    platform: Installation, version: VersionRef, row: VersionRow, number: str, run: RunRef
 ) -> None:
     """What the task's tab shows."""
     summary = (
         f"{version.name} passed its gates and waits for approval; MLflow has it as version {number}"
     )
-    names = (*_COLUMNS.values(), "artifact_digest", "mlflow_run_id")
-    facts = {name: row[name] for name in names}
+    facts = {
+        "evaluation_report": row.evaluation_report,
+        "bias_report": row.bias_report,
+        "artifact_digest": row.artifact_digest,
+        "mlflow_run_id": row.mlflow_run_id,
+    }
     report = Report("registry", version.name, Verdict.PASSED, summary, facts=facts, enforced=False)
     platform.reports.save(report, model=version.model, dataset=None, run=run)
 
 
-def _validate(
-    platform: Installation, version: VersionRef, row: Mapping[str, Any], run: RunRef
-) -> None:
+def _validate(platform: Installation, version: VersionRef, row: VersionRow, run: RunRef) -> None:
     with platform.database.begin() as connection:
         platform.ledger.move(
             connection,
@@ -153,29 +155,33 @@ def _validate(
             State.VALIDATED,
             actor=VALIDATOR,
             body={
-                "evaluation_report": row["evaluation_report"],
-                "bias_report": row["bias_report"],
-                "suite_digest": row["suite_digest"],
+                "evaluation_report": row.evaluation_report,
+                "bias_report": row.bias_report,
+                "suite_digest": row.suite_digest,
                 "run_id": run.run_id,
             },
             op_key=_validate_key(version),
         )
         training.close_request(
             connection,
-            row["facts"]["request_id"],
+            row.facts.request_id,
             version_id=version.id,
             state="done",
             at=platform.clock.now(),
         )
 
 
-def _passed(platform: Installation, row: Mapping[str, Any], stage: str) -> Report:
+def _digest(row: VersionRow, stage: str) -> str | None:
+    return row.evaluation_report if stage == "evaluation" else row.bias_report
+
+
+def _passed(platform: Installation, row: VersionRow, stage: str) -> Report:
     """The stored report of a gate that lets the version pass."""
-    report = evidence.stored(platform, row[_COLUMNS[stage]])
+    report = evidence.stored(platform, _digest(row, stage))
     if report is None or evidence.stops(report):
         raise StateConflict(
-            f"{row['model']}@{row['version']} has no {stage} report that passed.",
-            still_safe=evidence.still_safe(platform, str(row["model"])),
+            f"{row.name} has no {stage} report that passed.",
+            still_safe=evidence.still_safe(platform, row.model),
             next_step="Clear the task of that gate in this run.",
         )
     return report

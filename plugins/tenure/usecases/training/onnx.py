@@ -1,21 +1,25 @@
 """The ONNX file of a version: made, compared, stored and signed at training, where YAML asks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tenure.installation import Installation
 from tenure.layout import onnx_key
+from tenure.lifecycle.model_version import OnnxFacts, OnnxFile, VersionRecord
 from tenure.lifecycle.serving import OnnxPolicy, Score, Signature, Value
 from tenure.lifecycle.training.parity import Parity, compare, report, unconvertible
 from tenure.lifecycle.training.registry import onnx_statement_bytes
 from tenure.ports import ObjectStore
 from tenure.verdicts import Report, Verdict
-from tenure.vocabulary import RunRef, VersionRef, digest_bytes
+from tenure.vocabulary import RunRef, digest_bytes
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
+    from pandas import DataFrame
+    from sklearn.base import BaseEstimator
 
 BATCHES = (1, 64)
 """Rows that go in together: as one request, and as the gateway's fullest batch."""
@@ -38,9 +42,9 @@ class OnnxAttempt:
 
 def attempt(
     policy: OnnxPolicy,
-    estimator: Any,
-    frame: Any,
-    scores: "NDArray[Any]",
+    estimator: "BaseEstimator",
+    frame: "DataFrame",
+    scores: "NDArray[np.float64]",
     *,
     features: Sequence[str],
     threshold: float,
@@ -77,22 +81,22 @@ def store(platform: Installation, made: OnnxAttempt | None) -> dict[str, bytes]:
 
 def report_parity(
     platform: Installation,
-    version: VersionRef,
-    row: Mapping[str, Any],
+    row: VersionRecord,
     made: OnnxAttempt,
     run: RunRef,
-) -> dict[str, Any]:
+) -> OnnxFacts:
     """Keep the evidence and sign a file that passed; returns what stands in the version's facts."""
-    digest = platform.reports.save(made.report, model=version.model, dataset=None, run=run)
-    facts = {"verdict": str(made.report.verdict), "report": digest, "summary": made.report.summary}
-    if made.parity is not None:
-        facts |= made.parity.facts()
-    if made.onnx is not None:
-        facts |= {"digest": digest_bytes(made.onnx), "signature": _sign(platform, row, made.onnx)}
-    return facts
+    digest = platform.reports.save(made.report, model=row.model, dataset=None, run=run)
+    file = None
+    if made.onnx is not None and made.parity is not None:
+        signature = _sign(platform, row, made.onnx)
+        file = OnnxFile(digest_bytes(made.onnx), signature, made.parity.largest_difference)
+    return OnnxFacts(made.report.verdict, digest, made.report.summary, file)
 
 
-def scorer(store: ObjectStore, row: Mapping[str, Any], estimator: Any, public_key: Path) -> Score:
+def scorer(
+    store: ObjectStore, row: VersionRecord, estimator: "BaseEstimator", public_key: Path
+) -> Score:
     """A version's ONNX file behind its own pipeline, once digest and signature hold.
 
     Raises:
@@ -103,15 +107,15 @@ def scorer(store: ObjectStore, row: Mapping[str, Any], estimator: Any, public_ke
     from tenure.adapters.skops_artifacts import verified_onnx
 
     data = verified_onnx(store, row, public_key)
-    parts = by_matrix(estimator, Signature.from_facts(row["facts"]).features)
+    parts = by_matrix(estimator, Signature.from_facts(row.facts).features)
     if parts is None:  # it was converted, so it has both
         raise ValueError("the pipeline is none that ONNX can stand in for")
     return parts.scorer(onnx_variant.session(data))
 
 
 def _converted(
-    estimator: Any, frame: Any, features: Sequence[str]
-) -> "tuple[bytes, list[NDArray[Any]]]":
+    estimator: "BaseEstimator", frame: "DataFrame", features: Sequence[str]
+) -> "tuple[bytes, list[NDArray[np.float64]]]":
     import numpy as np
 
     from tenure.adapters import onnx_variant
@@ -131,12 +135,12 @@ def _converted(
     ]
 
 
-def _rows(frame: Any, features: Sequence[str]) -> list[tuple[Value, ...]]:
+def _rows(frame: "DataFrame", features: Sequence[str]) -> list[tuple[Value, ...]]:
     """As requests bring them."""
     return list(zip(*(frame[name].tolist() for name in features), strict=True))
 
 
-def _sign(platform: Installation, row: Mapping[str, Any], onnx: bytes) -> str:
+def _sign(platform: Installation, row: VersionRecord, onnx: bytes) -> str:
     from tenure.adapters.signing import Signer
 
     signer = Signer(platform.settings.signing_key)

@@ -5,15 +5,15 @@ and every later task finds its version without XCom.
 Import it inside functions: it loads SQLAlchemy.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tenure.adapters.sql import training, versions
 from tenure.config import ModelConfig, load_dataset, load_model, parse_model
 from tenure.errors import GateInconclusive, SchemaBroken, StateConflict
 from tenure.installation import Installation
 from tenure.installation.provenance import code_digest
+from tenure.lifecycle.model_version import DraftFacts, VersionRecord
 from tenure.lifecycle.training import PublishedSnapshot, choose_snapshots, data_digest, suite_digest
 from tenure.usecases.data.compatibility import require_readable
 from tenure.usecases.data.privacy import require_safe_store
@@ -66,8 +66,7 @@ def plan(
 def _planned_before(platform: Installation, model: str, run: RunRef) -> TrainingPlan | None:
     with platform.database.begin() as connection:
         known = training.plan_of(connection, _plan_key(model, run))
-    names = TrainingPlan.__dataclass_fields__
-    return TrainingPlan(**{name: known[name] for name in names}) if known else None
+    return TrainingPlan(known.version_id, known.version, known.request_id) if known else None
 
 
 def _plan(
@@ -107,8 +106,12 @@ def _log_plan(platform: Installation, model: str, run: RunRef, planned: Training
         f"{name} answers retrain request {request.id} of {request.requested_by} "
         f"({request.reason}): {rows:,} rows of {', '.join(s.batch for s in chosen)}"
     )
-    digests = ("config_digest", "data_digest", "suite_digest")
-    facts = {name: row[name] for name in digests} | {"snapshots": [s.digest for s in chosen]}
+    facts = {
+        "config_digest": row.config_digest,
+        "data_digest": row.data_digest,
+        "suite_digest": row.suite_digest,
+        "snapshots": [s.digest for s in chosen],
+    }
     report = Report("training", name, Verdict.PASSED, summary, facts=facts, enforced=True)
     platform.reports.save(report, model=model, dataset=None, run=run)
 
@@ -128,7 +131,7 @@ def planned_version(platform: Installation, model: str, run: RunRef) -> VersionR
     with platform.database.begin() as connection:
         known = training.plan_of(connection, _plan_key(model, run))
         if known is not None:
-            return versions.get_by_id(connection, known["version_id"])
+            return versions.get_by_id(connection, known.version_id)
     raise StateConflict(
         f"Run {run.run_id} of {run.dag_id} has planned no version of {model}.",
         still_safe="Nothing was changed.",
@@ -136,10 +139,10 @@ def planned_version(platform: Installation, model: str, run: RunRef) -> VersionR
     )
 
 
-def pinned_config(platform: Installation, row: Mapping[str, Any]) -> ModelConfig:
+def pinned_config(platform: Installation, row: VersionRecord) -> ModelConfig:
     """The config that the version was planned with, whatever the YAML says now."""
     with platform.database.begin() as connection:
-        return parse_model(training.config_text(connection, row["config_digest"]))
+        return parse_model(training.config_text(connection, str(row.config_digest)))
 
 
 def _plan_key(model: str, run: RunRef) -> str:
@@ -228,7 +231,7 @@ def _draft(
             config_digest=digest,
             data_digest=data_digest(chosen),
             suite_digest=suite_digest(chosen),
-            facts={"request_id": request.id, "reason": request.reason},
+            facts=DraftFacts(request_id=request.id, reason=request.reason).to_json(),
         )
     return version
 

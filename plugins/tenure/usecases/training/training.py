@@ -5,20 +5,30 @@ under their digests, and the version moves once.
 Import it inside functions: it loads SQLAlchemy.
 """
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 from tenure.adapters.sql import training, versions
 from tenure.config import ModelConfig, load_dataset
 from tenure.errors import StateConflict
 from tenure.installation import Installation
 from tenure.installation.provenance import code_digest, lock_digest
+from tenure.lifecycle.model_version import (
+    DraftFacts,
+    FitFacts,
+    OnnxFacts,
+    VersionFacts,
+    VersionRow,
+)
+from tenure.lifecycle.training import PublishedSnapshot
 from tenure.usecases.training.planning import TRAINER, pinned_config, planned_version
 from tenure.verdicts import Report, Verdict
-from tenure.vocabulary import RunRef, State, VersionRef, digest_bytes, op_key
+from tenure.vocabulary import RunRef, State, VersionRef, op_key
 
 if TYPE_CHECKING:
     from tenure.adapters.mlflow_registry import MlflowRegistry
+    from tenure.usecases.training.fitting import StoredFit
 
 
 def train(
@@ -43,56 +53,73 @@ def train(
     config = pinned_config(platform, row)
     dataset, _ = load_dataset(platform.settings.include, config.dataset)
     fitted = fitting.fit(platform, config, dataset, chosen, name=version.name, run=run)
-    facts = fitted.facts | {"request_id": row["facts"]["request_id"]}
-    facts |= {"reason": row["facts"]["reason"], "snapshots": [s.digest for s in chosen]}
-    facts |= {"batches": [s.batch for s in chosen]}
-    facts |= fitting.store(platform, version, fitted)
-    columns = {"artifact_digest": digest_bytes(fitted.artifact)}
-    columns |= {"code_digest": code_digest(), "lock_digest": lock_digest()}
+    stored = fitting.store(platform, version, fitted)
+    row = replace(
+        row,
+        artifact_digest=stored.artifact_digest,
+        code_digest=code_digest(),
+        lock_digest=lock_digest(),
+    )
     service = mlflow or platform.mlflow
-    columns["mlflow_run_id"] = service.ensure_run(
-        model,
-        training_key=row["training_key"],
-        name=version.name,
-        tags=_tags(row | columns),
+    run_id = service.ensure_run(
+        model, training_key=row.training_key, name=version.name, tags=_tags(row)
     )
     service.log(
-        columns["mlflow_run_id"],
-        params=_params(config, facts),
-        metrics=facts["metrics"],
+        run_id,
+        params=_params(config, chosen, fitted.facts),
+        metrics=fitted.facts.metrics,
         files={"model/model.skops": fitted.artifact} | onnx.store(platform, fitted.onnx),
     )
-    columns["signature"] = fitting.sign(platform, row | columns)
-    if fitted.onnx is not None:
-        facts["onnx"] = onnx.report_parity(platform, version, row | columns, fitted.onnx, run)
-    _save_report(platform, version, columns, facts, run)
-    _commit(platform, version, columns | {"facts": facts}, run)
+    row = replace(row, mlflow_run_id=run_id)
+    row = replace(row, signature=fitting.sign(platform, row))
+    parity = onnx.report_parity(platform, row, fitted.onnx, run) if fitted.onnx else None
+    facts = _facts(fitted.facts, row.draft_facts, chosen, stored, parity)
+    _save_report(platform, row, facts, run)
+    _commit(platform, version, row, facts, run)
     return _trained(planned_version(platform, model, run))
 
 
-def _save_report(
-    platform: Installation,
-    version: VersionRef,
-    columns: Mapping[str, Any],
-    facts: Mapping[str, Any],
-    run: RunRef,
-) -> None:
-    """What the task's tab shows."""
-    rows = facts["rows"]
-    summary = (
-        f"{version.name} trained on {rows['train']:,} rows of {', '.join(facts['batches'])}, "
-        f"{rows['holdout']:,} newer rows held out; artifact {columns['artifact_digest'][:12]}"
+def _facts(
+    fit: FitFacts,
+    draft: DraftFacts,
+    snapshots: Sequence[PublishedSnapshot],
+    stored: "StoredFit",
+    onnx: OnnxFacts | None,
+) -> VersionFacts:
+    return VersionFacts(
+        **vars(fit),
+        **vars(draft),
+        snapshots=tuple(s.digest for s in snapshots),
+        batches=tuple(s.batch for s in snapshots),
+        artifact_key=stored.artifact_key,
+        holdout_key=stored.holdout_key,
+        holdout_digest=stored.holdout_digest,
+        onnx=onnx,
     )
-    told = {"rows": rows, "metrics": facts["metrics"], "seed": facts["seed"]}
-    names = ("artifact_digest", "code_digest", "lock_digest", "mlflow_run_id")
-    told |= {name: columns[name] for name in names}
-    told |= {"onnx": facts["onnx"]["summary"]} if "onnx" in facts else {}
-    report = Report("training", version.name, Verdict.PASSED, summary, facts=told, enforced=True)
-    platform.reports.save(report, model=version.model, dataset=None, run=run)
+
+
+def _save_report(platform: Installation, row: VersionRow, facts: VersionFacts, run: RunRef) -> None:
+    """What the task's tab shows."""
+    summary = (
+        f"{row.name} trained on {facts.rows.train:,} rows of {', '.join(facts.batches)}, "
+        f"{facts.rows.holdout:,} newer rows held out; artifact {str(row.artifact_digest)[:12]}"
+    )
+    shown = {
+        "rows": asdict(facts.rows),
+        "metrics": facts.metrics,
+        "seed": facts.seed,
+        "artifact_digest": row.artifact_digest,
+        "code_digest": row.code_digest,
+        "lock_digest": row.lock_digest,
+        "mlflow_run_id": row.mlflow_run_id,
+    }
+    shown |= {"onnx": facts.onnx.summary} if facts.onnx else {}
+    report = Report("training", row.name, Verdict.PASSED, summary, facts=shown, enforced=True)
+    platform.reports.save(report, model=row.model, dataset=None, run=run)
 
 
 def _commit(
-    platform: Installation, version: VersionRef, columns: dict[str, Any], run: RunRef
+    platform: Installation, version: VersionRef, row: VersionRow, facts: VersionFacts, run: RunRef
 ) -> None:
     with platform.database.begin() as connection:
         platform.ledger.move(
@@ -100,9 +127,16 @@ def _commit(
             version,
             State.TRAINED,
             actor=TRAINER,
-            body={"artifact_digest": columns["artifact_digest"], "run_id": run.run_id},
-            op_key=op_key("train", f"mv:{version.id}", {"artifact": columns["artifact_digest"]}),
-            columns=columns,
+            body={"artifact_digest": row.artifact_digest, "run_id": run.run_id},
+            op_key=op_key("train", f"mv:{version.id}", {"artifact": row.artifact_digest}),
+            columns={
+                "artifact_digest": row.artifact_digest,
+                "code_digest": row.code_digest,
+                "lock_digest": row.lock_digest,
+                "mlflow_run_id": row.mlflow_run_id,
+                "signature": row.signature,
+                "facts": facts.to_json(),
+            },
         )
 
 
@@ -120,21 +154,32 @@ def _trained(version: VersionRef) -> dict[str, object]:
     }
 
 
-def _tags(row: Mapping[str, Any]) -> dict[str, str]:
-    digests = ("artifact", "data", "suite", "code", "config", "lock")
-    tags = {f"tenure.{name}_digest": str(row[f"{name}_digest"]) for name in digests}
-    return tags | {"tenure.version": str(row["version"]), "tenure.trained_by": row["trained_by"]}
+def _tags(row: VersionRow) -> dict[str, str]:
+    return {
+        "tenure.artifact_digest": str(row.artifact_digest),
+        "tenure.data_digest": str(row.data_digest),
+        "tenure.suite_digest": str(row.suite_digest),
+        "tenure.code_digest": str(row.code_digest),
+        "tenure.config_digest": str(row.config_digest),
+        "tenure.lock_digest": str(row.lock_digest),
+        "tenure.version": str(row.version),
+        "tenure.trained_by": row.trained_by,
+    }
 
 
-def _params(config: ModelConfig, facts: Mapping[str, Any]) -> dict[str, object]:
+def _params(
+    config: ModelConfig, snapshots: Sequence[PublishedSnapshot], facts: FitFacts
+) -> dict[str, object]:
     """Only what the plan fixed: MLflow refuses to change a parameter on a later try."""
     policy = config.training
-    fixed = {f"parameters.{name}": value for name, value in policy.parameters.items()}
+    fixed: dict[str, object] = {
+        f"parameters.{name}": value for name, value in policy.parameters.items()
+    }
     return fixed | {
         "estimator": policy.estimator,
         "seed": policy.seed,
-        "batches": ",".join(facts["batches"]),
-        "rows.train": facts["rows"]["train"],
-        "rows.holdout": facts["rows"]["holdout"],
+        "batches": ",".join(s.batch for s in snapshots),
+        "rows.train": facts.rows.train,
+        "rows.holdout": facts.rows.holdout,
         "threshold": config.evaluation.threshold,
     }

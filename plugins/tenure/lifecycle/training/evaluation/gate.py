@@ -83,10 +83,10 @@ def values(measured: Mapping[Metric, MetricEstimate]) -> dict[str, float]:
     return {name: m.value for name, m in measured.items() if m.value is not None}
 
 
-def intervals(measured: Mapping[Metric, MetricEstimate]) -> dict[str, list[float]]:
-    """Their intervals, [low, high]."""
+def intervals(measured: Mapping[Metric, MetricEstimate]) -> dict[str, tuple[float, float]]:
+    """Their intervals, (low, high)."""
     return {
-        name: [m.low, m.high]
+        name: (m.low, m.high)
         for name, m in measured.items()
         if m.low is not None and m.high is not None
     }

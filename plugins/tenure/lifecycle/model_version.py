@@ -1,0 +1,254 @@
+"""A model version as every department reads it: its row, and the evidence that training left.
+
+The evidence is closed and has no defaults: a fact that is absent or unknown refuses the version,
+in the same words wherever it is asked, online, in a batch and at a replay.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from tenure.errors import ArtifactRefused
+from tenure.verdicts import Verdict
+from tenure.vocabulary import State, canonical_json
+
+_CLOSED = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+_SHOWN = 5
+"""Wrong facts that a refusal names before it says how many more there are."""
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Facts = TypeVar("Facts", "DraftFacts", "VersionFacts")
+
+
+@dataclass(frozen=True)
+class FeatureNames:
+    """What a model reads, in the order in which it was trained."""
+
+    __pydantic_config__: ClassVar = _CLOSED
+
+    numeric: tuple[str, ...]
+    categorical: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SplitRows:
+    """Rows before and after the split; those without a label are in neither."""
+
+    __pydantic_config__: ClassVar = _CLOSED
+
+    train: int
+    holdout: int
+    unlabelled: int
+
+
+@dataclass(frozen=True)
+class OnnxFile:
+    """An ONNX file that may stand in for the artifact.
+
+    Args:
+        digest: SHA-256 of the file.
+        signature: The trainer's, over the version's statement and this digest.
+        largest_difference: Of two scores of a holdout row, ONNX Runtime's and scikit-learn's.
+    """
+
+    __pydantic_config__: ClassVar = _CLOSED
+
+    digest: str
+    signature: str
+    largest_difference: float
+
+
+@dataclass(frozen=True)
+class OnnxFacts:
+    """What came of the conversion that the model's YAML asked for.
+
+    Args:
+        verdict: Of the comparison with scikit-learn.
+        report: Digest of the report with its numbers.
+        summary: Its sentence.
+        file: None unless the verdict is passed.
+    """
+
+    __pydantic_config__: ClassVar = _CLOSED
+
+    verdict: Verdict
+    report: str
+    summary: str
+    file: OnnxFile | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DraftFacts:
+    """What a draft states: the retrain request that it answers, and why that was filed."""
+
+    __pydantic_config__: ClassVar = _CLOSED
+
+    request_id: int
+    reason: str
+
+    def to_json(self) -> dict[str, object]:
+        """As JSON values, for the version's row."""
+        return dict(_DRAFT.dump_python(self, mode="json"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitFacts:
+    """What a fit leaves.
+
+    Args:
+        threshold: Scores at or above it decide `positive`.
+        features: What the model reads.
+        categories: Values that training saw, by categorical feature.
+        ranges: (smallest, largest) that training saw, by numeric feature that has any value.
+        metrics: Of the holdout, those that are defined on it.
+        intervals: Of these metrics, (low, high).
+        rows: Rows of the split.
+        base_rate: Share of positive labels among the rows trained on.
+        seed: Of the fit.
+    """
+
+    threshold: Share
+    features: FeatureNames
+    categories: Mapping[str, tuple[str, ...]]
+    ranges: Mapping[str, tuple[float, float]]
+    metrics: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    rows: SplitRows
+    base_rate: Share
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionFacts(FitFacts, DraftFacts):
+    """The evidence of a trained version.
+
+    Args:
+        snapshots: Digests of the snapshots that it was trained on, oldest first.
+        batches: Names of these batches.
+        artifact_key: Where the artifact lies in the object store.
+        holdout_key: Where the scored holdout lies.
+        holdout_digest: SHA-256 of the scored holdout.
+        onnx: None where the model's YAML asks for no ONNX file.
+    """
+
+    snapshots: tuple[str, ...]
+    batches: tuple[str, ...]
+    artifact_key: str
+    holdout_key: str
+    holdout_digest: str
+    onnx: OnnxFacts | None
+
+    def to_json(self) -> dict[str, object]:
+        """As JSON values, for the version's row."""
+        return dict(_TRAINED.dump_python(self, mode="json"))
+
+    @property
+    def onnx_file(self) -> OnnxFile | None:
+        """The ONNX file that passed; None when there is none."""
+        passed = self.onnx is not None and self.onnx.verdict is Verdict.PASSED
+        return self.onnx.file if self.onnx is not None and passed else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionRecord:
+    """What a version is: its columns but those that say how far it has come.
+
+    `facts_json` is what stands in the column `facts`; read `facts`, or `draft_facts` of a draft.
+    """
+
+    id: int
+    model: str
+    version: int
+    trained_by: str
+    training_key: str
+    artifact_digest: str | None
+    signature: str | None
+    data_digest: str | None
+    suite_digest: str | None
+    code_digest: str | None
+    config_digest: str | None
+    lock_digest: str | None
+    mlflow_run_id: str | None
+    evaluation_report: str | None
+    bias_report: str | None
+    facts_json: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """`model@version`, as people and the CLI write it."""
+        return f"{self.model}@{self.version}"
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it has an artifact; a draft, and one that was rejected as such, has none."""
+        return self.artifact_digest is not None
+
+    @cached_property
+    def facts(self) -> VersionFacts:
+        """The evidence of its training.
+
+        Raises:
+            ArtifactRefused: A fact is absent, unknown or of the wrong kind.
+        """
+        return _parsed(_TRAINED, self.name, self.facts_json)
+
+    @cached_property
+    def draft_facts(self) -> DraftFacts:
+        """Which request a draft answers. Raises ArtifactRefused like `facts`."""
+        return _parsed(_DRAFT, self.name, self.facts_json)
+
+    def to_json(self) -> dict[str, object]:
+        """By column, for an archive; `record_from_json` reads it."""
+        columns = {name: getattr(self, name) for name in VersionRecord.__dataclass_fields__}
+        columns["facts"] = columns.pop("facts_json")
+        return columns
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionRow(VersionRecord):
+    """Every column of a version."""
+
+    state: State
+    generation: int
+    created_at: datetime
+
+
+def record_from_json(columns: Mapping[str, Any]) -> VersionRecord:
+    """The version of an archive. Raises TypeError when it holds other columns."""
+    found = dict(columns)
+    return VersionRecord(facts_json=found.pop("facts"), **found)
+
+
+_DRAFT, _TRAINED = TypeAdapter(DraftFacts), TypeAdapter(VersionFacts)
+
+
+def _parsed(kind: TypeAdapter[Facts], name: str, stated: Mapping[str, Any]) -> Facts:
+    try:
+        return kind.validate_json(canonical_json(stated))
+    except ValidationError as error:
+        raise _refused(name, [_fault(one) for one in error.errors()]) from error
+    except (TypeError, ValueError) as error:
+        raise _refused(name, [f"what is no JSON: {error}"]) from error
+
+
+def _fault(found: ErrorDetails) -> str:
+    where = ".".join(map(str, found["loc"])) or "facts"
+    if found["type"] == "missing":
+        return f"no {where}"
+    if found["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
+        return f"{where}, which is no fact of a version"
+    return f"{where} wrongly ({found['msg']})"
+
+
+def _refused(name: str, faults: list[str]) -> ArtifactRefused:
+    more = f" and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+    return ArtifactRefused(
+        f"{name} states {', '.join(faults[:_SHOWN])}{more}; its evidence must be complete.",
+        still_safe="It decides nothing; gateways keep what they serve.",
+        next_step="Train a new version; the evidence of this one cannot be completed by hand.",
+    )
