@@ -30,10 +30,10 @@ def verify(version: NamedVersion, as_json: AsJson = False) -> None:
         require_model(platform, model)
         found = verify_archive(platform, model, number)
     if as_json:
-        print_json(found)
+        print_json({**vars(found), "ok": True})  # else an error was raised
         return
     print(
-        f"{found['archive']}: {found['items']} items, {found['bytes']:,} bytes read back; "
-        f"{found['predictions']} sample predictions reproduced "
-        f"(largest difference {found['largest_difference']:.1e})"
+        f"{found.archive}: {found.items} items, {found.bytes:,} bytes read back; "
+        f"{found.predictions} sample predictions reproduced "
+        f"(largest difference {found.largest_difference:.1e})"
     )

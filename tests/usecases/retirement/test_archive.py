@@ -104,9 +104,9 @@ def test_a_deleted_model_comes_back_and_predicts_the_same(
     ref = archived(0.0)
     assert not platform.store.exists(artifact_key(ref.artifact_digest or ""))
     found = verify(platform, MODEL, 1)
-    assert found["ok"]
-    assert found["predictions"] == 50
-    assert found["largest_difference"] <= 1e-9
+    assert found.archive == f"{MODEL}@1"
+    assert found.predictions == 50
+    assert found.largest_difference <= 1e-9
 
 
 def test_other_predictions_are_found(

@@ -118,7 +118,7 @@ def check(platform: Installation, number: int, before: set[str], deleted: list[s
         ref = versions.get(c, MODEL, number)
         assert ref is not None
         progress = decommissions.get(c, ref.id)
-        rows = decommissions.item_rows(c, progress.id) if progress else []
+        rows = decommissions.archived_items(c, progress.id) if progress else []
     assert progress is not None
     assert ref.state is State.DELETED
     archive = Archive(platform.store)
@@ -127,7 +127,7 @@ def check(platform: Installation, number: int, before: set[str], deleted: list[s
     marked = {item.key for item in manifest.marked}
     assert set(deleted) == marked
     assert before - set(platform.store.list("")) == marked
-    assert {row["key"] for row in rows if row["deleted_at"]} == marked
+    assert {row.key for row in rows if row.deleted_at} == marked
     record = platform.store.get(f"archive/{MODEL}/{number}/record.json", progress.record_digest)
     assert json.loads(record)["subject"] == f"{MODEL}@{number}"
 

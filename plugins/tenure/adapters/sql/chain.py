@@ -1,10 +1,10 @@
 """Reads the ledger back: what a verification and an archive need."""
 
 from collections.abc import Generator
-from typing import Any
 
 from sqlalchemy import Connection, select
 
+from tenure.adapters.sql.rows import as_row
 from tenure.adapters.sql.tables import ledger_event, ledger_head
 from tenure.lifecycle.audit.ledger import Anchor, Event
 
@@ -32,13 +32,13 @@ def hash_at(connection: Connection, seq: int) -> str | None:
     return connection.execute(query).scalar_one_or_none()
 
 
-def of_version(connection: Connection, version_id: int, *, up_to: str) -> list[dict[str, Any]]:
+def of_version(connection: Connection, version_id: int, *, up_to: str) -> list[Event]:
     """Events of a version's life, up to and with the first one that reached a state."""
     query = (
         select(*_COLUMNS)
         .where(ledger_event.c.subject == f"mv:{version_id}")
         .order_by(ledger_event.c.seq)
     )
-    found = [dict(row) for row in connection.execute(query).mappings()]
-    last = next((i for i, row in enumerate(found) if row["dst"] == up_to), len(found) - 1)
+    found = [as_row(Event, row) for row in connection.execute(query).mappings()]
+    last = next((i for i, event in enumerate(found) if event.dst == up_to), len(found) - 1)
     return found[: last + 1]

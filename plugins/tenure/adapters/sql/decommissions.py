@@ -1,10 +1,10 @@
 """Retirements and their archive items."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tenure.adapters.sql.rows import as_row, columns_of
@@ -22,6 +22,18 @@ from tenure.lifecycle.model_version import VersionRecord
 from tenure.lifecycle.retirement.decommission import DecommissionStep, Item, Progress
 from tenure.lifecycle.training.registry import file_keys
 from tenure.vocabulary import State
+
+
+@dataclass(frozen=True)
+class ArchivedItem:
+    """One thing of an archive, and when its original was deleted."""
+
+    key: str
+    archive_key: str
+    sha256: str
+    size: int
+    deleted_at: datetime | None
+
 
 _OWN = tuple(
     decommission.c[name]
@@ -43,8 +55,9 @@ def get(connection: Connection, version_id: int, *, lock: bool = False) -> Progr
     None when nobody asked for it.
     """
     query = _PROGRESS.where(decommission.c.model_version_id == version_id)
-    row = connection.execute(query.with_for_update(of=decommission) if lock else query).first()
-    return _progress(row) if row else None
+    locking = query.with_for_update(of=decommission) if lock else query
+    row = connection.execute(locking).mappings().first()
+    return as_row(Progress, row) if row else None
 
 
 def unfinished(connection: Connection) -> list[Progress]:
@@ -55,7 +68,7 @@ def unfinished(connection: Connection) -> list[Progress]:
         str(DecommissionStep.RECORDED),
     ]
     query = _PROGRESS.where(decommission.c.step.not_in(ended)).order_by(decommission.c.id)
-    return [_progress(row) for row in connection.execute(query)]
+    return [as_row(Progress, row) for row in connection.execute(query).mappings()]
 
 
 def request(
@@ -68,7 +81,7 @@ def request(
     at: datetime,
 ) -> None:
     """Register the wish to retire a version; one that was refused or withdrawn begins anew."""
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "created_at": at,
         "step": str(DecommissionStep.REQUESTED),
         "reason": reason,
@@ -89,7 +102,7 @@ def request(
     )
 
 
-def set_columns(connection: Connection, decommission_id: int, **columns: Any) -> None:
+def set_columns(connection: Connection, decommission_id: int, **columns: object) -> None:
     """Note how far it is."""
     query = update(decommission).where(decommission.c.id == decommission_id)
     connection.execute(query.values(**columns))
@@ -121,13 +134,12 @@ def mark_deleted(connection: Connection, decommission_id: int, key: str, *, at: 
     )
 
 
-def item_rows(connection: Connection, decommission_id: int) -> list[dict[str, Any]]:
-    """Key, digest, size and fate of every archived item, by key."""
-    names = ("key", "archive_key", "sha256", "size", "deleted_at")
-    query = select(*(archive_item.c[name] for name in names))
+def archived_items(connection: Connection, decommission_id: int) -> list[ArchivedItem]:
+    """Every item of the archive, by key."""
+    query = select(*(archive_item.c[name] for name in ArchivedItem.__dataclass_fields__))
     query = query.where(archive_item.c.decommission_id == decommission_id)
     rows = connection.execute(query.order_by(archive_item.c.key)).mappings()
-    return [dict(row) for row in rows]
+    return [as_row(ArchivedItem, row) for row in rows]
 
 
 def undeleted_keys(connection: Connection, decommission_id: int) -> list[str]:
@@ -202,10 +214,3 @@ def texts(connection: Connection, digests: Sequence[str]) -> dict[str, tuple[str
     for row in connection.execute(suites.where(suite_revision.c.digest.in_(digests))):
         found[row.digest] = ("suite", row.body)
     return found
-
-
-def _progress(row: Row[Any]) -> Progress:
-    values = dict(row._mapping)
-    return Progress(
-        **{**values, "state": State(values["state"]), "step": DecommissionStep(values["step"])}
-    )

@@ -63,7 +63,7 @@ class SqlLedger:
         actor: str,
         body: Mapping[str, object],
         op_key: str,
-        columns: Mapping[str, Any] | None = None,
+        columns: Mapping[str, object] | None = None,
     ) -> bool:
         """Compare-and-swap the state of a version and append its event.
 

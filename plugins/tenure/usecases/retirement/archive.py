@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,7 @@ def collect(platform: Installation, progress: Progress) -> list["ArchiveSource"]
         wanted = (row.config_digest, row.suite_digest, row.lock_digest)
         texts = decommissions.texts(connection, [digest for digest in wanted if digest])
         shared = decommissions.shared_artifact_keys(connection, progress.version_id)
-    lines = b"".join(canonical_json(event) + b"\n" for event in events)
+    lines = b"".join(canonical_json(vars(event)) + b"\n" for event in events)
     return [
         *_stored(platform, progress, row, shared),
         *_texts(progress, row, texts),
@@ -70,7 +71,19 @@ def collect(platform: Installation, progress: Progress) -> list["ArchiveSource"]
     ]
 
 
-def verify(platform: Installation, model: str, version: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class ArchiveCheck:
+    """An archive that was brought back: what was read, and how exactly its artifact predicts."""
+
+    archive: str
+    manifest: str
+    items: int
+    bytes: int
+    predictions: int
+    largest_difference: float
+
+
+def verify(platform: Installation, model: str, version: int) -> ArchiveCheck:
     """Bring an archive back into an empty folder and let its artifact predict the samples.
 
     Raises:
@@ -81,15 +94,14 @@ def verify(platform: Installation, model: str, version: int) -> dict[str, Any]:
         manifest, digest = restore(platform, model, version, Path(folder))
         has_model = manifest.has("artifact") and manifest.has("samples")
         compared, difference = _replay(platform, Path(folder)) if has_model else (0, 0.0)
-    return {
-        "archive": f"{model}@{version}",
-        "manifest": digest,
-        "items": len(manifest.items),
-        "bytes": sum(item.size for item in manifest.items),
-        "predictions": compared,
-        "largest_difference": difference,
-        "ok": True,
-    }
+    return ArchiveCheck(
+        archive=f"{model}@{version}",
+        manifest=digest,
+        items=len(manifest.items),
+        bytes=sum(item.size for item in manifest.items),
+        predictions=compared,
+        largest_difference=difference,
+    )
 
 
 def restore(platform: Installation, model: str, version: int, folder: Path) -> tuple[Manifest, str]:

@@ -1,6 +1,8 @@
 """Deletes what the manifest marks, and issues the record of the whole retirement."""
 
-from typing import Any
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 from tenure.errors import ServiceUnreachable
 from tenure.layout import archive_prefix
@@ -15,6 +17,9 @@ from tenure.lifecycle.retirement.decommission import (
 from tenure.usecases.retirement.retirement import Retirement, StepResult
 from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef, State, canonical_json
+
+if TYPE_CHECKING:
+    from tenure.adapters.sql.decommissions import ArchivedItem
 
 
 def delete(retirement: Retirement, version: int) -> StepResult:
@@ -116,9 +121,9 @@ def _record(retirement: Retirement, progress: Progress) -> Report:
     from tenure.adapters.sql import decommissions
 
     with retirement.platform.database.begin() as connection:
-        items = decommissions.item_rows(connection, progress.id)
+        items = decommissions.archived_items(connection, progress.id)
         consumers = [name for name, _ in decommissions.consumers_of(connection, progress.model)]
-    deleted = [one for one in items if one["deleted_at"] is not None]
+    deleted = [one for one in items if one.deleted_at is not None]
     return Report(
         stage="decommission",
         subject=progress.name,
@@ -156,11 +161,11 @@ def _story(progress: Progress) -> dict[str, object]:
     }
 
 
-def _plain(row: dict[str, Any]) -> dict[str, object]:
-    return {**row, "deleted_at": _moment(row["deleted_at"])}
+def _plain(item: "ArchivedItem") -> dict[str, object]:
+    return asdict(item) | {"deleted_at": _moment(item.deleted_at)}
 
 
-def _moment(value: Any) -> str | None:
+def _moment(value: datetime | None) -> str | None:
     return value.isoformat() if value is not None else None
 
 
