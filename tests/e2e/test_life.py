@@ -20,6 +20,7 @@ import psutil
 import pytest
 from rich.console import Console
 
+from tenure.adapters.sql.summary import VersionState
 from tenure.demo import show
 from tenure.demo.receiver import receiving
 from tenure.demo.story import DATASET, FIRST_MONTHS, MODEL, Story
@@ -64,11 +65,11 @@ class InterruptedStory(Story):
         if month not in FIRST_MONTHS:
             self.people["olga"].trigger(f"{DATASET}__ingest_data", {})
 
-    def _canary_ended(self) -> dict[str, Any] | None:
+    def _canary_ended(self) -> VersionState | None:
         ended = super()._canary_ended()
         if ended is None and self.fallback_seconds != self.fallback_seconds:
             version = self._version(2)
-            if version and self.facts.analyses(version["id"]) and self._plan()["share_bp"] > 0:
+            if version and self.facts.analyses(version.id) and self._plan()["share_bp"] > 0:
                 self._interrupt()
         return ended
 
@@ -232,11 +233,11 @@ def test_the_retired_version_is_gone(life: Life) -> None:
 
 def test_the_card_of_the_broken_batch_tells_what_to_do(life: Life) -> None:
     rows = life.story.facts.reports()
-    card = next(r for r in rows if r["stage"] == "failure" and "ingest" in r["dag_id"])
-    assert "temp" in card["body"]["facts"]["what"]
-    assert re.search(r"\d[\d,]* of [\d,]+", card["body"]["facts"]["what"])
-    assert card["body"]["facts"]["still_safe"]
-    assert card["body"]["facts"]["next_step"]
+    card = next(r for r in rows if r.stage == "failure" and "ingest" in (r.dag_id or ""))
+    assert "temp" in str(card.facts["what"])
+    assert re.search(r"\d[\d,]* of [\d,]+", str(card.facts["what"]))
+    assert card.facts["still_safe"]
+    assert card.facts["next_step"]
 
 
 def test_clearing_finished_tasks_again_changes_nothing(life: Life) -> None:
@@ -270,10 +271,10 @@ def test_a_snapshot_is_scored_in_shards_into_the_same_log(life: Life) -> None:
     wait_for_end(life, f"{MODEL}__batch_score", run)
     tasks = life.story.people["olga"].tasks(f"{MODEL}__batch_score", run)
     assert len([t for t in tasks if t["task_id"] == "score"]) >= 2
-    report = next(r for r in life.story.facts.reports() if r["stage"] == "batch_scoring")
-    assert report["verdict"] == "passed"
+    report = next(r for r in life.story.facts.reports() if r.stage == "batch_scoring")
+    assert report.verdict == "passed"
     added = len(life.story.facts.decided_requests(MODEL)) - before
-    assert added == report["body"]["facts"]["rows"] > 20_000
+    assert added == report.facts["rows"] > 20_000
 
 
 def wait_for_end(life: Life, dag_id: str, run_id: str) -> None:
@@ -310,9 +311,9 @@ def test_training_by_hand_goes_by_the_form_and_names_its_person(life: Life) -> N
     deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         asked = life.story.facts.requests(MODEL)[-1]
-        if asked["reason_code"] == "manual" and asked["state"] not in {"open", "running"}:
+        if asked.reason_code == "manual" and asked.state not in {"open", "running"}:
             break
         time.sleep(1)
     assert "A new season." in asked["reason"]
-    assert asked["state"] == "done"
-    assert life.story.facts.versions(MODEL)[-1]["state"] in {"validated", "approved", "canary"}
+    assert asked.state == "done"
+    assert life.story.facts.versions(MODEL)[-1].state in {"validated", "approved", "canary"}

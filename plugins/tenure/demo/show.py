@@ -135,13 +135,13 @@ def conclude(story: Story, since: float) -> dict[str, Any]:
     return {
         "stages": [asdict(stage) for stage in story.stages],
         "versions": [
-            {"model": v["model"], "version": v["version"], "state": v["state"]}
+            {"model": v.model, "version": v.version, "state": v.state}
             for v in story.facts.versions()
         ],
-        "quarantined_rows": sum(b["rows_quarantined"] for b in story.facts.batches("flights")),
+        "quarantined_rows": sum(b.rows_quarantined for b in story.facts.batches("flights")),
         "decisions": logged,
         "outcomes": story.facts.outcome_count(MODEL),
-        "retrain_reason": story.facts.requests(MODEL)[-1]["reason"],
+        "retrain_reason": story.facts.requests(MODEL)[-1].reason,
         "canary": story.canary,
         "invariant_violations": violations,
         "ledger_events": verdict.events,

@@ -3,12 +3,12 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from tenure.config import load_model
 from tenure.demo.airflow_api import AirflowUser
@@ -19,7 +19,13 @@ from tenure.errors import ServiceUnreachable, StateConflict
 from tenure.installation import Installation
 from tenure.layout import DECOMMISSION_MODEL, dag_id, landing_prefix
 from tenure.settings import Settings
+from tenure.verdicts import Verdict
 from tenure.vocabulary import State
+
+if TYPE_CHECKING:
+    from tenure.adapters.sql.summary import BatchVerdict, RequestState, VersionState, WrittenReport
+
+T = TypeVar("T")
 
 MODEL = "flight_late"
 DATASET = "flights"
@@ -68,7 +74,7 @@ class Story:
     canary_share: float = 0.8
     canary_pace: float = 350.0
     stages: list[Stage] = field(default_factory=list)
-    canary: dict[str, Any] = field(default_factory=dict)
+    canary: dict[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.platform = Installation(self.settings)
@@ -121,47 +127,47 @@ class Story:
             self.upstream(month)
         wanted = {f"2013-{month:02}" for month in months}
 
-        def published() -> list[dict[str, Any]] | None:
-            rows = [b for b in self.facts.batches(DATASET) if b["verdict"] == "passed"]
-            return rows if wanted <= {b["batch"] for b in rows} else None
+        def published() -> "list[BatchVerdict] | None":
+            rows = [b for b in self.facts.batches(DATASET) if b.verdict is Verdict.PASSED]
+            return rows if wanted <= {b.batch for b in rows} else None
 
-        rows = [b for b in self._wait("publishing", published) if b["batch"] in wanted]
+        rows = [b for b in self._wait("publishing", published) if b.batch in wanted]
         for row in rows:
-            self.say(f"{row['batch']}: {row['rows_ok']:,} rows published")
-        return "passed", self.report(rows[-1]["report_digest"])
+            self.say(f"{row.batch}: {row.rows_ok:,} rows published")
+        return "passed", self.report(rows[-1].report_digest)
 
     def _refuse_broken(self, month: int) -> tuple[str, str]:
         self.upstream(month, damage="broken")
         batch = f"2013-{month:02}"
 
-        def refused() -> dict[str, Any] | None:
-            rows = self.facts.batches(DATASET)
-            return next((b for b in rows if b["batch"] == batch and b["verdict"] == "failed"), None)
+        def refused() -> "BatchVerdict | None":
+            failed = (b for b in self.facts.batches(DATASET) if b.verdict is Verdict.FAILED)
+            return next((b for b in failed if b.batch == batch), None)
 
         row = self._wait("judging the broken batch", refused)
-        self.say(f"{batch}: refused, {row['rows_quarantined']:,} rows in quarantine")
-        return "refused", self.report(row["report_digest"])
+        self.say(f"{batch}: refused, {row.rows_quarantined:,} rows in quarantine")
+        return "refused", self.report(row.report_digest)
 
     def _train(self, number: int) -> tuple[str, str]:
-        def judged() -> dict[str, Any] | None:
+        def judged() -> "VersionState | None":
             states = {State.VALIDATED, State.APPROVED, State.CANARY, State.CHAMPION}
             row = self._version(number)
-            return row if row and row["state"] in {str(s) for s in states} else None
+            return row if row and row.state in states else None
 
         row = self._wait(f"training {MODEL}@{number}", judged)
-        metrics = {k: round(v, 3) for k, v in row["facts"].get("metrics", {}).items()}
+        metrics = {k: round(v, 3) for k, v in row.metrics.items()}
         self.say(f"{MODEL}@{number} validated: {metrics}")
-        return "validated", self.report(row["evaluation_report"])
+        return "validated", self.report(row.evaluation_report or "")
 
     def _approve(self, number: int, state: State) -> tuple[str, str]:
-        def moved() -> dict[str, Any] | None:
+        def moved() -> "VersionState | None":
             row = self._version(number)
-            return row if row and row["state"] in {str(state), str(State.CHAMPION)} else None
+            return row if row and row.state in {state, State.CHAMPION} else None
 
         row = self._wait_answering(f"{MODEL}@{number} to become {state}", moved)
-        return str(row["state"]), self.page(f"model/{MODEL}")
+        return str(row.state), self.page(f"model/{MODEL}")
 
-    def _wait_answering(self, what: str, look: Callable[[], Any]) -> Any:
+    def _wait_answering(self, what: str, look: Callable[[], T | None]) -> T:
         """Wait while grace says yes to what she is asked, after a moment's reading.
 
         An answer within seconds of the question can reach Airflow before its own executor has told
@@ -169,7 +175,7 @@ class Story:
         """
         grace = self.people["grace"]
 
-        def answer_and_look() -> Any:
+        def answer_and_look() -> T | None:
             for question in grace.open_questions():
                 asked = datetime.fromisoformat(question["created_at"])
                 if self.platform.clock.now() - asked > READING_TIME:
@@ -198,20 +204,20 @@ class Story:
         row = self._wait(
             "monitoring the live decisions",
             lambda: _first(
-                r for r in self._new_reports("monitoring") if "performance" in r["summary"].lower()
+                r for r in self._new_reports("monitoring") if "performance" in r.summary.lower()
             ),
         )
-        self.say(row["summary"])
-        return str(row["verdict"]), self.report(row["digest"])
+        self.say(row.summary)
+        return str(row.verdict), self.report(row.digest)
 
     def _decide(self) -> tuple[str, str]:
-        def chosen() -> dict[str, Any] | None:
+        def chosen() -> "RequestState | None":
             rows = self.facts.requests(MODEL)
             return rows[1] if len(rows) > 1 else None
 
         row = self._wait("the retraining controller", chosen)
-        self.say(f"retrain: {row['reason']}")
-        return str(row["reason_code"]), self.page(f"model/{MODEL}")
+        self.say(f"retrain: {row.reason}")
+        return row.reason_code, self.page(f"model/{MODEL}")
 
     def _canary(self, months: tuple[int, ...]) -> tuple[str, str]:
         ended = threading.Event()
@@ -228,47 +234,44 @@ class Story:
         finally:
             ended.set()
             worker.join()
-        analyses = self.facts.analyses(version["id"])
-        outcome = "promoted" if version["state"] == str(State.CHAMPION) else "rolled back"
+        analyses = self.facts.analyses(version.id)
+        outcome = "promoted" if version.state is State.CHAMPION else "rolled back"
         self.canary = {"analyses": len(analyses), "outcome": outcome}
-        shares = " → ".join(
-            f"{bp / 100:g}%" for bp in dict.fromkeys(a["share_bp"] for a in analyses)
-        )
+        shares = " → ".join(f"{bp / 100:g}%" for bp in dict.fromkeys(a.share_bp for a in analyses))
         self.say(f"{len(analyses)} analyses at {shares}; {client.arms}: {outcome}")
         self._wait("shipping", lambda: self._shipped(self._answered()) or None)
         return outcome, self.page(f"model/{MODEL}")
 
-    def _canary_ended(self) -> dict[str, Any] | None:
+    def _canary_ended(self) -> "VersionState | None":
         row = self._version(2)
-        ended = {str(State.CHAMPION), str(State.ROLLED_BACK)}
-        return row if row and row["state"] in ended else None
+        return row if row and row.state in {State.CHAMPION, State.ROLLED_BACK} else None
 
     def _decommission(self) -> tuple[str, str]:
         retired = next(
             v
             for v in self.facts.versions(MODEL)
-            if v["state"] in {str(State.SUPERSEDED), str(State.ROLLED_BACK)}
+            if v.state in {State.SUPERSEDED, State.ROLLED_BACK}
         )
         olga = self.people["olga"]
-        successor = next(v for v in self.facts.versions(MODEL) if v["state"] == "champion")
+        successor = next(v for v in self.facts.versions(MODEL) if v.state is State.CHAMPION)
         olga.trigger(
             dag_id(MODEL, DECOMMISSION_MODEL),
             {
-                "version": retired["version"],
+                "version": retired.version,
                 "reason": "No longer in use after the canary.",
-                "successor": f"{MODEL}@{successor['version']}",
+                "successor": f"{MODEL}@{successor.version}",
             },
         )
 
-        def gone() -> dict[str, Any] | None:
-            row = self._version(retired["version"])
-            return row if row and row["state"] == str(State.DELETED) else None
+        def gone() -> "VersionState | None":
+            row = self._version(retired.version)
+            return row if row and row.state is State.DELETED else None
 
-        self._wait_answering(f"{MODEL}@{retired['version']} to be retired", gone)
+        self._wait_answering(f"{MODEL}@{retired.version} to be retired", gone)
         record = self._wait(
             "the decommission record", lambda: _first(self._new_reports("decommission"))
         )
-        return "deleted with record", self.report(record["digest"])
+        return "deleted with record", self.report(record.digest)
 
     def decisions_match(self) -> tuple[int, int, int]:
         """Answered requests of the client, logged decisions, and how many differ or are doubled."""
@@ -319,11 +322,11 @@ class Story:
             return None
         return answer.status_code == 200 or None
 
-    def _version(self, number: int) -> dict[str, Any] | None:
-        return next((v for v in self.facts.versions(MODEL) if v["version"] == number), None)
+    def _version(self, number: int) -> "VersionState | None":
+        return next((v for v in self.facts.versions(MODEL) if v.version == number), None)
 
-    def _new_reports(self, stage: str) -> list[dict[str, Any]]:
-        return [r for r in self.facts.reports(self._seen_report) if r["stage"] == stage]
+    def _new_reports(self, stage: str) -> "list[WrittenReport]":
+        return [r for r in self.facts.reports(self._seen_report) if r.stage == stage]
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[Callable[[str, str], None]]:
@@ -336,7 +339,7 @@ class Story:
             self.stages.append(Stage(name, verdict, seconds, evidence))
             self.say(f"   {verdict} after {seconds} s")
 
-    def _wait(self, what: str, look: Callable[[], Any]) -> Any:
+    def _wait(self, what: str, look: Callable[[], T | None]) -> T:
         """Look twice a second until something is there; an unexpected red task ends the wait.
 
         Raises:
@@ -361,15 +364,15 @@ class Story:
 
     def _stop_at_failure(self) -> None:
         for row in self.facts.reports(self._seen_report):
-            expected = (row["dag_id"], row["task_id"]) in EXPECTED_FAILURES
-            if row["stage"] == "failure" and not expected:
+            expected = (row.dag_id, row.task_id) in EXPECTED_FAILURES
+            if row.stage == "failure" and not expected:
                 raise StateConflict(
-                    f"{row['dag_id']}.{row['task_id']} failed: {row['summary']}",
+                    f"{row.dag_id}.{row.task_id} failed: {row.summary}",
                     still_safe="Everything up to the last stage stands.",
                     next_step="Open the tab Tenure of the red task in Airflow.",
-                    evidence=str(row["digest"]),
+                    evidence=row.digest,
                 )
 
 
-def _first(rows: Any) -> Any:
+def _first(rows: Iterable[T]) -> T | None:
     return next(iter(rows), None)

@@ -1,11 +1,20 @@
 """Reads what happened so far, for the demo."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tenure.installation import Installation
 from tenure.layout import DECISIONS, OUTCOMES, log_prefix
 from tenure.usecases.decisions.segments import live_keys
+
+if TYPE_CHECKING:
+    from tenure.adapters.sql.summary import (
+        AnalysisStep,
+        BatchVerdict,
+        RequestState,
+        VersionState,
+        WrittenReport,
+    )
 
 
 @dataclass(frozen=True)
@@ -14,30 +23,47 @@ class Summary:
 
     platform: Installation
 
-    def batches(self, dataset: str) -> list[dict[str, Any]]:
+    def batches(self, dataset: str) -> "list[BatchVerdict]":
         """Every judgement of a batch, oldest first."""
-        return self._read("batches", dataset)
+        from tenure.adapters.sql import summary
 
-    def versions(self, model: str | None = None) -> list[dict[str, Any]]:
-        """Model, number, state and evidence of each version."""
-        return self._read("versions", model)
+        with self.platform.database.begin() as connection:
+            return summary.batches(connection, dataset)
 
-    def requests(self, model: str) -> list[dict[str, Any]]:
+    def versions(self, model: str | None = None) -> "list[VersionState]":
+        """State and evidence of each version."""
+        from tenure.adapters.sql import summary
+
+        with self.platform.database.begin() as connection:
+            return summary.versions(connection, model)
+
+    def requests(self, model: str) -> "list[RequestState]":
         """Retrain requests, oldest first."""
-        return self._read("requests", model)
+        from tenure.adapters.sql import summary
 
-    def analyses(self, version_id: int) -> list[dict[str, Any]]:
+        with self.platform.database.begin() as connection:
+            return summary.requests(connection, model)
+
+    def analyses(self, version_id: int) -> "list[AnalysisStep]":
         """Analyses of a canary, oldest first."""
-        return self._read("analyses", version_id)
+        from tenure.adapters.sql import summary
 
-    def reports(self, after_id: int = 0) -> list[dict[str, Any]]:
+        with self.platform.database.begin() as connection:
+            return summary.analyses(connection, version_id)
+
+    def reports(self, after_id: int = 0) -> "list[WrittenReport]":
         """Reports and failure cards after a row id, oldest first."""
-        return self._read("reports", after_id)
+        from tenure.adapters.sql import summary
+
+        with self.platform.database.begin() as connection:
+            return summary.reports(connection, after_id)
 
     def ledger_length(self) -> int:
         """Events of the chain."""
-        length: int = self._read("ledger_length")
-        return length
+        from tenure.adapters.sql import summary
+
+        with self.platform.database.begin() as connection:
+            return summary.ledger_length(connection)
 
     def decided_requests(self, model: str) -> list[str]:
         """Request id of every shipped decision, doubled ones included."""
@@ -52,9 +78,3 @@ class Summary:
 
         store = self.platform.store
         return row_count(map(store.fetch, live_keys(store, log_prefix(OUTCOMES, model))))
-
-    def _read(self, query: str, *arguments: object) -> Any:
-        from tenure.adapters.sql import summary
-
-        with self.platform.database.begin() as connection:
-            return getattr(summary, query)(connection, *arguments)

@@ -86,7 +86,7 @@ class ModelOverview:
 
 
 @dataclass(frozen=True)
-class BatchLine:
+class NewestBatch:
     """How a batch was judged last."""
 
     dataset: str
@@ -105,7 +105,7 @@ class DatasetOverview:
 
     name: str
     steward: str
-    newest: BatchLine | None
+    newest: NewestBatch | None
 
 
 def models(connection: Connection) -> list[ModelOverview]:
@@ -125,11 +125,11 @@ def datasets(connection: Connection) -> list[DatasetOverview]:
     """Every dataset, by name."""
     table = t.validation
     newest = connection.execute(
-        select(*columns_of(BatchLine, table))
+        select(*columns_of(NewestBatch, table))
         .ext(distinct_on(table.c.dataset))
         .order_by(table.c.dataset, table.c.id.desc())
     )
-    judged = {row["dataset"]: as_row(BatchLine, row) for row in newest.mappings()}
+    judged = {row["dataset"]: as_row(NewestBatch, row) for row in newest.mappings()}
     known = select(t.dataset.c.name, t.dataset.c.steward).order_by(t.dataset.c.name)
     return [
         DatasetOverview(row.name, row.steward, judged.get(row.name))
