@@ -21,7 +21,7 @@ class SuiteRow:
 
 
 @dataclass(frozen=True)
-class LandedFile:
+class QuarantinedFile:
     """A file that was judged, and where its quarantined rows lie."""
 
     batch: str
@@ -59,7 +59,7 @@ def revisions(connection: Connection, name: str, limit: int) -> list[SuiteRow]:
     return [as_row(SuiteRow, row) for row in rows.mappings()]
 
 
-def last_batches(connection: Connection, dataset: str, limit: int) -> list[LandedFile]:
+def last_batches(connection: Connection, dataset: str, limit: int) -> list[QuarantinedFile]:
     """The file that was judged last of each of the batches that landed last, oldest first.
 
     A batch that was repaired landed when the repaired file did; judging an old file again by new
@@ -81,11 +81,11 @@ def last_batches(connection: Connection, dataset: str, limit: int) -> list[Lande
         .subquery()
     )
     same = (newest.c.batch == landed.c.batch) & (newest.c.source_digest == landed.c.source_digest)
-    named = [newest.c[one.name] for one in fields(LandedFile)]
+    named = [newest.c[one.name] for one in fields(QuarantinedFile)]
     rows = connection.execute(
         select(*named).join(landed, same).order_by(landed.c.id.desc()).limit(limit)
     )
-    return [as_row(LandedFile, row) for row in rows.mappings()][::-1]
+    return [as_row(QuarantinedFile, row) for row in rows.mappings()][::-1]
 
 
 def publication(connection: Connection, dataset: str, source_digest: str) -> Publication | None:

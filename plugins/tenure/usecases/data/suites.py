@@ -81,7 +81,7 @@ def edit(platform: Installation, name: str, revision: str | None = None) -> Edit
 
 
 @dataclass(frozen=True)
-class Revision:
+class SuiteRevision:
     """One revision of a suite; `why` is the commit's subject."""
 
     revision: str
@@ -90,17 +90,18 @@ class Revision:
     why: str
 
 
-def history(platform: Installation, name: str, last: int) -> list[Revision]:
+def history(platform: Installation, name: str, last: int) -> list[SuiteRevision]:
     """Revisions of a suite, newest first: its commits, or without git those that judged."""
     try:
         path = platform.settings.suites / f"{name}.json"
         return [
-            Revision(r.commit, r.author, r.at, r.why) for r in git_revisions.history(path, last)
+            SuiteRevision(r.commit, r.author, r.at, r.why)
+            for r in git_revisions.history(path, last)
         ]
     except git_revisions.NoRevision:
         with platform.database.begin() as connection:
             known = rows.revisions(connection, name, last)
-    return [Revision(row.digest, "-", row.created_at, "judged first") for row in known]
+    return [SuiteRevision(row.digest, "-", row.created_at, "judged first") for row in known]
 
 
 def users_of(found: ConfigSet, suite: str) -> list[DatasetConfig]:
