@@ -9,7 +9,7 @@ CORE := tests plugins/tenure/lifecycle plugins/tenure/layout.py plugins/tenure/v
 PROMPT := (not fault or quick) and not fault_root and not soak and not e2e and not browser
 DAILY := $(PROMPT) and not exhaustive
 PYTEST := $(BIN)/python -m pytest -q --durations=15 --durations-min=1
-# In the order of the folders: the files with many tests are not the ones that take long.
+# In the order of tests/conftest.py: the files with many tests are not the ones that take long.
 TWO := -n 2 --dist loadfile --no-loadscope-reorder
 ONCE ?=
 PYTEST_ARGS ?=
@@ -22,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 	fault-test fault-test-root soak check-format check-lint check-types check-imports check-image check-configs
 
 help: ## Show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
 install: $(STAMP) ## Make .venv from the locks (seconds when nothing changed)
 
@@ -68,12 +68,8 @@ check-configs:
 test-unit: $(STAMP) ## The pure core, in seconds
 	$(BIN)/python -m pytest -q $(CORE) -m "not airflow and not service and $(DAILY)" $(PYTEST_ARGS)
 
-# The core first, so that a broken rule is seen before a minute of services is spent.
 test: $(STAMP) ## Every kind of test but the browser; says what takes longest
-	$(PYTEST) $(TWO) $(CORE) -m "not airflow and not service and $(DAILY)" \
-		--cov --cov-report= $(PYTEST_ARGS)
-	$(PYTEST) $(TWO) -m "(airflow or service) and $(DAILY)" \
-		--cov --cov-append --cov-report=term:skip-covered $(PYTEST_ARGS)
+	$(PYTEST) $(TWO) $(CORE) -m "$(DAILY)" --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 	$(PYTEST) tests/e2e -m "e2e and not browser and not fault and not soak" $(PYTEST_ARGS)
 
 test-all: test test-exhaustive ## The same, then whole grids and properties with many examples

@@ -52,10 +52,19 @@ def lived_in(parse: Parse, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     ("file", "dag_id", "opened"),
     [
         ("train_model.py", "flight_late__train_model", MODEL),
-        ("promote_model.py", "flight_late__promote_model", MODEL),
+        pytest.param(
+            "promote_model.py", "flight_late__promote_model", MODEL, marks=pytest.mark.exhaustive
+        ),
         ("monitor_model.py", "flight_late__monitor_model", MODEL),
-        ("batch_score.py", "flight_late__batch_score", MODEL),
-        ("decommission_model.py", "flight_late__decommission_model", MODEL),
+        pytest.param(
+            "batch_score.py", "flight_late__batch_score", MODEL, marks=pytest.mark.exhaustive
+        ),
+        pytest.param(
+            "decommission_model.py",
+            "flight_late__decommission_model",
+            MODEL,
+            marks=pytest.mark.exhaustive,
+        ),
         ("ingest_data.py", "flights__ingest_data", Path("configs/datasets/flights.yaml")),
     ],
 )

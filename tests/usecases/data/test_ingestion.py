@@ -140,7 +140,10 @@ class TestMonthOfFlights:
         )
         assert pq.read_metadata(data).num_rows == 28_834
 
-    @pytest.mark.parametrize("month", [1, 5, 8, 10, 11])
+    @pytest.mark.parametrize(
+        "month",
+        [1, *(pytest.param(m, marks=pytest.mark.exhaustive) for m in (5, 8, 10, 11))],
+    )
     def test_real_months_pass_whole(self, platform: Installation, month: int) -> None:
         write_month(platform.settings.home / "store/landing/flights", month)
         flights = ingestion(platform, "flights")
@@ -387,7 +390,13 @@ class FusedDatabase:
 class TestDeath:
     """Killed anywhere, then run again: as if nothing had happened."""
 
-    @pytest.mark.parametrize("xs", [[1.0, 99.0, 2.0], [99.0, 99.0]], ids=["passes", "fails"])
+    @pytest.mark.parametrize(
+        "xs",
+        [
+            pytest.param([1.0, 99.0, 2.0], id="passes"),
+            pytest.param([99.0, 99.0], id="fails", marks=pytest.mark.exhaustive),
+        ],
+    )
     def test_at_every_step(self, tiny: Installation, xs: list[float | None]) -> None:
         key = drop(tiny, xs)
         steps = 0

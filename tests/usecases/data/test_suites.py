@@ -329,7 +329,7 @@ def test_tightening_turns_good_batches_bad(eight: Installation) -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["parquet", "csv"])
+@pytest.mark.parametrize("kind", ["csv", pytest.param("parquet", marks=pytest.mark.exhaustive)])
 def test_a_batch_whose_file_is_gone_is_put_together_again(rides: Installation, kind: str) -> None:
     config = rides.settings.configs / "datasets/rides.yaml"
     config.write_text(YAML.replace("format: parquet", f"format: {kind}"))

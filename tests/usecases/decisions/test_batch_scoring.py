@@ -218,7 +218,9 @@ score_shard(platform, sys.argv[1], RunRef(*json.loads(sys.argv[2])), 0)
 """
 
 
-@pytest.mark.parametrize("place", ["batch.stored", "batch.recorded"])
+@pytest.mark.parametrize(
+    "place", ["batch.stored", pytest.param("batch.recorded", marks=pytest.mark.exhaustive)]
+)
 def test_a_killed_shard_is_finished_by_its_retry(serving: Any, place: str) -> None:
     platform, settings = serving.platform, serving.platform.settings
     plan(platform, MODEL, run(), snapshot="2013-01", shard_rows=120)

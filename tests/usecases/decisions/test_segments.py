@@ -76,8 +76,8 @@ def in_subprocess(platform: Installation, fail: str, at: timedelta = timedelta()
     ("fail", "later"),
     [
         ("compact.data:kill", timedelta()),
-        ("compact.manifest:kill", timedelta()),
-        ("compact.delete:kill:1", KEPT),
+        pytest.param("compact.manifest:kill", timedelta(), marks=pytest.mark.exhaustive),
+        pytest.param("compact.delete:kill:1", KEPT, marks=pytest.mark.exhaustive),
         ("compact.delete:kill:3", KEPT),
     ],
 )

@@ -2,7 +2,7 @@
 
 import itertools
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +16,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from version_rows import facts, record
 
 from tenure.adapters import skops_artifacts
+from tenure.adapters.model_process import Nursery
 from tenure.adapters.signing import Signer
 from tenure.adapters.sql import plans, versions
 from tenure.installation import Installation
@@ -24,11 +25,25 @@ from tenure.lifecycle.promotion.approval import Choice
 from tenure.lifecycle.training.registry import statement_bytes
 from tenure.settings import REPOSITORY, Settings
 from tenure.usecases.promotion import approval, traffic
+from tenure.usecases.serving import loading
 from tenure.verdicts import Check, Report, Verdict
 from tenure.vocabulary import RunRef, State, VersionRef, digest_bytes, digest_json
 
 MODEL = "flight_late"
 MOMENT = pa.timestamp("us", tz="UTC")
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    """One warm process, as a gateway has it, which imports scikit-learn once for all tests."""
+    nursery = Nursery(loading._CHILD, tmp_path_factory.mktemp("warm") / "models")
+    yield nursery
+    nursery.close()
+
+
+@pytest.fixture(autouse=True)
+def _every_loader_forks_it(warm: Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading.VerifiedLoader, "nursery", warm)
 
 
 @dataclass

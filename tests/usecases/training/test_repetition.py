@@ -103,7 +103,13 @@ def one_version(world: Any, request: int, before: tuple[int, int]) -> None:
     assert world.row(version.version).artifact_digest == world.row(1).artifact_digest
 
 
-@pytest.mark.parametrize("before", [True, False], ids=["before it is done", "after it is done"])
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param(True, id="before it is done", marks=pytest.mark.exhaustive),
+        pytest.param(False, id="after it is done"),
+    ],
+)
 @pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.fault)])
 def test_killed_at_every_trace_the_next_try_ends_the_same(
     world: Any, before: bool, every: int

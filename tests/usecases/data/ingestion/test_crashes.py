@@ -32,7 +32,15 @@ def ingested(gate: Any, key: str) -> Any:
     return lambda service: service.ingest(key, gate.run)
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    "place",
+    [
+        place
+        if place in {"ingest.stored", "ingest.committing", "ingest.committed"}
+        else pytest.param(place, marks=pytest.mark.exhaustive)
+        for place in PLACES
+    ],
+)
 def test_killed(gate: Any, place: str) -> None:
     key = gate.drop([1.0, 99.0, 3.0])
 
