@@ -16,9 +16,9 @@ from tenure.cli.names import require_model
 from tenure.cli.output import AsJson, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from tenure.adapters.sql.reviews import QueuedDecision
     from tenure.lifecycle.decisions.replay import ReplayResult
     from tenure.usecases.decisions.replay import DecisionRecap
+    from tenure.usecases.decisions.reviews import QueuedDecision
 
 group = typer.Typer(no_args_is_help=True, help="Logged decisions.")
 

@@ -11,7 +11,7 @@ from tenure.cli.names import one_of, require_model
 from tenure.cli.output import AsJson, print_json, say
 
 if TYPE_CHECKING:
-    from tenure.adapters.sql.reviews import QueuedDecision
+    from tenure.usecases.decisions.reviews import QueuedDecision
 
 group = typer.Typer(help="Decisions that wait for a person.", no_args_is_help=True)
 

@@ -23,7 +23,7 @@ from tenure.verdicts import Verdict
 from tenure.vocabulary import State
 
 if TYPE_CHECKING:
-    from tenure.adapters.sql.summary import BatchVerdict, RequestState, VersionState, WrittenReport
+    from tenure.demo.summary import BatchVerdict, RequestState, VersionState, WrittenReport
 
 T = TypeVar("T")
 

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
         WrittenReport,
     )
 
+__all__ = [
+    "AnalysisStep",
+    "BatchVerdict",
+    "RequestState",
+    "Summary",
+    "VersionState",
+    "WrittenReport",
+]
+
 
 @dataclass(frozen=True)
 class Summary:

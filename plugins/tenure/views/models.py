@@ -8,8 +8,10 @@ from tenure.installation import Installation
 
 if TYPE_CHECKING:
     from tenure.adapters.sql.incidents import Incident
-    from tenure.adapters.sql.model_page import ModelPage
+    from tenure.adapters.sql.model_page import AnalysisLine, ModelPage, WindowLine
     from tenure.adapters.sql.overview import DatasetOverview, ModelOverview
+
+__all__ = ["AnalysisLine", "Overview", "WindowLine", "model_page", "overview"]
 
 
 @dataclass(frozen=True)

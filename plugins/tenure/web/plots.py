@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 if TYPE_CHECKING:
-    from tenure.adapters.sql.model_page import AnalysisLine, WindowLine
+    from tenure.views.models import AnalysisLine, WindowLine
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 190, 46, 12, 14, 26
 

@@ -21,7 +21,7 @@ from tenure.usecases.decisions import replay, reviews
 from tenure.web.security import GuardDep
 
 if TYPE_CHECKING:
-    from tenure.adapters.sql.reviews import QueuedDecision
+    from tenure.usecases.decisions.reviews import QueuedDecision
 
 MOST_NOTE = 2_000
 """Characters of a note."""

@@ -12,6 +12,8 @@ from tenure.vocabulary import Role, op_key
 if TYPE_CHECKING:
     from tenure.adapters.sql.reviews import QueuedDecision
 
+__all__ = ["QueuedDecision", "answer", "claim", "counted", "expire", "find", "listed"]
+
 CLAIM = timedelta(minutes=30)
 """How long a decision is kept for who claimed it; afterwards anybody may take it."""
 DUE = ("open", "claimed")
