@@ -98,26 +98,6 @@ def test_a_room_can_be_overseen(room: str) -> None:
     assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files) <= ROOM_LINES
 
 
-def at_run_time(tree: ast.Module) -> Iterator[str]:
-    """Modules of ours that are imported when the code runs, not for its types alone."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            continue
-        inner = (one for one in ast.walk(node) if isinstance(one, ast.ImportFrom))
-        yield from (f"{one.module}.{name.name}" for one in inner for name in one.names)
-
-
-@pytest.mark.parametrize("room", ["cli", "web", "demo"])
-def test_who_shows_a_row_takes_no_more_than_the_name_of_its_class(room: str) -> None:
-    found = {
-        path.relative_to(PACKAGE).as_posix()
-        for path, tree in trees().items()
-        if path.is_relative_to(PACKAGE / room)
-        and any(name.startswith("tenure.adapters") for name in at_run_time(tree))
-    }
-    assert found <= {"demo/summary.py"}
-
-
 def has_any(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Whether a parameter or the answer is annotated with Any, at whatever depth."""
     given = function.args
