@@ -37,7 +37,6 @@ TESTED_ELSEWHERE = {
     "monitoring/results": ("usecases/monitoring/test_monitor.py", "a step of it"),
     "monitoring/window": ("usecases/monitoring/test_monitor.py", "a step of it"),
     "operations/reconcile": ("usecases/operations/test_maintain.py", "the first part of it"),
-    "promotion/canary_end": ("usecases/promotion/test_canary.py", "how a canary ends"),
     "promotion/approval_question": ("usecases/promotion/test_approval.py", "the question of it"),
     "retirement/archiving": ("usecases/retirement/test_decommissioning.py", "a step of it"),
     "retirement/disposal": ("usecases/retirement/test_decommissioning.py", "a step of it"),

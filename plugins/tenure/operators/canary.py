@@ -65,14 +65,14 @@ class CanaryOperator(TenureOperator):
 
     def answered(self, context: Context, version_id: int, event: dict[str, Any]) -> object:
         """Go on, or end it, as a person decided about a held canary."""
-        from tenure.usecases.promotion import canary_end
+        from tenure.usecases.promotion import canary
 
         with explained(context, model=self.model):
             platform, run = self._connect(context)
             if "error" not in event and event["chosen_options"] == [PROLONG]:
-                canary_end.prolong(platform, version_id, user=who(event))
+                canary.prolong(platform, version_id, user=who(event))
             elif "error" not in event:
-                canary_end.give_up(platform, version_id, user=who(event))
+                canary.give_up(platform, version_id, user=who(event))
             # Without an answer it is judged anew, and held again when there is still no verdict.
             return self.work(platform, run, context)
 
@@ -101,10 +101,10 @@ class CanaryOperator(TenureOperator):
 
     def _finish(self, probation: Probation, judgement: CanaryJudgement) -> object:
         from tenure.lifecycle.promotion.canary import CanaryAction
-        from tenure.usecases.promotion import canary_end
+        from tenure.usecases.promotion import canary
 
         if judgement.action is CanaryAction.ROLL_BACK:
-            raise canary_end.rolled_back(probation.platform, probation.version)
+            raise canary.rolled_back(probation.platform, probation.version)
         self.log.info("%s is champion, plan %s", probation.version.name, probation.plan.generation)
         return {"version": probation.version.version, "plan": probation.plan.generation}
 

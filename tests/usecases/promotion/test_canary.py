@@ -9,7 +9,7 @@ import pytest
 from tenure.errors import CanaryRolledBack, NotPermitted, StateConflict
 from tenure.lifecycle.promotion.canary import CanaryAction
 from tenure.lifecycle.serving import CanaryStop
-from tenure.usecases.promotion import canary, canary_end
+from tenure.usecases.promotion import canary
 from tenure.usecases.promotion.rollback import intend, roll_back
 from tenure.usecases.serving.gateway import PlanSource
 from tenure.vocabulary import State
@@ -122,8 +122,8 @@ def test_without_verdict_it_holds_and_lets_the_lease_end(world: Callable[..., An
     held = life.plan()
     assert held.generation == probation.plan.generation
     with pytest.raises(NotPermitted, match="grace is not an operator"):
-        canary_end.prolong(life.platform, challenger.id, user="grace")
-    canary_end.prolong(life.platform, challenger.id, user="Olga")
+        canary.prolong(life.platform, challenger.id, user="grace")
+    canary.prolong(life.platform, challenger.id, user="Olga")
     again = canary.enter(life.platform, challenger, life.run()).probation
     assert again is not None
     assert again.plan.fence == held.fence + 1
@@ -132,8 +132,8 @@ def test_without_verdict_it_holds_and_lets_the_lease_end(world: Callable[..., An
         CanaryAction.WAIT,
         CanaryAction.HOLD,
     ]
-    canary_end.give_up(life.platform, challenger.id, user="olga")
-    canary_end.give_up(life.platform, challenger.id, user="olga")
+    canary.give_up(life.platform, challenger.id, user="olga")
+    canary.give_up(life.platform, challenger.id, user="olga")
     with pytest.raises(CanaryRolledBack, match="by olga: no verdict; a person ended the canary"):
         canary.enter(life.platform, challenger, life.run())
 
