@@ -19,7 +19,7 @@ from tenure.layout import artifact_key
 from tenure.lifecycle.serving import CanaryStop
 from tenure.settings import REPOSITORY, Settings
 from tenure.usecases.operations.ledger import verify_ledger
-from tenure.usecases.operations.reconcile import reconcile
+from tenure.usecases.operations.reconcile import CanaryCounts, reconcile
 from tenure.usecases.promotion import traffic
 from tenure.usecases.promotion.rollback import intend
 from tenure.usecases.serving.gateway import PlanSource
@@ -142,7 +142,7 @@ def test_a_canary_stopped_at_a_gateway(world: Callable[..., Any]) -> None:
     gateway.database.dispose()
     for _ in range(2):
         found = reconcile(life.platform, life.run("maintain"), registry=Nothing())
-        assert "error" not in found["canaries"]
+        assert isinstance(found.canaries, CanaryCounts)
     assert life.now(challenger).state is State.ROLLED_BACK
     assert (life.plan().champion_id, life.plan().canary_id) == (champion.id, None)
     with life.platform.database.begin() as c:
