@@ -17,6 +17,7 @@ from tenure.cli import app
 from tenure.errors import ServiceUnreachable, StateConflict
 from tenure.installation import Installation
 from tenure.layout import artifact_key
+from tenure.lifecycle.model_version import VersionRecord
 from tenure.lifecycle.promotion.trial_loads import TrialAnswer, verdict
 from tenure.lifecycle.serving import TrafficPlan
 from tenure.usecases.promotion.rollback import Intent, intend, roll_back
@@ -65,8 +66,8 @@ def loads_here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
     load = VerifiedLoader.load
 
-    def seen(loader: VerifiedLoader, row: Mapping[str, Any]) -> Any:
-        found.append(f"{row['model']}@{row['version']}")
+    def seen(loader: VerifiedLoader, row: VersionRecord) -> Any:
+        found.append(row.name)
         return load(loader, row)
 
     monkeypatch.setattr(VerifiedLoader, "load", seen)
