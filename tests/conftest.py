@@ -127,6 +127,12 @@ def _shared(config: pytest.Config) -> Shared:
     return Shared((mine.parent if hasattr(config, "workerinput") else mine) / "services")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """A session with workers that is told to end goes through its end, as after Ctrl-C."""
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """The session that has no session above it ends the services."""
