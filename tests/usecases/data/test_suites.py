@@ -15,6 +15,7 @@ import pytest
 from pyarrow import csv
 from sqlalchemy import text
 from typer.testing import CliRunner
+from version_rows import facts as stated_facts
 
 from tenure.cli import app
 from tenure.errors import ConfigInvalid, DataRejected
@@ -283,7 +284,7 @@ class TestLooseningANullLimit:
 @contextmanager
 def serving(platform: Installation, batches: list[str]) -> Iterator[None]:
     """A champion that learned from the batches, as far as the preview looks."""
-    facts = json.dumps({"batches": batches})
+    facts = json.dumps(stated_facts(batches=batches))
     without_guards(
         platform,
         "INSERT INTO model (name, owner, risk_tier, purpose) "
