@@ -10,6 +10,7 @@ import pytest
 
 from tenure.adapters.ibis_engine.confusion import confusion_cells
 from tenure.adapters.training_rows import (
+    ObservedValues,
     TrainingRows,
     observed_values,
     pick,
@@ -147,8 +148,7 @@ def test_cells_equal_a_count_by_hand_on_many_rows(tmp_path: Path) -> None:
 
 def test_seen_values(tmp_path: Path) -> None:
     rows = read(write(tmp_path / "a"))
-    assert observed_values(rows, ["hour"], ["carrier"]) == {
-        "categories": {"carrier": ["AA"]},
-        "ranges": {"hour": [5.0, 8.0]},
-    }
+    assert observed_values(rows, ["hour"], ["carrier"]) == ObservedValues(
+        categories={"carrier": ("AA",)}, ranges={"hour": (5.0, 8.0)}
+    )
     assert pick(rows, np.array([2])).protected["sex"].tolist() == [""]

@@ -151,7 +151,7 @@ def test_a_small_holdout_says_too_little(world: Any) -> None:
     asked(world, rows=198, min_rows=50).train()
     facts = world.row().facts.onnx
     assert facts.verdict == "inconclusive"
-    assert told(world)["onnx_parity"]["body"]["facts"]["rows"] == 99
+    assert told(world)["onnx_parity"].report.facts["rows"] == 99
     assert facts.summary == (
         "ONNX was converted but the holdout has 99 rows, 100 are needed: "
         "the version is served by scikit-learn"
