@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import Connection, insert, text
+from version_rows import facts
 
 from tenure.adapters.sql import plans, versions
 from tenure.adapters.sql.tables import (
@@ -75,13 +76,20 @@ class Life:
         )
         return versions.get_by_id(c, ref.id)
 
+    def facts(self) -> dict[str, Any]:
+        """Complete evidence, with a holdout that is there to be archived."""
+        key, content = "reference/m/1.parquet", b"holdout"
+        self.platform.store.put(key, content)
+        return facts(holdout_key=key, holdout_digest=digest_bytes(content))
+
     def validated(self, number: int) -> VersionRef:
         digest = self.platform.store.put(artifact_key(f"{number:064}"), b"model")
         with self.platform.database.begin() as c:
             ref = versions.create_draft(
                 c, model_name=MODEL, trained_by="ada", training_key=f"{number:064}"
             )
-            ref = self.move(c, ref, State.TRAINED, artifact_digest=f"{number:064}", signature="s")
+            trained = {"artifact_digest": f"{number:064}", "signature": "s", "facts": self.facts()}
+            ref = self.move(c, ref, State.TRAINED, **trained)
             assert digest
             return self.move(c, ref, State.VALIDATED, evaluation_report="e", bias_report="b")
 
