@@ -314,6 +314,6 @@ def test_training_by_hand_goes_by_the_form_and_names_its_person(life: Life) -> N
         if asked.reason_code == "manual" and asked.state not in {"open", "running"}:
             break
         time.sleep(1)
-    assert "A new season." in asked["reason"]
+    assert "A new season." in asked.reason
     assert asked.state == "done"
     assert life.story.facts.versions(MODEL)[-1].state in {"validated", "approved", "canary"}
