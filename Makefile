@@ -10,8 +10,11 @@ PROMPT := (not fault or quick) and not fault_root and not soak and not e2e and n
 DAILY := $(PROMPT) and not exhaustive
 PYTEST := $(BIN)/python -m pytest -q --durations=15 --durations-min=1
 # In the order of tests/conftest.py: the files with many tests are not the ones that take long.
-TWO := -n 2 --dist loadfile --no-loadscope-reorder
+# Three on two cores: many tests wait for a process of their own.
+WORKERS := -n 3 --dist loadfile --no-loadscope-reorder
 ONCE ?=
+# A quarter of the processor time; `.ci/run` pays it.
+COVERAGE ?=
 PYTEST_ARGS ?=
 
 # Some machines set this; it costs a third of every collection and of every process that a test starts.
@@ -69,13 +72,13 @@ test-unit: $(STAMP) ## The pure core, in seconds
 	$(BIN)/python -m pytest -q $(CORE) -m "not airflow and not service and $(DAILY)" $(PYTEST_ARGS)
 
 test: $(STAMP) ## Every kind of test but the browser; says what takes longest
-	$(PYTEST) $(TWO) $(CORE) -m "$(DAILY)" --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+	$(PYTEST) $(WORKERS) $(CORE) -m "$(DAILY)" $(COVERAGE) $(PYTEST_ARGS)
 	$(PYTEST) tests/e2e -m "e2e and not browser and not fault and not soak" $(PYTEST_ARGS)
 
 test-all: test test-exhaustive ## The same, then whole grids and properties with many examples
 
 test-exhaustive: $(STAMP) ## Only what `test-all` has beyond `test`
-	$(PYTEST) $(TWO) -m "(exhaustive or hypothesis) and $(PROMPT)" \
+	$(PYTEST) $(WORKERS) -m "(exhaustive or hypothesis) and $(PROMPT)" \
 		--hypothesis-profile=exhaustive $(PYTEST_ARGS)
 
 test-browser: $(STAMP) ## What a person sees, in Chromium

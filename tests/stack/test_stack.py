@@ -16,7 +16,8 @@ from tenure.stack import processes, state
 from tenure.stack.embedded import ALL
 from tenure.stack.endpoints import StackEndpoints
 
-pytestmark = [pytest.mark.service, pytest.mark.timeout(240)]
+# `make test` starts and ends the same stack for the whole life, too.
+pytestmark = [pytest.mark.service, pytest.mark.exhaustive, pytest.mark.timeout(240)]
 TENURE = Path(sys.executable).parent / "tenure"
 Environment = Mapping[str, str]
 
