@@ -10,8 +10,8 @@ PROMPT := (not fault or quick) and not fault_root and not soak and not e2e and n
 DAILY := $(PROMPT) and not exhaustive
 PYTEST := $(BIN)/python -m pytest -q --durations=15 --durations-min=1
 # In the order of tests/conftest.py: the files with many tests are not the ones that take long.
-# Three on two cores: many tests wait for a process of their own.
-WORKERS := -n 3 --dist loadfile --no-loadscope-reorder
+# Four on two cores: many tests wait for a process of their own.
+WORKERS := -n 4 --dist loadfile --no-loadscope-reorder
 ONCE ?=
 # A quarter of the processor time; `.ci/run` pays it.
 COVERAGE ?=

@@ -229,6 +229,22 @@ def test_two_trainers_at_once_make_one_key(tmp_path: Path) -> None:
     assert len(set(signatures)) == 1
 
 
+def test_who_comes_second_takes_the_key_of_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private = tmp_path / "keys" / "signing.pem"
+    first = Signer(private).sign(b"s")
+    exists, asked = Path.exists, []
+
+    def late(path: Path) -> bool:
+        """The first look was before the other one wrote."""
+        asked.append(path)
+        return len(asked) > 1 and exists(path)
+
+    monkeypatch.setattr(Path, "exists", late)
+    assert Signer(private).sign(b"s") == first
+
+
 def test_a_lost_private_key_is_not_replaced_in_silence(
     signer: Signer, tmp_path: Path, good: VersionRecord
 ) -> None:

@@ -54,6 +54,8 @@ class Signer:
 
     def _make(self) -> None:
         if self.public.exists():
+            if self._private.exists():  # which comes first: another trainer made both meanwhile
+                return
             raise self._refused(
                 f"the private key is gone but {self.public.name} is there; a new key would "
                 "disown every version that was signed before"
