@@ -2,9 +2,17 @@
 
 import os
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from tenure.cli.output import say
+from tenure.errors import TenureError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tenure.stack.embedded import Stack
 
 
 def register(app: typer.Typer) -> None:
@@ -40,10 +48,24 @@ def demo(
         )
         try:
             with foreground.ends_with(stack):
-                good = show.run(stack, console=console)
+                good = _lived(stack, console, stays=not once)
                 if not once:
                     console.print("Everything stays up. Ctrl-C ends every process.")
                     foreground.hold(stack, lambda name: console.print(f"{name} ended by itself"))
         except KeyboardInterrupt:
             console.print("Ended; no process is left.")
     raise typer.Exit(0 if good else 1)
+
+
+def _lived(stack: "Stack", console: "Console", *, stays: bool) -> bool:
+    """Whether all went well; what went wrong is said while the stack can still be looked at."""
+    from tenure.demo import show
+
+    try:
+        return show.run(stack, console=console)
+    except TenureError as error:
+        if not (stays and stack.is_up):
+            raise
+        say("", f"{type(error).__name__}: {error.what}", *error.lines()[1:])
+        show.doors(console, stack.settings)
+        return False

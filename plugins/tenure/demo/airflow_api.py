@@ -1,11 +1,27 @@
 """What the demo's people do in Airflow, through its public REST API."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
 from tenure.errors import ServiceUnreachable
+
+_UNFINISHED = ("scheduled", "queued", "running", "restarting", "up_for_retry")
+"""States in which Airflow itself has something to do; `deferred` waits for somebody else."""
+
+
+@dataclass(frozen=True)
+class UnfinishedTask:
+    """A task instance that Airflow has still to do something about."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    state: str
+    tries: int
 
 
 class AirflowUser:
@@ -92,6 +108,23 @@ class AirflowUser:
         """Task instances of a run."""
         found = self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")
         return list(found["task_instances"])
+
+    def unfinished_tasks(self) -> list[UnfinishedTask]:
+        """Task instances of all DAGs that Airflow has still to do something about."""
+        found = self.call(
+            "GET", "/dags/~/dagRuns/~/taskInstances", state=list(_UNFINISHED), limit=100
+        )
+        return [
+            UnfinishedTask(
+                dag_id=str(task["dag_id"]),
+                run_id=str(task["dag_run_id"]),
+                task_id=str(task["task_id"]),
+                map_index=int(task["map_index"]),
+                state=str(task["state"]),
+                tries=int(task["try_number"] or 0),
+            )
+            for task in found["task_instances"]
+        ]
 
     def import_errors(self) -> list[str]:
         """Messages of Airflow's import banner."""

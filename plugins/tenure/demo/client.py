@@ -12,6 +12,8 @@ from typing import Any
 
 import aiohttp
 
+_PAUSES_SECONDS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Before each try of a request: a busy machine is no refusal."""
 Flight = dict[str, Any]
 """One row of a month's file: column name to value."""
 
@@ -85,20 +87,34 @@ class Replay:
     async def _score(
         self, session: aiohttp.ClientSession, flight: Flight, write: Callable[[str], Any]
     ) -> None:
-        async with session.post(
-            f"{self.url}/v2/models/{self.model}/infer",
-            data=json.dumps(self.request(flight)),
-            headers={"Content-Type": "application/json"},
-        ) as response:
-            answer = await response.json(content_type=None)
-            if response.status != 200:
-                self.refused += 1
-                return
-            facts = answer["parameters"]
-            self.answered += 1
-            self.arms[facts["arm"]] = self.arms.get(facts["arm"], 0) + 1
-            row = {"request_id": answer["id"], "decision_ids": facts["decision_ids"]}
-            write(json.dumps(row) + "\n")
+        answer = await self._ask(session, json.dumps(self.request(flight)))
+        if answer is None:
+            self.refused += 1
+            return
+        facts = answer["parameters"]
+        self.answered += 1
+        self.arms[facts["arm"]] = self.arms.get(facts["arm"], 0) + 1
+        row = {"request_id": answer["id"], "decision_ids": facts["decision_ids"]}
+        write(json.dumps(row) + "\n")
+
+    async def _ask(self, session: aiohttp.ClientSession, body: str) -> dict[str, Any] | None:
+        """The answer; None when it is refused, or the gateway stays too busy (503).
+
+        The same request may be sent again: its id makes it the same decision.
+        """
+        for pause in _PAUSES_SECONDS:
+            await asyncio.sleep(pause)
+            async with session.post(
+                f"{self.url}/v2/models/{self.model}/infer",
+                data=body,
+                headers={"Content-Type": "application/json"},
+            ) as response:
+                answer: dict[str, Any] = await response.json(content_type=None)
+                if response.status == 200:
+                    return answer
+                if response.status != 503:
+                    return None
+        return None
 
     async def _tell(
         self, session: aiohttp.ClientSession, flights: Sequence[Flight], day: date

@@ -75,6 +75,20 @@ def run(stack: Stack, *, console: Console) -> bool:
     return bool(summary["ledger_ok"]) and summary["invariant_violations"] == 0
 
 
+def doors(console: Console, settings: Settings) -> None:
+    """Where to look, and who may log in."""
+    for name in ("airflow", "mlflow", "gateway"):
+        url = getattr(settings, f"{name}_url")
+        console.print(f"{name.capitalize():8} {url}", highlight=False)
+    for name, password in airflow_passwords(settings.home).items():
+        if name != WATCHDOG:
+            console.print(f"  {name:6} {password}", markup=False, highlight=False)
+
+
+def _credentials(settings: Settings) -> Path:
+    return settings.home / "demo" / "credentials.json"
+
+
 def _live(story: Story, begin: float) -> dict[str, Any]:
     seconds = round(time.monotonic() - begin, 1)
     story.stages.append(Stage("start the stack", "healthy", seconds, "tenure status"))
@@ -107,7 +121,7 @@ def prepare(settings: Settings, folder: Path, say: Callable[[str], None]) -> Sto
         story.platform, name="passenger_app", scopes=("score", "outcome", "metrics")
     )
     secrets = {"gateway_key": story.gateway_key, "users": dict(passwords)}
-    write_private(folder / "credentials.json", json.dumps(secrets, indent=2))
+    write_private(_credentials(settings), json.dumps(secrets, indent=2))
     return story
 
 
@@ -159,12 +173,7 @@ def show(console: Console, story: Story, summary: Mapping[str, Any]) -> None:
     for stage in story.stages:
         table.add_row(stage.name, stage.verdict, stage.evidence, f"{stage.seconds:.1f}")
     console.print(table)
-    settings = story.settings
-    credentials = story.folder / "credentials.json"
-    console.print(f"Airflow  {settings.airflow_url}", highlight=False)
-    console.print(f"MLflow   {settings.mlflow_url}", highlight=False)
-    console.print(f"Gateway  {settings.gateway_url}  (key in {credentials})", highlight=False)
-    for name, user in story.people.items():
-        console.print(f"  {name:6} {user.password}", markup=False, highlight=False)
+    doors(console, story.settings)
+    console.print(f"The gateway's key is in {_credentials(story.settings)}", highlight=False)
     for number, sentence in enumerate(FIRST_CLICKS, 1):
         console.print(f"{number}. {sentence}", markup=False, highlight=False)

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, TypeVar
 from tenure.config import load_model
 from tenure.demo.airflow_api import AirflowUser
 from tenure.demo.client import Replay, sample_month
+from tenure.demo.patience import Patience
 from tenure.demo.summary import Summary
 from tenure.demo.upstream import write_month
 from tenure.errors import ServiceUnreachable, StateConflict
 from tenure.installation import Installation
-from tenure.layout import DECOMMISSION_MODEL, dag_id, landing_prefix
+from tenure.layout import DECOMMISSION_MODEL, dag_id, landing_prefix, parse_dag_id
 from tenure.settings import Settings
 from tenure.verdicts import Verdict
 from tenure.vocabulary import State
@@ -30,7 +31,6 @@ T = TypeVar("T")
 MODEL = "flight_late"
 DATASET = "flights"
 SEED = 2013
-PATIENCE_SECONDS = 240
 FIRST_MONTHS = (1, 2)
 BROKEN_MONTH = 3
 LIVE_MONTH = 6
@@ -342,25 +342,45 @@ class Story:
     def _wait(self, what: str, look: Callable[[], T | None]) -> T:
         """Look twice a second until something is there; an unexpected red task ends the wait.
 
+        A service that does not answer is asked again: on a busy machine it is only slow.
+
         Raises:
-            StateConflict: A task failed that should not have, or nothing came in time.
+            StateConflict: A task failed that should not have, or nothing moves any more.
         """
-        start = time.monotonic()
-        told = start
-        while time.monotonic() - start < PATIENCE_SECONDS:
-            found = look()
-            if found is not None:
-                return found
-            self._stop_at_failure()
+        start = told = time.monotonic()
+        patience, trouble = Patience(self._moves), ""
+        while not patience.is_over():
+            try:
+                if (found := look()) is not None:
+                    return found
+                self._stop_at_failure()
+                trouble = ""
+            except ServiceUnreachable as error:
+                trouble = f" ({error.what.splitlines()[0][:100]})"
             if time.monotonic() - told > 15:
                 told = time.monotonic()
-                self.say(f"   … {what}, {told - start:.0f} s")
+                self.say(f"   … {what}, {told - start:.0f} s{trouble}")
             time.sleep(0.5)
         raise StateConflict(
-            f"The demo waited {PATIENCE_SECONDS} s for {what}.",
+            f"The demo waited {time.monotonic() - start:.0f} s for {what}, and for the last "
+            f"{patience.still_seconds:.0f} s nothing moved{trouble}.",
             still_safe="Everything up to the last stage stands.",
             next_step=f"Open {self.settings.airflow_url} and look for red or waiting tasks.",
         )
+
+    def _moves(self) -> object:
+        """What changes while the installation works on something.
+
+        A task that runs is a movement by itself: Airflow ends it when its process is dead.
+        """
+        try:
+            tasks = self.people["olga"].unfinished_tasks()
+            written = self.facts.ledger_length(), len(self.facts.reports())
+        except ServiceUnreachable:
+            return None
+        ours = [t for t in tasks if parse_dag_id(t.dag_id).owner]
+        runs = any(task.state == "running" for task in ours)
+        return written, frozenset(ours), time.monotonic() if runs else None
 
     def _stop_at_failure(self) -> None:
         for row in self.facts.reports(self._seen_report):

@@ -74,6 +74,11 @@ class Stack:
         return self.layout.home
 
     @property
+    def is_up(self) -> bool:
+        """Whether this object started services that it has not ended."""
+        return self._mine
+
+    @property
     def settings(self) -> Settings:
         """How clients of this stack reach it; after `start`."""
         return Settings.from_environment(self.environment)
@@ -105,6 +110,11 @@ class Stack:
     ) -> None:
         """Wait until every service answers, reporting each once.
 
+        Args:
+            on_progress: Gets each service that became ready.
+            timeout_seconds: How long none of those that are missing may become ready: on a busy
+                machine all of them take longer.
+
         Raises:
             ServiceUnreachable: One ended, or the time is over; the message has the end of its log.
         """
@@ -115,6 +125,7 @@ class Stack:
                 found = self._probe(name)
                 if found.healthy:
                     waiting.remove(name)
+                    deadline = time.monotonic() + timeout_seconds
                     on_progress(name, self._elapsed())
                 elif time.monotonic() > deadline or self._exit_code(name) is not None:
                     raise self._unhealthy(found)
