@@ -6,6 +6,7 @@ Keys are derived from ids and digests, never given by anybody, and hold no `..` 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
+from urllib.parse import quote
 
 # DAG ids
 
@@ -195,6 +196,11 @@ def archive_prefix(model: str, version: int) -> str:
 def mlflow_link(mlflow_url: str, run_id: str | None) -> str:
     """Where MLflow shows the run; empty without one."""
     return f"{mlflow_url}/#/runs/{run_id}" if run_id else ""
+
+
+def run_link(airflow_url: str, dag_id: str, run_id: str) -> str:
+    """A run of a DAG in Airflow's UI."""
+    return f"{airflow_url}/dags/{dag_id}/runs/{quote(run_id, safe='')}"
 
 
 def report_link(airflow_url: str, digest: str) -> str:

@@ -18,8 +18,8 @@ class Settings:
     """Connections and folders of one installation.
 
     Args:
-        home: Folder of all state (`TENURE_HOME`, default `var/`).
-        include: Folder of configs and expectation suites (`TENURE_INCLUDE`).
+        home: Folder of all state (`TENURE_HOME`, default `var/` of the project).
+        include: Folder of configs and suites (`TENURE_INCLUDE`, default `include/` of the project).
         database_url: SQLAlchemy URL of the lifecycle database (`postgresql+psycopg://…`).
         store_url: `file:///folder` or `s3://bucket/prefix`, with `?endpoint_url=` if need be.
         mlflow_url: MLflow tracking server.
@@ -36,15 +36,24 @@ class Settings:
     airflow_url: str
 
     @classmethod
-    def from_environment(cls, env: Mapping[str, str] | None = None) -> "Settings":
-        """Read TENURE_* variables; what is absent is taken from the embedded stack of the home."""
+    def from_environment(
+        cls, env: Mapping[str, str] | None = None, *, project: Path | None = None
+    ) -> "Settings":
+        """Read TENURE_* variables; what is absent is taken from the embedded stack of the home.
+
+        Args:
+            env: The variables; those of this process by default.
+            project: Folder whose `include/` and `var/` count where no variable names others; by
+                default the nearest one, from the working folder upward, then the checkout.
+        """
         env = os.environ if env is None else env
-        home = Path(env.get("TENURE_HOME") or REPOSITORY / "var").absolute()
+        project = project or _nearest_project()
+        home = Path(env.get("TENURE_HOME") or project / "var").absolute()
         env = {**_of_running_stack(home), **env}
         socket = home / "postgres"
         return cls(
             home=home,
-            include=Path(env.get("TENURE_INCLUDE") or REPOSITORY / "include").absolute(),
+            include=Path(env.get("TENURE_INCLUDE") or project / "include").absolute(),
             database_url=env.get("TENURE_DATABASE_URL")
             or f"postgresql+psycopg://postgres@/tenure?host={socket}",
             store_url=env.get("TENURE_STORE_URL") or f"file://{home / 'store'}",
@@ -70,6 +79,16 @@ class Settings:
     def suites(self) -> Path:
         """Folder of Great Expectations suites."""
         return self.include / "expectations"
+
+
+def _nearest_project() -> Path:
+    """The working folder, or one above it, that holds a `platform.yaml` at its place."""
+    try:
+        here = Path.cwd()
+    except OSError:  # it was removed
+        return REPOSITORY
+    marked = (f for f in (here, *here.parents) if (f / "include/configs/platform.yaml").is_file())
+    return next(marked, REPOSITORY)
 
 
 def _of_running_stack(home: Path) -> dict[str, str]:

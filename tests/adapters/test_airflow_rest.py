@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tenure.adapters.airflow_rest import AirflowRest
-from tenure.errors import NotPermitted, ServiceUnreachable
+from tenure.errors import NotPermitted, ServiceUnreachable, StateConflict
 
 SINCE = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -25,7 +25,9 @@ class Server:
     active: int = 0
     status: int = 200
     login_status: int = 201
+    paused: bool = False
     queries: list[dict[str, list[str]]] = field(default_factory=list)
+    started: list[dict[str, object]] = field(default_factory=list)
 
     def answer(self, path: str, query: dict[str, list[str]]) -> dict[str, object]:
         self.queries.append(query)
@@ -33,6 +35,14 @@ class Server:
             start, most = int(query["offset"][0]), int(query["limit"][0])
             numbers = range(start, min(start + most, self.failed))
             return {"task_instances": [task(n) for n in numbers], "total_entries": self.failed}
+        if path == "/api/v2/dags/m__train_model":
+            return {"is_paused": self.paused}
+        if path == "/api/v2/dags/m__train_model/dagRuns/r":
+            return {"state": "running"}
+        if path == "/api/v2/dags/m__train_model/dagRuns/r/taskInstances":
+            start = int(query["offset"][0])
+            numbers = range(start, min(start + 100, self.failed))
+            return {"task_instances": [mapped(n) for n in numbers]}
         assert path == "/api/v2/dags/m__train_model/dagRuns"
         return {"dag_runs": [{}] * min(self.active, 1)}
 
@@ -46,6 +56,12 @@ def task(number: int) -> dict[str, object]:
         "end_date": "2026-11-22T02:24:19.888768Z" if number else None,
         "try_number": 3,
     }
+
+
+def mapped(number: int) -> dict[str, object]:
+    label = f"landing/m/{number}.csv" if number else None
+    told = {"state": "running", "max_tries": 2, "rendered_map_index": label}
+    return task(number) | {"map_index": number - 1} | told
 
 
 @pytest.fixture
@@ -62,6 +78,10 @@ def server() -> Iterator[Server]:
 
         def do_POST(self) -> None:
             login = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if self.path != "/auth/token":
+                kept.started.append(login)
+                self.reply(kept.status, {"dag_run_id": "r"})
+                return
             assert login == {"username": "watchdog", "password": "secret"}
             self.reply(kept.login_status, {"access_token": "t"})
 
@@ -130,6 +150,44 @@ def test_what_is_down_can_be_tried_again(server: Server) -> None:
         reader(server).has_active_run("m__train_model")
     with pytest.raises(ServiceUnreachable, match="ConnectError at login"):
         AirflowRest("http://127.0.0.1:9", "u", "p").failed_tasks(SINCE)
+
+
+def test_a_run_is_started_and_looked_at(server: Server) -> None:
+    server.failed = 101
+    with reader(server).session() as session:
+        assert session.trigger("m__train_model", {"reason": "why"}) == "r"
+        assert session.run_state("m__train_model", "r") == "running"
+        tasks = session.tasks("m__train_model", "r")
+    assert server.started == [{"logical_date": None, "conf": {"reason": "why"}}]
+    assert [t.name for t in tasks[:2]] == ["train", "train landing/m/1.csv"]
+    assert len(tasks) == 101
+    assert (tasks[1].state, tasks[1].tries, tasks[1].max_tries) == ("running", 3, 2)
+
+
+def test_a_paused_dag_is_not_started(server: Server) -> None:
+    server.paused = True
+    with (
+        reader(server).session() as session,
+        pytest.raises(StateConflict, match="m__train_model is paused"),
+    ):
+        session.trigger("m__train_model", {})
+    assert server.started == []
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "words"),
+    [
+        (403, NotPermitted, "does not let watchdog do this with m__train_model"),
+        (404, StateConflict, "has no DAG m__train_model"),
+        (500, ServiceUnreachable, "500 at /dags/m__train_model"),
+    ],
+)
+def test_a_run_that_cannot_be_started(
+    server: Server, status: int, error: type[Exception], words: str
+) -> None:
+    server.status = status
+    with reader(server).session() as session, pytest.raises(error, match=words):
+        session.trigger("m__train_model", {})
 
 
 def test_the_password_is_not_shown() -> None:

@@ -5,8 +5,11 @@ In the middle of the canary every Airflow process is killed.
 """
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -290,6 +293,33 @@ def wait_for_end(life: Life, dag_id: str, run_id: str) -> None:
             return
         time.sleep(1)
     pytest.fail(f"{dag_id} {run_id} did not end")
+
+
+def command(life: Life, *words: str) -> "subprocess.CompletedProcess[str]":
+    """`tenure …` as a person in another terminal runs it, who knows only the home."""
+    environment = os.environ | {"TENURE_HOME": str(life.stack.home)}
+    program = [sys.executable, "-c", "from tenure.cli import main; main()", *words]
+    return subprocess.run(
+        program, env=environment, capture_output=True, text=True, check=False, timeout=240
+    )
+
+
+def test_a_run_is_started_and_followed_from_the_command_line(life: Life) -> None:
+    nothing = command(life, "ingest", DATASET, "--as", "olga")
+    assert nothing.returncode == 0, nothing.stderr
+    assert "discover: success" in nothing.stdout
+    assert nothing.stdout.endswith("Nothing new in landing/flights/.\n")
+
+    trained = command(life, "train", MODEL, "--reason", "by hand", "--as", "ada", "--json")
+    answer = json.loads(trained.stdout)
+    assert (trained.returncode == 0) == (answer["state"] == "success"), trained.stderr
+    ended = {task["task"]: task for task in answer["tasks"]}
+    assert ended["train"]["state"] == "success"
+    assert ended["evaluate"]["summary"]
+    assert life.story._version(3)
+
+    assert command(life, "ingest", DATASET, "--as", "nobody").returncode == 2
+    assert command(life, "train", MODEL, "--reason", "x", "--as", "vera").returncode == 1
 
 
 def test_a_broken_yaml_shows_in_the_banner_and_hides_nothing(life: Life) -> None:

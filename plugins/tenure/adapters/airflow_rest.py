@@ -1,26 +1,26 @@
-"""Asks Airflow's public REST API what became of tasks and runs; changes nothing."""
+"""Airflow's public REST API: what became of tasks and runs; starts a run for a person."""
 
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import httpx
 
-from tenure.errors import NotPermitted, ServiceUnreachable
-from tenure.lifecycle.audit.reconciliation import FailedTask
+from tenure.errors import NotPermitted, ServiceUnreachable, StateConflict
+from tenure.lifecycle.audit.reconciliation import FailedTask, TaskProgress
 
 _PAGE = 100
 
 
 @dataclass(frozen=True)
 class AirflowRest:
-    """A reader of `/api/v2`.
+    """A login at `/api/v2`.
 
     Args:
         url: Base URL of the API server.
-        user: Name of a user who may read every DAG.
+        user: Name of a user: who reads must be allowed to read every DAG.
         password: Her password.
     """
 
@@ -59,6 +59,12 @@ class AirflowRest:
             query = {"state": ["queued", "running"], "limit": 1}
             return bool(self._get(client, f"/dags/{dag_id}/dagRuns", query)["dag_runs"])
 
+    @contextmanager
+    def session(self) -> Iterator["AirflowSession"]:
+        """Logged in for the length of a block; raises as `failed_tasks`."""
+        with closing(self._client()) as client:
+            yield AirflowSession(client, self.user)
+
     def _client(self) -> httpx.Client:
         client = httpx.Client(base_url=self.url, timeout=self.timeout_seconds, trust_env=False)
         login = {"username": self.user, "password": self.password}
@@ -71,8 +77,9 @@ class AirflowRest:
             client.close()
             raise NotPermitted(
                 f"Airflow refuses the login of {self.user} ({answer.status_code}).",
-                still_safe="Serving does not depend on the watchdog.",
-                next_step="Correct login and password of the connection tenure_airflow.",
+                still_safe="Serving does not depend on it; nothing was started.",
+                next_step="Correct login and password, for the watchdog those of the connection "
+                "tenure_airflow.",
             )
         if not answer.is_success:
             client.close()
@@ -81,13 +88,87 @@ class AirflowRest:
         return client
 
     def _get(self, client: httpx.Client, path: str, query: Mapping[str, Any]) -> Any:
-        try:
-            answer = client.get(f"/api/v2{path}", params=dict(query))
-        except httpx.HTTPError as error:
-            raise _unreachable(f"{type(error).__name__} at {path}") from error
+        answer = _call(client, "GET", path, params=dict(query))
         if not answer.is_success:
             raise _unreachable(f"{answer.status_code} at {path}")
         return answer.json()
+
+
+@dataclass(frozen=True)
+class AirflowSession:
+    """A person who is logged in: starts a run and looks how far it is."""
+
+    client: httpx.Client = field(repr=False)
+    user: str
+
+    def trigger(self, dag_id: str, conf: Mapping[str, object]) -> str:
+        """Start a run by hand; returns its run id.
+
+        Raises:
+            NotPermitted: The person may not.
+            StateConflict: There is no such DAG, or it is paused.
+            ServiceUnreachable: No answer, or one that is none of these.
+        """
+        if self._ask("GET", dag_id, f"/dags/{dag_id}")["is_paused"]:
+            raise StateConflict(
+                f"The DAG {dag_id} is paused: a run would wait until it is not.",
+                still_safe="Nothing was started.",
+                next_step="Unpause it in Airflow, then start it again.",
+            )
+        body = {"logical_date": None, "conf": dict(conf)}
+        return str(self._ask("POST", dag_id, f"/dags/{dag_id}/dagRuns", body)["dag_run_id"])
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        """`queued`, `running`, `success` or `failed`; raises as `trigger`."""
+        return str(self._ask("GET", dag_id, f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
+
+    def tasks(self, dag_id: str, run_id: str) -> list[TaskProgress]:
+        """How far each task of the run is; raises as `trigger`."""
+        found: list[TaskProgress] = []
+        while True:
+            page = f"?limit={_PAGE}&offset={len(found)}&order_by=id"
+            path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances{page}"
+            rows = self._ask("GET", dag_id, path)["task_instances"]
+            found += [_progress(row) for row in rows]
+            if len(rows) < _PAGE:
+                return found
+
+    def _ask(self, method: str, dag_id: str, path: str, body: object = None) -> Any:
+        answer = _call(self.client, method, path, json=body)
+        if answer.status_code in {401, 403}:
+            raise NotPermitted(
+                f"Airflow does not let {self.user} do this with {dag_id} ({answer.status_code}).",
+                still_safe="Nothing was started.",
+                next_step="Ask as somebody who may, or let Airflow's administrator allow it.",
+            )
+        if answer.status_code == 404:
+            raise StateConflict(
+                f"Airflow has no DAG {dag_id}, or no such run of it.",
+                still_safe="Nothing was started.",
+                next_step="A new YAML appears within a minute; `tenure check` says what is wrong.",
+            )
+        if not answer.is_success:
+            raise _unreachable(f"{answer.status_code} at {path}: {answer.text[:200]}")
+        return answer.json()
+
+
+def _call(client: httpx.Client, method: str, path: str, **arguments: Any) -> httpx.Response:
+    try:
+        return client.request(method, f"/api/v2{path}", **arguments)
+    except httpx.HTTPError as error:
+        raise _unreachable(f"{type(error).__name__} at {path}") from error
+
+
+def _progress(value: Mapping[str, Any]) -> TaskProgress:
+    index = int(value["map_index"])
+    return TaskProgress(
+        task_id=str(value["task_id"]),
+        map_index=index,
+        label=str(value.get("rendered_map_index") or index),
+        state=value.get("state"),
+        tries=int(value.get("try_number") or 0),
+        max_tries=int(value.get("max_tries") or 0),
+    )
 
 
 def _task(value: Mapping[str, Any]) -> FailedTask:

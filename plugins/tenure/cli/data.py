@@ -115,10 +115,11 @@ def owners(
     as_json: AsJson = False,
 ) -> None:
     """Print who reviews each suite and contract, as a CODEOWNERS file; exit 1 if it differs."""
-    from tenure.settings import REPOSITORY, Settings
+    from tenure.settings import Settings
     from tenure.views.judgements import code_owners
 
-    path, wanted = REPOSITORY / "CODEOWNERS", code_owners(Settings.from_environment().include)
+    include = Settings.from_environment().include
+    path, wanted = include.parent / "CODEOWNERS", code_owners(include)
     if write:
         path.write_text(wanted, encoding="utf-8")
     is_same = path.is_file() and path.read_text(encoding="utf-8") == wanted

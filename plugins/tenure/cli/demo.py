@@ -30,12 +30,12 @@ def demo(
 
     from tenure.demo import show
     from tenure.demo.receiver import receiving
-    from tenure.settings import Settings
+    from tenure.settings import REPOSITORY, Settings
     from tenure.stack import foreground
     from tenure.stack.embedded import Stack
     from tenure.stack.endpoints import StackEndpoints
 
-    settings = Settings.from_environment()
+    settings = Settings.from_environment(project=REPOSITORY)  # it brings its own configs
     console = Console(width=None if sys.stdout.isatty() else 160)
     good = False
     show.make_room(settings.home)

@@ -22,9 +22,10 @@ def up() -> None:
     from tenure.stack.foreground import ends_with, hold
 
     try:
-        with ends_with(Stack(Settings.from_environment().home)) as stack:
+        settings = Settings.from_environment()
+        with ends_with(Stack(settings.home, include=settings.include)) as stack:
             logs = stack.layout.logs
-            _say(f"Starting in {stack.home}; logs in {logs}")
+            _say(f"Starting in {stack.home} with {stack.layout.include}; logs in {logs}")
             stack.start(_ready)
             stack.wait_healthy(_ready)
             for name in ("airflow", "mlflow", "gateway"):

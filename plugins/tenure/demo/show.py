@@ -19,6 +19,7 @@ from tenure.settings import Settings
 from tenure.stack import state
 from tenure.stack.embedded import Stack
 from tenure.stack.environment import WATCHDOG, write_private
+from tenure.stack.logins import airflow_passwords
 from tenure.usecases.operations.ledger import verify_ledger
 from tenure.usecases.serving import api_keys
 
@@ -123,13 +124,6 @@ def prepare(settings: Settings, folder: Path, say: Callable[[str], None]) -> Sto
     secrets = {"gateway_key": story.gateway_key, "users": dict(passwords)}
     write_private(_credentials(settings), json.dumps(secrets, indent=2))
     return story
-
-
-def airflow_passwords(home: Path) -> Mapping[str, str]:
-    """Airflow's users and their passwords, as the stack made them."""
-    path = home / "airflow" / "simple_auth_manager_passwords.json"
-    passwords: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    return passwords
 
 
 def conclude(story: Story, since: float) -> dict[str, Any]:

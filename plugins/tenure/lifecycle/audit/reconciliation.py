@@ -57,6 +57,26 @@ def alias_repairs(
 
 
 @dataclass(frozen=True)
+class TaskProgress:
+    """How far a task instance of a run is, as Airflow reports it.
+
+    `label` is what Airflow shows for a mapped one; `state` is None before it is scheduled.
+    """
+
+    task_id: str
+    map_index: int
+    label: str
+    state: str | None
+    tries: int
+    max_tries: int
+
+    @property
+    def name(self) -> str:
+        """As a person would call it: `train`, `ingest landing/flights/2013-02.parquet`."""
+        return f"{self.task_id} {self.label}" if self.map_index >= 0 else self.task_id
+
+
+@dataclass(frozen=True)
 class FailedTask:
     """A failed task instance as Airflow tells it."""
 
