@@ -84,8 +84,8 @@ def _run(
             for change in run.follow():
                 if change.task is None:
                     state = change.state
-                    continue
-                ended[change.what] = change
+                else:
+                    ended[change.what] = change
                 if not as_json:
                     _show(platform, change, time.monotonic() - began)
         except KeyboardInterrupt:
@@ -118,6 +118,10 @@ def _login(platform: "Installation", user: str | None) -> tuple[str, str]:
 
 
 def _show(platform: "Installation", change: "RunChange", seconds: float) -> None:
+    if change.task is None:
+        if change.state == "queued":
+            say("queued: a DAG has one run at a time, and Airflow starts it when there is room")
+        return
     if change.state in _QUIET:
         return
     say(f"[{seconds:4.0f} s] {change.what}: {change.state.replace('_', ' ')}")
