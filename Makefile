@@ -8,20 +8,26 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 CORE := tests plugins/tenure/lifecycle plugins/tenure/layout.py plugins/tenure/verdicts.py plugins/tenure/vocabulary.py --doctest-modules
 PROMPT := (not fault or quick) and not fault_root and not soak and not e2e and not browser
 DAILY := $(PROMPT) and not exhaustive
-PYTEST := $(BIN)/python -m pytest -q --durations=15 --durations-min=1
+PYTEST := $(BIN)/python -u -m pytest -q --durations=15 --durations-min=1
+# What a run printed is kept: an interpreter that dies says where only once.
+KEPT = 2>&1 | tee .pytest_cache/$$(date +%Y%m%d-%H%M%S)-$@.log
 # In the order of tests/conftest.py: the files with many tests are not the ones that take long.
 # Four on two cores: many tests wait for a process of their own.
-WORKERS := -n 4 --dist loadfile --no-loadscope-reorder
+WORKERS := -n 4 --max-worker-restart=2 --dist loadfile --no-loadscope-reorder
 ONCE ?=
 # A quarter of the processor time; `.ci/run` pays it.
 COVERAGE ?=
 PYTEST_ARGS ?=
 
+# A process that dies of a signal, one that a test starts as well, says where it was.
+export PYTHONFAULTHANDLER := 1
 # Some machines set this; it costs a third of every collection and of every process that a test starts.
 unexport PYTHONDONTWRITEBYTECODE
 
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install check test test-all test-exhaustive test-unit test-browser demo up down lock clean \
+.PHONY: help install check test test-all test-exhaustive test-unit test-browser demo up down docs lock clean \
 	fault-test fault-test-root soak check-format check-lint check-types check-imports check-image check-configs
 
 help: ## Show this list
@@ -72,14 +78,16 @@ test-unit: $(STAMP) ## The pure core, in seconds
 	$(BIN)/python -m pytest -q $(CORE) -m "not airflow and not service and $(DAILY)" $(PYTEST_ARGS)
 
 test: $(STAMP) ## Every kind of test but the browser; says what takes longest
-	$(PYTEST) $(WORKERS) $(CORE) -m "$(DAILY)" $(COVERAGE) $(PYTEST_ARGS)
-	$(PYTEST) tests/e2e -m "e2e and not browser and not fault and not soak" $(PYTEST_ARGS)
+	@mkdir -p .pytest_cache
+	$(PYTEST) $(WORKERS) $(CORE) -m "$(DAILY)" $(COVERAGE) $(PYTEST_ARGS) $(KEPT)
+	$(PYTEST) tests/e2e -m "e2e and not browser and not fault and not soak" $(PYTEST_ARGS) $(KEPT)
 
 test-all: test test-exhaustive ## The same, then whole grids and properties with many examples
 
 test-exhaustive: $(STAMP) ## Only what `test-all` has beyond `test`
+	@mkdir -p .pytest_cache
 	$(PYTEST) $(WORKERS) -m "(exhaustive or hypothesis) and $(PROMPT)" \
-		--hypothesis-profile=exhaustive $(PYTEST_ARGS)
+		--hypothesis-profile=exhaustive $(PYTEST_ARGS) $(KEPT)
 
 test-browser: $(STAMP) ## What a person sees, in Chromium
 	$(BIN)/python -m pytest -q -m browser $(PYTEST_ARGS)
@@ -101,6 +109,9 @@ up: $(STAMP) ## The embedded stack in the foreground
 
 down: $(STAMP) ## End what is left of the stack
 	@exec $(BIN)/tenure down
+
+docs: $(STAMP) ## Write the tables of docs/models.md anew
+	$(BIN)/python tests/builders/config_reference.py
 
 lock: $(STAMP) ## Resolve the *.in files anew
 	$(COMPILE) requirements.in -o requirements.txt

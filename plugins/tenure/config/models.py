@@ -22,6 +22,7 @@ class PlatformConfig(Policy):
     """`platform.yaml`: who may do what."""
 
     roles: dict[Role, tuple[str, ...]]
+    """Users by role: viewer, trainer, approver, operator, decommissioner, steward, auditor."""
     webhook_hosts: tuple[str, ...] = ("127.0.0.1",)
     """Hosts that notices may be posted to."""
     gateway: GatewayPolicy = GatewayPolicy()
@@ -35,10 +36,15 @@ class DatasetConfig(Policy):
     """`datasets/<name>.yaml`."""
 
     name: Id
+    """As the file is called."""
     description: str
+    """What a row is, in a sentence."""
     owner: str
+    """Who answers for the source."""
     steward: str
+    """Who keeps the suite, and hears of a batch that is refused."""
     sensitivity: Sensitivity = "internal"
+    """`restricted`: the store must encrypt, and pages show no value of it."""
     source: Source = Source()
     schedule: str = "*/10 * * * *"
     """Cron expression; a sixth field means seconds."""
@@ -48,8 +54,10 @@ class DatasetConfig(Policy):
     entity_column: str | None = None
     """Whom or what a row is about; a new model takes it as its subject."""
     suite: Id
+    """File in `include/expectations/`, without its suffix."""
     quality: QualityPolicy = QualityPolicy()
     retention_days: int = Field(default=730, ge=1)
+    """Days that snapshots may be kept, for the record: nothing removes them yet."""
 
     @model_validator(mode="after")
     def _columns_exist(self) -> "DatasetConfig":
@@ -76,7 +84,9 @@ class Label(Policy):
     """What is predicted, and how long after the event it is known."""
 
     column: str
+    """Column of the dataset: true or false, or 0 or 1."""
     horizon_hours: float = Field(default=24.0, ge=0.0)
+    """Hours after the event until the label is known for sure."""
 
 
 class LandedOutcomes(Policy):
@@ -86,13 +96,16 @@ class LandedOutcomes(Policy):
     """
 
     dataset: Id
+    """Dataset that the outcomes land in."""
 
 
 class Features(Policy):
     """Columns that the model reads."""
 
     numeric: tuple[str, ...] = ()
+    """Columns that are read as numbers."""
     categorical: tuple[str, ...] = ()
+    """Columns that are read as the text of a category."""
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -104,6 +117,7 @@ class Consumer(Policy):
     """Somebody who uses the answers and must hear of a retirement."""
 
     name: Id
+    """Who it is."""
     webhook: str | None = None
     """Full URL, or `env:NAME` to read it from the environment."""
 
@@ -112,14 +126,20 @@ class ModelConfig(Policy):
     """`models/<name>.yaml`."""
 
     name: Id
+    """As the file is called."""
     purpose: str
+    """What the model is for, in a sentence."""
     owner: str
+    """Who answers for the model; counts as its trainer where nobody started the run."""
     risk_tier: RiskTier = "limited"
+    """How many people approve a version: one for `minimal` and `limited`, two for `high`."""
     dataset: Id
+    """What it is trained on."""
     label: Label
     outcomes: LandedOutcomes | None = None
     """None: outcomes are posted to the gateways."""
     subject_column: str
+    """Whom a decision is about: the same subject always gets the same arm of a canary."""
     features: Features
     personal: dict[str, str] = Field(default_factory=dict)
     """Personal columns that the model reads in clear, each with the reason why it must."""

@@ -16,8 +16,11 @@ class GatePolicy(Policy):
     """A gate is on unless it says why not, and until when."""
 
     mode: Literal["enforce", "report_only"] = "enforce"
+    """`report_only` lets a bad verdict pass, until the excuse ends."""
     reason: str | None = None
+    """Why the gate is excused."""
     expires: date | None = None
+    """Last day of the excuse."""
 
     @model_validator(mode="after")
     def _excused(self) -> "GatePolicy":

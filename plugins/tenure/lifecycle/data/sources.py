@@ -23,15 +23,20 @@ class Column(Policy):
     """One column of the contract."""
 
     type: ColumnType
+    """What every value is."""
     nullable: bool = True
+    """Whether a value may be missing."""
     sensitivity: Literal["public", "internal", "personal"] = "internal"
+    """`personal` columns are kept as pseudonyms."""
     description: str = ""
+    """What the column says; shown to people."""
 
 
 class Rename(Policy):
     """A column that has a new name; both are taken until the last day of the grace window."""
 
     to: str
+    """The new name."""
     until: date
     """Last day (UTC) on which landed files and models may still use the old name."""
 
@@ -45,6 +50,7 @@ class Contract(Policy):
     """
 
     columns: dict[str, Column] = Field(min_length=1)
+    """Every column by its name."""
     key: tuple[str, ...] = ()
     """Columns that together identify a row; a second row with the same key is quarantined."""
     allow_extra_columns: bool = False
@@ -77,14 +83,17 @@ class CsvFormat(Policy):
     """How the CSV files of a source are written; `tenure new dataset` finds it out."""
 
     delimiter: str = Field(default=",", pattern=r"^[\t\x20\x21\x23-\x26\x28-\x7e]$")
+    """One character between cells."""
     quote: Literal['"', "'", ""] = '"'
     """Surrounds cells that hold delimiters or line ends; empty: cells are never quoted."""
     encoding: Encoding = "utf-8"
     """Of UTF-8 and UTF-16 a byte order mark is skipped."""
     decimal: Literal[".", ","] = "."
+    """Decimal sign of numbers."""
     nulls: tuple[str, ...] = ()
     """Words that mean "no value" in columns that are not text, as an empty cell does everywhere."""
     true_words: tuple[str, ...] = Field(default=("true",), min_length=1)
+    """Cells of a boolean column that mean true, whatever their case."""
     false_words: tuple[str, ...] = Field(default=("false",), min_length=1)
     """Cells of a boolean column, whatever their case."""
     times: tuple[str, ...] = ()
@@ -103,6 +112,7 @@ class Source(Policy):
     """Files land in `landing/<dataset>/` of the object store."""
 
     format: Literal["parquet", "csv"] = "parquet"
+    """Of the files."""
     csv: CsvFormat = CsvFormat()
     time_zone: str | None = None
     """Zone of dates and times that do not name theirs (`UTC`, `Europe/Berlin`); without it, such a

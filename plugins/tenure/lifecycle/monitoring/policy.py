@@ -19,13 +19,15 @@ class MonitoringPolicy(Policy):
     """When a window of decisions counts as changed, compared with the training reference."""
 
     min_decisions: int = Field(default=500, ge=1)
-    """Decisions since the last judged window that make a new one; with fewer nothing is judged."""
+    """Decisions since the last judged window after which the next one is judged; fewer wait."""
     bins: int = Field(default=20, ge=4, le=200)
+    """Bins of a numeric feature, by quantiles of the reference."""
     max_psi: float = Field(default=0.25, gt=0.0)
     """Population stability index of one feature above which it has drifted."""
     max_drifted_share: float = Field(default=0.3, ge=0.0, le=1.0)
     """Share of drifted features above which the window has drifted."""
     metric: Metric = "brier"
+    """What performance is measured by."""
     max_decay: float = Field(default=0.1, ge=0.0)
     """Relative worsening of the metric against the holdout that is still accepted."""
     min_label_coverage: float = Field(default=0.5, ge=0.0, le=1.0)

@@ -34,16 +34,19 @@ class RetrainingPolicy(Policy):
     """What asks for retraining and what holds it back."""
 
     on_performance: bool = True
+    """Whether worse performance asks for retraining."""
     on_drift: bool = False
     """Drift alone asks for a look (`investigate`), not for retraining, unless this is set."""
     new_batches: int | None = Field(default=None, ge=1)
     """Published batches since the last training that ask for retraining by themselves."""
     max_age_days: int | None = Field(default=None, ge=1)
+    """Age of the last training that asks for retraining by itself."""
     cooldown_hours: float = Field(default=24.0, ge=0.0)
     """No second request within this time of the last one (wall clock)."""
     catch_up_hours: float = Field(default=24.0, ge=0.0)
     """How far the newest batch may end before the window that failed (event time)."""
     frozen: bool = False
+    """Nothing is retrained while this is set."""
 
 
 class RetrainAction(StrEnum):

@@ -27,7 +27,9 @@ class ApprovalPolicy(Policy):
     """How long an approval holds and how long the question stays open."""
 
     valid_days: int = Field(default=30, ge=1)
+    """Days that an approval holds."""
     ask_hours: int = Field(default=72, ge=1)
+    """Hours that the question stays open."""
 
 
 class Choice(StrEnum):

@@ -43,6 +43,7 @@ class CanaryMetric(Policy):
     """
 
     event: Event
+    """`error`: an error, a timeout or a fallback; `wrong_label`: the outcome says otherwise."""
     margin: float = Field(gt=1.0, le=10.0)
     """Ratio of event rates, challenger to champion, that is still acceptable."""
     min_subjects: int = Field(default=200, ge=1)
@@ -59,10 +60,13 @@ class CanaryPolicy(Policy):
     """
 
     shares_bp: tuple[int, ...] = (500, 2500, 5000, 10_000)
+    """Shares of traffic, in basis points, one after the other; the last is 10000."""
     metrics: tuple[CanaryMetric, ...] = Field(min_length=1)
+    """What the challenger is judged by."""
     alpha: float = Field(default=0.05, gt=0.0, lt=0.5)
     """Bound on ever judging wrongly, for harm and for safe each, over the whole canary."""
     analysis_seconds: int = Field(default=60, ge=1)
+    """Time between two analyses."""
     min_step_subjects: int = Field(default=200, ge=1)
     """Subjects of the challenger at a share before the next larger share."""
     lease_seconds: int = Field(default=180, ge=5)

@@ -40,10 +40,13 @@ class JwtPolicy(Policy):
     """
 
     issuer: str
+    """The claim `iss` of every token."""
     audience: str
+    """The claim `aud` of every token."""
     jwks: str
     """The provider's public keys: a file, or an https URL (http on loopback only)."""
     scope_claim: str = "scope"
+    """The claim that lists the scopes."""
     leeway_seconds: int = Field(default=30, ge=0, le=300)
     """How far the provider's clock may be from ours."""
     refresh_seconds: int = Field(default=300, ge=10)
@@ -63,17 +66,22 @@ class GatewayPolicy(Policy):
     """`gateway` of `platform.yaml`: limits of one gateway process."""
 
     max_connections: int = Field(default=1024, ge=1)
+    """Connections at once; more are refused."""
     max_body_bytes: int = Field(default=2 * 1024 * 1024, ge=1024)
+    """Of one request."""
     max_waiting_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
     """Of all bodies together, beside 64 KiB of each: from the first byte until the answer. As many
     as one body may have where that is more."""
     max_rows: int = Field(default=1000, ge=1)
     """Rows of one request."""
     max_header_bytes: int = Field(default=16 * 1024, ge=1024)
+    """Of all headers of a request together."""
     max_headers: int = Field(default=64, ge=8)
+    """Of one request."""
     request_seconds: float = Field(default=10.0, gt=0.0)
     """Time to receive a request from its first byte to its last."""
     drain_seconds: float = Field(default=3.0, ge=0.0, le=300.0)
     """How long a gateway that got SIGTERM says that it is not ready and goes on answering, until
     balancers have noticed: longer than their check interval times their failures; 0: at once."""
     jwt: JwtPolicy | None = None
+    """None: only API keys are accepted."""

@@ -31,10 +31,13 @@ class ServingPolicy(Policy):
     timeout_seconds: float = Field(default=2.0, gt=0.0)
     """Time that all models together have before the declared rule answers."""
     on_unseen_category: Literal["accept", "reject"] = "accept"
+    """A category that training did not have: scored all the same, or a 422."""
     on_out_of_range: Literal["accept", "reject"] = "accept"
     """A number outside what training saw: scored all the same, or a 422 that names the field."""
     on_null: Literal["accept", "reject"] = "accept"
+    """A feature without a value: scored all the same, or a 422."""
     on_missing_feature: Literal["null", "reject"] = "reject"
+    """A feature that the request does not have: taken as null, or a 422."""
     on_extra_feature: Literal["ignore", "reject"] = "reject"
     """A feature that the model does not have; an ignored one is not logged either."""
     round_scores: int | None = Field(default=None, ge=1, le=15)

@@ -15,8 +15,11 @@ class BiasPolicy(GatePolicy):
     """Bounds on the worst gap between the groups of each protected attribute."""
 
     attributes: tuple[str, ...] = Field(min_length=1)
+    """Protected attributes: columns of the dataset, features or not."""
     intersections: bool = True
+    """Whether pairs of attributes are audited as well."""
     metric: RateName = "selection_rate"
+    """The rate that is compared between groups."""
     min_ratio: float | None = Field(default=None, ge=0.0, le=1.0)
     """Lowest group's rate over the highest's; 0.8 is the four-fifths rule."""
     max_difference: float | None = Field(default=None, ge=0.0, le=1.0)
@@ -27,7 +30,9 @@ class BiasPolicy(GatePolicy):
     small_groups: Literal["inconclusive", "report"] = "inconclusive"
     """What groups below the minimum do to the verdict; `report` shows them and judges the rest."""
     bootstrap_draws: int = Field(default=1000, ge=100)
+    """Draws behind each interval."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1.0)
+    """Of each interval."""
 
     @model_validator(mode="after")
     def _bounded(self) -> "BiasPolicy":

@@ -15,8 +15,11 @@ class MetricGate(Policy):
     """A bound on one metric of the holdout; exactly one of minimum and maximum."""
 
     metric: Metric
+    """What is measured."""
     minimum: float | None = None
+    """Lowest value that passes."""
     maximum: float | None = None
+    """Highest value that passes."""
 
     @model_validator(mode="after")
     def _one_bound(self) -> "MetricGate":
@@ -31,4 +34,6 @@ class EvaluationPolicy(GatePolicy):
     threshold: float = Field(default=0.5, ge=0.0, le=1.0)
     """Scores at or above it decide `positive`."""
     min_rows: int = Field(default=500, ge=1)
+    """Rows of the holdout below which the gate is inconclusive."""
     gates: tuple[MetricGate, ...] = Field(min_length=1)
+    """What must hold on the holdout; all of it."""
