@@ -32,6 +32,7 @@ from tenure.stack import processes, state
 from tenure.stack.embedded import AIRFLOW, Stack
 from tenure.stack.endpoints import StackEndpoints
 from tenure.usecases.decisions import replay
+from tenure.vocabulary import State
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -347,3 +348,35 @@ def test_training_by_hand_goes_by_the_form_and_names_its_person(life: Life) -> N
     assert "A new season." in asked.reason
     assert asked.state == "done"
     assert life.story.facts.versions(MODEL)[-1].state in {"validated", "approved", "canary"}
+
+
+def test_the_document_about_rest_is_true(life: Life) -> None:
+    """The last test: what it approves begins another canary."""
+    text = (REPOSITORY / "docs" / "rest.md").read_text(encoding="utf-8")
+    program = "\n".join(re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE))
+    settings, people = life.story.settings, life.story.people
+    environment = os.environ | {
+        "AIRFLOW": settings.airflow_url,
+        "GATEWAY": settings.gateway_url,
+        "ADA": people["ada"].password,
+        "GRACE": people["grace"].password,
+        "KEY": life.story.gateway_key,
+        "NO_PROXY": "127.0.0.1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    trained, *_, decided, told = done.stdout.splitlines()
+    assert json.loads(trained)["state"] == "success"
+    assert "['Approve']" in done.stdout
+    assert decided.startswith("['")
+    assert told
+    newest = max(v.version for v in life.story.facts.versions(MODEL))
+    states = {v.version: v.state for v in life.story.facts.versions(MODEL)}
+    assert states[newest] in {State.VALIDATED, State.APPROVED, State.CANARY}
