@@ -170,6 +170,11 @@ def drawn_key(digest: str) -> str:
     return f"reports/{digest[:2]}/{digest}.html"
 
 
+def selection_key(model: str, selection: str) -> str:
+    """Names of the decision segments that a monitoring window holds."""
+    return f"monitoring/{model}/{selection}.parquet"
+
+
 def artifact_key(digest: str) -> str:
     """A model's artifact."""
     return f"artifacts/{digest}.skops"

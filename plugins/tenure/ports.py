@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -153,16 +153,36 @@ class Reports(Protocol):
 
 
 @dataclass(frozen=True)
+class JudgedRows:
+    """The decisions that need no further look: those of the listed segments up to a moment.
+
+    Args:
+        until: Newest event_time among them.
+        lists: Parquet files whose column `segment_name` has names as in `DecisionFilter.segments`.
+    """
+
+    until: datetime
+    lists: Sequence[Path]
+
+
+@dataclass(frozen=True)
 class DecisionFilter:
     """Which decision rows a scan takes: those of one version with `after` < event_time <= `until`.
 
     Paths are local Parquet files; None leaves that side open.
+
+    Args:
+        segments: Name of the segment that each file was shipped as: hour folder and file stem. A
+            compacted file says of each row what it was shipped as; only its folder counts.
+        judged: Rows to leave out; `segments` names all files then.
     """
 
     paths: Sequence[Path]
     version_id: int
     after: datetime | None = None
     until: datetime | None = None
+    segments: Mapping[Path, str] = field(default_factory=dict)
+    judged: JudgedRows | None = None
 
 
 @dataclass(frozen=True)
@@ -170,8 +190,31 @@ class Span:
     """How many decisions there are, and the event_time of the first and the last."""
 
     rows: int
-    first: datetime | None
-    last: datetime | None
+    first: datetime | None = None
+    last: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What there is of a version's decisions, each of them in one place.
+
+    Args:
+        logged: All that the files hold.
+        judged: Those that an earlier window judged.
+        due: Those that the filter takes.
+        late: Of those that are due, the ones of before the end of what was judged: they were
+            shipped after it.
+    """
+
+    logged: int
+    judged: int
+    due: Span
+    late: Span
+
+    @property
+    def waiting(self) -> int:
+        """Neither judged nor due: a label is not mature, or the event_time is yet to come."""
+        return self.logged - self.judged - self.due.rows
 
 
 @dataclass(frozen=True)
@@ -237,8 +280,12 @@ class OutcomeCounts:
 class Engine(Protocol):
     """Scans Parquet where it lies and gives sufficient statistics only, never rows."""
 
-    def span(self, decisions: DecisionFilter) -> Span:
-        """Count and extent of the decisions."""
+    def tally(self, decisions: DecisionFilter) -> Tally:
+        """All decisions of the version in one scan: judged, due, late."""
+        ...
+
+    def segments(self, decisions: DecisionFilter) -> dict[str, int]:
+        """The segments of the decisions, each with how many of them it has, by name."""
         ...
 
     def quantiles(

@@ -274,6 +274,7 @@ class Life:
                             kind=kind,
                             verdict=verdict,
                             decisions=2_345,
+                            selection=digest(f"{week}"),
                             report_digest=digest(f"{kind}{week}"),
                         )
                     )

@@ -75,14 +75,34 @@ def features(value: bytes) -> dict[str, Value]:
 
 
 def _selected(path: Path, decisions: DecisionFilter) -> Iterator[pa.RecordBatch]:
+    judged, name = decisions.judged, decisions.segments.get(path, "")
+    known = _judged_segments(decisions)
     with pq.ParquetFile(path) as source:
         for batch in source.iter_batches(_BATCH_ROWS):
             kept = pc.equal(batch["version_id"], decisions.version_id)
+            if judged is not None:
+                is_old = pc.less_equal(batch["event_time"], _moment(judged.until))
+                is_known = pc.is_in(_segments(batch, name), value_set=known)
+                kept = pc.and_not(kept, pc.and_(is_old, is_known))
             if decisions.after is not None:
                 kept = pc.and_(kept, pc.greater(batch["event_time"], _moment(decisions.after)))
             if decisions.until is not None:
                 kept = pc.and_(kept, pc.less_equal(batch["event_time"], _moment(decisions.until)))
             yield batch.filter(kept)
+
+
+def _judged_segments(decisions: DecisionFilter) -> pa.Array | None:
+    if decisions.judged is None:
+        return None
+    lists = [pq.read_table(path)["segment_name"] for path in decisions.judged.lists]
+    return pa.chunked_array([chunk for one in lists for chunk in one.chunks], pa.string())
+
+
+def _segments(batch: pa.RecordBatch, name: str) -> pa.Array:
+    """What each row was shipped as; a compacted file, called `name`, says it of each row."""
+    if "segment" not in batch.schema.names:
+        return pa.array([name] * len(batch), pa.string())
+    return pc.binary_join_element_wise(name.rpartition("/")[0], batch["segment"], "/")
 
 
 def _opened(batch: pa.RecordBatch, open_all: Open) -> pa.Table:

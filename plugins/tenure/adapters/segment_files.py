@@ -1,11 +1,14 @@
-"""Joins Parquet files of decisions or outcomes into one, a piece at a time."""
+"""Joins Parquet files of decisions or outcomes into one, a piece at a time, and lists segments."""
 
-from collections.abc import Sequence
+import io
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+SEGMENT = "segment"
+"""Column of a compacted file: the name without suffix under which each of its rows was shipped."""
 _BATCH_ROWS = 64 * 1024
 
 
@@ -18,8 +21,12 @@ def kinds(path: Path) -> dict[str, str] | None:
     return {field.name: str(field.type) for field in schema}
 
 
-def merge(paths: Sequence[Path], target: Path) -> int:
+def merge(files: Mapping[str, Path], target: Path) -> int:
     """Write the rows of all files, in order; a column that a file lacks is null there.
+
+    Args:
+        files: By the name of the segment; that of a file which was compacted itself is not used.
+        target: File to write.
 
     Returns:
         The number of rows written, which is that of the files together.
@@ -27,16 +34,30 @@ def merge(paths: Sequence[Path], target: Path) -> int:
     Raises:
         ValueError: It is not: a file changed while it was read.
     """
-    schema = pa.unify_schemas([pq.read_schema(path) for path in paths]).remove_metadata()
+    shapes = [pq.read_schema(path) for path in files.values()]
+    schema = pa.unify_schemas([*shapes, pa.schema({SEGMENT: pa.string()})]).remove_metadata()
     with pq.ParquetWriter(target, schema, compression="zstd") as writer:
-        for path in paths:
+        for name, path in files.items():
             with pq.ParquetFile(path) as source:
                 for batch in source.iter_batches(_BATCH_ROWS):
-                    writer.write_batch(_fitted(batch, schema))
-    rows, expected = pq.read_metadata(target).num_rows, sum(_rows(path) for path in paths)
+                    writer.write_batch(_fitted(_named(batch, name), schema))
+    rows, expected = pq.read_metadata(target).num_rows, sum(_rows(p) for p in files.values())
     if rows != expected:
         raise ValueError(f"{rows:,} rows were joined of {expected:,}")
     return rows
+
+
+def segment_list(names: Iterable[str]) -> bytes:
+    """A Parquet file with the names, sorted, as its column `segment_name`."""
+    target = io.BytesIO()
+    pq.write_table(pa.table({"segment_name": sorted(names)}), target, compression="zstd")
+    return target.getvalue()
+
+
+def _named(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
+    if SEGMENT in batch.schema.names:
+        return batch
+    return batch.append_column(SEGMENT, pa.array([name] * len(batch), pa.string()))
 
 
 def _fitted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tenure.adapters.ibis_engine import IbisEngine
-from tenure.ports import DecisionFilter
+from tenure.ports import DecisionFilter, Span, Tally
 
 START = datetime(2013, 6, 1, tzinfo=UTC)
 EDGES = {"f_temp": [10.0, 20.0, 30.0, 40.0], "f_rain": [0.0, 0.0]}
@@ -140,10 +140,10 @@ def bins(values: pd.Series, edges: list[float]) -> tuple[int, ...]:
 
 def test_span_is_half_open(engine: IbisEngine, world: World) -> None:
     after, until = START + timedelta(minutes=1), START + timedelta(minutes=11)
-    found = engine.span(window(world, after=after, until=until))
+    found = engine.tally(window(world, after=after, until=until)).due
     assert (found.rows, found.first, found.last) == (9, START + timedelta(minutes=2), until)
-    nothing = engine.span(DecisionFilter(world.decision_paths, 99))
-    assert (nothing.rows, nothing.first, nothing.last) == (0, None, None)
+    nothing = engine.tally(DecisionFilter(world.decision_paths, 99))
+    assert nothing == Tally(0, 0, Span(0), Span(0))
 
 
 def test_feature_counts_equal_pandas(engine: IbisEngine, world: World) -> None:

@@ -264,5 +264,5 @@ def test_files_with_and_without_it_become_one(tmp_path: Path) -> None:
         ([new, old], ["native", "onnx", None, None, None]),
     ):
         target = tmp_path / "merged.parquet"
-        assert segment_files.merge(paths, target) == 5
+        assert segment_files.merge({path.stem: path for path in paths}, target) == 5
         assert pq.read_table(target)["variant"].to_pylist() == expected

@@ -128,8 +128,8 @@ def test_columns_come_together_and_disagreeing_ones_stay_apart(platform: Install
     keys = live_keys(platform.store, "decisions/")
     tables = [pq.read_table(platform.store.fetch(key)).to_pylist() for key in keys]
     found = {row["decision_id"]: row for table in tables for row in table}
-    assert found["1"] == {"decision_id": "1", "f_hour": 1.0, "f_temp": None}
-    assert found["3"] == {"decision_id": "3", "f_hour": None, "f_temp": 2.0}
+    assert found["1"] == {"decision_id": "1", "f_hour": 1.0, "f_temp": None, "segment": "a"}
+    assert found["3"] == {"decision_id": "3", "f_hour": None, "f_temp": 2.0, "segment": "c"}
     assert [found[i]["f_hour"] for i in "24"] == ["one", "two"]
     assert len(keys) == 2
 

@@ -1,5 +1,6 @@
 """Windows on a real database and store: judged once, inconclusive ones again, pictures after."""
 
+import json
 import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,6 +9,8 @@ import pytest
 
 from tenure.adapters import evidently_reporter
 from tenure.adapters.sql.monitoring import JudgedWindow
+from tenure.layout import report_key
+from tenure.usecases.decisions.segments import compact
 from tenure.usecases.monitoring.monitor import draw, look, monitor
 from tenure.verdicts import Verdict
 
@@ -201,3 +204,87 @@ def test_a_picture_that_fails_is_a_warning(
     with caplog.at_level(logging.WARNING):
         assert draw(life.platform, "late", life.run()) == []
     assert "cause=ValueError: no picture today" in caplog.text
+
+
+def sums(life: Any, results: list[JudgedWindow]) -> dict[str, Any]:
+    report = next(r.report_digest for r in results if r.kind == "drift")
+    found: dict[str, Any] = json.loads(life.platform.store.get(report_key(report)))["facts"]["sum"]
+    assert found["logged"] == found["judged_before"] + found["judged_here"] + found["waiting"]
+    return found
+
+
+def test_what_is_shipped_after_its_window_is_judged_once_and_named(life: Any) -> None:
+    champion = life.champion()
+    end = life.ship(champion, 2000)
+    life.watermark(end + DAY)
+    monitor(life.platform, "late", life.run())
+    for number in (2, 3):  # two gateways that were cut off for the same hours, one after the other
+        life.ship(champion, 400)
+        seen = monitor(life.platform, "late", life.run(f"run-{number}"))
+        assert set(verdicts(seen.results)) == {"drift", "quality", "performance", "fairness"}
+        assert {row.decisions for row in seen.results} == {400}
+        assert {row.window_end for row in seen.results} == {end}
+        said = "Of its 400 decisions 400, of 2013-06-01 00:00 to 2013-06-01 06:39, were shipped"
+        assert all(said in str(row.facts["summary"]) for row in seen.results)
+        assert sums(life, seen.results)["late"] == 400
+    assert monitor(life.platform, "late", life.run("run-4")).results == []
+    later = life.ship(champion, 300, start=end + timedelta(minutes=1))
+    life.ship(champion, 20)
+    seen = monitor(life.platform, "late", life.run("run-5"))
+    assert [(row.kind, row.decisions) for row in seen.results] == [("drift", 320), ("quality", 320)]
+    assert sums(life, seen.results) == {
+        "logged": 3120,
+        "judged_before": 2800,
+        "judged_here": 320,
+        "waiting": 0,
+        "late": 20,
+        "missing": 0,
+    }
+    life.watermark(later + DAY)
+    seen = monitor(life.platform, "late", life.run("run-6"))
+    assert [row.decisions for row in seen.results] == [320, 320]
+
+
+def test_few_late_decisions_wait_and_are_named(life: Any) -> None:
+    champion = life.champion()
+    life.ship(champion, 400)
+    monitor(life.platform, "late", life.run())
+    life.ship(champion, 20)
+    seen = monitor(life.platform, "late", life.run("run-2"))
+    late = "20, of 2013-06-01 00:00 to 2013-06-01 00:19, came late"
+    assert f"drift: not enough yet, 20 of 300 decisions ({late})" in seen.sentence
+
+
+def test_late_decisions_are_news_to_an_inconclusive_window(life: Any) -> None:
+    champion = life.champion()
+    end = life.ship(champion, 400, labelled=False)
+    life.watermark(end + DAY)
+    seen = monitor(life.platform, "late", life.run())
+    assert verdicts(seen.results)["performance"] == "inconclusive"
+    life.ship(champion, 2000, start=end - timedelta(minutes=1999))
+    found = {r.kind: r.decisions for r in monitor(life.platform, "late", life.run("run-2")).results}
+    assert found["performance"] == 2400
+    assert found["drift"] == 2000
+
+
+class Ahead:
+    """Hours that are being filled now are over."""
+
+    def now(self) -> datetime:
+        return datetime.now(tz=UTC) + timedelta(hours=3)
+
+
+def test_compaction_makes_nothing_late(life: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    champion = life.champion()
+    life.ship(champion, 400)
+    life.ship(champion, 100)
+    monkeypatch.setitem(vars(life.platform), "clock", Ahead())
+    monitor(life.platform, "late", life.run())
+    assert compact(life.platform).files == 4  # decisions and outcomes
+    seen = monitor(life.platform, "late", life.run("run-2"))
+    assert "drift: not enough yet, 0 of 300 decisions" in seen.sentence
+    life.ship(champion, 350)
+    assert compact(life.platform).files == 4
+    seen = monitor(life.platform, "late", life.run("run-3"))
+    counts = sums(life, seen.results)
+    assert (counts["judged_before"], counts["judged_here"], counts["late"]) == (500, 350, 350)

@@ -129,7 +129,7 @@ def test_results_of_a_former_champion_are_no_reason(life: Any) -> None:
     life.version(state=State.VALIDATED, months=(1, 2, 3))
     assert retraining.decide_all(life.platform, run(1)).chosen == []
     with life.platform.database.begin() as connection:
-        assert monitoring.judged_until(connection, 1) == {}
+        assert monitoring.judged_before(connection, 1) == {}
 
 
 def test_a_broken_yaml_stops_nobody_else(life: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tenure.ports import DecisionFilter, FeatureCounts, OutcomeCounts, Span
+from tenure.ports import DecisionFilter, FeatureCounts, OutcomeCounts, Tally
 
 MEMORY_LIMIT = "2GB"
 """More is spilled to disk by DuckDB."""
@@ -47,25 +47,29 @@ class IbisEngine:
         backend.raw_sql("SET TimeZone = 'UTC'")
         return backend
 
-    def read(self, paths: Sequence[Path]) -> Any:
-        """The files as one Ibis table; a column that some files lack is null there."""
+    def read(self, paths: Sequence[Path], *, with_names: bool = False) -> Any:
+        """The files as one Ibis table; a column that some files lack is null there.
+
+        With `with_names`, the column `filename` has the path of each row's file.
+        """
         return self.backend.read_parquet(
-            [str(path) for path in paths], union_by_name=True, hive_partitioning=False
+            [str(path) for path in paths],
+            union_by_name=True,
+            hive_partitioning=False,
+            filename=with_names,
         )
 
-    def span(self, decisions: DecisionFilter) -> Span:
-        """Count and extent of the decisions."""
-        from tenure.adapters.ibis_engine.drift import of_version
+    def tally(self, decisions: DecisionFilter) -> Tally:
+        """All decisions of the version in one scan: judged, due, late."""
+        from tenure.adapters.ibis_engine.selection import tally
 
-        rows = of_version(self, decisions)
-        found = (
-            rows.aggregate(
-                rows=rows.count(), first=rows.event_time.min(), last=rows.event_time.max()
-            )
-            .to_pyarrow()
-            .to_pylist()[0]
-        )
-        return Span(**found)
+        return tally(self, decisions)
+
+    def segments(self, decisions: DecisionFilter) -> dict[str, int]:
+        """The segments of the decisions, each with how many of them it has, by name."""
+        from tenure.adapters.ibis_engine.selection import segments
+
+        return segments(self, decisions)
 
     def quantiles(
         self, paths: Sequence[Path], columns: Sequence[str], shares: Sequence[float]

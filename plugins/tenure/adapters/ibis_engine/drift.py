@@ -2,12 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import ibis
 from ibis import selectors as s
 
+from tenure.adapters.ibis_engine.selection import of_version
 from tenure.ports import DecisionFilter, FeatureCounts
 
 if TYPE_CHECKING:
@@ -17,17 +17,6 @@ BY_MODEL = ("model", "champion")
 """Fallback levels at which a model gave the answer."""
 _NULL = -1
 _SIDES = ("reference", "current")
-
-
-def of_version(engine: "IbisEngine", decisions: DecisionFilter) -> Any:
-    """The decision rows that the selection names, as an Ibis table."""
-    table = engine.read(decisions.paths)
-    table = table.filter(table.version_id == decisions.version_id)
-    if decisions.after is not None:
-        table = table.filter(table.event_time > _moment(decisions.after))
-    if decisions.until is not None:
-        table = table.filter(table.event_time <= _moment(decisions.until))
-    return table
 
 
 def with_features(
@@ -174,7 +163,3 @@ def _assemble(
         nulls={name: counts[name].get(str(_NULL), 0) for name in edges}
         | {name: counts[name].get(None, 0) for name in categorical},
     )
-
-
-def _moment(at: datetime) -> Any:
-    return ibis.literal(at, type="timestamp('UTC', 6)")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, func, or_, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tenure.adapters.sql.rows import as_row
@@ -24,9 +25,25 @@ class JudgedWindow:
     kind: str
     verdict: Verdict
     decisions: int
+    selection: str
     facts: Mapping[str, object]
     report_digest: str
     created_at: datetime
+
+
+@dataclass(frozen=True)
+class JudgedBefore:
+    """What the windows of one kind that passed or failed hold together.
+
+    Args:
+        until: End of the last of them.
+        decisions: How many decisions they judged.
+        selections: What each of them judged, oldest first.
+    """
+
+    until: datetime
+    decisions: int
+    selections: tuple[str, ...]
 
 
 def watermark(connection: Connection, model_name: str) -> datetime | None:
@@ -45,27 +62,30 @@ def serving_since(connection: Connection, version_id: int) -> datetime | None:
     return found
 
 
-def judged_until(connection: Connection, version_id: int) -> dict[str, datetime]:
-    """End of the last judged window (passed or failed) of each kind."""
+def judged_before(
+    connection: Connection, version_id: int, *, before: int | None = None
+) -> dict[str, JudgedBefore]:
+    """What was judged (passed or failed) of each kind; `before` a result, by its id."""
     mine = monitoring_result.c
-    rows = connection.execute(
-        select(mine.kind, func.max(mine.window_end).label("until"))
-        .where(mine.model_version_id == version_id, mine.verdict != str(Verdict.INCONCLUSIVE))
-        .group_by(mine.kind)
-    )
-    return {row.kind: row.until for row in rows}
+    query = select(
+        mine.kind,
+        func.max(mine.window_end).label("until"),
+        func.sum(mine.decisions).label("decisions"),
+        func.array_agg(aggregate_order_by(mine.selection, mine.id)).label("selections"),
+    ).where(mine.model_version_id == version_id, mine.verdict != str(Verdict.INCONCLUSIVE))
+    if before is not None:
+        query = query.where(mine.id < before)
+    return {
+        row.kind: JudgedBefore(row.until, int(row.decisions), tuple(row.selections))
+        for row in connection.execute(query.group_by(mine.kind))
+    }
 
 
-def is_stored(
-    connection: Connection, version_id: int, kind: str, start: datetime, end: datetime
-) -> bool:
-    """Whether the very window has a result already."""
+def is_stored(connection: Connection, version_id: int, kind: str, selection: str) -> bool:
+    """Whether the very decisions have a result already."""
     mine = monitoring_result.c
     query = select(mine.id).where(
-        mine.model_version_id == version_id,
-        mine.kind == kind,
-        mine.window_start == start,
-        mine.window_end == end,
+        mine.model_version_id == version_id, mine.kind == kind, mine.selection == selection
     )
     return connection.execute(query).first() is not None
 
@@ -79,6 +99,7 @@ def add(
     kind: str,
     verdict: str,
     decisions: int,
+    selection: str,
     facts: Mapping[str, object],
     report_digest: str,
     at: datetime,
@@ -94,6 +115,7 @@ def add(
             kind=kind,
             verdict=verdict,
             decisions=decisions,
+            selection=selection,
             facts=dict(facts),
             report_digest=report_digest,
             created_at=at,

@@ -345,10 +345,11 @@ monitoring_result = Table(
     Column("kind", String(16), nullable=False),
     Column("verdict", String(16), nullable=False),
     Column("decisions", BigInteger, nullable=False),
+    Column("selection", String(64), nullable=False),
     _json("facts"),
     Column("report_digest", String(64), nullable=False),
     _at(),
-    UniqueConstraint("model_version_id", "window_start", "window_end", "kind"),
+    UniqueConstraint("model_version_id", "kind", "selection"),
 )
 
 retrain_request = Table(

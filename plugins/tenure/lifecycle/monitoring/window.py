@@ -1,31 +1,85 @@
 """Which decisions are judged together, and when.
 
-A window is half open, `after` < event_time <= `until`, and follows the last *judged* window of its
-kind, so that every decision is judged once. Drift and quality need no labels: they take whatever
-has arrived. Performance and fairness take what is mature, watermark >= event_time + horizon. A
-window that was inconclusive is not judged: the next one begins where it began and holds more.
-With fewer than `min_decisions` nothing is stored: the same decisions count again next time.
+A window takes every decision that no earlier *judged* window of its kind took, up to a moment:
+now for drift and quality, which need no labels; for performance and fairness the last event_time
+whose label is mature, watermark >= event_time + horizon. A gateway may ship decisions after the
+window of their time was judged. They count as judged by the segment that they were shipped as, so
+they are *late* in the next window, which says so; each decision is judged once. A window that was
+inconclusive is not judged: the next one takes its decisions again, with more. With fewer than
+`min_decisions` nothing is stored: the same decisions count again next time. So always
+
+    logged = judged before + judged here + waiting.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tenure.ports import Span
+from tenure.ports import Span, Tally
 
 _BEFORE_FIRST = timedelta(microseconds=1)
-"""The first window begins just before its first decision, which belongs to it."""
+"""A window begins just before its first decision, which belongs to it."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """Half open in event time: (after, until], with its number of decisions."""
+    """Decisions that are judged together, half open in event time: (after, until].
+
+    Args:
+        after: End of the last judged window, or earlier when decisions came late.
+        until: event_time of the newest decision, never before the end of the last judged window.
+        tally: All decisions of the version; those that are due are the window's.
+        missing: Decisions that were judged and that the store does not hold any more.
+    """
 
     after: datetime
     until: datetime
-    decisions: int
+    tally: Tally
+    missing: int = 0
 
     def __str__(self) -> str:
         return f"{self.after:%Y-%m-%d %H:%M} to {self.until:%Y-%m-%d %H:%M}"
+
+    @property
+    def decisions(self) -> int:
+        """How many it judges."""
+        return self.tally.due.rows
+
+    def sums(self) -> dict[str, int]:
+        """Where every logged decision is; the parts add up to `logged`."""
+        return {
+            "logged": self.tally.logged + self.missing,
+            "judged_before": self.tally.judged + self.missing,
+            "judged_here": self.decisions,
+            "waiting": self.tally.waiting,
+            "late": self.tally.late.rows,
+            "missing": self.missing,
+        }
+
+    def remarks(self) -> str:
+        """What a reader has to know about the decisions, in sentences; often nothing.
+
+        >>> at = datetime(2026, 5, 1, 11, 10)
+        >>> late = Span(1200, at, at + timedelta(minutes=20))
+        >>> Window(at, at, Tally(4800, 3600, late, late)).remarks()
+        'Of its 1,200 decisions 1,200, of 2026-05-01 11:10 to 2026-05-01 11:30, were shipped after \
+their time was judged.'
+        """
+        found = []
+        if self.tally.late.rows:
+            found.append(
+                f"Of its {self.decisions:,} decisions {late_words(self.tally.late)}, were shipped "
+                "after their time was judged."
+            )
+        if self.missing:
+            found.append(f"{self.missing:,} decisions that were judged are no longer in the store.")
+        return " ".join(found)
+
+
+def late_words(late: Span) -> str:
+    """How many decisions came late, and of which time."""
+    if late.first is None or late.last is None:
+        return "none"
+    return f"{late.rows:,}, of {late.first:%Y-%m-%d %H:%M} to {late.last:%Y-%m-%d %H:%M}"
 
 
 def mature_until(watermark: datetime | None, horizon_hours: float) -> datetime | None:
@@ -33,14 +87,22 @@ def mature_until(watermark: datetime | None, horizon_hours: float) -> datetime |
     return watermark - timedelta(hours=horizon_hours) if watermark else None
 
 
-def next_window(judged_until: datetime | None, span: Span, min_decisions: int) -> Window | None:
+def next_window(
+    judged_until: datetime | None, tally: Tally, min_decisions: int, *, judged: int = 0
+) -> Window | None:
     """The window that is due, or None while there are too few decisions.
 
     Args:
         judged_until: End of the last judged window of the kind, None before the first.
-        span: Of the decisions after `judged_until` that may be judged by now.
+        tally: Of the version's decisions, by what was judged of the kind.
         min_decisions: At this many a window is due.
+        judged: How many the stored windows judged; the files should hold as many.
     """
-    if span.rows < min_decisions or span.first is None or span.last is None:
+    due = tally.due
+    if due.rows < min_decisions or due.first is None or due.last is None:
         return None
-    return Window(judged_until or span.first - _BEFORE_FIRST, span.last, span.rows)
+    first = due.first - _BEFORE_FIRST
+    missing = max(0, judged - tally.judged)
+    if judged_until is None:
+        return Window(first, due.last, tally, missing)
+    return Window(min(first, judged_until), max(due.last, judged_until), tally, missing)

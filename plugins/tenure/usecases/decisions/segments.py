@@ -38,6 +38,11 @@ def live_keys(store: ObjectStore, prefix: str) -> list[str]:
     return [key for one in folders(store.list(prefix)) for key in _live(store, one)]
 
 
+def segment_name(key: str) -> str:
+    """What a file was shipped as, without its folder and suffix."""
+    return key.rpartition("/")[2].removesuffix(".parquet")
+
+
 def _live(store: ObjectStore, folder: Folder) -> list[str]:
     return live(folder, None if folder.is_plain else _manifests(store, folder))
 
@@ -117,7 +122,8 @@ def _merge(
         manifest = next_manifest(folder, group, manifests, now)
         with tempfile.TemporaryDirectory(prefix="tenure-compact-") as scratch:
             target = Path(scratch) / "rows.parquet"
-            rows = segment_files.merge([paths[key] for key in group], target)
+            files = {segment_name(key): paths[key] for key in group}
+            rows = segment_files.merge(files, target)
             platform.store.put_file(manifest.data, target)
         failpoint("compact.data")
         _put(platform.store, manifest, rows)

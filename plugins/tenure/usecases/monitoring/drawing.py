@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from tenure.installation import Installation
 from tenure.layout import drawn_key
 from tenure.usecases.monitoring.judge_window import reference_file
-from tenure.usecases.monitoring.window import WatchedModel
+from tenure.usecases.monitoring.window import WatchedModel, judged_rows
 from tenure.usecases.serving.subject_keys import any_sealed
 
 if TYPE_CHECKING:
@@ -42,13 +42,17 @@ def draw_missing(
 def _drawn(platform: Installation, watched: WatchedModel, result: "JudgedWindow") -> bytes:
     from tenure.adapters.evidently_reporter import draw
     from tenure.adapters.ibis_engine import IbisEngine
+    from tenure.adapters.sql import monitoring
 
+    with platform.database.begin() as connection:
+        judged = monitoring.judged_before(connection, watched.row.id, before=result.id)
+    before = judged.get(result.kind)
     engine = IbisEngine()
     numeric = [f"f_{name}" for name in watched.numeric]
     categorical = [f"f_{name}" for name in watched.categorical]
     sides = (
         [reference_file(platform, watched.row.facts)],
-        watched.decisions(result.window_start, result.window_end),
+        watched.decisions(result.window_end, judged_rows(platform, result.model, before)),
     )
     samples = [
         engine.sample(

@@ -1,6 +1,7 @@
 """Scans a window and judges it: one scan for drift and quality, one for the labelled kinds."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -8,7 +9,7 @@ from tenure.installation import Installation
 from tenure.layout import OUTCOMES, log_prefix
 from tenure.lifecycle.model_version import VersionFacts
 from tenure.lifecycle.monitoring import LABELLED, UNLABELLED, Kind
-from tenure.ports import FeatureCounts
+from tenure.ports import DecisionFilter, FeatureCounts
 from tenure.usecases.decisions.segments import live_keys
 from tenure.usecases.monitoring.window import WatchedModel
 from tenure.verdicts import Report
@@ -20,24 +21,48 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class DueWindow:
+    """A window with the scan that takes its decisions.
+
+    Args:
+        window: Its time and how its decisions add up.
+        decisions: Takes them.
+        selection: Digest of which segments they are of, and how many of each.
+        segments: Names of these segments.
+    """
+
+    window: "Window"
+    decisions: DecisionFilter
+    selection: str
+    segments: tuple[str, ...]
+
+
 def judge(
     platform: Installation,
     engine: "IbisEngine",
     watched: WatchedModel,
-    window: "Window",
+    due: DueWindow,
     kinds: Sequence[Kind],
 ) -> dict[Kind, Report]:
     """One scan for drift and quality, one for performance and fairness."""
     found: dict[Kind, Report] = {}
     if set(kinds) & set(UNLABELLED):
-        found |= _judge_features(platform, engine, watched, window)
+        found |= _judge_features(platform, engine, watched, due)
     if set(kinds) & set(LABELLED):
-        found |= _judge_outcomes(platform, engine, watched, window)
-    return {kind: found[kind] for kind in kinds}
+        found |= _judge_outcomes(platform, engine, watched, due)
+    remarks = due.window.remarks()
+    return {kind: _with_remarks(found[kind], remarks) for kind in kinds}
+
+
+def _with_remarks(report: Report, remarks: str) -> Report:
+    if not remarks:
+        return report
+    return replace(report, summary=f"{report.summary.removesuffix('.')}. {remarks}")
 
 
 def _judge_features(
-    platform: Installation, engine: "IbisEngine", watched: WatchedModel, window: "Window"
+    platform: Installation, engine: "IbisEngine", watched: WatchedModel, due: DueWindow
 ) -> dict[Kind, Report]:
     from tenure.lifecycle.monitoring.drift import bin_edges, judge_drift, shifts
     from tenure.lifecycle.monitoring.quality import judge_quality
@@ -54,13 +79,13 @@ def _judge_features(
     }
     sides = engine.features(
         reference,
-        watched.decisions(window.after, window.until),
+        due.decisions,
         edges=edges,
         categorical=[f"f_{name}" for name in watched.categorical],
     )
     bare = [_without_prefix(side) for side in sides]
     known = {name: list(values) for name, values in facts.categories.items()}
-    policy = config.monitoring
+    policy, window = config.monitoring, due.window
     drifted = shifts(bare[0], bare[1], policy)
     return {
         "drift": judge_drift(
@@ -78,7 +103,7 @@ def _judge_features(
 
 
 def _judge_outcomes(
-    platform: Installation, engine: "IbisEngine", watched: WatchedModel, window: "Window"
+    platform: Installation, engine: "IbisEngine", watched: WatchedModel, due: DueWindow
 ) -> dict[Kind, Report]:
     from tenure.lifecycle.monitoring.fairness import judge_fairness
     from tenure.lifecycle.monitoring.performance import SCORE_BINS, judge_performance
@@ -88,12 +113,12 @@ def _judge_outcomes(
     visible = [name for name in config.bias.attributes if name in carried]
     keys = live_keys(platform.store, log_prefix(OUTCOMES, config.name))
     counts = engine.outcomes(
-        watched.decisions(window.after, window.until),
+        due.decisions,
         [platform.store.fetch(key) for key in keys],
         attributes=[f"f_{name}" for name in visible],
         bins=SCORE_BINS,
     )
-    seed = config.training.seed
+    seed, window = config.training.seed, due.window
     return {
         "performance": judge_performance(
             counts,
@@ -142,6 +167,7 @@ def _facts(watched: WatchedModel, window: "Window", kind: Kind) -> dict[str, obj
         "version": watched.row.version,
         "window": [window.after.isoformat(), window.until.isoformat()],
         "decisions": window.decisions,
+        "sum": window.sums(),
         "watermark": watched.watermark.isoformat() if watched.watermark else None,
         "config_digest": watched.config_digest,
         "reference_digest": watched.row.facts.holdout_digest,

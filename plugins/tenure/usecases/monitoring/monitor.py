@@ -6,19 +6,20 @@ failure changes nothing.
 """
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tenure.installation import Installation
 from tenure.lifecycle.monitoring import Kind
-from tenure.usecases.monitoring.window import WatchedModel, bounds, find
+from tenure.usecases.monitoring.window import WatchedModel, bounds, find, judged_rows
 from tenure.usecases.serving.subject_keys import scanner
 from tenure.verdicts import Report
-from tenure.vocabulary import RunRef
+from tenure.vocabulary import RunRef, digest_json
 
 if TYPE_CHECKING:
     from tenure.adapters.ibis_engine import IbisEngine
-    from tenure.adapters.sql.monitoring import JudgedWindow
-    from tenure.lifecycle.monitoring.window import Window
+    from tenure.adapters.sql.monitoring import JudgedBefore, JudgedWindow
+    from tenure.usecases.monitoring.judge_window import DueWindow
 
 __all__ = ["WindowPreview", "draw", "look", "monitor"]
 
@@ -50,9 +51,9 @@ def monitor(platform: Installation, model_name: str, run: RunRef) -> WindowPrevi
 
     engine = scanner(platform, watched.paths)
     due, waiting = _due(platform, engine, watched)
-    for window, kinds in due.items():
-        reports = judge(platform, engine, watched, window, kinds)
-        store(platform, watched, window, reports, run)
+    for one, kinds in due:
+        reports = judge(platform, engine, watched, one, kinds)
+        store(platform, watched, one, reports, run)
     results = of_run(platform, watched, run)
     told = "; ".join(f"{r.kind} {r.verdict}" for r in results) or "nothing to judge"
     return WindowPreview(results, f"{watched.name}: {told}{'. ' * bool(waiting)}{waiting}")
@@ -83,56 +84,74 @@ def look(platform: Installation, model_name: str) -> list[Report]:
     watched = find(platform, model_name)
     if isinstance(watched, str):
         return []
-    from tenure.lifecycle.monitoring.window import next_window
     from tenure.usecases.monitoring.judge_window import judge
 
     engine = scanner(platform, watched.paths)
     found: list[Report] = []
     for kinds, until in bounds(watched, platform.clock.now()):
-        if until is None:
-            continue
-        window = next_window(None, engine.span(watched.decisions(None, until)), 1)
-        if window:
-            found += list(judge(platform, engine, watched, window, kinds).values())
+        due, _ = _look_at(platform, engine, watched, until, None, minimum=1)
+        if due:
+            found += list(judge(platform, engine, watched, due, kinds).values())
     return found
 
 
 def _due(
     platform: Installation, engine: "IbisEngine", watched: WatchedModel
-) -> tuple[dict["Window", list[Kind]], str]:
+) -> tuple[list[tuple["DueWindow", list[Kind]]], str]:
     """Windows that are due with the kinds to judge in each, and what is still waited for."""
     from tenure.adapters.sql import monitoring
-    from tenure.lifecycle.monitoring.window import next_window
 
-    due: dict[Window, list[Kind]] = {}
+    due: list[tuple[DueWindow, list[Kind]]] = []
     waiting: list[str] = []
     minimum = watched.config.monitoring.min_decisions
     with platform.database.begin() as connection:
-        judged = monitoring.judged_until(connection, watched.row.id)
+        judged = monitoring.judged_before(connection, watched.row.id)
     for kinds, until in bounds(watched, platform.clock.now()):
-        if until is None:
-            waiting.append("no outcome watermark yet")
-            continue
-        spans = {
-            after: engine.span(watched.decisions(after, until))
-            for after in {judged.get(kind) for kind in kinds}
-        }
-        for kind in kinds:
-            span = spans[judged.get(kind)]
-            window = next_window(judged.get(kind), span, minimum)
-            if window is None:
-                waiting.append(f"{kind}: not enough yet, {span.rows:,} of {minimum:,} decisions")
-            elif _is_new(platform, watched, window, kind):
-                due.setdefault(window, []).append(kind)
-            else:
-                waiting.append(f"{kind}: inconclusive so far, and nothing new since")
+        for before in dict.fromkeys(judged.get(kind) for kind in kinds):
+            alike = [kind for kind in kinds if judged.get(kind) == before]
+            found, why = _look_at(platform, engine, watched, until, before, minimum=minimum)
+            if found is None:
+                waiting += [f"{kind}: {why}" for kind in alike]
+                continue
+            new = [kind for kind in alike if _is_new(platform, watched, found, kind)]
+            waiting += [
+                f"{kind}: inconclusive so far, and nothing new since"
+                for kind in alike
+                if kind not in new
+            ]
+            if new:
+                due.append((found, new))
     return due, "; ".join(waiting)
 
 
-def _is_new(platform: Installation, watched: WatchedModel, window: "Window", kind: Kind) -> bool:
+def _look_at(
+    platform: Installation,
+    engine: "IbisEngine",
+    watched: WatchedModel,
+    until: datetime | None,
+    before: "JudgedBefore | None",
+    *,
+    minimum: int,
+) -> tuple["DueWindow | None", str]:
+    """The window that is due after what was judged before; else None, and why."""
+    from tenure.lifecycle.monitoring.window import late_words, next_window
+    from tenure.usecases.monitoring.judge_window import DueWindow
+
+    if until is None:
+        return None, "no outcome watermark yet"
+    decisions = watched.decisions(until, judged_rows(platform, watched.row.model, before))
+    tally = engine.tally(decisions)
+    end, judged = (before.until, before.decisions) if before else (None, 0)
+    window = next_window(end, tally, minimum, judged=judged)
+    if window is None:
+        late = f" ({late_words(tally.late)}, came late)" if tally.late.rows else ""
+        return None, f"not enough yet, {tally.due.rows:,} of {minimum:,} decisions{late}"
+    rows = engine.segments(decisions)
+    return DueWindow(window, decisions, digest_json(sorted(rows.items())), tuple(rows)), ""
+
+
+def _is_new(platform: Installation, watched: WatchedModel, due: "DueWindow", kind: Kind) -> bool:
     from tenure.adapters.sql import monitoring
 
     with platform.database.begin() as connection:
-        return not monitoring.is_stored(
-            connection, watched.row.id, kind, window.after, window.until
-        )
+        return not monitoring.is_stored(connection, watched.row.id, kind, due.selection)

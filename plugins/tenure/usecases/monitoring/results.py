@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tenure.installation import Installation
-from tenure.layout import drawn_key
+from tenure.layout import drawn_key, selection_key
 from tenure.lifecycle.monitoring import Kind
+from tenure.usecases.monitoring.judge_window import DueWindow
 from tenure.usecases.monitoring.window import WatchedModel
 from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from tenure.adapters.sql.monitoring import JudgedWindow
-    from tenure.lifecycle.monitoring.window import Window
 
 _log = logging.getLogger("tenure.monitoring")
 _SEVERITY = {"performance": "error", "fairness": "error", "drift": "warning", "quality": "warning"}
@@ -24,14 +24,15 @@ _SEVERITY = {"performance": "error", "fairness": "error", "drift": "warning", "q
 def store(
     platform: Installation,
     watched: WatchedModel,
-    window: "Window",
+    due: DueWindow,
     reports: dict[Kind, Report],
     run: RunRef,
 ) -> None:
     """Reports first; then all results of the window and their incidents, or none."""
     from tenure.adapters.sql import monitoring
 
-    model_name = watched.row.model
+    model_name, window = watched.row.model, due.window
+    _keep_selection(platform, model_name, due)
     digests = {
         kind: platform.reports.save(report, model=model_name, dataset=None, run=run)
         for kind, report in reports.items()
@@ -47,6 +48,7 @@ def store(
                 kind=kind,
                 verdict=str(report.verdict),
                 decisions=window.decisions,
+                selection=due.selection,
                 facts={"summary": report.summary, "drawing": drawn_key(digests[kind])},
                 report_digest=digests[kind],
                 at=now,
@@ -57,6 +59,15 @@ def store(
                 )
     for report in reports.values():
         _log.info("window=%s %s", window, report.summary)
+
+
+def _keep_selection(platform: Installation, model: str, due: DueWindow) -> None:
+    """Before the result that names it: the next window must know what to leave out."""
+    from tenure.adapters.segment_files import segment_list
+
+    key = selection_key(model, due.selection)
+    if not platform.store.exists(key):
+        platform.store.put(key, segment_list(due.segments))
 
 
 def _report_incident(

@@ -1,17 +1,22 @@
 """What is watched: a model's champion, its config and the files of its decisions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tenure.config import ModelConfig, load_model
 from tenure.installation import Installation
-from tenure.layout import DECISIONS, keys_from_day, log_prefix
+from tenure.layout import DECISIONS, keys_from_day, log_prefix, selection_key
 from tenure.lifecycle.model_version import VersionRow
 from tenure.lifecycle.monitoring import LABELLED, UNLABELLED, Kind
-from tenure.ports import DecisionFilter
+from tenure.ports import DecisionFilter, JudgedRows
 from tenure.usecases.decisions.segments import live_keys
 from tenure.vocabulary import State
+
+if TYPE_CHECKING:
+    from tenure.adapters.sql.monitoring import JudgedBefore
 
 _CLOCKS_DIFFER = timedelta(days=1)
 """Gateways' clocks may run behind the database's; their folders are named by day."""
@@ -24,7 +29,8 @@ class WatchedModel:
     config: ModelConfig
     config_digest: str
     row: VersionRow
-    paths: tuple[Path, ...]
+    segments: Mapping[Path, str]
+    """Files of its decisions, each with the segment that it was shipped as."""
     watermark: datetime | None
 
     @property
@@ -42,9 +48,16 @@ class WatchedModel:
         """Features of this version, whatever the YAML says by now."""
         return self.row.facts.features.categorical
 
-    def decisions(self, after: datetime | None, until: datetime | None) -> DecisionFilter:
-        """Its decisions with after < event_time <= until."""
-        return DecisionFilter(self.paths, self.row.id, after, until)
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Files of its decisions."""
+        return tuple(self.segments)
+
+    def decisions(self, until: datetime | None, judged: JudgedRows | None = None) -> DecisionFilter:
+        """Its decisions with event_time <= until that were not judged."""
+        return DecisionFilter(
+            self.paths, self.row.id, until=until, segments=self.segments, judged=judged
+        )
 
 
 def find(platform: Installation, model_name: str) -> WatchedModel | str:
@@ -63,8 +76,23 @@ def find(platform: Installation, model_name: str) -> WatchedModel | str:
     keys = keys_from_day(live_keys(platform.store, log_prefix(DECISIONS, model_name)), first)
     if not keys:
         return "no decision was logged yet"
-    paths = tuple(platform.store.fetch(key) for key in keys)
-    return WatchedModel(config, digest, row, paths, watermark)
+    segments = {platform.store.fetch(key): _segment(key) for key in keys}
+    return WatchedModel(config, digest, row, segments, watermark)
+
+
+def _segment(key: str) -> str:
+    """A segment may have records of two hours: its name alone does not say which file is meant."""
+    return "/".join(key.split("/")[2:]).removesuffix(".parquet")
+
+
+def judged_rows(
+    platform: Installation, model: str, before: "JudgedBefore | None"
+) -> JudgedRows | None:
+    """The decisions that earlier windows judged, for a scan to leave out."""
+    if before is None:
+        return None
+    keys = [selection_key(model, selection) for selection in before.selections]
+    return JudgedRows(before.until, tuple(platform.store.fetch(key) for key in keys))
 
 
 def bounds(watched: WatchedModel, now: datetime) -> list[tuple[tuple[Kind, ...], datetime | None]]:

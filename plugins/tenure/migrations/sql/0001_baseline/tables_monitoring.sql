@@ -11,14 +11,15 @@ CREATE TABLE monitoring_result (
     kind              varchar(16)  NOT NULL,
     verdict           varchar(16)  NOT NULL,
     decisions         bigint       NOT NULL,
+    selection         varchar(64)  NOT NULL,
     facts             jsonb        NOT NULL DEFAULT '{}',
     report_digest     varchar(64)  NOT NULL,
     created_at        timestamptz  NOT NULL DEFAULT now(),
 
     CONSTRAINT pk_monitoring_result PRIMARY KEY (id),
-    -- The name that SQLAlchemy gives it, cut to the length that PostgreSQL allows.
-    CONSTRAINT uq_monitoring_result_model_version_id_window_start_wind_cb14
-        UNIQUE (model_version_id, window_start, window_end, kind),
+    -- A selection is the digest of what was judged: two windows of the same time may hold others.
+    CONSTRAINT uq_monitoring_result_model_version_id_kind_selection
+        UNIQUE (model_version_id, kind, selection),
     CONSTRAINT fk_monitoring_result_model FOREIGN KEY (model) REFERENCES model (name),
     CONSTRAINT fk_monitoring_result_model_version_id
         FOREIGN KEY (model_version_id) REFERENCES model_version (id)
