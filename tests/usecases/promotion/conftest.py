@@ -167,10 +167,19 @@ class World:
             return int(connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one())
 
     def traffic(
-        self, *, share_bp: int, canary: tuple[int, int], champion: tuple[int, int], generation: int
+        self,
+        *,
+        share_bp: int,
+        canary: tuple[int, int],
+        champion: tuple[int, int],
+        generation: int,
+        ahead: timedelta = timedelta(),
     ) -> None:
-        """Ship decisions and outcomes: (wrong labels, subjects) of each arm, all mature."""
-        now = datetime.now(tz=UTC)
+        """Ship decisions and outcomes: (wrong labels, subjects) of each arm, all mature.
+
+        The gateway's clock is `ahead` of the database's.
+        """
+        now = datetime.now(tz=UTC) + ahead
         part = next(self.numbers)
         rows = [
             {

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -104,6 +105,22 @@ def test_decisions_before_the_canary_do_not_count(world: Callable[..., Any]) -> 
     life.traffic(share_bp=500, canary=(90, 100), champion=(0, 1900), generation=generation - 1)
     judgement = probation.analyse()
     assert (judgement.action, judgement.step_subjects) == (CanaryAction.WAIT, 0)
+
+
+@pytest.mark.parametrize("minutes", [-59, 59])
+def test_what_a_gateway_with_another_clock_logs_counts(
+    world: Callable[..., Any], minutes: int
+) -> None:
+    life, probation, _, _ = on_probation(world)
+    ahead = timedelta(minutes=minutes)
+    life.traffic(
+        share_bp=500,
+        canary=(0, 100),
+        champion=(0, 1900),
+        generation=life.plan().generation,
+        ahead=ahead,
+    )
+    assert probation.analyse().step_subjects == 100
 
 
 def test_every_analysis_renews_the_lease_with_a_new_generation(world: Callable[..., Any]) -> None:

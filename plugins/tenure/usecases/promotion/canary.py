@@ -6,7 +6,7 @@ Import it inside functions: it loads SQLAlchemy.
 import logging
 import math
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from tenure.adapters.ibis_engine import IbisEngine
 
 _log = logging.getLogger("tenure.canary")
+_CLOCKS_DIFFER = timedelta(hours=1)
+"""A gateway's clock may be behind the database's, or ahead of it."""
 
 
 @dataclass(frozen=True)
@@ -169,13 +171,15 @@ class Probation:
         return arm_counts(self.engine, decisions, outcomes, window)
 
     def _segments(self, kind: str, since: datetime) -> list[Path]:
-        """Files of the hours since the canary began; only these days are listed."""
-        prefixes = [
-            log_prefix(kind, self.version.model, day)
-            for day in day_folders(since, self.platform.clock.now())
-        ]
+        """Files of the hours since the canary began; only these days are listed.
+
+        Folders are named by the gateways' clocks. What is of before the canary is not counted:
+        its plan is an earlier one.
+        """
+        first, last = since - _CLOCKS_DIFFER, self.platform.clock.now() + _CLOCKS_DIFFER
+        prefixes = [log_prefix(kind, self.version.model, day) for day in day_folders(first, last)]
         found = (key for prefix in prefixes for key in live_keys(self.platform.store, prefix))
-        keys = keys_from_hour(found, since)
+        keys = keys_from_hour(found, first)
         for key in keys:
             if key not in self.fetched:
                 self.fetched[key] = self.platform.store.fetch(key)
