@@ -63,32 +63,30 @@ class Parameters(msgspec.Struct):
     cached: bool = False
 
 
-class Scores(msgspec.Struct):
+class Scores(msgspec.Struct, tag_field="name", tag="score"):
     """The scores, one a row."""
 
     shape: list[int]
     data: list[float]
-    name: Literal["score"] = "score"
     datatype: Literal["FP64"] = "FP64"
 
 
-class Decisions(msgspec.Struct):
+class Decisions(msgspec.Struct, tag_field="name", tag="decision"):
     """The decisions, one a row: whether the score reaches the version's threshold."""
 
     shape: list[int]
     data: list[bool]
-    name: Literal["decision"] = "decision"
     datatype: Literal["BOOL"] = "BOOL"
 
 
 class InferAnswer(msgspec.Struct):
-    """Answer of `/infer`; `outputs` are the scores, then the decisions."""
+    """Answer of `/infer`; `outputs` are those that were asked for, else scores, then decisions."""
 
     model_name: str
     model_version: str
     id: str
     parameters: Parameters
-    outputs: tuple[Scores, Decisions]
+    outputs: list[Scores | Decisions]
 
 
 class Prediction(msgspec.Struct):
@@ -134,6 +132,14 @@ class Ready(msgspec.Struct, omit_defaults=True):
     not_loaded: list[str] | None = None
     log_failures: list[str] | None = None
     draining: bool = False
+
+
+class ServerMetadata(msgspec.Struct):
+    """What runs here; no extension of the protocol is spoken."""
+
+    name: str
+    version: str
+    extensions: list[str]
 
 
 class TensorMetadata(msgspec.Struct):

@@ -26,21 +26,40 @@ _Values = Annotated[
 ]
 
 
+_Data = Annotated[
+    list[Any],
+    msgspec.Meta(
+        description="Row-major; with shape [rows, 1] flat or nested.",
+        extra_json_schema={"items": {"type": ["number", "string", "boolean", "null", "array"]}},
+    ),
+]
+
+
+class TensorParameters(msgspec.Struct, forbid_unknown_fields=True):
+    """None is honored, so none is accepted: a `content_type` would change what the data means."""
+
+
+class OutputParameters(msgspec.Struct, forbid_unknown_fields=True):
+    """Answers are JSON; a client may say so."""
+
+    binary_data: Annotated[bool, msgspec.Meta(extra_json_schema={"const": False})] = False
+
+
 class Tensor(msgspec.Struct, forbid_unknown_fields=True):
     """One feature for all rows, as the Open Inference Protocol has it."""
 
     name: str
     shape: list[int]
     datatype: str
-    data: _Values
-    parameters: dict[str, Any] = {}
+    data: _Data
+    parameters: TensorParameters = msgspec.field(default_factory=TensorParameters)
 
 
 class RequestedOutput(msgspec.Struct, forbid_unknown_fields=True):
-    """Accepted for the protocol's sake: both outputs are always given."""
+    """One output that the answer is to have; without any it has both."""
 
     name: Literal["score", "decision"]
-    parameters: dict[str, Any] = {}
+    parameters: OutputParameters = msgspec.field(default_factory=OutputParameters)
 
 
 class InferParameters(msgspec.Struct, forbid_unknown_fields=True):
@@ -107,7 +126,12 @@ outcomes_body = msgspec.json.Decoder(OutcomesBody)
 
 def parse_infer(body: bytes) -> InferBody:
     """Decode the body of `/infer`; see `parse`."""
-    return parse(infer_body, body, is_plain=_is_plain)
+    value: InferBody = parse(infer_body, body, is_plain=_is_plain)
+    for position, output in enumerate(value.outputs):
+        if output.parameters.binary_data:
+            where = f"outputs[{position}].parameters.binary_data"
+            raise Refusal(422, "invalid", "Answers are JSON: there is no binary data.", where)
+    return value
 
 
 def parse(

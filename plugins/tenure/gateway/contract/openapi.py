@@ -9,7 +9,8 @@ import msgspec
 from tenure.gateway.contract import bodies
 from tenure.gateway.contract.operations import OPERATIONS, Operation
 from tenure.gateway.contract.refusals import ErrorBody
-from tenure.gateway.contract.rows import NUMBERS, TEXTS, RowRules
+from tenure.gateway.contract.rows import FeatureRule, RowRules
+from tenure.gateway.contract.tensors import FLOATS, INTEGERS, TEXTS
 from tenure.lifecycle.serving import MAX_TEXT, GatewayPolicy
 
 _REF = "#/components/schemas/{name}"
@@ -106,27 +107,48 @@ def infer_schema(contract: RowRules, max_rows: int) -> dict[str, Any]:
 
 def _tensor_schema(name: str, contract: RowRules, max_rows: int) -> dict[str, Any]:
     column = contract.columns[name]
-    value: dict[str, Any] = {"type": "number"} if column.is_numeric else {"type": "string"}
-    if column.span is not None:
-        value |= {"minimum": column.span[0], "maximum": column.span[1]}
-    if not column.is_numeric:
-        value |= {"maxLength": MAX_TEXT}
-    if column.known is not None:
-        value |= {"enum": sorted(column.known)}
     return {
         "type": "object",
         "required": ["name", "shape", "datatype", "data"],
-        "properties": {
-            "name": {"const": name},
-            "datatype": {"enum": sorted(NUMBERS if column.is_numeric else TEXTS)},
-            "data": {
-                "type": "array",
-                "minItems": 1,
-                "maxItems": max_rows,
-                "items": {"anyOf": [value, {"type": "null"}]} if column.nullable else value,
-            },
-        },
+        "properties": {"name": {"const": name}},
+        "oneOf": [
+            {"properties": {"datatype": {"const": datatype}}, "anyOf": _laid_out(value, max_rows)}
+            for datatype, value in _values(column).items()
+        ],
     }
+
+
+def _values(column: FeatureRule) -> dict[str, dict[str, Any]]:
+    """What a value may be, by the datatype that its tensor declares."""
+    if not column.is_numeric:
+        text: dict[str, Any] = {"type": "string", "maxLength": MAX_TEXT}
+        if column.known is not None:
+            text |= {"enum": sorted(column.known)}
+        return {datatype: _or_null(text, column) for datatype in sorted(TEXTS)}
+    spans = {name: ("integer", *span) for name, span in INTEGERS.items()}
+    spans |= {name: ("number", -most, most) for name, most in FLOATS.items()}
+    return {name: _or_null(_number(*span, column), column) for name, span in sorted(spans.items())}
+
+
+def _number(kind: str, low: float, high: float, column: FeatureRule) -> dict[str, Any]:
+    if column.span is not None:
+        low, high = max(low, column.span[0]), min(high, column.span[1])
+    bounds = {"minimum": low, "maximum": high}
+    return {"type": kind, **{name: end for name, end in bounds.items() if abs(end) < float("inf")}}
+
+
+def _or_null(value: dict[str, Any], column: FeatureRule) -> dict[str, Any]:
+    return {"anyOf": [value, {"type": "null"}]} if column.nullable else value
+
+
+def _laid_out(value: dict[str, Any], max_rows: int) -> list[dict[str, Any]]:
+    """Flat data; or, with shape [rows, 1], one list a row."""
+    nested = {"type": "array", "minItems": 1, "maxItems": 1, "items": value}
+    rows = {"type": "array", "minItems": 1, "maxItems": max_rows}
+    return [
+        {"properties": {"data": {**rows, "items": value}}},
+        {"properties": {"shape": {"minItems": 2}, "data": {**rows, "items": nested}}},
+    ]
 
 
 def _types() -> list[Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from tenure.gateway.contract import answers, bodies
 
 _MODEL = "/v2/models/{model}"
+_VERSION = f"{_MODEL}/versions/{{version}}"
 _ANY_KEY = (400, 401, 404, 503)
 _WITH_BODY = (400, 401, 403, 404, 408, 413, 415, 422, 429, 503)
 
@@ -76,7 +77,7 @@ OPERATIONS = (
     ),
     Operation(
         "POST",
-        f"{_MODEL}/versions/{{version}}/infer",
+        f"{_VERSION}/infer",
         "infer_version",
         "Score rows with one live version." + _REPLAY,
         answers.InferAnswer,
@@ -131,6 +132,26 @@ OPERATIONS = (
         unready=answers.Ready,
     ),
     Operation("GET", _MODEL, "describe", "What the model reads.", answers.ModelMetadata),
+    Operation(
+        "GET",
+        _VERSION,
+        "describe_version",
+        "What one live version reads.",
+        answers.ModelMetadata,
+        refusals=(*_ANY_KEY, 409, 410),
+    ),
+    Operation(
+        "GET",
+        f"{_VERSION}/ready",
+        "version_ready",
+        "Whether one live version can answer.",
+        answers.Ready,
+        refusals=(*_ANY_KEY, 409, 410),
+        unready=answers.Ready,
+    ),
+    Operation(
+        "GET", "/v2", "server", "What runs here.", answers.ServerMetadata, refusals=(400, 401)
+    ),
     Operation(
         "GET",
         "/v2/health/live",

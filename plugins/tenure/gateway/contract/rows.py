@@ -11,14 +11,16 @@ from typing import Any
 
 from tenure.gateway.contract.bodies import InvocationsBody, Split, Tensor
 from tenure.gateway.contract.refusals import Refusal
-from tenure.lifecycle.serving import MAX_TEXT, ServingPolicy, Signature, Value
-
-NUMBERS = frozenset(
-    {"FP64", "FP32", "FP16", "INT64", "INT32", "INT16", "INT8"}
-    | {"UINT64", "UINT32", "UINT16", "UINT8"}
+from tenure.gateway.contract.tensors import (
+    NUMBERS,
+    TEXTS,
+    hold_width,
+    place_of,
+    rows_of,
+    shown,
+    values_of,
 )
-TEXTS = frozenset({"BYTES"})
-_INTEGERS = frozenset(name for name in NUMBERS if "INT" in name)
+from tenure.lifecycle.serving import MAX_TEXT, ServingPolicy, Signature, Value
 
 
 @dataclass(frozen=True)
@@ -85,12 +87,12 @@ class FeatureRule:
     def _no_number(self, value: object, where: str) -> Refusal:
         if value is None:
             return Refusal(422, "null", "The model's YAML does not accept null here.", where)
-        return Refusal(422, "not_a_number", f"{_shown(value)} is not a finite number.", where)
+        return Refusal(422, "not_a_number", f"{shown(value)} is not a finite number.", where)
 
     def _no_text(self, value: object, where: str) -> Refusal:
         if value is None:
             return Refusal(422, "null", "The model's YAML does not accept null here.", where)
-        message = f"{_shown(value)} is not a text of at most {MAX_TEXT} characters."
+        message = f"{shown(value)} is not a text of at most {MAX_TEXT} characters."
         return Refusal(422, "not_a_text", message, where)
 
 
@@ -118,17 +120,14 @@ class RowRules:
     def of_tensors(self, tensors: Sequence[Tensor], max_rows: int) -> Rows:
         """Rows of an `/infer` body. Raises Refusal (413, 422)."""
         columns: dict[str, list[Any]] = {}
-        count = _size(tensors[0]) if tensors else 0
+        count = rows_of(tensors[0]) if tensors else 0
         for tensor in tensors:
             name = tensor.name
             if name in columns:
                 message = "The feature is given twice."
-                raise Refusal(422, "duplicate_feature", message, _place(name))
-            if _size(tensor) != count or len(tensor.data) != count:
-                message = f"shape {tensor.shape} with {len(tensor.data)} values; rows are {count}."
-                raise Refusal(422, "wrong_shape", message, _place(name))
-            self._check_datatype(tensor)
-            columns[name] = tensor.data
+                raise Refusal(422, "duplicate_feature", message, place_of(name))
+            columns[name] = values = values_of(tensor, count)
+            self._check_datatype(tensor, values)
         return self.checked(columns, count, max_rows, place="inputs")
 
     def of_frame(self, body: InvocationsBody, max_rows: int) -> Rows:
@@ -189,8 +188,8 @@ class RowRules:
             target: dict[str, Any] = numeric if self.columns[name].is_numeric else categorical
             target[name] = [None] * count
 
-    def _check_datatype(self, tensor: Tensor) -> None:
-        """A tensor must call itself what its feature is; integers must be whole."""
+    def _check_datatype(self, tensor: Tensor, values: list[Any]) -> None:
+        """A tensor must call itself what its feature is, and hold what it calls itself."""
         column = self.columns.get(tensor.name)
         if column is None:
             return
@@ -199,13 +198,8 @@ class RowRules:
             message = (
                 f"datatype is {tensor.datatype[:20]!r}; allowed: {', '.join(sorted(allowed))}."
             )
-            raise Refusal(422, "wrong_datatype", message, _place(tensor.name))
-        if tensor.datatype in _INTEGERS:
-            for position, value in enumerate(tensor.data):
-                if type(value) is float:
-                    message = f"{value!r} is no {tensor.datatype}."
-                    where = f"{_place(tensor.name)}[{position}]"
-                    raise Refusal(422, "not_a_number", message, where)
+            raise Refusal(422, "wrong_datatype", message, place_of(tensor.name))
+        hold_width(tensor.datatype, values, place_of(tensor.name))
 
 
 def _finite(value: object) -> float | None:
@@ -218,28 +212,6 @@ def _finite(value: object) -> float | None:
         except OverflowError:
             return None
     return None
-
-
-def _shown(value: object) -> str:
-    """A value for a message: short, and cheap however large it is."""
-    if isinstance(value, list | dict):
-        return "a list" if isinstance(value, list) else "an object"
-    if type(value) is int and value.bit_length() > 128:
-        return f"an integer of {value.bit_length()} bits"
-    return repr(str(value)[:40])
-
-
-def _place(name: str) -> str:
-    return f"inputs.{name[:MAX_TEXT]}"
-
-
-def _size(tensor: Tensor) -> int:
-    """Rows of a tensor of shape [n] or [n, 1]."""
-    shape = tensor.shape
-    if len(shape) in {1, 2} and shape[1:] in ([], [1]) and shape[0] >= 0:
-        return shape[0]
-    message = f"shape is {shape[:5]}; allowed is [rows]."
-    raise Refusal(422, "wrong_shape", message, _place(tensor.name))
 
 
 def _split_columns(split: Split) -> dict[str, list[Any]]:

@@ -1,7 +1,7 @@
 """The endpoints that take something in: Open Inference Protocol v2, MLflow's, outcomes."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -23,6 +23,9 @@ from tenure.gateway.scoring.view import ServedModel
 from tenure.lifecycle.serving import GatewayPolicy
 
 SCORE, OUTCOME, ADMIN = "score", "outcome", "admin"
+_OUTPUTS = ("score", "decision")
+_Form = Callable[[DecisionRecord, int | None], Answer]
+"""Makes the answer from a decision; scores have so many decimals, or all."""
 _HEADER_IDS = 64
 """Most decision ids that are repeated in a header; the body has all of them."""
 
@@ -66,7 +69,7 @@ class Endpoints:
             event_time=_header_time(call, "X-Tenure-Event-Time"),
             client=caller.client,
         )
-        return await self._once(call, caller, model, question, raw)
+        return await self._once(call, caller, model, question, raw, form=_invocations_answer)
 
     async def outcomes(self, call: Call) -> Answer:
         """Take in ground truth and the watermark."""
@@ -121,14 +124,22 @@ class Endpoints:
             pinned=pinned,
             client=caller.client,
         )
-        return await self._once(call, caller, model, question, raw)
+        asked = dict.fromkeys(output.name for output in body.outputs)
+        form = partial(_infer_answer, outputs=asked or _OUTPUTS)
+        return await self._once(call, caller, model, question, raw, form=form)
 
     async def _once(
-        self, call: Call, caller: Caller, model: ServedModel, question: DecisionRequest, raw: bytes
+        self,
+        call: Call,
+        caller: Caller,
+        model: ServedModel,
+        question: DecisionRequest,
+        raw: bytes,
+        *,
+        form: _Form,
     ) -> Answer:
         """Decide; a request whose id is known gets the decision that was made."""
-        protocol = _invocations_answer if call.path == "/invocations" else _infer_answer
-        decide = partial(self._decide, caller, model, question, protocol)
+        decide = partial(self._decide, caller, model, question, form)
         if question.request_id is None:
             return await decide()
         answer, replayed = await self.replays.once(
@@ -143,21 +154,26 @@ class Endpoints:
         caller: Caller,
         model: ServedModel,
         question: DecisionRequest,
-        protocol: Callable[[DecisionRecord, int | None], Answer],
+        form: _Form,
     ) -> Answer:
         self.reception.keeper.overdraw(caller, question.rows.count - 1)
-        return protocol(await self.decider.decide(model, question), model.policy.round_scores)
+        return form(await self.decider.decide(model, question), model.policy.round_scores)
 
 
-def _infer_answer(record: DecisionRecord, decimals: int | None) -> Answer:
+def _infer_answer(
+    record: DecisionRecord, decimals: int | None, *, outputs: Iterable[str]
+) -> Answer:
     shape = [len(record.scores)]
-    scores = answers.Scores(shape, _rounded(record.scores, decimals))
+    made: dict[str, answers.Scores | answers.Decisions] = {
+        "score": answers.Scores(shape, _rounded(record.scores, decimals)),
+        "decision": answers.Decisions(shape, record.decisions),
+    }
     body = answers.InferAnswer(
         record.model,
         str(record.version),
         record.request_id,
         _parameters(record, decimals),
-        (scores, answers.Decisions(shape, record.decisions)),
+        [made[name] for name in outputs],
     )
     return json_answer(body, headers=_headers(record))
 

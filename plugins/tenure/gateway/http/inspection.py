@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from threading import Event
 
 from tenure.gateway.contract import answers, openapi
@@ -11,6 +12,7 @@ from tenure.gateway.http.calls import Call
 from tenure.gateway.http.reception import Reception
 from tenure.gateway.log.shipper import Shipper
 from tenure.gateway.log.writer import GroupLog
+from tenure.gateway.scoring.view import LoadedVersion, ServedModel
 from tenure.lifecycle.serving import GatewayPolicy
 
 METRICS = "metrics"
@@ -58,22 +60,32 @@ class Inspection:
         ready = model.is_ready and not self.draining.is_set()
         return json_answer(answers.Ready(ready), status=200 if ready else 503)
 
+    async def server(self, call: Call) -> Answer:
+        """Name and version of this software, for any caller with a key."""
+        self.reception.admit(call, None)
+        return json_answer(answers.ServerMetadata("tenure", version("tenure"), []))
+
     async def describe(self, call: Call) -> Answer:
         """Names, types and live versions of a model."""
         caller = self.reception.admit(call, None)
         model = self.reception.model(call.params["model"], caller)
-        signature = model.champion.signature
-        versions = [model.champion, *([model.canary] if model.canary else [])]
-        inputs = [
-            *(answers.TensorMetadata(name, "FP64", [-1]) for name in signature.numeric),
-            *(answers.TensorMetadata(name, "BYTES", [-1]) for name in signature.categorical),
-        ]
-        variants = {str(version.version): version.variant for version in versions}
-        return json_answer(
-            answers.ModelMetadata(
-                model.name, list(variants), variants, "tenure_sklearn", inputs, _OUTPUTS
-            )
-        )
+        return json_answer(_metadata(model, model.champion))
+
+    async def describe_version(self, call: Call) -> Answer:
+        """The same of one live version: it may read other features than the champion."""
+        return json_answer(_metadata(*self._pinned(call)))
+
+    async def version_ready(self, call: Call) -> Answer:
+        """One live version is in memory, and stays."""
+        _model, one = self._pinned(call)
+        ready = one.is_alive and not self.draining.is_set()
+        return json_answer(answers.Ready(ready), status=200 if ready else 503)
+
+    def _pinned(self, call: Call) -> tuple[ServedModel, LoadedVersion]:
+        caller = self.reception.admit(call, None)
+        name, number = call.params["model"], call.params["version"]
+        model, live = self.reception.pinned(name, number, caller)
+        return model, next(one for one in model.live if one.version == live)
 
     async def schema(self, call: Call) -> Answer:
         """JSON Schema of this model's `/infer` body, from its signature and policy."""
@@ -120,3 +132,15 @@ class Inspection:
     async def contract(self, _call: Call) -> Answer:
         """This interface as OpenAPI 3.1."""
         return json_answer(openapi.document(self.limits))
+
+
+def _metadata(model: ServedModel, reads: LoadedVersion) -> answers.ModelMetadata:
+    signature = reads.signature
+    variants = {str(one.version): one.variant for one in model.live}
+    inputs = [
+        *(answers.TensorMetadata(name, "FP64", [-1]) for name in signature.numeric),
+        *(answers.TensorMetadata(name, "BYTES", [-1]) for name in signature.categorical),
+    ]
+    return answers.ModelMetadata(
+        model.name, list(variants), variants, "tenure_sklearn", inputs, _OUTPUTS
+    )

@@ -61,8 +61,7 @@ class Reception:
             message = f"{name}@{version} is {state}: it never answers again."
             raise Refusal(410, "version_gone", message, "version")
         model = self.model(name, caller)
-        live = {model.champion.version, *([model.canary.version] if model.canary else [])}
-        if version not in live:
+        if version not in {one.version for one in model.live}:
             message = f"{name}@{version} is {state} and not in the traffic plan."
             raise Refusal(409, "version_not_live", message, "version")
         return model, version

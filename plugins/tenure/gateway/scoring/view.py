@@ -60,6 +60,11 @@ class ServedModel:
         return RowRules(self.accepts, self.champion.signature.features, self.policy)
 
     @property
+    def live(self) -> tuple[LoadedVersion, ...]:
+        """The versions of the plan, champion first."""
+        return (self.champion,) if self.canary is None else (self.champion, self.canary)
+
+    @property
     def is_ready(self) -> bool:
         """Whether a verified champion can answer."""
         return self.champion.is_alive
