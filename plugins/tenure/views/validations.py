@@ -241,7 +241,7 @@ def _words(checks: Sequence[Check], lines: Sequence[CheckLine]) -> dict[Reason, 
 
 
 def _blamed(checks: Sequence[Check]) -> set[str]:
-    return {name for check in checks if check.verdict != Verdict.PASSED for name in check.columns}
+    return {name for check in checks if check.verdict is Verdict.FAILED for name in check.columns}
 
 
 def _suite_difference(suite: Suite | None, before: "EarlierSuite | None") -> SuiteDifference | None:

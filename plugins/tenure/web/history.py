@@ -15,7 +15,7 @@ def draw(points: Sequence[Point]) -> Markup:
     """Oldest left; empty with fewer than two batches."""
     if len(points) < 2:
         return Markup("")
-    broken = sum(point.verdict is not Verdict.PASSED for point in points)
+    broken = sum(point.verdict is Verdict.FAILED for point in points)
     width = len(points) * STEP + 2
     return Markup(
         '<svg class="history" viewBox="0 0 {} {}" width="{}" height="{}" role="img" '

@@ -1,7 +1,7 @@
 """The verdict on a batch, as a table; bounds below, at and above."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -46,6 +46,11 @@ CASES = [
     Case("a warning about the whole table", (finding(WARNING),), Verdict.PASSED),
     Case("a critical rule fails the batch", (finding(CRITICAL),), Verdict.FAILED),
     Case("and its rows are set aside", (finding(CRITICAL, [7]),), Verdict.FAILED, (7,)),
+    Case(
+        "a critical rule without a value to look at",
+        (replace(finding(CRITICAL, [7]), is_inconclusive=True),),
+        Verdict.PASSED,
+    ),
     Case(
         "a row counts once, whatever it breaks",
         (finding(WARNING, range(10)), finding(WARNING, range(10))),

@@ -7,11 +7,27 @@ scripts from the internet; ours holds a small style sheet and no script.
 """
 
 import logging
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
+
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+_gx_log = logging.getLogger("great_expectations")
+_gx_log.setLevel(logging.ERROR)
+_gx_log.propagate = False  # some of its modules set their own level, and 200 lines hid our verdict
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from great_expectations.core import (
+        ExpectationSuiteValidationResult,
+        ExpectationValidationResult,
+    )
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+    from great_expectations.render.renderer import ValidationResultsPageRenderer
+    from great_expectations.render.view import DefaultJinjaPageView
 
 _HERE = Path(__file__).parent
 LONGEST = 120
@@ -48,7 +64,7 @@ def draw(
     Args:
         suite: Name of the suite.
         batch: What was judged.
-        results: GX's results as JSON (`to_json_dict()`), in any result format.
+        results: As GX writes them (`to_json_dict()`), in any result format.
         hidden: Columns of which no value may be shown.
 
     Returns:
@@ -56,9 +72,6 @@ def draw(
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from great_expectations.render.renderer import ValidationResultsPageRenderer
-        from great_expectations.render.view import DefaultJinjaPageView
-
         logging.getLogger("great_expectations.render").setLevel(logging.CRITICAL)
         document = ValidationResultsPageRenderer().render(
             _validation(suite, batch, [_result(result, hidden) for result in results])
@@ -76,8 +89,6 @@ def defused(text: object) -> str:
 
 
 def _validation(suite: str, batch: str, results: Sequence[Any]) -> Any:
-    from great_expectations.core import ExpectationSuiteValidationResult
-
     good = sum(bool(result.success) for result in results)
     return ExpectationSuiteValidationResult(
         success=good == len(results),
@@ -95,9 +106,6 @@ def _validation(suite: str, batch: str, results: Sequence[Any]) -> Any:
 
 
 def _result(result: Mapping[str, Any], hidden: frozenset[str]) -> Any:
-    from great_expectations.core import ExpectationValidationResult
-    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
-
     config = result["expectation_config"]
     kwargs = {name: _plain(value) for name, value in config["kwargs"].items() if name != "batch_id"}
     columns = _subjects(config["kwargs"])

@@ -1,7 +1,8 @@
 """An expectation suite as data: which expectations exist, and how each is said in plain words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from tenure.verdicts import Severity
 
@@ -158,13 +159,35 @@ def observed_whole(expectation: Expectation, value: str) -> str:
     return f"{_MEASURES.get(expectation.type, 'set of values')} {value}"
 
 
+def listed(texts: Sequence[str], total: int) -> str:
+    """The first of them, and how many more there are.
+
+    >>> listed(["7", "8"], 2), listed([str(n) for n in range(20)], 1_009)
+    ('7, 8', '0, 1, 2, 3, 4, 5, 6, 7 and 1,001 more')
+    """
+    more = total - min(len(texts), LISTED)
+    return ", ".join(texts[:LISTED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def spelled(value: object) -> str:
+    """A value as JSON, CSV and the gateway spell it.
+
+    >>> spelled(True), spelled(None), spelled(datetime.fromisoformat("2013-03-01T01:00+01:00"))
+    ('true', 'null', '2013-03-01T00:00:00Z')
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, datetime):
+        at = value if value.tzinfo is None else value.astimezone(UTC)
+        return at.isoformat().replace("+00:00", "Z")
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _set_or_range(kind: str, kwargs: Mapping[str, object]) -> str:
     values = kwargs.get("value_set")
     if isinstance(values, list):
         begin = "none of " if "not_be_in" in kind else "all of " if "contain" in kind else "one of "
-        more = len(values) - LISTED
-        listed = ", ".join(str(v) for v in values[:LISTED])
-        return begin + listed + (f" and {more} more" if more > 0 else "")
+        return begin + listed([spelled(value) for value in values], len(values))
     if kind == ROW_COUNT:
         return f"{_range(kwargs)} rows"
     quantity = _MEASURES.get(kind)

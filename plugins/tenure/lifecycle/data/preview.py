@@ -138,7 +138,7 @@ def _only(one: Judgement, other: Judgement) -> list[Finding]:
 
 def _matters(finding: Finding) -> bool:
     """Whether it stops the batch or sets rows aside."""
-    return not finding.holds and finding.severity is not Severity.INFO
+    return finding.is_broken and finding.severity is not Severity.INFO
 
 
 def _effect(finding: Finding) -> tuple[str, str, bool, tuple[int, ...]]:

@@ -51,6 +51,7 @@ class Finding:
         limit: Of `value`.
         counts: (rows that break it, rows that it looked at).
         quote: What a library says beside `observed`; it may quote a value.
+        is_inconclusive: Whether it had no value to look at: then it neither holds nor is broken.
     """
 
     rule: str
@@ -65,6 +66,7 @@ class Finding:
     limit: float | None = None
     counts: tuple[int, int] | None = None
     quote: str = ""
+    is_inconclusive: bool = False
 
     def __str__(self) -> str:
         if self.rule in {CONTRACT, SCHEMA}:
@@ -72,9 +74,21 @@ class Finding:
         return f"{self.subject} has {self.observed}, allowed {self.allowed}"
 
     @property
+    def is_broken(self) -> bool:
+        """Whether something was seen that it does not allow."""
+        return not self.holds and not self.is_inconclusive
+
+    @property
     def is_fatal(self) -> bool:
         """Whether it alone stops the batch."""
-        return not self.holds and self.severity is Severity.CRITICAL
+        return self.is_broken and self.severity is Severity.CRITICAL
+
+    @property
+    def verdict(self) -> Verdict:
+        """What it says; never `passed` without a value that was looked at."""
+        if self.is_inconclusive:
+            return Verdict.INCONCLUSIVE
+        return Verdict.PASSED if self.holds else Verdict.FAILED
 
     @property
     def _in_full(self) -> str:
@@ -90,7 +104,7 @@ class Finding:
         """The same as evidence, without the rows."""
         return Check(
             rule=self.rule,
-            verdict=Verdict.PASSED if self.holds else Verdict.FAILED,
+            verdict=self.verdict,
             observed=self._in_full,
             allowed=self.allowed,
             subject=self.subject,
@@ -149,7 +163,7 @@ def judge(rows_in: int, findings: Sequence[Finding], policy: QualityPolicy) -> J
     """
     reasons: dict[int, list[Reason]] = {}
     for finding in findings:
-        if finding.holds or finding.severity is Severity.INFO:
+        if not finding.is_broken or finding.severity is Severity.INFO:
             continue
         for row in finding.rows:
             reasons.setdefault(row, []).append(finding.reason)
@@ -166,9 +180,9 @@ def judge(rows_in: int, findings: Sequence[Finding], policy: QualityPolicy) -> J
     )
 
 
-def _worst_first(finding: Finding) -> tuple[bool, bool, bool]:
-    """Broken before sound, causes before limits that follow from them, fatal before the rest."""
-    return finding.holds, finding.rule in _LIMITS, not finding.is_fatal
+def _worst_first(finding: Finding) -> tuple[bool, bool, bool, bool]:
+    """Broken, unsure, sound; causes before limits that follow from them; fatal before the rest."""
+    return not finding.is_broken, finding.holds, finding.rule in _LIMITS, not finding.is_fatal
 
 
 def _limits(rows_in: int, quarantined: int, policy: QualityPolicy) -> tuple[Finding, Finding]:
@@ -205,7 +219,7 @@ def summary(dataset: str, batch: str, judgement: Judgement) -> str:
     `flights batch 2013-03: 2 of 14 expectations failed; temp has 3,121 of 28,834 nulls (10.8%),
     allowed at most 2%.`
     """
-    said = [f for f in judgement.findings if not f.holds]
+    said = [f for f in judgement.findings if f.is_broken]
     counts = f"{dataset} batch {batch}: {_counts(judgement)}"
     more = len(said) - SHOWN
     parts = [counts, *(str(f) for f in said[:SHOWN])] + ([f"and {more} more"] if more > 0 else [])
@@ -218,9 +232,13 @@ def _counts(judgement: Judgement) -> str:
     if any(f.rule == CONTRACT and not f.holds for f in judgement.findings):
         return "the contract is broken"
     rules = [f for f in judgement.findings if f.rule not in _NO_EXPECTATIONS]
-    broken = sum(not f.holds for f in rules)
+    broken = sum(f.is_broken for f in rules)
+    unsure = sum(f.is_inconclusive for f in rules)
+    more = f", {unsure} had no value to look at" if unsure else ""
     if broken:
-        return f"{broken} of {len(rules)} expectations failed"
+        return f"{broken} of {len(rules)} expectations failed{more}"
+    if unsure:
+        return f"{len(rules) - unsure} of {len(rules)} expectations hold{more}"
     return f"all {len(rules)} expectations hold"
 
 

@@ -2,7 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
-from tenure.lifecycle.data.expectations import LISTED, ROW_COUNT, Expectation, counted_rows
+from tenure.lifecycle.data.expectations import (
+    ROW_COUNT,
+    Expectation,
+    counted_rows,
+    listed,
+    spelled,
+)
 from tenure.lifecycle.data.quality import KEY, MAX_QUARANTINED, MIN_ROWS
 from tenure.verdicts import Check
 
@@ -147,8 +153,7 @@ def _bounds(kwargs: Mapping[str, object]) -> str:
 
 def _listed(values: object) -> str:
     found = values if isinstance(values, list) else []
-    more = len(found) - LISTED
-    return ", ".join(str(v) for v in found[:LISTED]) + (f" and {more} more" if more > 0 else "")
+    return listed([spelled(value) for value in found], len(found))
 
 
 def _plain(value: object) -> str:

@@ -103,9 +103,10 @@ def judge_confined(
 
 def _import_libraries() -> None:
     """Before the fork, so that a process that judges many files imports them once."""
-    from tenure.adapters import arrow_tables, gx_validator
+    from tenure.adapters import arrow_tables, gx_docs, gx_validator
 
     assert arrow_tables
+    assert gx_docs
     assert gx_validator
 
 
