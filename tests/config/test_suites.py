@@ -27,6 +27,12 @@ IN_SET = "expect_column_values_to_be_in_set"
 NOT_NULL = "expect_column_values_to_not_be_null"
 PROPORTION = "expect_column_proportion_of_non_null_values_to_be_between"
 LENGTHS = "expect_column_value_lengths_to_be_between"
+UNIQUE = "expect_column_unique_value_count_to_be_between"
+ROWS = "expect_table_row_count_to_be_between"
+MEDIAN = "expect_column_median_to_be_between"
+STDEV = "expect_column_stdev_to_be_between"
+GREATER = "expect_column_pair_values_a_to_be_greater_than_b"
+CASES = Path(__file__).parents[1] / "cases"
 REGEX = "expect_column_values_to_match_regex"
 
 
@@ -130,15 +136,47 @@ BAD = {
     ),
     "share above 1": (
         expectation(PROPORTION, column="x", min_value=98),
-        "min_value 98 is above 1: nothing can pass",
+        "min_value must be 0…1: it bounds a proportion, got '98'",
     ),
     "length below 0": (
         expectation(LENGTHS, column="id", max_value=-1),
-        "max_value -1 is below 0: nothing can pass",
+        "max_value must be a whole number from 0 on: it bounds a length, got '-1'",
     ),
     "fewer rows than none": (
         expectation("expect_table_row_count_to_be_between", max_value=-1),
-        "max_value -1 is below 0: nothing can pass",
+        "max_value must be a whole number from 0 on: it bounds a count, got '-1'",
+    ),
+    "no whole number between": (
+        expectation(UNIQUE, column="x", min_value=1, max_value=2, strict_min=True, strict_max=True),
+        "no whole number lies between 1 and 2: nothing can pass",
+    ),
+    "above all there can be": (
+        expectation(PROPORTION, column="x", min_value=1, strict_min=True),
+        "min_value 1 is excluded and nothing is above: nothing can pass",
+    ),
+    "below all there can be": (
+        expectation(PROPORTION, column="x", max_value=0, strict_max=True),
+        "max_value 0 is excluded and nothing is below: nothing can pass",
+    ),
+    "larger by one beyond 2^53": (
+        expectation(BETWEEN, column="n", min_value=2**53 + 1, max_value=2**53),
+        "is larger than max_value",
+    ),
+    "a column with itself": (
+        expectation(GREATER, column_A="x", column_B="x"),
+        "column_A and column_B are the same column 'x'",
+    ),
+    "a number and a time": (
+        expectation(GREATER, column_A="x", column_B="at"),
+        "x and at cannot be compared: they are number and timestamp",
+    ),
+    "a text and a number": (
+        expectation("expect_column_pair_values_to_be_equal", column_A="id", column_B="n"),
+        "id and n cannot be compared: they are string and integer",
+    ),
+    "a column twice": (
+        expectation("expect_compound_columns_to_be_unique", column_list=["id", "id"]),
+        "must be a list of at least 2 columns, each once",
     ),
     "neither min nor max": (
         expectation(BETWEEN, column="x"),
@@ -229,6 +267,43 @@ def test_bad(tmp_path: Path, item: object, message: str) -> None:
 
     assert [line for line, _ in found] == [4]
     assert message in found[0][1]
+
+
+TIME = "2026-01-01T00:00:00+00:00"
+QUANTITIES: dict[str, tuple[dict[str, Any], list[Any], list[Any]]] = {
+    "values of numbers": (expectation(BETWEEN, column="n"), [-3, 0, 1.5, 2**53 + 1], [TIME, "x"]),
+    "values of times": (expectation(BETWEEN, column="at"), [TIME], [1, 0.5, "2026-01-01", "x"]),
+    "unique values of times": (expectation(UNIQUE, column="at"), [0, 1, 10**9], [TIME, -1, 1.5]),
+    "unique values of texts": (expectation(UNIQUE, column="id"), [0, 2], [TIME, -1, 2.0, "2"]),
+    "unique values of flags": (expectation(UNIQUE, column="ok"), [0, 2], [TIME, -1, 0.5]),
+    "rows": (expectation(ROWS), [0, 1, 10**9], [TIME, -1, 1.5, 10**400]),
+    "lengths": (expectation(LENGTHS, column="id"), [0, 7], [TIME, -1, 1.5]),
+    "proportions of times": (expectation(PROPORTION, column="at"), [0, 0.5, 1], [TIME, -0.1, 1.1]),
+    "measures": (expectation(MEDIAN, column="x"), [-1, 0, 2.5], [TIME, "x", 10**400]),
+    "deviations": (expectation(STDEV, column="x"), [0, 2.5], [TIME, -0.5]),
+}
+
+
+@pytest.mark.parametrize("end", ["min_value", "max_value"])
+@pytest.mark.parametrize(("item", "good", "bad"), QUANTITIES.values(), ids=QUANTITIES.keys())
+def test_a_bound_is_of_the_kind_of_the_quantity(
+    tmp_path: Path, item: dict[str, Any], good: list[Any], bad: list[Any], end: str
+) -> None:
+    kwargs = {} if item["type"] == ROWS else item["kwargs"]
+    for values, is_refused in ((good, False), (bad, True)):
+        for value in values:
+            found = refusals(tmp_path, suite(item | {"kwargs": kwargs | {end: value}}))
+            assert [line for line, _ in found] == [3] * is_refused, (value, found)
+
+
+@pytest.mark.parametrize(
+    ("case", "lines"), [("26-count-bounds/legal.json", []), ("26-count-bounds/illegal.json", [8])]
+)
+def test_bounds_of_a_count_of_times(tmp_path: Path, case: str, lines: list[int]) -> None:
+    found = refusals(tmp_path, (CASES / case).read_bytes())
+
+    assert [line for line, _ in found] == lines
+    assert all("must be a whole number from 0 on: it bounds a count" in said for _, said in found)
 
 
 FILES = {
