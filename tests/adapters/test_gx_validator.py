@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -216,12 +215,7 @@ def test_an_empty_table() -> None:
 
 
 COLUMNS: dict[str, tuple[pa.DataType, Any, dict[str, Any]]] = {
-    "integer": (pa.int64(), 2**53 + 1, {"value_set": [2**53 + 1], "min_value": 2**53 + 1}),
-    "decimal": (
-        pa.decimal128(38, 1),
-        Decimal(2**53 + 1),
-        {"value_set": [2**53 + 1], "min_value": 2**53 + 1},
-    ),
+    "integer": (pa.int64(), 2**53 + 1, {"value_set": [2**53 + 1], "min_value": 2**53}),
     "number": (pa.float64(), 0.5, {"value_set": [0.5], "min_value": 0}),
     "boolean": (pa.bool_(), True, {"value_set": [True], "min_value": 0}),
     "string": (pa.string(), "ä", {"value_set": ["ä"], "min_value": 0}),
@@ -246,25 +240,28 @@ COUNTS = ("_count_", "_lengths_", "_proportion_", "_stdev_")
 
 @pytest.mark.parametrize("content", CONTENTS)
 @pytest.mark.parametrize("column", COLUMNS)
-@pytest.mark.parametrize("kind", CATALOG)
-def test_every_rule_on_every_type(kind: str, column: str, content: str) -> None:
+def test_every_rule_on_every_type(column: str, content: str) -> None:
     """It says something of each column that the lint lets it look at, and holds only of values."""
     arrow, value, fitting = COLUMNS[column]
     cells = pa.array(CONTENTS[content](value), arrow)
     table = pa.table({"a": cells, "b": cells})
-    entry = CATALOG[kind]
-    of_count = {"min_value": 0} if any(part in kind for part in COUNTS) else {}
     known = {"column": "a", "column_A": "a", "column_B": "b", "column_list": ["a", "b"]}
-    offered = known | {"regex": "ä", "or_equal": True} | fitting | of_count
-    kwargs = {name: offered[name] for name in entry.arguments if name in offered}
+    rules = []
+    for kind, entry in CATALOG.items():
+        of_count = {"min_value": 0} if any(part in kind for part in COUNTS) else {}
+        offered = known | {"regex": "ä", "or_equal": True} | fitting | of_count
+        kwargs = {name: offered[name] for name in entry.arguments if name in offered}
+        rules.append(Expectation("e", kind, kwargs, Severity.WARNING))
 
-    finding = run(kind, table, **kwargs)
+    findings = validate(table, Suite("s", "d", "", tuple(rules)))
 
-    if not entry.suits or {column, {"decimal": "number"}.get(column)} & {*entry.suits}:
-        assert "cannot be computed" not in finding.observed
-        assert finding.holds is _is_met(kind, CONTENTS[content](value), column)
-    else:
-        assert finding.holds in {True, False}  # the lint refuses it; it does not raise
+    for kind, finding in zip(CATALOG, findings, strict=True):
+        suits = CATALOG[kind].suits
+        if suits and column not in suits:
+            assert finding.holds in {True, False}, kind  # the lint refuses it; it does not raise
+            continue
+        assert "cannot be computed" not in finding.observed, kind
+        assert finding.holds is _is_met(kind, CONTENTS[content](value), column), kind
 
 
 def _is_met(kind: str, cells: list[Any], column: str) -> bool:
@@ -313,19 +310,19 @@ EXACT: dict[str, tuple[str, dict[str, Any], list[int], str]] = {
     ),
     "range": (
         "values_to_be_between",
-        {"column": "big", "min_value": BIG[1], "max_value": BIG[98]},
-        [0, 99],
-        "2 of 99 values out of range (2.0%), such as 9,007,199,254,740,992",
+        {"column": "big", "min_value": BIG[2], "max_value": BIG[98]},
+        [0, 1, 99],
+        "3 of 99 values out of range (3.0%), such as 9,007,199,254,740,992",
     ),
     "minimum": (
         "min_to_be_between",
-        {"column": "big", "min_value": BIG[1]},
+        {"column": "big", "min_value": BIG[2]},
         [],
         "minimum 9,007,199,254,740,992",
     ),
     "sum": (
         "sum_to_be_between",
-        {"column": "big", "min_value": sum(BIG) - BIG[5], "max_value": sum(BIG) - BIG[5]},
+        {"column": "big", "min_value": 10**17},
         [],
         f"sum {sum(BIG) - BIG[5]:,}",
     ),
@@ -378,15 +375,9 @@ BOUNDS: dict[str, tuple[Any, dict[str, Any], list[int]]] = {
         {"min_value": 1, "max_value": 3, "strict_min": True, "strict_max": True},
         [0, 2],
     ),
-    "beyond 64 bits": ([1, 2, 3], {"min_value": -(10**30), "max_value": 10**30}, []),
+    "beyond 64 bits": ([1, 2, 3], {"min_value": -(2**70), "max_value": 2**70}, []),
     "beyond 64 bits, above": ([1, 2, 3], {"min_value": 1e30}, [0, 1, 2]),
     "beyond 64 bits, below": ([1, 2, 3], {"max_value": -1e30}, [0, 1, 2]),
-    "doubles beside an integer bound": (
-        [2.0**53, 2.0**53 + 2],
-        {"min_value": 2**53 + 1, "max_value": 2**53 + 3},
-        [0],
-    ),
-    "doubles beside a bound beyond all": ([1e308, -1e308], {"max_value": 10**400}, []),
     "doubles, ends excluded": (
         [0.1, 0.2],
         {"min_value": 0.1, "max_value": 0.2, "strict_min": True},
@@ -404,13 +395,18 @@ def test_bounds_are_not_rounded(cells: Any, kwargs: dict[str, Any], broken: list
     assert list(finding.rows) == broken
 
 
+@pytest.mark.parametrize("bound", [2**53 + 1, -(2**53) - 1, 10**400])
+def test_a_bound_that_would_be_rounded_is_not_judged_by(bound: int) -> None:
+    finding = run("expect_column_values_to_be_between", column="n", max_value=bound)
+
+    assert finding.is_fatal
+    assert "rounded" in finding.observed or "too large" in finding.observed
+
+
 PAIRS: dict[str, tuple[pa.Array, pa.Array, list[int], list[int]]] = {
     "integers": (pa.array([2**53 + 1, 1]), pa.array([2**53, 1]), [1], [0]),
     "integers beside doubles": (pa.array([2**53 + 1, 1]), pa.array([2.0**53, 0.5]), [], [0, 1]),
     "doubles beside integers": (pa.array([2.5, 1.0]), pa.array([2, 1]), [1], [0]),
-    "decimals beside integers": (
-        pa.array([Decimal("2.5"), Decimal("1.0")]), pa.array([2, 1]), [1], [0],
-    ),
     "both zeros": (pa.array([0.0]), pa.array([-0.0]), [0], []),
 }  # fmt: skip
 
