@@ -14,19 +14,26 @@ from tenure.lifecycle.serving import ServingPolicy, Signature
 
 SIGNATURE = Signature(
     ("temp", "rain"),
-    ("carrier", "free"),
-    {"carrier": frozenset({"AA", "UA"})},
+    ("carrier", "free", "late", "code"),
+    {
+        "carrier": frozenset({"AA", "UA"}),
+        "late": frozenset({"true", "false"}),
+        "code": frozenset({"1", "2.5"}),
+    },
     {"temp": (-20.0, 110.0)},
 )
 NUMBERS = (None, -20.0, math.nextafter(-20.0, -100), 110.0, 110.5, math.inf, -math.inf)
 TEXTS = (None, "AA", "", "??", "x" * 256, "x" * 257)
+PLAIN = {"temp": 0.0, "rain": 0.0, "carrier": "AA", "free": "x", "late": "true", "code": "1"}
 ROWS = [
-    {"temp": temp, "rain": 0.0, "carrier": carrier, "free": "x"}
+    PLAIN | {"temp": temp, "carrier": carrier}
     for temp, carrier in itertools.product(NUMBERS, TEXTS)
 ] + [
-    {"temp": 0.0, "rain": rain, "carrier": "AA", "free": free}
+    PLAIN | {"rain": rain, "free": free}
     for rain, free in itertools.product((None, 1e300, math.inf), (None, "??", "x" * 257))
 ]
+ROWS += [PLAIN | {"late": late} for late in (None, "true", "True", "1", "new", "x" * 257)]
+ROWS += [PLAIN | {"code": code} for code in (None, "1", "1.0", "02.5", "3", "new", "1" * 257)]
 SAYS = ("accept", "reject")
 
 

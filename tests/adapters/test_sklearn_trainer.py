@@ -151,3 +151,55 @@ def test_a_wrong_policy_is_named(
 ) -> None:
     with pytest.raises(ConfigInvalid, match=says):
         trained(name, **parameters)
+
+
+def strict() -> Any:
+    """An entry point whose estimator takes no missing value."""
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression()
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("only", [True, False])
+def test_one_class_is_named_with_its_rows(name: str, only: bool) -> None:
+    """The case 35-single-class."""
+    frame, late = rows(90)
+    estimator = build(name, {}, numeric=NUMERIC, categorical=CATEGORICAL, seed=1)
+    says = f"^late has one class only: it is {str(only).lower()} in all of the 90 rows"
+    with pytest.raises(ConfigInvalid, match=says):
+        fit(estimator, frame, np.full(len(late), only), label="late")
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize(
+    ("empty", "says"),
+    [
+        (["temp"], "^temp has no value in any of the 90 rows"),
+        (["carrier"], "^carrier has no value"),
+        (["temp", "hour", "carrier"], "^temp, hour, carrier have no value"),
+    ],
+)
+def test_a_feature_without_a_value_is_named(name: str, empty: list[str], says: str) -> None:
+    """The case 36-all-null-feature."""
+    frame, late = rows(90)
+    for column in empty:
+        frame[column] = None if column == "carrier" else np.nan
+    estimator = build(name, {}, numeric=NUMERIC, categorical=CATEGORICAL, seed=1)
+    with pytest.raises(ConfigInvalid, match=says):
+        fit(estimator, frame, late)
+
+
+def test_one_value_is_enough() -> None:
+    frame, late = rows(90)
+    frame["temp"] = [1.0] + [np.nan] * 89
+    frame["carrier"] = ["AA"] + [None] * 89
+    for name in ESTIMATORS[:2]:
+        estimator = build(name, {}, numeric=NUMERIC, categorical=CATEGORICAL, seed=1)
+        assert np.isfinite(score(fit(estimator, frame, late), frame)).all()
+
+
+def test_rows_that_an_estimator_refuses_are_its_refusal() -> None:
+    frame, late = rows()
+    with pytest.raises(ConfigInvalid, match=r"^LogisticRegression cannot learn from these rows: "):
+        fit(build(f"{__name__}:strict", {}, numeric=[], categorical=[], seed=1), frame, late)

@@ -4,9 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
+from pydantic import ValidationError
 
 from tenure.config.loader import MAX_PROBLEMS, load_all, load_dataset, load_platform
+from tenure.config.models import Label
 from tenure.config.problems import BrokenFile
+from tenure.lifecycle.training.labels import LabelRule
 from tenure.settings import REPOSITORY
 
 GOOD = """\
@@ -327,3 +331,37 @@ def test_the_configs_of_the_house_are_valid() -> None:
 def test_an_absent_platform_file_is_a_named_problem(tmp_path: Path) -> None:
     with pytest.raises(BrokenFile, match=r"platform\.yaml:1: there is no such file"):
         load_platform(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("label", "rule"),
+    [
+        ("{column: y}", LabelRule()),
+        ("{column: y, positive: 2}", LabelRule("2")),
+        ("{column: y, positive: 2.0, negative: 1}", LabelRule("2", "1")),
+        ("{column: y, positive: 'yes', negative: 'no'}", LabelRule("yes", "no")),
+        ("{column: y, positive: yes}", LabelRule("true")),
+        ("{column: y, positive: false}", LabelRule("false")),
+        ("{column: y, positive: 0}", LabelRule("0")),
+        ("{column: y, positive: '01'}", LabelRule("01")),
+    ],
+)
+def test_the_label_that_a_model_declares(label: str, rule: LabelRule) -> None:
+    assert Label.model_validate(yaml.safe_load(label)).rule == rule
+
+
+@pytest.mark.parametrize(
+    ("label", "says"),
+    [
+        ("{column: y, negative: 1}", "`negative` needs `positive` beside it"),
+        ("{column: y, positive: 2, negative: 2.0}", "`positive` and `negative` are both '2'"),
+        ("{column: y, positive: '2', negative: 2}", "are both '2'"),
+        ("{column: y, positive: ''}", "write a word .in quotes., a number, true or false"),
+        ("{column: y, positive: [1]}", "write a word"),
+        ("{column: y, positive: 2013-07-01}", "write a word"),
+        ("{column: y, positive: .nan}", "finite"),
+    ],
+)
+def test_a_label_that_says_nothing(label: str, says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        Label.model_validate(yaml.safe_load(label))

@@ -32,6 +32,7 @@ from tenure.lifecycle.serving import (
     ServingPolicy,
     TrafficPlan,
 )
+from tenure.lifecycle.training.labels import LabelRule
 from tenure.usecases.serving import model_process
 
 MODEL = "flight_late"
@@ -227,6 +228,7 @@ class World:
     store: MemoryStore = field(default_factory=MemoryStore)
     watermarks: list[tuple[str, datetime]] = field(default_factory=list)
     policy: ServingPolicy = field(default_factory=ServingPolicy)
+    label: LabelRule = field(default_factory=LabelRule)
     states: dict[str, str] = field(default_factory=dict)
     used: list[str] = field(default_factory=list)
     queued: list[dict[str, Any]] = field(default_factory=list)
@@ -262,6 +264,7 @@ class World:
                 source=self.source,
                 loader=self.loader,
                 policy=lambda _model: self.policy,
+                labels=lambda _model: self.label,
                 deliver_decisions=DecisionDelivery(self.store, "gw-test", lambda table: table),
                 deliver_outcomes=OutcomeDelivery(
                     self.store,

@@ -1,5 +1,7 @@
 """Outcomes of a landed file, as the gateway would have logged them."""
 
+import math
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -8,6 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from tenure.lifecycle.serving.spelling import EXACT, spell
+from tenure.lifecycle.training.labels import LabelRule
 
 _IDS = ("decision_id", "request_id")
 _MOMENT = pa.timestamp("us", tz="UTC")
@@ -30,7 +35,13 @@ class LandedFile:
     complete_until: datetime | None
 
 
-def read(path: Path, *, digest: str, received_at: datetime) -> LandedFile:
+def read(
+    path: Path,
+    *,
+    digest: str,
+    received_at: datetime,
+    rule: LabelRule = LabelRule(),  # noqa: B008 - frozen
+) -> LandedFile:
     """Rows sorted by when they were observed; their ids are the same each time they are read.
 
     So of two outcomes for one decision in one file the one observed last has the greater id and
@@ -40,10 +51,12 @@ def read(path: Path, *, digest: str, received_at: datetime) -> LandedFile:
         path: The snapshot.
         digest: Its SHA-256, which the ids come from.
         received_at: When it was published.
+        rule: Which labels are true.
 
     Raises:
         KeyError: A column is missing.
-        ValueError: A column has another type.
+        ValueError: A column has another type, or ids that are not exact.
+        ConfigInvalid: A value is no label.
     """
     table = pq.read_table(path)
     known = [name for name in _IDS if name in table.column_names]
@@ -51,10 +64,10 @@ def read(path: Path, *, digest: str, received_at: datetime) -> LandedFile:
         raise KeyError("decision_id or request_id")
     fitted = pa.table(
         {
-            **{name: _cast(table, name, pa.string()) for name in known},
-            **{name: _cast(table, name, pa.string()) for name in _whose(table)},
-            "label": _cast(table, "label", pa.bool_()),
-            "observed_at": _cast(table, "observed_at", _MOMENT),
+            **{name: pa.array(_ids(table, name), pa.string()) for name in known},
+            **{name: pa.array(_ids(table, name), pa.string()) for name in _whose(table)},
+            "label": pa.array(_labels(table, rule), pa.bool_()),
+            "observed_at": _moments(table, "observed_at"),
         }
     )
     kept = fitted.filter(_usable(fitted, known, received_at)).sort_by(
@@ -90,20 +103,41 @@ def _whose(table: pa.Table) -> list[str]:
     return [name for name in ("caller",) if name in table.column_names]
 
 
-def _cast(table: pa.Table, name: str, kind: pa.DataType) -> pa.ChunkedArray:
+def _moments(table: pa.Table, name: str) -> pa.ChunkedArray:
     if name not in table.column_names:
         raise KeyError(name)
     try:
-        return _flags(table[name]) if kind == pa.bool_() else table[name].cast(kind)
+        return table[name].cast(_MOMENT)
     except pa.ArrowException as error:
-        raise ValueError(f"{name} is {table[name].type}, not {kind}") from error
+        raise ValueError(f"{name} is {table[name].type}, not {_MOMENT}") from error
 
 
-def _flags(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Booleans as they are; 0 and 1 as booleans, and no other number."""
-    if pa.types.is_boolean(column.type):
-        return column
-    numbers = column.cast(pa.int64())
-    if not pc.all(pc.is_in(pc.drop_null(numbers), pa.array([0, 1]))).as_py() and len(numbers):
-        raise pa.ArrowInvalid("a number that is neither 0 nor 1")
-    return numbers.cast(pa.bool_())
+def _labels(table: pa.Table, rule: LabelRule) -> list[bool | None]:
+    """What each label means; null for none. Raises ConfigInvalid like `LabelRule.meanings`."""
+    written = _written(table, "label")
+    counts = Counter(text for text in written if text is not None)
+    meanings = rule.meanings(counts, column="label", still_safe="Nothing of the file was taken.")
+    return [None if text is None else meanings[text] for text in written]
+
+
+def _ids(table: pa.Table, name: str) -> list[str | None]:
+    """Ids as texts. Raises ValueError for floats of which one may stand for several numbers."""
+    if pa.types.is_floating(table[name].type):
+        vague = pc.greater(pc.abs(table[name]), float(EXACT))
+        if number := pc.sum(vague).as_py():
+            raise ValueError(f"{name} has {number:,} floats beyond 2^53, which are no exact ids")
+    return _written(table, name)
+
+
+def _written(table: pa.Table, name: str) -> list[str | None]:
+    """Values as `spell` writes them; null and NaN as None."""
+    if name not in table.column_names:
+        raise KeyError(name)
+    try:
+        return [None if _is_null(v) else spell(v) for v in table[name].to_pylist()]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} is {table[name].type}, not one value a row") from error
+
+
+def _is_null(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from tenure.errors import ConfigInvalid
 
 _SAFE = "No version was made; whatever serves now keeps serving."
+_SHOWN = 5
+_CLASSES = 2
 
 
 def build(
@@ -49,22 +51,65 @@ def build(
     return _seeded(made, seed)
 
 
-def fit(estimator: Any, frame: Any, labels: NDArray[np.bool_]) -> Any:
+def fit(estimator: Any, frame: Any, labels: NDArray[np.bool_], *, label: str = "the label") -> Any:
     """Fit in place and return it.
 
+    Args:
+        estimator: From `build`.
+        frame: The features, shape (n, features).
+        labels: Shape (n,).
+        label: The name of their column.
+
     Raises:
-        ConfigInvalid: The estimator refuses its parameters.
+        ConfigInvalid: The estimator refuses its parameters or the rows, a feature has no value at
+            all, or there is one class only.
     """
     from sklearn.utils._param_validation import InvalidParameterError
 
+    _require_values(frame)
+    _require_both_classes(labels, label)
     try:
         estimator.fit(frame, labels)
     except InvalidParameterError as error:
         raise _invalid(f"training.parameters: {error}") from error
+    except ValueError as error:
+        cause = str(error).splitlines()[0].rstrip(".")
+        raise _invalid(
+            f"{type(estimator).__name__} cannot learn from these rows: {cause}"
+        ) from error
     if not hasattr(estimator, "predict_proba"):
         raise _invalid(f"{type(estimator).__name__} gives no probabilities")
     _forget_threads(estimator)
     return estimator
+
+
+def _require_values(frame: Any) -> None:
+    empty = [str(name) for name in frame.columns if frame[name].isna().all()]
+    if empty:
+        shown = ", ".join(empty[:_SHOWN])
+        more = f" and {len(empty) - _SHOWN} more" if len(empty) > _SHOWN else ""
+        verb = "has" if len(empty) == 1 else "have"
+        raise _unlearnable(
+            f"{shown}{more} {verb} no value in any of the {len(frame):,} rows that are trained on",
+            "Take it from `features` in the model's YAML, or have its source repaired",
+        )
+
+
+def _require_both_classes(labels: NDArray[np.bool_], label: str) -> None:
+    classes = np.unique(labels)
+    if len(classes) < _CLASSES:
+        only = str(bool(classes[0])).lower() if len(classes) else "none"
+        raise _unlearnable(
+            f"{label} has one class only: it is {only} in all of the {len(labels):,} rows that are "
+            "trained on",
+            "Take more batches (training.window_batches), or correct `label` in the model's YAML",
+        )
+
+
+def _unlearnable(what: str, remedy: str) -> ConfigInvalid:
+    return ConfigInvalid(
+        f"{what}.", still_safe=_SAFE, next_step=f"{remedy}; then trigger the training again."
+    )
 
 
 def score(estimator: Any, frame: Any) -> NDArray[np.float64]:

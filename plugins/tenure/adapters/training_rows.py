@@ -1,8 +1,12 @@
 """Rows of snapshots as frames for an estimator, and the scored holdout as a reference file."""
 
 import io
-from collections.abc import Mapping, Sequence
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +18,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from tenure.errors import ConfigInvalid
+from tenure.lifecycle.serving.spelling import EXACT, spell
+from tenure.lifecycle.training.labels import LabelRule
 
 _INSTANT = pa.timestamp("us", tz="UTC")
+_NO_VERSION = "No version was made; whatever serves now keeps serving."
+_NO_SHARD = "Nothing of this shard was stored; other shards stand."
+_WIDTH = 40
 
 
 @dataclass(frozen=True)
@@ -46,37 +55,75 @@ def read_rows(
     time: str,
     protected: Sequence[str],
     names: Mapping[str, Sequence[str]] | None = None,
+    rule: LabelRule = LabelRule(),  # noqa: B008 - frozen
 ) -> TrainingRows:
     """Read only the named columns of the files, one after the other.
 
     Args:
         paths: The files.
         numeric: Features that are numbers.
-        categorical: Features that are texts.
+        categorical: Features that are texts; other values are written as `spell` does.
         label: What is predicted.
         time: When it happened.
         protected: Groups.
         names: Names that a column may have in a file, the first that is there counts.
+        rule: Which labels are true.
 
     Raises:
-        ConfigInvalid: A column is absent or has a type that its part cannot take.
+        ConfigInvalid: A column is absent, has a type that its part cannot take, or holds a value
+            that would be changed: no label, an infinite number, a whole one beyond 2^53.
     """
     wanted = list(dict.fromkeys([*numeric, *categorical, label, time, *protected]))
-    try:
-        parts = [_read_columns(path, wanted, names or {}) for path in paths]
-        table = pa.concat_tables(parts, promote_options="permissive")
-        labelled = table.filter(pc.is_valid(table[label]))
-        columns: dict[str, Any] = {n: _numbers(labelled[n]) for n in numeric}
-        columns |= {name: _texts(labelled[name], None) for name in categorical}
+    texts = [*categorical, *protected]
+    with _misfits(_NO_VERSION):
+        tables = [_read_columns(path, wanted, names or {}) for path in paths]
+        _check_kinds(tables, texts)
+        written = [_texts(table, label, None) for table in tables]
+        known = [pd.notna(one) for one in written]
+        parts = [t.filter(pa.array(k)) for t, k in zip(tables, known, strict=True)]
+        columns: dict[str, Any] = {n: _each(parts, n, _finite_numbers) for n in numeric}
+        columns |= {n: _each(parts, n, _texts, None) for n in categorical}
         return TrainingRows(
             features=pd.DataFrame(columns, columns=[*numeric, *categorical]),
-            labels=labelled[label].cast(pa.bool_()).to_numpy(zero_copy_only=False),
-            times=_instants(labelled[time]).cast(pa.int64()).to_numpy(),
-            protected={name: _texts(labelled[name], "") for name in protected},
-            unlabelled=table.num_rows - labelled.num_rows,
+            labels=_labels(np.concatenate(written), rule, label),
+            times=_each(parts, time, _moments),
+            protected={n: _each(parts, n, _texts, "") for n in protected},
+            unlabelled=sum(int((~one).sum()) for one in known),
         )
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, KeyError) as error:
-        raise _misfit(error, "No version was made; whatever serves now keeps serving.") from error
+
+
+def label_values(path: Path, label: str, names: Sequence[str]) -> Counter[str]:
+    """Rows of each value of the label column of one file, as `spell` writes it; nulls are left out.
+
+    `names` are the names that it may have in the file; the first that is there counts.
+
+    Raises:
+        ConfigInvalid: The column is absent or has a type that is no single value.
+    """
+    with _misfits("Nothing was changed."):
+        table = _read_columns(path, [label], {label: names})
+        return Counter(text for text in _texts(table, label, None) if text is not None)
+
+
+def _labels(written: NDArray[np.object_], rule: LabelRule, column: str) -> NDArray[np.bool_]:
+    given = [text for text in written if text is not None]
+    meanings = rule.meanings(Counter(given), column=column, still_safe=_NO_VERSION)
+    return np.array([meanings[text] for text in given], dtype=np.bool_)
+
+
+def _each(parts: Sequence[pa.Table], name: str, read: Any, *how: object) -> Any:
+    """A column of all files, one after the other."""
+    return np.concatenate([read(part, name, *how) for part in parts])
+
+
+def _check_kinds(tables: Sequence[pa.Table], names: Sequence[str]) -> None:
+    """The same value is written in one way only where it is of one kind in every file."""
+    for name in names:
+        kinds = Counter(_kind(table[name].type) for table in tables)
+        del kinds["null"]
+        if len(kinds) > 1:
+            said = " and ".join(f"{kind} in {n}" for kind, n in sorted(kinds.items()))
+            raise _Misfit(f"{name} is not of one kind in the {len(tables)} snapshots: {said}")
 
 
 def _read_columns(
@@ -138,24 +185,23 @@ def read_shard(
     `names` are the names that a column may have in the file; the first that is there counts.
 
     Raises:
-        ConfigInvalid: A column is absent or has a type that its part cannot take.
+        ConfigInvalid: A column is absent, has a type that its part cannot take, or holds a whole
+            number beyond 2^53, which would be changed.
     """
     wanted = dict.fromkeys([*numeric, *categorical, subject, *keys, *([time] if time else [])])
-    try:
+    with _misfits(_NO_SHARD):
         file = pq.ParquetFile(path)
         stored = _stored(file.schema_arrow.names, list(wanted), names or {})
         table = _slice(file, start, stop, list(dict.fromkeys(stored)))
         table = pa.table([table.column(name) for name in stored], names=list(wanted))
-        columns: dict[str, Any] = {n: _numbers(table[n]) for n in numeric}
-        columns |= {name: _texts(table[name], None) for name in categorical}
+        columns: dict[str, Any] = {n: _numbers(table, n) for n in numeric}
+        columns |= {name: _texts(table, name, None) for name in categorical}
         return ShardRows(
             features=pd.DataFrame(columns, columns=[*numeric, *categorical]),
-            subjects=list(_texts(table[subject], "")),
-            times=_instants(table[time]).cast(pa.int64()).to_numpy() if time else None,
+            subjects=list(_texts(table, subject, "")),
+            times=_moments(table, time) if time else None,
             keys=table.select(list(dict.fromkeys(keys))),
         )
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, KeyError) as error:
-        raise _misfit(error, "Nothing of this shard was stored; other shards stand.") from error
 
 
 def _slice(file: pq.ParquetFile, start: int, stop: int, names: list[str]) -> pa.Table:
@@ -238,18 +284,114 @@ def read_scores(path: Path) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     return table["score"].to_numpy(), table["label"].to_numpy(zero_copy_only=False)
 
 
-def _numbers(column: Any) -> NDArray[np.float64]:
-    values: NDArray[np.float64] = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+class _Misfit(ValueError):
+    """What does not fit, in words."""
+
+
+@contextmanager
+def _misfits(still_safe: str) -> Iterator[None]:
+    """Says what does not fit as ConfigInvalid."""
+    try:
+        yield
+    except (_Misfit, pa.ArrowInvalid, pa.ArrowNotImplementedError, KeyError) as error:
+        cause = str(error).splitlines()[0].rstrip(".")
+        raise ConfigInvalid(
+            f"The snapshots do not fit the model's columns: {cause}.",
+            still_safe=still_safe,
+            next_step="Compare features, label and bias.attributes in the model's YAML with the "
+            "contract of its dataset; run `tenure check`.",
+        ) from error
+
+
+@contextmanager
+def _reading(table: pa.Table, name: str, part: str) -> Iterator[None]:
+    """Names the column that cannot be read as this part."""
+    try:
+        yield
+    except (pa.ArrowException, TypeError, OverflowError) as error:
+        said = f"{name} is {table[name].type} and cannot be read as {part}"
+        raise _Misfit(f"{said} ({str(error).splitlines()[0]})") from error
+
+
+def _numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
+    """Float64, null as NaN. Raises _Misfit for a number that it would change."""
+    column = table[name]
+    with _reading(table, name, "a number"):
+        values: NDArray[np.float64] = column.cast(pa.float64(), safe=False).to_numpy()
+    if pa.types.is_floating(column.type):
+        return values
+    _refuse(name, column, np.isnan(values) & ~_nulls(column), "no number")
+    near = np.abs(values) >= EXACT
+    given = column.filter(pa.array(near)).to_pylist()
+    near[near] = [abs(Decimal(value)) > EXACT for value in given]
+    _refuse(name, column, near, "a number beyond 2^53, which a float64 would change")
     return values
 
 
-def _texts(column: Any, null: str | None) -> NDArray[np.object_]:
-    values = column.cast(pa.string())
-    if null is not None:
-        values = pc.fill_null(values, null)
-    texts = np.empty(len(values), dtype=object)
-    texts[:] = values.to_pylist()
-    return texts
+def _finite_numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
+    values = _numbers(table, name)
+    _refuse(name, table[name], np.isinf(values), "an infinite number")
+    return values
+
+
+def _texts(table: pa.Table, name: str, null: str | None) -> NDArray[np.object_]:
+    """Values as `spell` writes them; NaN is null. Raises _Misfit for a number that is not exact."""
+    with _reading(table, name, "a category"):
+        column = _plain(table[name])
+        if _kind(column.type) in ("text", "null"):
+            given = column.cast(pa.string())
+            texts = np.empty(len(column), dtype=object)
+            texts[:] = (given if null is None else pc.fill_null(given, null)).to_pylist()
+            return texts
+        if pa.types.is_floating(column.type):
+            values = column.cast(pa.float64()).to_numpy()
+            vague = np.isinf(values) | (np.abs(values) > EXACT)
+            _refuse(name, column, vague, "a float beyond 2^53, which may mean several numbers")
+        encoded = column.combine_chunks().dictionary_encode()
+        written = [null if _is_nan(v) else spell(v) for v in _values(encoded.dictionary)]
+        codes = encoded.indices.fill_null(len(written)).to_numpy()
+        return np.array([*written, null], dtype=object)[codes]
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _plain(column: Any) -> Any:
+    """The column without dictionary; moments in UTC."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    return _instants(column) if pa.types.is_timestamp(column.type) else column
+
+
+def _values(distinct: Any) -> list[Any]:
+    """As Python values; a short float as the number that it is written as."""
+    if distinct.type in (pa.float16(), pa.float32()):
+        return [float(text) for text in distinct.cast(pa.string()).to_pylist()]
+    values: list[Any] = distinct.to_pylist()
+    return values
+
+
+_KINDS = {
+    "text": (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view),
+    "boolean": (pa.types.is_boolean,),
+    "number": (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal),
+    "moment": (pa.types.is_timestamp,),
+}
+
+
+def _kind(of: pa.DataType) -> str:
+    """What the values are, whatever their width; the type's own name for rare ones."""
+    plain = of.value_type if pa.types.is_dictionary(of) else of
+    return next((k for k, tests in _KINDS.items() if any(t(plain) for t in tests)), str(plain))
+
+
+def _moments(table: pa.Table, name: str) -> NDArray[np.int64]:
+    """Microseconds since 1970."""
+    _refuse(name, table[name], _nulls(table[name]), "null, and each row needs its time")
+    with _reading(table, name, "a time"):
+        moments: NDArray[np.int64] = _instants(table[name]).cast(pa.int64()).to_numpy()
+    return moments
 
 
 def _instants(column: Any) -> Any:
@@ -258,10 +400,14 @@ def _instants(column: Any) -> Any:
     return column.cast(_INSTANT, safe=False)
 
 
-def _misfit(error: Exception, still_safe: str) -> ConfigInvalid:
-    return ConfigInvalid(
-        f"The snapshots do not fit the model's columns: {str(error).splitlines()[0]}",
-        still_safe=still_safe,
-        next_step="Compare features, label and bias.attributes in the model's YAML with the "
-        "contract of its dataset; run `tenure check`.",
-    )
+def _nulls(column: Any) -> NDArray[np.bool_]:
+    nulls: NDArray[np.bool_] = column.is_null().to_numpy()
+    return nulls
+
+
+def _refuse(name: str, column: Any, wrong: NDArray[np.bool_], what: str) -> None:
+    """Raises _Misfit that names the column, the first such value and how many rows have one."""
+    if wrong.any():
+        first = column[int(np.argmax(wrong))].as_py()
+        shown = "" if first is None else f" ({str(first)[:_WIDTH]!r} is the first)"
+        raise _Misfit(f"{name} is {what} in {int(wrong.sum()):,} of {len(wrong):,} rows{shown}")

@@ -1,6 +1,6 @@
 """The three kinds of YAML: platform, dataset, model. Stages own their policies."""
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tenure.lifecycle.data.quality import QualityPolicy
 from tenure.lifecycle.data.sensitivity import Sensitivity
@@ -12,9 +12,11 @@ from tenure.lifecycle.promotion.approval import ApprovalPolicy, RiskTier
 from tenure.lifecycle.promotion.canary import CanaryPolicy
 from tenure.lifecycle.retirement.decommission import DecommissionPolicy
 from tenure.lifecycle.serving import GatewayPolicy, ServingPolicy
+from tenure.lifecycle.serving.spelling import spell
 from tenure.lifecycle.training import TrainingPolicy
 from tenure.lifecycle.training.bias import BiasPolicy
 from tenure.lifecycle.training.evaluation import EvaluationPolicy
+from tenure.lifecycle.training.labels import LabelRule
 from tenure.vocabulary import Id, Role
 
 
@@ -84,9 +86,35 @@ class Label(Policy):
     """What is predicted, and how long after the event it is known."""
 
     column: str
-    """Column of the dataset: true or false, or 0 or 1."""
+    """Column of the dataset."""
+    positive: bool | int | float | str | None = None
+    """The value that is true; null: the column is boolean, or exactly 0 or 1."""
+    negative: bool | int | float | str | None = None
+    """The value that is false; null: the only other value of the rows that are trained on. Posted
+    and landed outcomes may be this value only where it is declared."""
     horizon_hours: float = Field(default=24.0, ge=0.0)
     """Hours after the event until the label is known for sure."""
+
+    @field_validator("positive", "negative", mode="before")
+    @classmethod
+    def _is_one_value(cls, value: object) -> object:
+        if not isinstance(value, bool | int | float | str | None) or value == "":
+            raise ValueError("write a word (in quotes), a number, true or false")
+        return value
+
+    @model_validator(mode="after")
+    def _values_differ(self) -> "Label":
+        if self.positive is None and self.negative is not None:
+            raise ValueError("`negative` needs `positive` beside it")
+        if self.positive is not None and self.rule.positive == self.rule.negative:
+            raise ValueError(f"`positive` and `negative` are both {self.rule.positive!r}")
+        return self
+
+    @property
+    def rule(self) -> LabelRule:
+        """Which values are true, and which are false."""
+        written = (None if v is None else spell(v) for v in (self.positive, self.negative))
+        return LabelRule(*written)
 
 
 class LandedOutcomes(Policy):

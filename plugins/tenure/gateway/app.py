@@ -31,6 +31,7 @@ from tenure.gateway.log.shipper import Alarm, Deliver, Shipper
 from tenure.gateway.log.writer import GroupLog
 from tenure.gateway.scoring.decisions import Decider
 from tenure.lifecycle.serving import GatewayPolicy, ServingPolicy
+from tenure.lifecycle.training.labels import LabelRule
 from tenure.ports import Clock, Ids
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class Parts:
         source: The lifecycle database.
         loader: Where models come from.
         policy: Serving policy of a model.
+        labels: What counts as a label of a model.
         deliver_decisions: Stores a segment of decisions.
         deliver_outcomes: Stores a segment of outcomes and moves watermarks.
         subject_key: Secret of the pseudonyms.
@@ -71,6 +73,7 @@ class Parts:
     monotonic: Callable[[], float] = time.monotonic
     limits: GatewayPolicy = field(default_factory=GatewayPolicy)
     tokens: Tokens | None = None
+    labels: Callable[[str], LabelRule] = lambda _model: LabelRule()
     note_use: Callable[[Sequence[str]], None] = lambda _digests: None
     vault: Vault | None = None
     alarm: Alarm = lambda _log, _troubles: None
@@ -158,6 +161,7 @@ class Gateway:
             desk=OutcomeDesk(
                 self.logs["outcomes"],
                 subject_key=parts.subject_key,
+                rules=parts.labels,
                 clock=parts.clock,
                 ids=parts.ids,
             ),

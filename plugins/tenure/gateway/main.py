@@ -101,6 +101,7 @@ def parts(outside: GatewayInstallation) -> Parts:
         source=outside.source,
         loader=outside.loader,
         policy=outside.policy(),
+        labels=outside.labels(),
         deliver_decisions=DecisionDelivery(
             store,
             outside.gateway,

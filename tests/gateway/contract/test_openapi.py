@@ -2,6 +2,7 @@
 
 import http.client
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import jsonschema
@@ -11,6 +12,7 @@ from starlette.testclient import TestClient
 
 from tenure.gateway.contract.openapi import document, infer_schema
 from tenure.gateway.contract.operations import OPERATIONS
+from tenure.gateway.contract.refusals import Refusal
 from tenure.gateway.contract.rows import RowRules
 from tenure.lifecycle.serving import GatewayPolicy, ServingPolicy, Signature
 
@@ -114,6 +116,37 @@ def test_schema_of_a_model_accepts_what_the_gateway_accepts(
     body = ask(**changes)
     said = jsonschema.Draft202012Validator(schema).is_valid(body)
     assert said == (client.post(INFER, json=body).status_code == 200)
+
+
+@pytest.mark.parametrize(
+    ("observed", "value"),
+    [
+        *[(("true", "false"), v) for v in ("true", "True", "1", "yes", "new", "tru", " false ")],
+        *[(("0", "1"), v) for v in ("0", "1", "true", "FALSE", "1.0", "2", "new")],
+        *[(("1", "2.5"), v) for v in ("1", "7", "1.0", "+1", "-0", "0.5", "true", "x", "1e3", "")],
+        *[(("2013-07-01",), v) for v in ("2014-01-01", "20140101", "2014-1-1", "soon")],
+        *[
+            (("2013-07-01T09:00:00Z",), v)
+            for v in ("2014-01-01T00:00:00Z", "2014-01-01 00:00:00", "2014-01-01", "soon")
+        ],
+        *[(("AA",), v) for v in ("aa", "1.0", "True", "2014-1-1")],
+    ],
+)
+def test_schema_states_how_a_category_is_written(observed: tuple[str, ...], value: str) -> None:
+    signature = Signature((), ("carrier",), {"carrier": frozenset(observed)})
+    contract = RowRules(signature, signature.features, ServingPolicy())
+    schema = jsonschema.Draft202012Validator(infer_schema(contract, 1000))
+    accepted = schema.is_valid({"inputs": [tensor("carrier", value)]})
+    with nullcontext() if accepted else pytest.raises(Refusal, match=r"is written|is no date"):
+        contract.checked({"carrier": [value]}, 1, 1000, place="inputs")
+
+
+@pytest.mark.parametrize("hour", [2**53, 2**53 + 1, -(2**53), -(2**53) - 1, 10**30])
+def test_whole_numbers_that_a_float_would_change(client: TestClient, ask: Ask, hour: int) -> None:
+    schema = client.get("/v2/models/flight_late/schema").json()
+    answer = client.post(INFER, json=ask(hour=[hour]))
+    accepted = jsonschema.Draft202012Validator(schema).is_valid(ask(hour=[hour]))
+    assert (answer.status_code == 200) == accepted == (abs(hour) <= 2**53)
 
 
 def tensor(name: str, value: object) -> dict[str, Any]:

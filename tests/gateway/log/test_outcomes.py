@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from tenure.gateway.app import create_app
+from tenure.lifecycle.training.labels import LabelRule
+
 
 @pytest.fixture
 def truth(client: TestClient) -> TestClient:
@@ -17,8 +20,6 @@ OUTCOMES = "/v2/models/flight_late/outcomes"
 
 
 def test_outcomes_and_watermark_are_shipped(world: Any, wait_ready: Any) -> None:
-    from tenure.gateway.app import create_app
-
     with TestClient(create_app(world.gateway())) as client:
         client.headers["Authorization"] = "Bearer outcome-key"
         wait_ready(client)
@@ -52,8 +53,8 @@ def test_watermark_alone(truth: TestClient) -> None:
         ({"outcomes": []}, "outcomes"),
         ({"outcomes": [{"label": True}]}, "outcomes[0]"),
         ({"outcomes": [{"label": True, "decision_id": "a", "request_id": "b"}]}, "outcomes[0]"),
-        ({"outcomes": [{"label": 1, "decision_id": "a"}]}, "outcomes[0].label"),
-        ({"outcomes": [{"label": "true", "decision_id": "a"}]}, "outcomes[0].label"),
+        ({"outcomes": [{"label": [], "decision_id": "a"}]}, "outcomes[0].label"),
+        ({"outcomes": [{"label": None, "decision_id": "a"}]}, "outcomes[0].label"),
         ({"outcomes": [{"decision_id": "a"}]}, "outcomes[0]"),
         ({"outcomes": [{"label": True, "decision_id": ""}]}, "outcomes[0].decision_id"),
         ({"outcomes": [{"label": True, "decision_id": "a", "x": 1}]}, "outcomes[0]"),
@@ -68,6 +69,58 @@ def test_watermark_alone(truth: TestClient) -> None:
 def test_bad_outcomes(truth: TestClient, body: dict[str, Any], field: str) -> None:
     answer = truth.post(OUTCOMES, json=body)
     assert (answer.status_code, answer.json()["field"]) == (422, field)
+
+
+YES, YES_NO = LabelRule("yes"), LabelRule("yes", "no")
+
+
+@pytest.mark.parametrize(
+    ("rule", "label", "meaning"),
+    [
+        *[(LabelRule(), value, True) for value in (True, 1, 1.0, "1", "true", "True")],
+        *[(LabelRule(), value, False) for value in (False, 0, "0", "false")],
+        (LabelRule("2", "1"), 2, True),
+        (LabelRule("2", "1"), 1, False),
+        (LabelRule("2", "1"), True, True),
+        (YES, "yes", True),
+        (YES, False, False),
+        (YES_NO, "no", False),
+        (LabelRule("0"), 0, True),
+    ],
+)
+def test_a_label_means_what_it_means_in_training(
+    world: Any, wait_ready: Any, rule: LabelRule, label: object, meaning: bool
+) -> None:
+    world.label = rule
+    with TestClient(create_app(world.gateway())) as client:
+        client.headers["Authorization"] = "Bearer outcome-key"
+        wait_ready(client)
+        body = {"outcomes": [{"decision_id": "d1", "label": label}]}
+        assert client.post(OUTCOMES, json=body).status_code == 200
+    assert [row["label"] for row in world.rows("outcomes")] == [meaning]
+
+
+@pytest.mark.parametrize(
+    ("rule", "label", "says"),
+    [
+        *[(LabelRule(), v, "a label is boolean, or exactly 0 or 1.") for v in (2, -1, 0.37, "yes")],
+        (LabelRule(), "x" * 257, "This is no label: a label is boolean, or exactly 0 or 1."),
+        (LabelRule(), 10**40, "This is no label: a label is boolean, or exactly 0 or 1."),
+        (YES, "no", "'no' is no label: a label is 'yes' (positive), or boolean; no label.negative"),
+        (YES_NO, 1, "1 is no label: a label is 'yes' (positive) or 'no' (negative), or boolean."),
+        (LabelRule("0"), True, "true is no label: a label is '0' (positive) or '1' (negative)."),
+    ],
+)
+def test_what_is_no_label(
+    world: Any, truth: TestClient, rule: LabelRule, label: object, says: str
+) -> None:
+    world.label = rule
+    fine = {"decision_id": "a", "label": True if rule != LabelRule("0") else 0}
+    body = {"outcomes": [fine, {"decision_id": "b", "label": label}]}
+    answer = truth.post(OUTCOMES, json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "not_a_label")
+    assert answer.json()["field"] == "outcomes[1].label"
+    assert says in answer.json()["error"]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,14 @@ _Moment = Annotated[
     str | None,
     msgspec.Meta(description="ISO 8601 with an offset.", extra_json_schema={"format": "date-time"}),
 ]
+_Label = Annotated[
+    bool | int | float | str,
+    msgspec.Meta(
+        description="true or false, or exactly 0 or 1. Where the model's YAML declares "
+        "`label.positive` (and `label.negative`): these values, or true and false, of which true "
+        "is the positive; a value of the label column means what it means in training."
+    ),
+]
 _Values = Annotated[
     list[Any], msgspec.Meta(extra_json_schema={"items": {"type": ["number", "string", "null"]}})
 ]
@@ -96,7 +104,7 @@ class InvocationsBody(msgspec.Struct, forbid_unknown_fields=True):
 class Outcome(msgspec.Struct, forbid_unknown_fields=True):
     """What happened in truth to one decision, or to the decisions of one request."""
 
-    label: bool
+    label: _Label
     decision_id: _Text = None
     request_id: _Text = None
     caller: _Text = None

@@ -12,6 +12,7 @@ from tenure.gateway.contract.refusals import ErrorBody
 from tenure.gateway.contract.rows import FeatureRule, RowRules
 from tenure.gateway.contract.tensors import FLOATS, INTEGERS, TEXTS
 from tenure.lifecycle.serving import MAX_TEXT, GatewayPolicy
+from tenure.lifecycle.serving.spelling import EXACT
 
 _REF = "#/components/schemas/{name}"
 _JSON = "application/json"
@@ -124,6 +125,9 @@ def _values(column: FeatureRule) -> dict[str, dict[str, Any]]:
         text: dict[str, Any] = {"type": "string", "maxLength": MAX_TEXT}
         if column.known is not None:
             text |= {"enum": sorted(column.known)}
+        if column.spelling is not None:
+            written, close = (f"^({p})$" for p in (column.spelling.written, column.spelling.close))
+            text |= {"anyOf": [{"pattern": written}, {"not": {"pattern": close}}]}
         return {datatype: _or_null(text, column) for datatype in sorted(TEXTS)}
     spans = {name: ("integer", *span) for name, span in INTEGERS.items()}
     spans |= {name: ("number", -most, most) for name, most in FLOATS.items()}
@@ -134,7 +138,9 @@ def _number(kind: str, low: float, high: float, column: FeatureRule) -> dict[str
     if column.span is not None:
         low, high = max(low, column.span[0]), min(high, column.span[1])
     bounds = {"minimum": low, "maximum": high}
-    return {"type": kind, **{name: end for name, end in bounds.items() if abs(end) < float("inf")}}
+    held = {name: end for name, end in bounds.items() if abs(end) < float("inf")}
+    exact = {"minimum": -EXACT, "maximum": EXACT}
+    return {"type": kind, **held, "anyOf": [{"not": {"type": "integer"}}, exact]}
 
 
 def _or_null(value: dict[str, Any], column: FeatureRule) -> dict[str, Any]:

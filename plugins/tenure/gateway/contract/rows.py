@@ -21,6 +21,9 @@ from tenure.gateway.contract.tensors import (
     values_of,
 )
 from tenure.lifecycle.serving import MAX_TEXT, ServingPolicy, Signature, Value
+from tenure.lifecycle.serving.spelling import EXACT, Spelling, spell, spelling_of
+
+_WIDTH = 40
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,14 @@ class FeatureRule:
         nullable: Whether null is a value.
         span: (smallest, largest) that is accepted; None for any.
         known: Texts that are accepted; None for any.
+        spelling: How its categories are written; None for free texts.
     """
 
     is_numeric: bool
     nullable: bool
     span: tuple[float, float] | None
     known: frozenset[str] | None
+    spelling: Spelling | None = None
 
     def numbers(self, values: Sequence[Any], where: str) -> list[float | None]:
         """The values as numbers. Raises Refusal."""
@@ -64,14 +69,17 @@ class FeatureRule:
 
     def texts(self, values: list[Any], where: str) -> list[str | None]:
         """The values, which are texts. Raises Refusal."""
-        known, nullable = self.known, self.nullable
+        known, nullable, spelling = self.known, self.nullable, self.spelling
         for position, value in enumerate(values):
             if value is None and nullable:
                 continue
             if type(value) is not str or len(value) > MAX_TEXT:
                 raise self._no_text(value, f"{where}[{position}]")
+            if spelling is not None and spelling.is_misspelled(value):
+                message = _spelled(value, spelling)
+                raise Refusal(422, "misspelled_category", message, f"{where}[{position}]")
             if known is not None and value not in known:
-                message = f"{value[:40]!r} was never seen in training."
+                message = f"{value[:_WIDTH]!r} was never seen in training."
                 raise Refusal(422, "unseen_category", message, f"{where}[{position}]")
         return values
 
@@ -79,6 +87,9 @@ class FeatureRule:
         number = _finite(value)
         if number is None:
             raise self._no_number(value, f"{where}[{position}]")
+        if type(value) is int and abs(value) > EXACT:
+            message = f"{shown(value)} is beyond 2^53, where a float64 would change it."
+            raise Refusal(422, "not_a_number", message, f"{where}[{position}]")
         if self.span is not None and not self.span[0] <= number <= self.span[1]:
             message = f"{number:g} is outside of {self.span[0]:g} to {self.span[1]:g}."
             raise Refusal(422, "out_of_range", message, f"{where}[{position}]")
@@ -87,13 +98,25 @@ class FeatureRule:
     def _no_number(self, value: object, where: str) -> Refusal:
         if value is None:
             return Refusal(422, "null", "The model's YAML does not accept null here.", where)
-        return Refusal(422, "not_a_number", f"{shown(value)} is not a finite number.", where)
+        hint = "" if type(value) is not bool else f" As a number it is {int(value)}."
+        message = f"{shown(value)} is not a finite number.{hint}"
+        return Refusal(422, "not_a_number", message, where)
 
     def _no_text(self, value: object, where: str) -> Refusal:
         if value is None:
             return Refusal(422, "null", "The model's YAML does not accept null here.", where)
         message = f"{shown(value)} is not a text of at most {MAX_TEXT} characters."
+        if (written := self._written(value)) is not None:
+            message += f" As a category it is written {written!r}."
         return Refusal(422, "not_a_text", message, where)
+
+    def _written(self, value: object) -> str | None:
+        """How a number or a boolean is written as a category of this feature."""
+        if not (type(value) is bool or _finite(value) is not None):
+            return None
+        text = spell(value)
+        is_close = self.spelling is not None and self.spelling.is_misspelled(text)
+        return self.spelling.respell(text) if self.spelling and is_close else text[:_WIDTH]
 
 
 class RowRules:
@@ -111,7 +134,12 @@ class RowRules:
         known = accepts.categories if policy.on_unseen_category == "reject" else {}
         self.columns: Mapping[str, FeatureRule] = {
             **{n: FeatureRule(True, nullable, spans.get(n), None) for n in accepts.numeric},
-            **{n: FeatureRule(False, nullable, None, known.get(n)) for n in accepts.categorical},
+            **{
+                n: FeatureRule(
+                    False, nullable, None, known.get(n), spelling_of(accepts.categories.get(n, ()))
+                )
+                for n in accepts.categorical
+            },
         }
         self.required = frozenset(required)
         self.fills_missing = policy.on_missing_feature == "null"
@@ -212,6 +240,13 @@ def _finite(value: object) -> float | None:
         except OverflowError:
             return None
     return None
+
+
+def _spelled(value: str, spelling: Spelling) -> str:
+    written = spelling.respell(value)
+    if written is None:
+        return f"{value[:_WIDTH]!r} is no {spelling.kind} as training wrote it: {spelling.example}."
+    return f"{value[:_WIDTH]!r} is written {written[:_WIDTH]!r} here."
 
 
 def _split_columns(split: Split) -> dict[str, list[Any]]:

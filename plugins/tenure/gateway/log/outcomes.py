@@ -1,6 +1,6 @@
 """Takes in what happened in truth: validated, logged durably, joined to decisions much later."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from tenure.gateway.contract import bodies
@@ -10,11 +10,16 @@ from tenure.gateway.contract.refusals import Refusal
 from tenure.gateway.log.records import OutcomeRecord, encode
 from tenure.gateway.log.writer import GroupLog
 from tenure.lifecycle.decisions.decision_log import micros
-from tenure.lifecycle.serving import caller_digest
+from tenure.lifecycle.serving import MAX_TEXT, caller_digest
+from tenure.lifecycle.serving.spelling import spell
+from tenure.lifecycle.training.labels import LabelRule
 from tenure.ports import Clock, Ids
 
 MAX_OUTCOMES = 10_000
 _CLOCKS_DIFFER = timedelta(minutes=5)
+_SHOWN = 40
+_TOO_LARGE = 10**40
+"""No number as large as this is looked at as a label."""
 
 
 class OutcomeDesk:
@@ -23,12 +28,22 @@ class OutcomeDesk:
     Args:
         log: The outcome log; its shipper moves the watermark after the outcomes are stored.
         subject_key: Secret of the callers' digests.
+        rules: What counts as a label of a model.
         clock: Wall clock.
         ids: Outcome ids.
     """
 
-    def __init__(self, log: GroupLog, *, subject_key: bytes, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self,
+        log: GroupLog,
+        *,
+        subject_key: bytes,
+        rules: Callable[[str], LabelRule],
+        clock: Clock,
+        ids: Ids,
+    ) -> None:
         self._log = log
+        self._rules = rules
         self._subject_key = subject_key
         self._clock = clock
         self._ids = ids
@@ -49,13 +64,15 @@ class OutcomeDesk:
             )
         watermark = _not_ahead(bodies.instant(body.watermark, "watermark"), now, "watermark")
         observed = [_checked(one, number, now) for number, one in enumerate(body.outcomes)]
+        rule = self._rules(model)
+        labels = [_label(one, number, rule) for number, one in enumerate(body.outcomes)]
         record = OutcomeRecord(
             model=model,
             received_at=micros(now),
             outcome_ids=[self._ids.new() for _ in observed],
             decision_ids=[one.decision_id for one in body.outcomes],
             request_ids=[one.request_id for one in body.outcomes],
-            labels=[one.label for one in body.outcomes],
+            labels=labels,
             observed_at=[micros(moment) for moment in observed],
             watermark=None if watermark is None else micros(watermark),
             callers=self._callers(body.outcomes, teller),
@@ -101,6 +118,19 @@ def _checked(outcome: Outcome, number: int, now: datetime) -> datetime:
     bodies.text(outcome.request_id, f"{where}.request_id")
     field = f"{where}.observed_at"
     return _not_ahead(bodies.instant(outcome.observed_at, field), now, field) or now
+
+
+def _label(outcome: Outcome, number: int, rule: LabelRule) -> bool:
+    """What the label means, as in training. Raises Refusal (422)."""
+    given = outcome.label
+    is_short = len(given) <= MAX_TEXT if isinstance(given, str) else abs(given) < _TOO_LARGE
+    meaning = rule.meaning(given) if is_short else None
+    if meaning is None:
+        shown = repr(given) if isinstance(given, str) else spell(given)
+        shown = shown[:_SHOWN] if is_short else "This"
+        message = f"{shown} is no label: {rule.sentence()}."
+        raise Refusal(422, "not_a_label", message, f"outcomes[{number}].label")
+    return meaning
 
 
 def _not_ahead(moment: datetime | None, now: datetime, field: str) -> datetime | None:

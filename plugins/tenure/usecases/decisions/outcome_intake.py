@@ -11,6 +11,7 @@ from tenure.installation import Installation
 from tenure.installation.keys import SUBJECTS
 from tenure.lifecycle.decisions.decision_log import micros, partition
 from tenure.lifecycle.serving import caller_digest
+from tenure.lifecycle.training.labels import LabelRule
 from tenure.vocabulary import RunRef
 
 if TYPE_CHECKING:
@@ -42,13 +43,15 @@ def take_outcomes(platform: Installation, run: RunRef) -> IntakeCounts:
     for name, config in load_all(platform.settings.include).models.items():
         if config.outcomes is None:
             continue
+        rule = config.label.rule
         with platform.database.begin() as connection:
             waiting = outcome_intake.waiting(connection, name, config.outcomes.dataset)
         for snapshot in waiting:
             try:
-                took, left = _take(platform, name, snapshot, run)
-            except (KeyError, ValueError) as error:
-                broken.append(f"{name}: snapshot {snapshot.digest[:12]} ({error})")
+                took, left = _take(platform, name, snapshot, run, rule)
+            except (KeyError, ValueError, ConfigInvalid) as error:
+                cause = error.what if isinstance(error, ConfigInvalid) else error
+                broken.append(f"{name}: snapshot {snapshot.digest[:12]} ({cause})")
                 continue
             files, rows, refused = files + 1, rows + took, refused + left
     if broken:
@@ -57,7 +60,11 @@ def take_outcomes(platform: Installation, run: RunRef) -> IntakeCounts:
 
 
 def _take(
-    platform: Installation, model: str, snapshot: "OutcomeSnapshot", run: RunRef
+    platform: Installation,
+    model: str,
+    snapshot: "OutcomeSnapshot",
+    run: RunRef,
+    rule: LabelRule,
 ) -> tuple[int, int]:
     """Store it, then move the watermark and remember it in one transaction."""
     from tenure.adapters import landed_outcomes
@@ -69,7 +76,7 @@ def _take(
     path = open_snapshot(
         platform, snapshot.dataset, digest, purpose="outcomes", run=run, model=model
     )
-    found = landed_outcomes.read(path, digest=digest, received_at=published)
+    found = landed_outcomes.read(path, digest=digest, received_at=published, rule=rule)
     rows = len(found.columns["label"])
     if rows:
         columns = found.columns | _whose(platform, found.columns.get("caller"))
@@ -100,6 +107,7 @@ def _no_outcomes(broken: list[str]) -> ConfigInvalid:
     return ConfigInvalid(
         f"{len(broken)} snapshots are no outcomes: {'; '.join(broken[:3])}.",
         still_safe="Nothing of them was taken; outcomes of other models were.",
-        next_step="An outcomes dataset has the columns decision_id or request_id, label (boolean) "
-        "and observed_at (timestamp). Correct its contract, or `outcomes` in the model YAML.",
+        next_step="An outcomes dataset has the columns decision_id or request_id, label (boolean, "
+        "0 and 1, or the values that `label.positive` and `label.negative` of the model's YAML "
+        "declare) and observed_at (timestamp). Correct its contract, or the model's YAML.",
     )

@@ -22,9 +22,10 @@ from tenure.lifecycle.serving import (
     ServingPolicy,
     TrafficPlan,
 )
+from tenure.lifecycle.training.labels import LabelRule
 from tenure.settings import Settings
 from tenure.usecases.serving.gateway_incidents import GatewayIncidents
-from tenure.usecases.serving.loading import ServingPolicies, VerifiedLoader
+from tenure.usecases.serving.loading import LabelRules, ServingPolicies, VerifiedLoader
 from tenure.usecases.serving.subject_keys import SubjectVault
 from tenure.vocabulary import is_id
 
@@ -70,6 +71,10 @@ class GatewayInstallation:
     def policy(self) -> Callable[[str], ServingPolicy]:
         """The serving policies of the model YAMLs."""
         return ServingPolicies(self.platform.settings)
+
+    def labels(self) -> Callable[[str], LabelRule]:
+        """What the model YAMLs say about labels."""
+        return LabelRules(self.platform.settings)
 
     @cached_property
     def limits(self) -> GatewayPolicy:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tenure.config import load_model
+from tenure.config import ModelConfig, load_model
 from tenure.errors import ArtifactRefused, ConfigInvalid, TenureError
 from tenure.installation import Installation
 from tenure.layout import artifact_key, onnx_key
 from tenure.lifecycle.model_version import OnnxFile, VersionRecord
 from tenure.lifecycle.serving import ServingPolicy
+from tenure.lifecycle.training.labels import LabelRule
 from tenure.settings import Settings
 from tenure.usecases.serving.model_process import LoadOrder
 
@@ -194,24 +195,48 @@ class _Unanswered(Exception):
     """A process hung or ended while it loaded; the message says which."""
 
 
-class ServingPolicies:
-    """Policies by model, read again when the YAML changes; a broken YAML keeps the last one."""
+class LastValidModels:
+    """Model YAMLs, read again when they change; a broken one keeps the last that was valid."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._read: dict[str, tuple[int, ServingPolicy]] = {}
+        self._read: dict[str, tuple[int, ModelConfig | None]] = {}
 
-    def __call__(self, model: str) -> ServingPolicy:
-        """The policy of a model; the defaults for one that never had a valid YAML."""
-        stamp, policy = self._read.get(model, (-1, ServingPolicy()))
+    def __call__(self, model: str) -> ModelConfig | None:
+        """What the YAML of a model says; None for one that never had a valid YAML."""
+        stamp, config = self._read.get(model, (-1, None))
         try:
             current = (self._settings.configs / "models" / f"{model}.yaml").stat().st_mtime_ns
             if current != stamp:
-                policy = load_model(self._settings.include, model)[0].serving
+                config = load_model(self._settings.include, model)[0]
         except (OSError, ConfigInvalid):
             current = stamp
-        self._read[model] = (current, policy)
-        return policy
+        self._read[model] = (current, config)
+        return config
+
+
+class ServingPolicies:
+    """Serving policies by model, from the last valid YAMLs."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._models = LastValidModels(settings)
+
+    def __call__(self, model: str) -> ServingPolicy:
+        """The policy of a model; the defaults for one that never had a valid YAML."""
+        config = self._models(model)
+        return ServingPolicy() if config is None else config.serving
+
+
+class LabelRules:
+    """What counts as a label, by model, from the last valid YAMLs."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._models = LastValidModels(settings)
+
+    def __call__(self, model: str) -> LabelRule:
+        """The rule of a model; true and false alone for one that never had a valid YAML."""
+        config = self._models(model)
+        return LabelRule(positive="true") if config is None else config.label.rule
 
 
 def refused(name: str, why: str) -> ArtifactRefused:

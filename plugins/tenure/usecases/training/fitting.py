@@ -68,7 +68,7 @@ def fit(
         categorical=categorical,
         seed=policy.seed,
     )
-    estimator = fit_estimator(unfitted, old.features, old.labels)
+    estimator = fit_estimator(unfitted, old.features, old.labels, label=config.label.column)
     scores = score(estimator, new.features)
     threshold = config.evaluation.threshold
     measured = measure(scores, new.labels, threshold=threshold)
@@ -133,6 +133,7 @@ def _read(
         time=dataset.time_column,
         protected=config.bias.attributes,
         names=other_names(config, dataset),
+        rule=config.label.rule,
     )
 
 
