@@ -1,14 +1,20 @@
 """`tenure check`: every YAML and suite, by file and line."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tenure.cli.output import AsJson, print_json
+from tenure.cli.output import AsJson, print_json, say
 
 if TYPE_CHECKING:
+    from tenure.config.loader import ConfigSet
     from tenure.config.problems import Problem
+    from tenure.settings import Settings
+
+_LABEL_SECONDS = 5.0
+"""For each question to the database: without an answer labels are not compared, and it is said."""
 
 Where = Annotated[
     Path | None,
@@ -26,8 +32,11 @@ def check(path: Where = None, as_json: AsJson = False) -> None:
     from tenure.config import suites
     from tenure.settings import Settings
 
-    include = Settings.from_environment().include if path is None else _include(path)
+    settings = Settings.from_environment()
+    include = settings.include if path is None else _include(path)
     found, problems = suites.check(include)
+    wrong, label_notes = _labels(settings, include, found, path)
+    problems += wrong
     if path is not None and path.is_file():
         problems = [problem for problem in problems if problem.path == path.absolute()]
     broken = {problem.path for problem in problems}
@@ -36,19 +45,53 @@ def check(path: Where = None, as_json: AsJson = False) -> None:
         "models": len(found.models),
         "suites": len(set((include / "expectations").glob("*.json")) - broken),
     }
-    show(problems, counts, as_json=as_json)
+    show(problems, counts, as_json=as_json, label_notes=label_notes)
 
 
-def show(problems: "list[Problem]", counts: dict[str, int], *, as_json: bool) -> None:
-    """Print the problems; raises typer.Exit(1) when there are any."""
+def _labels(
+    settings: "Settings", include: Path, found: "ConfigSet", path: Path | None
+) -> "tuple[list[Problem], dict[str, str]]":
+    """Labels that the newest data does not hold; and why a model's were not compared."""
+    from tenure.installation import Installation
+    from tenure.usecases.training.label_check import check_labels
+
+    platform = Installation(replace(settings, include=include), _LABEL_SECONDS)
+    only = [path.absolute()] if path is not None and path.is_file() else []
+    try:
+        findings = check_labels(platform, found, only)
+    finally:
+        if "database" in platform.__dict__:
+            platform.database.dispose()
+    return list(findings.problems), findings.unchecked
+
+
+def show(
+    problems: "list[Problem]",
+    counts: dict[str, int],
+    *,
+    as_json: bool,
+    label_notes: dict[str, str] | None = None,
+) -> None:
+    """Print the problems; raises typer.Exit(1) when there are any.
+
+    `label_notes` says of which models no label was compared with data, and why.
+    """
     if as_json:
         listed = [{"file": str(p.path), "line": p.line, "message": p.message} for p in problems]
-        print_json({"ok": not problems, "problems": listed, **counts})
+        print_json(
+            {"ok": not problems, "problems": listed, **counts, "labels_not_checked": label_notes}
+        )
     else:
         for problem in problems:
             print(f"{_short(problem.path)}:{problem.line}: {problem.message}")
         said = ", ".join(f"{number} {what}" for what, number in counts.items())
         print(f"{len(problems)} problems; valid: {said}" if problems else f"All valid: {said}")
+        say(
+            *(
+                f"Labels of {model} were not compared with data: {why}"
+                for model, why in (label_notes or {}).items()
+            )
+        )
     if problems:
         raise typer.Exit(1)
 

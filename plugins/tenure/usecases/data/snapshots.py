@@ -12,7 +12,15 @@ from tenure.layout import snapshot_key
 from tenure.vocabulary import RunRef
 
 Purpose = Literal[
-    "training", "scoring", "monitoring", "preview", "suggest", "show", "diff", "outcomes"
+    "training",
+    "scoring",
+    "monitoring",
+    "preview",
+    "suggest",
+    "show",
+    "diff",
+    "outcomes",
+    "check",
 ]
 
 
