@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
@@ -107,6 +107,31 @@ class VersionRef:
     def name(self) -> str:
         """`model@version`, as people and the CLI write it."""
         return f"{self.model}@{self.version}"
+
+
+def moment(text: str) -> datetime:
+    """An ISO 8601 time that names its offset, in UTC: the one rule for requests and for files.
+
+    `UTC` stands for `Z`, and an offset may stand apart, as databases write them. Digits beyond
+    microseconds are dropped.
+
+    >>> moment("2026-01-02 08:01:00+00") == moment("2026-01-02T09:01:00.0000009 +0100")
+    True
+    >>> moment("9999-12-31T23:59:59 UTC").isoformat()
+    '9999-12-31T23:59:59+00:00'
+
+    Raises:
+        ValueError: It is no such time, or has no offset.
+        OverflowError: In UTC it lies outside the years 1…9999.
+    """
+    parsed = datetime.fromisoformat(_APART.sub("", _UTC_WORD.sub("Z", text)))
+    if parsed.tzinfo is None:
+        raise ValueError("a time without an offset")
+    return parsed.astimezone(UTC)
+
+
+_UTC_WORD = re.compile(r"(?<=[0-9]) ?UTC\Z")
+_APART = re.compile(r"(?<=[0-9]) (?=(?:[+-][0-9:]+|Z)\Z)")
 
 
 def digest_bytes(data: bytes) -> str:

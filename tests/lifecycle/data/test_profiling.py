@@ -149,7 +149,7 @@ def test_times_move_on_unless_they_are_facts() -> None:
     assert kwargs["max_value"] == "2049-12-31T00:00:00+00:00"
     assert BETWEEN not in proposed(times, time_column="c")
     edge = replace(times, low=datetime(1, 2, 1, tzinfo=UTC))
-    assert proposed(edge)[BETWEEN].kwargs["min_value"] == "0001-01-02T00:00:00+00:00"
+    assert proposed(edge)[BETWEEN].kwargs["min_value"] == "0001-01-01T00:00:00+00:00"
 
 
 def test_of_personal_columns_only_nulls() -> None:

@@ -130,7 +130,7 @@ def test_every_type_that_a_suite_may_hold_has_a_sentence(kind: str) -> None:
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
-        ("key", "each id comes only once: later rows with it are set aside"),
+        ("key", "each id is there and comes only once: other rows are set aside"),
         ("contract", "id is as the contract says"),
         ("null", "id is never missing: the contract says so"),
         ("max_quarantined", "the share of rows that are set aside stays within its limit"),

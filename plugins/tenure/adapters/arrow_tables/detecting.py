@@ -63,7 +63,14 @@ def _detect_parquet(path: Path) -> FileForm:
     types: dict[str, ColumnType] = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
         kinds: tuple[ColumnType, ...] = ("boolean", "integer", "number", "timestamp", "string")
-        kind = next((k for k in kinds if from_arrow(column, k, source).found is None), None)
+        kind = next((k for k in kinds if _is_of(column, k, source)), None)
+        if kind == "number" and _is_of_whole(column.type):
+            ends = pc.min_max(column).as_py()
+            raise UnreadableFile(
+                f"a column {name!r} of type {str(column.type)[:80]} with values from "
+                f"{ends['min']:,} to {ends['max']:,}; an integer lies within ±2^63, and a number "
+                "would lose digits: write it as text"
+            )
         if kind is None:
             raise UnreadableFile(
                 f"a column {name!r} of type {str(column.type)[:80]}; no contract has"
@@ -71,6 +78,18 @@ def _detect_parquet(path: Path) -> FileForm:
         types[name] = "string" if pa.types.is_null(column.type) else kind
     notes = ["times without a zone are read as UTC: time_zone is to be confirmed"] if local else []
     return FileForm(source, types, notes)
+
+
+def _is_of(column: pa.ChunkedArray, kind: ColumnType, source: Source) -> bool:
+    """Whether the guess is right; what was written with fractions is not meant as integer."""
+    typed = from_arrow(column, kind, source)
+    if kind != "integer":
+        return typed.found is None
+    return _is_of_whole(column.type) and typed.found is None and not typed.bad
+
+
+def _is_of_whole(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or (pa.types.is_decimal(kind) and kind.scale == 0)
 
 
 def _detect_csv(path: Path) -> FileForm:
@@ -136,6 +155,9 @@ class _Columns:
         if not len(values) or self._is_identifier(name):
             return "string"
         kinds: tuple[ColumnType, ...] = ("boolean", "integer", "number", "timestamp")
+        mark = "," if source.csv.decimal == "," else r"\."
+        if pc.any(pc.match_substring_regex(values, rf"^[+-]?[0-9]*{mark}[0-9]*$")).as_py():
+            kinds = ("boolean", "number", "timestamp")  # 1.0 is whole, but written as a number
         fitting = (k for k in kinds if self._fit(name, k, source) >= FITS)
         kind: ColumnType = next(fitting, "string")
         if kind == "timestamp":

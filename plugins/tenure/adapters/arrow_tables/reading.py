@@ -13,7 +13,7 @@ from tenure.adapters.arrow_tables.cells import TypedColumn, from_arrow, from_tex
 from tenure.adapters.arrow_tables.csv_text import TextRows, UnreadableFile, read_text
 from tenure.adapters.arrow_tables.moments import positions
 from tenure.adapters.arrow_tables.parquet_file import read_parquet
-from tenure.lifecycle.data.quality import CONTRACT, KEY, Finding
+from tenure.lifecycle.data.quality import CONTRACT, KEY, ROUNDED, Finding
 from tenure.lifecycle.data.sources import Column, Contract, Source
 from tenure.verdicts import Severity
 
@@ -111,7 +111,8 @@ def against_contract(
         return Batch(original.num_rows, original, None, whole)
     table = pa.table({name: column.values for name, column in columns.items()})
     bad = {row for finding in findings for row in finding.rows}
-    findings += _repeated_keys(table, contract.key, bad)
+    findings += _broken_keys(table, contract.key, bad)
+    findings += _rounded_cells(contract, columns)
     unknown = tuple(n for n in original.column_names if n not in contract.columns)
     return Batch(original.num_rows, original, table, tuple(findings), set_aside, unknown)
 
@@ -146,10 +147,11 @@ def _broken_rows(rows: TextRows, source: Source) -> Iterator[Finding]:
         counts = sorted({*rows.ragged.values()})
         found = f"{counts[0]:,}…{counts[-1]:,}" if len(counts) > 1 else f"{counts[0]:,}"
         width = f"{rows.table.num_columns:,} cells, as the header"
-        yield _set_aside("width", None, sorted(rows.ragged), f"{found} cells", width)
+        ragged = sorted(rows.ragged)
+        yield _set_aside("width", None, ragged, _rows_text(ragged, f"{found} cells"), width)
     for name, bad in rows.undecodable.items():
         encoding = source.csv.encoding
-        why = f"bytes that are not {encoding} text"
+        why = _rows_text(bad, f"bytes that are not {encoding} text")
         yield _set_aside("encoding", name, bad, why, f"{encoding} text")
 
 
@@ -160,31 +162,51 @@ def _broken_cells(
         breach = _breach(name, typed.found, column.type, columns=(name,))
         yield replace(breach, quote=typed.quote)
         return
-    if typed.bad_rows:
-        yield _set_aside("type", name, typed.bad_rows, typed.why, column.type)
+    bad = typed.bad_rows
+    if bad:
+        why = " and ".join(_rows_text(rows, why) for why, rows in typed.bad.items())
+        yield _set_aside("type", name, bad, why, column.type)
     if not column.nullable:
-        known = {*typed.bad_rows, *ragged}
+        known = {*bad, *ragged}
         nulls = [row for row in positions(pc.is_null(typed.values)) if row not in known]
         if nulls:
-            yield _set_aside("null", name, nulls, "null", f"{column.type}, never null")
+            why = _rows_text(nulls, "null")
+            yield _set_aside("null", name, nulls, why, f"{column.type}, never null")
 
 
-def _set_aside(rule: str, column: str | None, rows: list[int], why: str, allowed: str) -> Finding:
+def _rounded_cells(contract: Contract, columns: Mapping[str, TypedColumn]) -> Iterator[Finding]:
+    """Cells that lost digits on the way into their type: said, and kept."""
+    for name, typed in columns.items():
+        for why, rows in typed.changed.items():
+            yield Finding(
+                rule=ROUNDED,
+                subject=_shown(name),
+                severity=Severity.INFO,
+                holds=False,
+                observed=_rows_text(rows, why),
+                allowed=f"{contract.columns[name].type}, to the last digit",
+                columns=(name,),
+            )
+
+
+def _set_aside(
+    rule: str, column: str | None, rows: list[int], observed: str, allowed: str
+) -> Finding:
     """Rows that break the contract in one column, or as a whole."""
     return Finding(
         rule=rule,
         subject="the row" if column is None else _shown(column),
         severity=Severity.WARNING,
         holds=False,
-        observed=_rows_text(rows, why),
+        observed=observed,
         allowed=allowed,
         rows=rows,
         columns=() if column is None else (column,),
     )
 
 
-def _repeated_keys(table: pa.Table, key: tuple[str, ...], bad: Collection[int]) -> list[Finding]:
-    """The first sound row of a key stays, all later ones are quarantined."""
+def _broken_keys(table: pa.Table, key: tuple[str, ...], bad: Collection[int]) -> list[Finding]:
+    """Rows without a key are set aside; of others with the same key the first sound one stays."""
     if not key:
         return []
     numbered = table.select(list(key)).append_column("_row", pa.array(range(table.num_rows)))
@@ -194,26 +216,35 @@ def _repeated_keys(table: pa.Table, key: tuple[str, ...], bad: Collection[int]) 
                 pc.is_in(numbered.column("_row"), value_set=pa.array(sorted(bad), pa.int64()))
             )
         )
-    firsts = numbered.group_by(list(key)).aggregate([("_row", "min")]).column("_row_min")
-    later = numbered.filter(pc.invert(pc.is_in(numbered.column("_row"), value_set=firsts)))
-    rows = later.column("_row").to_pylist()
+    keyed = numbered.drop_null()
+    firsts = keyed.group_by(list(key)).aggregate([("_row", "min")]).column("_row_min")
+    later = keyed.filter(pc.invert(pc.is_in(keyed.column("_row"), value_set=firsts)))
+    there = pc.is_in(numbered.column("_row"), value_set=keyed.column("_row"))
+    missing = numbered.filter(pc.invert(there)).column("_row").to_pylist()
+    repeated = later.column("_row").to_pylist()
+    found = [_broken_key(table, key, repeated, "a key seen before", "each key once")]
+    if missing:
+        found.append(_broken_key(table, key, missing, "a null key", "a key, never null"))
+    return found
+
+
+def _broken_key(
+    table: pa.Table, key: tuple[str, ...], rows: list[int], why: str, allowed: str
+) -> Finding:
     share = len(rows) / max(table.num_rows, 1)
-    return [
-        Finding(
-            rule=KEY,
-            subject=" and ".join(key),
-            severity=Severity.WARNING,
-            holds=not rows,
-            observed=f"{len(rows):,} of {table.num_rows:,} rows with a key seen before "
-            f"({100 * share:.1f}%)",
-            allowed="each key once",
-            rows=rows,
-            columns=key,
-            value=share,
-            limit=0.0,
-            counts=(len(rows), table.num_rows),
-        )
-    ]
+    return Finding(
+        rule=KEY,
+        subject=" and ".join(key),
+        severity=Severity.WARNING,
+        holds=not rows,
+        observed=f"{len(rows):,} of {table.num_rows:,} rows with {why} ({100 * share:.1f}%)",
+        allowed=allowed,
+        rows=rows,
+        columns=key,
+        value=share,
+        limit=0.0,
+        counts=(len(rows), table.num_rows),
+    )
 
 
 def _rows(path: Path, source: Source) -> TextRows:

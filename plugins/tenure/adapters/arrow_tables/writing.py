@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,8 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tenure.lifecycle.data.quality import Reason
+from tenure.lifecycle.data.sources import FIRST_MOMENT, LAST_MOMENT
 
 ROW_GROUP = 131_072
+_FIRST_DAY, _LAST_DAY = FIRST_MOMENT + timedelta(days=1), LAST_MOMENT - timedelta(days=1)
 
 
 def write_snapshot(table: pa.Table, quarantined: Mapping[int, object], path: Path) -> int:
@@ -56,11 +58,17 @@ def write_quarantine(
 
 
 def time_range(table: pa.Table, column: str | None) -> tuple[datetime | None, datetime | None]:
-    """Earliest and latest time of a column, None when it holds no time or there is no column."""
+    """Earliest and latest time of a column, None when it holds no time or there is no column.
+
+    Within what a database can show in any zone: they order batches, and are no values.
+    """
     if column is None:
         return None, None
     bounds = pc.min_max(table.column(column)).as_py()
-    return bounds["min"], bounds["max"]
+    if bounds["min"] is None:
+        return None, None
+    earliest, latest = (min(max(bounds[end], _FIRST_DAY), _LAST_DAY) for end in ("min", "max"))
+    return earliest, latest
 
 
 def _write(table: pa.Table, path: Path) -> None:

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from tenure.gateway.contract.refusals import Refusal
 from tenure.lifecycle.serving import MAX_TEXT
+from tenure.vocabulary import moment
 
 _Text = Annotated[
     str | None,
@@ -203,14 +204,10 @@ def instant(value: str | None, field: str) -> datetime | None:
     if value is None:
         return None
     try:
-        parsed = datetime.fromisoformat(value)
-        in_utc = parsed.astimezone(UTC)
+        return moment(value)
     except (ValueError, OverflowError):
-        parsed = None
-    if parsed is None or parsed.tzinfo is None:
         message = f"{value[:40]!r} is not an ISO 8601 time with an offset, as 2013-07-01T09:00:00Z."
-        raise Refusal(422, "invalid_time", message, field)
-    return in_utc
+        raise Refusal(422, "invalid_time", message, field) from None
 
 
 class _DoubledKey(ValueError):

@@ -17,11 +17,13 @@ SCHEMA = "schema"
 CELL_RULES = ("width", "encoding", "type", "null")
 """Rules of the contract about single rows and cells: they set rows aside, not the batch."""
 KEY = "key"
-"""Rule of the contract that each key comes only once: later rows with it are set aside."""
+"""Rule of the contract that each row has a key of its own: others are set aside."""
+ROUNDED = "rounded"
+"""Rule of the contract that cells keep their digits: those that do not are counted, and stay."""
 MAX_QUARANTINED, MIN_ROWS = "max_quarantined", "min_rows"
 """Rules of the policy about the batch as a whole."""
 _LIMITS = {MAX_QUARANTINED, MIN_ROWS}
-_NO_EXPECTATIONS = {CONTRACT, SCHEMA, KEY, *_LIMITS, *CELL_RULES}
+_NO_EXPECTATIONS = {CONTRACT, SCHEMA, KEY, ROUNDED, *_LIMITS, *CELL_RULES}
 
 
 class QualityPolicy(Policy):

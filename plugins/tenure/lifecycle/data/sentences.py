@@ -47,10 +47,11 @@ _CONTRACT_RULES = {
     "contract": "{} is as the contract says",
     "schema": "{} is as the contract and the batches before have it",
     "type": "each value of {} is of the type in the contract",
+    "rounded": "each value of {} keeps all its digits",
     "null": "{} is never missing: the contract says so",
     "encoding": "{} is text in the encoding of the source",
     "width": "each row has as many cells as the header",
-    "key": "each {} comes only once: later rows with it are set aside",
+    "key": "each {} is there and comes only once: other rows are set aside",
     "max_quarantined": "the share of rows that are set aside stays within its limit",
     "min_rows": "enough good rows remain",
 }

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Generic, Literal, Protocol, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -17,6 +17,10 @@ Encoding = Literal[
     "utf-8", "utf-16", "utf-16-le", "utf-16-be", "iso-8859-1", "iso-8859-2", "iso-8859-15",
     "windows-1250", "windows-1251", "windows-1252", "shift_jis", "gb18030", "big5", "euc-kr",
 ]  # fmt: skip
+
+FIRST_MOMENT = datetime(1, 1, 1, tzinfo=UTC)
+LAST_MOMENT = datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+"""Between these a time is a value, in files as in requests."""
 
 
 class Column(Policy):
@@ -58,6 +62,16 @@ class Contract(Policy):
     renames: dict[str, Rename] = Field(default_factory=dict)
     """Old name to new name; snapshots carry the new one. Keep an entry as long as snapshots with
     the old name are trained on."""
+
+    @model_validator(mode="after")
+    def _key_is_exact(self) -> "Contract":
+        for name in self.key:
+            if name in self.columns and self.columns[name].type == "number":
+                raise ValueError(
+                    f"key: {name!r} is a number, and numbers that are different may become equal; "
+                    "a key is integer, string, boolean or timestamp"
+                )
+        return self
 
     @model_validator(mode="after")
     def _renames_lead_to_columns(self) -> "Contract":

@@ -103,7 +103,8 @@ def _key(
     """Columns that name a row: the entity, an identifier, the entity with the time, the first."""
     if profile.rows < _LEAST_ROWS_OF_KEY:
         return ()
-    unique = [c.name for c in profile.columns if c.is_unique and not c.nulls]
+    exact = {c.name for c in profile.columns if c.type != "number" and not c.nulls}
+    unique = [c.name for c in profile.columns if c.is_unique and c.name in exact]
     if entity in unique:
         return (str(entity),)
     texts = [c.name for c in profile.columns if c.type in {"string", "integer"}]
@@ -111,7 +112,7 @@ def _key(
     called = [n for n in names if re.search(_KEY_NAME, n, re.IGNORECASE)]
     if called:
         return (called[0],)
-    if entity and time and _is_unique(table, (entity, time)):
+    if entity and time and {entity, time} <= exact and _is_unique(table, (entity, time)):
         return (entity, time)
     return tuple(n for n in names if n == profile.columns[0].name and entity is None)
 

@@ -23,14 +23,14 @@ from tenure.lifecycle.data.profiling.wording import (
     shares,
     span,
 )
-from tenure.lifecycle.data.sources import Column
+from tenure.lifecycle.data.sources import FIRST_MOMENT, LAST_MOMENT, Column
 from tenure.verdicts import Severity
 
 ENOUGH_ROWS = 60
 """Without a null in so many rows, the true share is below 5% (rule of three)."""
 MAX_PROPOSALS = 400
 _TEXT_OF_SETS = 2_000
-_FIRST, _LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+_FIRST, _LAST = FIRST_MOMENT, LAST_MOMENT
 _DECADE = timedelta(days=3653)
 
 
@@ -200,7 +200,9 @@ def _moments(seen: Sequence[ColumnProfile]) -> Proposal:
         {
             "column": column_name(seen),
             "min_value": first.astimezone(UTC).date().isoformat() + "T00:00:00+00:00",
-            "max_value": last.astimezone(UTC).date().isoformat() + "T00:00:00+00:00",
+            "max_value": last.isoformat()
+            if last == _LAST
+            else last.astimezone(UTC).date().isoformat() + "T00:00:00+00:00",
         },
         Severity.WARNING,
         f"{low.date().isoformat()}…{high.date().isoformat()} in {columns_phrase(seen)}.",
