@@ -14,11 +14,20 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from tenure.adapters.arrow_tables import Batch, read_batch, time_range
+from tenure.adapters.arrow_tables import (
+    Batch,
+    read_batch,
+    rebuild_batch,
+    time_range,
+    write_quarantine,
+    write_snapshot,
+)
 from tenure.adapters.arrow_tables.cells import from_arrow, from_text
 from tenure.adapters.arrow_tables.detecting import detect
+from tenure.adapters.arrow_tables.peeking import first_rows
 from tenure.gateway.contract.bodies import instant
 from tenure.gateway.contract.refusals import Refusal
+from tenure.lifecycle.data.quality import QualityPolicy, judge
 from tenure.lifecycle.data.sources import Column, ColumnType, Contract, CsvFormat, Source
 from tenure.vocabulary import moment
 
@@ -91,7 +100,7 @@ WHOLE: dict[str, tuple[Any, pa.DataType, Any]] = {
     "double beyond": (
         1582218195625938945.0, pa.float64(), "a whole number so large that its type lost digits",
     ),
-    "double with a fraction": (1.5, pa.float64(), "double with fractions"),
+    "double with a fraction": (1.5, pa.float64(), "a number that is no integer"),
     "float": (7.0, pa.float32(), 7),
     "float beyond": (
         2.0**25, pa.float32(), "a whole number so large that its type lost digits",
@@ -100,7 +109,9 @@ WHOLE: dict[str, tuple[Any, pa.DataType, Any]] = {
     "decimal": (Decimal(BIG), pa.decimal128(38, 0), BIG),
     "decimal of 256 bits": (Decimal(BIG), pa.decimal256(76, 3), BIG),
     "decimal with a scale": (Decimal("7.00"), pa.decimal128(10, 2), 7),
-    "decimal with a fraction": (Decimal("7.01"), pa.decimal128(10, 2), "decimal128(10, 2) with f"),
+    "decimal with a fraction": (
+        Decimal("7.01"), pa.decimal128(10, 2), "a number that is no integer",
+    ),
     "decimal at the end": (Decimal(2**63 - 1), pa.decimal128(38, 0), 2**63 - 1),
     "decimal at the other end": (Decimal(-(2**63)), pa.decimal128(19, 0), -(2**63)),
     "decimal beyond": (Decimal(2**63), pa.decimal128(38, 0), BEYOND_64),
@@ -126,6 +137,38 @@ def test_a_fraction_among_whole_numbers_costs_its_row() -> None:
 
     assert typed.values.to_pylist() == [1, None, None, 2, 3]
     assert typed.bad == {"a number that is no integer": [1]}
+    assert typed.as_a_whole(column) is typed
+
+
+def test_many_fractions_are_another_type() -> None:
+    column = pa.chunked_array([pa.array([1.0, 1.5, None, 2.5])])
+
+    typed = from_arrow(column, "integer", Source())
+
+    assert typed.as_a_whole(column).found == "double with fractions"
+
+
+def test_what_was_set_aside_is_put_together_again(tmp_path: Path) -> None:
+    """Of quarantined rows most are broken; that is no reason to take their column for another."""
+    contract = Contract(
+        columns={"n": Column(type="integer"), "day": Column(type="timestamp")}, key=("n",)
+    )
+    source = Source(time_zone="UTC")
+    days = pa.array([0, 1, 4_000_000, 3, 4], pa.int32()).cast(pa.date32())
+    landed = pa.table({"n": [1.0, 1.5, 2.0, 3.0, None], "day": days})
+    pq.write_table(landed, tmp_path / "landed")
+    batch = read_batch(tmp_path / "landed", source, contract)
+    judgement = judge(batch.rows, batch.findings, QualityPolicy())
+    write_snapshot(batch.table, judgement.reasons, tmp_path / "snapshot")
+    write_quarantine(batch.original, judgement.reasons, tmp_path / "quarantine")
+
+    again = rebuild_batch(tmp_path / "snapshot", tmp_path / "quarantine", source, contract)
+
+    rows = {row.number: row for row in first_rows(tmp_path / "quarantine", 9, frozenset({"day"}))}
+    assert sorted(rows) == [2, 3, 5]
+    assert "12921" in str(rows[3].cells["day"])
+    assert again.table.equals(batch.table)
+    assert {row for f in again.findings for row in f.rows} == {1, 2, 4}
 
 
 ROUNDED: dict[str, tuple[pa.Array, list[int]]] = {

@@ -59,6 +59,16 @@ class TypedColumn:
     quote: str = ""
     """What the library says of a column that does not fit; it may quote a value."""
 
+    def as_a_whole(self, column: pa.ChunkedArray) -> "TypedColumn":
+        """The same, unless most cells of the column it was made from show that it is of fractions.
+
+        A few fractions among whole numbers are bad cells; many are another type.
+        """
+        values = len(column) - column.null_count
+        if len(self.bad.get(NO_INTEGER, ())) <= values // 2:
+            return self
+        return TypedColumn(column, found=f"{str(column.type)[:80]} with fractions")
+
     @property
     def bad_rows(self) -> list[int]:
         """All rows that have no value of the type, in order."""
@@ -158,7 +168,7 @@ def _number_texts(column: pa.ChunkedArray) -> TypedColumn:
 
 def _whole_numbers(column: pa.ChunkedArray, _: Source) -> TypedColumn:
     """Whole numbers of any type, each as it is."""
-    kind, is_there = column.type, len(column) - column.null_count
+    kind = column.type
     bad: dict[str, list[int]] = {}
     if pa.types.is_floating(kind):
         column, _nan = _without(*_paired(column.cast(pa.float64()), pc.is_nan))
@@ -171,8 +181,6 @@ def _whole_numbers(column: pa.ChunkedArray, _: Source) -> TypedColumn:
     elif pa.types.is_uint64(kind):
         largest = pa.scalar(_LARGEST, pa.uint64())
         column, bad[TOO_LARGE] = _without(column, pc.greater(column, largest))
-    if len(bad.get(NO_INTEGER, ())) > is_there // 2:
-        return TypedColumn(column, found=f"{str(kind)[:80]} with fractions")
     return TypedColumn(column.cast(pa.int64()), bad={w: rows for w, rows in bad.items() if rows})
 
 

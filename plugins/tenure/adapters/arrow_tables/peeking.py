@@ -36,7 +36,8 @@ def first_rows(path: Path, limit: int, columns: frozenset[str]) -> Iterator[Quar
     if batch is None:
         return
     for i, field in enumerate(batch.schema):
-        if pa.types.is_timestamp(field.type):  # Python knows no year 10000, a bad row may
+        is_day = pa.types.is_date(field.type)
+        if is_day or pa.types.is_timestamp(field.type):  # Python knows no year 10000, a row may
             batch = batch.set_column(i, field.name, batch.column(i).cast(pa.string()))
     for row in batch.to_pylist():
         number, reasons = row.pop(ROW), row.pop(REASONS)

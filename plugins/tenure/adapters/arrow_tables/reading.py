@@ -99,7 +99,8 @@ def against_contract(
             if name not in original.column_names:
                 set_aside[name] = ""
                 continue
-            typed = convert(cells.column(name), column.type, source)
+            found = cells.column(name)
+            typed = convert(found, column.type, source).as_a_whole(found)
             if typed.found is not None and required is not None and name not in required:
                 set_aside[name] = typed.found
                 continue
