@@ -41,8 +41,8 @@ def run(platform: Installation, monkeypatch: pytest.MonkeyPatch) -> Run:
                 c.execute(
                     text(
                         "INSERT INTO traffic_plan (model, generation, fence, champion_id, "
-                        "share_bp, salt, reason, actor) "
-                        "SELECT model, 7, 1, id, 0, 's', 'r', 'a' FROM model_version"
+                        "share_bp, salt, reason, actor, champion_until) "
+                        "SELECT model, 7, 1, id, 0, 's', 'r', 'a', now() FROM model_version"
                     )
                 )
             for name, generation, age in gateways:

@@ -129,6 +129,7 @@ class Life:
         *,
         share_bp: int = 0,
         lease_seconds: int | None = None,
+        authorized: timedelta = timedelta(hours=12),
         moves: Sequence[tuple[VersionRef, State]] = (),
     ) -> None:
         """The next plan, with the moves that belong to it in the same transaction."""
@@ -148,6 +149,8 @@ class Life:
                 share_bp=share_bp,
                 salt="salt",
                 lease_seconds=lease_seconds,
+                champion_until=datetime.now(tz=UTC) + authorized,
+                canary_until=datetime.now(tz=UTC) + authorized if canary else None,
                 now=datetime.now(tz=UTC),
                 reason="test",
                 actor="t",

@@ -97,6 +97,46 @@ def test_canary_stopped_without_the_database(
     settle(platform, asking, unanswered=0)
 
 
+def test_expired_champion_under_load(
+    platform: Installation,
+    asking: Asking,
+    wire: Any,
+    wired: Callable[[Process], Process],
+    process: Process,
+) -> None:
+    """Its paper ends while clients ask and the database is away: the rule answers, after -9 too."""
+    champion = asking.life.champion(1)
+    wired(process).start()
+    asking.life.publish(champion, authorized=timedelta(seconds=6))
+    soon(lambda: generation_at(process, asking) == 2)
+    with asking:
+        asking.wait(20)
+        assert {arm for _, arm in asking.answered} == {"champion"}
+        wire.cut()
+        soon(lambda: asking.answered[-1][1] == "rule", 30)
+        asking.wait(CLIENTS * 5)
+        process.kill()
+        process.start()
+        before = len(asking.answered)
+        asking.wait(20)
+    assert {arm for _, arm in asking.answered[before:]} == {"rule"}
+    wire.mode = "pass"
+    asking.life.publish(champion, authorized=timedelta(hours=1))
+    soon(lambda: asking.once(process.url, 7, id_=f"again-{len(asking.answered)}") == "champion", 60)
+    assert set(asking.refused) <= {0}
+    assert process.stop() in ENDED
+    rows = logged_rows(platform)
+    said = {row["reason"] for row in rows if row["arm_answered"] == "rule"}
+    assert len(said) == 1
+    assert said.pop().startswith("champion: authorization ended: ")
+    settle(platform, asking)
+
+
+def generation_at(process: Process, asking: Asking) -> int:
+    with asking.client(process.url) as client:
+        return int(client.get(f"/v2/models/{MODEL}/plan").json()["generation"])
+
+
 def test_a_disk_that_cannot_sync(
     platform: Installation,
     life: Life,

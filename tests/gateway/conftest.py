@@ -207,6 +207,8 @@ def plan(generation: int = 1, *, canary: int | None = None, share_bp: int = 0) -
         salt="salt",
         lease_seconds=20 if with_canary else None,
         lease_until=FakeClock().wall + timedelta(seconds=20) if with_canary else None,
+        champion_until=FakeClock().wall + timedelta(days=30),
+        canary_until=FakeClock().wall + timedelta(days=30) if with_canary else None,
     )
 
 

@@ -161,6 +161,8 @@ class Life:
             share_bp=share_bp,
             salt="salt",
             lease_seconds=20 if canary else None,
+            champion_until=self.now + timedelta(days=30),
+            canary_until=self.now + timedelta(days=30) if canary else None,
             now=self.now,
             reason="analysis" if canary else "promoted",
             actor="flight_late__promote_model",

@@ -11,6 +11,7 @@ import typer
 
 from tenure.cli import (
     archive,
+    authorization,
     bias,
     check,
     data,
@@ -48,6 +49,7 @@ app = typer.Typer(
 # One line a group. A module offers `register(app)` and imports what is heavy inside its commands.
 for group in [
     archive,
+    authorization,
     bias,
     check,
     data,

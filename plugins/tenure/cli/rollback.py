@@ -77,6 +77,7 @@ def _facts(intent: "Intent") -> dict[str, object]:
         "serving": intent.successor.version,
         "canary_ended": intent.cancels.version if intent.cancels else None,
         "loaded": intent.loaded or None,
+        "lapsed": intent.lapsed or None,
         "passed_over": [{"version": n, "reason": why} for n, why in intent.refused],
     }
 

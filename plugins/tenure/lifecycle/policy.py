@@ -1,6 +1,6 @@
 """The base of every policy that a YAML may state: closed, frozen, typed."""
 
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -31,6 +31,13 @@ class GatePolicy(Policy):
     def enforces(self, today: date) -> bool:
         """Whether a bad verdict stops the version; an excuse ends with its expiry day."""
         return self.mode == "enforce" or self.expires is None or today > self.expires
+
+    @property
+    def excused_until(self) -> datetime | None:
+        """The first moment after the excuse, in UTC; None of a gate that has none."""
+        if self.mode == "enforce" or self.expires is None:
+            return None
+        return datetime.combine(self.expires + timedelta(days=1), time(tzinfo=UTC))
 
 
 Share = Field(ge=0.0, le=1.0)

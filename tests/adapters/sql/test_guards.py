@@ -87,6 +87,8 @@ class Life:
         seen: plans.PlanRow | None = None,
         fence: int = 1,
         canary: VersionRef | None = None,
+        *,
+        until: datetime = NOW,
     ) -> plans.PlanRow:
         return plans.publish(
             connection,
@@ -98,6 +100,8 @@ class Life:
             share_bp=500 if canary else 0,
             salt="s",
             lease_seconds=20 if canary else None,
+            champion_until=until,
+            canary_until=until if canary else None,
             now=NOW,
             reason="test",
             actor="test",
@@ -243,10 +247,67 @@ def test_a_canary_without_a_lease_is_refused(life: Life) -> None:
         champion_id=champion.id,
         share_bp=500,
         salt="s",
+        champion_until=NOW,
         reason="r",
         actor="a",
     )
     refused(life, "canary_has_lease", lambda c: c.execute(statement))
+
+
+@pytest.mark.parametrize(
+    ("risk_tier", "days", "allowed"),
+    [
+        pytest.param("limited", [3], 3, id="one approval"),
+        pytest.param("limited", [3, 5], 5, id="the longer of two, where one is enough"),
+        pytest.param("high", [3, 5], 3, id="the shorter of two, where both are needed"),
+        pytest.param("high", [3, 5, 4], 4, id="the second longest of three"),
+    ],
+)
+def test_no_plan_outlasts_the_approvals(
+    platform: Installation, risk_tier: str, days: list[int], allowed: int
+) -> None:
+    life, now = Life(platform, risk_tier=risk_tier), datetime.now(tz=UTC)
+    version = life.validated()
+    for number, length in enumerate(days):
+        ends = {"expires_at": now + timedelta(days=length)}
+        life.approve(version, approver=f"person{number}", **ends)
+    life.move(version, State.APPROVED)
+    until = now + timedelta(days=allowed)
+    with life.platform.database.begin() as connection:
+        life.move_in(connection, version, State.CHAMPION)
+        life.publish(connection, version, until=until)
+        seen = plans.newest(connection, "m")
+    late = until + timedelta(microseconds=1)
+    refused(
+        life,
+        "plan 2 of m authorizes a version beyond its approvals",
+        lambda c: life.publish(c, version, seen, until=late),
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_renewal"),
+    [
+        pytest.param({}, True, id="the same, later"),
+        pytest.param({"approver": "GRACE"}, True, id="the same person, other case"),
+        pytest.param({"approver": "hopper", "answer": "reject"}, True, id="somebody else"),
+        pytest.param({"answer": "reject"}, False, id="another answer"),
+        pytest.param({"artifact_digest": "f" * 64}, False, id="other bytes"),
+        pytest.param({"evidence_digest": "f" * 64}, False, id="other evidence"),
+        pytest.param({"expires_at": NOW}, False, id="an earlier end"),
+    ],
+)
+def test_a_second_answer_of_one_person_is_a_renewal_or_refused(
+    life: Life, changes: dict[str, Any], is_renewal: bool
+) -> None:
+    version = life.validated()
+    life.approve(version)
+    later = {"expires_at": datetime.now(tz=UTC) + timedelta(days=2), **changes}
+    if is_renewal:
+        life.approve(version, **later)
+        return
+    with pytest.raises(StateConflict, match="answered for version 1 already"):
+        life.approve(version, **later)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def published(platform: Installation) -> Installation:
             c.execute(
                 text(
                     "INSERT INTO traffic_plan (model, generation, fence, champion_id, share_bp, "
-                    f"salt, reason, actor) VALUES ({row}, 0, 's', 'r', 'a')"
+                    f"salt, reason, actor, champion_until) VALUES ({row}, 0, 's', 'r', 'a', now())"
                 )
             )
     return platform

@@ -18,7 +18,7 @@ from tenure.usecases.serving.api_keys import create_key, key_id, list_keys, revo
 from tenure.usecases.serving.gateway import GatewayInstallation, PlanSource
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
-PLAN = TrafficPlan("m", 3, 1, 1, None, 0, "s", None, None)
+PLAN = TrafficPlan("m", 3, 1, 1, None, 0, "s", None, None, NOW, None)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from version_rows import WITHOUT_THRESHOLD
 
 from tenure.errors import ServiceUnreachable
 from tenure.gateway.app import Gateway
-from tenure.lifecycle.serving import TrafficPlan
+from tenure.lifecycle.serving import Arm, TrafficPlan
 
 Plans = Callable[..., TrafficPlan]
 DOWN = ServiceUnreachable("no database", still_safe="x", next_step="y")
@@ -151,6 +151,63 @@ def test_copy_on_disk_is_written_when_something_is_new_and_says_no_time(
     world.publish(plans(2))
     gateway.follower.poll()
     assert state.stat().st_ino != first
+
+
+@pytest.mark.parametrize(
+    ("wall", "has_ended"),
+    [
+        pytest.param(timedelta(days=29), False, id="before the end"),
+        pytest.param(timedelta(days=30), True, id="at the end"),
+        pytest.param(timedelta(days=400), True, id="long after"),
+    ],
+)
+def test_restart_without_database_knows_an_ended_authorization(
+    world: Any, restarted: Callable[[], Gateway], wall: timedelta, has_ended: bool
+) -> None:
+    restarted().follower.poll()
+    world.clock.wall += wall
+    second = restarted()
+    second.follower.restore()
+    assert bool(model_of(second).held.ended(Arm.CHAMPION, world.clock.seconds)) is has_ended
+
+
+def test_restart_without_database_does_not_believe_a_clock_that_was_set_back(
+    world: Any, restarted: Callable[[], Gateway]
+) -> None:
+    """What time it was by the database's clock is kept, once a minute, also while that is away."""
+    database = world.source.clock = type(world.clock)()
+    database.wall += timedelta(days=29)
+    first = restarted()
+    first.follower.poll()
+    world.source.error = DOWN
+    world.clock.seconds += 12 * 3600
+    first.follower._look()  # as its thread does twice a second
+    world.clock.wall -= timedelta(days=400)
+    second = restarted()
+    second.follower.restore()
+    held = model_of(second).held
+    assert held.ended(Arm.CHAMPION, world.clock.seconds + 12 * 3600 - 1) is None
+    assert held.ended(Arm.CHAMPION, world.clock.seconds + 12 * 3600 + 60) is not None
+
+
+def test_the_database_overrules_a_clock_that_is_ahead(
+    world: Any, restarted: Callable[[], Gateway]
+) -> None:
+    world.source.clock = type(world.clock)()
+    restarted().follower.poll()
+    world.clock.wall += timedelta(days=400)
+    second = restarted()
+    second.follower.restore()
+    assert model_of(second).held.ended(Arm.CHAMPION, world.clock.seconds) is not None
+    second.follower.poll()
+    assert model_of(second).held.ended(Arm.CHAMPION, world.clock.seconds) is None
+
+
+def test_a_machine_that_slept_is_put_right_by_the_next_look(world: Any, gateway: Gateway) -> None:
+    gateway.follower.poll()
+    world.clock.wall += timedelta(days=31)  # and its monotonic clock stood still
+    gateway.follower.poll()
+    assert model_of(gateway).held.ended(Arm.CHAMPION, world.clock.seconds) is not None
 
 
 def test_restart_without_database_gives_a_canary_nothing_until_confirmed(

@@ -131,6 +131,8 @@ def test_describe_and_plan(client: TestClient) -> None:
         "canary": None,
         "share_bp": 0,
         "lease_seconds_left": None,
+        "authorized_until": "2026-05-31T12:30:00Z",
+        "canary_authorized_until": None,
         "gateway": "gw-test",
     }
 

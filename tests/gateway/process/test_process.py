@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,42 @@ def test_canary_whose_lease_nobody_renews(
         assert time.monotonic() - published < 7.5
         assert arm() == "champion"
         assert plan()["lease_seconds_left"] == 0
+
+
+def test_champion_whose_authorization_ends_while_it_answers(
+    platform: Installation, life: Any, process: Any, keys: dict[str, str], eventually: Any
+) -> None:
+    """From that moment the rule answers, without a restart; each decision says so, none is lost."""
+    first = life.champion(1)
+    process.start()
+    life.publish(first, authorized=timedelta(seconds=4))
+    headers, numbers = {"Authorization": keys["score"]}, itertools.count(1)
+    told: list[dict[str, Any]] = []
+    with httpx.Client(base_url=process.url, headers=headers, timeout=5) as client:
+
+        def level() -> str:
+            body = life.example(next(numbers))
+            answer = client.post(f"/v2/models/{MODEL}/infer", json=body)
+            assert answer.status_code == 200, answer.text
+            told.append(answer.json()["parameters"])
+            return str(told[-1]["fallback_level"])
+
+        plan = client.get(f"/v2/models/{MODEL}/plan").json()
+        assert datetime.fromisoformat(plan["authorized_until"]).tzinfo is not None
+        assert level() == "model"
+        eventually(lambda: level() == "rule", 15)
+        ended = len(told)
+        assert [level() for _ in range(20)] == ["rule"] * 20
+    levels = [one["fallback_level"] for one in told]
+    assert levels == ["model"] * (ended - 1) + ["rule"] * 21
+    reasons = {one["reason"] for one in told[ended - 1 :]}
+    assert len(reasons) == 1
+    assert reasons.pop().startswith("champion: authorization ended: ")
+    metrics = httpx.get(f"{process.url}/metrics", headers={"Authorization": keys["metrics"]}).text
+    assert 'reason="champion: authorization ended"' in metrics
+    process.stop()
+    rows = {row["decision_id"]: row["fallback_level"] for row in shipped(platform)}
+    assert rows == {one["decision_ids"][0]: one["fallback_level"] for one in told}
 
 
 def test_acknowledges_and_refuses_retired_versions(

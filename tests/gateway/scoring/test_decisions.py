@@ -1,6 +1,8 @@
 """Whatever the models do, the answer is 200 and says which level gave it and why."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -56,6 +58,61 @@ def counted(client: TestClient, metric: str) -> dict[str, float]:
     text = client.get("/metrics", headers={"Authorization": "Bearer metrics-key"}).text
     lines = [line for line in text.splitlines() if line.startswith(f"{metric}_total")]
     return {line.split("{")[1].split("}")[0]: float(line.split()[-1]) for line in lines}
+
+
+ENDED = "authorization ended: 2026-05-01 12:31:00 UTC"
+
+
+@pytest.mark.parametrize("level", ["rule", "review"])
+def test_a_champion_whose_authorization_ends_falls_to_the_declared_rung(
+    served: Served,
+    ask: Callable[..., Any],
+    plans: Callable[..., Any],
+    eventually: Callable[..., Any],
+    level: str,
+) -> None:
+    """It answers as long as it may, then the rule does: no restart, no look at a database."""
+    world, client = served
+    rule = 0.25 if level == "rule" else None
+    world.policy = ServingPolicy(fallback_score=rule, cache_rows=10)
+    world.publish(replace(plans(2), champion_until=world.clock.wall + timedelta(minutes=1)))
+    headers = {"Authorization": "Bearer admin-key"}
+    plan = "/v2/models/flight_late/plan"
+    eventually(lambda: client.get(plan, headers=headers).json()["generation"] == 2)
+    assert client.get(plan, headers=headers).json()["authorized_until"] == "2026-05-01T12:31:00Z"
+    before = parameters(client, ask("s1"))
+    assert (before["fallback_level"], before["reason"]) == ("model", "")
+    world.source.error = RuntimeError("no database from here on")
+    world.clock.wall -= timedelta(days=400)
+    world.clock.seconds += 60
+    got = parameters(client, ask("s2"))
+    assert (got["arm_assigned"], got["arm"], got["version"]) == ("champion", "rule", 1)
+    assert (got["fallback_level"], got["reason"]) == (level, f"champion: {ENDED}")
+    assert any(got["review"]) is (level == "review")
+    labels = (
+        f'level="{level}",model="flight_late",reason="champion: authorization ended",version="1"'
+    )
+    assert counted(client, "tenure_fallbacks") == {labels: 1.0}
+
+
+def test_a_canary_whose_authorization_ends_gives_its_subjects_to_the_champion(
+    served: Served,
+    ask: Callable[..., Any],
+    plans: Callable[..., Any],
+    eventually: Callable[..., Any],
+) -> None:
+    world, client = served
+    ends = world.clock.wall + timedelta(minutes=1)
+    lasting = {"lease_seconds": 600, "lease_until": world.clock.wall + timedelta(minutes=10)}
+    plan = replace(plans(2, canary=12, share_bp=10_000), canary_until=ends, **lasting)
+    world.publish(plan)
+    eventually(lambda: parameters(client, ask("s1"))["arm"] == "canary")
+    world.clock.seconds += 59.9
+    assert parameters(client, ask("s2"))["arm"] == "canary"
+    world.clock.seconds += 0.1
+    got = parameters(client, ask("s3"))
+    assert (got["arm_assigned"], got["arm"], got["version"]) == ("canary", "champion", 1)
+    assert (got["fallback_level"], got["reason"]) == ("champion", f"canary: {ENDED}")
 
 
 @pytest.mark.parametrize(

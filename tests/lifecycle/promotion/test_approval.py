@@ -12,6 +12,7 @@ from tenure.lifecycle.promotion.approval import (
     ApprovalQuestion,
     Choice,
     admit,
+    authorized_until,
     evidence_digest,
     may_answer,
     quorum_of,
@@ -47,7 +48,7 @@ def test_an_answer_that_does_not_count_is_refused(
     given: ApprovalAnswer, is_approver: bool, message: str
 ) -> None:
     with pytest.raises(NotPermitted, match=message):
-        admit(QUESTION, [], given, is_approver=is_approver)
+        admit(QUESTION, [], given, is_approver=is_approver, after=NOW)
 
 
 def test_the_evidence_names_the_onnx_file_only_where_there_is_one() -> None:
@@ -101,15 +102,15 @@ def test_a_canary_goes_on_when_its_model_asks_for_more_approvers_since() -> None
 
 
 def test_the_first_answer_counts_and_its_repetition_is_no_second_one() -> None:
-    assert admit(QUESTION, [], answer(), is_approver=True)
-    assert not admit(QUESTION, [answer()], answer("GRACE"), is_approver=True)
+    assert admit(QUESTION, [], answer(), is_approver=True, after=NOW)
+    assert not admit(QUESTION, [answer()], answer("GRACE"), is_approver=True, after=NOW)
 
 
 @pytest.mark.parametrize("first", list(Choice))
 def test_nobody_changes_an_answer(first: Choice) -> None:
     other = Choice.REJECT if first is Choice.APPROVE else Choice.APPROVE
     with pytest.raises(NotPermitted, match=f"grace answered {first} for flight_late@2 already"):
-        admit(QUESTION, [answer(choice=first)], answer(choice=other), is_approver=True)
+        admit(QUESTION, [answer(choice=first)], answer(choice=other), is_approver=True, after=NOW)
 
 
 @pytest.mark.parametrize(
@@ -151,6 +152,60 @@ def test_a_quorum_of_two_needs_two_people(
     assert (found.is_approved, found.missing) == (approved, missing)
 
 
+def days(*given: tuple[str, int]) -> list[ApprovalAnswer]:
+    return [answer(who, expires_at=NOW + timedelta(days=n)) for who, n in given]
+
+
+@pytest.mark.parametrize(
+    ("quorum", "answers", "excuses", "expected"),
+    [
+        pytest.param(1, [], [], None, id="nobody"),
+        pytest.param(1, days(("grace", 30)), [], 30, id="one of one"),
+        pytest.param(1, days(("grace", -400)), [], -400, id="over for 400 days"),
+        pytest.param(1, days(("grace", 30), ("heidi", 60)), [], 60, id="one is enough: the longer"),
+        pytest.param(2, days(("grace", 30), ("heidi", 60)), [], 30, id="both needed: the shorter"),
+        pytest.param(2, days(("a", 10), ("b", 30), ("c", 20)), [], 20, id="the second longest"),
+        pytest.param(1, days(("grace", -1), ("GRACE", 29)), [], 29, id="renewed after its end"),
+        pytest.param(1, days(("grace", 3), ("grace", 33)), [], 33, id="renewed before its end"),
+        pytest.param(2, days(("a", 3), ("b", 5), ("a", 33)), [], 5, id="one of two renewed"),
+        pytest.param(2, days(("a", 3), ("b", 5), ("a", 33), ("b", 34)), [], 33, id="both renewed"),
+        pytest.param(2, days(("a", 3)), [], 3, id="the quorum was raised since"),
+        pytest.param(2, days(("a", 3), ("a", 33)), [], 3, id="raised: one alone renews nothing"),
+        pytest.param(2, days(("a", 3), ("Ada", 33)), [], 3, id="the trainer is no second"),
+        pytest.param(1, days(("Ada", 30)), [], None, id="the trainer alone"),
+        pytest.param(1, [answer(artifact="c" * 64)], [], None, id="other bytes"),
+        pytest.param(1, [answer(evidence="c" * 64)], [], None, id="other evidence"),
+        pytest.param(1, [answer(), answer("heidi", Choice.REJECT)], [], None, id="rejected"),
+        pytest.param(1, days(("grace", 30)), [7, 90], 7, id="an excuse ends sooner"),
+        pytest.param(1, days(("grace", 30)), [30], 30, id="an excuse ends with it"),
+        pytest.param(1, days(("grace", 30)), [-1], -1, id="an excuse is over"),
+    ],
+)
+def test_authorized_until(
+    quorum: int, answers: list[ApprovalAnswer], excuses: list[int], expected: int | None
+) -> None:
+    found = authorized_until(
+        replace(QUESTION, quorum=quorum),
+        answers,
+        excused_until=[NOW + timedelta(days=n) for n in excuses],
+    )
+    assert found == (None if expected is None else NOW + timedelta(days=expected))
+
+
+@pytest.mark.parametrize(
+    ("ends", "is_new"),
+    [
+        pytest.param(timedelta(seconds=-1), True, id="expired"),
+        pytest.param(timedelta(0), True, id="at its end"),
+        pytest.param(timedelta(seconds=1), False, id="holds: a repeated run"),
+    ],
+)
+def test_who_approved_may_approve_again_when_that_is_over(ends: timedelta, is_new: bool) -> None:
+    before = [answer(expires_at=NOW + ends)]
+    assert admit(QUESTION, before, answer("GRACE"), is_approver=True, after=NOW) is is_new
+    assert may_answer(QUESTION, before, ["grace"], after=NOW) == (("grace",) if is_new else ())
+
+
 def test_a_rejection_does_not_expire() -> None:
     old = answer(choice=Choice.REJECT, expires_at=NOW - timedelta(days=999))
     assert standing(QUESTION, [old], now=NOW).rejected_by == ("grace",)
@@ -158,7 +213,7 @@ def test_a_rejection_does_not_expire() -> None:
 
 def test_who_may_still_be_asked() -> None:
     people = ("grace", "ADA", "heidi", "ivan")
-    assert may_answer(QUESTION, [answer("Heidi")], people) == ("grace", "ivan")
+    assert may_answer(QUESTION, [answer("Heidi")], people, after=NOW) == ("grace", "ivan")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,16 @@ import pytest
 from version_rows import facts, record
 
 from tenure.lifecycle import serving
-from tenure.lifecycle.serving import Arm, HeldPlan, Level, Signature, TrafficPlan, assign, hold
+from tenure.lifecycle.serving import (
+    Arm,
+    ClockReading,
+    HeldPlan,
+    Level,
+    Signature,
+    TrafficPlan,
+    assign,
+    hold,
+)
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 SUBJECTS = [f"subject-{n}" for n in range(20_000)]
@@ -26,10 +35,15 @@ def a_plan(generation: int = 1, *, lease_until: datetime | None = None) -> Traff
         salt="s",
         lease_seconds=20,
         lease_until=lease_until or NOW + timedelta(seconds=20),
+        champion_until=NOW + timedelta(days=30),
+        canary_until=NOW + timedelta(days=7),
     )
 
 
-STABLE = replace(a_plan(), canary_id=None, share_bp=0, lease_seconds=None, lease_until=None)
+STABLE = replace(
+    a_plan(), canary_id=None, share_bp=0, lease_seconds=None, lease_until=None, canary_until=None
+)
+CLOCK = ClockReading(NOW, 1000.0)
 
 
 def share_of(route: Callable[[str], int], share_bp: int) -> int:
@@ -106,20 +120,67 @@ def test_bound_of_share(
     ],
 )
 def test_lease(read_after: float, elapsed: float, share_bp: int) -> None:
-    held = hold(a_plan(), read_at=NOW + timedelta(seconds=read_after), monotonic_at=1000)
+    read_at = NOW + timedelta(seconds=read_after)
+    held = hold(a_plan(), read_at=read_at, monotonic_at=1000, clock=CLOCK)
     assert held.share_bp(1000 + elapsed) == share_bp
 
 
 def test_lease_seconds_left() -> None:
-    held = hold(a_plan(), read_at=NOW, monotonic_at=1000)
+    held = hold(a_plan(), read_at=NOW, monotonic_at=1000, clock=CLOCK)
     assert [held.seconds_left(t) for t in (1000, 1015, 1020, 1030)] == [20, 5, 0, 0]
-    assert hold(STABLE, read_at=NOW, monotonic_at=0).seconds_left(10**9) is None
+    held = hold(STABLE, read_at=NOW, monotonic_at=0, clock=CLOCK)
+    assert held.seconds_left(10**9) is None
 
 
 def test_plan_from_disk_gives_the_canary_nothing() -> None:
-    held = hold(a_plan(), read_at=None, monotonic_at=1000)
+    held = hold(a_plan(), read_at=None, monotonic_at=1000, clock=CLOCK)
     assert held.share_bp(1000) == 0
     assert not held.is_confirmed
+
+
+DAY = 86_400
+
+
+@pytest.mark.parametrize(
+    ("arm", "elapsed", "has_ended"),
+    [
+        pytest.param(Arm.CHAMPION, 30 * DAY - 1, False, id="champion: just before the end"),
+        pytest.param(Arm.CHAMPION, 30 * DAY, True, id="champion: at the end"),
+        pytest.param(Arm.CHAMPION, 400 * DAY, True, id="champion: long after"),
+        pytest.param(Arm.CANARY, 7 * DAY - 1, False, id="canary: just before the end"),
+        pytest.param(Arm.CANARY, 7 * DAY, True, id="canary: at the end"),
+        pytest.param(Arm.RULE, 400 * DAY, False, id="a rule needs none"),
+    ],
+)
+def test_authorization_ends_on_the_monotonic_clock(
+    arm: Arm, elapsed: float, has_ended: bool
+) -> None:
+    held = hold(a_plan(), read_at=NOW, monotonic_at=1000, clock=CLOCK)
+    until = {Arm.CHAMPION: NOW + timedelta(days=30), Arm.CANARY: NOW + timedelta(days=7)}
+    assert held.ended(arm, 1000 + elapsed) == (until[arm] if has_ended else None)
+
+
+def test_authorization_of_a_plan_from_disk_ends_as_well() -> None:
+    held = hold(STABLE, read_at=None, monotonic_at=0, clock=CLOCK)
+    assert held.ended(Arm.CHAMPION, 1000 + 30 * DAY) == STABLE.champion_until
+    assert held.ended(Arm.CANARY, 10**9) is None
+
+
+@pytest.mark.parametrize(
+    ("at", "ends_after"),
+    [
+        pytest.param(NOW, 30 * DAY, id="the same time"),
+        pytest.param(NOW - timedelta(days=300), 30 * DAY, id="a clock set back gives nothing"),
+        pytest.param(NOW + timedelta(days=29), DAY, id="the machine slept for 29 days"),
+        pytest.param(NOW + timedelta(days=31), 0, id="it slept beyond the end"),
+    ],
+)
+def test_another_look_at_the_clock_only_shortens(at: datetime, ends_after: float) -> None:
+    held = hold(a_plan(), read_at=NOW, monotonic_at=1000, clock=CLOCK)
+    held = held.corrected(ClockReading(at, 1000.0))
+    assert held.ended(Arm.CHAMPION, 1000 + ends_after) == held.plan.champion_until
+    if ends_after:
+        assert held.ended(Arm.CHAMPION, 1000 + ends_after - 1) is None
 
 
 @pytest.mark.parametrize(
@@ -134,7 +195,7 @@ def test_plan_from_disk_gives_the_canary_nothing() -> None:
     ],
 )
 def test_supersedes(generation: int, confirmed: bool, held_confirmed: bool, expected: bool) -> None:
-    held = HeldPlan(a_plan(5), lease_ends=0.0, is_confirmed=held_confirmed)
+    held = HeldPlan(a_plan(5), 0.0, 0.0, 0.0, is_confirmed=held_confirmed)
     assert serving.supersedes(a_plan(generation), held, confirmed=confirmed) is expected
 
 

@@ -176,6 +176,8 @@ class Life:
             share_bp=0,
             salt="s",
             lease_seconds=None,
+            champion_until=datetime.now(tz=UTC) + timedelta(days=1),
+            canary_until=None,
             now=self.platform.clock.now(),
             reason="test",
             actor="test",

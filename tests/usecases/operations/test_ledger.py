@@ -122,6 +122,8 @@ class Life:
             share_bp=500 if canary else 0,
             salt="s",
             lease_seconds=600 if canary else None,
+            champion_until=NOW + timedelta(days=1),
+            canary_until=NOW + timedelta(days=1) if canary else None,
             now=NOW,
             reason="t",
             actor="t",

@@ -176,8 +176,9 @@ def test_a_canary_without_controller_is_reported_until_somebody_takes_over(
     champion, canary = make(platform, 1, "champion"), make(platform, 2, "canary")
     plan = (
         "INSERT INTO traffic_plan (model, generation, fence, champion_id, canary_id, share_bp, "
-        "salt, lease_seconds, lease_until, reason, actor) "
-        f"VALUES ('{MODEL}', %d, 1, {champion.id}, {canary.id}, 500, 's', 20, %s, 'r', 'a')"
+        "salt, lease_seconds, lease_until, champion_until, canary_until, reason, actor) "
+        f"VALUES ('{MODEL}', %d, 1, {champion.id}, {canary.id}, 500, 's', 20, %s, now(), now(), "
+        "'r', 'a')"
     )
     change(platform, plan % (1, f"now() - interval '{seconds} seconds'"))
     found = reconcile(platform, RUN, aliases)

@@ -57,23 +57,38 @@ class World:
     def run(self, task: str = "canary", run_id: str = "run-1") -> RunRef:
         return RunRef(f"{MODEL}__promote_model", run_id, task)
 
-    def validated(self, trained_by: str = "ada") -> VersionRef:
+    def excused(self, days: int) -> VersionRef:
+        """A version that failed its bias audit under an excuse of so many days from today."""
+        path = self.platform.settings.include / "configs" / "models" / f"{MODEL}.yaml"
+        expires = datetime.now(tz=UTC).date() + timedelta(days=days)
+        body = path.read_text().replace(
+            "\nbias:\n", f"\nbias:\n  mode: report_only\n  reason: small\n  expires: {expires}\n"
+        )
+        digest = digest_bytes(body.encode())
+        with self.platform.database.begin() as c:
+            versions.remember_config(c, digest=digest, kind="model", name=MODEL, body=body)
+        return self.validated(config=digest, bias=Verdict.FAILED)
+
+    def validated(
+        self, trained_by: str = "ada", *, config: str = "", bias: Verdict = Verdict.PASSED
+    ) -> VersionRef:
         n = next(self.numbers)
+        verdicts = {"evaluation": Verdict.PASSED, "bias": bias}
         reports = {
             stage: self.platform.reports.save(
                 Report(
                     stage,
                     f"{MODEL} training {n}",
-                    Verdict.PASSED,
+                    verdict,
                     f"{stage} of training {n}",
                     (Check("roc_auc", Verdict.PASSED, "0.71 | [x](y)", "at least 0.60"),),
-                    enforced=True,
+                    enforced=verdict is Verdict.PASSED,
                 ),
                 model=MODEL,
                 dataset=None,
                 run=RunRef(f"{MODEL}__train_model", f"t{n}", stage),
             )
-            for stage in ("evaluation", "bias")
+            for stage, verdict in verdicts.items()
         }
         with self.platform.database.begin() as connection:
             versions.register_model(
@@ -89,7 +104,7 @@ class World:
                 actor="trainer",
                 body={},
                 op_key=digest_json(["train", n]),
-                columns=self._signed(draft, n),
+                columns=self._signed(draft, n, config),
             )
             self.platform.ledger.move(
                 connection,
@@ -102,13 +117,14 @@ class World:
             )
         return self.now(draft)
 
-    def _signed(self, draft: VersionRef, n: int) -> dict[str, object]:
+    def _signed(self, draft: VersionRef, n: int, config: str = "") -> dict[str, object]:
         """A real artifact under the trainer's real signature."""
         data = skops_artifacts.dump(fitted(n), name=draft.name)
         digest = digest_bytes(data)
         self.platform.store.put(artifact_key(digest), data)
         names = ("artifact", "data", "suite", "code", "config", "lock")
         columns = {f"{name}_digest": digest for name in names} | {"mlflow_run_id": f"run-{n}"}
+        columns |= {"config_digest": config} if config else {}
         row = record(model=draft.model, version=draft.version, **columns)
         signer = Signer(self.platform.settings.signing_key)
         stated = facts(ranges={"a": [0, 3]})

@@ -291,7 +291,7 @@ REFUSED = [
     ),
     pytest.param(
         "INSERT INTO traffic_plan (model, generation, fence, champion_id, share_bp, salt, reason,"
-        " actor) VALUES ('flight_late', 1, 1, {id}, 0, 's', 'r', 'a')",
+        " actor, champion_until) VALUES ('flight_late', 1, 1, {id}, 0, 's', 'r', 'a', now())",
         "names a version that is not live",
         id="a plan for a version that is no champion",
     ),

@@ -33,7 +33,7 @@ Says = Mapping[str, Callable[[str], str]]
 @contextmanager
 def gateways(platform: Installation, says: Says, mute: str = "", dead: str = "") -> Iterator[None]:
     """Answer trials as gateways do; the mute one lives and does not, the dead one is silent."""
-    plan = TrafficPlan(MODEL, 1, 1, 1, None, 0, "s", None, None)
+    plan = TrafficPlan(MODEL, 1, 1, 1, None, 0, "s", None, None, datetime.now(tz=UTC), None)
     with platform.database.begin() as c:
         for name in filter(None, (*says, mute, dead)):
             serving.acknowledge(c, gateway=name, plan=plan, seen_at=datetime.now(tz=UTC))

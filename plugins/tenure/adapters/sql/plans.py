@@ -45,11 +45,16 @@ def publish(
     share_bp: int,
     salt: str,
     lease_seconds: int | None,
+    champion_until: datetime,
+    canary_until: datetime | None,
     now: datetime,
     reason: str,
     actor: str,
+    lease_until: datetime | None = None,
 ) -> PlanRow:
     """Append the next generation after the one that the caller saw.
+
+    The lease begins now, unless the caller says when the one that runs ends.
 
     Raises:
         StateConflict: A newer plan or a higher fence stands; the caller is stale.
@@ -73,7 +78,10 @@ def publish(
         share_bp=share_bp,
         salt=salt,
         lease_seconds=lease_seconds,
-        lease_until=now + timedelta(seconds=lease_seconds) if lease_seconds else None,
+        lease_until=lease_until
+        or (now + timedelta(seconds=lease_seconds) if lease_seconds else None),
+        champion_until=champion_until,
+        canary_until=canary_until,
         reason=reason,
         actor=actor,
         created_at=now,

@@ -224,7 +224,7 @@ approval = Table(
     Column("note", Text, nullable=False, server_default=""),
     Column("expires_at", DateTime(timezone=True), nullable=False),
     _at(),
-    UniqueConstraint("model_version_id", "action", "approver"),
+    UniqueConstraint("model_version_id", "action", "approver", "expires_at"),
     CheckConstraint("lower(approver) <> lower(trained_by)", name="second_person"),
     CheckConstraint("answer IN ('approve', 'reject')", name="known_answer"),
 )
@@ -242,6 +242,8 @@ traffic_plan = Table(
     Column("salt", String(64), nullable=False),
     Column("lease_seconds", Integer),
     Column("lease_until", DateTime(timezone=True)),
+    Column("champion_until", DateTime(timezone=True), nullable=False),
+    Column("canary_until", DateTime(timezone=True)),
     Column("reason", Text, nullable=False),
     Column("actor", String(250), nullable=False),
     _at(),
@@ -252,6 +254,7 @@ traffic_plan = Table(
         " AND (canary_id IS NULL) = (lease_seconds IS NULL)",
         name="canary_has_lease",
     ),
+    CheckConstraint("(canary_id IS NULL) = (canary_until IS NULL)", name="canary_has_end"),
     CheckConstraint("canary_id IS NULL OR canary_id <> champion_id", name="two_arms"),
 )
 

@@ -1,6 +1,7 @@
 """What the gateway says: the bodies of its answers, which are also their published schemas."""
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -171,4 +172,8 @@ class Plan(msgspec.Struct):
     canary: int | None
     share_bp: int
     lease_seconds_left: float | None
+    authorized_until: datetime
+    """End of the champion's authorization; from then on the declared rule answers."""
+    canary_authorized_until: datetime | None
+    """End of the canary's; from then on the champion answers."""
     gateway: str

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import datetime
 
 from tenure.errors import ServiceUnreachable, TenureError
 from tenure.gateway.contract.keys import Caller
@@ -23,6 +24,7 @@ from tenure.lifecycle.model_version import VersionRecord
 from tenure.lifecycle.serving import (
     CanaryStop,
     Catalog,
+    ClockReading,
     ServingPolicy,
     TrafficPlan,
     hold,
@@ -76,6 +78,8 @@ class Follower:
         self._known = Catalog()
         self._looked_at = self._monotonic()
         """Monotonic seconds at which the last look at the database began."""
+        self._time: ClockReading | None = None
+        """What time it is by the database, else by the copy on disk; None before either."""
         self._attendance = Attendance(source, monotonic=monotonic)
         self._reports = VersionReports(source, clock=clock, monotonic=monotonic)
         self._workers = Workers(loader, reports=self._reports, monotonic=monotonic)
@@ -107,12 +111,16 @@ class Follower:
         """Take over the state on disk: stable plans in full, canaries without their share."""
         known = self._disk.read()
         if known is not None:
+            now = max(filter(None, (self._clock.now(), known.known_at)))
+            self._time = ClockReading(now, self._monotonic())
             self._take(known, confirmed=False)
 
     def poll(self) -> None:
         """One look at the database. Raises TenureError when it cannot be reached."""
         self._looked_at = self._monotonic()
         fresh = self._source.read(frozenset(self._known.versions))
+        if fresh.read_at is not None:
+            self._time = ClockReading(fresh.read_at, self._monotonic())
         known = replace(fresh, versions={**self._known.versions, **fresh.versions})
         self._take(known, confirmed=True)
         self.seen_at = self._monotonic()
@@ -177,13 +185,20 @@ class Follower:
         try:
             with self._swap:
                 self._stops.save()
-            self._disk.write(self._known)
+            self._disk.write(replace(self._known, known_at=self._minute()))
         except OSError as error:
             if self._is_kept:
                 logger.warning("state=not_kept cause=%s", error.strerror or error)
             self._is_kept = False
         else:
             self._is_kept = True
+
+    def _minute(self) -> datetime:
+        """The minute that it is, so that the copy on disk is written once a minute at most."""
+        return self._clock_reading().time_at(self._monotonic()).replace(second=0, microsecond=0)
+
+    def _clock_reading(self) -> ClockReading:
+        return self._time or ClockReading(self._clock.now(), self._monotonic())
 
     def _run(self) -> None:
         """The database first; the copy on disk only when it does not answer."""
@@ -210,9 +225,14 @@ class Follower:
         return True
 
     def _tend(self) -> None:
-        """Without the database: finish loads and restart what died, by the plans that it has."""
+        """Without the database: finish loads and restart what died, by the plans that it has.
+
+        And keep what time it is, so that a restart does not give an authorization more of it.
+        """
         try:
             self._take(self._known, confirmed=False)
+            if self._known.plans:
+                self._keep()
         except Exception:  # as above
             logger.exception("follower=failed")
 
@@ -276,16 +296,18 @@ class Follower:
         policy = self._policy(plan.model)
         current = self.view.models.get(plan.model)
         if current is not None and not supersedes(plan, current.held, confirmed=confirmed):
+            held = current.held.corrected(self._clock_reading()) if confirmed else current.held
             if current.is_complete:
-                return replace(current, policy=policy)
+                return replace(current, held=held, policy=policy)
             arms = [self._version(i, known) for i in current.held.plan.version_ids]
-            return served(current.held, arms, policy) or current
+            return served(held, arms, policy) or current
         arms = [self._version(i, known) for i in plan.version_ids]
         is_complete = all(arm is not None and arm.is_alive for arm in arms)
         if current is not None and current.is_ready and not is_complete:
             return replace(current, policy=policy)
         read_at = known.read_at if confirmed and is_complete else None
-        held = hold(plan, read_at=read_at, monotonic_at=self._looked_at)
+        time = self._clock_reading()
+        held = hold(plan, read_at=read_at, monotonic_at=self._looked_at, clock=time)
         return served(held, arms, policy)
 
     def _version(self, version_id: int, known: Catalog) -> LoadedVersion | None:

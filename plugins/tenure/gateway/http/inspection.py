@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from importlib.metadata import version
 from threading import Event
 
@@ -98,7 +99,7 @@ class Inspection:
         caller = self.reception.admit(call, None)
         model = self.reception.model(call.params["model"], caller)
         now = self.monotonic()
-        left = model.held.seconds_left(now)
+        left, until = model.held.seconds_left(now), model.held.plan.canary_until
         return json_answer(
             answers.Plan(
                 model=model.name,
@@ -107,6 +108,8 @@ class Inspection:
                 canary=model.canary.version if model.canary else None,
                 share_bp=model.held.share_bp(now),
                 lease_seconds_left=None if left is None else round(left, 3),
+                authorized_until=model.held.plan.champion_until.astimezone(UTC),
+                canary_authorized_until=until and until.astimezone(UTC),
                 gateway=self.gateway,
             )
         )

@@ -20,6 +20,7 @@ from tenure.lifecycle.serving import (
     ServingPolicy,
     Value,
     assign,
+    authorization_ended,
     caller_digest,
     confidence,
     fallback_chain,
@@ -212,6 +213,9 @@ class Decider:
         began: float,
     ) -> tuple[list[float], bool]:
         """The scores, and whether they were known. Raises ScoringFailed."""
+        ended = model.held.ended(step.arm, began)
+        if ended is not None:
+            raise ScoringFailed(authorization_ended(ended))
         if version is None or version.scorer is None:
             raise ScoringFailed("not loaded")
         try:

@@ -94,10 +94,18 @@ def quorum_of(*risk_tiers: str) -> int:
 
 
 def may_answer(
-    question: ApprovalQuestion, answers: Sequence[ApprovalAnswer], approvers: Sequence[str]
+    question: ApprovalQuestion,
+    answers: Sequence[ApprovalAnswer],
+    approvers: Sequence[str],
+    *,
+    after: datetime,
 ) -> tuple[str, ...]:
-    """Users who may still answer: approvers who neither trained the version nor answered."""
-    done = {a.approver.casefold() for a in answers} | {question.trained_by.casefold()}
+    """Users who may still answer: approvers who did not train the version, nor answered.
+
+    Who said yes may say so again when that does not hold `after` a moment.
+    """
+    done = {a.approver.casefold() for a in answers if _holds(a, after)}
+    done.add(question.trained_by.casefold())
     return tuple(name for name in approvers if name.casefold() not in done)
 
 
@@ -107,11 +115,19 @@ def admit(
     answer: ApprovalAnswer,
     *,
     is_approver: bool,
+    after: datetime,
 ) -> bool:
     """Judge whether an answer counts.
 
+    Args:
+        question: What was asked.
+        answers: Every answer so far.
+        answer: The new one.
+        is_approver: Whether the person has the role.
+        after: An approval of the same person that holds after this moment is not renewed yet.
+
     Returns:
-        False when the same person gave the same answer to the same bytes already (a repeated run).
+        False when the same person gave the same answer to the same bytes already and it holds.
 
     Raises:
         NotPermitted: The wrong person, other bytes than those asked about, or a second opinion of
@@ -136,7 +152,7 @@ def admit(
             f"evidence {question.evidence[:12]}.",
             "Clear this task: the question is asked again with what is true now.",
         )
-    return _is_new(question, answers, answer)
+    return _is_new(question, answers, answer, after)
 
 
 def standing(
@@ -146,17 +162,45 @@ def standing(
 
     A rejection never expires.
     """
-    bound = [
-        a
-        for a in answers
-        if (a.artifact, a.evidence) == (question.artifact, question.evidence)
-        and a.approver.casefold() != question.trained_by.casefold()
-    ]
+    bound = _bound(question, answers)
     yes = {
         a.approver.casefold() for a in bound if a.choice is Choice.APPROVE and a.expires_at > now
     }
     no = {a.approver.casefold() for a in bound if a.choice is Choice.REJECT}
     return ApprovalState(tuple(sorted(yes)), tuple(sorted(no)), max(0, question.quorum - len(yes)))
+
+
+def authorized_until(
+    question: ApprovalQuestion,
+    answers: Sequence[ApprovalAnswer],
+    *,
+    excused_until: Sequence[datetime] = (),
+) -> datetime | None:
+    """When the authorization of a version ends, or ended: with its quorum, or with an excuse.
+
+    Each approver counts once, until the latest end that she gave; the quorum holds as long as so
+    many of them do. A quorum that was raised since takes nothing away: what fewer people gave lasts
+    until the first of their ends, and cannot be renewed by so few.
+
+    Args:
+        question: The question about the version as it is now.
+        answers: Every answer about it.
+        excused_until: The ends of excuses for gates that it did not pass.
+
+    Returns:
+        None when nobody ever approved what it is now, or somebody rejected it.
+    """
+    given: dict[str, list[datetime]] = {}
+    for answer in _bound(question, answers):
+        if answer.choice is Choice.REJECT:
+            return None
+        given.setdefault(answer.approver.casefold(), []).append(answer.expires_at)
+    if not given:
+        return None
+    latest = sorted(map(max, given.values()), reverse=True)
+    is_enough = len(latest) >= question.quorum
+    quorum = latest[question.quorum - 1] if is_enough else min(map(min, given.values()))
+    return min([quorum, *excused_until])
 
 
 def require_bound(question: ApprovalQuestion, answers: Sequence[ApprovalAnswer]) -> None:
@@ -188,8 +232,21 @@ def outdated(question: ApprovalQuestion, answers: Sequence[ApprovalAnswer]) -> s
     return f" {', '.join(people)} approved it with another report or another ONNX file."
 
 
+def _bound(question: ApprovalQuestion, answers: Sequence[ApprovalAnswer]) -> list[ApprovalAnswer]:
+    """Answers about these bytes and this evidence, by others than who trained it."""
+    return [
+        a
+        for a in answers
+        if (a.artifact, a.evidence) == (question.artifact, question.evidence)
+        and a.approver.casefold() != question.trained_by.casefold()
+    ]
+
+
 def _is_new(
-    question: ApprovalQuestion, answers: Sequence[ApprovalAnswer], answer: ApprovalAnswer
+    question: ApprovalQuestion,
+    answers: Sequence[ApprovalAnswer],
+    answer: ApprovalAnswer,
+    after: datetime,
 ) -> bool:
     user = answer.approver
     before = [a for a in answers if a.approver.casefold() == user.casefold()]
@@ -207,7 +264,12 @@ def _is_new(
             f"do not change, and each seat of the quorum is another person.",
             "Clear this task and let another approver answer.",
         )
-    return False
+    return not any(_holds(a, after) for a in before)
+
+
+def _holds(answer: ApprovalAnswer, after: datetime) -> bool:
+    """Whether an answer stands after a moment; a rejection always does."""
+    return answer.choice is Choice.REJECT or answer.expires_at > after
 
 
 def _refused(what: str, next_step: str) -> NotPermitted:

@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from tenure.lifecycle.serving.plan import Arm
@@ -39,6 +40,15 @@ def fallback_chain(assigned: Arm, budget_seconds: float) -> tuple[FallbackStep, 
             FallbackStep(Arm.CHAMPION, Level.CHAMPION, budget_seconds),
         )
     return (FallbackStep(Arm.CHAMPION, Level.MODEL, budget_seconds),)
+
+
+def authorization_ended(at: datetime) -> str:
+    """Why a version is not asked whose authorization ended, online and in a batch.
+
+    >>> authorization_ended(datetime(2026, 12, 1, 10, 30, tzinfo=UTC))
+    'authorization ended: 2026-12-01 10:30:00 UTC'
+    """
+    return f"authorization ended: {at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def confidence(score: float, *, decision: bool) -> float:

@@ -17,6 +17,7 @@ FILES = (
     "tables_retirement",
     "tables_ledger",
     "guards_append_only",
+    "guards_approvals",
     "guards_moves",
     "guards_versions",
     "guards_traffic",

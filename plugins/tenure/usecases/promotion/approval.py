@@ -3,8 +3,9 @@
 Import it inside functions: it loads SQLAlchemy.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
 from tenure.adapters.sql import approvals, versions
@@ -96,10 +97,12 @@ def ask(platform: Installation, version: VersionRef) -> SeatQuestion | None:
         row = versions.row_by_id(connection, version.id)
         question = question_of(connection, row, config.risk_tier)
         answers = approvals.answers_of(connection, version.id)
-    now = approval.standing(question, answers, now=platform.clock.now())
+    moment = platform.clock.now()
+    now = approval.standing(question, answers, now=moment)
     if row.state not in {State.VALIDATED, State.APPROVED} or now.is_approved:
         return None
-    people = approval.may_answer(question, answers, platform.config.roles.get(Role.APPROVER, ()))
+    approvers = platform.config.roles.get(Role.APPROVER, ())
+    people = approval.may_answer(question, answers, approvers, after=moment)
     if not people:
         raise NotPermitted(
             f"{question.name} needs {question.quorum} approvals and has {len(now.approvers)}; no "
@@ -152,24 +155,54 @@ def answer(
     )
     with platform.database.begin() as connection:
         # The ledger's lock comes first: seats that are answered together count one after the other.
-        platform.ledger.note(
-            connection,
-            subject=f"approval:{version_id}",
-            actor=user,
-            body={"version": version.name, "answer": choice, "artifact": artifact},
-            op_key=_answer_key(version_id, given),
-        )
+        platform.ledger.take_turn(connection)
         row = versions.lock(connection, version_id)
         question = question_of(connection, row, config.risk_tier)
         before = approvals.answers_of(connection, version_id)
         allowed = platform.config.allows(user, Role.APPROVER)
-        if approval.admit(question, before, given, is_approver=allowed):
+        if approval.admit(question, before, given, is_approver=allowed, after=now):
             _still_open(row, choice)
-            approvals.record(connection, version, given, note=note)
+            record(platform, connection, version, given, before, note=note)
             before = [*before, given]
         now_stands = approval.standing(question, before, now=now)
         _move(platform, connection, versions.get_by_id(connection, version_id), now_stands, user)
     return _outcome(platform, version_id, question, now_stands, run)
+
+
+def record(
+    platform: Installation,
+    connection: "Connection",
+    version: VersionRef,
+    given: ApprovalAnswer,
+    before: Sequence[ApprovalAnswer],
+    *,
+    note: str,
+) -> None:
+    """Append an answer that was admitted, with its event in the ledger.
+
+    `before` are the answers so far: the key counts those of this person, since she may renew hers.
+    """
+    person = given.approver.casefold()
+    intent = {
+        "approver": person,
+        "choice": given.choice,
+        "artifact": given.artifact,
+        "evidence": given.evidence,
+        "number": sum(a.approver.casefold() == person for a in before),
+    }
+    platform.ledger.note(
+        connection,
+        subject=f"approval:{version.id}",
+        actor=given.approver,
+        body={
+            "version": version.name,
+            "answer": given.choice,
+            "artifact": given.artifact,
+            "expires_at": given.expires_at.astimezone(UTC).isoformat(),
+        },
+        op_key=op_key("approval.answer", f"mv:{version.id}", intent),
+    )
+    approvals.record(connection, version, given, note=note)
 
 
 def conclude(platform: Installation, version: VersionRef, run: RunRef) -> ApprovalResult:
@@ -286,13 +319,3 @@ def _outcome(
 def _version(platform: Installation, version_id: int) -> VersionRef:
     with platform.database.begin() as connection:
         return versions.get_by_id(connection, version_id)
-
-
-def _answer_key(version_id: int, given: ApprovalAnswer) -> str:
-    intent = {
-        "approver": given.approver.casefold(),
-        "choice": given.choice,
-        "artifact": given.artifact,
-        "evidence": given.evidence,
-    }
-    return op_key("approval.answer", f"mv:{version_id}", intent)

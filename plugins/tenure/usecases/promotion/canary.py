@@ -79,6 +79,7 @@ class Probation:
             CanaryRolledBack: A person took the version out of traffic meanwhile, or stopped it at
                 a gateway.
             StateConflict: Another controller took over.
+            NotPermitted: Its authorization has ended: it gets nothing, so nothing can be judged.
         """
         counts = self._count()
         with self.platform.database.begin() as connection:
@@ -89,6 +90,7 @@ class Probation:
         settle_stops(self.platform, self.version.id)  # before maintenance does: it may be promoted
         with traffic.turn(self.platform, self.version.id, actor=self.actor) as mine:
             self._still_mine(mine)
+            traffic.require_authorization(mine)
             number = canary.add(
                 mine.connection,
                 version_id=self.version.id,
@@ -145,10 +147,7 @@ class Probation:
         if mine.version.state is State.ROLLED_BACK:
             raise rolled_back(self.platform, mine.version)
         found = mine.plan
-        if found is None or (found.generation, found.fence) != (
-            self.plan.generation,
-            self.plan.fence,
-        ):
+        if found is None or (found.canary_id, found.fence) != (self.version.id, self.plan.fence):
             raise StateConflict(
                 f"Another controller took over canary {self.version.name}: the plan in force is "
                 f"generation {found.generation if found else 0}, fence "
@@ -157,6 +156,7 @@ class Probation:
                 still_safe="The other controller's plan is in force; this one wrote nothing.",
                 next_step="Nothing, if another try of this task runs. Otherwise clear this task.",
             )
+        self.plan = found  # an authorization was renewed meanwhile: the same plan, later ends
 
     def _count(self) -> list[ShareCounts]:
         from tenure.adapters.ibis_engine.arms import CanaryWindow, arm_counts

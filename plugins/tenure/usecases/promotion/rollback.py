@@ -14,7 +14,9 @@ from tenure.errors import ArtifactRefused, ConfigInvalid, ServiceUnreachable, St
 from tenure.failpoints import failpoint
 from tenure.installation import Installation
 from tenure.lifecycle.model_version import VersionRow
+from tenure.lifecycle.serving import authorization_ended
 from tenure.usecases.promotion import traffic
+from tenure.usecases.promotion.approval_question import authorized_until
 from tenure.usecases.promotion.trial_loads import TrialResult, Trials
 from tenure.vocabulary import State, VersionRef, op_key
 
@@ -47,6 +49,7 @@ class Intent:
         done: Whether it was done before.
         loaded: Where the successor was loaded on trial: `by gateway ID`, or `here`.
         trial: Row id of what gateways were asked about the successor, if any were.
+        lapsed: Why the successor does not answer although it serves: its authorization has ended.
     """
 
     remove: VersionRef
@@ -57,6 +60,7 @@ class Intent:
     done: bool = False
     loaded: str = ""
     trial: int | None = None
+    lapsed: str = ""
 
     @property
     def is_as_asked(self) -> bool:
@@ -71,7 +75,17 @@ class Intent:
         loaded = f", loaded {self.loaded}," if self.loaded else ""
         return (
             f"{self.remove.name} ({self.remove.state}) loses all traffic; "
-            f"{self.successor.name}{loaded} serves 100%.{also}"
+            f"{self.successor.name}{loaded} serves 100%.{also}{self._without_authorization}"
+        )
+
+    @property
+    def _without_authorization(self) -> str:
+        if not self.lapsed:
+            return ""
+        return (
+            f" But {self.lapsed}: gateways answer by the declared rule until approvers renew it "
+            f"(`tenure authorization renew {self.successor.model} --version "
+            f"{self.successor.version}`)."
         )
 
 
@@ -121,7 +135,7 @@ def intend(
             if to not in {None, champion.version}:
                 why = f"a canary gives its traffic to the champion {champion.name}, not to @{to}"
                 raise _nothing(model, why)
-            return Intent(wanted, champion, asked=to)
+            return Intent(wanted, champion, asked=to, lapsed=_lapsed(platform, champion))
         found = _newest_that_loads(platform, model, to, actor)
         return Intent(
             wanted,
@@ -131,6 +145,7 @@ def intend(
             asked=to,
             loaded=found.tried.where,
             trial=found.tried.trial,
+            lapsed=_lapsed(platform, found.version),
         )
 
 
@@ -245,6 +260,15 @@ def _newest_that_loads(platform: Installation, model: str, first: int | None, ac
                 refused.append((version.name, error.what))
     why = "; ".join(f"{name}: {reason}" for name, reason in refused) or "there is none"
     raise _nothing(model, f"no superseded version that loads ({why})")
+
+
+def _lapsed(platform: Installation, version: VersionRef) -> str:
+    """That the authorization of a version has ended; empty while it holds."""
+    with platform.database.begin() as connection:
+        until = authorized_until(connection, version.id)
+    if until is None:
+        return "nobody approved what it is now"
+    return "" if platform.clock.now() < until else authorization_ended(until)
 
 
 def _superseded(connection: "Connection", model: str) -> list[tuple[VersionRef, VersionRow]]:

@@ -10,14 +10,16 @@ Import it inside functions: it loads SQLAlchemy.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tenure.adapters.sql import canary, plans, versions
 from tenure.adapters.sql.plans import PlanRow
-from tenure.errors import StateConflict
+from tenure.errors import NotPermitted, StateConflict
 from tenure.failpoints import failpoint
 from tenure.installation import Installation
-from tenure.usecases.promotion.approval_question import require_evidence
+from tenure.lifecycle.serving import authorization_ended
+from tenure.usecases.promotion.approval_question import authorized_until, require_evidence
 from tenure.vocabulary import State, VersionRef, op_key
 
 if TYPE_CHECKING:
@@ -45,6 +47,11 @@ class Turn:
         """Versions of the model in the state, newest first."""
         return versions.in_state(self.connection, self.version.model, (state,))
 
+    def authorized_until(self, version_id: int) -> datetime:
+        """When the authorization of a version ends; now, when it has none."""
+        found = authorized_until(self.connection, version_id)
+        return found or self.platform.clock.now()
+
 
 @contextmanager
 def turn(platform: Installation, version_id: int, *, actor: str) -> Iterator[Turn]:
@@ -61,7 +68,7 @@ def promote_first(platform: Installation, version_id: int, *, actor: str) -> Pla
 
     Raises:
         StateConflict: The model has a champion, or the version is not approved (any more).
-        NotPermitted: Its evidence is not what was approved.
+        NotPermitted: Its evidence is not what was approved, or its authorization has ended.
     """
     with turn(platform, version_id, actor=actor) as mine:
         version = mine.version
@@ -74,7 +81,7 @@ def promote_first(platform: Installation, version_id: int, *, actor: str) -> Pla
                 still_safe=_SAFE,
                 next_step="Clear this task: it starts the canary.",
             )
-        require_evidence(mine.connection, version.id)
+        require_authorization(mine)
         reason = f"{version.name} is the first champion"
         _move(mine, version, State.CHAMPION, reason, key=_key("promote_first", version))
         return _stable(mine, version.id, reason)
@@ -90,14 +97,14 @@ def start_canary(
 
     Raises:
         StateConflict: The model has no champion or another canary, or the version is elsewhere.
-        NotPermitted: Its evidence is not what was approved.
+        NotPermitted: Its evidence is not what was approved, or its authorization has ended.
     """
     with turn(platform, version_id, actor=actor) as mine:
         version, plan = mine.version, mine.plan
         if version.state is State.CANARY:
             return _take_over(mine, policy)
         _require(version, State.APPROVED)
-        require_evidence(mine.connection, version.id)
+        require_authorization(mine)
         _no_other_canary(mine)
         if plan is None:
             raise StateConflict(
@@ -143,6 +150,8 @@ def publish_canary(
         share_bp=share_bp,
         salt=seen.salt if salt is None else salt,
         lease_seconds=lease_seconds,
+        champion_until=mine.authorized_until(seen.champion_id),
+        canary_until=mine.authorized_until(mine.version.id),
         now=mine.platform.clock.now(),
         reason=reason,
         actor=mine.actor,
@@ -156,10 +165,10 @@ def promote(mine: Turn, seen: PlanRow, *, evidence: str) -> PlanRow:
 
     Raises:
         StateConflict: `seen` is not the plan in force, or the version is no canary.
-        NotPermitted: Its evidence is not what was approved.
+        NotPermitted: Its evidence is not what was approved, or its authorization has ended.
     """
     _require(mine.version, State.CANARY)
-    require_evidence(mine.connection, mine.version.id)
+    require_authorization(mine)
     old = versions.get_by_id(mine.connection, seen.champion_id)
     reason = f"{mine.version.name} replaces {old.name}"
     key = op_key("supersede", f"mv:{old.id}", {"by": mine.version.id, "from": old.generation})
@@ -203,9 +212,43 @@ def replace_champion(
     return _stable(mine, successor.id, reason, seen=plan)
 
 
+def restate(mine: Turn, *, reason: str) -> PlanRow | None:
+    """Publish the plan in force once more, with the ends that its authorizations have now.
+
+    Share, salt, fence and the running lease stay: who controls a canary goes on controlling it.
+
+    Returns:
+        None when the plan does not name the version, or says the same already.
+    """
+    plan = mine.plan
+    if plan is None or mine.version.id not in plan.version_ids:
+        return None
+    champion = mine.authorized_until(plan.champion_id)
+    canary = None if plan.canary_id is None else mine.authorized_until(plan.canary_id)
+    if (champion, canary) == (plan.champion_until, plan.canary_until):
+        return None
+    return plans.publish(
+        mine.connection,
+        model=plan.model,
+        seen=plan,
+        fence=plan.fence,
+        champion_id=plan.champion_id,
+        canary_id=plan.canary_id,
+        share_bp=plan.share_bp,
+        salt=plan.salt,
+        lease_seconds=plan.lease_seconds,
+        lease_until=plan.lease_until,
+        champion_until=champion,
+        canary_until=canary,
+        now=mine.platform.clock.now(),
+        reason=reason,
+        actor=mine.actor,
+    )
+
+
 def _take_over(mine: Turn, policy: "CanaryPolicy") -> PlanRow:
     version, plan = mine.version, mine.plan
-    require_evidence(mine.connection, version.id)
+    require_authorization(mine)
     if plan is None or plan.canary_id != version.id:
         raise StateConflict(
             f"{version.name} is a canary, but the plan in force does not name it.",
@@ -235,6 +278,8 @@ def _stable(mine: Turn, champion_id: int, reason: str, *, seen: PlanRow | None =
         share_bp=0,
         salt=seen.salt if seen else mine.platform.ids.new(),
         lease_seconds=None,
+        champion_until=mine.authorized_until(champion_id),
+        canary_until=None,
         now=mine.platform.clock.now(),
         reason=reason,
         actor=mine.actor,
@@ -260,6 +305,20 @@ def _move(
 def _key(kind: str, version: VersionRef) -> str:
     """Bound to the version's generation: each stay in a state is left by one command."""
     return op_key(kind, f"mv:{version.id}", {"from": version.generation})
+
+
+def require_authorization(mine: Turn) -> None:
+    """Refuse traffic to a version on other evidence than was approved, or after its end."""
+    require_evidence(mine.connection, mine.version.id)
+    name, until = mine.version.name, authorized_until(mine.connection, mine.version.id)
+    if until is None or until <= mine.platform.clock.now():
+        ended = authorization_ended(until) if until else "nobody approved what it is now"
+        raise NotPermitted(
+            f"{name} gets no more traffic: {ended}.",
+            still_safe=_SAFE,
+            next_step="Approvers renew it with `tenure authorization renew "
+            f"{mine.version.model} --version {mine.version.version}`; then clear this task.",
+        )
 
 
 def _no_other_canary(mine: Turn) -> None:

@@ -106,7 +106,8 @@ INSERT INTO legal_move (src, dst) VALUES
 
 
 -- One person's answer about exactly one artifact and its evidence. Refuses the trainer, in
--- whatever case the name is written, and a second answer of the same person.
+-- whatever case the name is written. A second row of the same person is a renewal: guards_approvals
+-- refuses any other.
 CREATE TABLE approval (
     id                bigint        GENERATED ALWAYS AS IDENTITY,
     model_version_id  bigint        NOT NULL,
@@ -121,8 +122,8 @@ CREATE TABLE approval (
     created_at        timestamptz   NOT NULL DEFAULT now(),
 
     CONSTRAINT pk_approval PRIMARY KEY (id),
-    CONSTRAINT uq_approval_model_version_id_action_approver
-        UNIQUE (model_version_id, action, approver),
+    CONSTRAINT uq_approval_model_version_id_action_approver_expires_at
+        UNIQUE (model_version_id, action, approver, expires_at),
     CONSTRAINT fk_approval_model_version_id
         FOREIGN KEY (model_version_id) REFERENCES model_version (id),
     CONSTRAINT ck_approval_second_person CHECK (lower(approver) <> lower(trained_by)),

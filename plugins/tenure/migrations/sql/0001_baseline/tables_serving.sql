@@ -2,8 +2,8 @@
 
 
 -- How a model's traffic is shared out; the newest generation is in force. A writer with a lower
--- fence than the newest plan is stale. Refuses a canary without a share and a lease, or a share
--- without a canary.
+-- fence than the newest plan is stale. Refuses a canary without a share, a lease and the end of its
+-- authorization, or any of them without a canary.
 CREATE TABLE traffic_plan (
     id             bigint        GENERATED ALWAYS AS IDENTITY,
     model          varchar(64)   NOT NULL,
@@ -15,6 +15,8 @@ CREATE TABLE traffic_plan (
     salt           varchar(64)   NOT NULL,
     lease_seconds  integer,
     lease_until    timestamptz,
+    champion_until timestamptz   NOT NULL,  -- end of the champion's authorization
+    canary_until   timestamptz,             -- end of the canary's
     reason         text          NOT NULL,
     actor          varchar(250)  NOT NULL,
     created_at     timestamptz   NOT NULL DEFAULT now(),
@@ -32,6 +34,8 @@ CREATE TABLE traffic_plan (
         AND (canary_id IS NULL) = (lease_until IS NULL)
         AND (canary_id IS NULL) = (lease_seconds IS NULL)
     ),
+    CONSTRAINT ck_traffic_plan_canary_has_end
+        CHECK ((canary_id IS NULL) = (canary_until IS NULL)),
     CONSTRAINT ck_traffic_plan_two_arms
         CHECK (canary_id IS NULL OR canary_id <> champion_id)
 );
