@@ -26,13 +26,15 @@ class MaintainOperator(TenureOperator):
     """Reconciles, resumes, watches for killed tasks, verifies the ledger; red only for the last."""
 
     def work(self, platform: Installation, run: RunRef, context: Context) -> object:
-        """Do every part, then alert for the tasks that could not do so themselves."""
+        """Do every part, then alert for tasks that could not do so themselves, and tell owners."""
         from tenure.usecases.operations.maintain import maintain
 
         airflow = self._airflow(platform)
         found = maintain(platform, run, airflow)
         for task, card in found.cards:
             alerts.post(alerts.notice(task, card))
+        for notice in found.notices:
+            alerts.post(notice)
         return _plain(found)
 
     def _airflow(self, platform: Installation) -> Airflow | None:
@@ -52,7 +54,7 @@ class MaintainOperator(TenureOperator):
 
 def _plain(found: Maintenance) -> dict[str, object]:
     """Numbers of each part that was done, or its error; cards stand in the database."""
-    parts = asdict(replace(found, cards=()))
-    del parts["cards"]
+    parts = asdict(replace(found, cards=(), notices=()))
+    del parts["cards"], parts["notices"]
     reconciled: dict[str, object] = parts.pop("reconciled")
     return reconciled | {name: part for name, part in parts.items() if part is not None}

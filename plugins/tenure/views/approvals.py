@@ -1,7 +1,7 @@
 """What an approver reads in Airflow's required action: the evidence, as Markdown."""
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tenure.config import ModelConfig
 from tenure.layout import mlflow_link
@@ -19,6 +19,7 @@ def page(
     question: ApprovalQuestion,
     shown: Mapping[str, Report | None],
     *,
+    first: Sequence[str] = (),
     mlflow_url: str,
 ) -> str:
     """Markdown of one seat's window.
@@ -28,9 +29,11 @@ def page(
         row: The version row, with its digests.
         question: What is asked.
         shown: Title to each report, None where it cannot be found.
+        first: What is to be read before anything else.
         mlflow_url: Where MLflow answers people.
     """
     head = [
+        *_first(first),
         f"**{_text(config.purpose)}**",
         "",
         f"Risk tier {config.risk_tier}: {question.quorum} distinct approver(s). Trained by "
@@ -56,6 +59,12 @@ def page(
         link = mlflow_link(mlflow_url, row.mlflow_run_id)
         head += ["", f"[MLflow run]({link})"]
     return "\n".join(head)
+
+
+def _first(said: Sequence[str]) -> list[str]:
+    if not said:
+        return []
+    return ["**Read this first**", "", *(f"- {_text(one)}." for one in said), ""]
 
 
 def _evidence(title: str, report: Report | None) -> list[str]:

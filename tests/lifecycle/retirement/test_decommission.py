@@ -227,11 +227,6 @@ def test_only_versions_that_serve_nobody_retire(state: State) -> None:
         assert why == f"it is {state}; only superseded, rolled_back, rejected versions retire"
 
 
-def test_what_was_rejected_half_way_has_nothing_to_archive() -> None:
-    why = refusal(State.REJECTED, in_live_plan=False, has_evidence=False)
-    assert why == "it was rejected before both of its gates had judged it, so there is no evidence"
-
-
 @pytest.mark.parametrize(
     ("person", "roles", "why"),
     [

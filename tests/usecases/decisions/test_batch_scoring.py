@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -15,17 +15,19 @@ import pyarrow.parquet as pq
 import pytest
 from version_rows import WITHOUT_THRESHOLD
 
+from tenure import installation
 from tenure.adapters.sklearn_trainer import score
 from tenure.adapters.skops_artifacts import load_verified
 from tenure.adapters.sql import versions
 from tenure.adapters.training_rows import read_shard
-from tenure.errors import ArtifactRefused, DataRejected, StateConflict
+from tenure.errors import ArtifactRefused, DataRejected, NotPermitted, StateConflict
 from tenure.layout import report_key
 from tenure.lifecycle.promotion.approval import Choice
 from tenure.usecases.decisions import reviews
 from tenure.usecases.decisions.batch_scoring import finish, plan, score_shard
 from tenure.usecases.decisions.segments import live_keys
 from tenure.usecases.promotion import approval, traffic
+from tenure.usecases.promotion.authorization import renew
 from tenure.vocabulary import RunRef, State
 
 pytestmark = pytest.mark.service
@@ -197,6 +199,27 @@ def test_what_the_model_is_not_sure_of_waits_for_a_person_once(serving: Any) -> 
         assert {name: getattr(row, name) for name in same} == {name: logged[name] for name in same}
         assert (row.reason, row.received_at) == ("low confidence", logged["received_at"])
         assert row.expires_at == row.received_at + timedelta(hours=2)
+
+
+def test_an_ended_authorization_scores_no_batch(
+    serving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not planned, and no further shard of what was; what is done stands. Renewed, it goes on."""
+    platform = serving.platform
+    plan(platform, MODEL, run(), snapshot="2013-02", shard_rows=100)
+    done = score_shard(platform, MODEL, run(), 0)
+    later = datetime.now(tz=UTC) + timedelta(days=31)
+    monkeypatch.setattr(installation.SystemClock, "now", lambda _clock: later)
+    words = "loan_ok@1 scores no batch: authorization ended: "
+    with pytest.raises(NotPermitted, match=words):
+        plan(platform, MODEL, run("b2"))
+    with pytest.raises(NotPermitted, match=words):
+        score_shard(platform, MODEL, run(), 1)
+    assert score_shard(platform, MODEL, run(), 0) == done
+    assert len(log(serving)) == 100
+    renew(platform, MODEL, user="grace")
+    score_shard(platform, MODEL, run(), 1)
+    assert len(log(serving)) == 200
 
 
 def test_a_plan_is_made_once_for_a_run(serving: Any) -> None:

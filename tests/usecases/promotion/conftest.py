@@ -57,20 +57,29 @@ class World:
     def run(self, task: str = "canary", run_id: str = "run-1") -> RunRef:
         return RunRef(f"{MODEL}__promote_model", run_id, task)
 
-    def excused(self, days: int) -> VersionRef:
-        """A version that failed its bias audit under an excuse of so many days from today."""
+    def remembered(self, old: str = "", new: str = "") -> str:
+        """Digest of a config that differs from the one in force by this text; planned with."""
         path = self.platform.settings.include / "configs" / "models" / f"{MODEL}.yaml"
-        expires = datetime.now(tz=UTC).date() + timedelta(days=days)
-        body = path.read_text().replace(
-            "\nbias:\n", f"\nbias:\n  mode: report_only\n  reason: small\n  expires: {expires}\n"
-        )
+        assert old in path.read_text()
+        body = path.read_text().replace(old, new, 1) if old else path.read_text()
         digest = digest_bytes(body.encode())
         with self.platform.database.begin() as c:
             versions.remember_config(c, digest=digest, kind="model", name=MODEL, body=body)
-        return self.validated(config=digest, bias=Verdict.FAILED)
+        return digest
+
+    def excused(self, days: int) -> VersionRef:
+        """A version that failed its bias audit under an excuse of so many days from today."""
+        expires = datetime.now(tz=UTC).date() + timedelta(days=days)
+        excuse = f"\nbias:\n  mode: report_only\n  reason: small\n  expires: {expires}\n"
+        return self.validated(config=self.remembered("\nbias:\n", excuse), bias=Verdict.FAILED)
 
     def validated(
-        self, trained_by: str = "ada", *, config: str = "", bias: Verdict = Verdict.PASSED
+        self,
+        trained_by: str = "ada",
+        *,
+        config: str = "",
+        bias: Verdict = Verdict.PASSED,
+        same_bytes_as: int | None = None,
     ) -> VersionRef:
         n = next(self.numbers)
         verdicts = {"evaluation": Verdict.PASSED, "bias": bias}
@@ -104,7 +113,7 @@ class World:
                 actor="trainer",
                 body={},
                 op_key=digest_json(["train", n]),
-                columns=self._signed(draft, n, config),
+                columns=self._signed(draft, same_bytes_as or n, config, run=n),
             )
             self.platform.ledger.move(
                 connection,
@@ -117,13 +126,13 @@ class World:
             )
         return self.now(draft)
 
-    def _signed(self, draft: VersionRef, n: int, config: str = "") -> dict[str, object]:
+    def _signed(self, draft: VersionRef, n: int, config: str, run: int) -> dict[str, object]:
         """A real artifact under the trainer's real signature."""
         data = skops_artifacts.dump(fitted(n), name=draft.name)
         digest = digest_bytes(data)
         self.platform.store.put(artifact_key(digest), data)
         names = ("artifact", "data", "suite", "code", "config", "lock")
-        columns = {f"{name}_digest": digest for name in names} | {"mlflow_run_id": f"run-{n}"}
+        columns = {f"{name}_digest": digest for name in names} | {"mlflow_run_id": f"run-{run}"}
         columns |= {"config_digest": config} if config else {}
         row = record(model=draft.model, version=draft.version, **columns)
         signer = Signer(self.platform.settings.signing_key)

@@ -347,3 +347,30 @@ def test_an_approval_of_other_bytes_does_not_open_the_canary(world: Callable[...
             body={},
             op_key="f" * 64,
         )
+
+
+def test_an_approver_reads_first_what_was_rejected_before_and_which_gate_was_lowered(
+    world: Callable[..., Any],
+) -> None:
+    """The same bytes under a new number, and a bound that was moved until it passed."""
+    life = world()
+    usual = life.remembered()
+    champion = life.validated(config=usual)
+    life.answer(champion, "grace")
+    traffic.promote_first(life.platform, champion.id, actor="test")
+    rejected = life.validated(config=life.remembered("max_difference: 0.25", "max_difference: 0.2"))
+    life.answer(rejected, "heidi", Choice.REJECT)
+    again = life.validated(config=usual, same_bytes_as=2)
+    asked = approval.ask(life.platform, life.now(again))
+    assert asked is not None
+    first, _, rest = asked.body.partition("\n\n**")
+    assert first == (
+        "**Read this first**\n\n"
+        "- flight\\_late@2 has the same bytes and was rejected by heidi.\n"
+        "- Since flight\\_late@2 \\(the last one rejected\\) the gate was lowered: bias: "
+        "max\\_difference 0.2, now 0.25."
+    ), asked.body
+    assert rest
+    other = approval.ask(life.platform, life.now(life.validated(config=usual)))
+    assert other is not None
+    assert "has the same bytes" not in other.body

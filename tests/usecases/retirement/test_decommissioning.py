@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
+from version_rows import facts
 
 from tenure.adapters.sql import decommissions, versions
 from tenure.errors import ArchiveIncomplete, NotPermitted, StateConflict
@@ -12,7 +13,12 @@ from tenure.installation import Installation
 from tenure.layout import artifact_key, reference_key
 from tenure.lifecycle.retirement.decommission import DecommissionStep, StepAction
 from tenure.usecases.operations.ledger import verify_ledger
-from tenure.usecases.retirement.decommissioning import Decommissioning, StepResult, decommissioning
+from tenure.usecases.retirement.decommissioning import (
+    Decommissioning,
+    StepResult,
+    decommissioning,
+    verify,
+)
 from tenure.usecases.serving.gateway import PlanSource
 from tenure.vocabulary import RunRef, State, VersionRef
 
@@ -67,6 +73,38 @@ def test_a_whole_retirement_keeps_evidence_and_deletes_what_it_said(
         "8 items archived, 2 originals deleted."
     )
     assert record["facts"]["consumers"] == ["passenger_app"]
+    assert verify_ledger(platform, invariants=True).ok
+
+
+@pytest.mark.parametrize("trained", [False, True], ids=["a draft", "failed its first gate"])
+def test_what_was_rejected_before_its_evidence_was_complete_retires(
+    platform: Installation, retire: Decommissioning, run: RunRef, trained: bool
+) -> None:
+    """What there is of it is archived: its row, its events, its one report."""
+    report = platform.store.put("scratch", b"{}")
+    platform.store.put(f"reports/{report[:2]}/{report}.json", b"{}")
+    key = artifact_key(platform.store.put("scratch", b"model"))
+    platform.store.put(key, b"model")
+    with platform.database.begin() as c:
+        versions.register_model(c, name=MODEL, owner="ada", risk_tier="limited", purpose="tests")
+        ref = versions.create_draft(c, model_name=MODEL, trained_by="ada", training_key="k")
+        versions.set_columns(c, ref.id, facts=facts())
+    moves: list[tuple[State, dict[str, object]]] = [(State.REJECTED, {})]
+    if trained:
+        digest = platform.store.put("scratch", b"model")
+        has_artifact = {"artifact_digest": digest, "signature": "signed"}
+        moves = [(State.TRAINED, has_artifact), (State.REJECTED, {"evaluation_report": report})]
+    for state, columns in moves:
+        with platform.database.begin() as c:
+            fresh, name = versions.get_by_id(c, ref.id), f"to {state}"
+            platform.ledger.move(c, fresh, state, actor="t", body={}, op_key=name, columns=columns)
+    agree(retire, run)
+    outcomes = walk(retire, run)
+    assert not any(one.waiting for one in outcomes)
+    assert state_of(platform) is State.DELETED
+    assert platform.store.exists(key) is not trained
+    assert "archived, " in outcomes[-1].note
+    assert verify(platform, MODEL, 1).items == (4 if trained else 2)
     assert verify_ledger(platform, invariants=True).ok
 
 

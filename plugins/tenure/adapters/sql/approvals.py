@@ -1,11 +1,14 @@
 """Answers of approvers: append-only rows that the guards of the database count."""
 
-from sqlalchemy import Connection, insert, select
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from tenure.adapters.sql.rows import as_row
-from tenure.adapters.sql.tables import approval, ledger_event, model
+from sqlalchemy import Connection, func, insert, select
+
+from tenure.adapters.sql.rows import as_row, columns_of
+from tenure.adapters.sql.tables import approval, ledger_event, model, model_version
 from tenure.lifecycle.promotion.approval import ACTION, ApprovalAnswer
-from tenure.vocabulary import VersionRef
+from tenure.vocabulary import State, VersionRef
 
 _ANSWER = (
     approval.c.approver,
@@ -54,6 +57,76 @@ def risk_tier(connection: Connection, model_name: str) -> str:
     return str(
         connection.execute(select(model.c.risk_tier).where(model.c.name == model_name)).scalar_one()
     )
+
+
+def owner_of(connection: Connection, model_name: str) -> str:
+    """Who owns the model."""
+    query = select(model.c.owner).where(model.c.name == model_name)
+    return str(connection.execute(query).scalar_one())
+
+
+def accepted_locks(connection: Connection, version_id: int) -> set[str]:
+    """Digests of the locks that were installed where somebody approved the version."""
+    lock = ledger_event.c.body["lock"].as_string()
+    query = select(lock).where(
+        ledger_event.c.subject == f"approval:{version_id}", lock.is_not(None)
+    )
+    return set(connection.execute(query).scalars())
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """That a version with certain bytes was rejected, or taken out of traffic."""
+
+    model: str
+    version: int
+    dst: State
+    actor: str
+    body: Mapping[str, object]
+
+    @property
+    def name(self) -> str:
+        """`model@version`."""
+        return f"{self.model}@{self.version}"
+
+
+def refusals_of(connection: Connection, artifact: str, *, but: int) -> list[Refusal]:
+    """When the same bytes were rejected or rolled back as another version, the newest first."""
+    query = (
+        select(
+            model_version.c.model,
+            model_version.c.version,
+            ledger_event.c.dst,
+            ledger_event.c.actor,
+            ledger_event.c.body,
+        )
+        .join(ledger_event, ledger_event.c.subject == func.concat("mv:", model_version.c.id))
+        .where(
+            model_version.c.artifact_digest == artifact,
+            model_version.c.id != but,
+            ledger_event.c.dst.in_([State.REJECTED, State.ROLLED_BACK]),
+        )
+        .order_by(ledger_event.c.seq.desc())
+    )
+    return [as_row(Refusal, row) for row in connection.execute(query)]
+
+
+def last_in_state(
+    connection: Connection, model_name: str, states: Sequence[State], *, before: int
+) -> VersionRef | None:
+    """The newest version of the model, older than a number, that ever entered one of the states."""
+    query = (
+        select(*columns_of(VersionRef, model_version))
+        .join(ledger_event, ledger_event.c.subject == func.concat("mv:", model_version.c.id))
+        .where(
+            model_version.c.model == model_name,
+            model_version.c.version < before,
+            ledger_event.c.dst.in_(list(states)),
+        )
+        .order_by(ledger_event.c.seq.desc())
+    )
+    row = connection.execute(query.limit(1)).first()
+    return as_row(VersionRef, row) if row else None
 
 
 def chosen_version(connection: Connection, op_key: str) -> int | None:

@@ -144,6 +144,9 @@ _OF_SERVING = (
     "variant_refused",
     "model_crashed",
     "canary_stopped",
+    "authorization_ends",
+    "authorization_ended",
+    "authorization_in_doubt",
 )
 
 

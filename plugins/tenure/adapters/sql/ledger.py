@@ -114,13 +114,15 @@ class SqlLedger:
 
     def enqueue(
         self, connection: Connection, *, topic: str, body: Mapping[str, object], op_key: str
-    ) -> None:
-        """Put a message into the outbox; the same key again is a no-op."""
-        connection.execute(
+    ) -> bool:
+        """Put a message into the outbox; the same key again is a no-op, and False."""
+        put = connection.execute(
             upsert(outbox)
             .values(topic=topic, body=dict(body), op_key=op_key)
             .on_conflict_do_nothing(index_elements=["op_key"])
+            .returning(outbox.c.id)
         )
+        return put.first() is not None
 
     def take_turn(self, connection: Connection) -> None:
         """Wait until nobody else writes the ledger, and keep them waiting until the commit.

@@ -34,6 +34,15 @@ def newest(connection: Connection, model: str) -> PlanRow | None:
     return as_row(PlanRow, row) if row else None
 
 
+def champion_until(connection: Connection, version_id: int) -> datetime | None:
+    """The end of a version's authorization by the newest plan that it was champion of."""
+    query = select(traffic_plan.c.champion_until).where(traffic_plan.c.champion_id == version_id)
+    found: datetime | None = connection.execute(
+        query.order_by(traffic_plan.c.id.desc()).limit(1)
+    ).scalar_one_or_none()
+    return found
+
+
 def publish(
     connection: Connection,
     *,

@@ -191,11 +191,12 @@ model_version = Table(
     UniqueConstraint("mlflow_run_id"),
     CheckConstraint("state IN ({})".format(", ".join(f"'{s}'" for s in State)), name="known_state"),
     CheckConstraint(
-        "state IN ('draft', 'rejected') OR (artifact_digest IS NOT NULL AND signature IS NOT NULL)",
+        "state IN ('draft', 'rejected', 'retiring', 'archived', 'deleted') OR "
+        "(artifact_digest IS NOT NULL AND signature IS NOT NULL)",
         name="has_artifact",
     ),
     CheckConstraint(
-        "state IN ('draft', 'trained', 'rejected') OR "
+        "state IN ('draft', 'trained', 'rejected', 'retiring', 'archived', 'deleted') OR "
         "(evaluation_report IS NOT NULL AND bias_report IS NOT NULL)",
         name="has_evidence",
     ),

@@ -150,6 +150,12 @@ def config_text(connection: Connection, digest: str) -> str:
     )
 
 
+def find_config_text(connection: Connection, digest: str) -> str | None:
+    """As `config_text`, but None when nothing was remembered under this digest."""
+    query = select(config_revision.c.body).where(config_revision.c.digest == digest)
+    return connection.execute(query).scalar_one_or_none()
+
+
 def _change(connection: Connection, request_id: int, **values: object) -> None:
     connection.execute(
         update(retrain_request).where(retrain_request.c.id == request_id).values(**values)

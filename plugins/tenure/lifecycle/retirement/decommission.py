@@ -198,22 +198,18 @@ def is_abandoned(progress: Progress, policy: DecommissionPolicy, now: datetime) 
     return now >= due + ABANDONED_AFTER
 
 
-def refusal(state: State, *, in_live_plan: bool, has_evidence: bool = True) -> str | None:
+def refusal(state: State, *, in_live_plan: bool) -> str | None:
     """Why a version may not be retired, or None when it may.
 
     Args:
         state: Its state.
         in_live_plan: Whether the newest traffic plan names it.
-        has_evidence: Whether it has an artifact and both reports; one that was rejected before its
-            gates were through has not, never served, and holds nothing that an archive could prove.
     """
     if in_live_plan:
         return "the traffic plan in force still names it"
     if state not in RETIRABLE:
         allowed = ", ".join(RETIRABLE)
         return f"it is {state}; only {allowed} versions retire"
-    if not has_evidence:
-        return "it was rejected before both of its gates had judged it, so there is no evidence"
     return None
 
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tenure.config import load_model
-from tenure.errors import DataRejected, StateConflict
+from tenure.errors import DataRejected, NotPermitted, StateConflict
 from tenure.failpoints import failpoint
 from tenure.installation import Installation
 from tenure.layout import PROMOTE_MODEL, dag_id, run_folder, scores_prefix
 from tenure.lifecycle.decisions.batch_scoring import SHARD_ROWS, shards
 from tenure.lifecycle.model_version import VersionRow
-from tenure.lifecycle.serving import GONE
+from tenure.lifecycle.serving import GONE, authorization_ended
 from tenure.usecases.decisions.batch_shard import ShardScoring, miscounted
 from tenure.verdicts import Check, Report, Verdict
 from tenure.vocabulary import RunRef, op_key
@@ -69,6 +69,7 @@ def plan(
 
     Raises:
         StateConflict: The model has no champion.
+        NotPermitted: Its authorization has ended.
         DataRejected: There is no such snapshot.
     """
     from tenure.adapters.sql import batch_scoring as table
@@ -81,6 +82,7 @@ def plan(
             traffic = plans.newest(connection, model)
             if traffic is None:
                 raise _no_champion(model)
+            _require_authorization(platform, connection, traffic.champion_id)
             chosen = _choose(connection, platform, model, snapshot)
             scoring = table.ScoringPlan(
                 model_version_id=traffic.champion_id,
@@ -101,6 +103,7 @@ def score_shard(platform: Installation, model: str, run: RunRef, number: int) ->
 
     Raises:
         StateConflict: The run has no plan, or its version was retired meanwhile.
+        NotPermitted: The authorization of its version ended meanwhile.
         ArtifactRefused: Snapshot or artifact are not the bytes that were registered.
         GateFailed: The model gave something else than probabilities.
     """
@@ -113,10 +116,11 @@ def score_shard(platform: Installation, model: str, run: RunRef, number: int) ->
             raise _no_plan(model, run)
         done = table.done_shards(connection, job.id).get(number)
         row = versions.row_by_id(connection, job.model_version_id)
-    if done is not None:
-        return _answer(done)
-    if row.state in GONE:
-        raise _retired(row)
+        if done is not None:
+            return _answer(done)
+        if row.state in GONE:
+            raise _retired(row)
+        _require_authorization(platform, connection, row.id)
     shard = shards(job.rows, job.shard_rows)[number]
     scored = ShardScoring(platform, job, row, shard, run).run()
     failpoint("batch.stored")
@@ -182,6 +186,29 @@ def _choose(
             "form, or leave it empty for the newest.",
         )
     return found[-1]
+
+
+def _require_authorization(
+    platform: Installation, connection: "Connection", version_id: int
+) -> None:
+    """Refuse a version as gateways do; nobody waits for an answer, so the rule gives none.
+
+    Raises:
+        NotPermitted: Its authorization has ended.
+    """
+    from tenure.adapters.sql import plans, versions
+
+    until = plans.champion_until(connection, version_id)
+    if until is None or until <= platform.clock.now():
+        version = versions.get_by_id(connection, version_id)
+        ended = authorization_ended(until) if until else "it was never champion"
+        raise NotPermitted(
+            f"{version.name} scores no batch: {ended}.",
+            still_safe="Shards that are done stand; nothing more was scored.",
+            next_step=f"Approvers renew it with `tenure authorization renew {version.model} "
+            f"--version {version.version}`; then clear this task. Or promote another version and "
+            "trigger a new run.",
+        )
 
 
 def _note(

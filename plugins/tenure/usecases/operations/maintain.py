@@ -24,6 +24,7 @@ from tenure.usecases.operations.reconcile import (
     attempt,
     reconcile,
 )
+from tenure.usecases.promotion.conditions import AuthorizationCounts, Notice, watch
 from tenure.vocabulary import RunRef
 
 __all__ = ["Airflow", "Maintenance", "airflow_rest", "maintain", "verify_ledger"]
@@ -82,20 +83,24 @@ class Maintenance:
         sweep: What was left by processes that are gone.
         outcomes: Outcomes that came as a dataset.
         reviews: Decisions that nobody reviewed in time, by model.
+        authorizations: What lets versions serve, judged again.
         compaction: Of the decision log.
         watchdog: Killed tasks; None without a login to Airflow.
         requests: Retrain requests that no run works on; None without a login to Airflow.
         cards: Failure cards that were written for killed tasks, with their task.
+        notices: What owners of models are to be told, each once.
     """
 
     reconciled: Reconciliation
     sweep: SweepCounts | PartFailure
     outcomes: IntakeCounts | PartFailure
     reviews: Mapping[str, int] | PartFailure
+    authorizations: AuthorizationCounts | PartFailure
     compaction: CompactionCounts | PartFailure
     watchdog: WatchCounts | PartFailure | None
     requests: RequestCounts | PartFailure | None
     cards: tuple[tuple[RunRef, FailureCard], ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 def maintain(
@@ -113,11 +118,13 @@ def maintain(
         LedgerBroken: After everything else was done.
     """
     cards: list[tuple[RunRef, FailureCard]] = []
+    notices: list[Notice] = []
     done = Maintenance(
         reconciled=reconcile(platform, run, registry),
         sweep=attempt(platform, "sweep", lambda: _sweep(platform)),
         outcomes=attempt(platform, "outcomes", lambda: take_outcomes(platform, run)),
         reviews=attempt(platform, "reviews", lambda: expire(platform)),
+        authorizations=attempt(platform, "authorizations", lambda: watch(platform, notices)),
         compaction=attempt(platform, "compaction", lambda: compact(platform)),
         watchdog=attempt(platform, "watchdog", lambda: _watch(platform, airflow, cards))
         if airflow
@@ -129,7 +136,7 @@ def maintain(
     ledger = done.reconciled.ledger
     if isinstance(ledger, PartFailure) and ledger.kind == LedgerBroken.__name__:
         raise broken_ledger(ledger.error)
-    return replace(done, cards=tuple(cards))
+    return replace(done, cards=tuple(cards), notices=tuple(notices))
 
 
 def airflow_rest(url: str, user: str, password: str) -> Airflow:

@@ -12,6 +12,7 @@ from tenure.adapters.sql import approvals, versions
 from tenure.config import load_model
 from tenure.errors import NotPermitted, StateConflict
 from tenure.installation import Installation
+from tenure.installation.provenance import lock_digest
 from tenure.lifecycle.model_version import VersionRow
 from tenure.lifecycle.promotion import approval
 from tenure.lifecycle.promotion.approval import (
@@ -21,6 +22,7 @@ from tenure.lifecycle.promotion.approval import (
     Choice,
 )
 from tenure.usecases.promotion.approval_question import question as question_of
+from tenure.usecases.promotion.approval_question import read_first
 from tenure.usecases.training import evidence
 from tenure.verdicts import Report, Verdict
 from tenure.views.approvals import page
@@ -97,6 +99,7 @@ def ask(platform: Installation, version: VersionRef) -> SeatQuestion | None:
         row = versions.row_by_id(connection, version.id)
         question = question_of(connection, row, config.risk_tier)
         answers = approvals.answers_of(connection, version.id)
+        first = read_first(connection, row)
     moment = platform.clock.now()
     now = approval.standing(question, answers, now=moment)
     if row.state not in {State.VALIDATED, State.APPROVED} or now.is_approved:
@@ -120,7 +123,9 @@ def ask(platform: Installation, version: VersionRef) -> SeatQuestion | None:
         evidence=question.evidence,
         approvers=people,
         subject=f"May {question.name} serve? ({len(now.approvers)} of {question.quorum} approved)",
-        body=page(config, row, question, shown, mlflow_url=platform.settings.mlflow_url),
+        body=page(
+            config, row, question, shown, first=first, mlflow_url=platform.settings.mlflow_url
+        ),
     )
 
 
@@ -199,6 +204,7 @@ def record(
             "answer": given.choice,
             "artifact": given.artifact,
             "expires_at": given.expires_at.astimezone(UTC).isoformat(),
+            "lock": lock_digest(),
         },
         op_key=op_key("approval.answer", f"mv:{version.id}", intent),
     )

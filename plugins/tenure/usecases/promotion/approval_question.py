@@ -7,11 +7,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tenure.adapters.sql import approvals, reports, training, versions
-from tenure.config import parse_model
+from tenure.config import ModelConfig, parse_model
+from tenure.errors import ConfigInvalid
 from tenure.lifecycle.model_version import VersionRow
 from tenure.lifecycle.promotion import approval
 from tenure.lifecycle.promotion.approval import ApprovalQuestion
+from tenure.lifecycle.training.lowered_gates import lowered_bias, lowered_evaluation
 from tenure.verdicts import Verdict
+from tenure.vocabulary import State
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -60,11 +63,61 @@ def excuses(connection: "Connection", row: VersionRow) -> dict[str, datetime]:
         stored = reports.by_digest(connection, digest) if digest else None
         if stored is None or stored.verdict is Verdict.PASSED or stored.report.enforced:
             continue
-        config = parse_model(training.config_text(connection, str(row.config_digest)))
-        until = {"evaluation": config.evaluation, "bias": config.bias}[stage].excused_until
-        if until is not None:
-            found[stage] = until
+        config = _planned_with(connection, row)
+        gates = {} if config is None else {"evaluation": config.evaluation, "bias": config.bias}
+        # An excuse of which nobody can tell the end has none to come.
+        found[stage] = (gates[stage].excused_until if gates else None) or row.created_at
     return found
+
+
+def read_first(connection: "Connection", row: VersionRow) -> tuple[str, ...]:
+    """What an approver has to know before any number: refused bytes, and gates that were lowered.
+
+    The gates are those that the version was planned with, beside those of the last champion and of
+    the last version that was rejected.
+    """
+    said = [
+        f"{one.name} has the same bytes and was {_WORDS[one.dst]} by {_who(one)}"
+        for one in approvals.refusals_of(connection, str(row.artifact_digest), but=row.id)
+    ]
+    for state in (State.CHAMPION, State.REJECTED):
+        other = approvals.last_in_state(connection, row.model, (state,), before=row.version)
+        if other is not None:
+            earlier = versions.row_by_id(connection, other.id)
+            since = f"Since {other.name} ({_LAST[state]})"
+            said += [f"{since} {one}" for one in _lowered(connection, earlier, row)]
+    return tuple(said)
+
+
+_WORDS = {State.REJECTED: "rejected", State.ROLLED_BACK: "taken out of traffic"}
+_LAST = {State.CHAMPION: "the last champion", State.REJECTED: "the last one rejected"}
+
+
+def _who(one: approvals.Refusal) -> str:
+    people, reason = one.body.get("by"), one.body.get("reason")
+    who = ", ".join(map(str, people)) if isinstance(people, list) and people else one.actor
+    return f"{who}: {reason}" if reason else who
+
+
+def _lowered(connection: "Connection", earlier: VersionRow, row: VersionRow) -> list[str]:
+    if earlier.config_digest == row.config_digest:
+        return []
+    before, now = _planned_with(connection, earlier), _planned_with(connection, row)
+    if before is None or now is None:
+        return ["the config changed, and one of both cannot be read: its gates cannot be compared"]
+    gates = lowered_evaluation(before.evaluation, now.evaluation)
+    return [
+        f"the gate was lowered: {one}" for one in (*gates, *lowered_bias(before.bias, now.bias))
+    ]
+
+
+def _planned_with(connection: "Connection", row: VersionRow) -> ModelConfig | None:
+    """The config that the version was planned with; None when it is not kept or not valid now."""
+    text = training.find_config_text(connection, str(row.config_digest))
+    try:
+        return None if text is None else parse_model(text)
+    except ConfigInvalid:
+        return None
 
 
 def require_evidence(connection: "Connection", version_id: int) -> None:

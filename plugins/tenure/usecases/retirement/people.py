@@ -134,15 +134,9 @@ def _requester(retirement: Retirement, connection: "Connection", run: RunRef) ->
 
 
 def _require_fit(connection: "Connection", ref: VersionRef) -> None:
-    from tenure.adapters.sql import decommissions, versions
+    from tenure.adapters.sql import decommissions
 
-    row = versions.row_by_id(connection, ref.id)
-    evidence = (row.artifact_digest, row.signature, row.evaluation_report, row.bias_report)
-    why = refusal(
-        ref.state,
-        in_live_plan=decommissions.in_live_plan(connection, ref.id),
-        has_evidence=all(evidence),
-    )
+    why = refusal(ref.state, in_live_plan=decommissions.in_live_plan(connection, ref.id))
     if why is not None:
         raise _unfit(ref.name, why)
 

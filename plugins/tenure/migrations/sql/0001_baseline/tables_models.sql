@@ -49,11 +49,11 @@ CREATE TABLE model_version (
         )
     ),
     CONSTRAINT ck_model_version_has_artifact CHECK (
-        state IN ('draft', 'rejected')
+        state IN ('draft', 'rejected', 'retiring', 'archived', 'deleted')
         OR (artifact_digest IS NOT NULL AND signature IS NOT NULL)
     ),
     CONSTRAINT ck_model_version_has_evidence CHECK (
-        state IN ('draft', 'trained', 'rejected')
+        state IN ('draft', 'trained', 'rejected', 'retiring', 'archived', 'deleted')
         OR (evaluation_report IS NOT NULL AND bias_report IS NOT NULL)
     )
 );

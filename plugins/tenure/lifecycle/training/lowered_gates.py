@@ -1,0 +1,74 @@
+"""What a gate asks less of a version than of an earlier one, for whoever approves the version."""
+
+from collections.abc import Iterator
+
+from tenure.lifecycle.policy import GatePolicy
+from tenure.lifecycle.training.bias.policy import BiasPolicy
+from tenure.lifecycle.training.evaluation.policy import EvaluationPolicy, MetricGate
+
+
+def lowered_evaluation(before: EvaluationPolicy, now: EvaluationPolicy) -> tuple[str, ...]:
+    """Each limit of the evaluation gate that is weaker now, with both values."""
+    return tuple(_evaluation(before, now))
+
+
+def lowered_bias(before: BiasPolicy, now: BiasPolicy) -> tuple[str, ...]:
+    """Each limit of the bias gate that is weaker now, with both values."""
+    return tuple(_bias(before, now))
+
+
+def _evaluation(before: EvaluationPolicy, now: EvaluationPolicy) -> Iterator[str]:
+    yield from _excused("evaluation", before, now)
+    if now.min_rows < before.min_rows:
+        yield f"evaluation: at least {before.min_rows:,} rows, now {now.min_rows:,}"
+    for gate in before.gates:
+        same = [one for one in now.gates if one.metric == gate.metric]
+        if not any(_is_as_strict(gate, one) for one in same):
+            yield f"{gate.metric}: {_bound(gate)}, now {_bounds(same)}"
+
+
+def _is_as_strict(before: MetricGate, now: MetricGate) -> bool:
+    if before.minimum is not None:
+        return now.minimum is not None and now.minimum >= before.minimum
+    return before.maximum is not None and now.maximum is not None and now.maximum <= before.maximum
+
+
+def _bound(gate: MetricGate) -> str:
+    if gate.minimum is not None:
+        return f"at least {gate.minimum:g}"
+    return f"at most {gate.maximum:g}"
+
+
+def _bounds(gates: list[MetricGate]) -> str:
+    return " and ".join(map(_bound, gates)) or "not judged"
+
+
+def _bias(before: BiasPolicy, now: BiasPolicy) -> Iterator[str]:
+    yield from _excused("bias", before, now)
+    dropped = [name for name in before.attributes if name not in now.attributes]
+    if dropped:
+        yield f"bias: {', '.join(dropped)} was judged, now it is not"
+    if before.intersections and not now.intersections:
+        yield "bias: intersections of attributes were judged, now they are not"
+    if before.metric != now.metric:
+        yield f"bias: judged by {before.metric}, now by {now.metric}"
+    yield from _lower("min_ratio", before.min_ratio, now.min_ratio, sign=1)
+    yield from _lower("max_difference", before.max_difference, now.max_difference, sign=-1)
+    if now.min_group_rows > before.min_group_rows:
+        yield (
+            f"bias: groups from {before.min_group_rows:,} rows on were judged, now from "
+            f"{now.min_group_rows:,}"
+        )
+    if before.small_groups == "inconclusive" and now.small_groups == "report":
+        yield "bias: small groups made it inconclusive, now they are only reported"
+
+
+def _lower(name: str, before: float | None, now: float | None, *, sign: int) -> Iterator[str]:
+    """`sign` is 1 for a floor and -1 for a ceiling."""
+    if before is not None and (now is None or sign * now < sign * before):
+        yield f"bias: {name} {before:g}, now {'none' if now is None else f'{now:g}'}"
+
+
+def _excused(stage: str, before: GatePolicy, now: GatePolicy) -> Iterator[str]:
+    if before.mode == "enforce" and now.mode == "report_only":
+        yield f"{stage}: enforced, now excused until {now.expires} ({now.reason})"
