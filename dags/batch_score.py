@@ -24,12 +24,14 @@ from tenure.operators.batch_scoring import (
 )
 from tenure.orchestration.catalog import models
 from tenure.orchestration.defaults import dag_settings
+from tenure.vocabulary import PLAIN
 
 FORM = {
     "snapshot": Param(
         "",
         type="string",
         maxLength=100,
+        pattern=PLAIN,
         title="Snapshot",
         description="Batch or digest of the snapshot; empty for the newest one.",
     ),

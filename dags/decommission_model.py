@@ -27,6 +27,7 @@ from tenure.operators.decommission import (
 )
 from tenure.orchestration.catalog import models
 from tenure.orchestration.defaults import dag_settings
+from tenure.vocabulary import PLAIN
 
 FORM = {
     "version": Param(
@@ -39,6 +40,7 @@ FORM = {
         type="string",
         minLength=3,
         maxLength=500,
+        pattern=PLAIN,
         title="Reason",
         description="Sent to the consumers and kept in the decommission record.",
     ),
@@ -46,6 +48,7 @@ FORM = {
         "",
         type="string",
         maxLength=200,
+        pattern=PLAIN,
         title="Successor",
         description="What consumers should use instead, for example flight_late@2.",
     ),

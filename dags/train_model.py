@@ -29,11 +29,13 @@ from tenure.operators.training import (
 from tenure.orchestration.assets import retrain_request, validated
 from tenure.orchestration.catalog import models
 from tenure.orchestration.defaults import dag_settings
+from tenure.vocabulary import PLAIN
 
 REASON = Param(
     "",
     type="string",
     maxLength=500,
+    pattern=PLAIN,
     title="Reason",
     description="Why a new version is wanted; kept with the retrain request and the version.",
 )

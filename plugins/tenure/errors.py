@@ -8,6 +8,7 @@ TenureError
 ├── GateInconclusive     a gate could not judge: more data or a person is needed
 ├── CanaryRolledBack     the challenger did harm and lost its traffic
 ├── NotPermitted         a person or role may not do this
+├── TextRefused          a text from outside is too long, or holds what nobody can read
 ├── StateConflict        somebody else moved first; the work here is stale
 ├── ArtifactRefused      digest, signature or type of an artifact is not acceptable
 ├── ArchiveIncomplete    an archive item did not read back as it was written
@@ -75,6 +76,10 @@ class CanaryRolledBack(TenureError):
 
 class NotPermitted(TenureError):
     """A person or role may not do this."""
+
+
+class TextRefused(TenureError):
+    """A text from outside is too long, or holds what nobody can read or no database keeps."""
 
 
 class StateConflict(TenureError):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +11,8 @@ from enum import StrEnum
 from typing import Annotated
 
 from pydantic import StringConstraints
+
+from tenure.errors import TextRefused
 
 ID_PATTERN = r"^[a-z0-9](?:_?[a-z0-9-])*_?$"
 """No double underscore: it separates the parts of a DAG id."""
@@ -134,6 +137,85 @@ _UTC_WORD = re.compile(r"(?<=[0-9]) ?UTC\Z")
 _APART = re.compile(r"(?<=[0-9]) (?=(?:[+-][0-9:]+|Z)\Z)")
 
 
+@dataclass(frozen=True)
+class TextRule:
+    """What a text from outside may be; every door measures by one of these.
+
+    A name is printable to the last character. Prose may have line breaks, tabs, joiners and spaces
+    of every script, but nothing that a database refuses, that steers a terminal, or that turns the
+    reading order around.
+
+    Args:
+        longest: Characters.
+        is_prose: Whether people read it as sentences; else it is a name or an id.
+    """
+
+    longest: int
+    is_prose: bool = False
+
+    def problem(self, text: str) -> str | None:
+        r"""What is wrong with the text, with numbers and without repeating it; None for nothing.
+
+        >>> TextRule(3).problem("abcd")
+        'has 4 characters; allowed are 1 to 3'
+        >>> TextRule(9).problem("a\x00b")
+        'has U+0000 (control character) as character 2; allowed is what can be printed'
+        """
+        if not 1 <= len(text) <= self.longest:
+            return f"has {len(text):,} characters; allowed are 1 to {self.longest:,}"
+        if text.isprintable():
+            return "is blank" if self.is_prose and not text.strip() else None
+        for place, character in enumerate(text, 1):
+            if not self._allows(character):
+                allowed = "text of one or more lines" if self.is_prose else "what can be printed"
+                return f"has {_named(character)} as character {place:,}; allowed is {allowed}"
+        return None if text.strip() else "is blank"
+
+    def require(self, text: str, field: str, *, still_safe: str = "Nothing was done.") -> str:
+        """The text itself.
+
+        Raises:
+            TextRefused: It is too long, empty, or not plain; names the field and the limit.
+        """
+        if problem := self.problem(text):
+            raise TextRefused(
+                f"{field} {problem}.",
+                still_safe=still_safe,
+                next_step=f"Give {field} again as plain text of at most {self.longest:,} "
+                "characters.",
+            )
+        return text
+
+    def _allows(self, character: str) -> bool:
+        if character.isprintable() or not self.is_prose:
+            return character.isprintable()
+        is_mark = unicodedata.category(character) in {"Cf", "Zs"}
+        return character in "\n\t" or (
+            is_mark and unicodedata.bidirectional(character) not in _TURNS
+        )
+
+
+_TURNS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
+"""Marks that show a text in another order than it has (CVE-2021-42574)."""
+_CHARACTERS = {"Cc": "control character", "Cs": "half of a surrogate pair"}
+
+PLAIN = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]*$"
+"""What prose excludes, for the forms of DAGs: Airflow refuses a run before it stores its text."""
+NAME = TextRule(256)
+"""A subject, a person, a request id."""
+REASON = TextRule(500, is_prose=True)
+NOTE = TextRule(2_000, is_prose=True)
+
+
+def storable(text: str) -> str:
+    r"""What other programs said, so that a database can hold it: no NUL, no half of a pair.
+
+    >>> storable("a\x00b\ud800")
+    'a\\x00b\\ud800'
+    """
+    return text.replace("\0", "\\x00").encode(errors="backslashreplace").decode()
+
+
 def digest_bytes(data: bytes) -> str:
     """SHA-256 as 64 hexadecimal characters."""
     return hashlib.sha256(data).hexdigest()
@@ -172,6 +254,11 @@ def is_id(text: str) -> bool:
     """
     fine = len(text) <= 64 and re.fullmatch(ID_PATTERN, text) is not None
     return fine and not re.fullmatch(_DEVICE, text)
+
+
+def _named(character: str) -> str:
+    kind = _CHARACTERS.get(unicodedata.category(character), "no character of this Unicode version")
+    return f"U+{ord(character):04X} ({unicodedata.name(character, kind)})"
 
 
 def _plain(value: object) -> object:

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
+from bad_texts import BAD_NAMES, BAD_REASONS
 
+from tenure.errors import TextRefused
 from tenure.installation import Installation
 from tenure.operators import decommission
 from tenure.operators.base import TaskFailed
@@ -14,6 +16,7 @@ from tenure.operators.decommission import (
     DecommissionOperator,
     RequestDecommissionOperator,
 )
+from tenure.operators.people import who
 from tenure.vocabulary import RunRef
 
 pytestmark = [pytest.mark.airflow, pytest.mark.service]
@@ -131,3 +134,22 @@ def rejected(platform: Installation) -> object:
                 c, ref, state, actor="t", body={}, op_key=str(state), columns=values
             )
     return ref
+
+
+@pytest.mark.parametrize("kind", sorted({*BAD_REASONS} - {"blank"}))
+def test_a_reason_that_cannot_be_kept_is_refused_by_its_name(
+    platform: Installation, context: Any, kind: str
+) -> None:
+    text, said = BAD_REASONS[kind]
+    context["params"]["reason"] = text
+    with pytest.raises(TextRefused, match="reason has") as refused:
+        request(platform, context)
+    assert said in refused.value.what
+
+
+@pytest.mark.parametrize("kind", BAD_NAMES)
+def test_an_answer_by_no_name_counts_for_nobody(kind: str) -> None:
+    text, said = BAD_NAMES[kind]
+    with pytest.raises(TextRefused, match="name of who answered") as refused:
+        who(answered(text, "Confirm"))
+    assert said in refused.value.what

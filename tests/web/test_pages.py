@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -9,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from bad_texts import BAD_REASONS
 from markupsafe import escape
 
 from tenure.errors import CanaryRolledBack, GateFailed
@@ -185,6 +187,36 @@ def test_a_waiting_decision_is_claimed_and_answered_on_its_page(
     said = client.post(f"/reviews/{waiting}/answer", json={"decision": False, "note": "seen"})
     assert (said.status_code, said.json()["state"]) == (200, "answered")
     assert "Nothing waits" in client.get("/reviews").text
+
+
+@pytest.mark.parametrize("kind", ["nul", "override", "surrogate", "escape", "long"])
+def test_a_note_that_cannot_be_kept_is_refused(client: TestClient, waiting: str, kind: str) -> None:
+    text, said = BAD_REASONS[kind]
+    client.post(f"/reviews/{waiting}/claim", json={})
+    body = json.dumps({"decision": False, "note": text})
+    answer = client.post(
+        f"/reviews/{waiting}/answer", content=body, headers={"content-type": "application/json"}
+    )
+    assert (answer.status_code, answer.json()["field"]) == (422, "note")
+    if kind != "surrogate":  # pydantic itself says that it is no text
+        assert said.replace("1 to 500", "1 to 2,000") in answer.json()["error"]
+    assert 'data-act="answer"' in client.get("/reviews").text
+
+
+@pytest.mark.parametrize("field", ["dag", "run", "task", "map_index"])
+@pytest.mark.parametrize("text", ["%00", "a%E2%80%AEb", "x" * 257], ids=["nul", "turn", "long"])
+def test_a_card_of_no_name_is_refused(client: TestClient, field: str, text: str) -> None:
+    named = {"dag": "a", "run": "b", "task": "c"} | {field: text}
+    query = "&".join(f"{name}={value}" for name, value in named.items())
+    answer = client.get(f"/card?{query}")
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
+
+
+@pytest.mark.parametrize(
+    "path", ["/model/%00", "/dataset/a%00", "/report/%00", "/report/%00/drawn"]
+)
+def test_a_page_of_no_name_is_absent(client: TestClient, path: str) -> None:
+    assert client.get(path).status_code == 404
 
 
 def test_a_foreign_form_cannot_act(client: TestClient, waiting: str) -> None:

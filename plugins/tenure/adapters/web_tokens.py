@@ -15,6 +15,7 @@ from jwt import PyJWK, PyJWTError
 
 from tenure.errors import ServiceUnreachable
 from tenure.lifecycle.serving import SCOPES, ApiKey, JwtPolicy
+from tenure.vocabulary import NAME
 
 logger = logging.getLogger(__name__)
 
@@ -157,6 +158,8 @@ class JwtVerifier:
         if models is not None and not _are_names(models):
             raise ValueError("tenure_models is no list of names")
         subject = str(claims["sub"])
+        if problem := NAME.problem(subject):
+            raise ValueError(f"its subject (sub) {problem}")
         return ApiKey(f"jwt:{subject}", subject, scopes, models, self._policy.rows_per_second)
 
 

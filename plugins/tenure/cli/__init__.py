@@ -32,13 +32,16 @@ from tenure.cli import (
     stack,
     suite,
 )
+from tenure.cli.measured import MeasuredGroup
 from tenure.cli.output import plain
-from tenure.errors import PortTaken, ServiceUnreachable, TenureError
+from tenure.errors import PortTaken, ServiceUnreachable, TenureError, TextRefused
 
+WRONG_USAGE = 2
 UNREACHABLE = 3
 
 app = typer.Typer(
     name="tenure",
+    cls=MeasuredGroup,
     help="Keeps machine-learning models employed responsibly.",
     no_args_is_help=True,
     add_completion=False,
@@ -74,7 +77,9 @@ for group in [
 
 
 def exit_code(error: TenureError) -> int:
-    """3 when a service is not there, else 1."""
+    """2 for a text that cannot be taken, 3 when a service is not there, else 1."""
+    if isinstance(error, TextRefused):
+        return WRONG_USAGE
     return UNREACHABLE if isinstance(error, ServiceUnreachable | PortTaken) else 1
 
 

@@ -164,11 +164,13 @@ class Gateway:
                 rules=parts.labels,
                 clock=parts.clock,
                 ids=parts.ids,
+                limits=parts.limits,
             ),
             replays=Replays(parts.monotonic),
             metrics=self.metrics,
             intake=Intake(parts.limits),
             limits=parts.limits,
+            clock=parts.clock,
         )
         telling = Inspection(
             reception=reception,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.configuration import conf
 
 from tenure.errors import NotPermitted
+from tenure.vocabulary import NAME
 
 if TYPE_CHECKING:
     from airflow.sdk.execution_time.hitl import HITLUser
@@ -32,6 +33,7 @@ def who(event: Mapping[str, Any]) -> str:
 
     Raises:
         NotPermitted: The response names nobody.
+        TextRefused: What it names is no name.
     """
     user = event.get("responded_by_user") or {}
     name = user.get("name") or user.get("id")
@@ -41,4 +43,6 @@ def who(event: Mapping[str, Any]) -> str:
             still_safe="Nothing was recorded and no traffic moved.",
             next_step="Clear this task and answer it as a logged-in user.",
         )
-    return str(name)
+    return NAME.require(
+        str(name), "name of who answered", still_safe="Nothing was recorded and no traffic moved."
+    )

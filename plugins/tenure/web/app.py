@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
-from fastapi.responses import HTMLResponse
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse
+from pydantic import AfterValidator
 
 from tenure.airflow_settings import settings_from_airflow
 from tenure.errors import TenureError
@@ -17,9 +19,9 @@ from tenure.lifecycle.incidents.failure_card import describe
 from tenure.views import models, tasks
 from tenure.views.datasets import dataset_page
 from tenure.views.validations import validation_page
-from tenure.vocabulary import RunRef, is_id
+from tenure.vocabulary import NAME, RunRef, is_id
 from tenure.web.rendering import HERE, render
-from tenure.web.reviews import actions, visible, with_features
+from tenure.web.reviews import actions, measured, visible, with_features
 from tenure.web.security import GuardDep, SessionDep, signed_in, task_status
 
 PAGE_POLICY = (
@@ -42,6 +44,7 @@ STATIC = {
 }
 _DIGEST = re.compile(r"[0-9a-f]{12,64}")
 """A digest, or enough of its beginning to be the only one."""
+Named = Annotated[str, AfterValidator(measured(NAME))]
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
 
 
@@ -66,6 +69,7 @@ def build() -> FastAPI:
     app.include_router(actions(platform))
     app.get("/static/{name}")(static)
     app.add_exception_handler(TenureError, _explain)
+    app.add_exception_handler(RequestValidationError, _refuse)
     return app
 
 
@@ -118,10 +122,10 @@ def card(  # noqa: PLR0917 -- the query's names
     request: Request,
     guard: GuardDep,
     session: SessionDep,
-    dag: str,
-    run: str,
-    task: str,
-    map_index: str = "-1",
+    dag: Named,
+    run: Named,
+    task: Named,
+    map_index: Named = "-1",
 ) -> HTMLResponse:
     """The tab of a task: its failure card, its verdict, or what it waits for."""
     guard.require(dag)
@@ -178,6 +182,16 @@ def _page(request: Request, template: str, status: int = 200, **values: Any) -> 
 
 def _absent(request: Request, kind: str, name: str) -> HTMLResponse:
     return _page(request, "absent.html", 404, kind=kind, name=name)
+
+
+def _refuse(_request: Request, error: Exception) -> Response:
+    """Names the field; what was sent is not repeated, since it may have no UTF-8."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"][1:]) or "body"
+    said = {"error": f"{field}: {first['msg']}.", "field": field}
+    safe = {key: text[:400].encode(errors="replace").decode() for key, text in said.items()}
+    return JSONResponse(safe, 422)
 
 
 def _explain(request: Request, error: Exception) -> Response:

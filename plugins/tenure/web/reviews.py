@@ -13,20 +13,31 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, HTTPException, Request
 from fastapi.responses import JSONResponse
+from pydantic import AfterValidator
 
 from tenure.errors import NotPermitted, StateConflict, TenureError
 from tenure.installation import Installation
 from tenure.layout import TRAIN_MODEL, dag_id
 from tenure.usecases.decisions import replay, reviews
+from tenure.vocabulary import NOTE, TextRule
 from tenure.web.security import GuardDep
 
 if TYPE_CHECKING:
     from tenure.usecases.decisions.reviews import QueuedDecision
 
-MOST_NOTE = 2_000
-"""Characters of a note."""
-_NO_NUL = r"^[^\x00]*$"
-"""The database keeps every text but those with a NUL."""
+
+def measured(rule: TextRule) -> Callable[[str], str]:
+    """A validator for pydantic; a text that is empty is left to who reads it."""
+
+    def check(text: str) -> str:
+        if text and (problem := rule.problem(text)):
+            raise ValueError(problem)
+        return text
+
+    return check
+
+
+Note = Annotated[str, Body(), AfterValidator(measured(NOTE))]
 
 
 @dataclass(frozen=True)
@@ -85,7 +96,7 @@ def actions(platform: Callable[[], Installation]) -> APIRouter:
         guard: GuardDep,
         decision_id: UUID,
         decision: Annotated[bool, Body(strict=True)],
-        note: Annotated[str, Body(max_length=MOST_NOTE, pattern=_NO_NUL)] = "",
+        note: Note = "",
     ) -> JSONResponse:
         _require_json(request)
         _require_visible(platform(), guard, decision_id)

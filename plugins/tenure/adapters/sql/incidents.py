@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tenure.adapters.sql.rows import as_row
 from tenure.adapters.sql.tables import incident, model_version
-from tenure.vocabulary import State
+from tenure.vocabulary import State, storable
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ def open_incident(
     facts: Mapping[str, object] | None = None,
 ) -> None:
     """Open the incident, or count one more in the open one and bring its words up to date."""
-    said = {"summary": summary, "severity": severity, "facts": dict(facts or {})}
+    said = {"summary": storable(summary), "severity": severity, "facts": dict(facts or {})}
     fresh = upsert(incident).values(
-        dedupe_key=dedupe_key,
+        dedupe_key=storable(dedupe_key),
         kind=kind,
-        subject=subject,
+        subject=storable(subject),
         created_at=at,
         **said,
     )

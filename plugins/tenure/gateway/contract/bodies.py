@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from tenure.gateway.contract.refusals import Refusal
-from tenure.lifecycle.serving import MAX_TEXT
-from tenure.vocabulary import moment
+from tenure.lifecycle.serving import MAX_TEXT, GatewayPolicy
+from tenure.vocabulary import NAME, REASON, moment
 
 _Text = Annotated[
     str | None,
@@ -120,10 +120,14 @@ class OutcomesBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class StopBody(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of `/canary/stop`; the reason stands in the ledger, so it is text that one can hold."""
+    """Body of `/canary/stop`; the reason stands in the ledger."""
 
     reason: Annotated[
-        str, msgspec.Meta(min_length=1, max_length=MAX_TEXT, pattern=r"^[^\x00-\x1f\x7f]*$")
+        str,
+        msgspec.Meta(
+            description=f"1 to {REASON.longest} characters.",
+            extra_json_schema={"minLength": 1, "maxLength": REASON.longest},
+        ),
     ]
 
 
@@ -193,10 +197,37 @@ def _is_plain(body: bytes, value: InferBody) -> bool:
 
 
 def text(value: str | None, field: str) -> str | None:
-    """A short text without control characters, or None. Raises Refusal (422)."""
-    if value is not None and not (1 <= len(value) <= MAX_TEXT and value.isprintable()):
-        raise Refusal(422, "invalid_text", f"Must be 1 to {MAX_TEXT} printable characters.", field)
+    """A name as `NAME` has it, or None. Raises Refusal (422)."""
+    if value is not None and (problem := NAME.problem(value)):
+        raise Refusal(422, "invalid_text", f"{field} {problem}.", field)
     return value
+
+
+def reason(value: str) -> str:
+    """Why something is done, as `REASON` has it. Raises Refusal (422)."""
+    if problem := REASON.problem(value):
+        raise Refusal(422, "invalid_text", f"reason {problem}.", "reason")
+    return value
+
+
+def happened(
+    value: str | None, field: str, *, limits: GatewayPolicy, now: datetime
+) -> datetime | None:
+    """A moment within the window of the policy, in UTC; None stays None. Raises Refusal (422)."""
+    moment = instant(value, field)
+    if moment is None:
+        return None
+    if moment.year < limits.earliest_year:
+        message = f"{field} is of {moment.year}; times begin with {limits.earliest_year}."
+        raise Refusal(422, "before_all_times", message, field)
+    ahead = (moment - now).total_seconds() / 3600
+    if ahead > limits.future_hours:
+        message = (
+            f"{moment.isoformat()} lies {ahead:,.1f} h in the future; allowed are "
+            f"{limits.future_hours:g} h."
+        )
+        raise Refusal(422, "in_the_future", message, field)
+    return moment
 
 
 def instant(value: str | None, field: str) -> datetime | None:

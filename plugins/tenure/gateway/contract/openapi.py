@@ -18,7 +18,8 @@ _REF = "#/components/schemas/{name}"
 _JSON = "application/json"
 
 _STATUSES = {
-    400: "Not JSON as RFC 8259 has it, a key that stands twice, or a header that is no text.",
+    400: "Not JSON as RFC 8259 has it, a key that stands twice, or a header that is no text or "
+    "stands twice.",
     401: "No valid key or token.",
     403: "The key lacks the scope.",
     404: "No such model or version, or one that does not exist for this key.",

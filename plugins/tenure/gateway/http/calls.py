@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
 from tenure.gateway.contract.answers import Answer, Send
@@ -23,10 +24,12 @@ class Call:
         receive: ASGI's source of body parts.
     """
 
-    __slots__ = ("headers", "held_bytes", "params", "path", "receive")
+    __slots__ = ("_doubled", "headers", "held_bytes", "params", "path", "receive")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
-        self.headers: Mapping[bytes, bytes] = dict(scope["headers"])
+        pairs = scope["headers"]
+        self.headers: Mapping[bytes, bytes] = dict(pairs)
+        self._doubled = () if len(self.headers) == len(pairs) else _doubled(pairs)
         self.params: Mapping[str, str] = scope["path_params"]
         self.path: str = scope["path"]
         self.receive = receive
@@ -34,13 +37,25 @@ class Call:
         """Room that its body takes; see `Intake`."""
 
     def header(self, name: bytes) -> str | None:
-        """A header's text, None without it. Raises Refusal (400) when it is not UTF-8."""
+        """A header's text, None without it.
+
+        Raises:
+            Refusal: 400 when it is not UTF-8, or stands there twice: neither the first nor the
+                last of two is known to be meant.
+        """
         value = self.headers.get(name)
+        if name in self._doubled:
+            raise Refusal(400, "duplicate_header", "The header stands there twice.", name.decode())
         try:
             return None if value is None else value.decode()
         except UnicodeDecodeError:
             shown = name.decode()
             raise Refusal(400, "malformed", "The header is not UTF-8.", shown) from None
+
+
+def _doubled(pairs: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, ...]:
+    counted = Counter(name for name, _ in pairs)
+    return tuple(name for name, count in counted.items() if count > 1)
 
 
 Handler = Callable[[Call], Awaitable[Answer]]

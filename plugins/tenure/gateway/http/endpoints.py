@@ -21,6 +21,7 @@ from tenure.gateway.log.records import DecisionRecord
 from tenure.gateway.scoring.decisions import Decider, DecisionRequest
 from tenure.gateway.scoring.view import ServedModel
 from tenure.lifecycle.serving import GatewayPolicy
+from tenure.ports import Clock
 
 SCORE, OUTCOME, ADMIN = "score", "outcome", "admin"
 _OUTPUTS = ("score", "decision")
@@ -41,6 +42,7 @@ class Endpoints:
     metrics: Metrics
     intake: Intake
     limits: GatewayPolicy
+    clock: Clock
 
     async def infer(self, call: Call) -> Answer:
         """Score by the traffic plan."""
@@ -66,7 +68,7 @@ class Endpoints:
             rows=model.contract.of_frame(body, self.limits.max_rows),
             subject=_header(call, "X-Tenure-Subject"),
             request_id=_header(call, "X-Request-Id"),
-            event_time=_header_time(call, "X-Tenure-Event-Time"),
+            event_time=self._happened(call.header(b"x-tenure-event-time"), "X-Tenure-Event-Time"),
             client=caller.client,
         )
         return await self._once(call, caller, model, question, raw, form=_invocations_answer)
@@ -89,7 +91,8 @@ class Endpoints:
         model = self.reception.model(call.params["model"], caller)
         raw = await self.intake.read(call)
         body = bodies.parse(bodies.stop_body, raw)
-        stop = partial(self.reception.follower.stop_canary, by=caller.name, reason=body.reason)
+        reason = bodies.reason(body.reason)
+        stop = partial(self.reception.follower.stop_canary, by=caller.name, reason=reason)
         try:
             version = await asyncio.to_thread(stop, model.name)
         except OSError as error:
@@ -107,6 +110,11 @@ class Endpoints:
         self.reception.keeper.charge(caller)
         return caller
 
+    def _happened(self, value: str | None, field: str) -> datetime | None:
+        """An event time within the window. Raises Refusal (422)."""
+        now = self.clock.now()
+        return bodies.happened(value, field, limits=self.limits, now=now)
+
     async def _infer(
         self, call: Call, caller: Caller, find: Callable[[], tuple[ServedModel, int | None]]
     ) -> Answer:
@@ -120,7 +128,7 @@ class Endpoints:
             rows=model.contract.of_tensors(body.inputs, self.limits.max_rows),
             subject=bodies.text(parameters.subject, "parameters.subject"),
             request_id=bodies.text(body.id, "id"),
-            event_time=bodies.instant(parameters.event_time, "parameters.event_time"),
+            event_time=self._happened(parameters.event_time, "parameters.event_time"),
             pinned=pinned,
             client=caller.client,
         )
@@ -143,7 +151,7 @@ class Endpoints:
         if question.request_id is None:
             return await decide()
         answer, replayed = await self.replays.once(
-            (caller.id, model.name, question.request_id), _digest(call, raw), decide
+            (caller.client, model.name, question.request_id), _digest(call, raw), decide
         )
         if replayed:
             self.metrics.replayed.labels(model.name).inc()
@@ -228,7 +236,3 @@ def _digest(call: Call, raw: bytes) -> bytes:
 
 def _header(call: Call, name: str) -> str | None:
     return bodies.text(call.header(name.lower().encode()), name)
-
-
-def _header_time(call: Call, name: str) -> datetime | None:
-    return bodies.instant(call.header(name.lower().encode()), name)

@@ -27,7 +27,7 @@ class Intake:
         """The body.
 
         Raises:
-            Refusal: 413 or 415; 503 when there is no room for it now.
+            Refusal: 400, 413 or 415; 503 when there is no room for it now.
         """
         self._check_head(call)
         message = await call.receive()
@@ -44,16 +44,13 @@ class Intake:
         self._room += held_bytes
 
     def _check_head(self, call: Call) -> None:
-        headers = call.headers
-        kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-        if kind != b"application/json":
-            message = (
-                f"Content-Type is {kind[:80].decode('latin-1')!r}; allowed is application/json."
-            )
+        kind = (call.header(b"content-type") or "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            message = f"Content-Type is {kind[:80]!r}; allowed is application/json."
             raise Refusal(415, "not_json", message, "Content-Type")
-        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        if (call.header(b"content-encoding") or "identity").lower() != "identity":
             raise Refusal(415, "encoded", "A Content-Encoding is not accepted.", "Content-Encoding")
-        declared = headers.get(b"content-length", b"")
+        declared = call.headers.get(b"content-length", b"")
         if declared.isdigit() and int(declared[:20]) > self._most:
             raise self._too_large(int(declared[:20]))
 

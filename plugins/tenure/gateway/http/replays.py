@@ -10,7 +10,8 @@ from tenure.gateway.contract.answers import Answer
 from tenure.gateway.contract.refusals import Refusal
 
 Key = tuple[str, str, str]
-"""Caller, model and the client's request id: ids of different callers never meet."""
+"""Client, model and the client's request id: ids of different clients never meet, and those of one
+client do when its key is another one since."""
 
 _SECONDS = 120.0
 _BYTES = 32 * 1024 * 1024

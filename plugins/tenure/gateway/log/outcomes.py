@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from tenure.gateway.contract import bodies
 from tenure.gateway.contract.bodies import Outcome, OutcomesBody
@@ -10,13 +11,14 @@ from tenure.gateway.contract.refusals import Refusal
 from tenure.gateway.log.records import OutcomeRecord, encode
 from tenure.gateway.log.writer import GroupLog
 from tenure.lifecycle.decisions.decision_log import micros
-from tenure.lifecycle.serving import MAX_TEXT, caller_digest
+from tenure.lifecycle.serving import MAX_TEXT, GatewayPolicy, caller_digest
 from tenure.lifecycle.serving.spelling import spell
 from tenure.lifecycle.training.labels import LabelRule
 from tenure.ports import Clock, Ids
 
 MAX_OUTCOMES = 10_000
 _CLOCKS_DIFFER = timedelta(minutes=5)
+"""A watermark that is further ahead would make every label look mature."""
 _SHOWN = 40
 _TOO_LARGE = 10**40
 """No number as large as this is looked at as a label."""
@@ -31,6 +33,7 @@ class OutcomeDesk:
         rules: What counts as a label of a model.
         clock: Wall clock.
         ids: Outcome ids.
+        limits: The window of times; nothing that is known in truth lies ahead of the clock.
     """
 
     def __init__(
@@ -41,7 +44,10 @@ class OutcomeDesk:
         rules: Callable[[str], LabelRule],
         clock: Clock,
         ids: Ids,
+        limits: GatewayPolicy,
     ) -> None:
+        ahead = _CLOCKS_DIFFER.total_seconds() / 3600
+        self._limits = limits.model_copy(update={"future_hours": ahead})
         self._log = log
         self._rules = rules
         self._subject_key = subject_key
@@ -62,8 +68,9 @@ class OutcomeDesk:
             raise Refusal(
                 422, "nothing", "Neither an outcome nor a watermark is given.", "outcomes"
             )
-        watermark = _not_ahead(bodies.instant(body.watermark, "watermark"), now, "watermark")
-        observed = [_checked(one, number, now) for number, one in enumerate(body.outcomes)]
+        known = partial(bodies.happened, limits=self._limits, now=now)
+        watermark = known(body.watermark, "watermark")
+        observed = [_checked(one, number, known) or now for number, one in enumerate(body.outcomes)]
         rule = self._rules(model)
         labels = [_label(one, number, rule) for number, one in enumerate(body.outcomes)]
         record = OutcomeRecord(
@@ -109,15 +116,16 @@ def _caller(outcome: Outcome, number: int, teller: Caller) -> str:
     return named or (teller.client if speaks_for_itself else "")
 
 
-def _checked(outcome: Outcome, number: int, now: datetime) -> datetime:
-    """When it was observed: now, unless it says so. Raises Refusal (422)."""
+def _checked(
+    outcome: Outcome, number: int, known: Callable[[str | None, str], datetime | None]
+) -> datetime | None:
+    """When it was observed, if it says so. Raises Refusal (422)."""
     where = f"outcomes[{number}]"
     if (outcome.decision_id is None) == (outcome.request_id is None):
         raise Refusal(422, "invalid", "Give exactly one of decision_id, request_id.", where)
     bodies.text(outcome.decision_id, f"{where}.decision_id")
     bodies.text(outcome.request_id, f"{where}.request_id")
-    field = f"{where}.observed_at"
-    return _not_ahead(bodies.instant(outcome.observed_at, field), now, field) or now
+    return known(outcome.observed_at, f"{where}.observed_at")
 
 
 def _label(outcome: Outcome, number: int, rule: LabelRule) -> bool:
@@ -131,10 +139,3 @@ def _label(outcome: Outcome, number: int, rule: LabelRule) -> bool:
         message = f"{shown} is no label: {rule.sentence()}."
         raise Refusal(422, "not_a_label", message, f"outcomes[{number}].label")
     return meaning
-
-
-def _not_ahead(moment: datetime | None, now: datetime, field: str) -> datetime | None:
-    """A watermark in the future would make every label look mature."""
-    if moment is not None and moment > now + _CLOCKS_DIFFER:
-        raise Refusal(422, "in_the_future", f"{moment.isoformat()} lies in the future.", field)
-    return moment

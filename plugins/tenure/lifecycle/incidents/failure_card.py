@@ -9,7 +9,7 @@ from typing import Any
 from tenure.errors import TenureError
 from tenure.layout import parse_dag_id
 from tenure.verdicts import Report, Verdict
-from tenure.vocabulary import RunRef
+from tenure.vocabulary import RunRef, storable
 
 FAILURE_STAGE = "failure"
 """Stage of a failure card among the reports."""
@@ -23,6 +23,7 @@ TITLES: dict[str, str] = {
     "GateInconclusive": "A gate could not judge",
     "CanaryRolledBack": "The canary was rolled back",
     "NotPermitted": "Somebody may not do this",
+    "TextRefused": "A text cannot be taken as it is",
     "StateConflict": "Somebody else moved first",
     "ArtifactRefused": "An artifact was refused",
     "ArchiveIncomplete": "The archive is not complete",
@@ -144,14 +145,15 @@ def describe(
     if isinstance(error, TenureError):
         return FailureCard(
             kind=_kind(error),
-            what=error.what,
-            still_safe=error.still_safe,
-            next_step=error.next_step,
-            evidence=error.evidence,
+            what=storable(error.what),
+            still_safe=storable(error.still_safe),
+            next_step=storable(error.next_step),
+            evidence=error.evidence and storable(error.evidence),
             **where,
         )
     kind = type(error).__name__
-    message = textwrap.shorten(str(error) or "no message", _LONGEST, placeholder=" …")
+    said = storable(str(error)) or "no message"
+    message = textwrap.shorten(said, _LONGEST, placeholder=" …")
     if kind in _ENDED:
         return FailureCard(
             kind=KILLED,

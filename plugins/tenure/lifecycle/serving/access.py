@@ -83,5 +83,10 @@ class GatewayPolicy(Policy):
     drain_seconds: float = Field(default=3.0, ge=0.0, le=300.0)
     """How long a gateway that got SIGTERM says that it is not ready and goes on answering, until
     balancers have noticed: longer than their check interval times their failures; 0: at once."""
+    earliest_year: int = Field(default=1970, ge=1, le=9999)
+    """An event time, an observation or a watermark of an earlier year is refused."""
+    future_hours: float = Field(default=24.0, ge=0.0, le=8_784.0)
+    """How far ahead of the gateway's clock an event time may lie. What was observed, and a
+    watermark, may not lie ahead at all, apart from clocks that differ."""
     jwt: JwtPolicy | None = None
     """None: only API keys are accepted."""

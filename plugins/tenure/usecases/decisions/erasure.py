@@ -25,7 +25,7 @@ from tenure.lifecycle.serving import pseudonym
 from tenure.ports import ObjectStore
 from tenure.usecases.decisions.segments import live_keys
 from tenure.usecases.serving.subject_keys import PersonalModels, destroy_keys, opener, subject_keys
-from tenure.vocabulary import Role
+from tenure.vocabulary import NAME, REASON, Role
 
 if TYPE_CHECKING:
     from tenure.adapters.sealed_files import SubjectRow
@@ -125,6 +125,7 @@ def intend(platform: Installation, model: str, subject: str, *, actor: str) -> E
         StateConflict: The log knows nobody of this name.
     """
     _permit(platform, actor)
+    NAME.require(subject, "subject", still_safe=_SAFE)
     others = _other_keys(platform, _datasets(platform, model))
     names = _names(platform, model, subject)
     keys = subject_keys(platform, {*names})
@@ -147,8 +148,10 @@ def erase(platform: Installation, request: ErasureRequest, *, reason: str, actor
 
     Raises:
         NotPermitted: The person is no steward.
+        TextRefused: The reason cannot be kept.
     """
     _permit(platform, actor)
+    REASON.require(reason, "reason", still_safe=_SAFE)
     names = [trace.pseudonym for trace in request.traces]
     destroy_keys(platform, names, model=request.model, reason=reason, actor=actor)
     after = _read(platform, request.model, {t.pseudonym: t for t in _blank(request.traces)})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tenure.errors import NotPermitted, StateConflict
 from tenure.failpoints import failpoint
 from tenure.installation import Installation
-from tenure.vocabulary import Role, op_key
+from tenure.vocabulary import NOTE, Role, op_key
 
 if TYPE_CHECKING:
     from tenure.adapters.sql.reviews import QueuedDecision
@@ -82,11 +82,14 @@ def answer(
 
     Raises:
         NotPermitted: The person is no operator.
+        TextRefused: The note cannot be kept.
         StateConflict: The person does not hold it, or it is closed or unknown.
     """
     from tenure.adapters.sql import incidents, reviews
 
     _permit(platform, user)
+    if note:
+        NOTE.require(note, "note", still_safe=_SAFE)
     now = platform.clock.now()
     with platform.database.begin() as connection:
         given = reviews.answer(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tenure.errors import NotPermitted, StateConflict
 from tenure.installation import Installation
-from tenure.vocabulary import Role, op_key
+from tenure.vocabulary import REASON, Role, op_key
 
 if TYPE_CHECKING:
     from tenure.adapters.sql.incidents import Incident
@@ -42,11 +42,13 @@ def close_by_person(
 
     Raises:
         NotPermitted: The person is no operator.
+        TextRefused: The reason cannot be kept.
         StateConflict: There is none, it is closed, or it is an order that must be carried out.
     """
     from tenure.adapters.sql import incidents
 
     _permit(platform, user)
+    REASON.require(reason, "reason", still_safe=_SAFE)
     with platform.database.begin() as connection:
         platform.ledger.take_turn(connection)  # before the row, as a move does: else both wait
         found = incidents.locked(connection, incident_id)

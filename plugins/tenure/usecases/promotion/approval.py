@@ -26,7 +26,7 @@ from tenure.usecases.promotion.approval_question import read_first
 from tenure.usecases.training import evidence
 from tenure.verdicts import Report, Verdict
 from tenure.views.approvals import page
-from tenure.vocabulary import Role, RunRef, State, VersionRef, op_key
+from tenure.vocabulary import NOTE, Role, RunRef, State, VersionRef, op_key
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -152,6 +152,8 @@ def answer(
         NotPermitted: The answer does not count; nothing is recorded.
     """
     version_id, artifact, evidence = asked
+    if note:
+        NOTE.require(note, "note", still_safe="No answer was recorded; the window can open again.")
     version = _version(platform, version_id)
     config, _ = load_model(platform.settings.include, version.model)
     now = platform.clock.now()

@@ -18,7 +18,7 @@ from tenure.lifecycle.serving import authorization_ended
 from tenure.usecases.promotion import traffic
 from tenure.usecases.promotion.approval_question import authorized_until
 from tenure.usecases.promotion.trial_loads import TrialResult, Trials
-from tenure.vocabulary import State, VersionRef, op_key
+from tenure.vocabulary import NAME, REASON, State, VersionRef, op_key
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -157,9 +157,13 @@ def roll_back(platform: Installation, intent: Intent, *, reason: str, actor: str
     When the connection breaks off at COMMIT it looks whether it was done, and does it if not.
 
     Raises:
+        TextRefused: The reason cannot be kept.
         StateConflict: Somebody else moved one of the versions meanwhile.
         ServiceUnreachable: The database does not answer; it says so when it `may_be_done`.
     """
+    safe = "Nothing moved; the gateways go on by the plan that they have."
+    NAME.require(actor, "actor", still_safe=safe)
+    REASON.require(reason, "reason", still_safe=safe)
     failpoint("rollback.intended")
     with _safe_meanwhile(platform, intent.remove.model, intent.remove):
         try:

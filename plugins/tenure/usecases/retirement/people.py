@@ -13,7 +13,7 @@ from tenure.lifecycle.retirement.decommission import (
 )
 from tenure.usecases.retirement.archive import planned_deletions
 from tenure.usecases.retirement.retirement import Retirement, StepResult
-from tenure.vocabulary import Role, RunRef, VersionRef
+from tenure.vocabulary import NAME, REASON, Role, RunRef, VersionRef
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -25,11 +25,16 @@ def request(
     """Register the wish to retire a version, for the person who triggered the run.
 
     Raises:
+        TextRefused: The reason or the successor cannot be kept.
         NotPermitted: Nobody who is known asked, or she may not.
         StateConflict: The version does not exist, is live, or is in no state to retire.
     """
     from tenure.adapters.sql import decommissions, versions
 
+    if reason:
+        REASON.require(reason, "reason", still_safe="Nothing was registered.")
+    if successor:
+        NAME.require(successor, "successor", still_safe="Nothing was registered.")
     platform = retirement.platform
     with platform.database.begin() as connection:
         ref = versions.get(connection, retirement.model, version)

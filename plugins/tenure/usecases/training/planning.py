@@ -18,7 +18,7 @@ from tenure.lifecycle.training import PublishedSnapshot, choose_snapshots, data_
 from tenure.usecases.data.compatibility import require_readable
 from tenure.usecases.data.privacy import require_safe_store
 from tenure.verdicts import Report, Verdict
-from tenure.vocabulary import RunRef, State, VersionRef, digest_bytes, op_key
+from tenure.vocabulary import REASON, RunRef, State, VersionRef, digest_bytes, op_key
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -52,9 +52,12 @@ def plan(
         None when there is no request: nothing is to be trained.
 
     Raises:
+        TextRefused: The reason cannot be kept.
         GateInconclusive: Too few batches are published; the request stays open.
         SchemaBroken: A column that the model reads changed under it; the request stays open.
     """
+    if reason:
+        REASON.require(reason, "reason", still_safe="No version was drafted; no request was filed.")
     planned = _planned_before(platform, model, run) or _plan(
         platform, model, run, (by_hand, reason)
     )
