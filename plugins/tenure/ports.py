@@ -40,6 +40,18 @@ class ObjectInfo:
     stamp: str
 
 
+@dataclass(frozen=True)
+class Stranger:
+    """What lies in a store and is no object, so that `list` leaves it out.
+
+    `name` is what a person finds it by, from the prefix on; `modified` None where nobody knows.
+    """
+
+    name: str
+    why: str
+    modified: datetime | None = None
+
+
 class ObjectStore(Protocol):
     """A folder or bucket of immutable objects; keys are relative, with `/`.
 
@@ -84,6 +96,10 @@ class ObjectStore(Protocol):
 
     def list(self, prefix: str) -> Iterator[str]:
         """Keys below the prefix, sorted; unfinished writes are not among them."""
+        ...
+
+    def strangers(self, prefix: str) -> Iterator[Stranger]:
+        """What lies below the prefix and cannot be an object: links, pipes, odd names."""
         ...
 
     def exists(self, key: str) -> bool:
@@ -131,6 +147,21 @@ def is_object_key(key: str) -> bool:
         and key.isprintable()
         and all(part and not part.startswith(".") for part in key.split("/"))
     )
+
+
+def no_object_key(name: str) -> str:
+    r"""Why a name below a prefix names no object, for people.
+
+    >>> no_object_key("a/.b.csv"), no_object_key("a\n.csv")
+    ('a hidden name (it begins with a dot)', 'a character that cannot be printed in its name')
+    """
+    if any(part.startswith(".") for part in name.split("/")):
+        return "a hidden name (it begins with a dot)"
+    if not name.isprintable():
+        return "a character that cannot be printed in its name"
+    if "\\" in name:
+        return "a backslash in its name"
+    return "a name that is too long, or has an empty part"
 
 
 def other_bytes(key: str, *, found: str, expected: str) -> ArtifactRefused:

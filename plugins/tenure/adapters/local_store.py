@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tenure.files import digest_file, disk_errors, whole_file
-from tenure.ports import ObjectInfo, is_object_key, other_bytes
+from tenure.ports import ObjectInfo, Stranger, is_object_key, no_object_key, other_bytes
 from tenure.vocabulary import digest_bytes
 
 _DRAFTS = ".tmp"
@@ -117,6 +117,18 @@ class LocalStore:
             key
             for path in _regular_files(start)
             if (key := path.relative_to(self._root).as_posix()).startswith(prefix)
+            and is_object_key(key)
+        )
+
+    def strangers(self, prefix: str) -> Iterator[Stranger]:
+        """What lies below the prefix, which ends with a slash, and is no object; sorted."""
+        start = self._path(prefix.rstrip("/"))
+        if start.resolve() != start:
+            yield Stranger(prefix, "a link, or a folder behind one", None)
+            return
+        yield from sorted(
+            (Stranger(_name(path, start), why, _modified(path)) for path, why in _others(start)),
+            key=lambda one: one.name,
         )
 
     def exists(self, key: str) -> bool:
@@ -203,9 +215,43 @@ def _entries(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []
 
 
-def _regular_files(folder: Path) -> Iterator[Path]:
-    if not folder.is_dir():
+def _name(path: Path, start: Path) -> str:
+    """As a person finds it; bytes that are no UTF-8, and control characters, as escapes."""
+    name = os.fsencode(path.relative_to(start)).decode(errors="backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
+def _modified(path: Path) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(path.lstat().st_mtime, tz=UTC)
+    except OSError:
+        return None
+
+
+def _others(folder: Path) -> Iterator[tuple[Path, str]]:
+    """What `_regular_files` leaves out or no key can name, with why."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except FileNotFoundError:
         return
+    except OSError as error:
+        yield folder, f"not readable ({error.strerror or error})"
+        return
+    for entry in entries:
+        path = Path(entry.path)
+        if entry.is_symlink():
+            yield path, "a link"
+        elif not is_object_key(entry.name):
+            yield path, no_object_key(entry.name)
+        elif entry.is_dir():
+            yield from _others(path) if any(path.iterdir()) else [(path, "an empty folder")]
+        elif not entry.is_file():
+            yield path, "neither a file nor a folder"
+
+
+def _regular_files(folder: Path) -> Iterator[Path]:
+    if not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK):
+        return  # `strangers` names a folder that cannot be read
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):

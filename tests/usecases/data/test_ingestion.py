@@ -296,6 +296,33 @@ class TestDiscovering:
 
         assert ingestion(tiny, "tiny").discover() == ["landing/tiny/a.parquet"]
 
+    def test_what_is_no_batch_opens_one_incident_until_it_is_gone(
+        self, tiny: Installation, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        key = drop(tiny, [1.0])
+        folder = tiny.store.fetch(key).parent
+        nested = folder / "year=2026/month=01"
+        nested.mkdir(parents=True)
+        odd = folder / "a\nb.parquet"
+        for path in (nested / "part-0.parquet", odd):
+            path.write_bytes(b"rows")
+        for _ in range(3):
+            assert ingestion(tiny, "tiny").discover() == [key]
+        query = "SELECT kind, subject, members, summary, state FROM incident ORDER BY id"
+        (said,) = rows(tiny, query)
+        assert (said["kind"], said["subject"], said["members"]) == ("landing_not_read", "tiny", 1)
+        assert "columns (year, month) would be lost" in said["summary"]
+        assert "landing=not_read name='a\\\\nb.parquet'" in caplog.text
+        odd.unlink()
+        ingestion(tiny, "tiny").discover()
+        (said,) = rows(tiny, query)
+        assert (said["members"], said["summary"][:8]) == (2, "1 things")
+        (nested / "part-0.parquet").unlink()
+        nested.rmdir()
+        nested.parent.rmdir()
+        ingestion(tiny, "tiny").discover()
+        assert [row["state"] for row in rows(tiny, query)] == ["closed"]
+
     def test_a_file_that_may_still_grow_waits(self, tiny: Installation) -> None:
         drop(tiny, [1.0])
         yaml = tiny.settings.configs / "datasets/tiny.yaml"

@@ -4,11 +4,13 @@ import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tenure.adapters.local_store import LocalStore
-from tenure.lifecycle.data.sources import Source
+from tenure.lifecycle.data.sources import Source, UnreadFile, unread_summary
+from tenure.ports import ObjectStore
 from tenure.usecases.data import landing
 from tenure.usecases.data.landing import Landing
 from tenure.vocabulary import digest_bytes
@@ -127,3 +129,117 @@ def test_a_file_that_grows_while_it_is_read_waits(tmp_path: Path) -> None:
 
     assert look(store, tmp_path, set()) == []
     assert look(CountingStore(tmp_path / "store"), tmp_path, set()) == ["landing/d/a.parquet"]
+
+
+# ---------------------------------------------------------------- what is no batch
+
+
+def unread(store: ObjectStore, tmp_path: Path, *, age: float = 0) -> dict[str, bool]:
+    """Name to whether it is waited for."""
+    clock = StillClock(datetime.now(tz=UTC) + timedelta(seconds=age))
+    folder = Landing("d", Source(), store=store, clock=clock, cache=tmp_path / "cache")
+    return {one.name: one.may_be_written for one in folder.unread()}
+
+
+def put(store: LocalStore, tmp_path: Path, name: bytes) -> None:
+    """A file under any name that the file system takes, past the store."""
+    path = os.fsencode(tmp_path / "store/landing/d") + b"/" + name
+    Path(os.fsdecode(path)).parent.mkdir(parents=True, exist_ok=True)
+    Path(os.fsdecode(path)).write_bytes(b"rows")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown", "waits"),
+    [
+        (b"sub/a.parquet", "sub/a.parquet", False),
+        (b"year=2026/month=01/part-0.parquet", "year=2026/month=01/part-0.parquet", False),
+        (b"a.parquet/part-0.parquet", "a.parquet/part-0.parquet", False),
+        (b"_odd.parquet", "_odd.parquet", False),
+        (b"_temporary/0/part-0.parquet", "_temporary/0/part-0.parquet", True),
+        (b"a.parquet.tmp", "a.parquet.tmp", True),
+        (b"a.parquet.PART", "a.parquet.PART", True),
+        (b".a.parquet", ".a.parquet", True),
+        (b".hidden/a.parquet", ".hidden", True),
+        (b"a\nb.parquet", "a\\nb.parquet", False),
+        (b"a\x1b[31m.parquet", "a\\x1b[31m.parquet", False),
+        (b"a\xff.parquet", "a\\xff.parquet", False),
+        ("a\u202e.parquet".encode(), "a\\u202e.parquet", False),
+        (b"a\\b.parquet", "a\\b.parquet", False),
+    ],
+    ids=repr,
+)
+def test_a_name_that_is_no_batch_is_reported(
+    tmp_path: Path, name: bytes, shown: str, waits: bool
+) -> None:
+    store = LocalStore(tmp_path / "store")
+    put(store, tmp_path, name)
+    put(store, tmp_path, b"good.parquet")
+    assert unread(store, tmp_path) == {shown: waits}
+    assert unread(store, tmp_path, age=3601) == {shown: False}
+    assert look(store, tmp_path, set(), age=100) == ["landing/d/good.parquet"]
+
+
+@pytest.mark.parametrize(
+    "name", [b"_SUCCESS", b"._SUCCESS.crc", b".part-0.parquet.crc", b"_committed_12", b"_metadata"]
+)
+def test_a_marker_of_spark_is_no_loss(tmp_path: Path, name: bytes) -> None:
+    store = LocalStore(tmp_path / "store")
+    put(store, tmp_path, name)
+    assert unread(store, tmp_path, age=7200) == {}
+    assert look(store, tmp_path, set(), age=7200) == []
+
+
+def test_links_pipes_and_locked_folders_are_reported(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store")
+    put(store, tmp_path, b"good.parquet")
+    folder = tmp_path / "store/landing/d"
+    (folder / "link.parquet").symlink_to(folder / "good.parquet")
+    os.mkfifo(folder / "pipe.parquet")
+    (folder / "empty.parquet").mkdir()
+    assert unread(store, tmp_path) == {
+        "empty.parquet": False,
+        "link.parquet": False,
+        "pipe.parquet": False,
+    }
+    assert look(store, tmp_path, set(), age=100) == ["landing/d/good.parquet"]
+
+
+def test_a_landing_folder_that_is_a_link_is_reported(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store")
+    (tmp_path / "store/landing").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "store/landing/d").symlink_to(tmp_path / "elsewhere")
+    assert [*unread(store, tmp_path)] == ["landing/d/"]
+
+
+@pytest.mark.service
+def test_a_bucket_reports_the_same(s3_store: Any, tmp_path: Path) -> None:
+    client, at = s3_store._client, {"Bucket": s3_store._bucket}
+    prefix = s3_store._prefix + "landing/d/"
+    for name in (
+        "good.parquet",
+        "sub/a.parquet",
+        ".a.parquet",
+        "a\u202eb.parquet",
+        "_SUCCESS",
+        "",
+        "e/",
+    ):
+        client.put_object(**at, Key=prefix + name, Body=b"rows")
+    assert unread(s3_store, tmp_path) == {
+        "sub/a.parquet": False,
+        ".a.parquet": True,
+        "a\\u202eb.parquet": False,
+    }
+    assert unread(s3_store, tmp_path, age=3700)[".a.parquet"] is False
+
+
+def test_the_words_name_five_and_count_the_rest() -> None:
+    found = [UnreadFile(f"y={n}/a.parquet", "lies in a folder") for n in range(7)]
+    said = unread_summary("d", found)
+    assert said.startswith(
+        "7 things in landing/d/ are not read: 'y=0/a.parquet' lies in a folder; "
+    )
+    assert "'y=4/a.parquet'" in said
+    assert "'y=5/a.parquet'" not in said
+    assert "; and 2 more." in said

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from tenure.adapters.s3_store.answers import speaking
 from tenure.files import digest_file, disk_errors
-from tenure.ports import ObjectInfo, is_object_key, other_bytes
+from tenure.ports import ObjectInfo, Stranger, is_object_key, no_object_key, other_bytes
 from tenure.vocabulary import digest_bytes
 
 _NO_ENCRYPTION = {"ServerSideEncryptionConfigurationNotFoundError", "NotImplemented"}
@@ -191,15 +191,27 @@ class S3Store:
 
     def list(self, prefix: str) -> Iterator[str]:
         """Keys that begin with the prefix, sorted; parts of unfinished uploads are none."""
+        for key, _ in self._listed(prefix):
+            if is_object_key(key):
+                yield key
+
+    def strangers(self, prefix: str) -> Iterator[Stranger]:
+        """Keys below the prefix that name no object; the empty ones of folders are none of them."""
+        for key, modified in self._listed(prefix):
+            name = key.removeprefix(prefix)
+            if name and not key.endswith("/") and not is_object_key(key):
+                yield Stranger(
+                    name.encode("unicode_escape").decode(), no_object_key(name), modified
+                )
+
+    def _listed(self, prefix: str) -> Iterator[tuple[str, datetime]]:
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=self._prefix + prefix
         )
         with self._speaking(prefix):
             for page in pages:
                 for item in page.get("Contents", ()):
-                    key = item["Key"].removeprefix(self._prefix)
-                    if is_object_key(key):
-                        yield key
+                    yield item["Key"].removeprefix(self._prefix), item["LastModified"]
 
     def exists(self, key: str) -> bool:
         """Whether there is such an object."""

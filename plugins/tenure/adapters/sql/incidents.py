@@ -70,6 +70,14 @@ def open_incident(
     )
 
 
+def open_summary(connection: Connection, dedupe_key: str) -> str | None:
+    """The words of the open incident of the key; None when there is none."""
+    query = select(incident.c.summary).where(
+        incident.c.dedupe_key == dedupe_key, incident.c.state == "open"
+    )
+    return connection.execute(query).scalar()
+
+
 def every_open(connection: Connection) -> list[Incident]:
     """Incidents that nobody closed, newest first."""
     query = select(incident).where(incident.c.state == "open").order_by(incident.c.id.desc())

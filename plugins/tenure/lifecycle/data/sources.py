@@ -1,9 +1,9 @@
 """Where batches come from and what shape they must have: source, contract, schedule."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Generic, Literal, Protocol, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -238,6 +238,76 @@ def is_candidate(dataset: str, key: str) -> bool:
         and "/" not in name
         and not name.startswith(("_", "."))
         and not name.lower().endswith(_UNFINISHED)
+    )
+
+
+_MARKER = re.compile(r"_SUCCESS|_(committed|started)_\w+|_(common_)?metadata|\..+\.crc")
+"""What Spark and Hadoop leave beside their files: it holds no rows, so nothing is lost by it."""
+UNFINISHED_FOR = timedelta(hours=1)
+"""A write that has not gone on for so long will not be finished."""
+
+
+@dataclass(frozen=True)
+class UnreadFile:
+    """Something in the landing zone that is not taken as a batch.
+
+    `name` counts from the dataset's folder. What `may_be_written` still is worth no word yet.
+    """
+
+    name: str
+    why: str
+    may_be_written: bool = False
+
+
+def why_unread(dataset: str, key: str) -> str | None:
+    """Why a landed object is not taken as a batch; None for a batch, and for Spark's markers.
+
+    >>> why_unread("flights", "landing/flights/year=2026/month=01/part-0.parquet")
+    'lies in the folder year=2026/month=01, whose columns (year, month) would be lost'
+    >>> why_unread("flights", "landing/flights/2013-03.parquet.part")
+    'has the name of an unfinished write (.part)'
+    """
+    name = key.removeprefix(landing_prefix(dataset))
+    folder, _, last = name.rpartition("/")
+    if is_candidate(dataset, key) or is_marker(last):
+        return None
+    if "_temporary" in folder.split("/"):
+        return "is part of a write that Spark did not finish (_temporary)"
+    ending = next((end for end in _UNFINISHED if last.lower().endswith(end)), None)
+    if ending is not None:
+        return f"has the name of an unfinished write ({ending})"
+    if folder:
+        return f"lies in the folder {folder[:80]}{_partitions(folder)}"
+    return "has a name that begins with _"
+
+
+def is_marker(name: str) -> bool:
+    """Whether the thing holds no rows by its name."""
+    return _MARKER.fullmatch(name.rpartition("/")[2]) is not None
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether the thing is, by its name, a write that may still go on."""
+    parts = name.split("/")
+    is_hidden = any(part.startswith(".") or part == "_temporary" for part in parts)
+    return is_hidden or parts[-1].lower().endswith(_UNFINISHED)
+
+
+def _partitions(folder: str) -> str:
+    """Hive's partition columns stand in the folders' names, not in the file."""
+    columns = [part.partition("=")[0] for part in folder.split("/") if "=" in part]
+    return f", whose columns ({', '.join(columns)}) would be lost" if columns else ""
+
+
+def unread_summary(dataset: str, unread: Sequence[UnreadFile]) -> str:
+    """The words of the incident: at most 5 names, and what to do."""
+    named = "; ".join(f"{one.name[:120]!r} {one.why}" for one in unread[:5])
+    more = f"; and {len(unread) - 5:,} more" if len(unread) > 5 else ""
+    return (
+        f"{len(unread):,} things in {landing_prefix(dataset)} are not read: {named}{more}. "
+        "Snapshots and models are not affected, but these rows are missing. Put each batch as one "
+        f"regular file directly into {landing_prefix(dataset)}, with the columns of partition folders "
+        "written into it (Spark: coalesce(1), no partitionBy), and remove what is not needed."
     )
 
 

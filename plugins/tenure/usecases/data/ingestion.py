@@ -1,6 +1,7 @@
 """Ingestion of a dataset: find what landed, judge it, set bad rows aside, publish a snapshot."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,13 @@ from tenure.failpoints import failpoint
 from tenure.installation import Installation
 from tenure.layout import quarantine_key, snapshot_key
 from tenure.lifecycle.data.expectations import Suite
-from tenure.lifecycle.data.sources import FileJudgement, Rules, batch_of
+from tenure.lifecycle.data.sources import (
+    FileJudgement,
+    Rules,
+    UnreadFile,
+    batch_of,
+    unread_summary,
+)
 from tenure.ports import Clock, ObjectStore, Reports
 from tenure.usecases.data.data_docs import DOCS, store_docs
 from tenure.usecases.data.judge_file import QUARANTINE, SNAPSHOT, JudgedFile, judge_confined
@@ -25,6 +32,10 @@ from tenure.vocabulary import RunRef, digest_bytes, digest_json
 if TYPE_CHECKING:
     from tenure.adapters.sql.data import SnapshotRow, ValidationRow
     from tenure.adapters.sql.database import Database
+
+_log = logging.getLogger("tenure.ingestion")
+_NAMED = 20
+"""Names in the log of one look; the incident counts all."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +69,11 @@ class Ingestion:
     handling: DatasetContext
 
     def discover(self) -> list[str]:
-        """Keys of landed files whose judgement is not the one that stands, in order of name."""
+        """Keys of landed files whose judgement is not the one that stands, in order of name.
+
+        What lies there and is no batch is named in the log, and in one incident until it is gone.
+        """
+        self._report_unread(self._landing().unread())
         standing = self._standing()
         return self._landing().unjudged(lambda key, digest: standing.of(key, digest) is not None)
 
@@ -78,6 +93,32 @@ class Ingestion:
                 known = self._standing().of(source_key, pinned.digest)
         assert known is not None
         return self._answer(known)
+
+    def _report_unread(self, found: Sequence[UnreadFile]) -> None:
+        from tenure.adapters.sql import incidents
+
+        for one in found[:_NAMED]:
+            state = "waited_for" if one.may_be_written else "not_read"
+            _log.warning("landing=%s name=%r why=%s", state, one.name[:200], one.why)
+        unread = [one for one in found if not one.may_be_written]
+        key, now = f"landing:{self.dataset.name}", self.clock.now()
+        with self.database.begin() as connection:
+            if not unread:
+                incidents.close_incident(connection, dedupe_key=key, at=now)
+                return
+            summary = unread_summary(self.dataset.name, unread)
+            if incidents.open_summary(connection, key) == summary:
+                return
+            incidents.open_incident(
+                connection,
+                dedupe_key=key,
+                kind="landing_not_read",
+                subject=self.dataset.name,
+                summary=summary,
+                severity="warning",
+                facts={"steward": self.dataset.steward, "number": len(unread)},
+                at=now,
+            )
 
     def _landing(self) -> Landing:
         return Landing(

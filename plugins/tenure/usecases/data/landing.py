@@ -12,7 +12,15 @@ from pathlib import Path
 from tenure.errors import DataRejected, ServiceUnreachable
 from tenure.files import digest_file, disk_errors, whole_file
 from tenure.layout import landing_prefix
-from tenure.lifecycle.data.sources import Source, is_candidate
+from tenure.lifecycle.data.sources import (
+    UNFINISHED_FOR,
+    Source,
+    UnreadFile,
+    is_candidate,
+    is_marker,
+    is_unfinished,
+    why_unread,
+)
 from tenure.ports import Clock, ObjectInfo, ObjectStore
 from tenure.vocabulary import digest_json
 
@@ -63,6 +71,32 @@ class Landing:
         """
         digests = list(self._digests())
         return [key for key, digest in digests if not is_judged(key, digest)][:MAX_FILES]
+
+    def unread(self) -> list[UnreadFile]:
+        """What lies there and is not taken as a batch, sorted by name; never a marker of Spark."""
+        prefix = landing_prefix(self._dataset)
+        found = [
+            self._unread(key.removeprefix(prefix), why, self._modified(key))
+            for key in self._store.list(prefix)
+            if (why := why_unread(self._dataset, key))
+        ]
+        found += [
+            self._unread(one.name, f"is no file to be read: {one.why}", one.modified)
+            for one in self._store.strangers(prefix)
+            if not is_marker(one.name)
+        ]
+        return sorted(found, key=lambda one: one.name)
+
+    def _unread(self, name: str, why: str, modified: datetime | None) -> UnreadFile:
+        """A write that may still go on is waited for."""
+        age = self._clock.now() - modified if modified else UNFINISHED_FOR
+        return UnreadFile(name, why, is_unfinished(name) and age < UNFINISHED_FOR)
+
+    def _modified(self, key: str) -> datetime | None:
+        try:
+            return self._store.info(key).modified
+        except KeyError:  # taken away since it was listed
+            return None
 
     def pin(self, key: str, copy: Path) -> PinnedFile:
         """Copy the file, so that what is hashed is what is read, whoever writes to it meanwhile.
