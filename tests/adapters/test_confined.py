@@ -1,9 +1,11 @@
 """What a child process may do to the one that waits for it: nothing."""
 
 import ctypes
+import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,14 +13,50 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import hostile_child
 import psutil
 import pytest
 
 from tenure.adapters import confined
 from tenure.adapters.confined import LimitReached, Limits, run_confined
+from tenure.adapters.model_process import system_calls
 from tenure.errors import ServiceUnreachable
 
 LIMITS = Limits(memory_bytes=64 * 1024**2, cpu_seconds=1)
+
+
+def walled() -> bytes:
+    """What a reader meets that a hostile file took over, as `judge_file` confines it."""
+    assert system_calls.only_files() == ""
+    tried = {k: v for k, v in hostile_child.ATTEMPTS.items() if k not in hostile_child.OF_FILES}
+    return json.dumps(
+        {name: hostile_child.met(act) for name, act in (tried | hostile_child.HARMLESS).items()}
+    ).encode()
+
+
+def test_a_hostile_file_reaches_neither_network_nor_processes() -> None:
+    found = json.loads(run_confined(walled, LIMITS))
+    harmless = {name: found.pop(name) for name in hostile_child.HARMLESS}
+    assert {name: met for name, met in found.items() if met not in {"EPERM", "ENOSYS"}} == {}
+    assert len(found) == len(hostile_child.ATTEMPTS) - len(hostile_child.OF_FILES)
+    assert harmless == dict.fromkeys(hostile_child.HARMLESS, "done")
+
+
+def test_it_keeps_no_open_connection() -> None:
+    """Neither one to a database, nor the supervisor's, which is standard input of a task."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+
+        def work() -> bytes:
+            os.write(theirs.fileno(), b"hostile")
+            return os.read(theirs.fileno(), 10) + os.read(0, 10) + b"nothing"
+
+        ours.send(b"secret")
+        assert run_confined(work, LIMITS) == b"nothing"
+        assert theirs.recv(10) == b"secret"
+        ours.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            ours.recv(10)
 
 
 def spin() -> bytes:

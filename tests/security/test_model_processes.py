@@ -1,23 +1,29 @@
 """A model process holds no secret, may do next to nothing, and takes nobody along when it falls."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import hostile_child
 import msgspec
 import numpy as np
 import pytest
 import skops.io
 
+from tenure.adapters.model_process import nursery, system_calls
 from tenure.adapters.model_process.nursery import bare_environment
 from tenure.adapters.skops_artifacts import TRUSTED
 from tenure.errors import ArtifactRefused
+from tenure.lifecycle.serving import GatewayPolicy
 from tenure.settings import REPOSITORY
 from tenure.usecases.serving import loading
 
@@ -149,54 +155,94 @@ def command(pid: int) -> str:
         return ""
 
 
-CONFINED = """
-import os, socket, sys
-from tenure.adapters.model_process import confinement
-confinement.limit(confinement.address_space() + 64 * 1024 * 1024)
-if not confinement.read_only(confinement.code_folders()):
-    sys.exit(77)
-
-def attempt(name, act):
-    try:
-        act()
-    except OSError as error:
-        print(name, type(error).__name__)
-    else:
-        print(name, "done")
-
-attempt("secret", lambda: open(sys.argv[1]).read())
-attempt("environ", lambda: open(f"/proc/{os.getppid()}/environ", "rb").read())
-attempt("write", lambda: open(sys.argv[1] + ".new", "w"))
-attempt("run", lambda: os.execv("/bin/true", ["true"]))
-attempt("connect", lambda: socket.create_connection(("127.0.0.1", int(sys.argv[2]))))
-attempt("kill", lambda: os.kill(os.getppid(), 0))
-attempt("library", lambda: open(os.__file__).read())
-"""
+@contextmanager
+def loader_of(main: str, registry: Any, folder: Path) -> Iterator[loading.VerifiedLoader]:
+    """A loader whose processes are real, with a main module of `tests/faults`."""
+    here = os.pathsep.join([str(Path(hostile_child.__file__).parent), str(REPOSITORY / "plugins")])
+    bare = {**bare_environment(), "PYTHONPATH": here}
+    loader = loading.VerifiedLoader(registry.platform, folder, lambda _model: registry.policy)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nursery, "bare_environment", lambda: bare)
+        patch.setattr(loading, "_CHILD", main)
+        loader.nursery.process().close()
+    yield loader
+    loader.close()
 
 
-def test_confinement(tmp_path: Path) -> None:
-    import socket
+@pytest.fixture(scope="module")
+def hostile(registry: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with loader_of("hostile_child", registry, tmp_path_factory.mktemp("hostile")) as loader:
+        yield loader
 
-    (tmp_path / "signing.pem").write_text("secret")
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        done = subprocess.run(
-            [sys.executable, "-c", CONFINED, str(tmp_path / "signing.pem"), str(port)],
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY / "plugins")},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-    if done.returncode == 77:
-        pytest.skip("this kernel has no Landlock")
-    found = dict(line.split() for line in done.stdout.splitlines())
-    denied = "PermissionError"
-    for name in ("secret", "environ", "write", "run"):
-        assert found[name] == denied, done.stdout + done.stderr
-    assert found["library"] == "done"
-    assert found["connect"] in {denied, "done"}  # kernels before 6.7 cannot deny it
-    assert found["kill"] in {denied, "done"}  # kernels before 6.12 cannot
+
+REFUSED = {"ENOSYS", "EPERM", "EACCES"}
+
+
+@pytest.mark.fault
+@pytest.mark.quick
+def test_hostile_code_meets_walls(hostile: Any, registry: Any, good: bytes) -> None:
+    """As whoever runs the tests: root or not makes no difference."""
+    with pytest.raises(ArtifactRefused) as caught:
+        hostile.load(registry.row(good))
+    found = json.loads(caught.value.what.removeprefix("m@1: ").removesuffix("."))
+    assert found.pop("uid") == os.getuid()
+    harmless = {name: found.pop(name) for name in hostile_child.HARMLESS}
+    assert found.keys() == hostile_child.ATTEMPTS.keys()
+    assert {name: met for name, met in found.items() if met not in REFUSED} == {}
+    assert harmless == dict.fromkeys(hostile_child.HARMLESS, "done")
+    assert Path(hostile_child.__file__).exists()
+
+
+def test_the_calls_of_another_architecture_end_it(hostile: Any, registry: Any, good: bytes) -> None:
+    with pytest.raises(ArtifactRefused) as caught:
+        hostile.load(registry.row(good, version=hostile_child.OTHER_ABI))
+    assert caught.value.what == "m@2: its process ended while it was loaded."
+
+
+def test_a_process_without_rights_and_with_a_filter(process: Any) -> None:
+    """As the kernel itself tells, of a process that serves."""
+    made, pid = process
+    status = dict(
+        line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+    )
+    for rights in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+        assert int(status[rights], 16) == 0
+    assert status["Seccomp"] == "2"
+    assert made.missing_walls == ""
+
+
+def test_a_wall_that_does_not_hold(registry: Any, good: bytes, tmp_path: Path) -> None:
+    """Fail closed: nothing is parsed. Where `platform.yaml` gives a reason, it serves and says."""
+    missing = "files: the kernel has no Landlock; calls: libseccomp.so.2 is not installed"
+    with loader_of("walls_missing", registry, tmp_path) as loader:
+        with pytest.raises(ArtifactRefused) as caught:
+            loader.load(registry.row(good))
+        loader.__dict__["_may_be_unconfined"] = True
+        process = loader.load(registry.row(good))
+        process.close()
+    assert caught.value.what == (
+        f"m@1: this machine cannot confine the processes that run models ({missing})."
+    )
+    assert "gateway.unconfined_models" in caught.value.next_step
+    assert process.missing_walls == missing
+
+
+@pytest.mark.parametrize(
+    ("yaml", "declared"), [({}, False), ({"unconfined_models": "trained here, by us"}, True)]
+)
+def test_the_reason_stands_in_the_platform_yaml(
+    registry: Any, monkeypatch: pytest.MonkeyPatch, yaml: dict[str, str], declared: bool
+) -> None:
+    config = registry.platform.config.model_copy(update={"gateway": GatewayPolicy(**yaml)})
+    monkeypatch.setattr(registry, "platform", SimpleNamespace(config=config))
+    loader = loading.VerifiedLoader(registry.platform, Path(), lambda _model: registry.policy)
+    assert loader._may_be_unconfined is declared
+
+
+def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system_calls, "_LIBRARY", "libseccomp.so.nowhere")
+    expected = "libseccomp.so.nowhere is not installed (Debian: libseccomp2)"
+    assert system_calls.only_compute() == system_calls.only_files() == expected
 
 
 def test_no_state_lies_where_code_is_read() -> None:

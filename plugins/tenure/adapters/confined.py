@@ -46,8 +46,9 @@ class LimitReached(Exception):
 def run_confined(work: Callable[[], bytes], limits: Limits) -> bytes:
     """Fork, limit, work, and give back the bytes; this process survives whatever happens there.
 
-    The child shares the open files and must not speak to a database or a server. When this process
-    dies, so does the child: at once on Linux, by its limits elsewhere.
+    The child keeps no open file but its output and errors: a connection to a database or to
+    Airflow is not there any more. When this process dies, so does the child: at once on Linux, by
+    its limits elsewhere. What it may ask of the kernel, `work` gives up itself.
 
     Raises:
         LimitReached: It wanted more than the limits, or crashed.
@@ -75,6 +76,7 @@ def _work_and_exit(work: Callable[[], bytes], limits: Limits, writer: int) -> No
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
         _die_with_parent()
+        _forget_open_files(writer)
         _limit(limits)
         code, answer = _outcome(work)
         with os.fdopen(writer, "wb") as stream:
@@ -86,6 +88,16 @@ def _work_and_exit(work: Callable[[], bytes], limits: Limits, writer: int) -> No
 def _die_with_parent() -> None:
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _forget_open_files(kept: int) -> None:
+    """Put nothing in their places: who holds a number may go on to use it, and gets nowhere."""
+    with suppress(FileNotFoundError):
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for descriptor in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208
+            if descriptor not in {1, 2, kept}:
+                with suppress(OSError):  # the folder itself, closed by now
+                    os.dup2(nothing, descriptor)
 
 
 def _outcome(work: Callable[[], bytes]) -> tuple[int, bytes]:

@@ -1,7 +1,7 @@
 """What a model process gives up before it reads a single byte of an artifact.
 
-Linux only, through the kernel's own interfaces. What this kernel does not offer is left out: the
-process still has no credentials in its environment and no open file but its pipe.
+Linux only, through the kernel's own interfaces and libseccomp. What this machine does not offer is
+named: the gateway then refuses the version, unless `platform.yaml` declares a reason to serve.
 """
 
 import ctypes
@@ -13,7 +13,10 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from tenure.adapters.model_process.system_calls import only_compute
+
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_CAPABILITIES_VERSION = 0x2008_0522
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION_FLAG, _PATH_BENEATH = 1, 1
 _READ_FILE, _READ_FOLDER = 1 << 2, 1 << 3
@@ -27,6 +30,35 @@ def die_with_parent() -> None:
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def give_up(memory_bytes: int) -> dict[str, str]:
+    """All walls, in the order in which they can still be built.
+
+    Returns:
+        What does not hold and why: `rights`, `files`, `calls`. Empty when everything holds.
+    """
+    limit(memory_bytes)
+    found = {
+        "rights": without_rights(),
+        "files": read_only(code_folders()),
+        "calls": only_compute(),
+    }
+    return {wall: why for wall, why in found.items() if why}
+
+
+def without_rights() -> str:
+    """Keep no capability, also as root; why not, else empty.
+
+    Source: Linux, capset(2); two sets of three words for effective, permitted and inheritable.
+    """
+    if sys.platform != "linux":
+        return f"{sys.platform} has no capabilities"
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = struct.pack("=Ii", _CAPABILITIES_VERSION, 0)
+    if libc.capset(header, bytes(2 * 3 * 4)):
+        return f"the kernel keeps its capabilities ({os.strerror(ctypes.get_errno())})"
+    return ""
 
 
 def limit(memory_bytes: int) -> None:
@@ -55,27 +87,29 @@ def code_folders() -> list[str]:
     return sorted({path for path in known if path and Path(path).is_dir()})
 
 
-def read_only(folders: Iterable[str]) -> bool:
-    """Give up all files but those below the folders, and TCP; false where Landlock is missing.
+def read_only(folders: Iterable[str]) -> str:
+    """Give up all files but those below the folders, and TCP; why not, else empty.
 
     Source: Linux, Documentation/userspace-api/landlock.rst.
     """
     if sys.platform != "linux":
-        return False
+        return f"{sys.platform} has no Landlock"
     libc = ctypes.CDLL(None, use_errno=True)
     version = libc.syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG)
     if version < 1:
-        return False
+        return "the kernel has no Landlock (5.13 or later has it, unless it was started without)"
     attributes = _ruleset(version)
     ruleset = libc.syscall(_CREATE_RULESET, attributes, len(attributes), 0)
     if ruleset < 0:
-        return False
+        return f"Landlock makes no rules ({os.strerror(ctypes.get_errno())})"
     try:
         for folder in folders:
             _allow(libc, ruleset, folder)
-        return bool(libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0)
+        if libc.syscall(_RESTRICT_SELF, ruleset, 0):
+            return f"Landlock does not restrict ({os.strerror(ctypes.get_errno())})"
     finally:
         os.close(ruleset)
+    return ""
 
 
 def _ruleset(version: int) -> bytes:

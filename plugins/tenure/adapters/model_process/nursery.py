@@ -36,6 +36,8 @@ class ModelProcess:
         """`onnx` when ONNX Runtime scores."""
         self.note = ""
         """Why it is native although the version has an ONNX file that should serve."""
+        self.missing_walls = ""
+        """What of its confinement does not hold, and why; empty when all of it holds."""
         self._handle = handle
 
     def fileno(self) -> int:

@@ -179,6 +179,10 @@ class Workers:
             return
         seconds = self._monotonic() - held.started_at
         logger.info("load=ok version=%s seconds=%.2f variant=%s", name, seconds, model.variant)
+        if model.missing_walls:
+            logger.warning(
+                "confinement=incomplete version=%s missing=%s", name, model.missing_walls
+            )
         if model.note:
             logger.warning("variant=refused version=%s cause=%s", name, model.note)
             self._reports.failed(row, "variant_refused", model.note)

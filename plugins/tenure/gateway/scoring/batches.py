@@ -46,11 +46,13 @@ class ScoringFailed(Exception):
 class Model(Protocol):
     """The process that holds a version, as the event loop uses it; nothing here ever waits.
 
-    `variant` is what scores, `onnx` or `native`; `note` why it is native when it should not be.
+    `variant` is what scores, `onnx` or `native`; `note` why it is native when it should not be;
+    `missing_walls` what of its confinement does not hold.
     """
 
     variant: str
     note: str
+    missing_walls: str
 
     def fileno(self) -> int:
         """What becomes readable when an answer came or the process ended."""

@@ -306,8 +306,8 @@ def unread_summary(dataset: str, unread: Sequence[UnreadFile]) -> str:
     return (
         f"{len(unread):,} things in {landing_prefix(dataset)} are not read: {named}{more}. "
         "Snapshots and models are not affected, but these rows are missing. Put each batch as one "
-        f"regular file directly into {landing_prefix(dataset)}, with the columns of partition folders "
-        "written into it (Spark: coalesce(1), no partitionBy), and remove what is not needed."
+        f"regular file directly into {landing_prefix(dataset)}, with the columns of partition "
+        "folders written into it (Spark: coalesce(1), no partitionBy), and remove what is not needed."
     )
 
 

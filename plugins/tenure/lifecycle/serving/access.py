@@ -90,3 +90,6 @@ class GatewayPolicy(Policy):
     watermark, may not lie ahead at all, apart from clocks that differ."""
     jwt: JwtPolicy | None = None
     """None: only API keys are accepted."""
+    unconfined_models: str | None = Field(default=None, min_length=10, max_length=500)
+    """Why models may be served on a machine that cannot confine their processes; null: they are
+    refused there."""

@@ -1,5 +1,6 @@
 """One landed file, read and judged in a process of its own, without database or store."""
 
+import logging
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import partial
@@ -71,6 +72,7 @@ class JudgedFile:
         return self.rows_in - self.rows_quarantined
 
 
+logger = logging.getLogger(__name__)
 _JUDGED = TypeAdapter(JudgedFile)
 """Judged as JSON and back."""
 CPU_SECONDS = 600
@@ -113,6 +115,10 @@ def _import_libraries() -> None:
 def _answer(
     pinned: Path, source_key: str, dataset: DatasetConfig, suite: Suite, how: DatasetContext
 ) -> bytes:
+    from tenure.adapters.model_process.system_calls import only_files
+
+    if missing := only_files():
+        logger.warning("confinement=incomplete file=%s calls=%s", source_key, missing)
     with disk_errors(pinned.parent.parent):
         return _JUDGED.dump_json(judge_file(pinned, source_key, dataset, suite, how))
 

@@ -61,6 +61,10 @@ class VerifiedLoader:
 
         return Nursery(_CHILD, self._folder / "models")
 
+    @cached_property
+    def _may_be_unconfined(self) -> bool:
+        return self._platform.config.gateway.unconfined_models is not None
+
     def warm_up(self) -> None:
         """Begin with the imports, so that the first version need not wait for them."""
         self.nursery.start()
@@ -87,7 +91,12 @@ class VerifiedLoader:
         except KeyError:
             raise refused(name, f"the artifact {digest[:12]} is not in the store") from None
         policy = self._policy(row.model)
-        order = LoadOrder(row, policy.model_memory_mb, _public_key(self._platform.settings))
+        order = LoadOrder(
+            row,
+            policy.model_memory_mb,
+            _public_key(self._platform.settings),
+            may_be_unconfined=self._may_be_unconfined,
+        )
         process, note = None, ""
         if policy.onnx is not None and onnx is not None:
             allowed = policy.onnx.max_score_difference
@@ -159,7 +168,7 @@ class VerifiedLoader:
         except (OSError, EOFError, ValueError) as error:
             raise refused(name, f"no process could be started for it ({error!r})") from error
         try:
-            verdict, cause = self._ordered(process, order, paths)
+            verdict, cause, missing = self._ordered(process, order, paths)
         except TimeoutError:
             process.close()
             raise _Unanswered(f"it was not loaded after {LOAD_SECONDS:g} s") from None
@@ -168,14 +177,17 @@ class VerifiedLoader:
             raise _Unanswered("its process ended while it was loaded") from error
         if verdict != "ready":
             process.close()
+            if verdict == "unconfined":
+                raise _unconfined(name, cause)
             raise refused(name, cause if verdict == "failed" else cause.rstrip("."))
-        process.note = cause
+        process.note, process.missing_walls = cause, missing
         process.variant = "onnx" if len(paths) > 1 and not cause else "native"
         return process
 
     def _ordered(
         self, process: "ModelProcess", order: LoadOrder, paths: Sequence[Path]
-    ) -> tuple[str, str]:
+    ) -> tuple[str, str, str]:
+        """Its verdict, the cause of it, and what of its confinement does not hold."""
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
         with ExitStack() as opened:
             descriptors = []
@@ -184,7 +196,7 @@ class VerifiedLoader:
                 opened.callback(os.close, descriptors[-1])
             process.pipe.socket.settimeout(LOAD_SECONDS)
             process.pipe.send(msgspec.msgpack.encode(order), descriptors)
-        return msgspec.msgpack.decode(process.pipe.receive(), type=tuple[str, str])
+        return msgspec.msgpack.decode(process.pipe.receive(), type=tuple[str, str, str])
 
 
 class _NoVariant(Exception):
@@ -247,6 +259,16 @@ def refused(name: str, why: str) -> ArtifactRefused:
         still_safe="Nothing was loaded; gateways keep what they serve.",
         next_step="Do not serve this version. Train a new one; if nobody changed the file on "
         "purpose, treat it as an incident and compare with the archive.",
+    )
+
+
+def _unconfined(name: str, missing: str) -> ArtifactRefused:
+    return ArtifactRefused(
+        f"{name}: this machine cannot confine the processes that run models ({missing}).",
+        still_safe="Nothing of the artifact was parsed; gateways keep what they serve.",
+        next_step="Install what is missing, or serve on a kernel that has it. Where the models are "
+        "trusted as the gateway itself is, say why in `gateway.unconfined_models` of "
+        "platform.yaml and restart the gateway.",
     )
 
 

@@ -47,18 +47,24 @@ Job = Sequence[Sequence[Value]]
 class LoadOrder:
     """The first message to a process: which version, with how much memory, by whose signature.
 
-    `max_score_difference` is what ONNX is held to, when a file of it comes along.
+    `max_score_difference` is what ONNX is held to, when a file of it comes along. Without every
+    wall nothing is parsed, unless `may_be_unconfined`.
     """
 
     row: VersionRecord
     memory_mb: int
     public_key: bytes
     max_score_difference: float = 0.0
+    may_be_unconfined: bool = False
 
     @property
     def name(self) -> str:
         """`model@version`."""
         return self.row.name
+
+
+class _Unconfined(Exception):
+    """A wall does not hold; the message says which, and why."""
 
 
 class _StayNative(Exception):
@@ -85,17 +91,24 @@ def live(pipe: Pipe) -> None:
     message, files = pipe.receive_with_descriptors(2)
     order = msgspec.msgpack.decode(message, type=LoadOrder)
     try:
-        score, note = _load(order, files)
+        trouble = _without_runtime() if len(files) > 1 else ""
+        data = [_read(descriptor) for descriptor in files]
+        missing = _confined(order)
+        score, note = _load(order, data, trouble)
+    except _Unconfined as error:
+        pipe.send(encode(["unconfined", str(error), ""]))
+        return
     except ArtifactRefused as error:
-        pipe.send(encode(["refused", error.what]))
+        pipe.send(encode(["refused", error.what, ""]))
         return
     except MemoryError:
-        pipe.send(encode(["failed", f"it needs more than {order.memory_mb:,} MiB of memory"]))
+        why = f"it needs more than {order.memory_mb:,} MiB of memory"
+        pipe.send(encode(["failed", why, ""]))
         return
     except Exception as error:  # the model's own code: whatever it raises
-        pipe.send(encode(["failed", repr(error)[:500]]))
+        pipe.send(encode(["failed", repr(error)[:500], ""]))
         return
-    pipe.send(encode(["ready", note]))
+    pipe.send(encode(["ready", note, missing]))
     by_onnx = len(files) > 1 and not note
     serve(pipe, score, name=f"{order.name}.onnx" if by_onnx else order.name)
 
@@ -134,20 +147,34 @@ def _attempt(score: Score, rows: Job) -> list[float] | str:
     return scores if len(scores) == len(rows) else "wrong number of scores"
 
 
-def _load(order: LoadOrder, files: Sequence[int]) -> tuple[Score, str]:
-    """How the version scores, and why not by ONNX although a file of it came; else empty."""
+def _confined(order: LoadOrder) -> str:
+    """Give up all that loading and scoring does not need; what does not hold, as a sentence.
+
+    Raises:
+        _Unconfined: Something does not hold, and nobody declared that it need not.
+    """
+    found = confinement.give_up(confinement.address_space() + order.memory_mb * _MIB)
+    missing = "; ".join(f"{wall}: {why}" for wall, why in found.items())
+    if missing and not order.may_be_unconfined:
+        raise _Unconfined(missing)
+    return missing
+
+
+def _load(order: LoadOrder, files: Sequence[bytes], trouble: str) -> tuple[Score, str]:
+    """How the version scores, and why not by ONNX although a file of it came; else empty.
+
+    Args:
+        order: The version.
+        files: The artifact, and the ONNX file where it is to score.
+        trouble: Why ONNX Runtime cannot be imported; else empty.
+    """
     from tenure.adapters.serving_frame import scorer
     from tenure.adapters.skops_artifacts import load_bytes
 
     row = order.row
-    data, *onnx = [_read(descriptor) for descriptor in files]
-    folders = confinement.code_folders()
-    trouble = _without_runtime() if onnx else ""
-    confinement.limit(confinement.address_space() + order.memory_mb * _MIB)
-    confinement.read_only(folders)
+    data, *onnx = files
     failpoint(f"model.load.{order.name}")
     estimator = load_bytes(data, row, order.public_key)
-    del data
     signature = Signature.from_facts(row.facts)
     native = scorer(
         estimator,
