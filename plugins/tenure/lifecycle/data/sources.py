@@ -307,7 +307,7 @@ def unread_summary(dataset: str, unread: Sequence[UnreadFile]) -> str:
         f"{len(unread):,} things in {landing_prefix(dataset)} are not read: {named}{more}. "
         "Snapshots and models are not affected, but these rows are missing. Put each batch as one "
         f"regular file directly into {landing_prefix(dataset)}, with the columns of partition "
-        "folders written into it (Spark: coalesce(1), no partitionBy), and remove what is not needed."
+        "folders written into it (Spark: coalesce(1), no partitionBy), and remove the rest."
     )
 
 
