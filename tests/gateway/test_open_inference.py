@@ -138,7 +138,9 @@ def test_widths(datatype: str, value: object, code: str | None) -> None:
 @pytest.mark.parametrize("datatype", sorted({*INTEGERS, *FLOATS}))
 def test_schema_of_a_model_knows_the_widths(client: TestClient, ask: Ask, datatype: str) -> None:
     schema = client.get("/v2/models/flight_late/schema").json()
-    for value in (1, 1.5, -1, 128, 40_000, 70_000, 2**31, 2**63, 1e39):
+    # JSON Schema calls 1e39 an integer, and none beyond 2^53 is certain to be scored as it is sent.
+    large = () if datatype == "FP64" else (1e39,)
+    for value in (1, 1.5, -1, 128, 40_000, 70_000, 2**31, 2**63, *large):
         body = ask(hour=[value])
         body["inputs"][0]["datatype"] = datatype
         said = jsonschema.Draft202012Validator(schema).is_valid(body)
