@@ -123,7 +123,7 @@ def test_expired_champion_under_load(
     wire.mode = "pass"
     asking.life.publish(champion, authorized=timedelta(hours=1))
     soon(lambda: asking.once(process.url, 7, id_=f"again-{len(asking.answered)}") == "champion", 60)
-    assert set(asking.refused) <= {0}
+    assert set(asking.refused) <= {0, 401, 503}  # killed, and not up again yet
     assert process.stop() in ENDED
     rows = logged_rows(platform)
     said = {row["reason"] for row in rows if row["arm_answered"] == "rule"}

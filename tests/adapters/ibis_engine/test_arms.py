@@ -138,6 +138,31 @@ def test_counts_are_those_counted_by_hand(
     assert arm_counts(engine, *files, window) == EXPECTED
 
 
+@pytest.mark.parametrize(
+    ("ended", "errors"),
+    [
+        pytest.param((), (2, 3), id="both hold"),
+        pytest.param(((7, START + timedelta(minutes=9)),), (2, 3), id="ended afterwards"),
+        pytest.param(((7, START + timedelta(minutes=3)),), (1, 1), id="ended in between"),
+        pytest.param(((6, START),), (2, 3), id="in an earlier plan"),
+    ],
+)
+def test_without_an_authorization_neither_arm_is_counted(
+    engine: IbisEngine, tmp_path: Path, ended: Any, errors: tuple[int, int]
+) -> None:
+    """The rule answers in a champion's place, and those errors are no merit of the canary."""
+    rows = [
+        decision("d01", "a", "canary", fallback_level="champion"),
+        decision("d02", "b", "champion", fallback_level="rule"),
+        decision("d03", "c", "champion", fallback_level="rule"),
+        decision("d04", "d", "canary", fallback_level="champion"),
+        decision("d05", "e", "champion", fallback_level="rule"),
+    ]
+    files = [write(tmp_path / "d.parquet", rows, DECISION)]
+    (found,) = arm_counts(engine, files, [], CanaryWindow(7, HORIZON, None, ended))
+    assert (found.canary_events, found.champion_events) == errors
+
+
 def test_an_outcome_that_was_shipped_twice_counts_once(
     engine: IbisEngine, files: tuple[list[Path], list[Path]]
 ) -> None:

@@ -173,6 +173,9 @@ def days(*given: tuple[str, int]) -> list[ApprovalAnswer]:
         pytest.param(2, days(("a", 3), ("a", 33)), [], 3, id="raised: one alone renews nothing"),
         pytest.param(2, days(("a", 3), ("Ada", 33)), [], 3, id="the trainer is no second"),
         pytest.param(1, days(("Ada", 30)), [], None, id="the trainer alone"),
+        pytest.param(
+            2, [answer(), answer("b", evidence="c" * 64)], [], None, id="one of two: other evidence"
+        ),
         pytest.param(1, [answer(artifact="c" * 64)], [], None, id="other bytes"),
         pytest.param(1, [answer(evidence="c" * 64)], [], None, id="other evidence"),
         pytest.param(1, [answer(), answer("heidi", Choice.REJECT)], [], None, id="rejected"),

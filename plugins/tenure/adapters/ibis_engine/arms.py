@@ -26,11 +26,14 @@ class CanaryWindow:
         first_generation: Traffic plan with which the canary began; older decisions do not count.
         horizon_hours: After an event, how long until its label is final.
         watermark: Outcomes are complete up to here; None means that no label is mature.
+        ended: Generations in which the authorization of an arm ended, with the moment: from then on
+            that arm answered nothing, so decisions of both say nothing about either.
     """
 
     first_generation: int
     horizon_hours: float
     watermark: datetime | None
+    ended: tuple[tuple[int, datetime], ...] = ()
 
 
 def arm_counts(
@@ -48,7 +51,7 @@ def arm_counts(
     if not decisions:
         return []
     asked = engine.read(decisions)
-    rows = _in_canary(asked, window.first_generation)
+    rows = _in_canary(asked, window)
     long = _errors(rows)
     if outcomes and window.watermark is not None:
         final = window.watermark - timedelta(hours=window.horizon_hours)
@@ -61,9 +64,12 @@ def arm_counts(
     ]
 
 
-def _in_canary(table: Any, first_generation: int) -> Any:
+def _in_canary(table: Any, window: CanaryWindow) -> Any:
+    for generation, moment in window.ended:
+        late = table.received_at >= ibis.literal(moment, type="timestamp('UTC', 6)")
+        table = table.filter(~((table.generation == generation) & late))
     kept = table.filter(
-        table.generation >= first_generation,
+        table.generation >= window.first_generation,
         table.share_bp > 0,
         table.share_bp < BASIS_POINTS,
         table.arm_assigned.isin(_ARMS),

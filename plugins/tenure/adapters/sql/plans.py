@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from tenure.adapters.sql.rows import as_row, columns_of
 from tenure.adapters.sql.tables import traffic_plan
@@ -41,6 +41,17 @@ def champion_until(connection: Connection, version_id: int) -> datetime | None:
         query.order_by(traffic_plan.c.id.desc()).limit(1)
     ).scalar_one_or_none()
     return found
+
+
+def ended_since(
+    connection: Connection, model: str, generation: int, *, now: datetime
+) -> tuple[tuple[int, datetime], ...]:
+    """Generations from this one on in which the authorization of an arm has ended, and when."""
+    first = func.least(traffic_plan.c.champion_until, traffic_plan.c.canary_until)
+    query = select(traffic_plan.c.generation, first).where(
+        traffic_plan.c.model == model, traffic_plan.c.generation >= generation, first <= now
+    )
+    return tuple((row[0], row[1]) for row in connection.execute(query))
 
 
 def publish(

@@ -188,17 +188,18 @@ def authorized_until(
         excused_until: The ends of excuses for gates that it did not pass.
 
     Returns:
-        None when nobody ever approved what it is now, or somebody rejected it.
+        None when nobody ever approved what it is now, fewer than needed did and others something
+        else, or somebody rejected it.
     """
     given: dict[str, list[datetime]] = {}
     for answer in _bound(question, answers):
         if answer.choice is Choice.REJECT:
             return None
         given.setdefault(answer.approver.casefold(), []).append(answer.expires_at)
-    if not given:
-        return None
     latest = sorted(map(max, given.values()), reverse=True)
     is_enough = len(latest) >= question.quorum
+    if not given or (not is_enough and outdated(question, answers)):
+        return None
     quorum = latest[question.quorum - 1] if is_enough else min(map(min, given.values()))
     return min([quorum, *excused_until])
 

@@ -248,7 +248,8 @@ def _choose(connection: "Connection", model: str, wanted: int | None) -> Version
             f"{model}@{wanted} is {version.state if version else 'unknown'}; only a version that "
             "is validated, approved or in canary can be promoted.",
             still_safe="Nothing was changed; the champion keeps serving.",
-            next_step="Trigger the DAG with another version, or with none for the newest.",
+            next_step="Trigger the DAG with another version, or with none for the newest. What "
+            f"serves is approved once more with `tenure authorization renew {model}`.",
         )
     return version
 

@@ -163,10 +163,16 @@ class Probation:
 
         with self.platform.database.begin() as connection:
             start = canary.began(connection, self.version.model, self.version.id)
+            if start is None:
+                return []
             watermark = canary.watermark(connection, self.version.model)
-        if start is None:
-            return []
-        window = CanaryWindow(start.generation, self.config.label.horizon_hours, watermark)
+            ended = plans.ended_since(
+                connection,
+                self.version.model,
+                start.generation,
+                now=self.platform.clock.now(),
+            )
+        window = CanaryWindow(start.generation, self.config.label.horizon_hours, watermark, ended)
         decisions, outcomes = (self._segments(kind, start.at) for kind in ("decisions", "outcomes"))
         return arm_counts(self.engine, decisions, outcomes, window)
 
