@@ -3,7 +3,8 @@
 `review` asks one approver for each seat in Airflow's required actions, `approve` closes the
 question, and `canary` gives the version a small share of live traffic, judges it against the
 champion at each analysis, and promotes it or rolls it back. A model's first version becomes
-champion directly. The run is about the newest version that waits, unless the form names one.
+champion directly. The run is about the newest version that waits, unless the form names one. When
+the form names the champion, `review` asks approvers to renew its authorization, and that is all.
 
 **If this fails**
 

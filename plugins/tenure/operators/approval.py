@@ -54,12 +54,14 @@ class ReviewOperator(HITLOperator):
 
     def execute(self, context: Context) -> object:
         """Open the window, or finish when the question is answered."""
-        from tenure.usecases.promotion import approval
+        from tenure.usecases.promotion import approval, authorization
 
         with explained(context, model=self.model):
             platform, run = self._connect(context)
             version = found_work(platform, self.model, run, context)
-            asked = approval.ask(platform, version)
+            renews = approval.renews(platform, self.model, run)
+            ask = authorization.ask_renewal if renews else approval.ask
+            asked = ask(platform, version)
             if asked is None:
                 self.log.info("seat=%s version=%s answer=not_needed", self.seat, version.name)
                 return {"version": version.version, "state": str(version.state)}
@@ -85,15 +87,37 @@ class ReviewOperator(HITLOperator):
                 raise self._unanswered(event)
             platform, run = self._connect(context)
             given = super().execute_complete(context, event)
+            choice = OPTIONS[given["chosen_options"][0]]
+            if approval.renews(platform, self.model, run):
+                version = found_work(platform, self.model, run, context)
+                return self._renewed(platform, version, asked, who(event), choice)
             outcome = approval.answer(
                 platform,
                 (int(asked[0]), str(asked[1]), str(asked[2])),
                 user=who(event),
-                choice=OPTIONS[given["chosen_options"][0]],
+                choice=choice,
                 run=run,
             )
             self.log.info("seat=%s %s", self.seat, outcome.summary)
             return {"version": outcome.version.version, "report": outcome.report}
+
+    def _renewed(
+        self,
+        platform: Installation,
+        version: VersionRef,
+        asked: list[Any],
+        user: str,
+        choice: Choice,
+    ) -> object:
+        from tenure.usecases.promotion.authorization import decline, renew
+
+        if choice is Choice.REJECT:
+            self.log.info("seat=%s %s", self.seat, decline(platform, version, user=user))
+            return {"version": version.version, "renewed": False}
+        shown = (str(asked[1]), str(asked[2]))
+        renew(platform, version.model, version.version, user=user, shown=shown)
+        self.log.info("seat=%s version=%s renewed_by=%s", self.seat, version.name, user)
+        return {"version": version.version, "renewed": True}
 
     def _connect(self, context: Context) -> tuple[Installation, RunRef]:
         self.connected = (open_platform(), run_ref(context))

@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from tenure.config import ModelConfig
 from tenure.layout import mlflow_link
@@ -59,6 +60,37 @@ def page(
         link = mlflow_link(mlflow_url, row.mlflow_run_id)
         head += ["", f"[MLflow run]({link})"]
     return "\n".join(head)
+
+
+def renewal_page(
+    config: ModelConfig,
+    row: VersionRow,
+    question: ApprovalQuestion,
+    until: datetime | None,
+    approvals: Sequence[tuple[str, datetime]],
+) -> str:
+    """Markdown of one seat's window when a version that serves is to be renewed.
+
+    Args:
+        config: The model's config.
+        row: The version row.
+        question: What is asked.
+        until: End of the authorization, None when there is none.
+        approvals: Each approver with the end that she gave.
+    """
+    ends = f"until {until:%Y-%m-%d %H:%M} UTC" if until else "for nothing that it is now"
+    lines = [
+        f"**{_text(config.purpose)}**",
+        "",
+        f"{_text(row.name)} is {row.state} and authorized {ends}. Nothing of it has changed: "
+        f"artifact `{question.artifact}`, evidence `{question.evidence}`. On the Tenure page of "
+        "the model are its reports, its monitoring results and open incidents: read them first.",
+        "",
+        f"Risk tier {config.risk_tier}: {question.quorum} distinct approver(s). An approval holds "
+        f"{config.approval.valid_days} days. Reject leaves the authorization to its end.",
+        "",
+    ]
+    return "\n".join([*lines, *(f"- {_text(who)} until {end:%Y-%m-%d}" for who, end in approvals)])
 
 
 def _first(said: Sequence[str]) -> list[str]:

@@ -210,3 +210,29 @@ def test_a_seat_a_person(tier: str, expected: list[int]) -> None:
     from tenure.operators.approval import seats
 
     assert seats(tier) == expected
+
+
+@pytest.mark.parametrize("option", ["Approve", "Reject"])
+def test_review_renews_a_champion_that_the_form_names(life: Any, option: str) -> None:
+    """Its own approver may, without a training; who does not renew ends nothing."""
+    version = life.champion()
+    before = life.plan()
+    with life.platform.database.begin() as c:
+        c.exec_driver_sql("ALTER TABLE approval DISABLE TRIGGER append_only")
+        c.exec_driver_sql("UPDATE approval SET expires_at = now() + interval '2 days'")
+        c.exec_driver_sql("ALTER TABLE approval ENABLE TRIGGER append_only")
+    from airflow.sdk.exceptions import TaskAwaitingInput
+
+    review, approve, canary = tasks()
+    named = context(review, version=version.version)
+    with pytest.raises(TaskAwaitingInput) as waiting:
+        review.execute(named)
+    assert life.windows[0]["subject"].startswith("May flight_late@1 serve on?")
+    shown = waiting.value.kwargs["asked"]  # type: ignore[index]
+    done = review.execute_complete(named, response("grace", option), asked=shown)
+    assert done == {"version": 1, "renewed": option == "Approve"}
+    assert life.plan().generation == before.generation + (option == "Approve")
+    assert life.now(version).state is State.CHAMPION
+    approve.execute(context(approve, version=version.version))
+    canary.execute(context(canary, version=version.version))
+    assert life.plan().generation == before.generation + (option == "Approve")

@@ -136,3 +136,11 @@ def chosen_version(connection: Connection, op_key: str) -> int | None:
         query.where(ledger_event.c.op_key == op_key)
     ).scalar_one_or_none()
     return number
+
+
+def began_as_renewal(connection: Connection, op_key: str) -> bool:
+    """Whether the ledger event with this key chose a version that served already."""
+    query = select(ledger_event.c.body["renews"].as_boolean())
+    return bool(
+        connection.execute(query.where(ledger_event.c.op_key == op_key)).scalar_one_or_none()
+    )

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 OPEN = (State.VALIDATED, State.APPROVED, State.CANARY)
 """States in which a promotion has something to do."""
+NAMED = (*OPEN, State.CHAMPION, State.SUPERSEDED)
+"""States of a version that a form may name: what serves, or may again, is renewed."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def find_work(
     choice is noted in the ledger once a run: every seat and every later try sees the same version,
     whatever was validated meanwhile.
     """
-    key = op_key("promotion.begin", f"model:{model}", {"run_id": run.run_id})
+    key = _begin_key(model, run)
     with platform.database.begin() as connection:
         chosen = approvals.chosen_version(connection, key)
         if chosen is not None:
@@ -81,11 +83,21 @@ def find_work(
             connection,
             subject=f"promotion:{model}",
             actor=run.user or run.dag_id,
-            body={"version": version.version, "run_id": run.run_id},
+            body={
+                "version": version.version,
+                "run_id": run.run_id,
+                "renews": version.state not in OPEN,
+            },
             op_key=key,
         )
         chosen = approvals.chosen_version(connection, key)  # another try may have been first
         return None if chosen is None else versions.get(connection, model, chosen)
+
+
+def renews(platform: Installation, model: str, run: RunRef) -> bool:
+    """Whether the version of this run served when the run began: it is renewed, not promoted."""
+    with platform.database.begin() as connection:
+        return approvals.began_as_renewal(connection, _begin_key(model, run))
 
 
 def ask(platform: Installation, version: VersionRef) -> SeatQuestion | None:
@@ -239,17 +251,21 @@ def conclude(platform: Installation, version: VersionRef, run: RunRef) -> Approv
     return _outcome(platform, version.id, question, stands, run)
 
 
+def _begin_key(model: str, run: RunRef) -> str:
+    return op_key("promotion.begin", f"model:{model}", {"run_id": run.run_id})
+
+
 def _choose(connection: "Connection", model: str, wanted: int | None) -> VersionRef | None:
     if wanted is None:
         return next(iter(versions.in_state(connection, model, OPEN)), None)
     version = versions.get(connection, model, wanted)
-    if version is None or version.state not in OPEN:
+    if version is None or version.state not in NAMED:
         raise StateConflict(
             f"{model}@{wanted} is {version.state if version else 'unknown'}; only a version that "
-            "is validated, approved or in canary can be promoted.",
+            "is validated, approved or in canary can be promoted, and one that is champion or "
+            "superseded be renewed.",
             still_safe="Nothing was changed; the champion keeps serving.",
-            next_step="Trigger the DAG with another version, or with none for the newest. What "
-            f"serves is approved once more with `tenure authorization renew {model}`.",
+            next_step="Trigger the DAG with another version, or with none for the newest.",
         )
     return version
 

@@ -16,9 +16,10 @@ from tenure.lifecycle.model_version import VersionRow
 from tenure.lifecycle.promotion import approval
 from tenure.lifecycle.promotion.approval import ApprovalAnswer, ApprovalQuestion, Choice
 from tenure.usecases.promotion import traffic
-from tenure.usecases.promotion.approval import record
+from tenure.usecases.promotion.approval import SeatQuestion, record
 from tenure.usecases.promotion.approval_question import excuses, question, require_evidence
-from tenure.vocabulary import Role, State, VersionRef
+from tenure.views.approvals import renewal_page
+from tenure.vocabulary import Role, State, VersionRef, op_key
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -86,8 +87,66 @@ def read(connection: "Connection", version: VersionRef) -> Authorization:
     return Authorization(version, until, asked.quorum, _latest(asked, answers), excused)
 
 
+def ask_renewal(platform: Installation, version: VersionRef) -> SeatQuestion | None:
+    """What to show to an approver who may renew; None when the quorum has renewed just now."""
+    config, _ = load_model(platform.settings.include, version.model)
+    now = platform.clock.now()
+    after = max(now, now + timedelta(days=config.approval.valid_days) - _LEAST)
+    with platform.database.begin() as connection:
+        row, found = versions.row_by_id(connection, version.id), read(connection, version)
+        asked = question(connection, row, config.risk_tier)
+        answers = approvals.answers_of(connection, version.id)
+    people = approval.may_answer(
+        asked, answers, platform.config.roles.get(Role.APPROVER, ()), after=after
+    )
+    if not people or approval.standing(asked, answers, now=after).is_approved:
+        return None
+    return SeatQuestion(
+        version=version,
+        artifact=asked.artifact,
+        evidence=asked.evidence,
+        approvers=people,
+        subject=f"May {version.name} serve on? (authorization renewed without a training)",
+        body=renewal_page(config, row, asked, found.until, found.approvals),
+    )
+
+
+def decline(platform: Installation, version: VersionRef, *, user: str) -> str:
+    """Write down that an approver does not renew; the authorization lasts until its end.
+
+    Raises:
+        NotPermitted: The person is no approver.
+    """
+    if not platform.config.allows(user, Role.APPROVER):
+        raise NotPermitted(
+            f"{user} is not an approver and may not decide about {version.name}.",
+            still_safe="Nothing was recorded; its authorization lasts until its end.",
+            next_step="Clear this task and let an approver answer.",
+        )
+    with platform.database.begin() as connection:
+        until = read(connection, version).until
+        platform.ledger.note(
+            connection,
+            subject=f"authorization:{version.id}",
+            actor=user,
+            body={"version": version.name, "answer": "not renewed", "until": str(until)},
+            op_key=op_key(
+                "authorization.decline",
+                f"mv:{version.id}",
+                {"approver": user.casefold(), "until": str(until)},
+            ),
+        )
+    return f"{user} does not renew {version.name}; its authorization ends as it stands"
+
+
 def renew(
-    platform: Installation, model: str, number: int | None = None, *, user: str, note: str = ""
+    platform: Installation,
+    model: str,
+    number: int | None = None,
+    *,
+    user: str,
+    note: str = "",
+    shown: tuple[str, str] | None = None,
 ) -> Renewal:
     """Approve once more what a version is, without a training; in a person's name.
 
@@ -100,6 +159,7 @@ def renew(
         number: The version; None for the champion.
         user: The approver.
         note: What she wrote.
+        shown: Artifact and evidence that she was shown; None for those of now.
 
     Raises:
         NotPermitted: The person may not, the evidence is another one, or an excuse has ended.
@@ -114,7 +174,8 @@ def renew(
         answers = approvals.answers_of(mine.connection, row.id)
         now = platform.clock.now()
         end = now + timedelta(days=config.approval.valid_days)
-        given = ApprovalAnswer(user, Choice.APPROVE, asked.artifact, asked.evidence, end)
+        artifact, evidence = shown or (asked.artifact, asked.evidence)
+        given = ApprovalAnswer(user, Choice.APPROVE, artifact, evidence, end)
         allowed = platform.config.allows(user, Role.APPROVER)
         is_new = approval.admit(
             asked, answers, given, is_approver=allowed, after=max(now, end - _LEAST)
