@@ -44,7 +44,6 @@ TESTED_ELSEWHERE = {
     "retirement/people": ("usecases/retirement/test_decommissioning.py", "a step of it"),
     "retirement/retirement": ("usecases/retirement/test_crashes.py", "the frame of all steps"),
     "serving/api_keys": ("cli/test_serve.py", "the command is its only caller"),
-    "serving/loading": ("security/test_artifact_rce.py", "in real processes, with hostile files"),
     "serving/model_process": ("security/test_model_processes.py", "a main module: as a process"),
     "training/evidence": ("usecases/training/test_training.py", "a step of it"),
     "training/fitting": ("usecases/training/test_training.py", "a step of it"),

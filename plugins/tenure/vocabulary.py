@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
 
@@ -20,6 +21,8 @@ Id = Annotated[str, StringConstraints(pattern=ID_PATTERN, max_length=64)]
 """Name of a model, dataset or consumer; safe in paths, DAG ids and URLs."""
 _DEVICE = "con|prn|aux|nul|(com|lpt)[0-9]"
 """No file of these names can be checked out on Windows."""
+_LARGE = 1e16
+"""From here on Python writes floats with an exponent, and JSONB gives them back as integers."""
 
 BASIS_POINTS = 10_000
 """A share of traffic is a whole number of these: 500 is 5%."""
@@ -239,6 +242,23 @@ def canonical_json(value: object) -> bytes:
 def digest_json(value: object) -> str:
     """SHA-256 of the canonical form of a JSON value."""
     return digest_bytes(canonical_json(value))
+
+
+def as_stored(value: object) -> object:
+    """The JSON value as it comes back from JSONB, which keeps numbers as decimals.
+
+    >>> as_stored({"a": [1e22, -0.0, 0.5, True]})
+    {'a': [10000000000000000000000, 0.0, 0.5, True]}
+    """
+    if isinstance(value, float):
+        if abs(value) >= _LARGE:
+            return int(Decimal(repr(value)))
+        return value + 0.0  # -0.0 becomes 0.0
+    if isinstance(value, Mapping):
+        return {str(key): as_stored(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_stored(one) for one in value]
+    return value
 
 
 def op_key(kind: str, subject: str, intent: Mapping[str, object]) -> str:

@@ -90,7 +90,7 @@ def test_a_swapped_artifact_under_its_own_digest_is_refused(
     refuses(store, replace(good, artifact_digest=digest), signer.public, "signature does not fit")
 
 
-@pytest.mark.parametrize("field", sorted(statement(record())))
+@pytest.mark.parametrize("field", sorted(statement(record()).keys() - {"facts"}))
 def test_a_signature_fits_no_other_statement(
     field: str, store: LocalStore, good: VersionRecord, signer: Signer
 ) -> None:

@@ -48,11 +48,9 @@ class Life:
         """Sign, register and approve a version: `estimator`, or what is trained here."""
         from sqlalchemy import insert
 
-        from tenure.adapters.signing import Signer
         from tenure.adapters.sql import tables, versions
         from tenure.layout import artifact_key
         from tenure.lifecycle.promotion.approval import evidence_digest
-        from tenure.lifecycle.training.registry import statement_bytes
         from tenure.vocabulary import digest_bytes
 
         artifact = self._train(seed) if estimator is None else dumped(estimator)
@@ -71,9 +69,7 @@ class Life:
             described = {f"{name}_digest": f"{seed:064}" for name in digests}
             described["mlflow_run_id"] = f"run{seed}"
             versions.set_columns(c, ref.id, facts=stated, **described)
-            row = replace(versions.row_by_id(c, ref.id), artifact_digest=digest)
-            signature = Signer(self.platform.settings.signing_key).sign(statement_bytes(row))
-        self.move(ref, State.TRAINED, artifact_digest=digest, signature=signature)
+        self.train(ref, artifact_digest=digest)
         reports = {"evaluation": "e" * 64, "bias": "b" * 64}
         self.move(ref, State.VALIDATED, **{f"{kind}_report": one for kind, one in reports.items()})
         with self.platform.database.begin() as c:
@@ -91,6 +87,19 @@ class Life:
             )
         self.move(ref, State.APPROVED)
         return ref
+
+    def train(self, ref: VersionRef, **columns: Any) -> None:
+        """Move the draft to trained, with the signature over what it is then."""
+        from tenure.adapters.signing import Signer
+        from tenure.adapters.sql import versions
+        from tenure.lifecycle.training.registry import statement_bytes
+
+        with self.platform.database.begin() as c:
+            stored = versions.row_by_id(c, ref.id)
+        changed = {"facts_json" if name == "facts" else name: columns[name] for name in columns}
+        row = replace(stored, **changed)
+        signature = Signer(self.platform.settings.signing_key).sign(statement_bytes(row))
+        self.move(ref, State.TRAINED, **columns, signature=signature)
 
     def large(self, seed: int, ballast: Any) -> VersionRef:
         """A version that carries an array beside what it scores by."""

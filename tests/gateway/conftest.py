@@ -21,7 +21,7 @@ from tenure.gateway.app import Gateway, Parts, create_app
 from tenure.gateway.http import server
 from tenure.gateway.log.records import DecisionDelivery, OutcomeDelivery
 from tenure.installation import Uuid7
-from tenure.lifecycle.model_version import VersionRecord
+from tenure.lifecycle.model_version import VersionFacts, VersionRecord
 from tenure.lifecycle.promotion.trial_loads import Trial
 from tenure.lifecycle.serving import (
     ApiKey,
@@ -169,6 +169,9 @@ class FakeLoader:
             raise model
         self.started.append(ThreadModel(model))
         return self.started[-1]
+
+    def facts(self, row: VersionRecord) -> VersionFacts:
+        return row.facts
 
     def keep_only(self, digests: frozenset[str]) -> None:
         self.kept = digests

@@ -55,6 +55,10 @@ class Registry:
             features={"numeric": ["a", "b"], "categorical": []}, ranges={"a": [0, 1], "b": [0, 1]}
         )
         row = record(stated, model=model, version=version, artifact_digest=digest)
+        return self.signed(row)
+
+    def signed(self, row: VersionRecord) -> VersionRecord:
+        """The row with the trainer's signature over what it is now."""
         return replace(row, signature=self.signer.sign(statement_bytes(row)))
 
 

@@ -96,7 +96,7 @@ def test_an_artifact_swapped_after_approval(registry: Any, good: bytes) -> None:
     assert "signature does not fit" in refused(registry, replace(row, artifact_digest=digest))
 
 
-@pytest.mark.parametrize("field", sorted(statement(record())))
+@pytest.mark.parametrize("field", sorted(statement(record()).keys() - {"facts"}))
 def test_a_signature_replayed_elsewhere(registry: Any, good: bytes, field: str) -> None:
     row = registry.row(good, version=4)
     if field == "artifact_digest":

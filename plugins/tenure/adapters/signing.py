@@ -32,12 +32,16 @@ class Signer:
         self.public = private.with_suffix(".pub")
 
     def sign(self, statement: bytes) -> str:
-        """Ed25519 signature in base64; the same statement gives the same signature.
+        """The statement and its Ed25519 signature, each in base64, with a dot between them.
+
+        So a reader can name what differs from what was signed. The same statement gives the same
+        text.
 
         Raises:
             ArtifactRefused: The private key is gone, or is not an Ed25519 key.
         """
-        return base64.b64encode(self._key().sign(statement)).decode("ascii")
+        parts = (statement, self._key().sign(statement))
+        return ".".join(base64.b64encode(part).decode("ascii") for part in parts)
 
     def _key(self) -> Ed25519PrivateKey:
         if not self._private.exists():

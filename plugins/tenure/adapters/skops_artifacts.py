@@ -19,9 +19,13 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from tenure.errors import ArtifactRefused
 from tenure.layout import artifact_key, onnx_key
 from tenure.lifecycle.model_version import VersionRecord
-from tenure.lifecycle.training.registry import onnx_statement_bytes, statement_bytes
+from tenure.lifecycle.training.registry import (
+    differing,
+    onnx_statement_bytes,
+    statement,
+)
 from tenure.ports import ObjectStore
-from tenure.vocabulary import digest_bytes
+from tenure.vocabulary import canonical_json, digest_bytes
 
 TRUSTED = (
     "numpy.dtype",
@@ -167,32 +171,38 @@ def check_onnx(data: bytes, row: VersionRecord, public_key: bytes) -> None:
             f"{name}: the ONNX file has SHA-256 {found[:12]}…, not "
             f"{file.digest[:12]}… as registered"
         )
-    message = onnx_statement_bytes(row, found)
-    _check_key(
-        message,
-        file.signature,
-        public_key,
-        f"{name}: the ONNX file's signature does not fit it and its version",
-    )
+    signed = _signed(file.signature, public_key)
+    if signed != onnx_statement_bytes(row, found):
+        raise _refused(f"{name}: the ONNX file's signature does not fit it and its version")
 
 
 def _check(row: VersionRecord, public_key: bytes) -> None:
-    _check_key(
-        statement_bytes(row),
-        row.signature,
-        public_key,
-        f"{row.name}: the signature does not fit its statement (model, version, run and digests)",
-    )
+    stated = statement(row)
+    signed = _signed(row.signature, public_key)
+    if signed is None:
+        raise _refused(
+            f"{row.name}: the signature does not fit its statement (model, version, run, digests "
+            "and facts)"
+        )
+    if signed != canonical_json(stated):
+        names = ", ".join(differing(json.loads(signed), stated))
+        raise _refused(
+            f"{row.name}: the signature does not fit its {names}: the trainer signed another value"
+        )
 
 
-def _check_key(message: bytes, signature: object, public_key: bytes, otherwise: str) -> None:
+def _signed(signature: object, public_key: bytes) -> bytes | None:
+    """The statement that was signed, or None where the signature is not the trainer's."""
     try:
         key = load_pem_public_key(public_key)
         if not isinstance(key, Ed25519PublicKey):
             raise _refused("the public key is not an Ed25519 key")
-        key.verify(base64.b64decode(str(signature), validate=True), message)
+        parts = (base64.b64decode(part, validate=True) for part in str(signature).split("."))
+        signed, seal = parts
+        key.verify(seal, signed)
     except (InvalidSignature, binascii.Error, ValueError):
-        raise _refused(otherwise) from None
+        return None
+    return signed
 
 
 def _refuse_types(data: bytes, name: str) -> None:

@@ -159,11 +159,10 @@ def test_the_artifact_cannot_change_after_training(life: Life) -> None:
 def test_what_approvers_were_shown_cannot_change_after_validation(
     life: Life, column: str, value: Any
 ) -> None:
-    """The threshold decides with the artifact, and no signature covers it."""
     version = life.champion()
     refused(
         life,
-        "what was approved of m@1 cannot change",
+        "what was signed or approved of m@1 cannot change",
         lambda c: versions.set_columns(c, version.id, **{column: value}),
     )
 

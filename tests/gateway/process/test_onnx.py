@@ -38,21 +38,23 @@ class AskingLife(Life):
     """A digest that the next version states for its file instead."""
     is_asking = True
 
-    def move(self, ref: VersionRef, dst: State, **columns: Any) -> None:
-        if dst is State.TRAINED and self.is_asking:
+    def train(self, ref: VersionRef, **columns: Any) -> None:
+        if self.is_asking:
             with self.platform.database.begin() as c:
                 row = replace(versions.row_by_id(c, ref.id), **columns)
             columns["facts"] = {**row.facts_json, "onnx": self._onnx(row)}
-        super().move(ref, dst, **columns)
+        super().train(ref, **columns)
 
     def _onnx(self, row: VersionRow) -> dict[str, Any]:
         from tenure.adapters.onnx_variant import convert
         from tenure.adapters.signing import Signer
         from tenure.adapters.skops_artifacts import load_verified
+        from tenure.lifecycle.training.registry import statement_bytes
 
         settings, store = self.platform.settings, self.platform.store
         public = settings.signing_key.with_suffix(".pub")
-        data = convert(load_verified(store, row, public).steps[-1][1])
+        native = replace(row, signature=Signer(settings.signing_key).sign(statement_bytes(row)))
+        data = convert(load_verified(store, native, public).steps[-1][1])
         digest = store.put(onnx_key(digest_bytes(data)), data)
         signature = Signer(settings.signing_key).sign(onnx_statement_bytes(row, digest))
         return onnx(self.lies or digest, signature)

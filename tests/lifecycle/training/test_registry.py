@@ -1,12 +1,13 @@
 """What is signed."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from version_rows import facts, onnx, record
 
 from tenure.errors import ArtifactRefused
 from tenure.layout import artifact_key, onnx_key, reference_key
+from tenure.lifecycle.model_version import VersionFacts
 from tenure.lifecycle.training.registry import (
     file_digests,
     file_keys,
@@ -15,18 +16,25 @@ from tenure.lifecycle.training.registry import (
     statement_bytes,
 )
 
-ROW = record({}, version=3)
+ROW = record(version=3)
 FIELDS = (
-    *("model", "version", "mlflow_run_id", "artifact_digest", "data_digest"),
+    *("model", "version", "trained_by", "mlflow_run_id", "artifact_digest", "data_digest"),
     *("suite_digest", "code_digest", "config_digest", "lock_digest"),
 )
 
 
 def test_the_statement_is_the_fields_and_nothing_else() -> None:
-    assert set(statement(ROW)) == set(FIELDS)
-    assert statement_bytes(replace(ROW, signature="other", trained_by="eve")) == statement_bytes(
-        ROW
-    )
+    stated = statement(ROW)
+    assert set(stated) == {*FIELDS, "facts"}
+    assert set(stated["facts"]) == {one.name for one in fields(VersionFacts)}
+    assert statement_bytes(replace(ROW, signature="other")) == statement_bytes(ROW)
+
+
+def test_a_fact_is_signed_as_the_database_gives_it_back() -> None:
+    """JSONB keeps numbers as decimals: -0.0 is 0, and 1e22 comes back without its exponent."""
+    before = record(facts(ranges={"a": [-0.0, 1e22]}))
+    after = record(facts(ranges={"a": [0.0, 10**22]}))
+    assert statement_bytes(before) == statement_bytes(after)
 
 
 @pytest.mark.parametrize("field", FIELDS)

@@ -134,9 +134,10 @@ class World:
         names = ("artifact", "data", "suite", "code", "config", "lock")
         columns = {f"{name}_digest": digest for name in names} | {"mlflow_run_id": f"run-{run}"}
         columns |= {"config_digest": config} if config else {}
-        row = record(model=draft.model, version=draft.version, **columns)
-        signer = Signer(self.platform.settings.signing_key)
         stated = facts(ranges={"a": [0, 3]})
+        who = {"model": draft.model, "version": draft.version, "trained_by": draft.trained_by}
+        row = record(stated, **who, **columns)
+        signer = Signer(self.platform.settings.signing_key)
         return columns | {"signature": signer.sign(statement_bytes(row)), "facts": stated}
 
     def approved(self) -> VersionRef:

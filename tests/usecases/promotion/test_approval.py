@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from tenure.adapters.signing import Signer
 from tenure.adapters.sql import versions
 from tenure.errors import NotPermitted, StateConflict
 from tenure.lifecycle.promotion.approval import Choice
-from tenure.lifecycle.training.registry import onnx_statement_bytes
+from tenure.lifecycle.training.registry import onnx_statement_bytes, statement_bytes
 from tenure.usecases.promotion import approval, traffic
 from tenure.usecases.serving.gateway import PlanSource
 from tenure.vocabulary import State, VersionRef, digest_bytes
@@ -184,7 +185,8 @@ def with_onnx(life: Any, version: VersionRef, data: bytes = b"trees") -> str:
         signer = Signer(life.platform.settings.signing_key)
         signature = signer.sign(onnx_statement_bytes(row, digest))
         stated = {**row.facts_json, "onnx": onnx(digest, signature)}
-        versions.set_columns(connection, version.id, facts=stated)
+        whole = signer.sign(statement_bytes(replace(row, facts_json=stated)))
+        versions.set_columns(connection, version.id, facts=stated, signature=whole)
     return digest
 
 

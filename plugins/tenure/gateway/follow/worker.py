@@ -14,7 +14,7 @@ from tenure.errors import ArtifactRefused, TenureError
 from tenure.gateway.follow.version_reports import VersionReports
 from tenure.gateway.scoring.batches import Model, Scorer
 from tenure.gateway.scoring.view import LoadedVersion
-from tenure.lifecycle.model_version import VersionRecord
+from tenure.lifecycle.model_version import VersionFacts, VersionRecord
 from tenure.lifecycle.promotion.trial_loads import Trial
 from tenure.lifecycle.serving import Breaker, Signature, restart_delay
 from tenure.lifecycle.training.registry import file_digests
@@ -44,6 +44,10 @@ class Loader(Protocol):
         """
         ...
 
+    def facts(self, row: VersionRecord) -> VersionFacts:
+        """What the version decides by. Raises ArtifactRefused unless the trainer signed it so."""
+        ...
+
     def keep_only(self, digests: frozenset[str]) -> None:
         """Drop copies of all other artifacts: a retired model must not linger on this disk."""
         ...
@@ -58,6 +62,8 @@ class _Held:
     """A version as it is kept: what requests see, and what became of its processes."""
 
     row: VersionRecord
+    facts: VersionFacts | None
+    """None where they are not those that the trainer signed: no rule decides by them either."""
     seen: LoadedVersion
     load: "Future[Model] | None" = None
     failures: int = 0
@@ -155,9 +161,16 @@ class Workers:
     def _of(self, row: VersionRecord) -> _Held:
         held = self._held.get(row.id)
         if held is None:
-            held = self._held[row.id] = _Held(row, described(row))
-            held.seen = described(row, breaker=held.breaker)
+            facts, breaker = self._signed_facts(row), Breaker()
+            seen = described(row, facts, breaker=breaker)
+            held = self._held[row.id] = _Held(row, facts, seen, breaker=breaker)
         return held
+
+    def _signed_facts(self, row: VersionRecord) -> VersionFacts | None:
+        try:
+            return self._loader.facts(row)
+        except ArtifactRefused:  # it is not loaded either, which says why
+            return None
 
     def _loading(self) -> int:
         return sum(held.load is not None for held in self._held.values())
@@ -189,12 +202,13 @@ class Workers:
         self._reports.loaded(row, held.started_at, model.note)
         held.started_at = self._monotonic()
         scorer = Scorer(model, name=name)
-        held.seen = replace(described(row, scorer, breaker=held.breaker), variant=model.variant)
+        seen = described(row, held.facts, scorer, breaker=held.breaker)
+        held.seen = replace(seen, variant=model.variant)
 
     def _bury(self, held: _Held) -> None:
         """A process died or was killed because it hung: once, whatever number of polls see it."""
         self._let_go(held)
-        held.seen = described(held.row, breaker=held.breaker)
+        held.seen = described(held.row, held.facts, breaker=held.breaker)
         lived = self._monotonic() - held.started_at
         if lived >= _STABLE_SECONDS:
             held.failures = 0
@@ -214,16 +228,16 @@ class Workers:
 
 
 def described(
-    row: VersionRecord, scorer: Scorer | None = None, *, breaker: Breaker | None = None
+    row: VersionRecord,
+    facts: VersionFacts | None,
+    scorer: Scorer | None = None,
+    *,
+    breaker: Breaker,
 ) -> LoadedVersion:
-    """The version; one whose facts cannot be read accepts nothing and holds up no other model."""
-    try:
-        facts = row.facts
-    except ArtifactRefused:  # `Workers` refuses to load it, so it has no scorer
-        signature, threshold = Signature((), ()), None
-    else:
-        signature, threshold = Signature.from_facts(facts), facts.threshold
-    return LoadedVersion(row.id, row.version, threshold, signature, scorer, breaker or Breaker())
+    """The version; one without signed facts accepts nothing and holds up no other model."""
+    signature = Signature((), ()) if facts is None else Signature.from_facts(facts)
+    threshold = None if facts is None else facts.threshold
+    return LoadedVersion(row.id, row.version, threshold, signature, scorer, breaker)
 
 
 def kept_digests(row: VersionRecord) -> list[str]:

@@ -3,15 +3,12 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 
 from tenure.errors import LedgerBroken
-from tenure.vocabulary import digest_json
+from tenure.vocabulary import as_stored, digest_json
 
 GENESIS = "0" * 64
 """`prev_hash` of the first event."""
-_LARGE = 1e16
-"""From here on Python writes floats with an exponent, and JSONB gives them back as integers."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,7 @@ def event_hash(
             src,
             dst,
             actor,
-            _settled(dict(body)),
+            as_stored(dict(body)),
             at.astimezone(UTC).isoformat(timespec="microseconds"),
             prev_hash,
         ]
@@ -125,6 +122,37 @@ def verify_chain(
     return ChainCheck(last.seq, last)
 
 
+def contradiction(
+    kept: Iterable[Anchor], stored: Iterable[Anchor], hashes: Mapping[int, str]
+) -> Broken | None:
+    """The first anchor that the chain does not agree with: it was rewritten, or cut, since then.
+
+    Args:
+        kept: Anchors in the lifecycle database.
+        stored: Anchors in the object store, where each was put before it was kept.
+        hashes: Hash of every event that an anchor names, by number, as the chain is now.
+    """
+    kept, stored = set(kept), set(stored)
+    found = [
+        *(_against(one, "the lifecycle database", hashes) for one in kept),
+        *(_against(one, "the object store", hashes) for one in stored),
+        *(
+            Broken(one.seq, f"its anchor {one.hash[:12]}… is gone from the object store")
+            for one in kept - stored
+        ),
+    ]
+    return min((one for one in found if one is not None), key=lambda b: b.seq, default=None)
+
+
+def _against(anchor: Anchor, place: str, hashes: Mapping[int, str]) -> Broken | None:
+    now = hashes.get(anchor.seq)
+    if now == anchor.hash:
+        return None
+    has = f"it has {now[:12]}…" if now else "there is no such event"
+    why = f"its anchor in {place} says that it had hash {anchor.hash[:12]}…; {has} now"
+    return Broken(anchor.seq, why)
+
+
 def _fault(event: Event, last: Anchor) -> str | None:
     if event.seq != last.seq + 1:
         return f"event {last.seq + 1} is missing; after {last.seq} comes {event.seq}"
@@ -147,21 +175,13 @@ def _fault(event: Event, last: Anchor) -> str | None:
     return None
 
 
-def _settled(value: object) -> object:
-    """The value as it comes back from JSONB, which keeps numbers as decimals.
+def row_digest(row: Mapping[str, object]) -> str:
+    """SHA-256 over the columns of a row, for the event that says that it was written.
 
-    >>> _settled({"a": [1e22, -0.0, 0.5, True]})
-    {'a': [10000000000000000000000, 0.0, 0.5, True]}
+    A moment is the same in whatever time zone the database gives it back.
     """
-    if isinstance(value, float):
-        if abs(value) >= _LARGE:
-            return int(Decimal(repr(value)))
-        return value + 0.0  # -0.0 becomes 0.0
-    if isinstance(value, Mapping):
-        return {str(key): _settled(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_settled(one) for one in value]
-    return value
+    moments = {k: v.astimezone(UTC) for k, v in row.items() if isinstance(v, datetime)}
+    return digest_json(as_stored({**row, **moments}))
 
 
 def broken_ledger(what: str) -> LedgerBroken:

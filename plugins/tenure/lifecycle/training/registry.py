@@ -1,20 +1,32 @@
 """What a registered version states about itself: the signed statement and its digests."""
 
+from collections.abc import Mapping
+
 from tenure.errors import ArtifactRefused
 from tenure.layout import artifact_key, onnx_key
 from tenure.lifecycle.model_version import VersionRecord
-from tenure.vocabulary import canonical_json
+from tenure.vocabulary import as_stored, canonical_json, digest_json
 
 
 def statement(row: VersionRecord) -> dict[str, object]:
-    """What the trainer signs, from the version's own row: it fits no other name or version.
+    """What the trainer signs: which version it is, and the digest of every fact that it decides by.
+
+    It comes from the version's own row, so it fits no other name, version or evidence.
 
     Raises:
-        ArtifactRefused: A field is absent or empty: the version is not trained completely.
+        ArtifactRefused: A field is absent or empty, or a fact is: it is not trained completely.
     """
+    facts = row.facts.to_json()
+    digests = {name: digest_json(as_stored(value)) for name, value in facts.items()}
+    return _identity(row) | {"facts": digests}
+
+
+def _identity(row: VersionRecord) -> dict[str, object]:
+    """All but its facts, of which one is the ONNX file's signature. Raises like `statement`."""
     found: dict[str, object] = {
         "model": row.model,
         "version": row.version,
+        "trained_by": row.trained_by,
         "mlflow_run_id": row.mlflow_run_id,
         "artifact_digest": row.artifact_digest,
         "data_digest": row.data_digest,
@@ -44,7 +56,23 @@ def onnx_statement_bytes(row: VersionRecord, digest: str) -> bytes:
 
     Raises ArtifactRefused like `statement`.
     """
-    return canonical_json(statement(row) | {"onnx_digest": digest})
+    return canonical_json(_identity(row) | {"onnx_digest": digest})
+
+
+def differing(signed: Mapping[str, object], stated: Mapping[str, object]) -> list[str]:
+    """Names of the fields and facts in which two statements differ, sorted.
+
+    >>> differing({"model": "m", "facts": {"seed": "a"}}, {"model": "n", "facts": {"seed": "b"}})
+    ['model', 'seed']
+    """
+    one, other = _flat(signed), _flat(stated)
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+
+
+def _flat(statement: Mapping[str, object]) -> dict[str, object]:
+    facts = statement.get("facts")
+    fields = {name: value for name, value in statement.items() if name != "facts"}
+    return fields | (dict(facts) if isinstance(facts, Mapping) else {})
 
 
 def file_digests(row: VersionRecord) -> list[str]:

@@ -301,16 +301,21 @@ def _is_only_caller(platform: Installation, row: "LoggedDecision") -> bool:
 def _threshold(platform: Installation, version_id: int) -> float | None:
     """The score from which on the version says yes; None where it is not known.
 
-    That is so for a version of another database, and for one whose facts cannot be read.
+    That is so for a version of another database, and for one whose facts cannot be read or are not
+    those that the trainer signed.
     """
+    from tenure.adapters.skops_artifacts import check_signature
     from tenure.adapters.sql import serving
 
     with platform.database.begin() as connection:
         row = serving.version_rows(connection, [version_id]).get(version_id)
+    if row is None:
+        return None
     try:
-        return None if row is None else row.facts.threshold
+        check_signature(row, platform.settings.signing_key.with_suffix(".pub"))
     except ArtifactRefused:
         return None
+    return row.facts.threshold
 
 
 def _variant(row: "LoggedDecision") -> str | None:

@@ -14,7 +14,7 @@ from tenure.config import ModelConfig, load_model
 from tenure.errors import ArtifactRefused, ConfigInvalid, TenureError
 from tenure.installation import Installation
 from tenure.layout import artifact_key, onnx_key
-from tenure.lifecycle.model_version import OnnxFile, VersionRecord
+from tenure.lifecycle.model_version import OnnxFile, VersionFacts, VersionRecord
 from tenure.lifecycle.serving import ServingPolicy
 from tenure.lifecycle.training.labels import LabelRule
 from tenure.settings import Settings
@@ -110,6 +110,17 @@ class VerifiedLoader:
             raise refused(name, str(error)) from error
         process.note = note
         return process
+
+    def facts(self, row: VersionRecord) -> VersionFacts:
+        """What the version decides by, also while no process of it runs.
+
+        Raises:
+            ArtifactRefused: It is not what the trainer signed; the refusal names what differs.
+        """
+        from tenure.adapters.skops_artifacts import check_signature
+
+        check_signature(row, self._platform.settings.signing_key.with_suffix(".pub"))
+        return row.facts
 
     def keep_only(self, digests: frozenset[str]) -> None:
         """Drop the copies of all other artifacts."""

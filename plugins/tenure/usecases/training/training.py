@@ -71,9 +71,10 @@ def train(
         files={"model/model.skops": fitted.artifact} | onnx.store(platform, fitted.onnx),
     )
     row = replace(row, mlflow_run_id=run_id)
-    row = replace(row, signature=fitting.sign(platform, row))
     parity = onnx.report_parity(platform, row, fitted.onnx, run) if fitted.onnx else None
     facts = _facts(fitted.facts, row.draft_facts, chosen, stored, parity)
+    row = replace(row, facts_json=facts.to_json())
+    row = replace(row, signature=fitting.sign(platform, row))
     _save_report(platform, row, facts, run)
     _commit(platform, version, row, facts, run)
     return _trained(planned_version(platform, model, run))

@@ -62,12 +62,12 @@ CREATE TRIGGER version_update BEFORE UPDATE ON model_version
     FOR EACH ROW EXECUTE FUNCTION tenure_version_update();
 
 
--- Refuses, from validated on, to change what approvers are shown or what decides together with the
--- artifact, as the threshold in the facts does.
+-- Refuses to change what the trainer signed, such as the threshold in the facts, and from validated
+-- on also the reports that approvers are shown.
 CREATE FUNCTION tenure_version_frozen() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
-    RAISE EXCEPTION 'tenure: what was approved of %@% cannot change',
+    RAISE EXCEPTION 'tenure: what was signed or approved of %@% cannot change',
         OLD.model, OLD.version
         USING ERRCODE = 'check_violation';
 END
@@ -76,14 +76,18 @@ $$;
 CREATE TRIGGER version_frozen BEFORE UPDATE ON model_version
     FOR EACH ROW
     WHEN (
-        OLD.state NOT IN ('draft', 'trained')
-        AND (
+        (OLD.signature IS NOT NULL AND (
             OLD.data_digest, OLD.suite_digest, OLD.code_digest, OLD.config_digest,
-            OLD.lock_digest, OLD.mlflow_run_id, OLD.evaluation_report, OLD.bias_report, OLD.facts
+            OLD.lock_digest, OLD.mlflow_run_id, OLD.facts
         ) IS DISTINCT FROM (
             NEW.data_digest, NEW.suite_digest, NEW.code_digest, NEW.config_digest,
-            NEW.lock_digest, NEW.mlflow_run_id, NEW.evaluation_report, NEW.bias_report, NEW.facts
-        )
+            NEW.lock_digest, NEW.mlflow_run_id, NEW.facts
+        ))
+        OR (OLD.state NOT IN ('draft', 'trained') AND (
+            OLD.evaluation_report, OLD.bias_report
+        ) IS DISTINCT FROM (
+            NEW.evaluation_report, NEW.bias_report
+        ))
     )
     EXECUTE FUNCTION tenure_version_frozen();
 
