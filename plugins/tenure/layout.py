@@ -142,6 +142,16 @@ def keys_from_hour(keys: Iterable[str], first: datetime) -> list[str]:
     return [key for key in keys if (hour := hour_of(key)) is not None and hour >= began]
 
 
+def model_of(key: str) -> str:
+    """The model whose log a key belongs to; empty where it names none.
+
+    >>> model_of("decisions/model=m/date=2013-07-01/hour=05/a.parquet")
+    'm'
+    """
+    parts = dict(part.split("=", 1) for part in key.split("/") if "=" in part)
+    return parts.get("model", "")
+
+
 def scores_prefix(model: str, run_key: str) -> str:
     """Where the tables of a batch scoring lie for those who asked for it."""
     return f"scores/{model}/{run_folder(run_key)}/"
@@ -173,6 +183,25 @@ def drawn_key(digest: str) -> str:
 def selection_key(model: str, selection: str) -> str:
     """Names of the decision segments that a monitoring window holds."""
     return f"monitoring/{model}/{selection}.parquet"
+
+
+ANCHORS = "anchors/"
+"""Ends of the ledger that were verified, out of reach of whoever owns only the database."""
+
+
+def anchor_key(seq: int, hash_: str) -> str:
+    """An anchor; its name says all of it, so that a listing is enough to compare a chain with.
+
+    >>> anchor_key(7, "ab")
+    'anchors/000000000007-ab.json'
+    """
+    return f"{ANCHORS}{seq:012d}-{hash_}.json"
+
+
+def parse_anchor_key(key: str) -> tuple[int, str] | None:
+    """Number and hash of the event that an anchor names; None for another key."""
+    number, mark, hash_ = key.removeprefix(ANCHORS).removesuffix(".json").partition("-")
+    return (int(number), hash_) if mark and number.isdecimal() else None
 
 
 def artifact_key(digest: str) -> str:

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from tenure.adapters.sql import versions
 from tenure.cli import app
 from tenure.installation import Installation
+from tenure.usecases.promotion import authority
 
 pytestmark = pytest.mark.service
 
@@ -42,10 +43,18 @@ def test_a_whole_ledger(installed: Installation) -> None:
     assert done.exit_code == 0, done.output
     found = json.loads(done.output)
     assert (found["events"], found["ok"], len(found["head"])) == (2, True, 64)
-    assert [one["id"] for one in found["invariants"]] == [f"I{n}" for n in range(1, 18)]
+    assert [one["id"] for one in found["invariants"]] == [f"I{n}" for n in range(1, 22)]
     assert {one["rows"] for one in found["invariants"]} == {0}
+    assert (found["anchors"], found["platform_yaml_recorded"]) == (0, False)
     words = runner.invoke(app, ["ledger", "verify"])
-    assert words.output == f"2 events hold; head {found['head']}\n"
+    assert words.output == (
+        f"2 events hold; head {found['head']}; 0 anchors agree\n"
+        "platform.yaml, as it is in force, has no ledger event; maintain_platform writes it "
+        "within minutes.\n"
+    )
+    authority.take_up(installed, seen_by="maintain_platform")
+    again = json.loads(runner.invoke(app, ["ledger", "verify", "--json"]).output)
+    assert (again["events"], again["platform_yaml_recorded"]) == (3, True)
 
 
 def test_a_broken_ledger_exits_1_with_the_first_entry(installed: Installation) -> None:

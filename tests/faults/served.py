@@ -46,11 +46,14 @@ class Life:
 
     def approved(self, seed: int, *, estimator: Any = None) -> VersionRef:
         """Sign, register and approve a version: `estimator`, or what is trained here."""
-        from sqlalchemy import insert
-
-        from tenure.adapters.sql import tables, versions
+        from tenure.adapters.sql import approvals, versions
         from tenure.layout import artifact_key
-        from tenure.lifecycle.promotion.approval import evidence_digest
+        from tenure.lifecycle.promotion.approval import (
+            ApprovalAnswer,
+            Choice,
+            evidence_digest,
+        )
+        from tenure.usecases.promotion import authority
         from tenure.vocabulary import digest_bytes
 
         artifact = self._train(seed) if estimator is None else dumped(estimator)
@@ -71,20 +74,18 @@ class Life:
             versions.set_columns(c, ref.id, facts=stated, **described)
         self.train(ref, artifact_digest=digest)
         reports = {"evaluation": "e" * 64, "bias": "b" * 64}
+        by = authority.in_force(self.platform, seen_by="t")
         self.move(ref, State.VALIDATED, **{f"{kind}_report": one for kind, one in reports.items()})
         with self.platform.database.begin() as c:
-            c.execute(
-                insert(tables.approval).values(
-                    model_version_id=ref.id,
-                    action="serve",
-                    approver="grace",
-                    trained_by="ada",
-                    answer="approve",
-                    artifact_digest=digest,
-                    evidence_digest=evidence_digest(artifact=digest, **reports),
-                    expires_at=datetime.now(tz=UTC) + timedelta(days=1),
-                )
+            until = datetime.now(tz=UTC) + timedelta(days=1)
+            evidence = evidence_digest(artifact=digest, **reports)
+            given = ApprovalAnswer("grace", Choice.APPROVE, digest, evidence, until)
+            row = approvals.ApprovalRow.of(ref, given, "")
+            said = {"row": row.digest, "platform": by.digest}
+            self.platform.ledger.note(
+                c, subject=row.subject, actor="grace", body=said, op_key=row.digest
             )
+            approvals.record(c, row)
         self.move(ref, State.APPROVED)
         return ref
 
@@ -150,6 +151,7 @@ class Life:
             seen = sql_plans.newest(c, MODEL)
             sql_plans.publish(
                 c,
+                self.platform.ledger,
                 model=MODEL,
                 seen=seen,
                 fence=seen.fence if seen else 1,

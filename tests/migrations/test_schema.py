@@ -17,6 +17,7 @@ EVIDENCE = {
     "config_revision",
     "ledger_event",
     "legal_move",
+    "log_segment",
     "monitoring_result",
     "report",
     "snapshot",

@@ -153,6 +153,7 @@ class Life:
         seen = plans.newest(connection, "flight_late")
         plans.publish(
             connection,
+            self.platform.ledger,
             model="flight_late",
             seen=seen,
             fence=seen.fence if seen else 1,

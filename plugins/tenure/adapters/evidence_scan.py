@@ -25,7 +25,8 @@ def answers(paths: Sequence[Path]) -> list[AnswerCount]:
     """Decisions by model, plan generation and answering version."""
     rows = _rows(
         """
-        SELECT model, generation, version_id, count(*) AS decisions
+        SELECT model, generation::BIGINT AS generation, version_id::BIGINT AS version_id,
+               count(*) AS decisions
         FROM read_parquet($paths, union_by_name = true)
         GROUP BY ALL ORDER BY ALL
         """,
@@ -46,6 +47,29 @@ def plain_subjects(paths: Sequence[Path]) -> dict[str, int]:
         paths,
     )
     return {row["model"]: row["decisions"] for row in rows}
+
+
+def without_decisions(paths: Sequence[Path]) -> list[Path]:
+    """Files in which no decisions can be read (any more); one scan when all hold some.
+
+    Whoever may write to the store may put anything there: it must not hide what else is found.
+    """
+    if _holds_decisions(paths):
+        return []
+    return [path for path in paths if not _holds_decisions([path])]
+
+
+def _holds_decisions(paths: Sequence[Path]) -> bool:
+    query = """
+        SELECT count(model::VARCHAR), count(generation::BIGINT), count(version_id::BIGINT),
+               count(subject::VARCHAR)
+        FROM read_parquet($paths, union_by_name = true)
+    """
+    try:
+        _rows(query, paths)
+    except duckdb.Error:
+        return False
+    return True
 
 
 def row_count(path: Path) -> int | None:

@@ -21,6 +21,11 @@ def kinds(path: Path) -> dict[str, str] | None:
     return {field.name: str(field.type) for field in schema}
 
 
+def row_count(data: bytes) -> int:
+    """Rows of the bytes of a Parquet file."""
+    return pq.read_metadata(pa.BufferReader(data)).num_rows
+
+
 def merge(files: Mapping[str, Path], target: Path) -> int:
     """Write the rows of all files, in order; a column that a file lacks is null there.
 

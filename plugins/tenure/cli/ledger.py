@@ -30,7 +30,7 @@ def verify(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Recompute every hash; exit 1 with the first event, or the rules, that do not hold."""
+    """Recompute every hash and compare with every anchor; exit 1 with what does not hold first."""
     from tenure.usecases.operations.ledger import verify_ledger
 
     with connected() as platform:
@@ -47,6 +47,8 @@ def _plain(found: "LedgerVerification") -> dict[str, object]:
     return {
         "events": found.events,
         "head": found.head,
+        "anchors": found.anchors,
+        "platform_yaml_recorded": found.knows_platform,
         "ok": found.ok,
         "broken": vars(found.broken) if found.broken else None,
         "invariants": [
@@ -69,7 +71,12 @@ def _print(found: "LedgerVerification") -> None:
             "Next step: compare with a backup of the lifecycle database; find out who wrote to it."
         )
     else:
-        print(f"{found.events} events hold; head {found.head}")
+        print(f"{found.events} events hold; head {found.head}; {found.anchors} anchors agree")
+    if not found.knows_platform:
+        print(
+            "platform.yaml, as it is in force, has no ledger event; maintain_platform writes it "
+            "within minutes."
+        )
     if not found.invariants:
         return
     rows = [(one.id, len(one.breaches), one.meaning) for one in found.invariants]

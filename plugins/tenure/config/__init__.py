@@ -8,6 +8,7 @@ from tenure.config.loader import (
     load_platform,
     parse_dataset,
     parse_model,
+    read_platform,
 )
 from tenure.config.models import DatasetConfig, ModelConfig, PlatformConfig
 
@@ -22,4 +23,5 @@ __all__ = [
     "load_platform",
     "parse_dataset",
     "parse_model",
+    "read_platform",
 ]

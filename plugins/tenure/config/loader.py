@@ -66,6 +66,13 @@ def load_platform(include: Path) -> PlatformConfig:
     return _parse(include / "configs" / "platform.yaml", PlatformConfig)[0]
 
 
+def read_platform(include: Path) -> tuple[PlatformConfig, str, bytes]:
+    """`platform.yaml` with the SHA-256 of its bytes, and these. Raises ConfigInvalid."""
+    path = include / "configs" / "platform.yaml"
+    data = read_bounded(path)
+    return _read(path, data, PlatformConfig), digest_bytes(data), data
+
+
 def load_dataset(include: Path, name: str) -> tuple[DatasetConfig, str]:
     """The dataset's config and the SHA-256 of its YAML. Raises ConfigInvalid."""
     return _load_named(include, "dataset", name)

@@ -87,7 +87,7 @@ def _calm_collector() -> None:
 
 def parts(outside: GatewayInstallation) -> Parts:
     """Deliveries, loader, source and secrets of this gateway."""
-    store = outside.platform.store
+    files = outside.log_files
 
     def decisions(table: Table) -> bytes:
         return outside.decisions_to_parquet(table.columns, table.numeric, table.categorical)
@@ -103,14 +103,14 @@ def parts(outside: GatewayInstallation) -> Parts:
         policy=outside.policy(),
         labels=outside.labels(),
         deliver_decisions=DecisionDelivery(
-            store,
+            files,
             outside.gateway,
             decisions,
             partial(sealed_for_good, outside.vault),
             outside.enqueue_reviews,
         ),
         deliver_outcomes=OutcomeDelivery(
-            store, outside.gateway, outcomes, outside.advance_watermark
+            files, outside.gateway, outcomes, outside.advance_watermark
         ),
         subject_key=outside.subject_key,
         clock=outside.platform.clock,

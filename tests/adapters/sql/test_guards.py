@@ -92,6 +92,7 @@ class Life:
     ) -> plans.PlanRow:
         return plans.publish(
             connection,
+            self.platform.ledger,
             model="m",
             seen=seen,
             fence=fence,

@@ -10,11 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tenure.errors import StateConflict
 from tenure.installation import Installation
 from tenure.lifecycle.decisions.compaction import KEPT
+from tenure.lifecycle.decisions.segment_record import IN_FLIGHT
 from tenure.settings import REPOSITORY
-from tenure.usecases.decisions.segments import compact, live_keys
+from tenure.usecases.decisions.segments import compact, live_keys, seal
 from tenure.usecases.operations.ledger import verify_ledger
+from tenure.usecases.serving.log_files import RecordedFiles
 
 pytestmark = pytest.mark.service
 OLD = "decisions/model=m/date=2026-05-01/hour=12"
@@ -25,7 +28,13 @@ def put(platform: Installation, key: str, ids: list[str], **columns: list[Any]) 
     table = pa.table({"decision_id": ids, **columns})
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
-    platform.store.put(key, sink.getvalue().to_pybytes())
+    RecordedFiles(platform, "gw").put(key, sink.getvalue().to_pybytes())
+
+
+def strange(platform: Installation) -> list[str]:
+    """Why files are not as they were recorded."""
+    found = verify_ledger(platform, invariants=True).invariants
+    return [str(b["why"]) for one in found if one.id == "I18" for b in one.breaches]
 
 
 def rows(platform: Installation, prefix: str = "decisions/") -> list[str]:
@@ -40,6 +49,13 @@ def hour(platform: Installation) -> Installation:
     for number in range(FILES):
         put(platform, f"{OLD}/gw-{number:09d}.parquet", [f"d{number}", f"e{number}"])
     return platform
+
+
+class Later:
+    """So late that everything that was recorded is stored."""
+
+    def now(self) -> datetime:
+        return datetime.now(tz=UTC) + IN_FLIGHT
 
 
 EXPECTED = sorted(f"{letter}{number}" for letter in "de" for number in range(FILES))
@@ -75,6 +91,7 @@ def in_subprocess(platform: Installation, fail: str, at: timedelta = timedelta()
 @pytest.mark.parametrize(
     ("fail", "later"),
     [
+        ("segment.recorded:kill", timedelta()),
         ("compact.data:kill", timedelta()),
         pytest.param("compact.manifest:kill", timedelta(), marks=pytest.mark.exhaustive),
         pytest.param("compact.delete:kill:1", KEPT, marks=pytest.mark.exhaustive),
@@ -88,18 +105,24 @@ def test_killed_anywhere_every_row_is_there_once(
         compact(hour)
     assert in_subprocess(hour, fail, later) == -9
     assert rows(hour) == EXPECTED
+    assert strange(hour) == []
     compact(hour)
     assert rows(hour) == EXPECTED
+    assert strange(hour) == []
     assert len(live_keys(hour.store, "decisions/")) == 1
     assert in_subprocess(hour, "", KEPT + timedelta(minutes=1)) == 0
     assert rows(hour) == EXPECTED
+    assert strange(hour) == []
     left = sorted(key.rpartition(".")[2] for key in hour.store.list("decisions/"))
     assert left == ["json", "parquet"]
 
 
+NOTHING = {"hours": 0, "files": 0, "deleted": 0, "left": 0, "strange": 0}
+
+
 def test_counts_and_rests(hour: Installation) -> None:
-    assert vars(compact(hour)) == {"hours": 1, "files": FILES, "deleted": 0, "left": 0}
-    assert vars(compact(hour)) == {"hours": 0, "files": 0, "deleted": 0, "left": 0}
+    assert vars(compact(hour)) == {**NOTHING, "hours": 1, "files": FILES}
+    assert vars(compact(hour)) == NOTHING
 
 
 def test_an_hour_that_runs_is_left_alone(platform: Installation) -> None:
@@ -141,6 +164,29 @@ def test_a_spoilt_file_stays_for_the_ledger_check_to_name(hour: Installation) ->
     assert len(live_keys(hour.store, "decisions/")) == 2
 
 
+def test_what_was_edited_or_added_does_not_vanish_in_a_compaction(hour: Installation) -> None:
+    """Else the compacted file, which is recorded, would make it look as if it had been shipped."""
+    edited, added = f"{OLD}/gw-{0:09d}.parquet", f"{OLD}/gw-{9:09d}.parquet"
+    for key in (edited, added):
+        hour.store.put(key, hour.store.get(f"{OLD}/gw-{1:09d}.parquet"))
+    done = compact(hour)
+    assert (done.files, done.strange) == (FILES - 1, 2)
+    assert {edited, added} < set(live_keys(hour.store, "decisions/"))
+    first, second = sorted(strange(hour))
+    assert first.startswith("has SHA-256")
+    assert second == "nobody recorded it"
+
+
+def test_a_compacted_file_that_is_gone_is_all_its_rows(hour: Installation) -> None:
+    compact(hour)
+    assert in_subprocess(hour, "", KEPT + timedelta(minutes=1)) == 0
+    (data,) = live_keys(hour.store, "decisions/")
+    assert strange(hour) == []
+    hour.store.delete(data.replace(".parquet", ".json"))
+    hour.__dict__["clock"] = Later()
+    assert len(strange(hour)) == FILES
+
+
 def test_only_one_compacts(hour: Installation) -> None:
     from tenure.adapters.sql.database import Database
     from tenure.adapters.sql.maintenance import try_lock
@@ -163,7 +209,8 @@ def test_invariants_count_compacted_rows_once(platform: Installation) -> None:
         table = pa.table({n: pa.array(values[n], kind) for n, kind in DECISION_FIELDS.items()})
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink)
-        platform.store.put(f"{OLD}/gw-{number}.parquet", sink.getvalue().to_pybytes())
+        files = RecordedFiles(platform, "gw")
+        files.put(f"{OLD}/gw-{number}.parquet", sink.getvalue().to_pybytes())
 
     def breaches() -> int:
         found = verify_ledger(platform, invariants=True).invariants
@@ -177,3 +224,58 @@ def test_invariants_count_compacted_rows_once(platform: Installation) -> None:
 def test_nothing_there(platform: Installation) -> None:
     assert live_keys(platform.store, "decisions/model=none/") == []
     assert vars(compact(platform))["hours"] == 0
+
+
+def sealed(platform: Installation) -> int:
+    """Write the ledger event over what was recorded; as if ten minutes had passed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tenure.adapters.sql.log_segments.IN_FLIGHT", timedelta())
+        return seal(platform, actor="maintain_platform").records
+
+
+def test_records_are_sealed_once(hour: Installation) -> None:
+    assert seal(hour, actor="maintain_platform").records == 0  # they are too young
+    assert [sealed(hour), sealed(hour)] == [FILES, 0]
+    compact(hour)
+    assert [sealed(hour), sealed(hour)] == [1, 0]
+    assert strange(hour) == []
+    assert verify_ledger(hour).events == 2
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE log_segment SET digest = repeat('f', 64) WHERE id = 2",
+        "UPDATE log_segment SET rows = rows + 1 WHERE id = 2",
+        "DELETE FROM log_segment WHERE id = 2",
+        "UPDATE log_segment SET recorded_at = now() WHERE id = 2",
+        "INSERT INTO log_segment (key, model, digest, rows, writer, recorded_at) "
+        "SELECT key || 'x', model, digest, rows, writer, recorded_at FROM log_segment",
+    ],
+)
+def test_who_changes_a_record_with_its_file_contradicts_the_ledger(
+    hour: Installation, statement: str
+) -> None:
+    assert sealed(hour) == FILES
+    with hour.database.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+        connection.exec_driver_sql(statement)
+    assert any("are not those sealed" in why for why in strange(hour))
+
+
+def test_a_record_that_comes_too_late_is_refused(platform: Installation) -> None:
+    """It would be older than what was sealed meanwhile; its writer does it again."""
+    statement = (
+        "INSERT INTO log_segment (key, model, digest, rows, writer, recorded_at) "
+        "VALUES ('k', 'm', 'd', 1, 'w', now() - interval '1 hour') RETURNING recorded_at = now()"
+    )
+    with platform.database.begin() as connection:
+        assert connection.exec_driver_sql(statement).scalar_one()
+    with pytest.raises(StateConflict, match="the record of k comes too late"):
+        _insert_without_its_moment(platform, statement.replace("'d'", "'e'"))
+
+
+def _insert_without_its_moment(platform: Installation, statement: str) -> None:
+    with platform.database.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE log_segment DISABLE TRIGGER segment_insert")
+        connection.exec_driver_sql(statement)

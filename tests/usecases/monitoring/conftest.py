@@ -168,6 +168,7 @@ class Life:
     def _plan(self, connection: Any, version: VersionRef) -> None:
         plans.publish(
             connection,
+            self.platform.ledger,
             model=MODEL,
             seen=plans.newest(connection, MODEL),
             fence=1,

@@ -2,8 +2,10 @@
 
 import io
 import itertools
+import json
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,25 +15,32 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, insert, text, update
 from version_rows import facts
 
-from tenure.adapters.sql import plans, versions
+from tenure.adapters.sql import approvals, chain, plans, versions
 from tenure.adapters.sql.tables import (
-    approval,
     dataset,
+    ledger_event,
     snapshot,
     training_snapshot,
     validation,
 )
+from tenure.errors import LedgerBroken
 from tenure.installation import Installation
 from tenure.layout import artifact_key
+from tenure.lifecycle.audit.ledger import GENESIS, event_hash
 from tenure.lifecycle.data.quality import Reason
+from tenure.lifecycle.decisions.segment_record import IN_FLIGHT
+from tenure.lifecycle.promotion.approval import ApprovalAnswer, Choice
 from tenure.lifecycle.retirement.decommission import StepAction
 from tenure.ports import ObjectStore
 from tenure.settings import REPOSITORY, Settings
 from tenure.usecases.operations.ledger import verify_ledger
+from tenure.usecases.operations.reconcile import ChainLength, _ledger
+from tenure.usecases.promotion import authority
 from tenure.usecases.retirement.decommissioning import decommissioning
+from tenure.usecases.serving.log_files import RecordedFiles
 from tenure.vocabulary import RunRef, State, VersionRef, digest_bytes
 
 pytestmark = pytest.mark.service
@@ -50,6 +59,13 @@ def parquet(store: ObjectStore, key: str, columns: dict[str, list[Any]]) -> None
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns), buffer)
     store.put(key, buffer.getvalue())
+
+
+def shipped(platform: Installation, *rows: tuple[int, int, str | None]) -> None:
+    """The same as a gateway does it: recorded, then stored."""
+    decisions(platform.store, *rows)
+    data = platform.store.get(DECISIONS)
+    RecordedFiles(platform, "g").put(DECISIONS, data)
 
 
 def decisions(store: ObjectStore, *rows: tuple[int, int, str | None]) -> None:
@@ -95,25 +111,23 @@ class Life:
 
     def approved(self, number: int) -> VersionRef:
         ref = self.validated(number)
+        by = authority.in_force(self.platform, seen_by="t")
         with self.platform.database.begin() as c:
-            c.execute(
-                insert(approval).values(
-                    model_version_id=ref.id,
-                    action="serve",
-                    approver="grace",
-                    trained_by="ada",
-                    answer="approve",
-                    artifact_digest=ref.artifact_digest,
-                    evidence_digest="e",
-                    expires_at=NOW + timedelta(days=1),
-                )
+            until = NOW + timedelta(days=1)
+            given = ApprovalAnswer("grace", Choice.APPROVE, ref.artifact_digest or "", "e", until)
+            row = approvals.ApprovalRow.of(ref, given, "")
+            said = {"row": row.digest, "platform": by.digest}
+            self.platform.ledger.note(
+                c, subject=row.subject, actor="grace", body=said, op_key=row.digest
             )
+            approvals.record(c, row)
             return self.move(c, ref, State.APPROVED)
 
     def plan(self, c: Connection, champion: VersionRef, canary: VersionRef | None) -> None:
         seen = plans.newest(c, MODEL)
         plans.publish(
             c,
+            self.platform.ledger,
             model=MODEL,
             seen=seen,
             fence=1,
@@ -187,8 +201,8 @@ def _live(platform: Installation) -> None:
         life.plan(c, first, second)
     _retire(platform, life)
     _publish(platform, first)
-    decisions(
-        platform.store,
+    shipped(
+        platform,
         (1, first.id, SUBJECT),
         (2, first.id, SUBJECT),
         (2, second.id, SUBJECT),
@@ -292,6 +306,40 @@ def quarantined_row_in_snapshot(store: ObjectStore) -> None:
     parquet(store, SNAPSHOT, {"flight_id": ["a", "b", "d"], "temp": [1.0, 2.0, 99.0]})
 
 
+OUTCOMES = f"outcomes/model={MODEL}/date=2026-11-22/hour=12/g-1.parquet"
+AN_APPROVAL = """
+    INSERT INTO approval (model_version_id, action, approver, trained_by, answer, artifact_digest,
+                          evidence_digest, expires_at)
+    SELECT model_version_id, action, 'mallory', trained_by, answer, artifact_digest,
+           evidence_digest, expires_at FROM approval WHERE model_version_id = 2
+"""
+A_PLAN = """
+    INSERT INTO traffic_plan (model, generation, fence, champion_id, share_bp, salt, reason, actor)
+    SELECT model, 3, fence, champion_id, 0, salt, reason, actor FROM traffic_plan
+    WHERE generation = 2
+"""
+BY_ANOTHER_REVISION = """
+    UPDATE ledger_event SET body = body || '{"platform": "0"}' WHERE subject = 'approval:1'
+"""
+A_DRAFT_THAT_SERVES = """
+    INSERT INTO model_version (model, version, state, trained_by, training_key)
+    VALUES ('flight_late', 9, 'rejected', 'eve', 'k')
+"""
+
+
+def extra(name: str) -> str:
+    return DECISIONS.replace("g-1", name)
+
+
+def hidden_by_a_manifest(store: ObjectStore) -> None:
+    """A compaction that nobody made says that another file stands for the decisions."""
+    name = DECISIONS.rpartition("/")[2]
+    manifest = {"made_at": NOW.isoformat(), "replaces": [name, "g-0.parquet"], "rows": 1}
+    store.put(extra("compacted-0").replace("parquet", "json"), json.dumps(manifest).encode())
+    store.put(extra("compacted-0"), store.get(DECISIONS))
+    store.put(extra("g-0"), b"whatever: it is replaced")
+
+
 MUTATIONS: list[tuple[str, Callable[[Installation], None]]] = [
     (
         "I1",
@@ -313,6 +361,8 @@ MUTATIONS: list[tuple[str, Callable[[Installation], None]]] = [
     ("I7", file(lambda store: decisions(store, (1, 2, SUBJECT)))),
     ("I7", file(lambda store: decisions(store, (9, 1, SUBJECT)))),
     ("I7", file(lambda store: store.put(DECISIONS, b"no Parquet"))),
+    ("I7", file(lambda store: parquet(store, extra("g-2"), {"model": [{"a": 1}]}))),
+    ("I7", file(lambda store: parquet(store, DECISIONS, {"other": [1]}))),
     (
         "I8",
         sql(
@@ -383,10 +433,46 @@ MUTATIONS: list[tuple[str, Callable[[Installation], None]]] = [
         ),
     ),
     ("I17", sql("DELETE FROM traffic_plan WHERE generation = 1")),
+    ("I18", file(lambda store: store.delete(DECISIONS))),
+    ("I18", file(lambda store: store.put(DECISIONS, store.get(DECISIONS)[:-9]))),
+    ("I18", file(lambda store: decisions(store, (1, 1, SUBJECT), (2, 1, SUBJECT)))),
+    ("I18", file(lambda store: store.put(extra("g-2"), store.get(DECISIONS)))),
+    ("I18", file(lambda store: store.put(OUTCOMES, store.get(DECISIONS)))),
+    ("I18", file(hidden_by_a_manifest)),
+    ("I18", sql("DELETE FROM log_segment")),
+    ("I18", sql("UPDATE log_segment SET digest = repeat('f', 64)")),
+    ("I19", sql(AN_APPROVAL)),
+    ("I19", sql("DELETE FROM approval WHERE model_version_id = 2")),
+    ("I19", sql("UPDATE approval SET answer = 'reject' WHERE model_version_id = 2")),
+    ("I19", sql("UPDATE approval SET expires_at = expires_at + interval '1 year'")),
+    ("I19", sql("UPDATE approval SET note = 'under protest'")),
+    ("I19", sql("UPDATE approval SET approver = 'Mallory'")),
+    ("I19", sql(A_PLAN)),
+    ("I19", sql("DELETE FROM traffic_plan WHERE generation = 2")),
+    ("I19", sql("UPDATE traffic_plan SET share_bp = 9000 WHERE generation = 2")),
+    ("I19", sql("UPDATE traffic_plan SET salt = 'chosen' WHERE generation = 2")),
+    ("I19", sql("UPDATE traffic_plan SET lease_until = lease_until + interval '1 day'")),
+    ("I20", sql("UPDATE ledger_event SET src = 'validated' WHERE dst = 'champion'")),
+    ("I20", sql("UPDATE ledger_event SET dst = 'champion' WHERE dst = 'validated'")),
+    ("I21", sql(BY_ANOTHER_REVISION)),
+    ("I21", sql("UPDATE ledger_event SET actor = 'Mallory' WHERE subject = 'approval:1'")),
+    ("I21", sql("DELETE FROM ledger_event WHERE subject = 'platform.yaml'")),
+    ("I21", sql("UPDATE config_revision SET body = body || ' '")),
+    ("I21", sql("DELETE FROM config_revision")),
+    ("I3", sql("UPDATE ledger_event SET subject = 'mv:99' WHERE dst = 'canary'")),
+    ("I6", sql(A_DRAFT_THAT_SERVES)),
 ]
 
 
+class Later:
+    """So late that everything that was recorded is stored."""
+
+    def now(self) -> datetime:
+        return datetime.now(tz=UTC) + IN_FLIGHT
+
+
 def violated(platform: Installation) -> set[str]:
+    platform.__dict__["clock"] = Later()
     found = verify_ledger(platform, invariants=True)
     return {one.id for one in found.invariants if one.breaches}
 
@@ -394,7 +480,7 @@ def violated(platform: Installation) -> set[str]:
 def test_a_healthy_installation_breaks_nothing(healthy: Installation) -> None:
     found = verify_ledger(healthy, invariants=True)
     assert found.ok, found
-    assert [one.id for one in found.invariants] == [f"I{n}" for n in range(1, 18)]
+    assert [one.id for one in found.invariants] == [f"I{n}" for n in range(1, 22)]
     assert all(one.meaning for one in found.invariants)
     assert found.events > 10
 
@@ -412,7 +498,7 @@ def test_a_file_that_could_not_be_read_has_no_rows_to_count(healthy: Installatio
 
 
 def test_every_invariant_has_a_mutation() -> None:
-    assert {number for number, _ in MUTATIONS} == {f"I{n}" for n in range(1, 18)}
+    assert {number for number, _ in MUTATIONS} == {f"I{n}" for n in range(1, 22)}
 
 
 @pytest.mark.parametrize(
@@ -462,3 +548,123 @@ def test_numbers_hash_as_the_database_gives_them_back(
     with platform.database.begin() as c:
         platform.ledger.note(c, subject="s", actor="a", body={"n": [number]}, op_key="k")
     assert verify_ledger(platform).ok
+
+
+def anchored(platform: Installation) -> int:
+    """What `maintain_platform` does every few minutes; returns the event that it ended at."""
+    assert isinstance(_ledger(platform, RunRef("d", "r", "t")), ChainLength)
+    return verify_ledger(platform).events
+
+
+def rewritten(platform: Installation, since: int) -> None:
+    """By somebody who owns the database and knows the code: every hash, link and the head fit."""
+    with platform.database.begin() as c:
+        c.execute(text("SET LOCAL session_replication_role = replica"))
+        with closing(chain.events(c, after=since - 1)) as found:
+            events = list(found)
+        last = chain.hashes_at(c, [since - 1]).get(since - 1, GENESIS)
+        for event in events:
+            columns = {k: v for k, v in vars(event).items() if k != "hash"}
+            columns |= {"actor": "somebody else", "prev_hash": last}
+            last = event_hash(**columns)
+            c.execute(
+                update(ledger_event)
+                .where(ledger_event.c.seq == event.seq)
+                .values(actor="somebody else", prev_hash=columns["prev_hash"], hash=last)
+            )
+        c.execute(text("UPDATE ledger_head SET hash = :h"), {"h": last})
+
+
+def without_reports(platform: Installation) -> None:
+    sql("DELETE FROM report WHERE stage = 'ledger'")(platform)
+
+
+def without_objects(platform: Installation) -> None:
+    for key in list(platform.store.list("anchors/")):
+        platform.store.delete(key)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "since", "says"),
+    [
+        ("all of it", None, 1, "says that it had hash"),
+        ("behind the first anchor", None, 12, None),
+        ("its reports too", without_reports, 1, "its anchor in the object store says"),
+        ("the store too", without_objects, 1, "its anchor"),
+    ],
+)
+def test_a_chain_that_was_rewritten_with_right_hashes_is_found_by_its_anchors(
+    healthy: Installation,
+    name: str,
+    change: Callable[[Installation], None] | None,
+    since: int,
+    says: str | None,
+) -> None:
+    first = anchored(healthy)
+    with healthy.database.begin() as c:
+        healthy.ledger.note(c, subject="s", actor="a", body={}, op_key="one more")
+    second = anchored(healthy)
+    assert verify_ledger(healthy).anchors == 2
+    since = first + 1 if says is None else since
+    rewritten(healthy, since)
+    if change is not None:
+        change(healthy)
+    found = verify_ledger(healthy)
+    assert found.broken, name
+    assert found.broken.seq == (second if says is None else first)
+    assert (says or "says that it had hash") in found.broken.why
+    with pytest.raises(LedgerBroken):
+        _ledger(healthy, RunRef("d", "r", "t"))
+
+
+def test_who_rewrites_the_database_and_empties_the_store_is_not_found(
+    healthy: Installation,
+) -> None:
+    """As README says: whoever holds both leaves no trace here; a witness outside would see it."""
+    anchored(healthy)
+    rewritten(healthy, 1)
+    without_reports(healthy)
+    without_objects(healthy)
+    assert verify_ledger(healthy).broken is None
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_chain_that_was_cut_is_shorter_than_its_anchors(
+    healthy: Installation, kept: bool
+) -> None:
+    last = anchored(healthy)
+    sql(
+        f"DELETE FROM ledger_event WHERE seq = {last}",
+        "UPDATE ledger_head SET (seq, hash) = "
+        f"(SELECT seq, hash FROM ledger_event WHERE seq = {last - 1})",
+    )(healthy)
+    if not kept:
+        without_reports(healthy)
+    found = verify_ledger(healthy)
+    assert found.broken
+    assert (found.broken.seq, "there is no such event" in found.broken.why) == (last, True)
+
+
+def test_an_anchor_that_is_gone_from_the_store_is_said(healthy: Installation) -> None:
+    last = anchored(healthy)
+    without_objects(healthy)
+    found = verify_ledger(healthy)
+    assert found.broken
+    assert found.broken.seq == last
+    assert found.broken.why.endswith("is gone from the object store")
+
+
+def test_killed_between_anchor_and_report_the_next_run_goes_on(
+    healthy: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object, **__: object) -> str:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(healthy.reports, "save", die)
+        with pytest.raises(KeyboardInterrupt):
+            _ledger(healthy, RunRef("d", "r", "t"))
+    assert verify_ledger(healthy).anchors == 1
+    anchored(healthy)
+    assert verify_ledger(healthy).ok
+    assert len(list(healthy.store.list("anchors/"))) == 1

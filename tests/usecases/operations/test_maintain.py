@@ -200,7 +200,7 @@ def test_verified_events_cannot_be_rewritten_even_with_right_hashes(
     change(platform, "DELETE FROM ledger_event", "DELETE FROM ledger_head")
     with platform.database.begin() as c:
         platform.ledger.note(c, subject="s", actor="eve", body={}, op_key="forged")
-    with pytest.raises(LedgerBroken, match="broken at event 1: it was verified with hash"):
+    with pytest.raises(LedgerBroken, match="broken at event 1: its anchor in the lifecycle"):
         maintain(platform, RUN, None, aliases)
     assert "LedgerBroken" in incidents(platform)
 

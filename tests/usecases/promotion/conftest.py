@@ -26,6 +26,7 @@ from tenure.lifecycle.training.registry import statement_bytes
 from tenure.settings import REPOSITORY, Settings
 from tenure.usecases.promotion import approval, traffic
 from tenure.usecases.serving import loading
+from tenure.usecases.serving.log_files import RecordedFiles
 from tenure.verdicts import Check, Report, Verdict
 from tenure.vocabulary import RunRef, State, VersionRef, digest_bytes, digest_json
 
@@ -248,7 +249,7 @@ class World:
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink)
         key = f"{kind}/model={MODEL}/{at:date=%Y-%m-%d/hour=%H}/g-{part}.parquet"
-        self.platform.store.put(key, sink.getvalue().to_pybytes())
+        RecordedFiles(self.platform, "g").put(key, sink.getvalue().to_pybytes())
 
 
 def fitted(n: int) -> Pipeline:

@@ -32,6 +32,7 @@ from tenure.settings import Settings
 from tenure.usecases.decisions.segments import compact, live_keys
 from tenure.usecases.operations.ledger import verify_ledger
 from tenure.usecases.serving import subject_keys
+from tenure.usecases.serving.log_files import RecordedFiles
 from tenure.usecases.serving.subject_keys import LOCAL_KEY_SECONDS, LocalKeys, SubjectVault
 
 pytestmark = pytest.mark.service
@@ -114,8 +115,9 @@ def ship(platform: Installation, vault: SubjectVault, path: Path, gateway: str =
             table.columns, numeric=table.numeric, categorical=table.categorical
         )
 
+    files = RecordedFiles(platform, gateway)
     delivery = DecisionDelivery(
-        platform.store, gateway, to_parquet, lambda records: sealed_for_good(vault, records)
+        files, gateway, to_parquet, lambda records: sealed_for_good(vault, records)
     )
     delivery(path.stem, wal.read_frames(path.read_bytes())[0])
 

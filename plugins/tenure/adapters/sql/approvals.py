@@ -1,12 +1,14 @@
 """Answers of approvers: append-only rows that the guards of the database count."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection, func, insert, select
 
 from tenure.adapters.sql.rows import as_row, columns_of
 from tenure.adapters.sql.tables import approval, ledger_event, model, model_version
+from tenure.lifecycle.audit.ledger import row_digest
 from tenure.lifecycle.promotion.approval import ACTION, ApprovalAnswer
 from tenure.vocabulary import State, VersionRef
 
@@ -19,26 +21,24 @@ _ANSWER = (
 )
 
 
-def answers_of(connection: Connection, version_id: int) -> list[ApprovalAnswer]:
-    """Every answer about the version, oldest first."""
-    rows = connection.execute(
-        select(*_ANSWER)
-        .where(approval.c.model_version_id == version_id, approval.c.action == ACTION)
-        .order_by(approval.c.id)
-    )
-    return [as_row(ApprovalAnswer, row) for row in rows]
+@dataclass(frozen=True)
+class ApprovalRow:
+    """Every column of an answer but its number and its moment."""
 
+    model_version_id: int
+    action: str
+    approver: str
+    trained_by: str
+    answer: str
+    artifact_digest: str
+    evidence_digest: str
+    note: str
+    expires_at: datetime
 
-def record(
-    connection: Connection, version: VersionRef, answer: ApprovalAnswer, *, note: str
-) -> None:
-    """Append an answer.
-
-    Raises:
-        IntegrityError: The database refuses it: the trainer, or a second answer of one person.
-    """
-    connection.execute(
-        insert(approval).values(
+    @classmethod
+    def of(cls, version: VersionRef, answer: ApprovalAnswer, note: str) -> "ApprovalRow":
+        """The row of a person's answer about the version."""
+        return cls(
             model_version_id=version.id,
             action=ACTION,
             approver=answer.approver,
@@ -49,7 +49,44 @@ def record(
             note=note,
             expires_at=answer.expires_at,
         )
+
+    @property
+    def subject(self) -> str:
+        """Of the ledger event that says that it was given."""
+        return f"approval:{self.model_version_id}"
+
+    @property
+    def digest(self) -> str:
+        """What that event says of it."""
+        return row_digest(asdict(self))
+
+
+_ROW = columns_of(ApprovalRow, approval)
+
+
+def every(connection: Connection) -> list[ApprovalRow]:
+    """Every answer, oldest first."""
+    rows = connection.execute(select(*_ROW).order_by(approval.c.id))
+    return [as_row(ApprovalRow, row) for row in rows]
+
+
+def answers_of(connection: Connection, version_id: int) -> list[ApprovalAnswer]:
+    """Every answer about the version, oldest first."""
+    rows = connection.execute(
+        select(*_ANSWER)
+        .where(approval.c.model_version_id == version_id, approval.c.action == ACTION)
+        .order_by(approval.c.id)
     )
+    return [as_row(ApprovalAnswer, row) for row in rows]
+
+
+def record(connection: Connection, row: ApprovalRow) -> None:
+    """Append an answer; its ledger event is the caller's.
+
+    Raises:
+        IntegrityError: The database refuses it: the trainer, or a second answer of one person.
+    """
+    connection.execute(insert(approval).values(asdict(row)))
 
 
 def risk_tier(connection: Connection, model_name: str) -> str:

@@ -1,8 +1,8 @@
 """Reads the ledger back: what a verification and an archive need."""
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ARRAY, BigInteger, Connection, any_, bindparam, select, text
 
 from tenure.adapters.sql.rows import as_row
 from tenure.adapters.sql.tables import ledger_event, ledger_head
@@ -10,6 +10,14 @@ from tenure.lifecycle.audit.ledger import Anchor, Event
 
 _COLUMNS = tuple(ledger_event.c[name] for name in Event.__dataclass_fields__)
 _PAGE = 1_000
+
+
+def at_one_moment(connection: Connection) -> None:
+    """Whatever this transaction reads was so at one moment; call it before anything else.
+
+    Else an event that is written meanwhile looks as if its row, or the head, were forged.
+    """
+    connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
 
 
 def events(connection: Connection, *, after: int = 0) -> Generator[Event, None, None]:
@@ -26,10 +34,13 @@ def head(connection: Connection) -> Anchor:
     return Anchor(row.seq, row.hash) if row else Anchor()
 
 
-def hash_at(connection: Connection, seq: int) -> str | None:
-    """Hash of one event, or None when it is not there."""
-    query = select(ledger_event.c.hash).where(ledger_event.c.seq == seq)
-    return connection.execute(query).scalar_one_or_none()
+def hashes_at(connection: Connection, numbers: Collection[int]) -> dict[int, str]:
+    """Hash of each of these events that is there, by its number."""
+    query = select(ledger_event.c.seq, ledger_event.c.hash).where(
+        ledger_event.c.seq == any_(bindparam("numbers", type_=ARRAY(BigInteger)))
+    )
+    found = connection.execute(query, {"numbers": sorted(numbers)})
+    return {row.seq: row.hash for row in found}
 
 
 def of_version(connection: Connection, version_id: int, *, up_to: str) -> list[Event]:

@@ -4,14 +4,16 @@ I7, I9, I10 and I15 have a second half over Parquet files: `tenure.adapters.evid
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
 
+from tenure.adapters.sql import approvals, plans
 from tenure.adapters.sql.rows import as_row
+from tenure.lifecycle.audit.ledger import row_digest
 from tenure.lifecycle.retirement.decommission import RETIRABLE
-from tenure.vocabulary import State
+from tenure.vocabulary import LEGAL_MOVES, State
 
 LEASE_GRACE = timedelta(seconds=5)
 """A gateway's clock and the database's may differ by so much."""
@@ -49,6 +51,7 @@ def breaches(connection: Connection, invariant: Invariant, now: datetime) -> lis
     """Rows that break the rule."""
     values: dict[str, object] = {"grace": LEASE_GRACE, "stuck_before": now - OUTBOX_PATIENCE}
     values |= {name: [str(state) for state in states] for name, states in _STATES.items()}
+    values["legal_moves"] = [f"{src} {dst}" for src, dst in LEGAL_MOVES]
     used = {name: value for name, value in values.items() if f":{name}" in invariant.query}
     found = connection.execute(text(invariant.query), used)
     return [dict(row) for row in found.mappings()]
@@ -65,6 +68,39 @@ def plan_arms(connection: Connection) -> Mapping[tuple[str, int], frozenset[int]
         )
         for row in rows
     }
+
+
+@dataclass(frozen=True)
+class StatedRow:
+    """A row that has, or should have, a ledger event: whose, and the digest of its columns."""
+
+    subject: str
+    row: str
+    about: str
+
+
+def rows_with_events(connection: Connection) -> tuple[list[StatedRow], list[StatedRow]]:
+    """Approvals and traffic plans as they are, and as their ledger events say they were."""
+    given = [
+        StatedRow(one.subject, one.digest, f"{one.approver} {one.answer}")
+        for one in approvals.every(connection)
+    ]
+    published = [
+        StatedRow(
+            plans.ledger_subject(one), row_digest(asdict(one)), f"generation {one.generation}"
+        )
+        for one in plans.every(connection)
+    ]
+    events = connection.execute(
+        text(
+            """
+            SELECT subject, COALESCE(body->>'row', '') AS row,
+                   'ledger event ' || seq || ' by ' || actor AS about FROM ledger_event
+            WHERE starts_with(subject, 'approval:') OR starts_with(subject, 'plan:') ORDER BY seq
+            """
+        )
+    )
+    return [*given, *published], [as_row(StatedRow, row) for row in events.mappings()]
 
 
 def stored_batches(connection: Connection) -> list[StoredBatch]:
@@ -123,6 +159,10 @@ INVARIANTS = (
                (SELECT count(*) FROM ledger_event x WHERE x.subject = 'mv:' || v.id) AS events
         FROM model_version v WHERE v.generation <>
                (SELECT count(*) FROM ledger_event x WHERE x.subject = 'mv:' || v.id)
+        UNION ALL
+        SELECT x.subject, NULL, x.generation, 1 FROM ledger_event x
+        WHERE starts_with(x.subject, 'mv:')
+          AND NOT EXISTS (SELECT 1 FROM model_version v WHERE x.subject = 'mv:' || v.id)
         """,
     ),
     Invariant(
@@ -154,9 +194,9 @@ INVARIANTS = (
         "The state of a version is the one that its last ledger event says.",
         """
         SELECT v.model, v.version, v.state FROM model_version v
-        WHERE v.generation > 0 AND v.state IS DISTINCT FROM
+        WHERE v.state IS DISTINCT FROM COALESCE(
               (SELECT x.dst FROM ledger_event x WHERE x.subject = 'mv:' || v.id
-               ORDER BY x.generation DESC LIMIT 1)
+               ORDER BY x.generation DESC LIMIT 1), 'draft')
         """,
     ),
     Invariant(
@@ -256,5 +296,16 @@ INVARIANTS = (
               WHERE q.model = p.model AND q.generation = p.generation - 1)
         """,
     ),
+    Invariant(
+        "I20",
+        "Every move of a version is a legal one, from where the move before had led.",
+        """
+        SELECT x.seq, x.subject, x.src, x.dst FROM ledger_event x
+        LEFT JOIN ledger_event y ON y.subject = x.subject AND y.generation = x.generation - 1
+        WHERE starts_with(x.subject, 'mv:')
+          AND (x.src IS DISTINCT FROM COALESCE(y.dst, 'draft')
+               OR (x.src || ' ' || x.dst) <> ALL(:legal_moves))
+        """,
+    ),
 )
-"""Those with a half in SQL; I7 is about decision files alone."""
+"""Those with a half in SQL; I7 and I18 are about files alone, I19 about digests of rows."""

@@ -127,15 +127,15 @@ def tasks_with_card(connection: Connection) -> dict[tuple[str, str, str, int], i
     return {(row[0], row[1], row[2], row[3]): row[4] or 1 for row in connection.execute(query)}
 
 
-def last_verified(connection: Connection) -> Anchor:
-    """Where the newest stored verification of the ledger ended; genesis before the first."""
+def kept_anchors(connection: Connection) -> list[Anchor]:
+    """Where the stored verifications of the ledger ended, the newest last."""
     query = (
         select(report.c.body["facts"])
         .where(report.c.stage == "ledger", report.c.verdict == "passed")
-        .order_by(report.c.id.desc())
+        .order_by(report.c.id)
     )
-    facts = connection.execute(query.limit(1)).scalar_one_or_none()
-    return Anchor(int(facts["seq"]), str(facts["hash"])) if facts else Anchor()
+    found = connection.execute(query).scalars()
+    return [Anchor(int(facts["seq"]), str(facts["hash"])) for facts in found]
 
 
 _EVER = """

@@ -5,10 +5,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, insert, select
 
+from tenure.adapters.sql.ledger import SqlLedger
 from tenure.adapters.sql.rows import as_row, columns_of
 from tenure.adapters.sql.tables import traffic_plan
 from tenure.errors import StateConflict
+from tenure.lifecycle.audit.ledger import row_digest
 from tenure.lifecycle.serving import TrafficPlan
+from tenure.vocabulary import op_key
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,20 @@ def ended_since(
     return tuple((row[0], row[1]) for row in connection.execute(query))
 
 
+def every(connection: Connection) -> list[PlanRow]:
+    """Every plan of every model, oldest first."""
+    rows = connection.execute(select(*_COLUMNS).order_by(traffic_plan.c.id))
+    return [as_row(PlanRow, row) for row in rows]
+
+
+def ledger_subject(plan: TrafficPlan) -> str:
+    """Whose event says that the plan was published."""
+    return f"plan:{plan.model}"
+
+
 def publish(
     connection: Connection,
+    ledger: SqlLedger,
     *,
     model: str,
     seen: PlanRow | None,
@@ -72,13 +87,14 @@ def publish(
     actor: str,
     lease_until: datetime | None = None,
 ) -> PlanRow:
-    """Append the next generation after the one that the caller saw.
+    """Append the next generation after the one that the caller saw, and its ledger event.
 
     The lease begins now, unless the caller says when the one that runs ends.
 
     Raises:
         StateConflict: A newer plan or a higher fence stands; the caller is stale.
     """
+    ledger.take_turn(connection)
     current = newest(connection, model)
     stale = (current.generation if current else 0) != (seen.generation if seen else 0)
     if stale or (current is not None and fence < current.fence):
@@ -107,4 +123,12 @@ def publish(
         created_at=now,
     )
     connection.execute(insert(traffic_plan).values(asdict(plan)))
+    shown = ("generation", "champion_id", "canary_id", "share_bp", "reason")
+    ledger.note(
+        connection,
+        subject=ledger_subject(plan),
+        actor=actor,
+        body={**{name: getattr(plan, name) for name in shown}, "row": row_digest(asdict(plan))},
+        op_key=op_key("plan", ledger_subject(plan), {"generation": plan.generation}),
+    )
     return plan

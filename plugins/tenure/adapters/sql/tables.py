@@ -484,6 +484,21 @@ outcome_intake = Table(
     _at(),
 )
 
+log_segment = Table(
+    "log_segment",
+    metadata,
+    _id(),
+    Column("key", Text, nullable=False),
+    Column("model", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("replaces", JSONB(none_as_null=True)),
+    Column("writer", String(64), nullable=False),
+    _at("recorded_at"),
+    UniqueConstraint("key", "digest"),
+    CheckConstraint("rows >= 0", name="counted"),
+)
+
 review = Table(
     "review",
     metadata,

@@ -3,13 +3,20 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from tenure.gateway.log.shipper import DeliveryHeldBack
 from tenure.lifecycle.decisions.decision_log import moment, partition
-from tenure.ports import ObjectStore
+
+
+class LogFiles(Protocol):
+    """Where segments are stored."""
+
+    def put(self, key: str, data: bytes) -> str:
+        """Store bytes (overwrites), returns their SHA-256."""
+        ...
 
 
 class DecisionRecord(msgspec.Struct, omit_defaults=True):
@@ -155,7 +162,7 @@ class DecisionDelivery:
     """Stores a segment of decisions: one Parquet object a model and hour, rarely a second.
 
     Args:
-        store: Object store.
+        store: Where to.
         gateway: Gateway id, part of the key.
         to_parquet: Makes the bytes of a Parquet file from a table.
         seal: Seals personal features for good; None when no record holds any.
@@ -164,7 +171,7 @@ class DecisionDelivery:
 
     def __init__(
         self,
-        store: ObjectStore,
+        store: LogFiles,
         gateway: str,
         to_parquet: Callable[[Table], bytes],
         seal: Callable[[list[DecisionRecord]], list[DecisionRecord]] | None = None,
@@ -217,7 +224,7 @@ class OutcomeDelivery:
     """Stores a segment of outcomes, then moves the watermarks that came with them.
 
     Args:
-        store: Object store.
+        store: Where to.
         gateway: Gateway id, part of the key.
         to_parquet: Makes the bytes of a Parquet file from a table.
         advance: Moves the watermark of a model forward, never back.
@@ -225,7 +232,7 @@ class OutcomeDelivery:
 
     def __init__(
         self,
-        store: ObjectStore,
+        store: LogFiles,
         gateway: str,
         to_parquet: Callable[[Table], bytes],
         advance: Callable[[str, datetime], None],

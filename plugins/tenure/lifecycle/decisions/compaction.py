@@ -158,5 +158,14 @@ def compatible(kinds: Mapping[str, Mapping[str, str]]) -> list[list[str]]:
     return [members for _, members in groups]
 
 
+def is_compacted(key: str) -> bool:
+    """Whether the file is one that a compaction made.
+
+    >>> is_compacted("a/compacted-0123.parquet"), is_compacted("a/gw-1.parquet")
+    (True, False)
+    """
+    return _name(key).startswith(_PREFIX)
+
+
 def _name(key: str) -> str:
     return key.rpartition("/")[2]

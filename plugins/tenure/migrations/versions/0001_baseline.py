@@ -23,6 +23,7 @@ FILES = (
     "guards_traffic",
     "guards_ledger",
     "guards_reviews",
+    "guards_segments",
     "gateway_role",
 )
 """In this order: tables refer to earlier ones, triggers to tables and functions."""

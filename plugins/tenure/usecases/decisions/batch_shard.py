@@ -212,7 +212,7 @@ class ShardScoring:
         asked = scores_key(model, run_key, self.shard.number)
         scores = scores_to_parquet(keys, columns, refused.tolist())
         digest = self.platform.store.put(asked, scores)
-        self.platform.store.put(decisions_key, data)
+        self._gateway.log_files.put(decisions_key, data)
         return StoredShard(decisions_key, asked, digest)
 
     def _ask_people(self, columns: Mapping[str, Sequence[object]]) -> None:

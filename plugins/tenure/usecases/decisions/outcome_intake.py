@@ -12,6 +12,7 @@ from tenure.installation.keys import SUBJECTS
 from tenure.lifecycle.decisions.decision_log import micros, partition
 from tenure.lifecycle.serving import caller_digest
 from tenure.lifecycle.training.labels import LabelRule
+from tenure.usecases.serving.log_files import RecordedFiles
 from tenure.vocabulary import RunRef
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ def _take(
     rows = len(found.columns["label"])
     if rows:
         columns = found.columns | _whose(platform, found.columns.get("caller"))
-        platform.store.put(_key(model, digest, published), outcomes_to_parquet(columns))
+        files = RecordedFiles(platform, "landed")
+        files.put(_key(model, digest, published), outcomes_to_parquet(columns))
     failpoint("outcomes.stored")
     with platform.database.begin() as connection:
         if found.complete_until is not None:

@@ -3,12 +3,13 @@
 import json
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tenure.failpoints import failpoint
+from tenure.files import digest_file
 from tenure.installation import Installation
 from tenure.layout import LOGS, log_prefix
 from tenure.lifecycle.decisions.compaction import (
@@ -22,8 +23,10 @@ from tenure.lifecycle.decisions.compaction import (
     orphans,
     to_delete,
 )
+from tenure.lifecycle.decisions.segment_record import seal_digest
 from tenure.ports import ObjectStore
-from tenure.vocabulary import canonical_json
+from tenure.usecases.serving.log_files import RecordedFiles
+from tenure.vocabulary import canonical_json, op_key
 
 _log = logging.getLogger("tenure.maintenance")
 HOURS_A_RUN = 200
@@ -61,12 +64,17 @@ def _manifests(store: ObjectStore, folder: Folder) -> list[CompactionManifest]:
 
 @dataclass
 class CompactionCounts:
-    """What a run did: hours and files that became one, files deleted, hours left for the next."""
+    """What a run did: hours and files that became one, files deleted, hours left for the next.
+
+    `strange` are files that are not those that were recorded: they stay as they are, for
+    `tenure ledger verify --invariants` to name.
+    """
 
     hours: int = 0
     files: int = 0
     deleted: int = 0
     left: int = 0
+    strange: int = 0
 
 
 def compact(platform: Installation, *, at_most: int = HOURS_A_RUN) -> CompactionCounts:
@@ -86,6 +94,42 @@ def compact(platform: Installation, *, at_most: int = HOURS_A_RUN) -> Compaction
     return done
 
 
+@dataclass(frozen=True)
+class SealCounts:
+    """Records that a ledger event was written over."""
+
+    records: int
+
+
+def seal(platform: Installation, *, actor: str) -> SealCounts:
+    """Write a ledger event over the records that came since the last one.
+
+    Whoever changes a record together with its file must rewrite the chain as well.
+    """
+    from tenure.adapters.sql import log_segments
+
+    with platform.database.begin() as connection:
+        platform.ledger.take_turn(connection)
+        before = log_segments.seals(connection, last=1)
+        since = before[-1].until if before else None
+        records = log_segments.unsealed(connection, since)
+        if records:
+            until = records[-1].recorded_at.astimezone(UTC).isoformat()
+            platform.ledger.note(
+                connection,
+                subject=log_segments.SUBJECT,
+                actor=actor,
+                body={
+                    "until": until,
+                    "files": len(records),
+                    "rows": sum(one.rows for one in records if one.replaces is None),
+                    "digest": seal_digest(records),
+                },
+                op_key=op_key("segments.seal", log_segments.SUBJECT, {"until": until}),
+            )
+    return SealCounts(len(records))
+
+
 def _tend(platform: Installation, folder: Folder, done: CompactionCounts, at_most: int) -> None:
     now = platform.clock.now()
     if not folder.is_settled(now):
@@ -96,23 +140,38 @@ def _tend(platform: Installation, folder: Folder, done: CompactionCounts, at_mos
         if done.hours >= at_most:
             done.left += 1
             return
-        merged = _merge(platform, folder, keys, manifests, now)
+        sound = _recorded(platform, folder, keys)
+        done.strange += len(keys) - len(sound)
+        merged = _merge(platform, folder, sound, manifests, now)
         done.files += merged
         done.hours += bool(merged)
     _clean(platform, folder, manifests, now, done)
 
 
+def _recorded(platform: Installation, folder: Folder, keys: Sequence[str]) -> dict[str, Path]:
+    """Local paths of the files whose bytes are those that were recorded.
+
+    A file that somebody edited or added must not become one with the others.
+    """
+    from tenure.adapters.sql import log_segments
+
+    with platform.database.begin() as connection:
+        records = log_segments.below(connection, f"{folder.path}/")
+    known = {(one.key, one.digest) for one in records}
+    paths = {key: platform.store.fetch(key) for key in keys}
+    return {key: path for key, path in paths.items() if (key, digest_file(path)) in known}
+
+
 def _merge(
     platform: Installation,
     folder: Folder,
-    keys: Sequence[str],
+    paths: Mapping[str, Path],
     manifests: Sequence[CompactionManifest],
     now: datetime,
 ) -> int:
     """Make one file of each group that fits together; returns how many files were replaced."""
     from tenure.adapters import segment_files
 
-    paths = {key: platform.store.fetch(key) for key in keys}
     kinds = {key: segment_files.kinds(path) for key, path in paths.items()}
     readable = {key: found for key, found in kinds.items() if found is not None}
     merged = 0
@@ -124,7 +183,9 @@ def _merge(
             target = Path(scratch) / "rows.parquet"
             files = {segment_name(key): paths[key] for key in group}
             rows = segment_files.merge(files, target)
-            platform.store.put_file(manifest.data, target)
+            names = sorted(manifest.replaces)
+            recorded = RecordedFiles(platform, "compaction")
+            recorded.put_compacted(manifest.data, target, rows=rows, replaces=names)
         failpoint("compact.data")
         _put(platform.store, manifest, rows)
         failpoint("compact.manifest")

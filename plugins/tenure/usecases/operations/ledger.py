@@ -1,21 +1,31 @@
 """Checks the chain and the invariants over everything that is stored."""
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tenure.files import digest_file
 from tenure.installation import Installation
-from tenure.layout import DECISIONS, log_prefix, snapshot_key
-from tenure.lifecycle.audit.ledger import Anchor, Broken, ChainCheck, verify_chain
+from tenure.layout import (
+    ANCHORS,
+    DECISIONS,
+    LOGS,
+    anchor_key,
+    log_prefix,
+    parse_anchor_key,
+    snapshot_key,
+)
+from tenure.lifecycle.audit.ledger import Anchor, Broken, ChainCheck, contradiction, verify_chain
+from tenure.lifecycle.decisions.segment_record import broken_seals, faults
 from tenure.usecases.decisions.segments import live_keys
+from tenure.vocabulary import canonical_json
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from sqlalchemy import Connection
-
-    from tenure.adapters.sql.invariants import Breach, StoredBatch
+    from tenure.adapters.sql.invariants import Breach, StatedRow, StoredBatch
 
 EXAMPLES = 3
 """Breaches that an answer shows; it counts all."""
@@ -24,6 +34,18 @@ _ROWS = ".parquet"
 _DECISIONS_FOLLOW_PLANS = (
     "I7",
     "Every decision was made by a version that the traffic plan of its generation named.",
+)
+_FILES_AS_RECORDED = (
+    "I18",
+    "Every file of decisions and outcomes is the one that was recorded, and none is missing.",
+)
+_ROWS_HAVE_EVENTS = (
+    "I19",
+    "Every approval and every traffic plan is the one that its ledger event says, and is there.",
+)
+_APPROVERS_WERE_NAMED = (
+    "I21",
+    "Who approved was an approver by the platform.yaml in force then, which the ledger knows.",
 )
 
 
@@ -48,12 +70,17 @@ class LedgerVerification:
     Args:
         events: Number of events that hold.
         head: Hash of the last of them.
+        anchors: Ends of earlier verifications that it was compared with, in the lifecycle database
+            and in the object store.
+        knows_platform: Whether the `platform.yaml` in force is that of the newest event about it.
         broken: The first event that does not hold, or None.
         invariants: Every invariant, when they were asked for.
     """
 
     events: int
     head: str
+    anchors: int
+    knows_platform: bool
     broken: Broken | None
     invariants: Sequence[InvariantFinding]
 
@@ -69,43 +96,114 @@ class LedgerVerification:
 
 
 def verify_ledger(platform: Installation, *, invariants: bool = False) -> LedgerVerification:
-    """Verify the whole chain, and the invariants if asked."""
+    """Verify the whole chain, compare it with every anchor, and the invariants if asked."""
+    from tenure.usecases.promotion import authority
+
+    found = check_chain(platform)
+    return LedgerVerification(
+        events=found.chain.events,
+        head=found.chain.head.hash,
+        anchors=found.anchors,
+        knows_platform=authority.is_recorded(platform),
+        broken=found.chain.broken,
+        invariants=find_breaches(platform) if invariants else [],
+    )
+
+
+@dataclass(frozen=True)
+class AnchoredChain:
+    """What a check of the chain found.
+
+    Args:
+        chain: Whether every hash follows, and every anchor agrees.
+        anchors: How many ends of earlier verifications it was compared with.
+        newest: The last of them that the lifecycle database keeps; genesis before the first.
+    """
+
+    chain: ChainCheck
+    anchors: int
+    newest: Anchor
+
+
+def check_chain(platform: Installation, *, whole_up_to: int | None = None) -> AnchoredChain:
+    """Recompute the chain up to its head row, and compare it with the anchors in both places.
+
+    Who rewrites the chain in the database, with every hash right, contradicts the anchors that
+    `maintain_platform` put into the object store.
+
+    Args:
+        platform: The installation.
+        whole_up_to: A longer chain is recomputed from the newest anchor on only.
+    """
+    from tenure.adapters.sql import chain, maintenance
+
+    stored = set(stored_anchors(platform))  # first: their events are in what is read next
     with platform.database.begin() as connection:
-        found = check_chain(connection)
-    findings = find_breaches(platform) if invariants else []
-    return LedgerVerification(found.events, found.head.hash, found.broken, findings)
+        chain.at_one_moment(connection)
+        kept = maintenance.kept_anchors(connection)
+        stored |= {one for one in {*kept} - stored if _is_stored(platform, one)}  # put just now
+        newest = kept[-1] if kept else Anchor()
+        hashes = chain.hashes_at(connection, {one.seq for one in (*kept, *stored)})
+        broken = contradiction(kept, stored, hashes)
+        is_long = whole_up_to is not None and newest.seq > whole_up_to and broken is None
+        start = newest if is_long else Anchor()
+        head = chain.head(connection)
+        with closing(chain.events(connection, after=start.seq)) as events:
+            found = verify_chain(events, after=start, head=head)
+    number = len({*kept, *stored})
+    if broken is not None and (found.broken is None or broken.seq <= found.broken.seq):
+        found = ChainCheck(broken.seq - 1, Anchor(), broken)
+    return AnchoredChain(found, number, newest)
 
 
-def check_chain(connection: "Connection", after: Anchor | None = None) -> ChainCheck:
-    """Verify the chain from an anchor (by default from the first event) to its head row."""
-    from tenure.adapters.sql import chain
+def stored_anchors(platform: Installation) -> list[Anchor]:
+    """The anchors in the object store."""
+    keys = platform.store.list(ANCHORS)
+    return [Anchor(*parts) for key in keys if (parts := parse_anchor_key(key)) is not None]
 
-    start = after or Anchor()
-    head = chain.head(connection)
-    with closing(chain.events(connection, after=start.seq)) as events:
-        return verify_chain(events, after=start, head=head)
+
+def _is_stored(platform: Installation, anchor: Anchor) -> bool:
+    return platform.store.exists(anchor_key(anchor.seq, anchor.hash))
+
+
+def put_anchor(platform: Installation, anchor: Anchor) -> None:
+    """Put an anchor where the database's owner cannot change it; the same again is fine.
+
+    Raises:
+        ArtifactRefused: Something else lies in its place.
+    """
+    with tempfile.TemporaryDirectory(prefix="tenure-anchor-") as folder:
+        draft = Path(folder) / "anchor.json"
+        draft.write_bytes(canonical_json(asdict(anchor)))
+        platform.store.put_once(anchor_key(anchor.seq, anchor.hash), draft)
 
 
 def find_breaches(platform: Installation) -> list[InvariantFinding]:
-    """Every invariant with what breaks it, I1 to I17."""
+    """Every invariant with what breaks it, I1 to I21."""
     from tenure.adapters import evidence_scan
-    from tenure.adapters.sql import invariants
+    from tenure.adapters.sql import chain, invariants
+    from tenure.usecases.promotion import authority
 
     now = platform.clock.now()
     with platform.database.begin() as connection:
+        chain.at_one_moment(connection)
         found = {
             one.id: InvariantFinding(one.id, one.meaning, invariants.breaches(connection, one, now))
             for one in invariants.INVARIANTS
         }
         arms = invariants.plan_arms(connection)
+        rows, events = invariants.rows_with_events(connection)
+        unauthorized = authority.breaches(connection)
         batches = invariants.stored_batches(connection)
-    decisions = [
-        platform.store.fetch(key) for key in live_keys(platform.store, log_prefix(DECISIONS))
-    ]
-    broken = evidence_scan.unreadable(decisions)
+    files = {key: platform.store.fetch(key) for kind in LOGS for key in _live(platform, kind)}
+    decisions = [path for key, path in files.items() if key.startswith(log_prefix(DECISIONS))]
+    broken = evidence_scan.without_decisions(decisions)
     sound = [path for path in decisions if path not in broken]
     lost: list[Breach] = [{"unreadable": path.name} for path in broken]
     found["I7"] = InvariantFinding(*_DECISIONS_FOLLOW_PLANS, [*_unplanned(sound, arms), *lost])
+    found["I18"] = InvariantFinding(*_FILES_AS_RECORDED, _bent(platform, files, now))
+    found["I19"] = InvariantFinding(*_ROWS_HAVE_EVENTS, _unmatched(rows, events))
+    found["I21"] = InvariantFinding(*_APPROVERS_WERE_NAMED, unauthorized)
     plain = evidence_scan.plain_subjects(sound)
     more: dict[str, list[Breach]] = {
         "I9": list(_leaked(platform, batches)),
@@ -116,6 +214,39 @@ def find_breaches(platform: Installation) -> list[InvariantFinding]:
         known = found[number]
         found[number] = InvariantFinding(number, known.meaning, [*known.breaches, *breaches])
     return sorted(found.values(), key=lambda one: int(one.id[1:]))
+
+
+def _unmatched(rows: "Sequence[StatedRow]", events: "Sequence[StatedRow]") -> "list[Breach]":
+    """Rows that no event speaks of as they are, and events whose row is gone or another."""
+    said = {(one.subject, one.row) for one in events}
+    held = {(one.subject, one.row) for one in rows}
+    return [
+        *(
+            {"subject": one.subject, "row": one.about, "why": "no ledger event says so"}
+            for one in rows
+            if (one.subject, one.row) not in said
+        ),
+        *(
+            {"subject": one.subject, "event": one.about, "why": "its row is gone or changed"}
+            for one in events
+            if (one.subject, one.row) not in held
+        ),
+    ]
+
+
+def _live(platform: Installation, kind: str) -> list[str]:
+    return live_keys(platform.store, log_prefix(kind))
+
+
+def _bent(platform: Installation, files: "Mapping[str, Path]", now: datetime) -> "list[Breach]":
+    """Files that differ from their records; these are read last, so that none is too young."""
+    from tenure.adapters.sql import log_segments
+
+    digests = {key: digest_file(path) for key, path in files.items()}
+    with platform.database.begin() as connection:
+        records = [one for kind in LOGS for one in log_segments.below(connection, log_prefix(kind))]
+        seals = log_segments.seals(connection)
+    return [asdict(one) for one in (*faults(records, digests, now), *broken_seals(records, seals))]
 
 
 def _unplanned(

@@ -14,7 +14,7 @@ from tenure.lifecycle.audit.reconciliation import DEAD_AFTER, FailedTask, silent
 from tenure.lifecycle.incidents.failure_card import FailureCard, killed_card
 from tenure.usecases.decisions.outcome_intake import IntakeCounts, take_outcomes
 from tenure.usecases.decisions.reviews import expire
-from tenure.usecases.decisions.segments import CompactionCounts, compact
+from tenure.usecases.decisions.segments import CompactionCounts, SealCounts, compact, seal
 from tenure.usecases.incidents.failure_cards import report_killed
 from tenure.usecases.operations.ledger import verify_ledger
 from tenure.usecases.operations.reconcile import (
@@ -24,6 +24,7 @@ from tenure.usecases.operations.reconcile import (
     attempt,
     reconcile,
 )
+from tenure.usecases.promotion.authority import RevisionCounts, take_up
 from tenure.usecases.promotion.conditions import AuthorizationCounts, Notice, watch
 from tenure.vocabulary import RunRef
 
@@ -85,6 +86,8 @@ class Maintenance:
         reviews: Decisions that nobody reviewed in time, by model.
         authorizations: What lets versions serve, judged again.
         compaction: Of the decision log.
+        seal: Of the records of its files.
+        people: Whether `platform.yaml` is another one, which is a ledger event.
         watchdog: Killed tasks; None without a login to Airflow.
         requests: Retrain requests that no run works on; None without a login to Airflow.
         cards: Failure cards that were written for killed tasks, with their task.
@@ -97,6 +100,8 @@ class Maintenance:
     reviews: Mapping[str, int] | PartFailure
     authorizations: AuthorizationCounts | PartFailure
     compaction: CompactionCounts | PartFailure
+    seal: SealCounts | PartFailure
+    people: RevisionCounts | PartFailure
     watchdog: WatchCounts | PartFailure | None
     requests: RequestCounts | PartFailure | None
     cards: tuple[tuple[RunRef, FailureCard], ...] = ()
@@ -126,6 +131,8 @@ def maintain(
         reviews=attempt(platform, "reviews", lambda: expire(platform)),
         authorizations=attempt(platform, "authorizations", lambda: watch(platform, notices)),
         compaction=attempt(platform, "compaction", lambda: compact(platform)),
+        seal=attempt(platform, "seal", lambda: seal(platform, actor=run.dag_id)),
+        people=attempt(platform, "people", lambda: take_up(platform, seen_by=run.dag_id)),
         watchdog=attempt(platform, "watchdog", lambda: _watch(platform, airflow, cards))
         if airflow
         else None,

@@ -3,23 +3,21 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from tenure.errors import TenureError
+from tenure.failpoints import failpoint
 from tenure.installation import Installation
 from tenure.layout import PROMOTE_MODEL, dag_id
-from tenure.lifecycle.audit.ledger import Anchor, Broken, ChainCheck, broken_ledger
+from tenure.lifecycle.audit.ledger import ChainCheck, broken_ledger
 from tenure.lifecycle.audit.reconciliation import ORPHAN_GRACE, alias_repairs
 from tenure.usecases.incidents.close_incident import close_incident
 from tenure.usecases.incidents.open_incident import open_incident
 from tenure.usecases.incidents.outbox import Delivery, deliver
-from tenure.usecases.operations.ledger import check_chain
+from tenure.usecases.operations.ledger import check_chain, put_anchor
 from tenure.usecases.retirement.decommissioning import Mirror, decommissioning
 from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 _log = logging.getLogger("tenure.maintenance")
 _WHOLE_UP_TO = 20_000
@@ -197,28 +195,17 @@ def _retirements(platform: Installation, mirror: Mirror, run: RunRef) -> Retirem
 
 def _ledger(platform: Installation, run: RunRef) -> ChainLength:
     """Verify the chain and remember where it ended, so that nobody rewrites what was verified."""
-    from tenure.adapters.sql import maintenance
-
-    with platform.database.begin() as connection:
-        anchor = maintenance.last_verified(connection)
-        found = _check(connection, anchor)
+    checked = check_chain(platform, whole_up_to=_WHOLE_UP_TO)
+    found = checked.chain
     if found.broken is not None:
         raise broken_ledger(
             f"The ledger is broken at event {found.broken.seq}: {found.broken.why}."
         )
-    if found.head != anchor:
+    if found.head != checked.newest:
+        put_anchor(platform, found.head)
+        failpoint("ledger.anchored")
         _remember(platform, found, run)
     return ChainLength(found.events, found.head.hash)
-
-
-def _check(connection: "Connection", anchor: Anchor) -> ChainCheck:
-    from tenure.adapters.sql import chain
-
-    held = chain.hash_at(connection, anchor.seq) if anchor.seq else anchor.hash
-    if held != anchor.hash:
-        why = f"it was verified with hash {anchor.hash[:12]}… and has {str(held)[:12]}… now"
-        return ChainCheck(anchor.seq - 1, anchor, Broken(anchor.seq, why))
-    return check_chain(connection, anchor if anchor.seq > _WHOLE_UP_TO else None)
 
 
 def _remember(platform: Installation, found: ChainCheck, run: RunRef) -> None:

@@ -21,6 +21,7 @@ from tenure.lifecycle.promotion.approval import (
     ApprovalState,
     Choice,
 )
+from tenure.usecases.promotion import authority
 from tenure.usecases.promotion.approval_question import question as question_of
 from tenure.usecases.promotion.approval_question import read_first
 from tenure.usecases.training import evidence
@@ -107,6 +108,7 @@ def ask(platform: Installation, version: VersionRef) -> SeatQuestion | None:
         NotPermitted: Nobody is left who may fill the seat.
     """
     config, _ = load_model(platform.settings.include, version.model)
+    by = authority.in_force(platform, seen_by="approval")
     with platform.database.begin() as connection:
         row = versions.row_by_id(connection, version.id)
         question = question_of(connection, row, config.risk_tier)
@@ -116,8 +118,7 @@ def ask(platform: Installation, version: VersionRef) -> SeatQuestion | None:
     now = approval.standing(question, answers, now=moment)
     if row.state not in {State.VALIDATED, State.APPROVED} or now.is_approved:
         return None
-    approvers = platform.config.roles.get(Role.APPROVER, ())
-    people = approval.may_answer(question, answers, approvers, after=moment)
+    people = approval.may_answer(question, answers, by.people(Role.APPROVER), after=moment)
     if not people:
         raise NotPermitted(
             f"{question.name} needs {question.quorum} approvals and has {len(now.approvers)}; no "
@@ -172,16 +173,17 @@ def answer(
     given = ApprovalAnswer(
         user, choice, artifact, evidence, now + timedelta(days=config.approval.valid_days)
     )
+    by = authority.in_force(platform, seen_by="approval")
     with platform.database.begin() as connection:
         # The ledger's lock comes first: seats that are answered together count one after the other.
         platform.ledger.take_turn(connection)
         row = versions.lock(connection, version_id)
         question = question_of(connection, row, config.risk_tier)
         before = approvals.answers_of(connection, version_id)
-        allowed = platform.config.allows(user, Role.APPROVER)
+        allowed = by.config.allows(user, Role.APPROVER)
         if approval.admit(question, before, given, is_approver=allowed, after=now):
             _still_open(row, choice)
-            record(platform, connection, version, given, before, note=note)
+            record(platform, connection, version, given, before, note=note, by=by)
             before = [*before, given]
         now_stands = approval.standing(question, before, now=now)
         _move(platform, connection, versions.get_by_id(connection, version_id), now_stands, user)
@@ -196,11 +198,14 @@ def record(
     before: Sequence[ApprovalAnswer],
     *,
     note: str,
+    by: authority.Authority,
 ) -> None:
     """Append an answer that was admitted, with its event in the ledger.
 
     `before` are the answers so far: the key counts those of this person, since she may renew hers.
+    `by` is the revision of `platform.yaml` that allowed her to answer.
     """
+    written = approvals.ApprovalRow.of(version, given, note)
     person = given.approver.casefold()
     intent = {
         "approver": person,
@@ -211,18 +216,20 @@ def record(
     }
     platform.ledger.note(
         connection,
-        subject=f"approval:{version.id}",
+        subject=written.subject,
         actor=given.approver,
         body={
             "version": version.name,
             "answer": given.choice,
             "artifact": given.artifact,
+            "row": written.digest,
+            "platform": by.digest,
             "expires_at": given.expires_at.astimezone(UTC).isoformat(),
             "lock": lock_digest(),
         },
         op_key=op_key("approval.answer", f"mv:{version.id}", intent),
     )
-    approvals.record(connection, version, given, note=note)
+    approvals.record(connection, written)
 
 
 def conclude(platform: Installation, version: VersionRef, run: RunRef) -> ApprovalResult:

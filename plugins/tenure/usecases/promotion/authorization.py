@@ -15,7 +15,7 @@ from tenure.installation import Installation
 from tenure.lifecycle.model_version import VersionRow
 from tenure.lifecycle.promotion import approval
 from tenure.lifecycle.promotion.approval import ApprovalAnswer, ApprovalQuestion, Choice
-from tenure.usecases.promotion import traffic
+from tenure.usecases.promotion import authority, traffic
 from tenure.usecases.promotion.approval import SeatQuestion, record
 from tenure.usecases.promotion.approval_question import excuses, question, require_evidence
 from tenure.views.approvals import renewal_page
@@ -90,15 +90,14 @@ def read(connection: "Connection", version: VersionRef) -> Authorization:
 def ask_renewal(platform: Installation, version: VersionRef) -> SeatQuestion | None:
     """What to show to an approver who may renew; None when the quorum has renewed just now."""
     config, _ = load_model(platform.settings.include, version.model)
+    by = authority.in_force(platform, seen_by="approval")
     now = platform.clock.now()
     after = max(now, now + timedelta(days=config.approval.valid_days) - _LEAST)
     with platform.database.begin() as connection:
         row, found = versions.row_by_id(connection, version.id), read(connection, version)
         asked = question(connection, row, config.risk_tier)
         answers = approvals.answers_of(connection, version.id)
-    people = approval.may_answer(
-        asked, answers, platform.config.roles.get(Role.APPROVER, ()), after=after
-    )
+    people = approval.may_answer(asked, answers, by.people(Role.APPROVER), after=after)
     if not people or approval.standing(asked, answers, now=after).is_approved:
         return None
     return SeatQuestion(
@@ -166,6 +165,7 @@ def renew(
         StateConflict: There is no such version, or it neither serves nor may serve again.
     """
     config, _ = load_model(platform.settings.include, model)
+    by = authority.in_force(platform, seen_by="approval")
     with traffic.turn(platform, _wanted(platform, model, number).id, actor=user) as mine:
         platform.ledger.take_turn(mine.connection)
         row = versions.lock(mine.connection, mine.version.id)
@@ -176,13 +176,13 @@ def renew(
         end = now + timedelta(days=config.approval.valid_days)
         artifact, evidence = shown or (asked.artifact, asked.evidence)
         given = ApprovalAnswer(user, Choice.APPROVE, artifact, evidence, end)
-        allowed = platform.config.allows(user, Role.APPROVER)
+        allowed = by.config.allows(user, Role.APPROVER)
         is_new = approval.admit(
             asked, answers, given, is_approver=allowed, after=max(now, end - _LEAST)
         )
         if is_new:
             _require_excused(mine, row, now)
-            record(platform, mine.connection, mine.version, given, answers, note=note)
+            record(platform, mine.connection, mine.version, given, answers, note=note, by=by)
             answers = [*answers, given]
         plan = traffic.restate(mine, reason=f"{user} renews the authorization of {row.name}")
         found = read(mine.connection, mine.version)

@@ -142,6 +142,7 @@ def publish_canary(
     """
     return plans.publish(
         mine.connection,
+        mine.platform.ledger,
         model=seen.model,
         seen=seen,
         fence=seen.fence if fence is None else fence,
@@ -229,6 +230,7 @@ def restate(mine: Turn, *, reason: str) -> PlanRow | None:
         return None
     return plans.publish(
         mine.connection,
+        mine.platform.ledger,
         model=plan.model,
         seen=plan,
         fence=plan.fence,
@@ -270,6 +272,7 @@ def _stable(mine: Turn, champion_id: int, reason: str, *, seen: PlanRow | None =
     seen = seen or mine.plan
     return plans.publish(
         mine.connection,
+        mine.platform.ledger,
         model=mine.version.model,
         seen=seen,
         fence=seen.fence + 1 if seen else 1,

@@ -26,6 +26,7 @@ from tenure.lifecycle.training.labels import LabelRule
 from tenure.settings import Settings
 from tenure.usecases.serving.gateway_incidents import GatewayIncidents
 from tenure.usecases.serving.loading import LabelRules, ServingPolicies, VerifiedLoader
+from tenure.usecases.serving.log_files import RecordedFiles
 from tenure.usecases.serving.subject_keys import SubjectVault
 from tenure.vocabulary import is_id
 
@@ -66,7 +67,7 @@ class GatewayInstallation:
     def warm_up(self) -> None:
         """Begin with the imports of model processes, and make our own before the first request."""
         self.loader.warm_up()
-        from tenure.adapters import decision_tables  # noqa: F401
+        from tenure.adapters import decision_tables, segment_files  # noqa: F401
 
     def policy(self) -> Callable[[str], ServingPolicy]:
         """The serving policies of the model YAMLs."""
@@ -133,6 +134,11 @@ class GatewayInstallation:
         for start in range(0, len(due), _REVIEWS_AT_ONCE):
             with self.platform.database.begin() as connection:
                 reviews.add(connection, due[start : start + _REVIEWS_AT_ONCE])
+
+    @cached_property
+    def log_files(self) -> RecordedFiles:
+        """Where the logs are shipped to."""
+        return RecordedFiles(self.platform, self.gateway)
 
     @cached_property
     def vault(self) -> SubjectVault:

@@ -28,6 +28,8 @@ BEGIN
     GRANT UPDATE (watermark) ON model TO tenure_gateway;
     -- Makes subjects' keys; it cannot destroy one.
     GRANT SELECT, INSERT ON subject_key TO tenure_gateway;
+    -- Records what it ships: the database says when, and nothing is read back.
+    GRANT INSERT (key, model, digest, rows, replaces, writer) ON log_segment TO tenure_gateway;
     -- Queues decisions for a person; it cannot answer for one.
     GRANT SELECT, INSERT ON review TO tenure_gateway;
     -- Opens incidents, counts repetitions, closes those that are over.

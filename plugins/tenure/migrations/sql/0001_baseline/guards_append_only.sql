@@ -41,6 +41,12 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON legal_move
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON legal_move
     FOR EACH STATEMENT EXECUTE FUNCTION tenure_refuse_change();
 
+-- What was shipped.
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON log_segment
+    FOR EACH ROW EXECUTE FUNCTION tenure_refuse_change();
+CREATE TRIGGER no_truncate BEFORE TRUNCATE ON log_segment
+    FOR EACH STATEMENT EXECUTE FUNCTION tenure_refuse_change();
+
 -- What monitoring found.
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON monitoring_result
     FOR EACH ROW EXECUTE FUNCTION tenure_refuse_change();

@@ -16,6 +16,24 @@ CREATE TABLE subject_key (
 );
 
 
+-- What every file of the decision log was when it was shipped, said before it was stored. A file
+-- that is gone, cut, edited or added differs from it. Refuses the same bytes under a key twice.
+CREATE TABLE log_segment (
+    id           bigint       GENERATED ALWAYS AS IDENTITY,
+    key          text         NOT NULL,
+    model        varchar(64)  NOT NULL,
+    digest       varchar(64)  NOT NULL,
+    rows         bigint       NOT NULL,
+    replaces     jsonb,       -- names of the files that a compacted one stands for
+    writer       varchar(64)  NOT NULL,
+    recorded_at  timestamptz  NOT NULL DEFAULT now(),
+
+    CONSTRAINT pk_log_segment PRIMARY KEY (id),
+    CONSTRAINT uq_log_segment_key_digest UNIQUE (key, digest),
+    CONSTRAINT ck_log_segment_counted CHECK (rows >= 0)
+);
+
+
 -- Which snapshots of outcomes were taken into the log: each once.
 CREATE TABLE outcome_intake (
     model            varchar(64)  NOT NULL,
