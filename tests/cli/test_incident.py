@@ -17,6 +17,7 @@ from tenure.adapters.sql.tables import incident, ledger_event
 from tenure.cli import app
 from tenure.errors import NotPermitted, StateConflict
 from tenure.installation import Installation
+from tenure.vocabulary import Role
 
 pytestmark = pytest.mark.service
 
@@ -32,6 +33,7 @@ def run(platform: Installation, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("TENURE_HOME", str(settings.home))
     monkeypatch.setenv("TENURE_DATABASE_URL", settings.database_url)
     monkeypatch.setenv("TENURE_INCLUDE", str(settings.include))
+    monkeypatch.setattr("tenure.cli.arguments.login_name", lambda: "olga")
     with platform.database.begin() as c:
         versions.register_model(c, name="m", owner="ada", risk_tier="limited", purpose="t")
         for kind, subject, times in (
@@ -161,6 +163,32 @@ def test_who_may_not(run: Run, platform: Installation) -> None:
     error = refused(run("close", which, "--reason", "x", "--actor", "mallory"))
     assert isinstance(error, NotPermitted)
     assert error.what == "mallory may not close incidents: that needs the role operator."
+    assert len(json.loads(run("list", "--json").stdout)) == 3
+
+
+def test_who_acts_for_another_is_named_beside_her(
+    run: Run, platform: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    which = number(platform, "artifact_refused")
+    config = platform.config.model_copy(update={"roles": {Role.OPERATOR: ("olga", "otto")}})
+    monkeypatch.setattr("tenure.config.load_platform", lambda _include: config)
+    said = run("close", which, "--reason", "she asked me to", "--actor", "otto")
+    assert said.exit_code == 0, said.output
+    with platform.database.begin() as c:
+        event = c.execute(select(ledger_event).order_by(ledger_event.c.seq.desc())).first()
+    assert event is not None
+    assert (event.actor, event.body["on_behalf_of"]) == ("olga", "otto")
+
+
+def test_who_is_no_operator_acts_for_nobody(
+    run: Run, platform: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a name on the command line were all that it takes."""
+    monkeypatch.setattr("tenure.cli.arguments.login_name", lambda: "mallory")
+    which = number(platform, "artifact_refused")
+    error = refused(run("close", which, *BY_OLGA))
+    assert isinstance(error, NotPermitted)
+    assert error.what == "mallory may not act on behalf of olga: that needs the role operator."
     assert len(json.loads(run("list", "--json").stdout)) == 3
 
 

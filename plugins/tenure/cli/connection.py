@@ -13,12 +13,15 @@ __all__ = ["connected", "login_name"]
 
 
 @contextmanager
-def connected() -> Iterator["Installation"]:
-    """The platform of TENURE_* variables; its database connections end with the block."""
+def connected(delegate: str | None = None) -> Iterator["Installation"]:
+    """The platform of TENURE_* variables; its database connections end with the block.
+
+    `delegate` does for somebody else what the block does.
+    """
     from tenure.installation import Installation
     from tenure.settings import Settings
 
-    platform = Installation(Settings.from_environment())
+    platform = Installation(Settings.from_environment(), delegate=delegate)
     try:
         yield platform
     finally:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tenure.cli.connection import connected, login_name
+from tenure.cli.arguments import Actor, acting
 from tenure.cli.names import require_model
 from tenure.cli.output import AsJson, print_json, say
 
@@ -36,9 +36,7 @@ def erase(  # noqa: PLR0917  (the command line fills them by name)
     reason: Annotated[
         str, typer.Option("--reason", help="Why; it stands in the ledger. Name nobody in it.")
     ],
-    actor: Annotated[
-        str | None, typer.Option("--actor", help="Who does it; default: your login name.")
-    ] = None,
+    actor: Actor = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -50,9 +48,9 @@ def erase(  # noqa: PLR0917  (the command line fills them by name)
     from tenure.usecases.decisions.erasure import erase as do
     from tenure.usecases.decisions.erasure import intend
 
-    whom, user = _subject(subject, asks=not yes), actor or login_name()
+    whom = _subject(subject, asks=not yes)
     _check(whom, reason, silent=as_json and not yes)
-    with connected() as platform:
+    with acting(actor) as (platform, user):
         require_model(platform, model)
         request = intend(platform, model, whom, actor=user)
         if not as_json:

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from tenure.cli.connection import connected, login_name
+from tenure.cli.arguments import Actor, acting
+from tenure.cli.connection import connected
 from tenure.cli.names import require_model
 from tenure.cli.output import AsJson, print_json, say
 
@@ -41,9 +42,7 @@ def list_(
 def close_(
     incident_id: Annotated[int, typer.Argument(help="Its number in `tenure incident list`.")],
     reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the ledger.")],
-    actor: Annotated[
-        str | None, typer.Option("--actor", help="Who does it; default: your login name.")
-    ] = None,
+    actor: Actor = None,
     as_json: AsJson = False,
 ) -> None:
     """Close an incident that is over; one that is not opens again when it is seen again."""
@@ -51,10 +50,8 @@ def close_(
 
     if not reason.strip():
         raise typer.BadParameter("say why", param_hint="--reason")
-    with connected() as platform:
-        closed = close_by_person(
-            platform, incident_id, user=actor or login_name(), reason=reason.strip()
-        )
+    with acting(actor) as (platform, user):
+        closed = close_by_person(platform, incident_id, user=user, reason=reason.strip())
     if as_json:
         print_json(asdict(closed))
     else:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tenure.cli.connection import connected, login_name
+from tenure.cli.arguments import Actor, acting
+from tenure.cli.connection import connected
 from tenure.cli.names import one_of, require_model
 from tenure.cli.output import AsJson, print_json, say
 
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
     from tenure.usecases.decisions.reviews import QueuedDecision
 
 group = typer.Typer(help="Decisions that wait for a person.", no_args_is_help=True)
-
-Actor = Annotated[
-    str | None, typer.Option("--actor", help="Who does it; default: your login name.")
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -66,8 +63,8 @@ def claim_(
     """Take a decision for half an hour."""
     from tenure.usecases.decisions.reviews import claim
 
-    with connected() as platform:
-        row = claim(platform, decision_id, user=actor or login_name())
+    with acting(actor) as (platform, user):
+        row = claim(platform, decision_id, user=user)
     print_json(asdict(row)) if as_json else say(_line(row))
 
 
@@ -84,10 +81,8 @@ def answer_(
     """Answer a decision that you claimed; an answer is never changed."""
     from tenure.usecases.decisions.reviews import answer
 
-    with connected() as platform:
-        row = answer(
-            platform, decision_id, user=actor or login_name(), decision=positive, note=note
-        )
+    with acting(actor) as (platform, user):
+        row = answer(platform, decision_id, user=user, decision=positive, note=note)
     print_json(asdict(row)) if as_json else say(_line(row))
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tenure.cli.connection import connected, login_name
+from tenure.cli.arguments import Actor, acting
 from tenure.cli.names import require_model
 from tenure.cli.output import AsJson, print_json, say
 from tenure.errors import ServiceUnreachable
@@ -35,9 +35,7 @@ def rollback(  # noqa: PLR0917  (the command line fills them by name)
         int | None,
         typer.Option("--to", min=1, help="What serves instead; default: the newest that loads."),
     ] = None,
-    actor: Annotated[
-        str | None, typer.Option("--actor", help="Who does it; default: your login name.")
-    ] = None,
+    actor: Actor = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -49,17 +47,16 @@ def rollback(  # noqa: PLR0917  (the command line fills them by name)
     """
     from tenure.usecases.promotion.rollback import intend, roll_back
 
-    actor = actor or login_name()
-    with connected() as platform:
+    with acting(actor) as (platform, user):
         require_model(platform, model)
-        intent = intend(platform, model, version, to=to, actor=actor)
+        intent = intend(platform, model, version, to=to, actor=user)
         if not as_json:
             _describe(intent)
         if not (as_json or yes):
             _confirm(platform, intent)
         elif not intent.is_as_asked:
             _offer(intent, as_json=as_json)
-        plan = roll_back(platform, intent, reason=reason, actor=actor)
+        plan = roll_back(platform, intent, reason=reason, actor=user)
         done = {"generation": plan.generation, "fence": plan.fence, "done_before": intent.done}
         if as_json:
             refused = _as_facts(_who_cannot(platform, intent))

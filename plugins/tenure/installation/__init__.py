@@ -44,10 +44,12 @@ class Installation:
         settings: Where things are.
         patience_seconds: After which a transaction is given up; None waits. For processes that
             serve meanwhile.
+        delegate: Who does for others what is done here: the ledger names both.
     """
 
     settings: Settings
     patience_seconds: float | None = None
+    delegate: str | None = None
 
     @cached_property
     def clock(self) -> SystemClock:
@@ -78,7 +80,7 @@ class Installation:
         """The hash chain."""
         from tenure.adapters.sql.ledger import SqlLedger
 
-        return SqlLedger(self.clock)
+        return SqlLedger(self.clock, delegate=self.delegate)
 
     @cached_property
     def store(self) -> ObjectStore:

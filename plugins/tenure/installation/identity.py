@@ -1,15 +1,19 @@
 """Who runs a command."""
 
-import getpass
+import os
+import pwd
 
 from tenure.vocabulary import RunRef
 
 
 def login_name() -> str:
-    """The user of this process; `cli` where the system has no name for it (in a container)."""
+    """The user of this process; `cli` where the system has no name for it (in a container).
+
+    The system says so: an environment variable could name anybody.
+    """
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
         return "cli"
 
 

@@ -142,7 +142,7 @@ def ask(world: Any, number: int, who: str, *, sealed: bool = True) -> None:
         return decisions_to_parquet(table.columns, **names)
 
     deliver = DecisionDelivery(
-        gateway.platform.store, "gw", to_parquet, lambda records: sealed_for_good(vault, records)
+        gateway.log_files, "gw", to_parquet, lambda records: sealed_for_good(vault, records)
     )
     deliver(f"s{number}", [encode(sealed_for_now(vault, record) if sealed else record)])
 
@@ -155,6 +155,7 @@ def tenure(lent: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     monkeypatch.setenv("TENURE_INCLUDE", str(settings.include))
     monkeypatch.setenv("TENURE_DATABASE_URL", settings.database_url)
     monkeypatch.setenv("TENURE_STORE_URL", settings.store_url)
+    monkeypatch.setattr("tenure.cli.arguments.login_name", lambda: "olga")
 
     def run(*arguments: str, say: str = "") -> Any:
         return CliRunner().invoke(app, ["decision", *arguments], input=say)
@@ -219,8 +220,9 @@ def test_both_names_of_a_person_and_nobody_elses(
         ).all()
         everything = str(connection.execute(text("SELECT * FROM ledger_event")).all())
     assert {e.subject for e in events} == {f"subject:{name}" for name in hers}
-    assert {(e.actor, e.body["reason"], e.body["model"]) for e in events} == {
-        ("sam", REASON, MODEL)
+    names = ("on_behalf_of", "reason", "model")
+    assert {(e.actor, *(e.body[name] for name in names)) for e in events} == {
+        ("olga", "sam", REASON, MODEL)
     }
     assert ADA not in everything + answer.output
     assert verify_ledger(platform).ok

@@ -310,8 +310,9 @@ def test_the_command_works_without_airflow_and_once(
         "TENURE_STORE_URL": settings.store_url,
     }.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr("tenure.cli.arguments.login_name", lambda: "olga")
     runner = CliRunner()
-    options = ["flight_late", "--reason", "complaints", "--actor", "olga"]
+    options = ["flight_late", "--reason", "complaints"]
     refused = runner.invoke(app, ["rollback", *options], input="n\n")
     assert (refused.exit_code, life.now(bad).state) == (1, State.CHAMPION)
     for done_before in (False, True):

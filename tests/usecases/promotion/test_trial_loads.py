@@ -203,7 +203,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
         monkeypatch.setenv("TENURE_HOME", str(settings.home))
         monkeypatch.setenv("TENURE_DATABASE_URL", settings.database_url)
         monkeypatch.setenv("TENURE_STORE_URL", settings.store_url)
-        command = ["rollback", MODEL, "--reason", "harm", "--actor", "olga", *words]
+        command = ["rollback", MODEL, "--reason", "harm", *words]
         return CliRunner().invoke(app, command, input=answer)
 
     return invoke

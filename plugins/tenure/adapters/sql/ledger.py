@@ -22,10 +22,16 @@ _SERVES_NO_MORE = {State.SUPERSEDED, State.ROLLED_BACK, State.REJECTED, State.RE
 
 
 class SqlLedger:
-    """The chain. Every method works inside the transaction it is given."""
+    """The chain. Every method works inside the transaction it is given.
 
-    def __init__(self, clock: Clock) -> None:
+    Args:
+        clock: When an event was.
+        delegate: Who does what actors do: the event is hers, on behalf of the actor.
+    """
+
+    def __init__(self, clock: Clock, *, delegate: str | None = None) -> None:
         self._clock = clock
+        self._delegate = delegate
 
     def has(self, connection: Connection, op_key: str) -> bool:
         """Whether the command with this key was done already."""
@@ -143,6 +149,8 @@ class SqlLedger:
         body: Mapping[str, object],
         op_key: str,
     ) -> None:
+        if self._delegate is not None:
+            actor, body = self._delegate, {**body, "on_behalf_of": actor}
         head = connection.execute(
             select(ledger_event.c.seq, ledger_event.c.hash)
             .order_by(ledger_event.c.seq.desc())
