@@ -395,3 +395,102 @@ def test_a_row_that_cannot_be_read_holds_up_its_own_model_only(
     assert model_of(gateway).is_ready
     assert world.source.acknowledged == [("flight_late", 1)]
     assert not gateway.follower.view.models["broken"].is_ready
+
+
+def with_others(world: Any, plans: Plans, *names: str) -> None:
+    """More models, each with a champion of its own; ours stands in the middle."""
+    catalog, rows = world.source.catalog, {}
+    for number, name in enumerate(names):
+        rows[31 + number] = replace(catalog.versions[12], id=31 + number, model=name)
+        world.loader.models[31 + number] = lambda rows: [0.5] * len(rows)
+    more = [replace(plans(1), model=name, champion_id=31 + n) for n, name in enumerate(names)]
+    world.source.catalog = replace(
+        catalog,
+        plans=[more[0], *catalog.plans, *more[1:]],
+        versions={**catalog.versions, **rows},
+    )
+
+
+@pytest.mark.parametrize("bad", ["first", "flight_late", "last"])
+@pytest.mark.parametrize("error", [ValueError("odd\x00"), KeyError("gone"), TypeError("no")])
+def test_what_is_wrong_about_one_model_is_about_no_other(
+    world: Any, plans: Plans, bad: str, error: Exception, restarted: Callable[[], Gateway]
+) -> None:
+    with_others(world, plans, "first", "last")
+    gateway = restarted()
+    policy, broken = gateway.follower._policy, True
+
+    def explode(model: str) -> Any:
+        if broken and model == bad:
+            raise error
+        return policy(model)
+
+    gateway.follower._policy = explode
+    for _ in range(3):
+        gateway.follower.poll()
+    served = {name for name, one in gateway.follower.view.models.items() if one.is_ready}
+    assert served == {"first", "flight_late", "last"} - {bad}
+    (said,) = world.source.refusals
+    assert said.startswith(f"artifact_refused {bad}@")
+    assert gateway.follower.seen_at is not None
+    broken = False
+    gateway.follower.poll()
+    assert gateway.follower.view.models[bad].is_ready
+
+
+def test_a_model_that_fails_later_serves_on_as_before(
+    world: Any, gateway: Gateway, plans: Plans
+) -> None:
+    gateway.follower.poll()
+    world.publish(plans(2))
+
+    def explode(model: str) -> Any:
+        raise ValueError(model)
+
+    gateway.follower._policy = explode
+    gateway.follower.poll()
+    assert (model_of(gateway).is_ready, model_of(gateway).held.plan.generation) == (True, 1)
+
+
+def test_a_key_that_cannot_be_read_closes_no_other(world: Any, gateway: Gateway) -> None:
+    keys = world.source.catalog.keys
+    bad = replace(keys[0], digest="0" * 64, scopes=None)  # type: ignore[arg-type]
+    world.source.catalog = replace(world.source.catalog, keys=[bad, *keys])
+    gateway.follower.poll()
+    assert set(gateway.follower.view.keys or ()) == {key.digest for key in keys}
+    assert model_of(gateway).is_ready
+
+
+@pytest.mark.parametrize("bad", [0, 1, 2])
+def test_a_report_that_is_not_taken_holds_up_no_other(
+    world: Any, plans: Plans, restarted: Callable[[], Gateway], bad: int
+) -> None:
+    with_others(world, plans, "first", "last")
+    gateway, told = restarted(), []
+    names = ["first", "flight_late", "last"]
+
+    def report(model: str, version: int, **_: Any) -> None:
+        if model == names[bad]:
+            raise ValueError("\x00")
+        told.append(model)
+
+    world.source.report_load = report
+    gateway.follower.poll()
+    assert sorted(told) == sorted({*names} - {names[bad]})
+
+
+@pytest.mark.parametrize("bad", ["first", "flight_late", "last"])
+def test_an_acknowledgement_that_fails_holds_up_no_other(
+    world: Any, plans: Plans, restarted: Callable[[], Gateway], bad: str
+) -> None:
+    with_others(world, plans, "first", "last")
+    gateway, acknowledged = restarted(), []
+
+    def acknowledge(plan: TrafficPlan) -> None:
+        if plan.model == bad:
+            raise ValueError(plan.model)
+        acknowledged.append(plan.model)
+
+    world.source.acknowledge = acknowledge
+    gateway.follower.poll()
+    assert sorted(acknowledged) == sorted({"first", "flight_late", "last"} - {bad})

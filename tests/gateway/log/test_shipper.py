@@ -526,3 +526,25 @@ def test_a_watermark_waits_no_longer_than_what_it_waits_for(tmp_path: Path, stor
     assert (moved, shipper.waiting) == ([], 2)
     assert shipper.ship_all()
     assert moved == [NOON]
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), ValueError("odd name")])
+def test_a_folder_that_cannot_be_listed_does_not_end_the_thread(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    listed = wal.sealed_segments
+    calls = []
+
+    def explode(folder: Path) -> list[Path]:
+        calls.append(folder)
+        if len(calls) <= 2:
+            raise error
+        return listed(folder)
+
+    write(tmp_path, "0001", [decision(1)])
+    shipper = Shipper(tmp_path, DecisionDelivery(store, "gw", lambda table: table))
+    monkeypatch.setattr(wal, "sealed_segments", explode)
+    shipper.start()
+    shipper.close()
+    assert len(calls) > 2
+    assert len(store.objects) == 1

@@ -10,7 +10,7 @@ import pytest
 
 from tenure.adapters.local_store import LocalStore
 from tenure.lifecycle.data.sources import Source, UnreadFile, unread_summary
-from tenure.ports import ObjectStore
+from tenure.ports import ObjectInfo, ObjectStore
 from tenure.usecases.data import landing
 from tenure.usecases.data.landing import Landing
 from tenure.vocabulary import digest_bytes
@@ -243,3 +243,26 @@ def test_the_words_name_five_and_count_the_rest() -> None:
     assert "'y=4/a.parquet'" in said
     assert "'y=5/a.parquet'" not in said
     assert "; and 2 more." in said
+
+
+@pytest.mark.parametrize("bad", ["a", "b", "c"])
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), ValueError("odd")])
+def test_a_file_that_cannot_be_read_holds_up_no_other(
+    tmp_path: Path, bad: str, error: Exception
+) -> None:
+    class Failing(LocalStore):
+        def info(self, key: str) -> ObjectInfo:
+            if key == f"landing/d/{bad}.parquet":
+                raise error
+            return super().info(key)
+
+    store = Failing(tmp_path / "store")
+    for name in "abc":
+        store.put(f"landing/d/{name}.parquet", name.encode())
+    clock = StillClock(datetime.now(tz=UTC) + timedelta(seconds=100))
+    folder = Landing("d", Source(), store=store, clock=clock, cache=tmp_path / "cache")
+    seen = folder.unjudged(lambda _, digest: False)
+    assert seen == [f"landing/d/{name}.parquet" for name in "abc" if name != bad]
+    (said,) = folder.unread()
+    assert said.name == f"{bad}.parquet"
+    assert said.why.startswith("cannot be read (")

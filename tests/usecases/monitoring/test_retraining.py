@@ -1,5 +1,6 @@
 """The controller on a real database: files once, wakes again what nobody picked up."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -138,3 +139,28 @@ def test_a_broken_yaml_stops_nobody_else(life: Any, caplog: pytest.LogCaptureFix
     path.write_text("name: broken\n")
     assert [c.model for c in retraining.decide_all(life.platform, run(1)).chosen] == ["late"]
     assert "broken.yaml" in caplog.text
+
+
+def test_a_model_that_cannot_be_decided_about_holds_up_no_other(
+    life: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second YAML, before ours by its name, raises when it is looked at."""
+    from tenure.config import load_all
+
+    life.publish(1, 2, 3)
+    known = load_all(life.platform.settings.include)
+    odd = known.models["late"].model_copy(update={"name": "early"})
+    monkeypatch.setattr(
+        retraining, "load_all", lambda _: replace(known, models={"early": odd, **known.models})
+    )
+    decide = retraining._decide
+
+    def explode(platform: Any, config: Any, run: RunRef, now: Any) -> Any:
+        if config.name == "early":
+            raise ValueError("\x00")
+        return decide(platform, config, run, now)
+
+    monkeypatch.setattr(retraining, "_decide", explode)
+    found = retraining.decide_all(life.platform, run(1))
+    assert [one.model for one in found.chosen] == ["late"]
+    assert [row["dedupe_key"] for row in life.rows("incident")] == ["retrain:early"]

@@ -13,7 +13,7 @@ from tenure.lifecycle.audit.reconciliation import FailedTask
 from tenure.lifecycle.incidents.failure_card import describe
 from tenure.usecases.incidents.failure_cards import save
 from tenure.usecases.incidents.outbox import Delivery
-from tenure.usecases.operations.maintain import RequestCounts, SweepCounts, maintain
+from tenure.usecases.operations.maintain import RequestCounts, SweepCounts, WatchCounts, maintain
 from tenure.usecases.operations.reconcile import (
     AliasCounts,
     CanaryCounts,
@@ -303,3 +303,50 @@ def test_gateways_that_are_long_silent_are_forgotten(
     with platform.database.begin() as c:
         left = c.exec_driver_sql("SELECT gateway_id FROM gateway_ack ORDER BY 1").scalars().all()
     assert left == ["cut-off", "serves"]
+
+
+@pytest.mark.parametrize("error", [KeyError("a bug"), ValueError("a\x00b"), TypeError("no")])
+def test_a_bug_of_one_part_keeps_no_other_from_its_work(
+    platform: Installation, aliases: Aliases, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    from tenure.usecases.operations import reconcile as module
+
+    def explode(*_: Any) -> None:
+        raise error
+
+    make(platform, 1, "champion")
+    monkeypatch.setattr(module, "deliver", explode)
+    found = reconcile(platform, RUN, aliases)
+    assert isinstance(found.outbox, PartFailure)
+    assert found.outbox.kind == type(error).__name__
+    assert aliases.now == {"champion": 1}
+    assert found.ledger == ChainLength(1, ANY)
+    assert [*incidents(platform)] == [type(error).__name__]
+    monkeypatch.undo()
+    reconcile(platform, RUN, aliases)
+    assert incidents(platform) == {}
+
+
+@pytest.mark.parametrize("bad", [0, 1, 2])
+def test_a_killed_task_that_cannot_be_told_holds_up_no_other(
+    platform: Installation, aliases: Aliases, monkeypatch: pytest.MonkeyPatch, bad: int
+) -> None:
+    from tenure.usecases.operations import maintain as module
+
+    write = module.report_killed
+    names = [f"{MODEL}__{stage}" for stage in ("train_model", "monitor_model", "promote_model")]
+    make(platform, 1, "champion")
+
+    def explode(platform: Installation, card: Any, run: RunRef) -> None:
+        if run.dag_id == names[bad]:
+            raise ValueError("half of a pair \ud800\x00")
+        write(platform, card, run)
+
+    monkeypatch.setattr(module, "report_killed", explode)
+    dead = [killed(dag_id=name) for name in names]
+    found = maintain(platform, RUN, Tasks(failed=dead), aliases)
+    assert found.watchdog == WatchCounts(failed=3, killed=2)
+    with platform.database.begin() as c:
+        keys = c.execute(text("SELECT dedupe_key FROM incident")).scalars().all()
+    assert f"watchdog:{names[bad]}.train" in keys
+    assert len([key for key in keys if key.startswith("killed:")]) == 2

@@ -206,7 +206,7 @@ def text(value: str | None, field: str) -> str | None:
 def reason(value: str) -> str:
     """Why something is done, as `REASON` has it. Raises Refusal (422)."""
     if problem := REASON.problem(value):
-        raise Refusal(422, "invalid_text", f"reason {problem}.", "reason")
+        raise Refusal(422, "invalid", f"reason {problem}.", "reason")
     return value
 
 

@@ -7,7 +7,8 @@ kept on disk, so that a restart during an outage of the database serves the same
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 
@@ -21,7 +22,9 @@ from tenure.gateway.follow.version_reports import VersionReports
 from tenure.gateway.follow.worker import Loader, Workers, kept_digests
 from tenure.gateway.scoring.view import LoadedVersion, ServedModel, ServingView, served
 from tenure.lifecycle.model_version import VersionRecord
+from tenure.lifecycle.promotion.trial_loads import Trial
 from tenure.lifecycle.serving import (
+    ApiKey,
     CanaryStop,
     Catalog,
     ClockReading,
@@ -83,6 +86,8 @@ class Follower:
         self._attendance = Attendance(source, monotonic=monotonic)
         self._reports = VersionReports(source, clock=clock, monotonic=monotonic)
         self._workers = Workers(loader, reports=self._reports, monotonic=monotonic)
+        self._aside: dict[str, str] = {}
+        """What failed by itself, with the cause that was told."""
         self._files: frozenset[str] | None = None
         """Digests of the artifacts whose copies are kept."""
         self._was_reachable = True
@@ -126,7 +131,8 @@ class Follower:
         self.seen_at = self._monotonic()
         self._report_stops()
         for model in self.view.models.values():
-            self._attendance.acknowledge(model)
+            with self._alone(f"acknowledgement of {model.name}"):
+                self._attendance.acknowledge(model)
         self._reports.report()
         self._attendance.renew()
         self._keep()
@@ -165,8 +171,8 @@ class Follower:
         for stop in self._stops.pending():
             try:
                 self._source.stop_canary(stop)
-            except TenureError as error:
-                logger.warning("stop=not_told model=%s cause=%s", stop.model, error.what)
+            except Exception as error:  # it stays in force here, and is told again
+                logger.warning("stop=not_told model=%s cause=%s", stop.model, error)
                 continue
             with self._swap:
                 self._stops.confirm(stop)
@@ -249,9 +255,9 @@ class Follower:
                 self.view,
                 known=frozenset(known.models),
                 states=known.states,
-                keys={key.digest: Caller.of(key) for key in known.keys},
+                keys=self._callers(known.keys),
             )
-        models = [self._serve(plan, known, confirmed=confirmed) for plan in known.plans]
+        models = [self._serve_alone(plan, known, confirmed=confirmed) for plan in known.plans]
         with self._swap:
             self._show(model for model in models if model is not None)
         named = {i for m in self.view.models.values() for i in m.held.plan.version_ids}
@@ -262,6 +268,44 @@ class Follower:
         self._keep_files((*kept.values(), *self._workers.on_trial()))
         with self._swap:
             self._stops.forget(named)
+
+    def _callers(self, keys: Iterable[ApiKey]) -> dict[str, Caller]:
+        """Who may ask; a key that cannot be read opens nothing, and the others go on."""
+        callers: dict[str, Caller] = {}
+        for key in keys:
+            with self._alone(f"key {key.name}"):
+                callers[key.digest] = Caller.of(key)
+        return callers
+
+    def _serve_alone(
+        self, plan: TrafficPlan, known: Catalog, *, confirmed: bool
+    ) -> ServedModel | None:
+        """The model by its newest plan; as it was served before, when something about it fails."""
+        row = known.versions.get(plan.champion_id)
+        with self._alone(f"model {plan.model}", row):
+            return self._serve(plan, known, confirmed=confirmed)
+        return self.view.models.get(plan.model)
+
+    @contextmanager
+    def _alone(self, item: str, row: VersionRecord | None = None) -> Iterator[None]:
+        """Work on one item: what it raises is told once, and never stops the work on the others.
+
+        Raises:
+            ServiceUnreachable: The database does not answer: the others would meet that as well.
+        """
+        try:
+            yield
+        except ServiceUnreachable:
+            raise
+        except Exception as error:
+            cause = f"{type(error).__name__}: {error}"[:500]
+            if self._aside.get(item) != cause:
+                logger.exception("set_aside=%s", item)
+                self._aside[item] = cause
+                if row is not None:
+                    self._reports.failed(row, "artifact_refused", cause)
+        else:
+            self._aside.pop(item, None)
 
     def _keep_files(self, rows: Iterable[VersionRecord]) -> None:
         files = frozenset(digest for row in rows for digest in kept_digests(row))
@@ -277,16 +321,20 @@ class Follower:
         """
         try:
             for trial in self._source.trials():
-                refusal = self._workers.tried(trial)
-                if refusal is not None:
-                    self._reports.report()  # before who asked gives it traffic
-                    self._source.answer_trial(trial.id, refusal)
+                with self._alone(f"trial {trial.id}"):
+                    self._try(trial)
         except TenureError as error:
             if self._is_asked:
                 logger.warning("trials=unknown cause=%s", error.what)
             self._is_asked = False
         else:
             self._is_asked = True
+
+    def _try(self, trial: Trial) -> None:
+        refusal = self._workers.tried(trial)
+        if refusal is not None:
+            self._reports.report()  # before who asked gives it traffic
+            self._source.answer_trial(trial.id, refusal)
 
     def _serve(self, plan: TrafficPlan, known: Catalog, *, confirmed: bool) -> ServedModel | None:
         """The model by its newest plan; by the old one as long as the new one cannot be loaded.

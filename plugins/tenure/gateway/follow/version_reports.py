@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from tenure.errors import TenureError
+from tenure.errors import ServiceUnreachable
 from tenure.gateway.follow.source import LifecycleSource
 from tenure.lifecycle.model_version import VersionRecord
 from tenure.ports import Clock
@@ -33,8 +33,8 @@ class VersionReports:
         """It was refused, or its process died: somebody has to look."""
         try:
             self._source.report_failure(row.model, row.version, kind, cause)
-        except TenureError as error:
-            logger.warning("incident=not_opened cause=%s", error.what)
+        except Exception as error:  # serving does not depend on it
+            logger.warning("incident=not_opened cause=%r", error)
 
     def loaded(self, row: VersionRecord, began: float, note: str) -> None:
         """It is loaded; told later, because a start without the database must not wait for it.
@@ -52,7 +52,10 @@ class VersionReports:
         for version_id, (row, began, note) in list(self._pending.items()):
             try:
                 self._source.report_load(row.model, row.version, began=began, note=note)
-            except TenureError as error:
+            except ServiceUnreachable as error:  # the others would meet the same
                 logger.warning("incident=not_closed cause=%s", error.what)
                 return
+            except Exception as error:  # about this version: the others are told
+                logger.warning("incident=not_closed version=%s cause=%r", row.version, error)
+                continue
             del self._pending[version_id]

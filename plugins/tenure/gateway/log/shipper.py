@@ -194,18 +194,29 @@ class Shipper:
             (self._stop if self._failures else self._wake).wait(self._pause())
             self._wake.clear()
             is_last = self._stop.is_set()  # before the look: it sees what was sealed until then
-            done = self.ship_all()
+            done = self._ship_all_safely()
             self._look_around(done)
             if is_last and (done or self._failures > 1):
                 return
 
+    def _ship_all_safely(self) -> bool:
+        """As `ship_all`, which meets what no segment is to blame for: a folder that is not read."""
+        try:
+            return self.ship_all()
+        except Exception as error:
+            self._causes[WAITING] = _cause(error)
+            self._failures += 1
+            self._stuck += 1
+            logger.warning("ship=failed log=%s cause=%s", self._folder.name, _cause(error))
+            return False
+
     def _look_around(self, done: bool) -> None:
         """Never fails: a shipper that dies would let the disk fill up."""
-        found = {
-            kind: Trouble(names, self._causes.get(kind, "")) for kind, names in self._troubles()
-        }
-        changed = {kind: one for kind, one in found.items() if one != self._told.get(kind)}
         try:
+            found = {
+                kind: Trouble(names, self._causes.get(kind, "")) for kind, names in self._troubles()
+            }
+            changed = {kind: one for kind, one in found.items() if one != self._told.get(kind)}
             if changed:
                 self._alarm(self._folder.name, changed)
             self._told |= changed

@@ -73,9 +73,10 @@ class Ingestion:
 
         What lies there and is no batch is named in the log, and in one incident until it is gone.
         """
-        self._report_unread(self._landing().unread())
-        standing = self._standing()
-        return self._landing().unjudged(lambda key, digest: standing.of(key, digest) is not None)
+        standing, landing = self._standing(), self._landing()
+        found = landing.unjudged(lambda key, digest: standing.of(key, digest) is not None)
+        self._report_unread(landing.unread())
+        return found
 
     def ingest(self, source_key: str, run: RunRef) -> IngestResult:
         """Judge a landed file and publish it, once; the same file again gives the same answer.

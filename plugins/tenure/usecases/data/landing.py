@@ -61,6 +61,8 @@ class Landing:
         self._max_bytes = source.memory_mb * _MEBIBYTE
         self._store = store
         self._clock = clock
+        self._unreadable: list[UnreadFile] = []
+        """What the last look could not read."""
         self._memory = cache / "landing" / f"{dataset}.json"
 
     def unjudged(self, is_judged: Callable[[str, str], bool]) -> list[str]:
@@ -69,14 +71,18 @@ class Landing:
         Args:
             is_judged: Asked with key and digest of each file.
         """
+        self._unreadable = []
         digests = list(self._digests())
         return [key for key, digest in digests if not is_judged(key, digest)][:MAX_FILES]
 
     def unread(self) -> list[UnreadFile]:
-        """What lies there and is not taken as a batch, sorted by name; never a marker of Spark."""
+        """What lies there and is not taken as a batch, sorted by name; never a marker of Spark.
+
+        Asked after `unjudged`, it also names the files that could not be read then.
+        """
         prefix = landing_prefix(self._dataset)
         found = [
-            self._unread(key.removeprefix(prefix), why, self._modified(key))
+            self._named(key, why, self._modified(key))
             for key in self._store.list(prefix)
             if (why := why_unread(self._dataset, key))
         ]
@@ -85,7 +91,10 @@ class Landing:
             for one in self._store.strangers(prefix)
             if not is_marker(one.name)
         ]
-        return sorted(found, key=lambda one: one.name)
+        return sorted([*found, *self._unreadable], key=lambda one: one.name)
+
+    def _named(self, key: str, why: str, modified: datetime | None) -> UnreadFile:
+        return self._unread(key.removeprefix(landing_prefix(self._dataset)), why, modified)
 
     def _unread(self, name: str, why: str, modified: datetime | None) -> UnreadFile:
         """A write that may still go on is waited for."""
@@ -127,6 +136,10 @@ class Landing:
             try:
                 now[key] = seen = self._look(key, before.get(key))
             except KeyError:  # taken away since it was listed
+                continue
+            except (OSError, ValueError) as error:  # about this file: the others go on
+                cause = getattr(error, "strerror", None) or str(error)
+                self._unreadable.append(self._named(key, f"cannot be read ({cause})", None))
                 continue
             if seen.digest:
                 yield key, seen.digest

@@ -5,13 +5,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tenure.config import load_all
-from tenure.errors import ConfigInvalid
+from tenure.errors import ConfigInvalid, ServiceUnreachable
 from tenure.failpoints import failpoint
 from tenure.installation import Installation
 from tenure.installation.keys import SUBJECTS
 from tenure.lifecycle.decisions.decision_log import micros, partition
 from tenure.lifecycle.serving import caller_digest
 from tenure.lifecycle.training.labels import LabelRule
+from tenure.usecases.incidents.one_by_one import cause_of
 from tenure.usecases.serving.log_files import RecordedFiles
 from tenure.vocabulary import RunRef
 
@@ -50,9 +51,10 @@ def take_outcomes(platform: Installation, run: RunRef) -> IntakeCounts:
         for snapshot in waiting:
             try:
                 took, left = _take(platform, name, snapshot, run, rule)
-            except (KeyError, ValueError, ConfigInvalid) as error:
-                cause = error.what if isinstance(error, ConfigInvalid) else error
-                broken.append(f"{name}: snapshot {snapshot.digest[:12]} ({cause})")
+            except ServiceUnreachable:
+                raise
+            except Exception as error:  # about this snapshot: the others go on
+                broken.append(f"{name}: snapshot {snapshot.digest[:12]} ({cause_of(error)})")
                 continue
             files, rows, refused = files + 1, rows + took, refused + left
     if broken:

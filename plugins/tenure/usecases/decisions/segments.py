@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from tenure.failpoints import failpoint
@@ -25,6 +26,7 @@ from tenure.lifecycle.decisions.compaction import (
 )
 from tenure.lifecycle.decisions.segment_record import seal_digest
 from tenure.ports import ObjectStore
+from tenure.usecases.incidents.one_by_one import one_by_one
 from tenure.usecases.serving.log_files import RecordedFiles
 from tenure.vocabulary import canonical_json, op_key
 
@@ -89,8 +91,13 @@ def compact(platform: Installation, *, at_most: int = HOURS_A_RUN) -> Compaction
         if not try_lock(connection, "tenure.compaction"):
             return done
         for kind in LOGS:
-            for folder in folders(platform.store.list(log_prefix(kind))):
-                _tend(platform, folder, done, at_most)
+            one_by_one(
+                platform,
+                f"compact_{kind}",
+                folders(platform.store.list(log_prefix(kind))),
+                name=lambda folder: folder.path,
+                do=partial(_tend, platform, done, at_most),
+            )
     return done
 
 
@@ -130,7 +137,7 @@ def seal(platform: Installation, *, actor: str) -> SealCounts:
     return SealCounts(len(records))
 
 
-def _tend(platform: Installation, folder: Folder, done: CompactionCounts, at_most: int) -> None:
+def _tend(platform: Installation, done: CompactionCounts, at_most: int, folder: Folder) -> None:
     now = platform.clock.now()
     if not folder.is_settled(now):
         return

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tenure.errors import ConfigInvalid, TenureError
+from tenure.errors import ConfigInvalid
 from tenure.installation import Installation
+from tenure.usecases.incidents.one_by_one import cause_of
+from tenure.vocabulary import storable
 
 if TYPE_CHECKING:
     from tenure.adapters.sql.outbox import Message
@@ -56,8 +58,8 @@ def _one(
             return None
         try:
             _send(webhook, message, env)
-        except TenureError as error:
-            outbox.failed(connection, message_id, error=error.what)
+        except Exception as error:  # about this message: the others go on
+            outbox.failed(connection, message_id, error=storable(cause_of(error)))
             return False
         outbox.delivered(connection, message_id, at=platform.clock.now())
         return True

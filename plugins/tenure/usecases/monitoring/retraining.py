@@ -17,6 +17,7 @@ from tenure.lifecycle.monitoring.retraining import (
     decide,
     report,
 )
+from tenure.usecases.incidents.one_by_one import one_by_one
 from tenure.vocabulary import RunRef
 
 if TYPE_CHECKING:
@@ -59,10 +60,14 @@ def decide_all(platform: Installation, run: RunRef) -> RetrainRound:
     for problem in found.problems:
         _log.warning("config=broken problem=%s", str(problem)[:200])
     now = platform.clock.now()
-    decisions = {}
-    for name, config in found.models.items():
-        decisions[name] = _decide(platform, config, run, now)
-        _log.info("model=%s action=%s %s", name, *_summary_of(decisions[name]))
+    decisions: dict[str, RetrainDecision] = {}
+
+    def look(config: ModelConfig) -> None:
+        decisions[config.name] = decision = _decide(platform, config, run, now)
+        _log.info("model=%s action=%s %s", config.name, *_summary_of(decision))
+
+    models = found.models.values()
+    one_by_one(platform, "retrain", models, name=lambda config: config.name, do=look)
     return RetrainRound(decisions, _to_wake(platform, tuple(found.models), run, now))
 
 

@@ -16,6 +16,7 @@ from tenure.usecases.decisions.outcome_intake import IntakeCounts, take_outcomes
 from tenure.usecases.decisions.reviews import expire
 from tenure.usecases.decisions.segments import CompactionCounts, SealCounts, compact, seal
 from tenure.usecases.incidents.failure_cards import report_killed
+from tenure.usecases.incidents.one_by_one import one_by_one
 from tenure.usecases.operations.ledger import verify_ledger
 from tenure.usecases.operations.reconcile import (
     PartFailure,
@@ -175,7 +176,8 @@ def _watch(
     with platform.database.begin() as connection:
         owners = maintenance.names(connection)
         spoken = maintenance.tasks_with_card(connection)
-    for task in silent_deaths(failed, spoken=spoken, names=owners, now=now):
+
+    def write(task: FailedTask) -> None:
         run = RunRef(*task.key)
         card = killed_card(
             run,
@@ -186,6 +188,11 @@ def _watch(
         )
         report_killed(platform, card, run)
         cards.append((run, card))
+
+    dead = silent_deaths(failed, spoken=spoken, names=owners, now=now)
+    one_by_one(
+        platform, "watchdog", dead, name=lambda task: f"{task.dag_id}.{task.task_id}", do=write
+    )
     return WatchCounts(len(failed), len(cards))
 
 

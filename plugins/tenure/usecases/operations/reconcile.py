@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from tenure.errors import TenureError
 from tenure.failpoints import failpoint
@@ -12,12 +12,16 @@ from tenure.layout import PROMOTE_MODEL, dag_id
 from tenure.lifecycle.audit.ledger import ChainCheck, broken_ledger
 from tenure.lifecycle.audit.reconciliation import ORPHAN_GRACE, alias_repairs
 from tenure.usecases.incidents.close_incident import close_incident
+from tenure.usecases.incidents.one_by_one import cause_of, one_by_one, set_aside
 from tenure.usecases.incidents.open_incident import open_incident
 from tenure.usecases.incidents.outbox import Delivery, deliver
 from tenure.usecases.operations.ledger import check_chain, put_anchor
 from tenure.usecases.retirement.decommissioning import Mirror, decommissioning
 from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef
+
+if TYPE_CHECKING:
+    from tenure.adapters.sql.maintenance import ModelAliases
 
 _log = logging.getLogger("tenure.maintenance")
 _WHOLE_UP_TO = 20_000
@@ -106,13 +110,18 @@ def reconcile(
 
 
 def attempt(platform: Installation, name: str, part: Callable[[], T]) -> T | PartFailure:
-    """Run a part; a TenureError becomes an incident, which closes when the part works again."""
+    """Run a part; an error becomes an incident, which closes when the part works again.
+
+    Any error: a bug of one part must not keep the others from their work. The log has its trace.
+    """
     try:
         found = part()
-    except TenureError as error:
-        _log.error("part=%s error=%s cause=%s", name, type(error).__name__, error.what)
-        open_incident(platform, f"maintenance:{name}", type(error).__name__, name, error.what)
-        return PartFailure(error.what, type(error).__name__)
+    except Exception as error:
+        cause, kind = cause_of(error), type(error).__name__
+        trace = None if isinstance(error, TenureError) else error
+        _log.error("part=%s error=%s cause=%s", name, kind, cause, exc_info=trace)
+        open_incident(platform, f"maintenance:{name}", kind, name, cause)
+        return PartFailure(cause, kind)
     close_incident(platform, f"maintenance:{name}")
     numbers = found if isinstance(found, Mapping) else vars(found)
     _log.info("part=%s %s", name, " ".join(f"{k}={v}" for k, v in numbers.items()))
@@ -125,22 +134,33 @@ def _aliases(platform: Installation, registry: Registry) -> AliasCounts:
 
     with platform.database.begin() as connection:
         models = maintenance.aliases(connection)
+    done = one_by_one(
+        platform,
+        "reconcile_aliases",
+        models,
+        name=lambda one: one.model,
+        do=lambda one: _repair(platform, registry, one),
+    )
+    return AliasCounts(len(models), sum(n for n, _ in done), sum(n for _, n in done))
+
+
+def _repair(platform: Installation, registry: Registry, one: "ModelAliases") -> tuple[int, int]:
+    """Aliases of one model that were put right, and those of them that a person had moved."""
     repaired = by_hand = 0
-    for one in models:
-        for repair in alias_repairs(one.wanted, registry.get_aliases(one.model), one.earlier):
-            repaired += registry.set_alias(one.model, repair.alias, repair.wanted)
-            if repair.by_hand:
-                by_hand += 1
-                open_incident(
-                    platform,
-                    f"alias:{one.model}:{repair.alias}",
-                    "alias_moved",
-                    one.model,
-                    f"MLflow's alias {repair.alias} of {one.model} pointed to version "
-                    f"{repair.found}, which never had that place; it points to {repair.wanted} "
-                    "again. Serving does not follow MLflow and was not affected.",
-                )
-    return AliasCounts(len(models), repaired, by_hand)
+    for repair in alias_repairs(one.wanted, registry.get_aliases(one.model), one.earlier):
+        repaired += registry.set_alias(one.model, repair.alias, repair.wanted)
+        if repair.by_hand:
+            by_hand += 1
+            open_incident(
+                platform,
+                f"alias:{one.model}:{repair.alias}",
+                "alias_moved",
+                one.model,
+                f"MLflow's alias {repair.alias} of {one.model} pointed to version "
+                f"{repair.found}, which never had that place; it points to {repair.wanted} "
+                "again. Serving does not follow MLflow and was not affected.",
+            )
+    return repaired, by_hand
 
 
 def _canaries(platform: Installation) -> CanaryCounts:
@@ -184,9 +204,9 @@ def _retirements(platform: Installation, mirror: Mirror, run: RunRef) -> Retirem
         key = f"decommission:{one.name}"
         try:
             done = decommissioning(platform, one.model, mirror).resume(one.version, run)
-        except TenureError as error:
+        except Exception as error:  # about this one: the others go on
             failed += 1
-            open_incident(platform, key, type(error).__name__, one.name, error.what)
+            set_aside(platform, "decommission", one.name, error)
             continue
         steps += len(done)
         close_incident(platform, key)

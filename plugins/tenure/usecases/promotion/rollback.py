@@ -15,6 +15,7 @@ from tenure.failpoints import failpoint
 from tenure.installation import Installation
 from tenure.lifecycle.model_version import VersionRow
 from tenure.lifecycle.serving import authorization_ended
+from tenure.usecases.incidents.one_by_one import one_by_one
 from tenure.usecases.promotion import traffic
 from tenure.usecases.promotion.approval_question import authorized_until
 from tenure.usecases.promotion.trial_loads import TrialResult, Trials
@@ -207,7 +208,16 @@ def settle_stops(platform: Installation, only: int | None = None) -> int:
 
     with platform.database.begin() as connection:
         stops = maintenance.stopped_canaries(connection)
-    return sum(_settle(platform, s) for s in stops if only in {None, s.version_id})
+    if only is not None:
+        return sum(_settle(platform, stop) for stop in stops if stop.version_id == only)
+    done = one_by_one(
+        platform,
+        "settle_stop",
+        stops,
+        name=lambda stop: f"version {stop.version_id} at {stop.gateway}",
+        do=lambda stop: _settle(platform, stop),
+    )
+    return sum(done)
 
 
 def _settle(platform: Installation, stop: "StoppedCanary") -> bool:

@@ -1,0 +1,76 @@
+"""Long-running work over many items: what one of them does never stops the ones after it."""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from tenure.errors import ServiceUnreachable, TenureError
+from tenure.installation import Installation
+from tenure.usecases.incidents.close_incident import close_incident
+from tenure.usecases.incidents.open_incident import open_incident
+
+_log = logging.getLogger("tenure.one_by_one")
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def one_by_one(
+    platform: Installation,
+    part: str,
+    items: Iterable[Item],
+    *,
+    name: Callable[[Item], str],
+    do: Callable[[Item], Result],
+) -> list[Result]:
+    """Do it for each item; one that fails is set aside with an incident, and tried the next time.
+
+    The incident closes when the item works again, or is no more.
+
+    Args:
+        platform: The installation.
+        part: What is done, as its incidents are grouped: `part:item`.
+        items: All there are now.
+        name: Of an item, for people.
+        do: What is done with each.
+
+    Returns:
+        What came of those that did not fail.
+
+    Raises:
+        ServiceUnreachable: A service does not answer: every other item would meet that as well.
+    """
+    from tenure.adapters.sql import maintenance
+
+    results: list[Result] = []
+    failed: set[str] = set()
+    for item in items:
+        try:
+            results.append(do(item))
+        except ServiceUnreachable:
+            raise
+        except Exception as error:  # whatever it is, it is about this one
+            failed.add(f"{part}:{name(item)}"[:250])
+            set_aside(platform, part, name(item), error)
+    with platform.database.begin() as connection:
+        still_open = maintenance.open_incidents(connection, f"{part}:")
+    for key in {*still_open} - failed:
+        close_incident(platform, key)
+    return results
+
+
+def set_aside(platform: Installation, part: str, name: str, error: Exception) -> None:
+    """Open the incident about one item; the log has the trace of what is no TenureError."""
+    cause = cause_of(error)
+    _log.error("set_aside part=%s item=%s cause=%s", part, name, cause)
+    if not isinstance(error, TenureError):
+        _log.error("set_aside part=%s item=%s", part, name, exc_info=error)
+    summary = f"{name} was set aside by {part}, and the rest went on: {cause}"
+    open_incident(platform, f"{part}:{name}", type(error).__name__, name, summary)
+
+
+def cause_of(error: Exception) -> str:
+    """The words of an incident: of a TenureError what it says, of a bug its class as well."""
+    if isinstance(error, TenureError):
+        return error.what
+    return f"{type(error).__name__}: {error}".strip()[:600]
