@@ -12,6 +12,7 @@ import httpx
 import numpy as np
 import pytest
 from asking import CLIENTS, MODEL, Asking, incidents, logged_rows, settle, soon
+from bad_texts import BAD_NAMES
 from served import Life, Process
 from sqlalchemy import text
 
@@ -224,5 +225,30 @@ def test_a_canary_that_needs_too_much_memory(
     assert {arm for _, arm in asking.answered} == {"champion"}
     assert asking.refused == Counter()
     assert process.get("/v2/health/ready") == 200
+    assert process.stop() in ENDED
+    settle(platform, asking, unanswered=0)
+
+
+def test_hostile_subjects(
+    platform: Installation, life: Life, process: Process, asking: Asking
+) -> None:
+    """Long, with NUL, turned around, half a pair: refused by name; others are answered."""
+    life.champion(1)
+    process.start()
+    url = f"{process.url}/v2/models/{MODEL}/infer"
+    headers = {"Authorization": asking.keys["score"], "Content-Type": "application/json"}
+    with asking:
+        asking.wait(20)
+        for kind, (bad, said) in BAD_NAMES.items():
+            body = life.example(1)
+            body["parameters"] = {"subject": bad}
+            answer = httpx.post(url, content=json.dumps(body), headers=headers, timeout=15)
+            malformed = kind == "surrogate"
+            assert answer.status_code == (400 if malformed else 422), answer.text
+            assert malformed or (answer.json()["field"] == "parameters.subject")
+            assert malformed or said in answer.json()["error"]
+        asking.wait(20)
+    assert asking.refused == Counter()
+    assert incidents(platform) == []
     assert process.stop() in ENDED
     settle(platform, asking, unanswered=0)
