@@ -153,6 +153,7 @@ def postgres_server(shared: Shared) -> postgres.Server:
     def start(home: Path) -> tuple["subprocess.Popen[bytes]", str]:
         server = postgres.start(home)
         try:
+            _trust(server, home)
             _prepare(server)
         except BaseException:
             postgres.stop(server)
@@ -161,6 +162,13 @@ def postgres_server(shared: Shared) -> postgres.Server:
 
     nobodys: Any = None  # its process is the session's
     return postgres.Server(nobodys, Path(shared.once("postgres", start)))
+
+
+def _trust(server: postgres.Server, home: Path) -> None:
+    """Ask no password in the folder of a run, so that a test is any role by its name."""
+    (home / "postgres" / "pg_hba.conf").write_text("local all all trust\n")
+    with psycopg.connect(server.conninfo("postgres"), autocommit=True) as connection:
+        connection.execute("SELECT pg_reload_conf()")
 
 
 def _prepare(server: postgres.Server) -> None:

@@ -55,7 +55,7 @@ class Settings:
             home=home,
             include=Path(env.get("TENURE_INCLUDE") or project / "include").absolute(),
             database_url=env.get("TENURE_DATABASE_URL")
-            or f"postgresql+psycopg://postgres@/tenure?host={socket}",
+            or f"postgresql+psycopg://tenure@/tenure?host={socket}",
             store_url=env.get("TENURE_STORE_URL") or f"file://{home / 'store'}",
             mlflow_url=env.get("TENURE_MLFLOW_URL")
             or f"http://127.0.0.1:{env.get('TENURE_MLFLOW_PORT', '5000')}",

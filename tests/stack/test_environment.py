@@ -1,11 +1,13 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tenure.stack import environment
+from tenure.settings import REPOSITORY
+from tenure.stack import environment, postgres, services
 from tenure.stack.endpoints import StackEndpoints
 from tenure.stack.environment import Layout
 from tenure.stack.postgres import Server
@@ -21,7 +23,8 @@ def layout(tmp_path: Path) -> Layout:
 @pytest.fixture
 def server(tmp_path: Path) -> Server:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
-        return Server(process, tmp_path / "a folder")
+        passwords = {role: f"password-of-{role}" for role in postgres.ROLES}
+        return Server(process, tmp_path / "a folder", passwords=passwords)
 
 
 def test_secrets_are_made_once_and_are_ours_alone(layout: Layout, server: Server) -> None:
@@ -69,8 +72,9 @@ def test_the_database_is_reached_over_its_socket(layout: Layout, server: Server)
     env = environment.build(layout, StackEndpoints(), server, base={})
     connection = json.loads(env["AIRFLOW_CONN_TENURE_DATABASE"])
     assert connection["host"] == str(server.socket)
-    assert env["TENURE_DATABASE_URL"].endswith(
-        "/tenure?host=" + str(server.socket).replace(" ", "%20")
+    assert env["TENURE_DATABASE_URL"] == (
+        "postgresql+psycopg://tenure:password-of-tenure@/tenure?host="
+        + str(server.socket).replace(" ", "%20")
     )
 
 
@@ -84,4 +88,65 @@ def test_alerts_go_where_the_environment_says(
     env = environment.build(layout, StackEndpoints(), server, base=base)
     assert json.loads(env["AIRFLOW_CONN_TENURE_ALERTS"])["extra"] == {
         "url": base["TENURE_ALERTS_URL"]
+    }
+
+
+HELD = {
+    "mlflow": {"password-of-mlflow"},
+    "gateway": {"password-of-tenure_gateway"},
+    "api-server": {"password-of-tenure", "password-of-airflow", "fernet", "api", "jwt"},
+    "scheduler": {
+        *("password-of-tenure", "password-of-airflow", "fernet", "jwt"),
+        *("watchdog", "alerts", "strange"),
+    },
+    "dag-processor": {"password-of-tenure", "password-of-airflow", "alerts"},
+    "triggerer": {"password-of-airflow", "fernet"},
+}
+"""Exactly the secrets of each process; nobody holds the superuser's."""
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_each_process_holds_its_own_secrets_and_no_others(
+    layout: Layout, server: Server, name: str
+) -> None:
+    base = {
+        "TENURE_ALERTS_URL": "http://alerts/hook",
+        "AWS_SECRET_ACCESS_KEY": "strange",
+        "HOME": "/somebody",
+    }
+    everything = environment.build(layout, StackEndpoints(), server, base=base)
+    known = {role: f"password-of-{role}" for role in postgres.ROLES}
+    known |= {one: (layout.home / "keys" / f"airflow-{one}").read_text() for one in KEYS}
+    known["watchdog"] = json.loads(layout.passwords.read_text())["watchdog"]
+    known |= {"alerts": "http://alerts/hook", "strange": "strange"}
+    env = environment.of_process(name, everything)
+    texts = [value + "\n" for value in env.values()]
+    held = {
+        value if value.startswith("password-of-") else one
+        for one, value in known.items()
+        if any(_holds(text, value) for text in texts)
+    }
+    assert held == HELD[name]
+    assert env["HOME"] == "/somebody"
+    assert env["TENURE_STACK"] == str(layout.home)
+
+
+KEYS = ("fernet", "api", "jwt")
+
+
+def _holds(text: str, secret: str) -> bool:
+    """As a whole: one role's name is the beginning of another's."""
+    return re.search(rf"{re.escape(secret)}(?![\w-])", text) is not None
+
+
+def test_every_service_has_its_part(layout: Layout, server: Server) -> None:
+    """A line of the Procfile that nobody listed would start with nothing, or with everything."""
+    names = services.read_procfile(REPOSITORY / "Procfile")
+    assert set(HELD) == set(names)
+    everything = environment.build(layout, StackEndpoints(), server, base={})
+    with pytest.raises(KeyError):
+        environment.of_process("new", everything)
+    assert environment.SECRETS.keys() - everything.keys() == {
+        "AIRFLOW_CONN_TENURE_ALERTS",
+        "TENURE_ALERTS_URL",
     }

@@ -21,7 +21,7 @@ def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Servic
     """Three services, looked after ten times a second."""
     monkeypatch.setattr(services_module, "_PAUSE_SECONDS", 0.1)
     commands = {"gateway": SLEEP, "scheduler": SLEEP, "hello": "echo hello $NAME"}
-    one = Services(commands, os.environ | {"NAME": "there"}, tmp_path, tmp_path)
+    one = Services(commands, lambda _name: os.environ | {"NAME": "there"}, tmp_path, tmp_path)
     yield one
     one.stop()
 

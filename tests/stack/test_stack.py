@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -75,6 +76,32 @@ def left_over(home: Path, known: state.StackState) -> list[str]:
     return found
 
 
+def assert_own_secrets_only(home: Path, before_any: dict[str, dict[str, object]]) -> None:
+    """As the kernel shows the environment of each running process, and of all below it."""
+    keys = {path.name: path.read_bytes() for path in (home / "keys").iterdir()}
+    allowed = {
+        "postgres": set(),
+        "mlflow": {"postgres-mlflow"},
+        "gateway": {"postgres-tenure_gateway"},
+        "triggerer": {"postgres-airflow", "airflow-fernet"},
+        "dag-processor": {"postgres-airflow", "postgres-tenure"},
+        "scheduler": {"postgres-airflow", "postgres-tenure", "airflow-fernet", "airflow-jwt"},
+    }
+    allowed["api-server"] = allowed["scheduler"] | {"airflow-api"}
+    seen = set()
+    for name, service in before_any.items():
+        process = psutil.Process(int(str(service["pid"])))
+        for one in (process, *process.children(recursive=True)):
+            with suppress(OSError):
+                text = Path(f"/proc/{one.pid}/environ").read_bytes()
+                held = {key for key, value in keys.items() if value in text}
+                assert held <= allowed[name], f"{name} {one.cmdline()}"
+                seen |= held
+    # Airflow's processes write their titles over what the kernel shows; these two do not.
+    assert seen >= {"postgres-mlflow", "postgres-tenure_gateway"}
+    assert keys.keys() >= {"postgres-postgres", "airflow-api"}
+
+
 def test_it_serves_survives_and_ends_without_a_trace(
     up: "subprocess.Popen[bytes]", env: Environment
 ) -> None:
@@ -84,6 +111,7 @@ def test_it_serves_survives_and_ends_without_a_trace(
     assert set(services(env)) == set(ALL)
     assert state.path(home).stat().st_mode & 0o777 == 0o600
 
+    assert_own_secrets_only(home, before_any=services(env))
     second = tenure("up", env=env)
     assert second.returncode == 1
     assert f"process {up.pid} owns it" in second.stderr

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -17,11 +18,10 @@ from tenure.errors import ServiceUnreachable, StateConflict
 from tenure.settings import REPOSITORY, Settings
 from tenure.stack import environment, health, postgres, processes, state
 from tenure.stack.endpoints import StackEndpoints
-from tenure.stack.environment import Layout
+from tenure.stack.environment import AIRFLOW, Layout
 from tenure.stack.health import Health
 from tenure.stack.services import Services, read_procfile, sessions_of
 
-AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
 ALL = ("postgres", "mlflow", "gateway", *AIRFLOW)
 Progress = Callable[[str, float], None]
 """Called with the name of a service that became ready, and the seconds since the start."""
@@ -161,17 +161,14 @@ class Stack:
 
     def _start(self, on_progress: Progress) -> None:
         environment.prepare(self.layout)
-        self._server = postgres.start(
-            self.home,
-            port=self.endpoints.postgres,
-            password=environment.secret(self.layout, "postgres"),
-        )
+        self._server = postgres.start(self.home, port=self.endpoints.postgres)
         self.environment = (
             environment.build(self.layout, self.endpoints, self._server) | self._extra
         )
         commands = read_procfile(self.layout.project / "Procfile")
+        share = partial(environment.of_process, everything=self.environment)
         self._services = Services(
-            commands, self.environment, self.layout.logs, self.layout.project, self._record
+            commands, share, self.layout.logs, self.layout.project, self._record
         )
         self._record()
         on_progress("postgres", self._elapsed())
@@ -217,7 +214,7 @@ class Stack:
         with log.open("wb") as output:
             done = subprocess.run(
                 ["airflow", "db", "migrate"],
-                env=self.environment,
+                env=environment.of_process("api-server", self.environment),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -1,6 +1,7 @@
-"""What every process of the stack is told, in one place: Airflow, MLflow and Tenure by environment.
+"""What each process of the stack is told, in one place: Airflow, MLflow and Tenure by environment.
 
-Secrets are random, made once and kept in files that only their owner reads.
+Secrets are random, made once and kept in files that only their owner reads. A process gets those
+that are listed for it, and no others.
 """
 
 import base64
@@ -10,10 +11,11 @@ import secrets
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from tenure.stack.endpoints import LOOPBACK, StackEndpoints
-from tenure.stack.postgres import Server
+from tenure.stack.postgres import GATEWAY, Server
 from tenure.stack.processes import MARK
 
 # Airflow's own roles, which open its pages. What Tenure allows is in platform.yaml.
@@ -29,6 +31,39 @@ USERS = {
 WATCHDOG = "watchdog"
 """The service user that `maintain_platform` reads runs and tasks as."""
 _BYTECODE_OFF = "PYTHONDONTWRITEBYTECODE"
+
+AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
+_TASKS = "scheduler"
+"""Its children are the tasks, which get what it has."""
+SECRETS: dict[str, tuple[str, ...]] = {
+    "TENURE_DATABASE_URL": ("api-server", _TASKS, "dag-processor"),
+    "TENURE_GATEWAY_DATABASE_URL": (),
+    "TENURE_ALERTS_URL": (),
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": AIRFLOW,
+    "AIRFLOW__CORE__FERNET_KEY": ("api-server", _TASKS, "triggerer"),
+    "AIRFLOW__API__SECRET_KEY": ("api-server",),
+    "AIRFLOW__API_AUTH__JWT_SECRET": ("api-server", _TASKS),
+    "AIRFLOW_CONN_TENURE_DATABASE": ("api-server", _TASKS, "dag-processor"),
+    "AIRFLOW_CONN_TENURE_AIRFLOW": (_TASKS,),
+    "AIRFLOW_CONN_TENURE_ALERTS": (_TASKS, "dag-processor"),
+    "MLFLOW_BACKEND_STORE_URI": ("mlflow",),
+}
+"""Variables that let their holder into something, and who holds them.
+
+The dag-processor runs the notices of tasks that could not run; they read the lifecycle database.
+"""
+_PLAIN = (
+    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_*", "TZ", "TMPDIR", "TERM", MARK),
+    *("LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONUNBUFFERED", "OMP_NUM_THREADS", "COVERAGE_*"),
+    *("SSL_CERT_*", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
+)
+"""What any process may have."""
+_OWN: dict[str, tuple[str, ...]] = {
+    "mlflow": ("MLFLOW_*",),
+    "gateway": ("TENURE_*",),
+    **dict.fromkeys(AIRFLOW, ("TENURE_*", "AIRFLOW_*", "MLFLOW_TRACKING_URI")),
+    _TASKS: ("*",),  # a YAML may name any variable for a consumer's address
+}
 
 
 @dataclass(frozen=True)
@@ -96,7 +131,7 @@ def secret(layout: Layout, name: str, make: Callable[[], str] = secrets.token_ur
 def build(
     layout: Layout, endpoints: StackEndpoints, server: Server, base: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """The whole environment of the stack's processes.
+    """What the processes of the stack are told, all of them together; `of_process` shares it out.
 
     Args:
         layout: Folders.
@@ -131,12 +166,30 @@ def build(
     }
 
 
+def of_process(name: str, everything: Mapping[str, str]) -> dict[str, str]:
+    """What one process gets of all: what anybody may have, its own, and the secrets listed for it.
+
+    Args:
+        name: Of the service, as in the Procfile.
+        everything: From `build`.
+    """
+    wanted = (*_PLAIN, *_OWN[name])
+    found = {
+        key: value
+        for key, value in everything.items()
+        if name in SECRETS.get(key, (name,)) and any(fnmatchcase(key, one) for one in wanted)
+    }
+    if name == "gateway":
+        found["TENURE_DATABASE_URL"] = everything["TENURE_GATEWAY_DATABASE_URL"]
+    return found
+
+
 def _tenure(layout: Layout, endpoints: StackEndpoints, server: Server) -> dict[str, str]:
     return {
         "TENURE_HOME": str(layout.home),
         "TENURE_INCLUDE": str(layout.include),
-        "TENURE_DATABASE_URL": server.url("tenure"),
-        "TENURE_GATEWAY_DATABASE_URL": server.gateway_url(),
+        "TENURE_DATABASE_URL": server.url("tenure", role="tenure"),
+        "TENURE_GATEWAY_DATABASE_URL": server.url("tenure", role=GATEWAY),
         "TENURE_STORE_URL": layout.store.as_uri(),
         "TENURE_MLFLOW_URL": endpoints.url("mlflow"),
         "TENURE_GATEWAY_URL": endpoints.url("gateway"),
@@ -163,7 +216,7 @@ def _airflow(layout: Layout, endpoints: StackEndpoints, server: Server) -> dict[
             "DAGS_ARE_PAUSED_AT_CREATION": False,
         },
         "DATABASE": {
-            "SQL_ALCHEMY_CONN": server.url("airflow", "psycopg2"),
+            "SQL_ALCHEMY_CONN": server.url("airflow", "psycopg2", role="airflow"),
             "SQL_ALCHEMY_POOL_SIZE": 5,
             "LOAD_DEFAULT_CONNECTIONS": False,
         },
@@ -208,7 +261,7 @@ def _airflow(layout: Layout, endpoints: StackEndpoints, server: Server) -> dict[
 def _mlflow(layout: Layout, endpoints: StackEndpoints, server: Server) -> dict[str, str]:
     """MLflow's server reads its options from MLFLOW_* variables; clients read the last ones."""
     return {
-        "MLFLOW_BACKEND_STORE_URI": server.url("mlflow", "psycopg2"),
+        "MLFLOW_BACKEND_STORE_URI": server.url("mlflow", "psycopg2", role="mlflow"),
         "MLFLOW_DEFAULT_ARTIFACT_ROOT": (layout.store / "mlflow").as_uri(),
         "MLFLOW_SERVE_ARTIFACTS": "false",
         "MLFLOW_HOST": LOOPBACK,
@@ -228,11 +281,9 @@ def _connections(
     watchdog_password: str,
 ) -> dict[str, str]:
     """The same places as Airflow connections, which is how operators find them everywhere."""
-    database = {"conn_type": "postgres", "login": "postgres", "schema": "tenure"}
-    if server.port:
-        database |= {"host": LOOPBACK, "password": server.password or ""}
-    else:
-        database |= {"host": str(server.socket)}
+    database = {"conn_type": "postgres", "login": "tenure", "schema": "tenure"}
+    database["password"] = server.passwords.get("tenure", "")
+    database["host"] = LOOPBACK if server.port else str(server.socket)
     return {
         "AIRFLOW_CONN_TENURE_DATABASE": json.dumps(database | {"port": server.port}),
         "AIRFLOW_CONN_TENURE_STORE": _at(tenure["TENURE_STORE_URL"]),

@@ -7,6 +7,7 @@ above the data to everybody, and it decides at exit, from a list of pids, whethe
 import hashlib
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import subprocess
@@ -15,15 +16,20 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
 from tenure.errors import ServiceUnreachable
+from tenure.files import made_once
 from tenure.stack.endpoints import LOOPBACK
 from tenure.stack.processes import MARK
 
 DATABASES = ("airflow", "mlflow", "tenure")
+"""Each belongs to a role of the same name, which is no superuser and may enter no other."""
+SUPERUSER, GATEWAY = "postgres", "tenure_gateway"
+ROLES = (SUPERUSER, *DATABASES, GATEWAY)
 _SOCKET_NAME = "/.s.PGSQL.65535"
 _LONGEST_SOCKET = 100  # bytes; the kernel takes 107, macOS 103
 _SYSTEM_USER = "nobody"
@@ -47,29 +53,27 @@ class Server:
         process: The postmaster, our child.
         socket: Folder of its Unix socket.
         port: Its TCP port on loopback, or None.
-        password: Asked over TCP; the socket lies in a folder that only we may enter.
+        passwords: By role; asked over the socket as over TCP.
     """
 
     process: "subprocess.Popen[bytes]" = field(repr=False)
     socket: Path
     port: int | None = None
-    password: str | None = field(default=None, repr=False)
+    passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
 
-    def url(self, database: str, driver: str = "psycopg") -> str:
+    def url(self, database: str, driver: str = "psycopg", *, role: str = SUPERUSER) -> str:
         """SQLAlchemy URL."""
+        secret = self.passwords.get(role)
+        login = f"{role}:{quote(secret, safe='')}" if secret else role
         if self.port:
-            secret = quote(self.password or "", safe="")
-            return f"postgresql+{driver}://postgres:{secret}@{LOOPBACK}:{self.port}/{database}"
-        return f"postgresql+{driver}://postgres@/{database}?host={quote(str(self.socket))}"
-
-    def gateway_url(self) -> str:
-        """The lifecycle database as the role that may read plans and little else; by socket."""
-        place = f"host={quote(str(self.socket))}&port={self.port or 5432}"
-        return f"postgresql+psycopg://tenure_gateway@/tenure?{place}"
+            return f"postgresql+{driver}://{login}@{LOOPBACK}:{self.port}/{database}"
+        return f"postgresql+{driver}://{login}@/{database}?host={quote(str(self.socket))}"
 
     def conninfo(self, database: str) -> str:
-        """The same for libpq, which reaches the server over its socket in any case."""
-        return f"host='{self.socket}' port={self.port or 5432} user=postgres dbname={database}"
+        """For libpq as the superuser, which reaches the server over its socket in any case."""
+        where = f"host='{self.socket}' port={self.port or 5432} user={SUPERUSER} dbname={database}"
+        secret = self.passwords.get(SUPERUSER)
+        return f"{where} password={secret}" if secret else where
 
 
 def binaries() -> Path:
@@ -91,33 +95,32 @@ def binaries() -> Path:
 
 
 @contextmanager
-def running(
-    home: Path, *, port: int | None = None, password: str | None = None
-) -> Iterator[Server]:
+def running(home: Path, *, port: int | None = None) -> Iterator[Server]:
     """A server for the length of a `with` block, with its data in `<home>/postgres`."""
-    server = start(home, port=port, password=password)
+    server = start(home, port=port)
     try:
         yield server
     finally:
         stop(server)
 
 
-def start(home: Path, *, port: int | None = None, password: str | None = None) -> Server:
-    """Start the server, making its data folder and the three databases when they are missing.
+def start(home: Path, *, port: int | None = None) -> Server:
+    """Start the server, making its data folder, roles and databases when they are missing.
 
     Args:
-        home: State folder; data goes to `postgres/`, the log to `logs/postgres.log`.
+        home: State folder; data goes to `postgres/`, the log to `logs/postgres.log`, the roles'
+            passwords to `keys/`.
         port: TCP port on loopback as well; None means the Unix socket only.
-        password: Of the user `postgres` over TCP.
 
     Raises:
         ServiceUnreachable: It did not come up; the message ends with its log.
     """
     data, log = home / "postgres", home / "logs" / "postgres.log"
     log.parent.mkdir(parents=True, exist_ok=True)
+    passwords = _passwords(home)
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C", MARK: str(home)}
     if not (data / "PG_VERSION").exists():
-        _initialize(data, environment, log)
+        _initialize(data, environment, log, passwords[SUPERUSER])
     socket = socket_folder(data)
     options = [
         *_OPTIONS,
@@ -136,9 +139,9 @@ def start(home: Path, *, port: int | None = None, password: str | None = None) -
             stderr=output,
             start_new_session=True,
         )
-    server = Server(process, socket, port, password)
+    server = Server(process, socket, port, passwords)
     _wait_ready(server, log)
-    _ensure_databases(server)
+    _ensure_roles_and_databases(server)
     return server
 
 
@@ -170,21 +173,28 @@ def socket_folder(data: Path) -> Path:
     return folder
 
 
-def _initialize(data: Path, environment: Mapping[str, str], log: Path) -> None:
+def _passwords(home: Path) -> dict[str, str]:
+    """Of every role: random, made the first time, in files that only their owner may read."""
+    make = partial(secrets.token_urlsafe, 32)
+    return {role: made_once(home / "keys" / f"postgres-{role}", make) for role in ROLES}
+
+
+def _initialize(data: Path, environment: Mapping[str, str], log: Path, password: str) -> None:
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     if owner := _system_user():
         os.chown(data, owner.pw_uid, owner.pw_gid)
-    command = ["initdb", "-D", str(data), "-U", "postgres", "--auth=trust", "--encoding=UTF8"]
-    command += ["--locale=C", "--no-instructions", "--no-sync"]
-    done = subprocess.run(
-        _as_system_user(command, data),
-        env=dict(environment),
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = ["initdb", "-D", str(data), "-U", SUPERUSER, "--auth=scram-sha-256"]
+    command += ["--encoding=UTF8", "--locale=C", "--no-instructions", "--no-sync"]
+    with _readable_once(password) as secret:
+        done = subprocess.run(
+            _as_system_user([*command, f"--pwfile={secret}"], data),
+            env=dict(environment),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     with log.open("a") as output:
         output.write(done.stdout + done.stderr)
     if done.returncode:
@@ -196,7 +206,18 @@ def _initialize(data: Path, environment: Mapping[str, str], log: Path) -> None:
             evidence=str(log),
         )
     hba = data / "pg_hba.conf"
-    hba.write_text(f"local all all trust\nhost all all {LOOPBACK}/32 scram-sha-256\n")
+    hba.write_text(f"local all all scram-sha-256\nhost all all {LOOPBACK}/32 scram-sha-256\n")
+
+
+@contextmanager
+def _readable_once(password: str) -> Iterator[Path]:
+    """A file with the password for whom PostgreSQL runs as; gone at the end of the block."""
+    with tempfile.NamedTemporaryFile("w", prefix="tenure-") as stream:
+        stream.write(password)
+        stream.flush()
+        if owner := _system_user():
+            os.chown(stream.fileno(), owner.pw_uid, owner.pw_gid)
+        yield Path(stream.name)
 
 
 def _system_user() -> pwd.struct_passwd | None:
@@ -205,26 +226,42 @@ def _system_user() -> pwd.struct_passwd | None:
 
 
 def _as_system_user(command: list[str], data: Path) -> list[str]:
-    """The command line, as another user when we are root.
+    """The command line, as another user without capabilities when we are root.
 
-    The capability lets it enter folders above the data that are closed to others (/root), so that
-    nobody's folder has to be opened; it does not make it root.
+    Where the folders above the data or the programs are closed to that user (/root), one capability
+    stays, so that nobody's folder has to be opened: it passes by the permissions of files, and is
+    no other right of root's.
     """
     command = [str(binaries() / command[0]), *command[1:]]
     owner = _system_user()
     if not owner:
         return command
     switch = ["setpriv", f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups"]
-    for caps in (["--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override"], []):
-        with suppress(OSError):
-            trial = [*switch, *caps, str(binaries() / "postgres"), "--version"]
-            if subprocess.run(trial, capture_output=True, check=False, cwd="/").returncode == 0:
-                return [*switch, *caps, *command]
+    switch.append("--no-new-privs")
+    for kept in ("", ",+dac_override"):
+        caps = [f"--{kind}-caps=-all{kept}" for kind in ("inh", "ambient")]
+        caps.append(f"--bounding-set=-all{kept}")
+        if _reaches([*switch, *caps], command[0], data):
+            return [*switch, *caps, *command]
     raise ServiceUnreachable(
-        f"PostgreSQL does not run as root, and {_SYSTEM_USER} cannot be used instead.",
+        f"PostgreSQL does not run as root, and {_SYSTEM_USER} cannot be used instead: it reaches "
+        f"neither {data} nor the programs below {binaries().parent} by any right that we can give.",
         still_safe=f"Nothing was started; {data} was not touched.",
-        next_step="Run as an ordinary user, or install util-linux (setpriv).",
+        next_step="Run as an ordinary user, install util-linux (setpriv), or set TENURE_HOME (and "
+        "clone) below a folder that others may enter.",
     )
+
+
+def _reaches(switch: list[str], program: str, data: Path) -> bool:
+    """Whether the program runs that way, and its data can be listed."""
+    for trial in ([program, "--version"], ["ls", str(data)]):
+        try:
+            done = subprocess.run([*switch, *trial], capture_output=True, check=False, cwd="/")
+        except OSError:
+            return False
+        if done.returncode:
+            return False
+    return True
 
 
 def _wait_ready(server: Server, log: Path) -> None:
@@ -255,17 +292,25 @@ def _answers(server: Server) -> bool:
         return False
 
 
-def _ensure_databases(server: Server) -> None:
+def _ensure_roles_and_databases(server: Server) -> None:
     import psycopg
     from psycopg import sql
 
+    def run(text: str, **names: str) -> None:
+        kinds = {"secret": sql.Literal}
+        parts = {name: kinds.get(name, sql.Identifier)(value) for name, value in names.items()}
+        connection.execute(sql.SQL(text).format(**parts))
+
     with psycopg.connect(server.conninfo("postgres"), autocommit=True) as connection:
-        if server.password:
-            secret = sql.SQL("ALTER ROLE postgres PASSWORD {}").format(sql.Literal(server.password))
-            connection.execute(secret)
+        roles = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
         known = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
+        for role in ROLES:
+            if role not in roles:
+                run("CREATE ROLE {role} LOGIN", role=role)
+            run("ALTER ROLE {role} PASSWORD {secret}", role=role, secret=server.passwords[role])
         for name in DATABASES:
             if name not in known:
                 # The copy strategy writes less than the default, and nobody uses the template.
-                create = "CREATE DATABASE {} STRATEGY file_copy"
-                connection.execute(sql.SQL(create).format(sql.Identifier(name)))
+                run("CREATE DATABASE {name} OWNER {name} STRATEGY file_copy", name=name)
+            run("REVOKE ALL ON DATABASE {name} FROM PUBLIC", name=name)
+        run("GRANT CONNECT ON DATABASE tenure TO {role}", role=GATEWAY)

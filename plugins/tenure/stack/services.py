@@ -37,14 +37,14 @@ class Services:
 
     Args:
         commands: Shell command by name, from the Procfile.
-        environment: Of all of them.
+        environment: Of a service, by its name.
         logs: Folder of `<name>.log`; the log of the run before is kept as `.log.1`.
         cwd: Where they run.
         changed: Called whenever a process was started, to record its id.
     """
 
     commands: Mapping[str, str]
-    environment: Mapping[str, str]
+    environment: Callable[[str], Mapping[str, str]]
     logs: Path
     cwd: Path
     changed: Callable[[], None] = lambda: None
@@ -98,7 +98,7 @@ class Services:
             self._running[name] = subprocess.Popen(  # noqa: S602 -- a Procfile line is shell
                 self.commands[name],
                 shell=True,
-                env=dict(self.environment),
+                env=dict(self.environment(name)),
                 cwd=self.cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
