@@ -317,10 +317,11 @@ def _distinct(seen: Mapping[str, Any], column: pa.ChunkedArray) -> str:
 
 
 def _number(value: object) -> float | None:
-    """The number that a whole column or table has, when it is one."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    found = float(value) if is_number else math.inf  # type: ignore[arg-type]
-    return found if math.isfinite(found) else None
+    """The number that a whole column or table has, when it is one; an integer stays exact."""
+    value = value.item() if hasattr(value, "item") else value  # numpy's scalars
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _rows(seen: Mapping[str, Any], rows: int) -> Sequence[int]:

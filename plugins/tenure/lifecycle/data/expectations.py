@@ -103,7 +103,7 @@ def limit(expectation: Expectation, *, by_row: bool) -> float | None:
     if by_row:
         return 1.0 - expectation.mostly
     ends = [expectation.kwargs.get(name) for name in ("min_value", "max_value")]
-    numbers = [float(end) for end in ends if isinstance(end, int | float)]
+    numbers = [end for end in ends if isinstance(end, int | float)]
     return numbers[0] if len(numbers) == 1 else None
 
 
