@@ -21,7 +21,7 @@ BAD = [
 
 
 def test_bad_landing_names(platform: Installation) -> None:
-    """Beside a batch: subfolder, Hive folder, marker, newline, no UTF-8, turned name, link, pipe."""
+    """Beside a batch: folders, a marker, a newline, no UTF-8, a turned name, a link, a pipe."""
     key = "landing/flights/2013-01.parquet"
     platform.store.put(key, b"rows")
     folder = platform.store.fetch(key).parent

@@ -45,7 +45,7 @@ name: loan_ok
 purpose: tests
 owner: ada
 dataset: loans
-label: {{column: ok}}
+label: {{column: ok, horizon_hours: 1}}
 subject_column: branch
 features: {{numeric: [income], categorical: [branch]}}
 training: {{estimator: {estimator}, window_batches: 2, gap_hours: 1, seed: 7}}

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from tenure.errors import NotPermitted, ServiceUnreachable
+from tenure.lifecycle.incidents.webhook import address_fault
 from tenure.vocabulary import canonical_json
 
 MESSAGE_ID = "X-Tenure-Message-Id"
@@ -53,26 +54,16 @@ class Webhook:
 
     def _permitted(self, url: str) -> str:
         """Host and port for messages; the path may hold a secret and is never shown."""
+        if fault := address_fault(url, self._hosts):
+            raise _refused(fault)
         try:
-            parts, _ = urlsplit(url), httpx.URL(url)  # what one forgives the other may refuse
-            host, port = (parts.hostname or "").casefold(), parts.port
-        except (ValueError, httpx.InvalidURL) as error:
+            httpx.URL(url)  # what one parser forgives the other may refuse
+        except httpx.InvalidURL as error:
             raise _refused("A webhook address cannot be read as a URL.") from error
-        if host not in self._hosts:
-            raise _refused(f"The webhook host {host!r} is not in webhook_hosts of platform.yaml.")
-        if parts.username or parts.password:
-            raise _refused(f"The webhook address of {host} carries a user name or password.")
-        if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(host)):
-            raise _refused(f"The webhook of {host} uses {parts.scheme!r}; only https is allowed.")
+        parts = urlsplit(url)
+        host, port = (parts.hostname or "").casefold(), parts.port
         _refuse_special(host, port or 443)
         return f"{host}:{port}" if port else host
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _refuse_special(host: str, port: int) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tenure.cli.output import AsJson, print_json, say
+from tenure.cli.output import AsJson, plain, print_json, say
+from tenure.errors import ServiceUnreachable
 
 if TYPE_CHECKING:
     from tenure.config.loader import ConfigSet
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 _LABEL_SECONDS = 5.0
 """For each question to the database: without an answer labels are not compared, and it is said."""
+_PATIENCE_SECONDS = 2.0
+"""For the database: a check is right without it, and says that it was not asked."""
 
 Where = Annotated[
     Path | None,
@@ -30,13 +33,16 @@ def register(app: typer.Typer) -> None:
 def check(path: Where = None, as_json: AsJson = False) -> None:
     """Check all configs and expectation suites; exit 1 when one is broken."""
     from tenure.config import suites
+    from tenure.installation import SystemClock
     from tenure.settings import Settings
 
     settings = Settings.from_environment()
     include = settings.include if path is None else _include(path)
-    found, problems = suites.check(include)
+    found, problems = suites.check(include, SystemClock().now().date())
     wrong, label_notes = _labels(settings, include, found, path)
     problems += wrong
+    lost, unasked = _lost(settings, include)
+    problems += lost
     if path is not None and path.is_file():
         problems = [problem for problem in problems if problem.path == path.absolute()]
     broken = {problem.path for problem in problems}
@@ -45,7 +51,7 @@ def check(path: Where = None, as_json: AsJson = False) -> None:
         "models": len(found.models),
         "suites": len(set((include / "expectations").glob("*.json")) - broken),
     }
-    show(problems, counts, as_json=as_json, label_notes=label_notes)
+    show(problems, counts, as_json=as_json, label_notes=label_notes, unasked=unasked)
 
 
 def _labels(
@@ -65,22 +71,39 @@ def _labels(
     return list(findings.problems), findings.unchecked
 
 
+def _lost(settings: "Settings", include: Path) -> tuple["list[Problem]", str]:
+    """Configs that the database misses; and why it was not asked, empty when it was."""
+    from tenure.installation import Installation
+    from tenure.usecases.operations.configs import lost_configs
+
+    if include != settings.include:
+        return [], "these are not the configs of this installation"
+    platform = Installation(settings, patience_seconds=_PATIENCE_SECONDS)
+    try:
+        return lost_configs(platform), ""
+    except ServiceUnreachable as error:
+        return [], plain(error.what.partition(":")[0])
+    finally:
+        platform.database.dispose()
+
+
 def show(
     problems: "list[Problem]",
     counts: dict[str, int],
     *,
     as_json: bool,
     label_notes: dict[str, str] | None = None,
+    unasked: str = "",
 ) -> None:
     """Print the problems; raises typer.Exit(1) when there are any.
 
-    `label_notes` says of which models no label was compared with data, and why.
+    `label_notes` says of which models no label was compared with data, and why; `unasked` why the
+    database was not asked whether a model serves without its YAML.
     """
     if as_json:
         listed = [{"file": str(p.path), "line": p.line, "message": p.message} for p in problems]
-        print_json(
-            {"ok": not problems, "problems": listed, **counts, "labels_not_checked": label_notes}
-        )
+        notes = {"labels_not_checked": label_notes, "not_asked": unasked or None}
+        print_json({"ok": not problems, "problems": listed, **counts, **notes})
     else:
         for problem in problems:
             print(f"{_short(problem.path)}:{problem.line}: {problem.message}")
@@ -92,6 +115,8 @@ def show(
                 for model, why in (label_notes or {}).items()
             )
         )
+        if unasked:
+            print(f"Not asked: whether a model serves whose YAML is gone ({unasked})")
     if problems:
         raise typer.Exit(1)
 

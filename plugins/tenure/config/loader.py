@@ -13,7 +13,6 @@ from tenure.config.json_lines import Location
 from tenure.config.models import DatasetConfig, ModelConfig, PlatformConfig
 from tenure.config.problems import NOT_AN_ID, BrokenFile, Problem, read_bounded
 from tenure.config.yaml_lines import parse
-from tenure.lifecycle.data.sensitivity import personal_columns
 from tenure.vocabulary import digest_bytes, is_id
 
 MAX_PROBLEMS = 100
@@ -38,26 +37,34 @@ class ConfigSet:
     models: dict[str, ModelConfig] = field(default_factory=dict)
     digests: dict[tuple[str, str], str] = field(default_factory=dict)
     """(kind, name) to the SHA-256 of the YAML's bytes."""
+    lines: dict[Path, dict[Location, int]] = field(default_factory=dict)
+    """Where everything stands in each valid YAML."""
     problems: list[Problem] = field(default_factory=list)
+    """What is wrong with single files; `config/references.py` has what one says of another."""
+
+    def line(self, path: Path, at: Location) -> int:
+        """Line of a part of a valid YAML, or of the nearest part around it that is written."""
+        lines = self.lines.get(path, {})
+        return next((lines[at[:n]] for n in range(len(at), 0, -1) if at[:n] in lines), 1)
 
 
 def load_all(include: Path) -> ConfigSet:
     """Read every YAML under `include/configs`; never raises for a broken file."""
     found = ConfigSet()
     try:
-        found.platform = load_platform(include)
+        path = include / "configs" / "platform.yaml"
+        found.platform, _, found.lines[path] = _parse(path, PlatformConfig)
     except BrokenFile as error:
         found.problems += error.problems
     for kind, (folder, _) in _TYPES.items():
         for path in sorted((include / "configs" / folder).glob("*.yaml")):
             try:
-                value, digest = _load_named(include, kind, path.stem)
+                value, digest, found.lines[path] = _load_named(include, kind, path.stem)
             except BrokenFile as error:
                 found.problems += error.problems
                 continue
             getattr(found, folder)[path.stem] = value
             found.digests[kind, path.stem] = digest
-    found.problems += _broken_references(include, found)
     return found
 
 
@@ -70,53 +77,54 @@ def read_platform(include: Path) -> tuple[PlatformConfig, str, bytes]:
     """`platform.yaml` with the SHA-256 of its bytes, and these. Raises ConfigInvalid."""
     path = include / "configs" / "platform.yaml"
     data = read_bounded(path)
-    return _read(path, data, PlatformConfig), digest_bytes(data), data
+    return _read(path, data, PlatformConfig)[0], digest_bytes(data), data
 
 
 def load_dataset(include: Path, name: str) -> tuple[DatasetConfig, str]:
     """The dataset's config and the SHA-256 of its YAML. Raises ConfigInvalid."""
-    return _load_named(include, "dataset", name)
+    return _load_named(include, "dataset", name)[:2]
 
 
 def load_model(include: Path, name: str) -> tuple[ModelConfig, str]:
     """The model's config and the SHA-256 of its YAML. Raises ConfigInvalid."""
-    return _load_named(include, "model", name)
+    return _load_named(include, "model", name)[:2]
 
 
 def parse_dataset(text: str) -> DatasetConfig:
     """The config from a text that was kept under its digest. Raises ConfigInvalid."""
-    config: DatasetConfig = _read(Path("config_revision"), text.encode(), DatasetConfig)
+    config: DatasetConfig = _read(Path("config_revision"), text.encode(), DatasetConfig)[0]
     return config
 
 
 def parse_model(text: str) -> ModelConfig:
     """The config from a text that was kept under its digest. Raises ConfigInvalid."""
-    config: ModelConfig = _read(Path("config_revision"), text.encode(), ModelConfig)
+    config: ModelConfig = _read(Path("config_revision"), text.encode(), ModelConfig)[0]
     return config
 
 
-def _load_named(include: Path, kind: str, name: str) -> tuple[Any, str]:
+def _load_named(include: Path, kind: str, name: str) -> tuple[Any, str, dict[Location, int]]:
     folder, model = _TYPES[kind]
     if not is_id(name):
         raise BrokenFile([Problem(include / "configs" / folder, 1, NOT_AN_ID.format(name[:80]))])
     path = include / "configs" / folder / f"{name}.yaml"
-    value, digest = _parse(path, model)
+    value, digest, lines = _parse(path, model)
     if value.name != name:  # type: ignore[attr-defined]
         raise BrokenFile([Problem(path, 1, f"name must be {name!r}, as the file is called")])
-    return value, digest
+    return value, digest, lines
 
 
-def _parse(path: Path, model: type[C]) -> tuple[C, str]:
+def _parse(path: Path, model: type[C]) -> tuple[C, str, dict[Location, int]]:
     data = read_bounded(path)
-    return _read(path, data, model), digest_bytes(data)
+    value, lines = _read(path, data, model)
+    return value, digest_bytes(data), lines
 
 
 @lru_cache(maxsize=MAX_REMEMBERED)
-def _read(path: Path, data: bytes, model: type[BaseModel]) -> Any:
+def _read(path: Path, data: bytes, model: type[BaseModel]) -> tuple[Any, dict[Location, int]]:
     """What the bytes say; pages and services ask again and again, and a config never changes."""
     tree, lines = parse(path, data)
     try:
-        return model.model_validate(tree)
+        return model.model_validate(tree), lines
     except ValidationError as error:
         first = islice(error.errors(include_url=False), MAX_PROBLEMS)
         raise BrokenFile([_explain(path, e, model, lines) for e in first]) from None
@@ -154,35 +162,3 @@ def _policy_inside(annotation: Any) -> Any:
         return annotation
     inner = getattr(annotation, "__args__", ())
     return next((p for a in inner if (p := _policy_inside(a)) is not None), None)
-
-
-def _broken_references(include: Path, found: ConfigSet) -> list[Problem]:
-    problems = []
-    for name, model in found.models.items():
-        path = include / "configs" / "models" / f"{name}.yaml"
-        dataset = found.datasets.get(model.dataset)
-        if dataset is None:
-            problems.append(Problem(path, 1, f"dataset {model.dataset!r} has no valid YAML"))
-            continue
-        if dataset.time_column is None:
-            said = f"dataset {model.dataset} has no time_column: training splits its rows by time"
-            problems.append(Problem(path, 1, said))
-        known = {*dataset.contract.columns, *dataset.contract.renames}
-        problems += [
-            Problem(path, 1, f"column {c!r} is not in the contract of {model.dataset}")
-            for c in sorted(model.columns - known)
-        ]
-        problems += [
-            Problem(path, 1, f"{c!r} is personal: say under `personal` why it is read in clear")
-            for c in unexcused(model, dataset)
-        ]
-    return problems
-
-
-def unexcused(model: ModelConfig, dataset: DatasetConfig) -> list[str]:
-    """Features and labels that are personal and read without a reason; a pseudonym is neither."""
-    renamed = dataset.contract.renamed()
-    personal = personal_columns(dataset.contract)
-    excused = {renamed.get(c, c) for c in model.personal}
-    read = (*model.features.all, model.label.column)
-    return sorted(c for c in read if renamed.get(c, c) in personal - excused)

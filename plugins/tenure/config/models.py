@@ -1,6 +1,8 @@
 """The three kinds of YAML: platform, dataset, model. Stages own their policies."""
 
-from pydantic import Field, field_validator, model_validator
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from tenure.lifecycle.data.quality import QualityPolicy
 from tenure.lifecycle.data.sensitivity import Sensitivity
@@ -18,6 +20,21 @@ from tenure.lifecycle.training.bias import BiasPolicy
 from tenure.lifecycle.training.evaluation import EvaluationPolicy
 from tenure.lifecycle.training.labels import LabelRule
 from tenure.vocabulary import Id, Role
+
+
+def _fires(expression: str) -> str:
+    """A cron expression that has a next time. Raises ValueError."""
+    from croniter import CroniterError, croniter  # noqa: PLC0415  # 60 ms; Airflow's own reader
+
+    try:
+        croniter(expression, start_time=0).get_next()
+    except (CroniterError, ValueError, KeyError) as error:
+        raise ValueError(f"is no cron expression that ever fires ({error})") from None
+    return expression
+
+
+Cron = Annotated[str, AfterValidator(_fires)]
+"""Five fields, or six with seconds at the end."""
 
 
 class PlatformConfig(Policy):
@@ -48,7 +65,7 @@ class DatasetConfig(Policy):
     sensitivity: Sensitivity = "internal"
     """`restricted`: the store must encrypt, and pages show no value of it."""
     source: Source = Source()
-    schedule: str = "*/10 * * * *"
+    schedule: Cron = "*/10 * * * *"
     """Cron expression; a sixth field means seconds."""
     contract: Contract
     time_column: str | None = None
@@ -171,7 +188,7 @@ class ModelConfig(Policy):
     features: Features
     personal: dict[str, str] = Field(default_factory=dict)
     """Personal columns that the model reads in clear, each with the reason why it must."""
-    schedule: str = "0 6 * * *"
+    schedule: Cron = "0 6 * * *"
     """Cron expression of the monitoring DAG; a sixth field means seconds."""
     training: TrainingPolicy = TrainingPolicy()
     evaluation: EvaluationPolicy
@@ -190,6 +207,11 @@ class ModelConfig(Policy):
             raise ValueError("features: name at least one column")
         if self.label.column in self.features.all:
             raise ValueError(f"the label {self.label.column!r} is also a feature")
+        if self.label.column in self.bias.attributes:
+            raise ValueError(f"the label {self.label.column!r} is also an attribute of bias")
+        for column in self.features.all:
+            if self.features.all.count(column) > 1:
+                raise ValueError(f"features: {column!r} stands there twice")
         return self
 
     @property

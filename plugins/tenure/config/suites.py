@@ -7,12 +7,16 @@ What is not on the list is refused, above all what GX would run: conditions in p
 import difflib
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 from tenure.config.json_lines import LocatedJson, NotJson, parse
 from tenure.config.loader import ConfigSet, load_all
+from tenure.config.models import DatasetConfig
 from tenure.config.problems import MAX_BYTES, NOT_AN_ID, BrokenFile, Problem, read_bounded
+from tenure.config.references import broken
 from tenure.config.suite_arguments import CATALOG, broken_arguments
 from tenure.lifecycle.data.expectations import Expectation, Suite
 from tenure.lifecycle.data.sources import Contract
@@ -58,25 +62,38 @@ def parse_suite(data: bytes, name: str, contract: Contract | None, path: Path) -
 
 def lint(include: Path, found: ConfigSet) -> list[Problem]:
     """Problems of every suite: of each dataset against its contract, and of those nobody uses."""
-    contracts: dict[str, list[Contract | None]] = {
+    users: dict[str, list[DatasetConfig]] = {
         path.stem: [] for path in sorted((include / "expectations").glob("*.json"))
     }
     for dataset in found.datasets.values():
-        contracts.setdefault(dataset.suite, []).append(dataset.contract)
-    problems: dict[str, Problem] = {}
-    for name, uses in contracts.items():
-        for contract in uses or [None]:
-            try:
-                load_suite(include, name, contract)
-            except BrokenFile as error:
-                problems |= {str(problem): problem for problem in error.problems}
-    return list(problems.values())
+        users.setdefault(dataset.suite, []).append(dataset)
+    return [problem for name, uses in users.items() for problem in _of_uses(include, name, uses)]
 
 
-def check(include: Path) -> tuple[ConfigSet, list[Problem]]:
+def _of_uses(include: Path, name: str, uses: Sequence[DatasetConfig]) -> list[Problem]:
+    """What is wrong with a suite by itself; and what only some of its datasets make wrong."""
+    by_itself = _problems_of(include, name, None)
+    found = {str(problem): problem for problem in by_itself}
+    for dataset in uses:
+        for problem in _problems_of(include, name, dataset.contract):
+            if str(problem) not in found:
+                shared = f" (in dataset {dataset.name}, which shares it)" if len(uses) > 1 else ""
+                found[f"{problem}{shared}"] = replace(problem, message=f"{problem.message}{shared}")
+    return list(found.values())
+
+
+def _problems_of(include: Path, name: str, contract: Contract | None) -> list[Problem]:
+    try:
+        load_suite(include, name, contract)
+    except BrokenFile as error:
+        return error.problems
+    return []
+
+
+def check(include: Path, today: date) -> tuple[ConfigSet, list[Problem]]:
     """Every config and suite, and all that is wrong with them, by file and line."""
     found = load_all(include)
-    problems = found.problems + lint(include, found)
+    problems = found.problems + broken(include, found, today) + lint(include, found)
     return found, sorted(problems, key=lambda p: (str(p.path), p.line, p.message))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tenure.config.suites import check
 from tenure.errors import ConfigInvalid
+from tenure.installation import SystemClock
 from tenure.settings import Settings
 
 
@@ -14,7 +15,7 @@ def refuse_broken_configs() -> None:
         ConfigInvalid: Lists every problem of every file with its line.
     """
     include = Settings.from_environment().include
-    _, problems = check(include)
+    _, problems = check(include, SystemClock().now().date())
     if problems:
         files = len({problem.path for problem in problems})
         listed = "\n".join(str(problem) for problem in problems)

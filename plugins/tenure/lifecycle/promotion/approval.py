@@ -105,8 +105,14 @@ def may_answer(
     Who said yes may say so again when that does not hold `after` a moment.
     """
     done = {a.approver.casefold() for a in answers if _holds(a, after)}
-    done.add(question.trained_by.casefold())
-    return tuple(name for name in approvers if name.casefold() not in done)
+    free = independent(approvers, question.trained_by)
+    return tuple(name for name in free if name.casefold() not in done)
+
+
+def independent(approvers: Sequence[str], trained_by: str) -> tuple[str, ...]:
+    """Approvers who did not train the version, each once; names compare without case."""
+    others = {n.casefold(): n for n in approvers if n.casefold() != trained_by.casefold()}
+    return tuple(others.values())
 
 
 def admit(

@@ -33,12 +33,20 @@ __all__ = [
     "question",
     "read_manifest",
     "refusal",
+    "second_people",
 ]
 
 RETIRABLE = (State.SUPERSEDED, State.ROLLED_BACK, State.REJECTED)
 """States from which a version may retire: it serves nobody."""
 REQUESTERS = (Role.DECOMMISSIONER, Role.OPERATOR)
 """Roles that may ask for a retirement; the model's owner may as well."""
+
+
+def second_people(decommissioners: Sequence[str], requested_by: str) -> list[str]:
+    """Decommissioners who may confirm what a person asked for; names compare without case."""
+    return [name for name in decommissioners if name.casefold() != requested_by.casefold()]
+
+
 ABANDONED_AFTER = timedelta(minutes=15)
 """A step that has been due for so long has no run that works on it; maintenance takes it up."""
 

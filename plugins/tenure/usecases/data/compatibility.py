@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tenure.adapters.sql import reads
 from tenure.config import DatasetConfig, ModelConfig, load_all
-from tenure.config.loader import unexcused
+from tenure.config.references import column_faults
 from tenure.errors import SchemaBroken
 from tenure.installation import Installation
 from tenure.installation.keys import PSEUDONYMS
@@ -102,21 +102,11 @@ def _expected(platform: Installation, dataset: DatasetConfig, who: Reader) -> Sh
 
 def _of_contract(model: ModelConfig, dataset: DatasetConfig, today: date) -> list[Incompatibility]:
     """What the model's YAML says that the present contract does not allow."""
-    contract, name = dataset.contract, model.name
-    who, still_open = reader(model, dataset), contract.renamed(today)
-    found = []
-    for column in sorted(model.columns):
-        rename = contract.renames.get(column)
-        if rename is not None and column not in still_open:
-            said = f"{column} is called {rename.to}, and the old name ended on {rename.until}"
-            found.append(Incompatibility(name, said, Compatibility.BREAKING))
-    for column in sorted(who.columns - set(contract.columns)):
-        said = f"{column} is not in the contract of {dataset.name}"
-        found.append(Incompatibility(name, said, Compatibility.NEEDS_MAPPING))
-    for column in unexcused(model, dataset):
-        said = f"{column} is personal and the model gives no reason to read it in clear"
-        found.append(Incompatibility(name, said, Compatibility.BREAKING))
-    return found
+    verdicts = {True: Compatibility.NEEDS_MAPPING, False: Compatibility.BREAKING}
+    return [
+        Incompatibility(model.name, fault.said, verdicts[fault.is_absent])
+        for fault in column_faults(model, dataset, today)
+    ]
 
 
 def _of_snapshots(

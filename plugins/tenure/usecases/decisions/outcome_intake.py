@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tenure.config import load_all
+from tenure.config.references import outcome_faults
 from tenure.errors import ConfigInvalid, ServiceUnreachable
 from tenure.failpoints import failpoint
 from tenure.installation import Installation
@@ -42,12 +43,19 @@ def take_outcomes(platform: Installation, run: RunRef) -> IntakeCounts:
 
     files = rows = refused = 0
     broken: list[str] = []
-    for name, config in load_all(platform.settings.include).models.items():
+    found = load_all(platform.settings.include)
+    for name, config in found.models.items():
         if config.outcomes is None:
             continue
         rule = config.label.rule
         with platform.database.begin() as connection:
             waiting = outcome_intake.waiting(connection, name, config.outcomes.dataset)
+        dataset = found.datasets.get(config.outcomes.dataset)
+        faults = list(outcome_faults(config.label, dataset)) if dataset and waiting else []
+        if faults:
+            said = "; ".join(faults)
+            broken += [f"{name}: snapshot {one.digest[:12]} ({said})" for one in waiting]
+            continue
         for snapshot in waiting:
             try:
                 took, left = _take(platform, name, snapshot, run, rule)

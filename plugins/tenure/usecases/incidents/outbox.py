@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from tenure.errors import ConfigInvalid
 from tenure.installation import Installation
+from tenure.lifecycle.incidents.webhook import FROM_ENVIRONMENT
 from tenure.usecases.incidents.one_by_one import cause_of
 from tenure.vocabulary import storable
 
 if TYPE_CHECKING:
     from tenure.adapters.sql.outbox import Message
     from tenure.adapters.webhook import Webhook
-
-_ENVIRONMENT = "env:"
 
 
 @dataclass(frozen=True)
@@ -75,9 +74,9 @@ def _send(webhook: "Webhook", message: "Message", env: Mapping[str, str]) -> Non
 
 
 def _resolve(address: str, env: Mapping[str, str]) -> str:
-    if not address.startswith(_ENVIRONMENT):
+    if not address.startswith(FROM_ENVIRONMENT):
         return address
-    name = address.removeprefix(_ENVIRONMENT)
+    name = address.removeprefix(FROM_ENVIRONMENT)
     if not env.get(name):
         raise ConfigInvalid(
             f"The environment variable {name}, which a webhook names, is not set.",

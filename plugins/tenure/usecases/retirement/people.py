@@ -10,6 +10,7 @@ from tenure.lifecycle.retirement.decommission import (
     person_refusal,
     question,
     refusal,
+    second_people,
 )
 from tenure.usecases.retirement.archive import planned_deletions
 from tenure.usecases.retirement.retirement import Retirement, StepResult
@@ -82,7 +83,7 @@ def ask(retirement: Retirement, version: int) -> tuple[str, list[str]] | None:
         consumers = [name for name, _ in decommissions.consumers_of(connection, progress.model)]
         keys = planned_deletions(connection, progress)
     listed = retirement.platform.config.roles.get(Role.DECOMMISSIONER, ())
-    others = [name for name in listed if name.casefold() != progress.requested_by.casefold()]
+    others = second_people(listed, progress.requested_by)
     if not others:
         raise NotPermitted(
             f"{progress.requested_by} asked, and platform.yaml lists no other decommissioner.",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tenure.config import DatasetConfig, ModelConfig
-from tenure.errors import ConfigInvalid
+from tenure.config.references import require_trainable
 from tenure.installation import Installation
 from tenure.layout import artifact_key, reference_key
 from tenure.lifecycle.model_version import FeatureNames, FitFacts, SplitRows, VersionRecord
@@ -114,12 +114,8 @@ def _read(
     """The rows of all snapshots. Raises like `fit`."""
     from tenure.adapters import training_rows
 
-    if dataset.time_column is None:
-        raise ConfigInvalid(
-            f"The dataset {dataset.name} has no time_column: training splits its rows by time.",
-            still_safe="No version was made; whatever serves now keeps serving.",
-            next_step=f"Name the column in include/configs/datasets/{dataset.name}.yaml.",
-        )
+    require_trainable(platform.settings.include, config)
+    assert dataset.time_column is not None
     return training_rows.read_rows(
         [
             open_snapshot(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tenure.adapters.sql import training, versions
 from tenure.config import ModelConfig, load_dataset, load_model, parse_model
+from tenure.config.references import require_trainable
 from tenure.errors import GateInconclusive, SchemaBroken, StateConflict
 from tenure.installation import Installation
 from tenure.installation.provenance import code_digest
@@ -55,6 +56,7 @@ def plan(
         TextRefused: The reason cannot be kept.
         GateInconclusive: Too few batches are published; the request stays open.
         SchemaBroken: A column that the model reads changed under it; the request stays open.
+        ConfigInvalid: What `tenure check` says of the model's dataset, estimator or horizon.
     """
     if reason:
         REASON.require(reason, "reason", still_safe="No version was drafted; no request was filed.")
@@ -77,6 +79,7 @@ def _plan(
 ) -> TrainingPlan | None:
     by_hand, reason = asked
     config, digest = load_model(platform.settings.include, model)
+    require_trainable(platform.settings.include, config)
     try:
         with platform.database.begin() as connection:
             versions.register_model(

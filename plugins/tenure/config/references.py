@@ -1,0 +1,268 @@
+"""What one file says of another, and what follows from the files alone: by file and line.
+
+`tenure check` asks for everything. A run asks, with the same functions, for what it rests on, so it
+refuses nothing for a reason that `tenure check` does not name.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from tenure.config import estimators
+from tenure.config.json_lines import Location
+from tenure.config.loader import ConfigSet, load_all
+from tenure.config.models import Consumer, DatasetConfig, Label, ModelConfig, PlatformConfig
+from tenure.config.problems import BrokenFile, Problem
+from tenure.lifecycle.data.sensitivity import personal_columns
+from tenure.lifecycle.data.sources import ColumnType
+from tenure.lifecycle.incidents.webhook import FROM_ENVIRONMENT, address_fault
+from tenure.lifecycle.promotion.approval import independent, quorum_of
+from tenure.lifecycle.retirement.decommission import REQUESTERS, second_people
+from tenure.vocabulary import Role
+
+Fault = tuple[Location, str]
+"""Where it stands in the file, as far as it is written there; and a sentence."""
+
+_NUMBERS: tuple[ColumnType, ...] = ("number", "integer", "boolean")
+_IDS: tuple[ColumnType, ...] = ("string", "integer")
+OUTCOME_COLUMNS: dict[str, tuple[ColumnType, ...]] = {
+    "decision_id": _IDS,
+    "request_id": _IDS,
+    "caller": _IDS,
+    "label": _NUMBERS,
+    "observed_at": ("timestamp",),
+}
+"""What an outcomes dataset may have, and of which types."""
+NEEDED_ROLES = (Role.APPROVER, Role.OPERATOR, Role.DECOMMISSIONER)
+"""Without a member of each, no version is approved, taken out of traffic, or retired."""
+
+
+@dataclass(frozen=True)
+class ColumnFault:
+    """A column that a model cannot read from its dataset.
+
+    Args:
+        column: As the model names it.
+        at: Where it is named.
+        said: A sentence.
+        is_absent: Whether the contract has no such column, by no name.
+    """
+
+    column: str
+    at: Location
+    said: str
+    is_absent: bool = False
+
+
+def broken(include: Path, found: ConfigSet, today: date) -> list[Problem]:
+    """Everything that does not fit together, of all files."""
+    platform = include / "configs" / "platform.yaml"
+    problems = [
+        Problem(platform, found.line(platform, at), said) for at, said in _of_platform(found)
+    ]
+    for name, model in found.models.items():
+        path = include / "configs" / "models" / f"{name}.yaml"
+        said_of_it = [
+            *_of_training(include, found, model, today),
+            *_of_outcomes(found, model),
+            *(_of_people(model, found.platform) if found.platform else ()),
+            *(_of_consumers(model.consumers, found.platform) if found.platform else ()),
+        ]
+        problems += [Problem(path, found.line(path, at), said) for at, said in said_of_it]
+    return problems
+
+
+def require_trainable(include: Path, model: ModelConfig) -> None:
+    """Refuse a training that the files rule out, before anything is read or planned.
+
+    Columns are no part of it: `column_faults` has them, and who reads snapshots adds theirs.
+
+    Raises:
+        ConfigInvalid: The problems by file and line.
+    """
+    found = load_all(include)
+    path = include / "configs" / "models" / f"{model.name}.yaml"
+    faults = [*_of_dataset(found, model), *_of_recipe(include, model)]
+    if faults:
+        raise BrokenFile([Problem(path, found.line(path, at), said) for at, said in faults])
+
+
+def column_faults(model: ModelConfig, dataset: DatasetConfig, today: date) -> Iterator[ColumnFault]:
+    """Columns that the model names and the contract does not have, or not as it needs them."""
+    wanted = dict(sorted(_columns(model), key=lambda one: one[0]))
+    for column, said in _of_names(wanted, dataset, today):
+        yield ColumnFault(column, wanted[column], said)
+    for column, at in wanted.items():
+        if _type_of(dataset, column) is None:
+            said = f"{column} is not in the contract of {dataset.name}"
+            yield ColumnFault(column, at, said, is_absent=True)
+    for column in unexcused(model, dataset):
+        said = f"{column} is personal and the model gives no reason to read it in clear"
+        yield ColumnFault(column, wanted[column], said)
+    for column, said in _of_types(model, dataset):
+        yield ColumnFault(column, wanted[column], said)
+
+
+def _of_names(
+    wanted: Iterable[str], dataset: DatasetConfig, today: date
+) -> Iterator[tuple[str, str]]:
+    renames, still_open = dataset.contract.renames, dataset.contract.renamed(today)
+    for column in wanted:
+        if column in renames and column not in still_open:
+            rename = renames[column]
+            yield (
+                column,
+                f"{column} is called {rename.to}, and the old name ended on {rename.until}",
+            )
+
+
+def _of_types(model: ModelConfig, dataset: DatasetConfig) -> Iterator[tuple[str, str]]:
+    for column in model.features.numeric:
+        kind = _type_of(dataset, column)
+        if kind is not None and kind not in _NUMBERS:
+            said = f"{column} is {kind} in the contract of {dataset.name}, and no numeric feature"
+            yield column, said
+    kind = _type_of(dataset, model.label.column)
+    if kind is not None and (why := label_fault(model.label, kind)):
+        yield model.label.column, why
+
+
+def label_fault(label: Label, kind: ColumnType) -> str | None:
+    """Why a column of the type is no label, or None. Values are checked where rows are read."""
+    if getattr(label, "positive", None) is not None or kind in _NUMBERS:
+        return None
+    return f"the label {label.column} is {kind}: it must be boolean, or 0 and 1"
+
+
+def unexcused(model: ModelConfig, dataset: DatasetConfig) -> list[str]:
+    """Features and labels that are personal and read without a reason; a pseudonym is neither."""
+    renamed = dataset.contract.renamed()
+    personal = personal_columns(dataset.contract)
+    excused = {renamed.get(c, c) for c in model.personal}
+    read = (*model.features.all, model.label.column)
+    return sorted(c for c in read if renamed.get(c, c) in personal - excused)
+
+
+def _columns(model: ModelConfig) -> Iterator[tuple[str, Location]]:
+    """Every column that the model names with where; of several places the last counts."""
+    yield model.subject_column, ("subject_column",)
+    for n, column in enumerate(model.bias.attributes):
+        yield column, ("bias", "attributes", n)
+    for n, column in enumerate(model.features.categorical):
+        yield column, ("features", "categorical", n)
+    for n, column in enumerate(model.features.numeric):
+        yield column, ("features", "numeric", n)
+    yield model.label.column, ("label", "column")
+
+
+def _type_of(dataset: DatasetConfig, column: str) -> ColumnType | None:
+    names = dataset.contract.renamed()
+    found = dataset.contract.columns.get(names.get(column, column))
+    return None if found is None else found.type
+
+
+def _of_training(
+    include: Path, found: ConfigSet, model: ModelConfig, today: date
+) -> Iterator[Fault]:
+    yield from _of_dataset(found, model)
+    dataset = found.datasets.get(model.dataset)
+    if dataset is not None:
+        yield from ((one.at, one.said) for one in column_faults(model, dataset, today))
+    yield from _of_recipe(include, model)
+
+
+def _of_dataset(found: ConfigSet, model: ModelConfig) -> Iterator[Fault]:
+    dataset = found.datasets.get(model.dataset)
+    if dataset is None:
+        yield ("dataset",), f"dataset {model.dataset!r} has no valid YAML"
+    elif dataset.time_column is None:
+        said = f"dataset {dataset.name} has no time_column: training splits its rows by time"
+        yield ("dataset",), said
+
+
+def _of_recipe(include: Path, model: ModelConfig) -> Iterator[Fault]:
+    """What training does with the rows, whatever they are."""
+    policy, label = model.training, model.label
+    if label.horizon_hours > policy.gap_hours:
+        yield (
+            ("label", "horizon_hours"),
+            f"label.horizon_hours {label.horizon_hours:g} is longer than training.gap_hours "
+            f"{policy.gap_hours}: labels of the training rows would tell of the holdout",
+        )
+    folders = [include.parent / "dags", include.parent / "plugins"]
+    for name, said in estimators.faults(policy.estimator, policy.parameters, folders):
+        at: Location = ("training", "parameters", name) if name else ("training", "estimator")
+        yield at, said
+
+
+def _of_outcomes(found: ConfigSet, model: ModelConfig) -> Iterator[Fault]:
+    if model.outcomes is None:
+        return
+    at: Location = ("outcomes", "dataset")
+    dataset = found.datasets.get(model.outcomes.dataset)
+    if dataset is None:
+        yield at, f"outcomes: dataset {model.outcomes.dataset!r} has no valid YAML"
+        return
+    for said in outcome_faults(model.label, dataset):
+        yield at, f"outcomes: {said}"
+
+
+def outcome_faults(label: Label, dataset: DatasetConfig) -> Iterator[str]:
+    """Why a dataset cannot bring outcomes, in sentences."""
+    columns, name = dataset.contract.columns, dataset.name
+    yield from (f"{name} has no column {one}" for one in _absent(columns))
+    if "label" in columns and label_fault(label, columns["label"].type):
+        yield f"label of {name} is {columns['label'].type}: it must be boolean, or 0 and 1"
+    for one, types in OUTCOME_COLUMNS.items():
+        column = columns.get(one)
+        if column and one != "label" and column.type not in types:
+            yield f"{one} of {name} is {column.type}, not {' or '.join(types)}"
+        if column and column.sensitivity == "personal":
+            yield f"{one} of {name} is personal: a pseudonym cannot be read as an outcome"
+
+
+def _absent(columns: Collection[str]) -> Iterator[str]:
+    if not {"decision_id", "request_id"}.intersection(columns):
+        yield "decision_id or request_id"
+    yield from (one for one in ("label", "observed_at") if one not in columns)
+
+
+def _of_platform(found: ConfigSet) -> Iterator[Fault]:
+    if found.platform is None or not found.models:
+        return
+    for role in NEEDED_ROLES:
+        if not found.platform.roles.get(role):
+            count = len(found.models)
+            yield ("roles", str(role)), f"the role {role} has no member, and {count} models need it"
+
+
+def _of_people(model: ModelConfig, platform: PlatformConfig) -> Iterator[Fault]:
+    approvers = platform.roles.get(Role.APPROVER, ())
+    free, quorum = independent(approvers, model.owner), quorum_of(model.risk_tier)
+    if approvers and len(free) < quorum:
+        yield (
+            ("risk_tier",) if quorum > 1 else ("owner",),
+            f"risk tier {model.risk_tier} needs {quorum} approvers besides the owner "
+            f"{model.owner}; platform.yaml lists {len(free)} ({', '.join(free) or 'nobody'})",
+        )
+    listed = platform.roles.get(Role.DECOMMISSIONER, ())
+    askers = [model.owner, *(name for role in REQUESTERS for name in platform.roles.get(role, ()))]
+    if listed and not any(second_people(listed, asker) for asker in askers):
+        yield (
+            ("owner",),
+            f"no version can be retired: {listed[0]} would have to ask and to confirm. "
+            "platform.yaml needs a second decommissioner or another operator",
+        )
+
+
+def _of_consumers(consumers: Sequence[Consumer], platform: PlatformConfig) -> Iterator[Fault]:
+    for n, one in enumerate(consumers):
+        at: Location = ("consumers", n, "webhook")
+        if one.webhook is None:
+            continue
+        if one.webhook.startswith(FROM_ENVIRONMENT):
+            if not one.webhook.removeprefix(FROM_ENVIRONMENT).isidentifier():
+                yield at, f"consumer {one.name}: `env:` must be followed by a variable's name"
+        elif fault := address_fault(one.webhook, platform.webhook_hosts):
+            yield at, f"consumer {one.name}: {fault}"

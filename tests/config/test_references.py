@@ -1,0 +1,305 @@
+"""Everything that one file says of another: each rule with its file, its line and its sentence."""
+
+import shutil
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from tenure.config import load_all, load_dataset, load_model
+from tenure.config.problems import BrokenFile, Problem
+from tenure.config.references import broken, column_faults, require_trainable
+from tenure.config.suites import check
+from tenure.settings import REPOSITORY
+
+TODAY = date(2026, 11, 28)
+MODEL, DATASET, PLATFORM = (
+    "configs/models/flight_late.yaml",
+    "configs/datasets/flights.yaml",
+    "configs/platform.yaml",
+)
+ARRIVALS = "outcomes: {dataset: arrivals}\nsubject_column:"
+OUTCOMES = """\
+name: arrivals
+description: What became of flights.
+owner: ada
+steward: sam
+time_column: observed_at
+suite: flights
+contract:
+  columns:
+    decision_id: {type: string}
+    label: {type: boolean}
+    observed_at: {type: timestamp}
+"""
+
+
+@pytest.fixture
+def include(tmp_path: Path) -> Path:
+    """A copy of the house's configs."""
+    copy = tmp_path / "include"
+    shutil.copytree(REPOSITORY / "include", copy)
+    return copy
+
+
+def spoil(include: Path, name: str, old: str, new: str) -> int:
+    """Replace once; returns the line."""
+    path = include / name
+    body = path.read_text()
+    assert body.count(old) >= 1, old
+    path.write_text(body.replace(old, new, 1))
+    return body[: body.index(old)].count("\n") + 1
+
+
+def found(include: Path) -> list[Problem]:
+    configs = load_all(include)
+    assert configs.problems == []
+    return broken(include, configs, TODAY)
+
+
+def training(old: str) -> tuple[str, str]:
+    return "parameters: {max_iter: 100, max_leaf_nodes: 15,", f"parameters: {{{old}, "
+
+
+def estimator(name: str) -> tuple[str, str]:
+    return "estimator: hist_gradient_boosting", f"estimator: {name}"
+
+
+ONE_WORD = {
+    "dataset that is not there": (
+        MODEL,
+        ("dataset: flights", "dataset: fligths"),
+        "dataset 'fligths' has no valid YAML",
+    ),
+    "numeric feature that is not there": (
+        MODEL,
+        ("numeric: [hour,", "numeric: [huor,"),
+        "huor is not in the contract of flights",
+    ),
+    "categorical feature that is not there": (
+        MODEL,
+        ("categorical: [carrier,", "categorical: [carier,"),
+        "carier is not in the contract of flights",
+    ),
+    "label that is not there": (
+        MODEL,
+        ("label: {column: late,", "label: {column: tardy,"),
+        "tardy is not in the contract of flights",
+    ),
+    "subject that is not there": (
+        MODEL,
+        ("subject_column: flight_id", "subject_column: flight"),
+        "flight is not in the contract of flights",
+    ),
+    "protected attribute that is not there": (
+        MODEL,
+        ("attributes: [carrier,", "attributes: [airline,"),
+        "airline is not in the contract of flights",
+    ),
+    "numeric feature that is text": (
+        MODEL,
+        ("numeric: [hour,", "numeric: [flight_id,"),
+        "flight_id is string in the contract of flights, and no numeric feature",
+    ),
+    "numeric feature that is a time": (
+        MODEL,
+        ("numeric: [hour,", "numeric: [scheduled_at,"),
+        "scheduled_at is timestamp in the contract of flights, and no numeric feature",
+    ),
+    "label that is text": (
+        MODEL,
+        ("label: {column: late,", "label: {column: flight_id,"),
+        "the label flight_id is string: it must be boolean, or 0 and 1",
+    ),
+    "label that is known after the gap": (
+        MODEL,
+        ("horizon_hours: 24}", "horizon_hours: 24.5}"),
+        "label.horizon_hours 24.5 is longer than training.gap_hours 24: labels of the training "
+        "rows would tell of the holdout",
+    ),
+    "estimator that is not there": (
+        MODEL,
+        estimator("hist_gradient_bosting"),
+        "there is no estimator 'hist_gradient_bosting': name one of hist_gradient_boosting, "
+        "logistic_regression, or an entry point package.module:function",
+    ),
+    "entry point without its module": (
+        MODEL,
+        estimator('"tenure_nowhere.models:make"'),
+        "'tenure_nowhere.models:make': there is no module 'tenure_nowhere.models'",
+    ),
+    "parameter that is not there": (
+        MODEL,
+        training("max_iters: 100"),
+        "hist_gradient_boosting takes no parameter 'max_iters'. Allowed: loss, learning_rate",
+    ),
+    "parameter out of bounds": (
+        MODEL,
+        training("max_iter: 0"),
+        "max_iter of hist_gradient_boosting must be a whole number from 1, got 0",
+    ),
+    "quorum that nobody can meet": (
+        MODEL,
+        ("risk_tier: limited", "risk_tier: high"),
+        "risk tier high needs 2 approvers besides the owner ada; platform.yaml lists 1 (grace)",
+    ),
+    "owner who is the only approver": (
+        MODEL,
+        ("owner: ada", "owner: Grace"),
+        "risk tier limited needs 1 approvers besides the owner Grace; platform.yaml lists 0 "
+        "(nobody)",
+    ),
+    "webhook to a host that is not listed": (
+        MODEL,
+        ('webhook: "env:TENURE_DEMO_WEBHOOK"', 'webhook: "https://evil.example/x"'),
+        "consumer passenger_app: The webhook host 'evil.example' is not in webhook_hosts",
+    ),
+    "webhook without a variable": (
+        MODEL,
+        ('webhook: "env:TENURE_DEMO_WEBHOOK"', 'webhook: "env:"'),
+        "consumer passenger_app: `env:` must be followed by a variable's name",
+    ),
+    "outcomes that are not there": (
+        MODEL,
+        ("subject_column:", ARRIVALS),
+        "outcomes: dataset 'arrivals' has no valid YAML",
+    ),
+    "outcomes of another kind": (
+        MODEL,
+        ("subject_column:", "outcomes: {dataset: flights}\nsubject_column:"),
+        "outcomes: flights has no column decision_id or request_id",
+    ),
+    "role without a member": (
+        PLATFORM,
+        ("operator: [olga]", "operator: []"),
+        "the role operator has no member, and 1 models need it",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ONE_WORD)
+def test_one_word_is_wrong(include: Path, case: str) -> None:
+    name, change, message = ONE_WORD[case]
+    line = spoil(include, name, *change)
+    (first, *_) = found(include)
+    assert first.path == include / name
+    assert first.line == line
+    assert first.message.startswith(message)
+
+
+def test_the_configs_of_the_house_fit_together(include: Path) -> None:
+    assert found(include) == []
+
+
+def test_a_dataset_without_a_time_cannot_be_trained_on(include: Path) -> None:
+    line = spoil(include, DATASET, "time_column: ", "entity_column: ")
+    text = (include / DATASET).read_text().splitlines()
+    assert text[line - 1].startswith("entity_column")
+    said = [one.message for one in found(include)]
+    assert said == ["dataset flights has no time_column: training splits its rows by time"]
+    config, _ = load_model(include, "flight_late")
+    with pytest.raises(BrokenFile, match="no time_column"):
+        require_trainable(include, config)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("decision_id: {type: string}", "decision_id: {type: number}", "is number, not string or"),
+        ("label: {type: boolean}", "label: {type: string}", "label of arrivals is string: it"),
+        ("label: {type: boolean}", "labels: {type: boolean}", "arrivals has no column label"),
+        (
+            "decision_id: {type: string}",
+            "decision_id: {type: string, sensitivity: personal}",
+            "decision_id of arrivals is personal",
+        ),
+        ("time_column: observed_at\n", "", None),
+        ("label: {type: boolean}", "label: {type: integer}", None),
+        ("decision_id: {type: string}", "request_id: {type: string}", None),
+    ],
+)
+def test_outcomes_that_land(include: Path, old: str, new: str, said: str | None) -> None:
+    path = include / "configs/datasets/arrivals.yaml"
+    path.write_text(OUTCOMES.replace(old, new))
+    line = spoil(include, MODEL, "subject_column:", ARRIVALS)
+    problems = found(include)
+    assert [one.line for one in problems] == ([line] if said else [])
+    assert all(said in one.message for one in problems if said)
+
+
+def test_a_name_that_has_ended_is_told_from_its_day_on(include: Path) -> None:
+    spoil(
+        include, DATASET, "contract:", "contract:\n  renames: {fare: {to: temp, until: 2026-11-27}}"
+    )
+    spoil(include, MODEL, "numeric: [hour, minute, day_of_week, distance, temp,", "numeric: [fare,")
+    configs = load_all(include)
+    assert broken(include, configs, date(2026, 11, 27)) == []
+    (problem,) = broken(include, configs, TODAY)
+    assert problem.message == "fare is called temp, and the old name ended on 2026-11-27"
+
+
+def test_one_person_cannot_retire(include: Path) -> None:
+    spoil(include, PLATFORM, "decommissioner: [dora, grace]", "decommissioner: [ada]")
+    spoil(include, PLATFORM, "operator: [olga]", "operator: [Ada]")
+    (problem,) = found(include)
+    assert problem.message.startswith("no version can be retired: ada would have to ask and to")
+
+
+@pytest.mark.parametrize(
+    "cron", ["61 * * * *", "", "daily", "0 6 * *", "0 0 30 2 *", "@once", "* * * * * * * *"]
+)
+@pytest.mark.parametrize("name", [MODEL, DATASET])
+def test_a_schedule_that_never_fires(include: Path, cron: str, name: str) -> None:
+    path = include / name
+    lines = [one for one in path.read_text().splitlines() if not one.startswith("schedule:")]
+    path.write_text("\n".join([*lines, f'schedule: "{cron}"']) + "\n")
+    load: Callable[[Path, str], object] = load_model if name == MODEL else load_dataset
+    with pytest.raises(BrokenFile) as refused:
+        load(include, path.stem)
+    (problem,) = refused.value.problems
+    assert problem.line == len(lines) + 1
+    assert "is no cron expression that ever fires" in problem.message
+
+
+@pytest.mark.parametrize("cron", ["0 6 * * *", "* * * * * */20", "@daily", "0 0 29 2 *"])
+def test_a_schedule_that_fires(include: Path, cron: str) -> None:
+    spoil(include, MODEL, '"0 6 * * *"', f'"{cron}"')
+    assert load_model(include, "flight_late")[0].schedule == cron
+
+
+def test_a_suite_that_two_datasets_share_says_which_one_it_does_not_fit(include: Path) -> None:
+    (include / "configs/datasets/arrivals.yaml").write_text(OUTCOMES)
+    _, problems = check(include, TODAY)
+    assert problems
+    assert all(p.path == include / "expectations/flights.json" for p in problems)
+    assert all(p.message.endswith("(in dataset arrivals, which shares it)") for p in problems)
+
+
+def test_columns_are_one_rule_for_check_and_training(include: Path) -> None:
+    spoil(include, MODEL, "numeric: [hour,", "numeric: [flight_id, huor,")
+    model, dataset = load_model(include, "flight_late")[0], load_dataset(include, "flights")[0]
+    faults = list(column_faults(model, dataset, TODAY))
+    assert [one.said for one in faults] == [one.message for one in found(include)]
+    assert [(one.column, one.is_absent) for one in faults] == [("huor", True), ("flight_id", False)]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "dataset that is not there",
+        "label that is known after the gap",
+        "estimator that is not there",
+        "entry point without its module",
+        "parameter that is not there",
+        "parameter out of bounds",
+    ],
+)
+def test_a_training_is_refused_by_the_same_sentence(include: Path, case: str) -> None:
+    name, change, message = ONE_WORD[case]
+    spoil(include, name, *change)
+    config, _ = load_model(include, "flight_late")
+    with pytest.raises(BrokenFile) as refused:
+        require_trainable(include, config)
+    assert refused.value.problems == found(include)
+    assert refused.value.problems[0].message.startswith(message)
