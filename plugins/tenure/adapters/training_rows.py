@@ -37,6 +37,7 @@ class TrainingRows:
         times: Microseconds since 1970, shape (n,).
         protected: Values of the protected attributes as texts; null is the empty text.
         unlabelled: Rows that were left out because they have no label.
+        classes: What each value of the label column means, and how many rows have it.
     """
 
     features: Any
@@ -44,6 +45,7 @@ class TrainingRows:
     times: NDArray[np.int64]
     protected: Mapping[str, NDArray[np.object_]]
     unlabelled: int
+    classes: Mapping[str, tuple[bool, int]]
 
 
 def read_rows(
@@ -83,12 +85,15 @@ def read_rows(
         parts = [t.filter(pa.array(k)) for t, k in zip(tables, known, strict=True)]
         columns: dict[str, Any] = {n: _each(parts, n, _finite_numbers) for n in numeric}
         columns |= {n: _each(parts, n, _texts, None) for n in categorical}
+        labels = np.concatenate(written)[np.concatenate(known)]
+        classes = _classes(labels, rule, label)
         return TrainingRows(
             features=pd.DataFrame(columns, columns=[*numeric, *categorical]),
-            labels=_labels(np.concatenate(written), rule, label),
+            labels=np.array([classes[text][0] for text in labels], dtype=np.bool_),
             times=_each(parts, time, _moments),
             protected={n: _each(parts, n, _texts, "") for n in protected},
             unlabelled=sum(int((~one).sum()) for one in known),
+            classes=classes,
         )
 
 
@@ -105,10 +110,12 @@ def label_values(path: Path, label: str, names: Sequence[str]) -> Counter[str]:
         return Counter(text for text in _texts(table, label, None) if text is not None)
 
 
-def _labels(written: NDArray[np.object_], rule: LabelRule, column: str) -> NDArray[np.bool_]:
-    given = [text for text in written if text is not None]
-    meanings = rule.meanings(Counter(given), column=column, still_safe=_NO_VERSION)
-    return np.array([meanings[text] for text in given], dtype=np.bool_)
+def _classes(
+    labels: NDArray[np.object_], rule: LabelRule, column: str
+) -> dict[str, tuple[bool, int]]:
+    counts = Counter(labels.tolist())
+    meanings = rule.meanings(counts, column=column, still_safe=_NO_VERSION)
+    return {value: (meanings[value], rows) for value, rows in sorted(counts.items())}
 
 
 def _each(parts: Sequence[pa.Table], name: str, read: Any, *how: object) -> Any:
@@ -225,6 +232,7 @@ def pick(rows: TrainingRows, index: NDArray[np.intp]) -> TrainingRows:
         times=rows.times[index],
         protected={name: values[index] for name, values in rows.protected.items()},
         unlabelled=0,
+        classes=rows.classes,
     )
 
 

@@ -102,7 +102,8 @@ def show(
     """
     if as_json:
         listed = [{"file": str(p.path), "line": p.line, "message": p.message} for p in problems]
-        notes = {"labels_not_checked": label_notes, "not_asked": unasked or None}
+        notes: dict[str, object] = {"not_asked": unasked} if unasked else {}
+        notes |= {} if label_notes is None else {"labels_not_checked": label_notes}
         print_json({"ok": not problems, "problems": listed, **counts, **notes})
     else:
         for problem in problems:

@@ -143,3 +143,22 @@ def test_no_watermark_beyond_the_publication(platform: Installation) -> None:
     reached = watermark(platform)
     assert reached is not None
     assert reached <= datetime.now(tz=UTC)
+
+
+def test_a_value_that_is_no_label_is_named_and_holds_nobody_up(platform: Installation) -> None:
+    publish(platform, "bad", request_id=["a", "b"], label=[0, 2], observed_at=[NOON] * 2)
+    publish(platform, "good", request_id=["c"], label=["1"], observed_at=[NOON])
+    says = r"label is no label in 1 of 2 rows: '2' \(1 row\)"
+    with pytest.raises(ConfigInvalid, match=says):
+        take_outcomes(platform, RUN)
+    assert labels(platform) == [("c", True)]
+
+
+def test_the_label_that_the_model_declares(platform: Installation) -> None:
+    path = platform.settings.configs / "models" / f"{MODEL}.yaml"
+    before = path.read_text()
+    assert "label: {column: late," in before
+    path.write_text(before.replace("column: late,", "column: late, positive: 2,"))
+    publish(platform, "one", request_id=["a", "b"], label=[1, 2], observed_at=[NOON] * 2)
+    assert take_outcomes(platform, RUN).rows == 2
+    assert labels(platform) == [("a", False), ("b", True)]

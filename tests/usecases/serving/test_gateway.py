@@ -1,6 +1,7 @@
 """What `platform.yaml` says about a gateway reaches it."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from tenure.errors import ConfigInvalid
 from tenure.installation import Installation
+from tenure.lifecycle.training.labels import LabelRule
 from tenure.settings import REPOSITORY, Settings
 from tenure.usecases.serving.gateway import GatewayInstallation
 
@@ -61,3 +63,23 @@ def test_tokens_of_the_provider_that_the_yaml_names(tmp_path: Path) -> None:
 def test_bad_limits_are_refused_with_file_and_line(tmp_path: Path, addition: str) -> None:
     with pytest.raises(ConfigInvalid, match=r"platform\.yaml"):
         _ = gateway(tmp_path, addition).limits
+
+
+def test_labels_follow_the_yaml_and_a_broken_one_keeps_the_last(tmp_path: Path) -> None:
+    made = gateway(tmp_path, "")
+    path = made.platform.settings.configs / "models" / "flight_late.yaml"
+    good, rules = path.read_text(), made.labels()
+    assert rules("flight_late") == LabelRule()
+    assert rules("nobody").meaning(1) is None  # true and false alone, as long as nothing is known
+    assert rules("nobody").meaning(False) is False
+
+    for number, (body, expected) in enumerate(
+        (
+            (good.replace("column: late,", "column: late, positive: 2, negative: 1,"), "2"),
+            ("name: [", "2"),
+            (good, None),
+        )
+    ):
+        path.write_text(body)
+        os.utime(path, ns=(number, number))
+        assert rules("flight_late").positive == expected

@@ -81,11 +81,15 @@ def test_a_snapshot_that_is_gone_is_said(world: Any) -> None:
 def test_a_database_that_does_not_answer_is_no_problem_of_a_yaml(world: Any) -> None:
     nowhere = "postgresql+psycopg://postgres@/tenure?host=/nowhere"
     settings = replace(world.platform.settings, database_url=nowhere)
+    path = settings.configs / "models" / "loan_ok.yaml"
+    other = path.read_text().replace("name: loan_ok", "name: loan_too")
+    path.with_stem("loan_too").write_text(other)
     platform = Installation(settings)
     found = check_labels(platform, load_all(settings.include))
     platform.database.dispose()
     assert (found.problems, found.checked) == ((), ())
     assert "does not answer" in found.unchecked["loan_ok"]
+    assert found.unchecked["loan_too"] == found.unchecked["loan_ok"]
 
 
 def test_the_command_says_what_it_did_not_compare(

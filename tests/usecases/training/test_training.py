@@ -335,3 +335,59 @@ def test_a_yaml_that_breaks_later_leaves_a_finished_plan_alone(world: Any) -> No
     world.train()
     with pytest.raises(ConfigInvalid):
         world.plan("r2")
+
+
+def unlearnable(world: Any, **columns: list[Any]) -> ConfigInvalid:
+    """What a training on two batches with these columns says."""
+    for month in (1, 2):
+        world.publish(month, **columns)
+    world.request()
+    world.plan()
+    refusal: ConfigInvalid = fails(world, world.train, ConfigInvalid, " ")
+    assert world.versions()[0].state is State.DRAFT
+    return refusal
+
+
+@pytest.mark.parametrize("estimator", ["hist_gradient_boosting", "logistic_regression"])
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ({"ok": [True] * 200}, "ok has one class only: it is true in all of the 299 rows"),
+        ({"income": [None] * 200}, "income has no value in any of the 299 rows that are trained"),
+        ({"branch": [None] * 200}, "branch has no value in any of the 299 rows that are trained"),
+        ({"income": [float("inf")] + [1.0] * 199}, "income is an infinite number in 1 of 200 rows"),
+    ],
+)
+def test_data_that_nothing_can_be_learned_from(
+    world: Any, estimator: str, columns: dict[str, list[Any]], says: str
+) -> None:
+    world.configure(estimator=estimator)
+    assert says in unlearnable(world, **columns).what
+
+
+def relabel(world: Any, label: str) -> None:
+    path = world.platform.settings.configs / "models" / "loan_ok.yaml"
+    path.write_text(path.read_text().replace("label: {column: ok}", f"label: {label}"))
+
+
+def test_a_label_that_is_none_stops_the_training(world: Any) -> None:
+    relabel(world, "{column: sex}")
+    assert unlearnable(world, sex=["1", "2"] * 100).what == (
+        "sex is no label in 200 of 400 rows: '2' (200 rows); a label is boolean, or exactly 0 or 1."
+    )
+
+
+def test_the_declared_label_is_learned_and_said(world: Any) -> None:
+    relabel(world, "{column: sex, positive: 2}")
+    for month in (1, 2):
+        world.publish(month, sex=["1", "2", "2", "1"] * 50)
+    world.request()
+    world.plan()
+    world.train()
+    assert world.row().facts.base_rate == pytest.approx(0.5, abs=0.01)
+    with world.platform.database.begin() as connection:
+        newest = reports.of_run(connection, "loan_ok__train_model", "r1")[0]
+    assert newest.report.facts["labels"] == {
+        "1": {"means": False, "rows": 200},
+        "2": {"means": True, "rows": 200},
+    }

@@ -1,6 +1,6 @@
 """The heavy half of training: rows into a fitted estimator, its bytes, its scored holdout."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,8 @@ class FittedModel:
     artifact: bytes
     reference: bytes
     facts: FitFacts
+    classes: Mapping[str, tuple[bool, int]]
+    """What each value of the label column means, and how many rows have it."""
     onnx: OnnxAttempt | None = None
     """Only where the model's YAML asks for it."""
 
@@ -100,6 +102,7 @@ def fit(
             base_rate=float(old.labels.mean()),
             seed=policy.seed,
         ),
+        classes=rows.classes,
         onnx=onnx,
     )
 

@@ -14,7 +14,7 @@ from tenure.config import DatasetConfig, ModelConfig
 from tenure.config.loader import ConfigSet
 from tenure.config.problems import Problem, read_bounded
 from tenure.config.yaml_lines import parse
-from tenure.errors import ConfigInvalid, GateInconclusive, TenureError
+from tenure.errors import ConfigInvalid, GateInconclusive, ServiceUnreachable, TenureError
 from tenure.installation import Installation
 from tenure.installation.identity import as_command
 from tenure.lifecycle.training import PublishedSnapshot, choose_snapshots
@@ -50,17 +50,21 @@ def check_labels(
         only: YAMLs of models; all when it is empty.
     """
     problems: list[Problem] = []
-    checked, unchecked = [], {}
+    checked, unchecked, silent = [], {}, ""
     for name, model in sorted(found.models.items()):
         path = platform.settings.configs / "models" / f"{name}.yaml"
         dataset = found.datasets.get(model.dataset)
         if dataset is None or (only and path not in only):
+            continue
+        if silent:  # what did not answer once is not waited for again
+            unchecked[name] = silent
             continue
         try:
             snapshot = _newest(platform, model)
             file = _open(platform, model, snapshot)
         except (TenureError, KeyError, SQLAlchemyError) as error:
             unchecked[name] = _reason(error)
+            silent = unchecked[name] if isinstance(error, ServiceUnreachable) else ""
             continue
         checked.append(name)
         problems += _problems(path, model, dataset, snapshot, file)

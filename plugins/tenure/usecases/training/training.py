@@ -5,7 +5,7 @@ under their digests, and the version moves once.
 Import it inside functions: it loads SQLAlchemy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
@@ -75,7 +75,7 @@ def train(
     facts = _facts(fitted.facts, row.draft_facts, chosen, stored, parity)
     row = replace(row, facts_json=facts.to_json())
     row = replace(row, signature=fitting.sign(platform, row))
-    _save_report(platform, row, facts, run)
+    _save_report(platform, row, facts, fitted.classes, run)
     _commit(platform, version, row, facts, run)
     return _trained(planned_version(platform, model, run))
 
@@ -99,7 +99,13 @@ def _facts(
     )
 
 
-def _save_report(platform: Installation, row: VersionRow, facts: VersionFacts, run: RunRef) -> None:
+def _save_report(
+    platform: Installation,
+    row: VersionRow,
+    facts: VersionFacts,
+    classes: Mapping[str, tuple[bool, int]],
+    run: RunRef,
+) -> None:
     """What the task's tab shows."""
     summary = (
         f"{row.name} trained on {facts.rows.train:,} rows of {', '.join(facts.batches)}, "
@@ -107,6 +113,7 @@ def _save_report(platform: Installation, row: VersionRow, facts: VersionFacts, r
     )
     shown = {
         "rows": asdict(facts.rows),
+        "labels": {v: {"means": meaning, "rows": rows} for v, (meaning, rows) in classes.items()},
         "metrics": facts.metrics,
         "seed": facts.seed,
         "artifact_digest": row.artifact_digest,
