@@ -322,6 +322,7 @@ def test_the_model_page_tells_the_whole_life(client: TestClient, life: Any) -> N
     for words in (
         "retired, artifact deleted",
         "serves the traffic",
+        " is authorized until ",
         "better in June",
         "24 analyses",
         "evidence of harm",

@@ -22,7 +22,7 @@ PATIENCE = 0.4
 
 
 def plan(generation: int) -> TrafficPlan:
-    return TrafficPlan(MODEL, generation, 1, 1, None, 0, "salt", None, None)
+    return TrafficPlan(MODEL, generation, 1, 1, None, 0, "salt", None, None, NOON, None)
 
 
 @pytest.fixture

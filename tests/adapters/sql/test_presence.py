@@ -17,7 +17,7 @@ SEEN = datetime(2026, 5, 1, tzinfo=UTC)
 
 
 def take_up(connection: Connection, gateway: str, generation: int = 1, model: str = "m") -> None:
-    plan = TrafficPlan(model, generation, 1, 1, None, 0, "s", None, None)
+    plan = TrafficPlan(model, generation, 1, 1, None, 0, "s", None, None, SEEN, None)
     serving.acknowledge(connection, gateway=gateway, plan=plan, seen_at=SEEN)
 
 

@@ -34,7 +34,7 @@ class VersionLine:
 
 @dataclass(frozen=True)
 class PlanLine:
-    """A traffic plan: who serves which share, and until when without a renewal."""
+    """A traffic plan: who serves which share, until when without a renewal of lease or approval."""
 
     model: str
     generation: int
@@ -43,6 +43,8 @@ class PlanLine:
     canary_id: int | None
     share_bp: int
     lease_until: datetime | None
+    champion_until: datetime
+    canary_until: datetime | None
     reason: str
 
 
