@@ -125,6 +125,10 @@ CASES = {
         GOOD.replace("key: [id]", "key: [it]"),
         [(1, "'it' is not a column of the contract")],
     ),
+    "key that is no integer": (
+        GOOD.replace("id: {type: string", "id: {type: number"),
+        [(7, "contract: key: 'id' is a number, and numbers that are different may become equal")],
+    ),
     "duplicate key": (GOOD + "owner: eve\n", [(12, "the key 'owner' stands here twice")]),
     "duplicate key inside": (
         GOOD.replace("nullable: false", "type: string"),

@@ -141,6 +141,8 @@ def _explain(path: Path, error: Any, model: type[BaseModel], lines: dict[Locatio
         message = f"unknown key {where!r}{hint} Allowed: {', '.join(allowed)}"
     elif error["type"] == "missing":
         message = f"the key {where!r} is missing"
+    elif error["type"] == "value_error":  # one of ours, which says it all
+        message = f"{where}: {error['ctx']['error']}".removeprefix(": ")
     else:
         message = f"{where}: {error['msg']}, got {str(error['input'])[:60]!r}"
     return Problem(path, lines.get(known, 1), message)
