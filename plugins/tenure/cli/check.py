@@ -93,16 +93,16 @@ def show(
     *,
     as_json: bool,
     label_notes: dict[str, str] | None = None,
-    unasked: str = "",
+    unasked: str | None = None,
 ) -> None:
     """Print the problems; raises typer.Exit(1) when there are any.
 
     `label_notes` says of which models no label was compared with data, and why; `unasked` why the
-    database was not asked whether a model serves without its YAML.
+    database was not asked whether a model serves without its YAML (empty: it was).
     """
     if as_json:
         listed = [{"file": str(p.path), "line": p.line, "message": p.message} for p in problems]
-        notes: dict[str, object] = {"not_asked": unasked} if unasked else {}
+        notes: dict[str, object] = {} if unasked is None else {"not_asked": unasked or None}
         notes |= {} if label_notes is None else {"labels_not_checked": label_notes}
         print_json({"ok": not problems, "problems": listed, **counts, **notes})
     else:
