@@ -112,7 +112,7 @@ def accepted_locks(connection: Connection, version_id: int) -> set[str]:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class RefusedBytes:
     """That a version with certain bytes was rejected, or taken out of traffic."""
 
     model: str
@@ -127,7 +127,7 @@ class Refusal:
         return f"{self.model}@{self.version}"
 
 
-def refusals_of(connection: Connection, artifact: str, *, but: int) -> list[Refusal]:
+def refusals_of(connection: Connection, artifact: str, *, but: int) -> list[RefusedBytes]:
     """When the same bytes were rejected or rolled back as another version, the newest first."""
     query = (
         select(
@@ -145,7 +145,7 @@ def refusals_of(connection: Connection, artifact: str, *, but: int) -> list[Refu
         )
         .order_by(ledger_event.c.seq.desc())
     )
-    return [as_row(Refusal, row) for row in connection.execute(query)]
+    return [as_row(RefusedBytes, row) for row in connection.execute(query)]
 
 
 def last_in_state(

@@ -93,7 +93,7 @@ _WORDS = {State.REJECTED: "rejected", State.ROLLED_BACK: "taken out of traffic"}
 _LAST = {State.CHAMPION: "the last champion", State.REJECTED: "the last one rejected"}
 
 
-def _who(one: approvals.Refusal) -> str:
+def _who(one: approvals.RefusedBytes) -> str:
     people, reason = one.body.get("by"), one.body.get("reason")
     who = ", ".join(map(str, people)) if isinstance(people, list) and people else one.actor
     return f"{who}: {reason}" if reason else who
