@@ -63,7 +63,9 @@ def test_the_table_takes_what_scikit_learn_takes(name: str, parameter: str) -> N
         except InvalidParameterError:
             is_taken = False
         if parameter == "scoring" or (parameter == "validation_fraction" and is_taken):
-            is_taken = rule.takes(value)  # stricter: scorers by name, and no number of rows
+            is_taken = rule.takes(
+                value
+            )  # stricter: no scorer, which skops cannot save; and no number of rows
         if value is True and rule.whole is not None and not rule.flag:
             is_taken = False  # stricter: scikit-learn takes true for 1
         assert rule.takes(value) is is_taken, value

@@ -78,10 +78,6 @@ def _number(low: float, high: float = math.inf) -> ParameterRule:
 _ABOVE_0 = ParameterRule(whole=False, low=0, is_open=True)
 _FLAG = ParameterRule(flag=True)
 _NOTHING = ParameterRule()
-_SCORERS = (
-    "loss", "accuracy", "average_precision", "balanced_accuracy", "f1", "neg_brier_score",
-    "neg_log_loss", "precision", "recall", "roc_auc",
-)  # fmt: skip
 _BALANCED = ParameterRule(words=("balanced",))
 
 KNOWN: dict[str, dict[str, ParameterRule]] = {
@@ -100,7 +96,7 @@ KNOWN: dict[str, dict[str, ParameterRule]] = {
         "interaction_cst": ParameterRule(words=("no_interactions", "pairwise")),
         "warm_start": _FLAG,
         "early_stopping": ParameterRule(words=("auto",), flag=True),
-        "scoring": ParameterRule(words=_SCORERS),
+        "scoring": ParameterRule(words=("loss",)),  # skops cannot save a model with a scorer
         "validation_fraction": ParameterRule(
             whole=False, low=0, high=1, is_open=True, is_open_above=True, fraction=True
         ),
