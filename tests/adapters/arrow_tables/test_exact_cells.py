@@ -541,3 +541,41 @@ def test_what_was_right_stays_right(name: str) -> None:
     assert batch.rows == rows or not rows
     if "country" in form.types:
         assert "NA" in batch.table["country"].to_pylist()
+
+
+def test_16_a_file_without_rows_fails_with_a_reason() -> None:
+    empty, nothing = (
+        read(f"16-zero-rows/{name}.csv", id="integer", v="number") for name in ("empty", "nothing")
+    )
+
+    assert said(nothing) == {"the file: found no header, expected a csv file": []}
+    assert (empty.rows, said(empty)) == (0, {})
+    limits = judge(empty.rows, empty.findings, QualityPolicy())
+    assert (limits.verdict, str(limits.findings[0])) == (
+        "failed",
+        "the batch has 0 good rows, allowed at least 1",
+    )
+
+
+def test_17_a_column_of_nulls_where_none_may_be() -> None:
+    name = "17-all-null-column/allnull.csv"
+    contract = Contract(
+        columns={"id": Column(type="integer"), "v": Column(type="number", nullable=False)}
+    )
+
+    batch = read_batch(CASES / name, CSV, contract)
+
+    (finding,) = (f for f in batch.findings if not f.holds)
+    assert finding.observed.startswith("null in 100 rows (row 1, 2, 3, 4, 5 and 95 more)")
+
+
+def test_local_times_in_the_form_of_the_source() -> None:
+    form = CsvFormat(times=("%d.%m.%Y %H:%M", "%d.%m.%Y"))
+    berlin = Source(format="csv", time_zone="Europe/Berlin", csv=form)
+    cairo = berlin.model_copy(update={"time_zone": "Africa/Cairo"})
+
+    assert of_text("25.10.2026 02:30", "timestamp", berlin) == DOUBTFUL
+    assert of_text("1.7.2026 02:30", "timestamp", berlin) == datetime(2026, 7, 1, 0, 30, tzinfo=UTC)
+    assert of_text("24.4.2026", "timestamp", cairo) == datetime(2026, 4, 23, 22, tzinfo=UTC)
+    assert of_text("24.4.2026 00:00", "timestamp", cairo) == DOUBTFUL
+    assert of_text("31.2.2026", "timestamp", cairo) == "text that is no timestamp"
