@@ -23,7 +23,9 @@ def check(world: Any, **how: Any) -> LabelFindings:
 def relabel(world: Any, label: str) -> Path:
     """The model's YAML with another label."""
     path: Path = world.platform.settings.configs / "models" / "loan_ok.yaml"
-    path.write_text(path.read_text().replace("label: {column: ok}", f"label: {label}"))
+    before = path.read_text().replace("categorical: [branch]", "categorical: []")
+    wanted = next(line for line in before.splitlines() if line.startswith("label: "))
+    path.write_text(before.replace(wanted, f"label: {label}"))
     return path
 
 
@@ -34,14 +36,14 @@ def test_labels_that_are_labels(world: Any) -> None:
 
 def test_a_value_that_is_no_label_has_its_line_and_its_batch(world: Any) -> None:
     world.publish(1)
-    world.publish(2, rows=4, seed=1, sex=["f", "m", "9", "m"])
-    path = relabel(world, "{column: sex}")
+    world.publish(2, rows=4, seed=1, branch=["f", "m", "9", "m"])
+    path = relabel(world, "{column: branch}")
     (problem,) = check(world).problems
     assert (problem.path, path.read_text().splitlines()[problem.line - 1]) == (
         path,
-        "label: {column: sex}",
+        "label: {column: branch}",
     )
-    assert "sex is no label in 4 of 4 rows: 'm' (2 rows), '9' (1 row), 'f' (1 row)" in (
+    assert "branch is no label in 4 of 4 rows: 'm' (2 rows), '9' (1 row), 'f' (1 row)" in (
         problem.message
     )
     assert problem.message.endswith("Newest batch of loans: 2013-02.")
@@ -50,18 +52,18 @@ def test_a_value_that_is_no_label_has_its_line_and_its_batch(world: Any) -> None
 @pytest.mark.parametrize(
     ("label", "values", "is_fine"),
     [
-        ("{column: sex, positive: m}", ["f", "m", "f", "m"], True),
-        ("{column: sex, positive: m}", ["f", "f", "f", "f"], True),
-        ("{column: sex, positive: m}", ["f", "m", "9", "m"], False),
-        ("{column: sex, positive: m, negative: f}", ["9", "m", "m", "m"], False),
-        ("{column: sex, positive: 2, negative: 1}", ["1", "2", "2", "1"], True),
+        ("{column: branch, positive: m}", ["f", "m", "f", "m"], True),
+        ("{column: branch, positive: m}", ["f", "f", "f", "f"], True),
+        ("{column: branch, positive: m}", ["f", "m", "9", "m"], False),
+        ("{column: branch, positive: m, negative: f}", ["9", "m", "m", "m"], False),
+        ("{column: branch, positive: 2, negative: 1}", ["1", "2", "2", "1"], True),
         ("{column: ok, positive: 2}", ["f", "m", "f", "m"], True),
         ("{column: at}", ["f", "m", "f", "m"], False),
     ],
 )
 def test_the_declared_label(world: Any, label: str, values: list[str], is_fine: bool) -> None:
     """One class alone is no problem: a training takes several batches."""
-    world.publish(1, rows=4, sex=values)
+    world.publish(1, rows=4, branch=values)
     relabel(world, label)
     assert (check(world).problems == ()) == is_fine
 
@@ -112,11 +114,11 @@ def test_the_command_says_what_it_did_not_compare(
     assert said.exit_code == 0, said.output
     assert "Labels of loan_ok were not compared with data: nothing is published yet" in said.output
 
-    world.publish(1, rows=4, sex=["f", "m", "9", "m"])
-    relabel(world, "{column: sex, positive: m}")
+    world.publish(1, rows=4, branch=["f", "m", "9", "m"])
+    relabel(world, "{column: branch, positive: m, horizon_hours: 1}")
     said = RUNNER.invoke(app, ["check"])
     assert said.exit_code == 1
-    assert "label: sex is no label in 2 of 4 rows: '9' (1 row), 'f' (1 row)" in said.output
+    assert "label: branch is no label in 2 of 4 rows: '9' (1 row), 'f' (1 row)" in said.output
 
     monkeypatch.setenv("TENURE_DATABASE_URL", "postgresql+psycopg://postgres@/t?host=/nowhere")
     said = RUNNER.invoke(app, ["check", "--json"])

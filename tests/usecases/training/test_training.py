@@ -367,20 +367,24 @@ def test_data_that_nothing_can_be_learned_from(
 
 def relabel(world: Any, label: str) -> None:
     path = world.platform.settings.configs / "models" / "loan_ok.yaml"
-    path.write_text(path.read_text().replace("label: {column: ok}", f"label: {label}"))
+    before = path.read_text()
+    assert before.count("label: {column: ok,") == 1
+    without = before.replace("categorical: [branch]", "categorical: []")
+    path.write_text(without.replace("label: {column: ok,", f"label: {{{label},"))
 
 
 def test_a_label_that_is_none_stops_the_training(world: Any) -> None:
-    relabel(world, "{column: sex}")
-    assert unlearnable(world, sex=["1", "2"] * 100).what == (
-        "sex is no label in 200 of 400 rows: '2' (200 rows); a label is boolean, or exactly 0 or 1."
+    relabel(world, "column: branch, positive: 2, negative: 1")
+    assert unlearnable(world, branch=["1", "2", "9", "1"] * 50).what == (
+        "branch is no label in 100 of 400 rows: '9' (100 rows); a label is '2' (positive) or '1' "
+        "(negative), or boolean."
     )
 
 
 def test_the_declared_label_is_learned_and_said(world: Any) -> None:
-    relabel(world, "{column: sex, positive: 2}")
+    relabel(world, "column: branch, positive: 2")
     for month in (1, 2):
-        world.publish(month, sex=["1", "2", "2", "1"] * 50)
+        world.publish(month, branch=["1", "2", "2", "1"] * 50)
     world.request()
     world.plan()
     world.train()
