@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from tenure.errors import ServiceUnreachable
 
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 
@@ -19,7 +20,7 @@ def whole_file(path: Path, drafts: Path | None = None) -> Iterator[BinaryIO]:
     """A stream whose bytes replace the file when all are written and synced to disk.
 
     Readers see the old file or the new one, also after a power cut. When the block raises, the old
-    file stays and the draft is removed.
+    file stays and the draft is removed. Only its owner may read it.
 
     Args:
         path: Its folder must exist.
@@ -27,7 +28,7 @@ def whole_file(path: Path, drafts: Path | None = None) -> Iterator[BinaryIO]:
     """
     draft = (drafts or path.parent) / f".{path.name[:100]}.{secrets.token_hex(8)}"
     try:
-        with draft.open("xb") as stream:
+        with os.fdopen(os.open(draft, _NEW, 0o600), "wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -36,6 +37,16 @@ def whole_file(path: Path, drafts: Path | None = None) -> Iterator[BinaryIO]:
         draft.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def private_folder(path: Path) -> None:
+    """Make the folder, and those above it that are missing; only their owner may enter them.
+
+    A folder that is there stays as it is: somebody may have opened it on purpose.
+    """
+    for folder in reversed([path, *path.parents]):
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def digest_file(path: Path) -> str:
@@ -81,7 +92,7 @@ def disk_error(place: Path, cause: str) -> ServiceUnreachable:
 
 def made_once(path: Path, make: Callable[[], str]) -> str:
     """The text of a file that only its owner may read; whoever comes first makes it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     if not path.exists():
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:

@@ -293,3 +293,22 @@ def test_every_put_asks_for_encryption_when_the_url_says_so(
     head = client.head_object(Bucket=bucket, Key="home/a")
     assert head["ServerSideEncryption"] == "AES256"
     assert list(store.list("")) == ["a"]
+
+
+def test_only_the_owner_may_enter_what_it_makes(tmp_path: Path) -> None:
+    """Whatever the umask; a folder that somebody made before stays as it is."""
+    opened = tmp_path / "store" / "landing"
+    opened.mkdir(parents=True)
+    opened.chmod(0o777)
+    before = os.umask(0)
+    try:
+        store = LocalStore(tmp_path / "store")
+        store.put("reports/a/b.json", b"{}")
+        store.put("landing/flights/x.csv", b"a")
+        store.put_file("artifacts/ab/model", opened / "flights" / "x.csv")
+    finally:
+        os.umask(before)
+    made = [path for path in (tmp_path / "store").rglob("*") if path != opened]
+    modes = {(path.is_dir(), path.stat().st_mode & 0o777) for path in made}
+    assert modes == {(True, 0o700), (False, 0o600)}
+    assert opened.stat().st_mode & 0o777 == 0o777

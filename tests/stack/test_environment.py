@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import subprocess
 import sys
@@ -35,6 +36,18 @@ def test_secrets_are_made_once_and_are_ours_alone(layout: Layout, server: Server
     assert len(files) == 4
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
     assert len(first["AIRFLOW__API_AUTH__JWT_SECRET"]) == 128
+
+
+def test_nobody_else_looks_into_the_home(layout: Layout, server: Server) -> None:
+    """Root's own others may pass through, for PostgreSQL is another user there."""
+    environment.build(layout, StackEndpoints(), server, base={})
+    for folder in (layout.home, layout.store):  # also where they stood open before
+        folder.chmod(0o755)
+    environment.prepare(layout)
+    assert layout.home.stat().st_mode & 0o777 == (0o711 if os.getuid() == 0 else 0o700)
+    below = [path for path in layout.home.rglob("*") if path.is_dir()]
+    assert {path.name for path in below} == {"airflow", "logs", "store", "mlflow", "keys"}
+    assert {path.stat().st_mode & 0o777 for path in below} == {0o700}
 
 
 def test_passwords_stay_and_new_users_get_one(layout: Layout) -> None:

@@ -109,6 +109,28 @@ def test_as_root_it_keeps_no_right_where_it_needs_none() -> None:
         shutil.rmtree(home)
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="who is no other user reads the wheel")
+def test_the_wheel_lies_where_others_may_not_enter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clone below a root's own folder: neither programs, libraries nor data can be reached."""
+    wheel = postgres.binaries().parents[1]
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    for name in (wheel.name, f"{wheel.name}.libs"):
+        if (wheel.parent / name).exists():
+            shutil.copytree(wheel.parent / name, closed / name, symlinks=True)
+            (closed / name).chmod(0o700)
+    programs = closed / postgres.binaries().relative_to(wheel.parent)
+    monkeypatch.setattr(postgres, "binaries", lambda: programs)
+    with postgres.running(closed / "home") as server:
+        with psycopg.connect(server.conninfo("tenure")) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+        assert Path(f"/proc/{server.process.pid}/exe").readlink() == programs / "postgres"
+        assert os.stat(f"/proc/{server.process.pid}").st_uid != 0  # noqa: PTH116
+    assert closed.stat().st_mode & 0o777 == 0o700
+
+
 SWITCH = ["setpriv", "--reuid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]
 
 

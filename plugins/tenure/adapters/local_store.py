@@ -10,7 +10,7 @@ from shutil import copyfileobj
 from typing import BinaryIO, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tenure.files import digest_file, disk_errors, whole_file
+from tenure.files import digest_file, disk_errors, private_folder, whole_file
 from tenure.ports import ObjectInfo, Stranger, is_object_key, no_object_key, other_bytes
 from tenure.vocabulary import digest_bytes
 
@@ -24,7 +24,8 @@ class LocalStore:
     """Implements `tenure.ports.ObjectStore` on a folder of the local file system.
 
     A write goes to a temporary file, is synced to disk, then renamed: readers see all or nothing,
-    also after a power cut. Links, pipes and hidden files inside the folder are not objects.
+    also after a power cut. Links, pipes and hidden files inside the folder are not objects. Only
+    the owner may enter the folders that it makes and read the files.
     """
 
     def __init__(self, root: Path, *, encrypted: str | None = None) -> None:
@@ -187,8 +188,8 @@ class LocalStore:
         """A stream into the object; drafts lie in a hidden folder of the store."""
         path, drafts = self._path(key), self._root / _DRAFTS
         with disk_errors(self._root):
-            drafts.mkdir(parents=True, exist_ok=True)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(drafts)
+            private_folder(path.parent)
             if path.parent.resolve() != path.parent:
                 raise ValueError(f"{path} leads through a link")
             with whole_file(path, drafts) as stream:

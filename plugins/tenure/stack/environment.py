@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from tenure.files import private_folder
 from tenure.stack.endpoints import LOOPBACK, StackEndpoints
 from tenure.stack.postgres import GATEWAY, Server
 from tenure.stack.processes import MARK
@@ -102,9 +103,16 @@ class Layout:
 
 
 def prepare(layout: Layout) -> None:
-    """Make the folders and, the first time, the passwords of the users."""
-    for folder in (layout.airflow, layout.logs, layout.store / "mlflow"):
-        folder.mkdir(parents=True, exist_ok=True)
+    """Make the folders and, the first time, the passwords of the users.
+
+    Only we may look into them. Root's home of the stack others may pass through, to what is theirs:
+    PostgreSQL runs as another user there.
+    """
+    private_folder(layout.home)
+    layout.home.chmod(0o711 if os.getuid() == 0 else 0o700)
+    for folder in (layout.airflow, layout.logs, layout.store, layout.store / "mlflow"):
+        private_folder(folder)
+        folder.chmod(0o700)
     known = json.loads(layout.passwords.read_text()) if layout.passwords.exists() else {}
     missing = {user: secrets.token_urlsafe(12) for user in USERS if user not in known}
     if missing:
@@ -113,7 +121,7 @@ def prepare(layout: Layout) -> None:
 
 def write_private(path: Path, text: str) -> None:
     """Write a whole file that only its owner reads; never half, never open for a moment."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123
         file.write(text)

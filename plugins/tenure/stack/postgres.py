@@ -22,7 +22,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tenure.errors import ServiceUnreachable
-from tenure.files import made_once
+from tenure.files import made_once, private_folder
 from tenure.stack.endpoints import LOOPBACK
 from tenure.stack.processes import MARK
 
@@ -116,7 +116,7 @@ def start(home: Path, *, port: int | None = None) -> Server:
         ServiceUnreachable: It did not come up; the message ends with its log.
     """
     data, log = home / "postgres", home / "logs" / "postgres.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(log.parent)
     passwords = _passwords(home)
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C", MARK: str(home)}
     if not (data / "PG_VERSION").exists():
@@ -241,6 +241,8 @@ def _as_system_user(command: list[str], data: Path) -> list[str]:
     for kept in ("", ",+dac_override"):
         caps = [f"--{kind}-caps=-all{kept}" for kind in ("inh", "ambient")]
         caps.append(f"--bounding-set=-all{kept}")
+        if kept:  # else access(2), by which its programs look for each other, would ignore it
+            caps.append("--securebits=+no_setuid_fixup")
         if _reaches([*switch, *caps], command[0], data):
             return [*switch, *caps, *command]
     raise ServiceUnreachable(
@@ -253,8 +255,8 @@ def _as_system_user(command: list[str], data: Path) -> list[str]:
 
 
 def _reaches(switch: list[str], program: str, data: Path) -> bool:
-    """Whether the program runs that way, and its data can be listed."""
-    for trial in ([program, "--version"], ["ls", str(data)]):
+    """Whether the program runs that way and finds its siblings, and its data can be written."""
+    for trial in ([program, "--version"], ["test", "-x", program], ["test", "-w", str(data)]):
         try:
             done = subprocess.run([*switch, *trial], capture_output=True, check=False, cwd="/")
         except OSError:
