@@ -11,6 +11,7 @@ from served import Life, Process
 from sqlalchemy import text
 
 from tenure.adapters.sql import plans
+from tenure.adapters.sql.database import Database
 from tenure.installation import Installation
 from tenure.usecases.operations.reconcile import reconcile
 from tenure.vocabulary import RunRef, State, VersionRef
@@ -100,6 +101,42 @@ def test_connection_lost_at_commit(
         asking.wait(20)
     assert (generation(platform), times_rolled_back(platform, bad)) == (before + 1, 1)
     assert (life.state(1), life.state(2)) == ("champion", "rolled_back")
+    assert asking.refused == Counter()
+    assert process.stop() in ENDED
+    settle(platform, asking, unanswered=0)
+
+
+LOCKS = {
+    "the ledger": "LOCK TABLE ledger_head IN SHARE ROW EXCLUSIVE MODE",
+    "the plans": "LOCK TABLE traffic_plan IN SHARE ROW EXCLUSIVE MODE",
+    "the version": "SELECT 1 FROM model_version FOR UPDATE",
+}
+
+
+def test_somebody_holds_a_lock(platform: Installation, process: Process, asking: Asking) -> None:
+    """It gives up within its second and says who is in the way; nothing moved, all are answered."""
+    life = asking.life
+    bad = life.successor(life.champion(1), 2)
+    process.start()
+    before = generation(platform)
+    words = ("rollback", MODEL, "--reason", "harm", "--version", "2", "--json")
+    holder = Database(platform.settings.database_url, application="left open")
+    with asking:
+        asking.wait(20)
+        for lock in LOCKS.values():
+            with holder.begin() as c:
+                c.execute(text(lock))
+                pid = c.execute(text("SELECT pg_backend_pid()")).scalar_one()
+                done = process.command_line(*words)
+            assert done.returncode == 3, done.stderr
+            assert f"for which this waited 1 s: pid {pid} (postgres, left open, " in done.stderr
+            assert f"pg_terminate_backend({pid})" in done.stderr
+            assert (generation(platform), times_rolled_back(platform, bad)) == (before, 0)
+        assert process.command_line(*words).returncode == 0
+        soon(lambda: asking.serving() == (1, 0), 5)
+        asking.wait(20)
+    holder.dispose()
+    assert (generation(platform), times_rolled_back(platform, bad)) == (before + 1, 1)
     assert asking.refused == Counter()
     assert process.stop() in ENDED
     settle(platform, asking, unanswered=0)

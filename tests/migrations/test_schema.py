@@ -77,6 +77,24 @@ def test_migrating_again_changes_nothing(fresh_database_url: str) -> None:
     upgrade(fresh_database_url)
 
 
+def test_migrating_again_repairs_the_rights_of_the_gateways(fresh_database_url: str) -> None:
+    """Of a role that was made after the migration, or was given more or less by hand."""
+    rights = text(
+        "SELECT table_name, column_name, privilege_type FROM information_schema.column_privileges "
+        "WHERE grantee = 'tenure_gateway' AND table_schema = 'public' ORDER BY 1, 2, 3"
+    )
+    engine = create_engine(fresh_database_url)
+    with engine.connect() as c:
+        before = c.execute(rights).all()
+        c.execute(text("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM tenure_gateway"))
+        assert c.execute(rights).all() == []
+        c.execute(text("GRANT UPDATE ON approval TO tenure_gateway"))
+        c.commit()
+        upgrade(fresh_database_url)
+        assert c.execute(rights).all() == before != []
+    engine.dispose()
+
+
 def test_the_database_knows_the_same_moves_as_the_code(connection: Connection) -> None:
     moves = {(row.src, row.dst) for row in connection.execute(select(legal_move))}
     assert moves == {(str(src), str(dst)) for src, dst in LEGAL_MOVES}

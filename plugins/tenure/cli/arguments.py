@@ -29,7 +29,9 @@ Actor = Annotated[
 
 
 @contextmanager
-def acting(actor: str | None) -> Iterator[tuple["Installation", str]]:
+def acting(
+    actor: str | None, *, lock_seconds: float | None = None
+) -> Iterator[tuple["Installation", str]]:
     """The installation, and in whose name the block acts: the login's, or somebody else's.
 
     What the person may do is asked of the name; that the login may speak for others, here.
@@ -39,10 +41,10 @@ def acting(actor: str | None) -> Iterator[tuple["Installation", str]]:
     """
     login = login_name()
     if actor is None or actor.casefold() == login.casefold():
-        with connected() as platform:
+        with connected(lock_seconds=lock_seconds) as platform:
             yield platform, login
         return
-    with connected(login) as platform:
+    with connected(login, lock_seconds=lock_seconds) as platform:
         _permit(platform, login, actor)
         yield platform, actor
 

@@ -13,15 +13,19 @@ __all__ = ["connected", "login_name"]
 
 
 @contextmanager
-def connected(delegate: str | None = None) -> Iterator["Installation"]:
+def connected(
+    delegate: str | None = None, *, lock_seconds: float | None = None
+) -> Iterator["Installation"]:
     """The platform of TENURE_* variables; its database connections end with the block.
 
-    `delegate` does for somebody else what the block does.
+    `delegate` does for somebody else what the block does; `lock_seconds` is how long a statement
+    waits for somebody else's lock, None the usual time.
     """
     from tenure.installation import Installation
     from tenure.settings import Settings
 
-    platform = Installation(Settings.from_environment(), delegate=delegate)
+    settings = Settings.from_environment()
+    platform = Installation(settings, delegate=delegate, lock_seconds=lock_seconds)
     try:
         yield platform
     finally:

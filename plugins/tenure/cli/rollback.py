@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from tenure.usecases.promotion.rollback import Intent
 
 
+_LOCK_SECONDS = 1.0
+"""Who rolls back needs the traffic moved, or to hear at once who is in the way."""
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command("rollback")(rollback)
@@ -47,7 +51,7 @@ def rollback(  # noqa: PLR0917  (the command line fills them by name)
     """
     from tenure.usecases.promotion.rollback import intend, roll_back
 
-    with acting(actor) as (platform, user):
+    with acting(actor, lock_seconds=_LOCK_SECONDS) as (platform, user):
         require_model(platform, model)
         intent = intend(platform, model, version, to=to, actor=user)
         if not as_json:

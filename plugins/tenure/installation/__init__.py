@@ -45,11 +45,13 @@ class Installation:
         patience_seconds: After which a transaction is given up; None waits. For processes that
             serve meanwhile.
         delegate: Who does for others what is done here: the ledger names both.
+        lock_seconds: How long a statement waits for a lock of somebody else; None is the usual.
     """
 
     settings: Settings
     patience_seconds: float | None = None
     delegate: str | None = None
+    lock_seconds: float | None = None
 
     @cached_property
     def clock(self) -> SystemClock:
@@ -71,9 +73,13 @@ class Installation:
     @cached_property
     def database(self) -> "Database":
         """The lifecycle database."""
-        from tenure.adapters.sql.database import Database
+        from tenure.adapters.sql.database import LOCK_SECONDS, Database
 
-        return Database(self.settings.database_url, patience_seconds=self.patience_seconds)
+        return Database(
+            self.settings.database_url,
+            patience_seconds=self.patience_seconds,
+            lock_seconds=self.lock_seconds or LOCK_SECONDS,
+        )
 
     @cached_property
     def ledger(self) -> "SqlLedger":

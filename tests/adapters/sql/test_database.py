@@ -1,5 +1,6 @@
 """The lifecycle database hangs, is cut off, is full, or goes away exactly at COMMIT."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -201,3 +202,83 @@ def test_a_statement_that_can_never_be_done_is_not_called_a_database_that_is_awa
     with patient.begin() as c:
         assert c.execute(text("SELECT 1")).scalar_one() == 1
     patient.dispose()
+
+
+HOLDS = {
+    "a row": "SELECT 1 FROM model FOR UPDATE",
+    "the ledger": "LOCK TABLE ledger_head IN SHARE ROW EXCLUSIVE MODE",
+    "an advisory lock": "SELECT pg_advisory_xact_lock(1)",
+    "a table": "LOCK TABLE model IN ACCESS EXCLUSIVE MODE",
+}
+WANTS = {
+    "a row": "UPDATE model SET purpose = 'x'",
+    "the ledger": "LOCK TABLE ledger_head IN SHARE ROW EXCLUSIVE MODE",
+    "an advisory lock": "SELECT pg_advisory_xact_lock(1)",
+    "a table": "SELECT 1 FROM model",
+}
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("what", HOLDS)
+def test_who_holds_a_lock_is_named(fresh_database_url: str, what: str) -> None:
+    """The one who blocks, and not one who only waits as well, nor one who only reads."""
+    holder = Database(fresh_database_url, application="a holder")
+    reader = Database(fresh_database_url, application="a reader")
+    waiter = Database(fresh_database_url, application="waits too", lock_seconds=60)
+    mine = Database(fresh_database_url, lock_seconds=0.2)
+    with holder.begin() as c:
+        versions.register_model(c, name=MODEL, owner="ada", risk_tier="limited", purpose="t")
+
+    def want(database: Database) -> None:
+        with database.begin() as c:
+            c.execute(text(WANTS[what]))
+
+    with reader.begin() as idle, holder.begin() as c:
+        idle.execute(text("SELECT 1 FROM report"))
+        c.execute(text(HOLDS[what]))
+        pid = c.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        other = threading.Thread(target=want, args=(waiter,))
+        other.start()
+        until_waits(mine, "waits too")
+        with pytest.raises(ServiceUnreachable) as caught:
+            want(mine)
+    other.join(30)
+    want(mine)
+    assert caught.value.what.startswith(
+        "Somebody else holds a lock in the lifecycle database, for which this waited 0.2 s: "
+        f"pid {pid} (postgres, a holder, idle in transaction in a transaction of "
+    )
+    assert "waits too" not in caught.value.what
+    assert "a reader" not in caught.value.what
+    assert f"pg_terminate_backend({pid})" in caught.value.what
+    for database in (holder, reader, waiter, mine):
+        database.dispose()
+
+
+def until_waits(database: Database, application: str) -> None:
+    """Each look is a transaction of its own: within one, PostgreSQL answers what it did before."""
+    query = text(
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE application_name = :name AND wait_event_type = 'Lock'"
+    )
+    deadline = time.monotonic() + 30
+    while True:
+        with database.begin() as c:
+            if c.execute(query, {"name": application}).scalar_one():
+                return
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("patience", "lock", "expected"), [(None, 10.0, "10s"), (10.0, 10.0, "5s"), (10.0, 1.0, "1s")]
+)
+def test_it_waits_for_a_lock_for_so_long(
+    fresh_database_url: str, patience: float | None, lock: float, expected: str
+) -> None:
+    database = Database(fresh_database_url, patience_seconds=patience, lock_seconds=lock)
+    with database.begin() as c:
+        assert c.execute(text("SHOW lock_timeout")).scalar_one() == expected
+        name = c.execute(text("SHOW application_name")).scalar_one()
+    assert name.startswith(f"tenure pid {os.getpid()} on ")
+    database.dispose()

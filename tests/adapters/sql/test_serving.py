@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tenure.adapters.sql import incidents, serving, tables, versions
 from tenure.adapters.sql.database import Database
-from tenure.errors import ConfigInvalid
+from tenure.errors import ConfigInvalid, StateConflict
 from tenure.installation import Installation
 from tenure.lifecycle.serving import TrafficPlan
 from tenure.usecases.serving.api_keys import create_key, key_id, list_keys, revoke_key
@@ -47,7 +47,6 @@ def test_role_can_do_its_work(database: Database) -> None:
         assert serving.catalog(c).models == ["m"]
         assert serving.version_rows(c, [1]) == {}
         serving.acknowledge(c, gateway="gw", plan=PLAN, seen_at=NOW)
-        serving.advance_watermark(c, "m", NOW)
         for _ in range(2):
             incidents.open_incident(
                 c,
@@ -69,11 +68,97 @@ def test_role_can_do_its_work(database: Database) -> None:
         "UPDATE model_version SET state = 'champion'",
         "SELECT * FROM approval",
         "DELETE FROM gateway_ack",
+        "UPDATE model SET watermark = now()",
+        "SELECT * FROM model FOR UPDATE",
+        "SELECT * FROM model_version FOR SHARE",
+        "LOCK TABLE ledger_head IN SHARE ROW EXCLUSIVE MODE",
+        "LOCK TABLE ledger_event IN ROW SHARE MODE",
+        "LOCK TABLE traffic_plan IN SHARE ROW EXCLUSIVE MODE",
+        "UPDATE incident SET kind = 'monitoring'",
+        "UPDATE incident SET opened_by = 'tenure_gateway'",
+        "UPDATE incident SET dedupe_key = 'x'",
+        "INSERT INTO incident (dedupe_key, kind, subject, severity, summary, opened_by) "
+        "VALUES ('a', 'b', 'c', 'error', 'd', 'postgres')",
+        "DELETE FROM incident",
     ],
 )
 def test_role_can_do_nothing_else(database: Database, statement: str) -> None:
     with pytest.raises(DBAPIError, match="permission denied"), database.begin() as c:
         c.execute(text(statement))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "state = 'closed', closed_at = now()",
+        "summary = 'nothing to see'",
+        "severity = 'warning'",
+        "facts = '{}'",
+        "members = 1",
+    ],
+)
+def test_role_changes_no_incident_that_it_did_not_open(
+    platform: Installation, database: Database, change: str
+) -> None:
+    """What monitoring says of the version that a gateway serves is not the gateway's."""
+    with platform.database.begin() as c:
+        incidents.open_incident(
+            c, dedupe_key="monitoring:m", kind="monitoring", subject="m@1", summary="x", at=NOW
+        )
+    refused = "was opened by postgres, not by tenure_gateway"
+    with pytest.raises(StateConflict, match=refused), database.begin() as c:
+        c.execute(text(f"UPDATE incident SET {change}"))
+    with pytest.raises(StateConflict, match="was opened by postgres"), database.begin() as c:
+        incidents.open_incident(
+            c, dedupe_key="monitoring:m", kind="monitoring", subject="m@1", summary="y", at=NOW
+        )
+    with database.begin() as c:
+        incidents.open_incident(
+            c, dedupe_key="own", kind="model_crashed", subject="m@1", summary="x", at=NOW
+        )
+        c.execute(text(f"UPDATE incident SET {change} WHERE dedupe_key = 'own'"))
+    with platform.database.begin() as c:  # others may: an operator closes what a gateway opened
+        c.execute(text("UPDATE incident SET state = 'closed'"))
+        assert c.execute(text("SELECT summary FROM incident ORDER BY id")).scalars().first() == "x"
+
+
+@pytest.mark.parametrize(
+    ("model", "ahead", "set_"),
+    [
+        pytest.param("served", timedelta(0), True, id="a model that is served"),
+        pytest.param("served", timedelta(hours=23), True, id="by a clock that is ahead"),
+        pytest.param("served", timedelta(days=2), False, id="far ahead"),
+        pytest.param("m", timedelta(0), False, id="a model that is not served"),
+    ],
+)
+def test_role_moves_watermarks_of_served_models(
+    platform: Installation, database: Database, model: str, ahead: timedelta, set_: bool
+) -> None:
+    with platform.database.begin() as c:
+        versions.register_model(c, name="served", owner="a", risk_tier="limited", purpose="t")
+        versions.create_draft(c, model_name="served", trained_by="ada", training_key="k")
+        c.execute(text("SET LOCAL session_replication_role = replica"))
+        c.execute(
+            text(
+                "INSERT INTO traffic_plan (model, generation, fence, champion_id, share_bp, salt, "
+                "reason, actor) VALUES ('served', 1, 1, 1, 0, 's', 'r', 'a')"
+            )
+        )
+    reached = datetime.now(tz=UTC) + ahead
+
+    def move() -> None:
+        with database.begin() as c:
+            serving.advance_watermark(c, model, reached)
+            serving.advance_watermark(c, model, reached - timedelta(days=1))
+
+    if set_:
+        move()
+    else:
+        with pytest.raises(StateConflict, match="may not set the watermark"):
+            move()
+    with platform.database.begin() as c:
+        query = text("SELECT watermark FROM model WHERE name = :m")
+        assert c.execute(query, {"m": model}).scalar_one() == (reached if set_ else None)
 
 
 @pytest.mark.parametrize("kind", ["artifact_refused", "variant_refused", "model_crashed"])
@@ -163,10 +248,10 @@ def still_open(platform: Installation) -> set[tuple[str, str]]:
         return {(row.subject, row.kind) for row in rows}
 
 
-def test_watermark_only_moves_forwards(database: Database) -> None:
+def test_watermark_only_moves_forwards(platform: Installation, database: Database) -> None:
     seen = []
     for step in (1, 0, 2):
-        with database.begin() as c:
+        with platform.database.begin() as c:
             serving.advance_watermark(c, "m", NOW + timedelta(hours=step))
             seen.append(c.execute(select(tables.model.c.watermark)).scalar_one())
     assert seen == [NOW + timedelta(hours=h) for h in (1, 1, 2)]

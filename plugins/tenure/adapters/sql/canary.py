@@ -30,15 +30,13 @@ class CanaryRollback:
     evidence: str | None
 
 
-def take_turn(connection: Connection, model_name: str) -> None:
-    """Wait until no other transaction writes plans of the model; ends with the transaction.
+def take_turn(connection: Connection) -> None:
+    """Wait until no other transaction writes plans; ends with the transaction.
 
-    Take it before the ledger's own lock, so that nobody waits in a circle.
+    Of any model: writers wait for each other at the ledger anyway. A role that may not write plans
+    cannot take it. Take it before the ledger's own lock, so that nobody waits in a circle.
     """
-    connection.execute(
-        text("SELECT pg_advisory_xact_lock(hashtext('tenure_plan'), hashtext(:m))"),
-        {"m": model_name},
-    )
+    connection.execute(text("LOCK TABLE traffic_plan IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def began(connection: Connection, model_name: str, canary_id: int) -> CanaryBeginning | None:

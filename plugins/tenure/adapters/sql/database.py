@@ -10,13 +10,38 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, Row, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from tenure.errors import ServiceUnreachable, StateConflict
 
 _CONNECT_SECONDS = 5.0
+LOCK_SECONDS = 10.0
+"""How long a statement waits for a lock by default."""
+_LOCK_NOT_AVAILABLE = "55P03"
+_HOLDERS = text(
+    """
+    SELECT a.pid, a.usename, a.application_name, a.state,
+        extract(epoch FROM clock_timestamp() - a.xact_start) AS seconds
+    FROM pg_stat_activity a
+    WHERE a.datname = current_database()
+        AND a.pid <> pg_backend_pid()
+        AND cardinality(pg_blocking_pids(a.pid)) = 0
+        AND EXISTS (
+            SELECT 1
+            FROM pg_locks l
+            WHERE l.pid = a.pid
+                AND l.granted
+                AND (l.locktype IN ('transactionid', 'advisory')
+                    OR l.mode IN ('ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+                        AND l.locktype = 'relation')
+        )
+    ORDER BY a.xact_start NULLS LAST, a.pid
+    LIMIT 3
+    """
+)
+"""Sessions that hold what others wait for, and wait for nobody: the oldest transactions first."""
 _UNKNOWN_NAMES = frozenset({"42P01", "42703", "42883"})
 """SQLSTATEs: no such table, column, function."""
 _SAFE = "Nothing was half written: the transaction was rolled back; gateways keep serving."
@@ -31,24 +56,29 @@ class Database:
 
     Args:
         url: SQLAlchemy URL (`postgresql+psycopg://…`).
-        application: Name that `pg_stat_activity` shows.
+        application: Name that `pg_stat_activity` shows; by default the process and its machine.
         pool_size: Connections that are kept.
         patience_seconds: After which a transaction is given up, however it hangs: a network that
             swallows packets gives no error by itself. None waits; for long scans.
         pool_seconds: How long to wait for a connection when all are busy.
+        lock_seconds: How long a statement waits for a lock; half of the patience at most, so that
+            who holds it can still be named.
     """
 
     def __init__(
         self,
         url: str,
         *,
-        application: str = "tenure",
+        application: str = "",
         pool_size: int = 2,
         patience_seconds: float | None = None,
         pool_seconds: float = 10.0,
+        lock_seconds: float = LOCK_SECONDS,
     ) -> None:
         self._patience_seconds = patience_seconds
         self._open: weakref.WeakSet[Any] = weakref.WeakSet()
+        half = math.inf if patience_seconds is None else patience_seconds / 2
+        self._lock_seconds = min(lock_seconds, half)
         connect = min(_CONNECT_SECONDS, patience_seconds or _CONNECT_SECONDS)
         self.engine: Engine = create_engine(
             url,
@@ -56,7 +86,11 @@ class Database:
             pool_size=pool_size,
             pool_pre_ping=True,
             pool_timeout=pool_seconds,
-            connect_args={"connect_timeout": math.ceil(connect), "application_name": application},
+            connect_args={
+                "connect_timeout": math.ceil(connect),
+                "application_name": application or _process_name(),
+                "options": f"-c lock_timeout={math.ceil(self._lock_seconds * 1000)}",
+            },
         )
         event.listen(self.engine, "do_connect", self._connect)
 
@@ -67,7 +101,8 @@ class Database:
         Raises:
             StateConflict: The database refused the change (a guard, a unique index).
             ServiceUnreachable: The database does not answer, broke the connection, has an older
-                schema, or all connections are busy. At COMMIT it `may_be_done` all the same.
+                schema, somebody holds a lock for too long, or all connections are busy. At COMMIT
+                it `may_be_done` all the same.
         """
         at_commit = False
         try:
@@ -82,6 +117,8 @@ class Database:
                 "moved it, nothing is to be done.",
             ) from error
         except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
+                raise self._locked_out() from error
             if _is_ours(error):
                 raise
             raise _unreachable(error, may_be_done=at_commit and error.connection_invalidated) from (
@@ -126,6 +163,20 @@ class Database:
         """Close all connections."""
         self.engine.dispose()
 
+    def _locked_out(self) -> ServiceUnreachable:
+        """Who holds the locks of now: our own transaction is over, and holds none any more."""
+        found: list[Row[Any]] = []
+        with contextlib.suppress(DBAPIError, PoolExhausted), self.engine.connect() as connection:
+            found = list(connection.execute(_HOLDERS))
+        held = "; ".join(map(_holder, found)) or "whoever held it has let go of it meanwhile"
+        end = f" `SELECT pg_terminate_backend({found[0].pid})` ends the first." if found else ""
+        return ServiceUnreachable(
+            f"Somebody else holds a lock in the lifecycle database, for which this waited "
+            f"{self._lock_seconds:g} s: {held}.{end}",
+            still_safe=_SAFE,
+            next_step="Do it again (a task tries again by itself); if it lasts, ask them.",
+        )
+
     def _connect(self, dialect: Any, _record: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
         connection = dialect.connect(*args, **kwargs)
         self._open.add(connection)
@@ -139,6 +190,16 @@ class Database:
                 socket.socket(fileno=os.dup(connection.fileno())) as other,
             ):
                 other.shutdown(socket.SHUT_RDWR)
+
+
+def _process_name() -> str:
+    """As long as PostgreSQL keeps it: 63 bytes."""
+    return f"tenure pid {os.getpid()} on {socket.gethostname()}"[:63]
+
+
+def _holder(row: Row[Any]) -> str:
+    since = "" if row.seconds is None else f", {row.state} in a transaction of {row.seconds:,.0f} s"
+    return f"pid {row.pid} ({row.usename}, {row.application_name or 'no application name'}{since})"
 
 
 def _is_ours(error: OperationalError) -> bool:

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, DateTime, cast, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from tenure.adapters.sql.rows import as_row
+from tenure.adapters.sql.rows import as_row, columns_of
 from tenure.adapters.sql.tables import incident, model_version
 from tenure.vocabulary import State, storable
 
@@ -39,6 +39,9 @@ class Incident:
         subject = self.subject.removeprefix("model:")
         head = subject.split("@")[0].split("/")[0].split(".")[0].split("__")[0]
         return model in {head, self.model}
+
+
+_INCIDENT = columns_of(Incident, incident)
 
 
 def open_incident(
@@ -80,13 +83,13 @@ def open_summary(connection: Connection, dedupe_key: str) -> str | None:
 
 def every_open(connection: Connection) -> list[Incident]:
     """Incidents that nobody closed, newest first."""
-    query = select(incident).where(incident.c.state == "open").order_by(incident.c.id.desc())
+    query = select(*_INCIDENT).where(incident.c.state == "open").order_by(incident.c.id.desc())
     return [as_row(Incident, row) for row in connection.execute(query).mappings()]
 
 
 def locked(connection: Connection, incident_id: int) -> Incident | None:
     """The incident, or None; who else would change it waits until this transaction ends."""
-    query = select(incident).where(incident.c.id == incident_id).with_for_update()
+    query = select(*_INCIDENT).where(incident.c.id == incident_id).with_for_update()
     row = connection.execute(query).mappings().first()
     return None if row is None else as_row(Incident, row)
 

@@ -14,9 +14,6 @@ from tenure.lifecycle.audit.ledger import GENESIS, event_hash
 from tenure.ports import Clock
 from tenure.vocabulary import State, VersionRef
 
-_LOCK = 7_365_511
-"""Writers of the chain take turns; the trigger takes the same lock."""
-
 _SERVES_NO_MORE = {State.SUPERSEDED, State.ROLLED_BACK, State.REJECTED, State.RETIRING}
 """On entering one of these, what was said of the version's serving is over."""
 
@@ -133,9 +130,11 @@ class SqlLedger:
     def take_turn(self, connection: Connection) -> None:
         """Wait until nobody else writes the ledger, and keep them waiting until the commit.
 
+        The trigger takes the same lock; a role that may not write the head cannot take it.
+
         Who locks rows besides takes it first, as `move` does: else two wait for each other.
         """
-        connection.execute(text("SELECT pg_advisory_xact_lock(:k)"), {"k": _LOCK})
+        connection.execute(text("LOCK TABLE ledger_head IN SHARE ROW EXCLUSIVE MODE"))
 
     def _append(
         self,

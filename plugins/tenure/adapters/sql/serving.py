@@ -91,14 +91,7 @@ def acknowledge(
 
 def advance_watermark(connection: Connection, model_name: str, reached: datetime) -> None:
     """Move the outcome watermark forward; an earlier moment changes nothing."""
-    connection.execute(
-        update(model)
-        .where(
-            model.c.name == model_name,
-            or_(model.c.watermark.is_(None), model.c.watermark < reached),
-        )
-        .values(watermark=reached)
-    )
+    connection.execute(select(func.tenure_advance_watermark(model_name, reached)))
 
 
 def add_key(connection: Connection, key: ApiKey) -> None:

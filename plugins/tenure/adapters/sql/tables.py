@@ -391,6 +391,7 @@ incident = Table(
     _json("facts"),
     _at(),
     Column("closed_at", DateTime(timezone=True)),
+    Column("opened_by", String(64), nullable=False, server_default=text("CURRENT_USER")),
     Index("uq_open_incident", "dedupe_key", unique=True, postgresql_where=text("state = 'open'")),
 )
 

@@ -24,7 +24,8 @@ FILES = (
     "guards_ledger",
     "guards_reviews",
     "guards_segments",
-    "gateway_role",
+    "guards_incidents",
+    "guards_watermark",
 )
 """In this order: tables refer to earlier ones, triggers to tables and functions."""
 

@@ -187,7 +187,8 @@ def _in_turn(platform: Installation, intent: Intent, reason: str, actor: str) ->
 
 def _again(platform: Installation, intent: Intent, reason: str, actor: str) -> PlanRow:
     """A second time changes nothing; it waits its turn, so for the end of the first one."""
-    fresh = replace(platform, patience_seconds=_LOOK_AGAIN_SECONDS)
+    wait = _LOOK_AGAIN_SECONDS
+    fresh = replace(platform, patience_seconds=2 * wait, lock_seconds=wait)
     try:
         return _in_turn(fresh, intent, reason, actor)
     except ServiceUnreachable as error:

@@ -55,12 +55,12 @@ class Turn:
 
 @contextmanager
 def turn(platform: Installation, version_id: int, *, actor: str) -> Iterator[Turn]:
-    """Wait for the turn of the version's model; commits at the end, rolls back on any error."""
+    """Wait for the turn to change traffic; commits at the end, rolls back on any error."""
     with platform.database.begin() as connection:
-        model = versions.get_by_id(connection, version_id).model
-        canary.take_turn(connection, model)
+        canary.take_turn(connection)
         version = versions.get_by_id(connection, version_id)
-        yield Turn(platform, connection, version, plans.newest(connection, model), actor)
+        newest = plans.newest(connection, version.model)
+        yield Turn(platform, connection, version, newest, actor)
 
 
 def promote_first(platform: Installation, version_id: int, *, actor: str) -> PlanRow:

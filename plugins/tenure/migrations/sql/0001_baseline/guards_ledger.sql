@@ -2,13 +2,14 @@
 
 
 -- Refuses an event that does not follow the newest one by number and by hash. Writers take turns:
--- the lock, which the code takes as well, lasts until the end of the transaction. Keeps the head.
+-- the lock, which the code takes as well, lasts until the end of the transaction. Only who may write
+-- the head can take it: an advisory lock could be taken, and kept, by any role. Keeps the head.
 CREATE FUNCTION tenure_ledger_insert() RETURNS trigger
 LANGUAGE plpgsql AS $$
 DECLARE
     head ledger_event;
 BEGIN
-    PERFORM pg_advisory_xact_lock(7365511);
+    LOCK TABLE ledger_head IN SHARE ROW EXCLUSIVE MODE;
     SELECT * INTO head FROM ledger_event ORDER BY seq DESC LIMIT 1;
     IF NEW.seq <> COALESCE(head.seq, 0) + 1
         OR NEW.prev_hash <> COALESCE(head.hash, repeat('0', 64))

@@ -65,6 +65,7 @@ CREATE TABLE incident (
     facts       jsonb         NOT NULL DEFAULT '{}',
     created_at  timestamptz   NOT NULL DEFAULT now(),
     closed_at   timestamptz,
+    opened_by   varchar(64)   NOT NULL DEFAULT current_user,  -- the role of the database
 
     CONSTRAINT pk_incident PRIMARY KEY (id)
 );
