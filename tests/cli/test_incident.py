@@ -126,7 +126,9 @@ def test_it_says_when_by_the_clock_of_everybody(run: Run, platform: Installation
 def test_who_closes_does_not_hold_up_who_rolls_back(run: Run, platform: Installation) -> None:
     """Both take the ledger's turn first, then the incident; else PostgreSQL kills one of them."""
     which = number(platform, "artifact_refused")
-    waits = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    waits = text(
+        "SELECT count(*) FROM pg_locks WHERE relation = 'ledger_head'::regclass AND NOT granted"
+    )
     with ThreadPoolExecutor(1) as pool, platform.database.begin() as move:
         platform.ledger.take_turn(move)
         closing = pool.submit(run, "close", which, *BY_OLGA)
