@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tenure.adapters.arrow_tables.csv_text import UnreadableFile, read_text
 from tenure.adapters.arrow_tables.detecting import FileForm, detect
+from tenure.adapters.arrow_tables.doubts import NoTable
 from tenure.lifecycle.data.sources import CsvFormat, Source
 
 
@@ -19,6 +21,162 @@ def column(tmp_path: Path, *values: str, delimiter: str = ";") -> tuple[str, Sou
     lines = "".join(f"{i}{delimiter}{value}\n" for i, value in enumerate(values * 5))
     detected = found(tmp_path, f"i{delimiter}c\n{lines}")
     return detected.types["c"], detected.source, detected.notes
+
+
+CASES = Path(__file__).parents[2] / "cases"
+DOUBT = "it is read as text"
+STRANGERS: dict[str, tuple[dict[str, str], dict[str, object], list[str]]] = {
+    "01-na-country-code/countries.csv": (
+        {"country": "string", "visitors": "integer"},
+        {"nulls": ("NA",)},
+        ["NA: read as no value where a column is not text"],
+    ),
+    "02-quote-all-missing/drops.csv": (
+        {"fare": "number", "rides": "integer"},
+        {"nulls": ("",)},
+        [],
+    ),
+    "09-cr-line-ends/mac.csv": ({"id": "integer", "price": "number"}, {}, []),
+    "10-backslash-escape/quotes.csv": (
+        {"note": "string", "n": "integer"},
+        {"escape": "\\"},
+        ["a backslash before a quote is read as an escape"],
+    ),
+    "11-float-ints/jan.csv": ({"seats": "integer"}, {}, []),
+    "12-thousands/umsatz.csv": (
+        {"betrag": "string", "stueck": "string"},
+        {"delimiter": ";", "decimal": ","},
+        [DOUBT, DOUBT],
+    ),
+    "12-thousands/sales.csv": ({"amount": "string", "units": "string"}, {}, [DOUBT, DOUBT]),
+    "14-e-notation-codes/parts.csv": (
+        {"part_code": "string"},
+        {},
+        ["part_code: some values look like 1E5 and others like 100000; it is read as text"],
+    ),
+    "15-mixed-encoding/towns-cp1250.csv": (
+        {"town": "string"},
+        {"encoding": "iso-8859-1"},
+        ["where the byte 0xf2 is 'ò' (windows-1250: 'ň'"],
+    ),
+    "17-all-null-column/allnull.csv": ({"v": "string"}, {}, []),
+    "18-quoted-newlines/notes.csv.gz": ({"note": "string", "n": "integer"}, {}, []),
+    "21-parquet-types/dict.parquet": ({"dict": "string"}, {}, []),
+    "21-parquet-types/nulls.parquet": ({"nulls": "string"}, {}, []),
+    "22-int-as-double/jan.parquet": ({"seats": "integer"}, {}, []),
+}
+
+
+@pytest.mark.parametrize(("case", "said"), STRANGERS.items(), ids=STRANGERS)
+def test_files_of_strangers(
+    case: str, said: tuple[dict[str, str], dict[str, object], list[str]]
+) -> None:
+    types, form, notes = said
+
+    detected = detect(CASES / case)
+
+    assert types.items() <= dict(detected.types).items()
+    assert detected.source.csv == CsvFormat(**form)  # type: ignore[arg-type]
+    assert len(detected.notes) == len(notes)
+    assert all(part in note for part, note in zip(notes, detected.notes, strict=True))
+
+
+def test_an_escaped_quote_is_a_quote() -> None:
+    path = CASES / "10-backslash-escape/quotes.csv"
+    form = detect(path).source.csv
+
+    notes = read_text(path, form, max_bytes=10**6).table.column("note").to_pylist()
+
+    assert notes[2] == 'said "no" to 3'
+
+
+REFUSED = {
+    "07-index-column/frame.csv": ("a column without a name (column 1)", "`row,id,v`"),
+    "08-excel-sep-line/export.csv": ("a first line 'sep=;' that tells Excel", "`tail -n +2 FILE`"),
+    "13-duplicate-columns/dup.csv": ("2 columns called 'v' (columns 2, 3)", "`id,v,v_2`"),
+    "a,b,a,b,a,a_2": (
+        "3 columns called 'a' (columns 1, 3, 5); 2 columns called 'b' (columns 2, 4)",
+        "`a,b,a_3,b_2,a_4,a_2`",
+    ),
+    "a;b;": ("a column without a name (column 3)", "If every line ends with ';', leave that out."),
+    ",a,": ("2 columns without a name (columns 1, 3)", "`row,a,column_3`"),
+    '"sep=,"': ("that tells Excel the delimiter", "Leave that line out"),
+}
+
+
+@pytest.mark.parametrize(("case", "said"), REFUSED.items(), ids=REFUSED)
+def test_a_header_that_is_none_is_refused_with_a_way_on(
+    tmp_path: Path, case: str, said: tuple[str, str]
+) -> None:
+    path = CASES / case
+    if not path.is_file():
+        path = tmp_path / "a.csv"
+        path.write_text(f"{case}\n" + f"{case.replace('a', '1').replace('b', '2')}\n" * 3)
+
+    with pytest.raises(NoTable) as error:
+        detect(path)
+
+    assert said[0] in str(error.value)
+    assert said[1] in error.value.next_step
+
+
+@pytest.mark.parametrize("kind", ["list", "struct", "map", "binary", "time", "duration", "uuid"])
+def test_a_column_that_no_contract_has_is_named(kind: str) -> None:
+    with pytest.raises(UnreadableFile, match=f"a column '{kind}' of type .*; no contract has"):
+        detect(CASES / "21-parquet-types" / f"{kind}.parquet")
+
+
+DOUBTS = {
+    "groups of points alone": (("1.101", "22.750"), "'.' is read as decimal sign, but it may part"),
+    "groups of commas alone": (("1,101", "22,750"), DOUBT),
+    "spaces between thousands": (("1 234,5", "22 750,25"), DOUBT),
+    "apostrophes": (("1'234.50", "22'750.25"), DOUBT),
+    "percent": (("12.5%", "7%"), DOUBT),
+    "currency": (("€ 12,50", "€ 7,25"), DOUBT),
+    "exponents among codes": (("1e3", "1000", "77"), "stay different"),
+}
+
+
+@pytest.mark.parametrize(("values", "note"), DOUBTS.values(), ids=DOUBTS.keys())
+def test_what_could_be_read_in_another_way_is_said(
+    tmp_path: Path, values: tuple[str, ...], note: str
+) -> None:
+    said = column(tmp_path, *values)[2]
+
+    assert [note in one for one in said] == [True]
+
+
+PLAIN = {
+    "measures": ("1.5", "2.25", "1e3"),
+    "three digits behind a zero": ("0.125", "0.250"),
+    "whole": ("1", "20"),
+    "words": ("a", "b c"),
+    "dotted numbers": ("10.0.0.1", "192.168.0.7"),
+    "dates": ("2024-01-02T00:00:00Z",),
+    "leading zeros": ("007", "123"),
+}
+
+
+@pytest.mark.parametrize("values", PLAIN.values(), ids=PLAIN.keys())
+def test_what_is_plain_needs_no_word(tmp_path: Path, values: tuple[str, ...]) -> None:
+    assert column(tmp_path, *values)[2] == []
+
+
+def test_decimal_comma_is_known_by_groups_of_another_column(tmp_path: Path) -> None:
+    text = "a;b\n" + "1.234,50;2,125\n" * 9
+
+    assert found(tmp_path, text).source.csv.decimal == ","
+    assert found(tmp_path, text).types == {"a": "string", "b": "number"}
+
+
+def test_an_encoding_is_looked_for_in_the_whole_file(tmp_path: Path) -> None:
+    """The first other byte stands behind the first megabyte; a few wrong bytes make no encoding."""
+    late = b"i,c\n" + b"1,abcdefgh\n" * 110_000 + "2,Plzeň\n".encode("cp1250")
+    assert found(tmp_path, late).source.csv.encoding == "iso-8859-1"
+    mixed = b"i,c\n" + "1,größer\n".encode() * 50 + b"2,\xff\n"
+    detected = found(tmp_path, mixed)
+    assert detected.source.csv.encoding == "utf-8"
+    assert detected.notes == ["encoding: not all bytes are UTF-8; rows with others are set aside"]
 
 
 DELIMITERS = [",", ";", "\t", "|", ":", "~"]

@@ -78,6 +78,7 @@ def _parse(stream: pa.NativeFile, form: CsvFormat, ragged: "_Ragged") -> pa.Tabl
             delimiter=form.delimiter,
             quote_char=form.quote or False,
             double_quote=bool(form.quote),
+            escape_char=form.escape or False,
             newlines_in_values=bool(form.quote),
             invalid_row_handler=ragged,
         ),
@@ -110,7 +111,11 @@ class _Ragged:
 
     def cells(self, width: int) -> list[list[str | None]]:
         """The cells of these rows in the columns of the header, as far as there are any."""
-        dialect = {"delimiter": self.form.delimiter, "quotechar": self.form.quote or None}
+        dialect = {
+            "delimiter": self.form.delimiter,
+            "quotechar": self.form.quote or None,
+            "escapechar": self.form.escape or None,
+        }
         quoting = python_csv.QUOTE_MINIMAL if self.form.quote else python_csv.QUOTE_NONE
         found = []
         for text in self.rows.values():

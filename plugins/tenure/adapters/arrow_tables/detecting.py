@@ -1,8 +1,6 @@
 """How an unknown file is written and what its columns hold; the gate then reads it the same way."""
 
 import codecs
-import gzip
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
@@ -14,17 +12,31 @@ import pyarrow.compute as pc
 
 from tenure.adapters.arrow_tables.cells import from_arrow, from_text, is_local
 from tenure.adapters.arrow_tables.csv_text import TextRows, UnreadableFile, read_text
+from tenure.adapters.arrow_tables.doubts import (
+    are_exponent_codes,
+    encoding_of,
+    escape_of,
+    has,
+    of_number,
+    of_text,
+    opened,
+    refuse_hint,
+    refuse_names,
+    share,
+)
 from tenure.adapters.arrow_tables.parquet_file import read_parquet
-from tenure.lifecycle.data.sources import ColumnType, CsvFormat, Encoding, Source
+from tenure.lifecycle.data.sources import ColumnType, CsvFormat, Source
 
-SAMPLE = 1024 * 1024
-"""Bytes, decompressed, in which delimiter and encoding are looked for."""
 FITS = 0.99
 """Share of values that must be of a type; the others are set aside as the gate would."""
 NULL_WORDS = (
-    "NA", "N/A", "n/a", "na", "NULL", "null", "Null", "None", "none", "NaN", "nan", "nil", "#N/A",
-    "-", "--", ".", "?", "\\N",
+    "", "NA", "N/A", "n/a", "na", "NULL", "null", "Null", "None", "none", "NaN", "nan", "nil",
+    "#N/A", "-", "--", ".", "?", "\\N",
 )  # fmt: skip
+"""The first is an empty cell in quotes."""
+_MOST_MARKS = 200_000
+"""Characters in which each delimiter is tried one by one."""
+_DATED = r"^[0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4}"
 _DELIMITERS = ",;\t|:~^"
 _FLAGS = (("true", "false"), ("yes", "no"), ("y", "n"), ("t", "f"), ("ja", "nein"), ("oui", "non"))
 _DATES = ("%d.%m.%Y", "%Y.%m.%d", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y")
@@ -57,7 +69,7 @@ def detect(path: Path) -> FileForm:
 
 def _detect_parquet(path: Path) -> FileForm:
     table = read_parquet(path, max_bytes=Source().max_batch_bytes)
-    _refuse_names(table.column_names)
+    refuse_names(table.column_names, None)
     local = any(is_local(column.type) for column in table.schema)
     source = Source(format="parquet", time_zone="UTC" if local else None)
     types: dict[str, ColumnType] = {}
@@ -93,16 +105,19 @@ def _is_of_whole(kind: pa.DataType) -> bool:
 
 
 def _detect_csv(path: Path) -> FileForm:
-    head = _head(path)
-    form = _dialect(head)
+    form, doubts = _dialect(path)
     rows = read_text(path, form, max_bytes=Source().max_batch_bytes)
-    _refuse_names(rows.table.column_names)
+    refuse_names(rows.table.column_names, form.delimiter)
     found = _Columns(rows)
     source = Source(format="csv", csv=form, time_zone="UTC")
     source, notes = found.formats(source)
+    notes = [*doubts, *notes]
     types = {name: found.type(name, source) for name in rows.table.column_names}
     words = found.null_words(types, source)
     source = _with(source, nulls=words)
+    notes += found.doubts(types, source)
+    if shown := [word for word in words if word]:
+        notes.append(f"{', '.join(shown)}: read as no value where a column is not text")
     if rows.ragged:
         notes.append(f"{len(rows.ragged):,} rows have another number of cells than the header")
     is_timed = "timestamp" in types.values()
@@ -158,12 +173,23 @@ class _Columns:
         mark = "," if source.csv.decimal == "," else r"\."
         if pc.any(pc.match_substring_regex(values, rf"^[+-]?[0-9]*{mark}[0-9]*$")).as_py():
             kinds = ("boolean", "number", "timestamp")  # 1.0 is whole, but written as a number
+        if are_exponent_codes(values, source.csv.decimal):
+            kinds = ("boolean", "timestamp")
         fitting = (k for k in kinds if self._fit(name, k, source) >= FITS)
         kind: ColumnType = next(fitting, "string")
         if kind == "timestamp":
             zoned = source.model_copy(update={"time_zone": None})
             self.has_local_times |= self._fit(name, kind, _with(zoned, times=())) < FITS
         return kind
+
+    def doubts(self, types: Mapping[str, ColumnType], source: Source) -> Iterator[str]:
+        """What of the columns could be read in another way too."""
+        decimal = source.csv.decimal
+        for name, (values, _) in self._values.items():
+            if types[name] == "string" and not self._is_identifier(name):
+                yield from of_text(name, values, decimal)
+            elif types[name] == "number":
+                yield from of_number(name, values, decimal)
 
     def null_words(self, types: Mapping[str, ColumnType], source: Source) -> tuple[str, ...]:
         """Words that stand in typed columns where a value is missing."""
@@ -210,15 +236,17 @@ class _Columns:
 
     def _has_decimals(self, name: str, sign: str) -> bool:
         values, _ = self._values[name]
-        mark = "," if sign == "," else r"\."
-        numbers = pc.match_substring_regex(values, rf"^[+-]?[0-9]+({mark}[0-9]+)?$")
-        if not len(values) or (pc.mean(numbers.cast(pa.int8())).as_py() or 0) < FITS:
+        mark, other = (",", r"\.") if sign == "," else (r"\.", ",")
+        grouped = rf"[0-9]{{1,3}}({other}[0-9]{{3}})+"
+        if share(values, rf"^[+-]?([0-9]+|{grouped})({mark}[0-9]+)?$") < FITS:
             return False
         certain = rf"^[+-]?([0-9]{{4,}}|0){mark}|{mark}[0-9]{{1,2}}$|{mark}[0-9]{{4,}}$"
-        return bool(pc.any(pc.match_substring_regex(values, certain)).as_py())
+        return has(values, rf"{certain}|{other}[0-9]{{3}}{mark}")
 
     def _times(self, name: str, source: Source, notes: list[str]) -> Iterator[str]:
         """The form of the column's times, when there is one and only one."""
+        if share(self._values[name][0], _DATED) < 1 - FITS:
+            return
         if self._fit(name, "timestamp", source) >= FITS or self._is_identifier(name):
             return
         for date, clock in product(_DATES, _CLOCKS):
@@ -237,49 +265,18 @@ def _with(source: Source, **changes: object) -> Source:
     return source.model_copy(update={"csv": source.csv.model_copy(update=changes)})
 
 
-def _refuse_names(names: list[str]) -> None:
-    for position, name in enumerate(names, 1):
-        if not name.strip():
-            raise UnreadableFile(f"a column without a name (column {position:,})")
-        if len(name) > 200:
-            raise UnreadableFile(f"a column name of {len(name):,} characters (column {position:,})")
-    name, times = Counter(names).most_common(1)[0]
-    if times > 1:
-        raise UnreadableFile(f"{times} columns called {name[:80]!r}")
-
-
-def _head(path: Path) -> bytes:
-    """The beginning of the file, decompressed."""
-    with path.open("rb") as stream:
-        packed = stream.read(2) == b"\x1f\x8b"
-    try:
-        with gzip.open(path) if packed else path.open("rb") as stream:
-            return stream.read(SAMPLE)
-    except (OSError, EOFError):
-        raise UnreadableFile("a gzip file that is damaged or cut off") from None
-
-
-def _dialect(head: bytes) -> CsvFormat:
-    encoding = _encoding(head)
+def _dialect(path: Path) -> tuple[CsvFormat, list[str]]:
+    head = next(opened(path), b"")
+    encoding, notes = encoding_of(path, head)
     text = codecs.getincrementaldecoder(encoding)("replace").decode(head).removeprefix("\ufeff")
     if not text.strip():
         raise UnreadableFile("no header")
+    refuse_hint(text)
     delimiter = _delimiter(text)
-    return CsvFormat(delimiter=delimiter, encoding=encoding, quote=_quote(text, delimiter))
-
-
-def _encoding(head: bytes) -> Encoding:
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    zeros = head[:1000].count(b"\0")
-    if zeros > len(head[:1000]) // 4:
-        return "utf-16-be" if head[0] == 0 else "utf-16-le"
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        is_windows = any(0x80 <= byte <= 0x9F for byte in head)
-        return "windows-1252" if is_windows else "iso-8859-1"
-    return "utf-8"
+    quote = _quote(text, delimiter)
+    escape, doubts = escape_of(text, delimiter) if quote == '"' else ("", [])
+    form = CsvFormat(delimiter=delimiter, encoding=encoding, quote=quote, escape=escape)
+    return form, [*notes, *doubts]
 
 
 def _delimiter(text: str) -> str:
@@ -294,7 +291,7 @@ def _regularity(text: str, sign: str) -> float:
     quote = _quote(text, sign)
     widths: list[int] = []
     cells, is_quoted = 1, False
-    for mark in text:
+    for mark in text[:_MOST_MARKS]:
         if mark == quote:
             is_quoted = not is_quoted
         elif is_quoted:

@@ -100,6 +100,8 @@ class CsvFormat(Policy):
     """One character between cells."""
     quote: Literal['"', "'", ""] = '"'
     """Surrounds cells that hold delimiters or line ends; empty: cells are never quoted."""
+    escape: Literal["", "\\"] = ""
+    """A backslash: the character after it means itself, a quote too; else a quote is doubled."""
     encoding: Encoding = "utf-8"
     """Of UTF-8 and UTF-16 a byte order mark is skipped."""
     decimal: Literal[".", ","] = "."
