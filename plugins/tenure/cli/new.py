@@ -1,17 +1,23 @@
 """`tenure new dataset`: contract and first suite from one file."""
 
 import getpass
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from tenure.cli.output import AsJson, print_json
+from tenure.cli.output import AsJson, plain, print_json, say
 from tenure.layout import INGEST_DATA, dag_id, landing_prefix
 
 if TYPE_CHECKING:
     from tenure.usecases.data.new_dataset import NewDataset
 
+PATIENCE_SECONDS = 2.0
 group = typer.Typer(name="new", help="A dataset from a file.", no_args_is_help=True)
 
 
@@ -46,11 +52,31 @@ def dataset(  # noqa: PLR0917  (the command line fills them by name)
     if batch not in get_args(Cut):
         raise typer.BadParameter(f"{batch!r} is none of {', '.join(get_args(Cut))}")
     wish = DatasetSpec(name, path, time, entity, batch, owner or getpass.getuser(), steward)  # type: ignore[arg-type]
-    created = create(Settings.from_environment(), wish)
+    with _waiting() as tell:
+        created = create(Settings.from_environment(), wish, tell)
     if as_json:
         print_json(_answer(created))
     else:
-        print("\n".join(_lines(created)))
+        say(*_lines(created))
+
+
+@contextmanager
+def _waiting() -> Iterator[Callable[[str], None]]:
+    """What is being done, on stderr every two seconds; yields what to call with each next thing."""
+    doing, ended, begun = ["beginning"], Event(), monotonic()
+
+    def speak() -> None:
+        while not ended.wait(PATIENCE_SECONDS):
+            line = f"… {plain(doing[0])} ({monotonic() - begun:.0f} s)"
+            print(line, file=sys.stderr, flush=True)
+
+    speaker = Thread(target=speak, daemon=True)
+    speaker.start()
+    try:
+        yield lambda line: doing.__setitem__(0, line)
+    finally:
+        ended.set()
+        speaker.join()
 
 
 def _answer(created: "NewDataset") -> dict[str, object]:
@@ -67,6 +93,13 @@ def _answer(created: "NewDataset") -> dict[str, object]:
         "expectations": [p.as_expectation() for p in created.proposals],
         "confirm": list(created.confirm),
         "says": created.says,
+        "batches": {
+            "cut": str(created.proof.cut),
+            "total": created.proof.batches,
+            "judged": len(created.proof.verdicts),
+            "passed": len(created.proof.verdicts) - len(created.proof.refused),
+            "refused": [{"batch": v.batch, "why": v.why} for v in created.proof.refused],
+        },
         "landing": landing_prefix(dataset.name),
     }
 
@@ -78,6 +111,7 @@ def _lines(created: "NewDataset") -> list[str]:
         f"{created.rows:,} rows, {len(dataset.contract.columns):,} columns, "
         f"{len(created.proposals):,} expectations.",
         created.says,
+        *created.proof.sentences(),
         *(f"wrote {path}" for path in created.files),
         "To be confirmed:",
         *(f"  - {sentence}" for sentence in created.confirm),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tenure.lifecycle.data.personal import guess_personal
+from tenure.lifecycle.data.personal import guess_personal, guess_protected
 
 PERSONAL = {
     "email": "an e-mail address",
@@ -21,6 +21,13 @@ PERSONAL = {
     "client_ip_address": "a network address",
     "SSN": "a national number",
     "iban": "an account",
+    "name": "a person's name",
+    "patientName": "a person's name",
+    "borrower_names": "a person's name",
+    "addr1": "a postal address",
+    "home_address": "a postal address",
+    "Street_Name": "a postal address",
+    "Hausnr": "a postal address",
 }
 
 
@@ -31,7 +38,8 @@ def test_by_name(name: str, kind: str) -> None:
 
 ORDINARY = [
     "temp", "carrier", "product_name", "model_name", "birth_weight", "cell_count", "tip",
-    "zip_file",    "telemetry", "price", "namespace", "description", "ship_date", "origin", "hour",
+    "zip_file", "telemetry", "file_name", "column_names", "stress", "strength", "addressable",
+    "struct", "price", "namespace", "description", "ship_date", "origin", "hour",
 ]  # fmt: skip
 
 
@@ -45,6 +53,8 @@ VALUES = {
     "a telephone number": ["+49 221 123456", "+1 (555) 010-9999"],
     "a network address": ["10.0.0.1", "192.168.255.254"],
     "a national number": ["123-45-6789"],
+    "a postal address": ["12 Main St", "Hauptstraße 7", "4b, Long Lane", "Rue 12"],
+    "a person's name": ["Anna Schmidt", "John Q. Public", "Li Wei", "Meyer, Peter"],
     "an account": ["DE44 5001 0517 5407 3249 31", "GB33BUKB20201555555555"],
 }
 
@@ -61,6 +71,62 @@ def test_most_values_must_look_alike(odd: int, found: bool) -> None:
     assert (guess_personal("x", values) is not None) is found
 
 
-@pytest.mark.parametrize("value", ["1.2.3", "256.1.1.1", "2024-01-01", "12-34", "a@b", "", "1.5"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "New York",
+        "Blue Shirt",
+        "Grand Total",
+        "1.2.3",
+        "256.1.1.1",
+        "2024-01-01",
+        "12-34",
+        "a@b",
+        "",
+        "1.5",
+    ],
+)
 def test_ordinary_values(value: str) -> None:
     assert guess_personal("x", [value] * 5) is None
+
+
+PROTECTED = {
+    "sex": "sex or gender",
+    "Geschlecht": "sex or gender",
+    "applicantRace": "race or ethnic origin",
+    "ethnicity": "race or ethnic origin",
+    "age": "age",
+    "age_group": "age",
+    "religion": "religion or belief",
+    "marital_status": "family",
+    "nationality": "nationality",
+    "native_country": "nationality",
+    "is_disabled": "disability or health",
+    "union_member": "political opinion or union",
+    "veteran_status": "veteran status",
+}
+
+
+@pytest.mark.parametrize(("name", "kind"), PROTECTED.items())
+def test_protected_by_name(name: str, kind: str) -> None:
+    assert guess_protected(name, []) == kind
+
+
+@pytest.mark.parametrize("name", ["page", "usage", "sextant", "trace", "stage", "agent", "message"])
+def test_what_only_sounds_protected(name: str) -> None:
+    assert guess_protected(name, ["a", "b"]) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "is_sex"),
+    [
+        (["M", "F", "M"], True),
+        (["male", "female", "unknown"], True),
+        (["w", "m", "d"], True),
+        (["m", "m"], False),
+        (["m", "f", "k"], False),
+        (["", "x"], False),
+    ],
+)
+def test_protected_by_value(values: list[str], is_sex: bool) -> None:
+    assert (guess_protected("c7", values) == "sex or gender") is is_sex

@@ -10,6 +10,7 @@ from tenure.lifecycle.data.profiling import (
     BatchProfile,
     ColumnProfile,
     Proposal,
+    most_telling,
     propose,
     row_count,
 )
@@ -20,7 +21,7 @@ def column(kind: ColumnType = "number", **facts: Any) -> ColumnProfile:
     numbers = {"low": 10.0, "high": 20.0, "quantiles": {0.25: 14.0, 0.5: 15.0, 0.75: 16.0}}
     texts = {"lengths": (3, 9), "top": (("red", 60), ("blue", 40))}
     kinds: dict[str, dict[str, Any]] = {"number": numbers, "integer": numbers, "string": texts}
-    base = {"rows": 100, "nulls": 0, "distinct": 50} | kinds.get(kind, {})
+    base = {"rows": 100, "nulls": 0, "distinct": 80} | kinds.get(kind, {})
     return ColumnProfile(name="c", type=kind, **(base | facts))
 
 
@@ -97,14 +98,99 @@ def test_a_median_needs_spread_and_rows() -> None:
     assert MEDIAN in proposed(column(rows=30))
 
 
+NO_MEDIAN = {
+    "flag": column("integer", low=0, high=1, distinct=2, top=((0, 60), (1, 40))),
+    "flag as number": column("number", low=0.0, high=1.0, distinct=2, top=((0.0, 60), (1.0, 40))),
+    "rating": column("integer", distinct=5, top=tuple((n, 20) for n in range(5))),
+    "five digits": column("integer", low=10115, high=99998),
+    "counts up": column("integer", distinct=100),
+}
+
+
+@pytest.mark.parametrize("one", NO_MEDIAN.values(), ids=NO_MEDIAN.keys())
+def test_no_median_of_codes_and_flags(one: ColumnProfile) -> None:
+    assert MEDIAN in proposed(column("integer"))
+    assert MEDIAN not in proposed(*[one] * 6)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_code"),
+    [("zip", True), ("diagnosis_code", True), ("branchId", True), ("salary", False), ("c", False)],
+)
+def test_no_median_of_what_is_called_a_code(name: str, is_code: bool) -> None:
+    one = replace(column("integer"), name=name)
+    found = propose([BatchProfile("a", 100, (one,))], {name: Column(type="integer")})
+
+    assert (MEDIAN not in {p.type for p in found}) is is_code
+
+
+def test_a_flag_stays_a_flag() -> None:
+    assert proposed(NO_MEDIAN["flag"])[BETWEEN].kwargs == {
+        "column": "c",
+        "min_value": 0,
+        "max_value": 1,
+    }
+
+
+def test_small_batches_have_their_say() -> None:
+    """Four values whose median is far off widen the bounds; a batch without any ends the rule."""
+    odd = column(rows=4, distinct=4, low=10.0, high=11.0, quantiles={0.25: 10, 0.5: 10.2, 0.75: 11})
+    many = column(rows=1000, distinct=900, low=0.0, high=99.0)
+
+    assert proposed(many)[MEDIAN].kwargs["min_value"] == 12.0
+    assert proposed(many, odd)[MEDIAN].kwargs["min_value"] < 10.2
+    empty = column(rows=9, nulls=9, distinct=0, low=None, high=None, quantiles={})
+    assert MEDIAN not in proposed(many, empty)
+    assert BETWEEN in proposed(many, empty)
+    half = column(rows=9, nulls=4, distinct=0)
+    assert 0.1 < proposed(many, half, nullable=True)[NULLS].kwargs["mostly"] < 5 / 9
+    assert NULLS not in proposed(many, empty, nullable=True)
+
+
+def test_what_moves_may_move_on() -> None:
+    """Rows, ranges and medians that rise by the month have room for as many months to come."""
+
+    def month(n: int) -> ColumnProfile:
+        middle = {0.25: 10.0 * n, 0.5: 10.0 * n + 1, 0.75: 10.0 * n + 2}
+        return column(rows=100 + 10 * n, low=10.0 * n - 900, high=10.0 * n + 900, quantiles=middle)
+
+    found = proposed(*[month(n) for n in range(12)])
+
+    assert found[BETWEEN].kwargs["max_value"] >= 110 + 900 + 12 * 10
+    assert found[MEDIAN].kwargs["max_value"] >= 110 + 1 + 12 * 10
+    assert found["expect_table_row_count_to_be_between"].kwargs["max_value"] >= 210 + 12 * 10
+
+
+def test_a_form_that_one_batch_of_several_made_is_none() -> None:
+    digits, odd = column("string", form="digits"), column("string", form="hexadecimal digits")
+
+    assert REGEX in proposed(digits, digits, digits)
+    assert REGEX not in proposed(digits, digits, odd)
+    assert LENGTHS in proposed(digits, digits, odd)
+
+
+def test_of_many_proposals_every_column_keeps_its_first() -> None:
+    batch = BatchProfile("a", 100, tuple(replace(column(nulls=9), name=n) for n in "abc"))
+    found = propose([batch], {n: Column(type="number") for n in "abc"})
+    assert len(found) == 1 + 3 * 3
+
+    kept = most_telling(found, 6)
+
+    assert [p.subject for p in kept] == ["the table", "a", "a", "b", "b", "c"]
+    assert most_telling(found, 99) == found
+
+
 def test_categories_are_few_and_frequent() -> None:
     few = column("string", distinct=2)
 
     assert proposed(few)[SET].kwargs == {"column": "c", "value_set": ["blue", "red"]}
     assert proposed(few)[SET].severity == "warning"
     assert proposed(few)[SET].evidence == "2 different values in 1 batch (100 rows)."
-    more = replace(few, top=(("green", 5),))
+    more = replace(few, distinct=3, top=(("red", 90), ("blue", 9), ("green", 1)))
     assert proposed(few, more)[SET].kwargs["value_set"] == ["blue", "green", "red"]
+    grown = replace(few, distinct=3, top=(("red", 60), ("blue", 37), ("green", 3)))
+    assert SET not in proposed(few, grown), "3% of the newest batch were new"
+    assert SET in proposed(grown, few)
     assert SET in proposed(column("string", distinct=20))
     assert SET not in proposed(column("string", distinct=21)), "less than 5 times each"
     assert SET not in proposed(column("string", rows=1000, distinct=51))
@@ -117,7 +203,7 @@ def test_form_and_length_of_texts() -> None:
     widest = column("string", form="capital letters and digits", lengths=(4, 6))
 
     assert proposed(ids)[REGEX].kwargs["regex"] == "^[0-9]{8}\\Z"
-    assert proposed(ids, widest)[REGEX].kwargs["regex"] == "^[A-Z0-9]{4,8}\\Z"
+    assert proposed(ids, widest)[REGEX].kwargs["regex"] == "^[A-Z0-9]{1,11}\\Z"
     assert REGEX not in proposed(ids, column("string"))
     assert proposed(column("string"))[LENGTHS].kwargs == {
         "column": "c",
@@ -149,7 +235,10 @@ def test_times_move_on_unless_they_are_facts() -> None:
     assert kwargs["max_value"] == "2049-12-31T00:00:00+00:00"
     assert BETWEEN not in proposed(times, time_column="c")
     edge = replace(times, low=datetime(1, 2, 1, tzinfo=UTC))
-    assert proposed(edge)[BETWEEN].kwargs["min_value"] == "0001-01-01T00:00:00+00:00"
+    assert {*proposed(edge)[BETWEEN].kwargs} == {"column", "max_value"}
+    forever = replace(times, high=datetime(9999, 12, 31, tzinfo=UTC))
+    assert {*proposed(forever)[BETWEEN].kwargs} == {"column", "min_value"}
+    assert BETWEEN not in proposed(replace(edge, high=datetime(9999, 12, 31, tzinfo=UTC)))
 
 
 def test_of_personal_columns_only_nulls() -> None:

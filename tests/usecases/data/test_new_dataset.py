@@ -264,7 +264,7 @@ REFUSED: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "empty": ("", {}, "a.csv: found no header."),
     "header only": ("a,b\n", {}, "a.csv: found no row that could be a model of those to come."),
     "no name": ("a,,c\n1,2,3\n", {}, "a.csv: found a column without a name (column 2)."),
-    "twice": ("a,b,a\n1,2,3\n", {}, "a.csv: found 2 columns called 'a'."),
+    "twice": ("a,b,a\n1,2,3\n", {}, "a.csv: found 2 columns called 'a' (columns 1, 3)."),
     "half a gzip": (gzip.compress(GOOD.encode())[:-9], {}, "a.csv: found a gzip file that is dam"),
     "half a Parquet": (b"PAR1abcd", {}, "a.csv: found Parquet"),
     "an open quote": ('a,b\n1,"2\n', {}, "a.csv: found a quote that is never closed"),
@@ -334,10 +334,17 @@ def test_the_command(empty: Settings, tmp_path: Path, monkeypatch: pytest.Monkey
     done = CliRunner().invoke(app, [*line, "--batch", "month", "--json"])
 
     assert done.exit_code == 0, done.output
-    answer = json.loads(done.output)
+    answer = json.loads(done.stdout)
     assert (answer["key"], answer["time_column"]) == (["order_id"], "sold_at")
     config, _ = load_dataset(empty.include, "sales")
     assert (config.steward, config.schedule, config.source.time_zone) == ("sam", "0 * * * *", "UTC")
+    assert answer["batches"] == {
+        "cut": "months of sold_at",
+        "total": 3,
+        "judged": 3,
+        "passed": 3,
+        "refused": [],
+    }
     assert answer["expectations"][0]["kwargs"] == {"min_value": 42, "max_value": 300}
     assert answer["expectations"][0]["notes"] == (
         "100 rows in 3 batches. One batch is a month; the file this began with had 300 rows."
@@ -356,12 +363,15 @@ def test_the_answer_for_people(
 ) -> None:
     monkeypatch.setenv("TENURE_HOME", str(empty.home))
     monkeypatch.setenv("TENURE_INCLUDE", str(empty.include))
+    monkeypatch.setattr("tenure.cli.new.PATIENCE_SECONDS", 0.05)
     (tmp_path / "a.csv").write_text(GOOD.replace("id,", "email,"))
 
     done = CliRunner().invoke(app, ["new", "dataset", "d", "--from", str(tmp_path / "a.csv")])
 
-    lines = done.output.splitlines()
+    lines = done.stdout.splitlines()
     assert lines[0] == "30 rows, 3 columns, 5 expectations."
     assert lines[1].startswith("d batch a.csv: all 5 expectations hold; 30 rows published, 0 not.")
+    assert lines[2] == "28 of 28 days of at would pass by these rules."
+    assert "… judging" in done.stderr
     assert "  - email seems to hold an e-mail address: personal" in lines
     assert lines[-1].startswith("Next: read both files, run `tenure check`, and drop files into ")

@@ -72,7 +72,7 @@ def _column(name: str, kind: ColumnType, values: pa.ChunkedArray) -> ColumnProfi
     )
 
 
-def _of_numbers(values: pa.ChunkedArray, _: pa.Array, counts: pa.Array) -> dict[str, Any]:
+def _of_numbers(values: pa.ChunkedArray, different: pa.Array, counts: pa.Array) -> dict[str, Any]:
     if not len(counts):
         return {}
     bounds = pc.min_max(values).as_py()
@@ -83,6 +83,7 @@ def _of_numbers(values: pa.ChunkedArray, _: pa.Array, counts: pa.Array) -> dict[
         "mean": pc.mean(values).as_py(),
         "stdev": pc.stddev(values).as_py(),
         "quantiles": dict(zip(_QUANTILES, found, strict=True)),
+        "top": tuple(_top(different, counts)) if len(counts) <= MAX_TOP else (),
     }
 
 
@@ -132,13 +133,6 @@ def _has_form(different: pa.Array, form: str) -> bool:
 def count_distinct(table: pa.Table, columns: Sequence[str]) -> int:
     """How many different combinations the columns hold; null is a value."""
     return int(table.select(list(columns)).group_by(list(columns)).aggregate([]).num_rows)
-
-
-def periods(table: pa.Table, time: str, form: str, *, most: int) -> dict[str, pa.Table]:
-    """The rows of each period (`%Y-%m`), of the newest so many, oldest first."""
-    names = pc.strftime(table.column(time), format=form)
-    newest = sorted(name for name in pc.unique(names).to_pylist() if name)[-most:]
-    return {name: table.filter(pc.equal(names, name)) for name in newest}
 
 
 def sound_rows(batch: Batch) -> pa.Table:

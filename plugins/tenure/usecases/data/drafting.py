@@ -1,13 +1,22 @@
 """What one file suggests: its time, its key, its contract, and the expectations it would pass."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from tenure.config.suite_arguments import broken_arguments
-from tenure.lifecycle.data.personal import guess_personal
-from tenure.lifecycle.data.profiling import ENOUGH_ROWS, BatchProfile, Proposal, propose, row_count
+from tenure.lifecycle.data.personal import guess_personal, guess_protected
+from tenure.lifecycle.data.profiling import (
+    ENOUGH_ROWS,
+    BatchCut,
+    BatchKind,
+    BatchProfile,
+    Proposal,
+    propose,
+    row_count,
+    spread_out,
+)
+from tenure.lifecycle.data.profiling.remarks import likenesses, remarks
 from tenure.lifecycle.data.sources import Column, ColumnType, Contract
 
 if TYPE_CHECKING:
@@ -15,11 +24,11 @@ if TYPE_CHECKING:
 
 Cut = Literal["month", "week", "day", "file"]
 """What one file holds."""
-_PERIODS: Mapping[Cut, str] = {"month": "%Y-%m", "week": "%G-W%V", "day": "%Y-%m-%d"}
-_MOST_PERIODS = 36
-_FULL_PERIOD = 0.5
-"""A period with fewer rows than this share of the largest is cut off at an end of the file."""
+_MOST_CELLS = 20_000
+"""Columns times batches that are profiled one by one."""
 _LEAST_ROWS_OF_KEY = 20
+_NULLS_OF_TIME = 0.05
+"""A column of times with more nulls tells of something that happened to some rows only."""
 _KEY_NAME = r"(^|[^a-z])(id|key|uuid|code|number|no|nr|reference|ref)([^a-z]|\Z)|[a-z]Id\Z"
 
 
@@ -31,13 +40,19 @@ class FirstRules:
         contract: Types, nulls, key and personal columns.
         time: When what a row tells happened, if there is such a column.
         personal: Column to the kind of personal data that it seems to hold.
+        protected: Column to the characteristic that it seems to hold, which the law protects.
         proposals: Of the suite.
+        cut: Into which batches the file was cut to see how they differ.
+        remarks: What a person should know of the columns.
     """
 
     contract: Contract
     time: str | None
     personal: Mapping[str, str]
+    protected: Mapping[str, str]
     proposals: tuple[Proposal, ...]
+    cut: BatchCut
+    remarks: tuple[str, ...]
 
 
 def first_rules(
@@ -55,13 +70,20 @@ def first_rules(
         types: Of its columns.
         time: As the person said; None takes the only column of times.
         entity: Whom or what a row is about.
-        cut: What one file holds: rules come from each period that is in the table.
+        cut: What one file holds: rules come from each such period that is in the table.
     """
     from tenure.adapters.arrow_tables import profile_table
+    from tenure.adapters.arrow_tables.likeness import like_pairs
+    from tenure.adapters.arrow_tables.slicing import find_cut
 
     profile = profile_table("file", table, types)
-    personal = _personal(table, profile)
-    moments = [n for n, kind in types.items() if kind == "timestamp" and n not in personal]
+    personal = _guessed(table, profile, guess_personal)
+    personal = {n: kind for n, kind in personal.items() if types[n] not in {"boolean", "number"}}
+    moments = [
+        c.name
+        for c in profile.columns
+        if c.type == "timestamp" and c.name not in personal and c.null_share <= _NULLS_OF_TIME
+    ]
     if time is None and len(moments) == 1:
         time = moments[0]
     if time is not None:
@@ -77,18 +99,23 @@ def first_rules(
             for c in profile.columns
         },
     )
-    proposals = _proposals(table, profile, contract, time, cut)
-    return FirstRules(contract, time, personal, proposals)
+    kinds: tuple[BatchKind, ...] = ("month", "day") if cut == "file" else (cut,)
+    cut_by = find_cut(table, profile, hidden=personal, time=time, kinds=kinds)
+    proposals = _proposals(table, profile, contract, time=time, cut=cut_by, spoken=cut)
+    said = (*remarks(profile, contract.key), *likenesses(like_pairs(table, profile)))
+    protected = _guessed(table, profile, guess_protected)
+    return FirstRules(contract, time, personal, protected, proposals, cut_by, said)
 
 
-def _personal(table: "pa.Table", profile: BatchProfile) -> dict[str, str]:
-    """Columns that seem to hold personal data, and of which kind."""
+def _guessed(
+    table: "pa.Table", profile: BatchProfile, guess: Callable[[str, Sequence[str]], str | None]
+) -> dict[str, str]:
+    """Columns of which a guess says something, by their names and some of their values."""
     found = {}
     for column in profile.columns:
         some = table.column(column.name).drop_null().slice(0, 200)
-        texts = some.to_pylist() if column.type == "string" else []
-        kind = guess_personal(column.name, texts)
-        if kind is not None and column.type not in {"boolean", "number"}:
+        kind = guess(column.name, some.to_pylist() if column.type == "string" else [])
+        if kind is not None:
             found[column.name] = kind
     return found
 
@@ -124,44 +151,43 @@ def _is_unique(table: "pa.Table", columns: Sequence[str]) -> bool:
 
 
 def _proposals(
-    table: "pa.Table", profile: BatchProfile, contract: Contract, time: str | None, cut: Cut
+    table: "pa.Table",
+    profile: BatchProfile,
+    contract: Contract,
+    *,
+    time: str | None,
+    cut: BatchCut,
+    spoken: Cut,
 ) -> tuple[Proposal, ...]:
-    """Rules that the whole file passes; how they vary is seen on its periods, if it has some."""
-    parts = _periods(table, profile, contract, time, cut)
-    covered = sum(part.rows for part in parts) == profile.rows
-    seen = parts if covered else [*parts, profile]
-    found = propose(seen, contract.columns, key=contract.key, time_column=time)
-    if parts:
-        found = (_rows_of(parts, profile.rows, cut), *found[1:])
-    return tuple(p for p in found if not list(broken_arguments(p.type, dict(p.kwargs), contract)))
-
-
-def _periods(
-    table: "pa.Table", profile: BatchProfile, contract: Contract, time: str | None, cut: Cut
-) -> list[BatchProfile]:
-    """A profile of each period that is whole, when there are several."""
+    """Rules that every batch of the file passes, and the file itself."""
     from tenure.adapters.arrow_tables import profile_table
-    from tenure.adapters.arrow_tables.profile import periods
+    from tenure.adapters.arrow_tables.slicing import slices_of
 
-    if cut == "file" or time is None:
-        return []
     types = {name: column.type for name, column in contract.columns.items()}
-    found = periods(table, time, _PERIODS[cut], most=_MOST_PERIODS)
-    largest = max((part.num_rows for part in found.values()), default=0)
-    whole = {n: part for n, part in found.items() if part.num_rows >= _FULL_PERIOD * largest}
-    if len(whole) < 2:
-        return []
-    return [profile_table(name, part, types) for name, part in whole.items()]
+    slices = slices_of(table, cut)
+    sizes = {name: len(positions) for name, positions in slices.items()}
+    chosen = spread_out(sizes, _most_profiles(len(types)))
+    seen = [profile_table(name, table.take(slices[name]), types) for name in chosen]
+    if sum(part.rows for part in seen) < profile.rows:
+        seen.insert(len(seen) // 2, profile)
+    found = propose(seen, contract.columns, key=contract.key, time_column=time)
+    if sizes:
+        found = (_rows_of([*sizes.values()], profile.rows, cut, spoken), *found[1:])
+    return found
 
 
-def _rows_of(parts: Sequence[BatchProfile], rows: int, cut: Cut) -> Proposal:
-    """The rows of one period; the file itself, which holds them all, passes too."""
-    one = row_count([part.rows for part in parts])
+def _most_profiles(columns: int) -> int:
+    """Batches that are looked at one by one; the others by the profile of the whole."""
+    return max(12, min(60, _MOST_CELLS // columns))
+
+
+def _rows_of(sizes: Sequence[int], rows: int, cut: BatchCut, spoken: Cut) -> Proposal:
+    """The rows of one batch; the file itself, which holds them all, passes too."""
+    one = row_count(sizes)
     most = one.kwargs["max_value"]
     assert isinstance(most, int)
-    return Proposal(
-        one.type,
-        {**one.kwargs, "max_value": max(most, rows)},
-        one.severity,
-        f"{one.evidence} One batch is a {cut}; the file this began with had {rows:,} rows.",
-    )
+    whole = row_count([rows]).kwargs["max_value"] if spoken == "file" else rows
+    assert isinstance(whole, int)
+    is_of = f" ({cut});" if spoken == "file" else f". One batch is a {spoken};"
+    evidence = f"{one.evidence[:-1]}{is_of} the file this began with had {rows:,} rows."
+    return Proposal(one.type, {**one.kwargs, "max_value": max(most, whole)}, one.severity, evidence)

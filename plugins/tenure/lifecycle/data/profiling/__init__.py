@@ -4,6 +4,17 @@ Profiles come from an engine (`adapters.arrow_tables.profile`); everything here 
 Nothing is applied by itself: a proposal is read, and signed, by the dataset's steward.
 """
 
+from tenure.lifecycle.data.profiling.batches import (
+    MAX_JUDGEMENTS,
+    PERIODS,
+    BatchCut,
+    BatchKind,
+    OwnBatch,
+    SuiteProof,
+    number_of_slices,
+    spread_out,
+    tolerated,
+)
 from tenure.lifecycle.data.profiling.profile import (
     FORMS,
     MAX_CATEGORIES,
@@ -11,16 +22,32 @@ from tenure.lifecycle.data.profiling.profile import (
     BatchProfile,
     ColumnProfile,
 )
-from tenure.lifecycle.data.profiling.proposals import ENOUGH_ROWS, Proposal, propose, row_count
+from tenure.lifecycle.data.profiling.proposals import (
+    ENOUGH_ROWS,
+    Proposal,
+    most_telling,
+    propose,
+    row_count,
+)
 
 __all__ = [
     "ENOUGH_ROWS",
     "FORMS",
     "MAX_CATEGORIES",
+    "MAX_JUDGEMENTS",
     "MAX_TOP",
+    "PERIODS",
+    "BatchCut",
+    "BatchKind",
     "BatchProfile",
     "ColumnProfile",
+    "OwnBatch",
     "Proposal",
+    "SuiteProof",
+    "most_telling",
+    "number_of_slices",
     "propose",
     "row_count",
+    "spread_out",
+    "tolerated",
 ]

@@ -1,6 +1,6 @@
 """One batch in numbers, column by column; an engine counts, here is what the counts mean."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -38,7 +38,7 @@ class ColumnProfile:
         mean, stdev: Of a number; the deviation is that of the population.
         quantiles: Share to value, for numbers: 0.05, 0.25, 0.5, 0.75, 0.95.
         top: The most frequent values with how often they come, at most `MAX_TOP`; all of them
-            when `distinct` is not larger. Empty for timestamps.
+            when `distinct` is not larger. Empty for timestamps and for numbers that differ more.
         lengths: Shortest and longest text, in characters.
         form: A name of `FORMS` that every value has, or None.
     """
@@ -72,11 +72,29 @@ class ColumnProfile:
         """Whether no value comes twice, and there are some."""
         return 1 < self.distinct == self.values
 
-    @property
-    def is_categorical(self) -> bool:
-        """Whether the values are few and each is there often enough to be a category."""
-        enough = self.values >= MIN_REPEATS * self.distinct
-        return 0 < self.distinct <= MAX_CATEGORIES and enough
+
+def are_few(seen: Sequence[ColumnProfile], most: int = MAX_CATEGORIES) -> bool:
+    """Whether a column's values are few in each batch and come often enough in all together."""
+    if any(c.distinct > MAX_TOP for c in seen):
+        return False
+    different = max(
+        len({value for c in seen for value, _ in c.top}), *(c.distinct for c in seen), 0
+    )
+    return 0 < different <= most and sum(c.values for c in seen) >= MIN_REPEATS * different
+
+
+def are_settled(seen: Sequence[ColumnProfile], most: float) -> bool:
+    """Whether no batch of the later half had more than this share of values that were new then.
+
+    For values that are few (`are_few`); batches oldest first.
+    """
+    known: set[Value] = set()
+    for n, one in enumerate(seen):
+        new = sum(count for value, count in one.top if value not in known)
+        if 2 * n >= len(seen) > 1 and new > most * one.values:
+            return False
+        known |= {value for value, _ in one.top}
+    return True
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """Which expectations the profiles of batches would justify, each with its evidence."""
 
 import math
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +15,10 @@ from tenure.lifecycle.data.profiling.profile import (
     Bound,
     ColumnProfile,
     Value,
+    are_few,
+    are_settled,
 )
+from tenure.lifecycle.data.profiling.variation import drift, growth, reach
 from tenure.lifecycle.data.profiling.wording import (
     batches,
     columns_phrase,
@@ -22,6 +27,7 @@ from tenure.lifecycle.data.profiling.wording import (
     plural,
     shares,
     span,
+    whole_outward,
 )
 from tenure.lifecycle.data.sources import FIRST_MOMENT, LAST_MOMENT, Column
 from tenure.verdicts import Severity
@@ -31,6 +37,26 @@ ENOUGH_ROWS = 60
 MAX_PROPOSALS = 400
 _TEXT_OF_SETS = 2_000
 _FIRST, _LAST = FIRST_MOMENT, LAST_MOMENT
+_MOST_VARIED, _MOST_GROWN = 3.0, 5.0
+"""Rows of batches: factors beyond which what was seen is no margin any more."""
+_NEW_VALUES = 0.02
+"""Share of a batch's rows with values that are new: a set of values would refuse them."""
+_LONGEST_FORM = 900
+"""Characters that a regular expression of a suite may write out (`patterns.MAX_SIZE`)."""
+_CODES = (
+    "id|ids|key|uuid|code|codes|number|no|nr|num|reference|ref|zip|zipcode|plz|postcode|"
+    "postal|sku|ean|gtin|isbn|icd|icd9|icd10|drg|naics|fips|tract|status|type|class|category|kind|"
+    "flag|group|cluster|version|port|year|month|jahr|monat|flight|train|route|line|station|store|"
+    "shop|branch|article|item|product|customer|client|patient|user|account|employee|device|sensor|"
+    "machine|order|invoice|ticket|vehicle|driver|agent|host|player|team|school|county|state|"
+    "country|region|district|diagnosis|procedure|drug|ward"
+)
+"""Last words of the names of columns whose numbers are names."""
+_QUANTITIES = (
+    "amount|price|cost|costs|salary|income|revenue|sales|total|sum|balance|value|weight|volume|"
+    "area|distance|length|height|width|count|pay|wage|rent|fee|tax|betrag|preis|gehalt|umsatz"
+)
+_CODE_DIGITS = 4
 _DECADE = timedelta(days=3653)
 
 
@@ -67,7 +93,9 @@ def propose(
 ) -> tuple[Proposal, ...]:
     """Expectations that every given batch passes, with a margin that shrinks as batches grow.
 
-    Of personal columns nothing is proposed that would quote or compare their values.
+    How a column varies is seen on its batches: however small one is, it keeps every bound; a column
+    that moves from batch to batch has room to move on. Of personal columns nothing is proposed that
+    would quote or compare their values.
 
     Args:
         profiles: Of sound batches, oldest first; those without rows are ignored.
@@ -80,24 +108,38 @@ def propose(
         return ()
     found = [row_count([p.rows for p in filled])]
     for name, column in columns.items():
-        seen = [c for p in filled if (c := p.column(name)) is not None and c.values]
-        if seen:
+        seen = [c for p in filled if (c := p.column(name)) is not None]
+        if any(c.values for c in seen):
             found += _of_column(seen, column, names_rows=name in key, moves=name == time_column)
-    return tuple(found[:MAX_PROPOSALS])
+    return tuple(found)
+
+
+def most_telling(proposals: Sequence[Proposal], most: int = MAX_PROPOSALS) -> tuple[Proposal, ...]:
+    """At most so many, in their order: of every column the first one before any second one."""
+    ranks: Counter[str] = Counter()
+    ranked = []
+    for position, proposal in enumerate(proposals):
+        ranked.append((ranks[proposal.subject], position))
+        ranks[proposal.subject] += 1
+    kept = sorted(position for _, position in sorted(ranked)[:most])
+    return tuple(proposals[position] for position in kept)
 
 
 def _of_column(
-    seen: Sequence[ColumnProfile], column: Column, *, names_rows: bool, moves: bool
+    all_seen: Sequence[ColumnProfile], column: Column, *, names_rows: bool, moves: bool
 ) -> Iterable[Proposal]:
     """The proposals of one column."""
-    yield from _nulls(seen, column)
+    yield from _nulls(all_seen, column)
+    seen = [c for c in all_seen if c.values]
     if column.sensitivity == "personal":
         return
     if column.type == "timestamp":
         if not moves:
-            yield _moments(seen)
+            yield from _moments(seen)
     elif column.type in {"integer", "number"}:
         yield from _numbers(seen, is_identifier=names_rows or _counts_up(seen))
+        if not names_rows and len(seen) == len(all_seen) and _is_measure(seen):
+            yield from _middle(seen)
     elif column.type == "string" and _are_categories(seen):
         yield _category_set(seen)
     elif column.type == "string":
@@ -106,8 +148,10 @@ def _of_column(
 
 def row_count(rows: Sequence[int]) -> Proposal:
     """How many rows a batch may have, from those of batches that were right."""
-    margin = 1 + 4 / len(rows)
-    low, high = max(1, math.floor(min(rows) / margin)), math.ceil(max(rows) * margin)
+    margin = max(1 + 4 / len(rows), min(_MOST_VARIED, max(rows) / min(rows)))
+    grown, shrunk = (min(_MOST_GROWN, max(1.0, g)) for g in (growth(rows), 1 / growth(rows)))
+    low = max(1, math.floor(min(rows) / max(margin, shrunk)))
+    high = math.ceil(max(rows) * max(margin, grown))
     return Proposal(
         "expect_table_row_count_to_be_between",
         {"min_value": low, "max_value": high},
@@ -120,10 +164,11 @@ def _nulls(seen: Sequence[ColumnProfile], column: Column) -> Iterable[Proposal]:
     """How many nulls are normal; a column that the contract never lets be null needs no rule."""
     if not column.nullable:
         return
-    worst = max(c.null_share for c in seen)
-    rows = min(c.rows for c in seen)
+    shown = [c.null_share for c in seen]
+    worst, rows = max(shown), min(c.rows for c in seen)
     noise = 3 * math.sqrt(worst * (1 - worst) / rows) if worst else 3 / rows
     limit = worst + max(0.5 * worst, noise, 0.01) / math.sqrt(len(seen)) + 0.01
+    limit = max(limit, worst + drift(shown) + 0.01)
     mostly = math.floor(1000 * (1 - limit)) / 1000
     if mostly < 0.05:
         return
@@ -131,7 +176,7 @@ def _nulls(seen: Sequence[ColumnProfile], column: Column) -> Iterable[Proposal]:
         "expect_column_values_to_not_be_null",
         {"column": column_name(seen), "mostly": mostly},
         Severity.CRITICAL,
-        f"{shares([c.null_share for c in seen])} nulls in {columns_phrase(seen)}.",
+        f"{shares(shown)} nulls in {columns_phrase(seen)}.",
     )
 
 
@@ -146,83 +191,110 @@ def _category_set(seen: Sequence[ColumnProfile]) -> Proposal:
 
 
 def _numbers(seen: Sequence[ColumnProfile], *, is_identifier: bool) -> Iterable[Proposal]:
-    low, high = min(_number(c.low) for c in seen), max(_number(c.high) for c in seen)
+    low, high = _lowest(seen), _highest(seen)
     evidence = f"{span(low, high)} in {columns_phrase(seen)}."
-    name = column_name(seen)
-    if is_identifier:
+    name, kind = column_name(seen), "expect_column_values_to_be_between"
+    if is_identifier or (_are_codes(seen) and not are_few(seen)):
         if low >= 0:
+            words = "They name rows." if is_identifier else "They are codes."
             kwargs = {"column": name, "min_value": 0}
-            kind = "expect_column_values_to_be_between"
-            yield Proposal(kind, kwargs, Severity.WARNING, f"{evidence} They name rows.")
+            yield Proposal(kind, kwargs, Severity.WARNING, f"{evidence} {words}")
         return
-    margin = (high - low) * 0.5 / math.sqrt(len(seen)) or abs(high) or 1.0
-    bounds = (low - margin, high + margin)
-    if low >= 0:
-        bounds = (max(0.0, bounds[0]), bounds[1])
     yield Proposal(
-        "expect_column_values_to_be_between",
-        {"column": name, **outward(*bounds, whole=_is_whole(seen))},
+        kind,
+        {"column": name, **_range(seen, low, high)},
         Severity.WARNING,
         evidence,
     )
-    yield from _middle(seen)
+
+
+def _range(seen: Sequence[ColumnProfile], low: float, high: float) -> dict[str, object]:
+    """Bounds of values; what was never negative stays so, and a flag stays 0 or 1."""
+    if _is_whole(seen) and low >= 0 and high <= 1:
+        return {"min_value": 0, "max_value": 1}
+    margin = (high - low) * 0.5 / math.sqrt(len(seen)) or abs(high) or 1.0
+    lows, highs = [_number(c.low) for c in seen], [_number(c.high) for c in seen]
+    least, most = reach(lows, highs, margin)
+    if _is_whole(seen):
+        return whole_outward(
+            max(0, math.floor(least)) if low >= 0 else math.floor(least), math.ceil(most)
+        )
+    return outward(max(0.0, least) if low >= 0 else least, most)
+
+
+def _is_measure(seen: Sequence[ColumnProfile]) -> bool:
+    """Whether a median says something: not of flags, ratings or codes."""
+    return not _counts_up(seen) and not _are_codes(seen) and not are_few(seen)
 
 
 def _middle(seen: Sequence[ColumnProfile]) -> Iterable[Proposal]:
-    """The median: it notices a change of unit where single values still look possible."""
-    spread = max(c.quantiles.get(0.75, 0.0) - c.quantiles.get(0.25, 0.0) for c in seen)
-    medians = [c.quantiles[0.5] for c in seen if 0.5 in c.quantiles]
-    if spread <= 0 or not medians or min(c.values for c in seen) < ENOUGH_ROWS // 2:
+    """The median: it notices a change of unit where single values still look possible.
+
+    Small batches have their say: the median of n values strays by about 0.93 times the width of
+    the middle half over √n, and four times that is allowed. Source: the asymptotic variance of a
+    median, 1 / (4 n f²), for a normal density f.
+    """
+    enough = [c for c in seen if c.values >= ENOUGH_ROWS // 2 and c.quantiles]
+    spread = max((c.quantiles[0.75] - c.quantiles[0.25] for c in enough), default=0.0)
+    if spread <= 0:
         return
-    margin = 1.5 * spread / len(seen) ** 0.25
-    least = min(medians) - margin
-    if min(_number(c.low) for c in seen) >= 0:
+    medians = [c.quantiles[0.5] for c in seen]
+    fewest = min(c.values for c in seen)
+    margin = spread * max(1.5 / len(seen) ** 0.25, 4 * 0.93 / math.sqrt(fewest))
+    least, most = reach(medians, medians, margin)
+    lowest, highest = _lowest(seen), _highest(seen)
+    if least <= lowest and most >= highest:
+        return
+    if lowest >= 0:
         least = max(0.0, least)
     yield Proposal(
         "expect_column_median_to_be_between",
-        {
-            "column": column_name(seen),
-            **outward(least, max(medians) + margin, whole=False),
-        },
+        {"column": column_name(seen), **outward(least, most)},
         Severity.CRITICAL,
         f"Median {span(min(medians), max(medians))}, middle half {plain(spread)} wide, in "
         f"{columns_phrase(seen)}.",
     )
 
 
-def _moments(seen: Sequence[ColumnProfile]) -> Proposal:
+def _moments(seen: Sequence[ColumnProfile]) -> Iterable[Proposal]:
+    """Dates that are facts; an end that lies near the end of all time is left open."""
     low, high = min(_moment(c.low) for c in seen), max(_moment(c.high) for c in seen)
-    margin = max(high - low, _DECADE)
-    first = low - margin if low - _FIRST > margin else _FIRST
-    last = high + margin if _LAST - high > margin else _LAST
-    return Proposal(
-        "expect_column_values_to_be_between",
-        {
-            "column": column_name(seen),
-            "min_value": first.astimezone(UTC).date().isoformat() + "T00:00:00+00:00",
-            "max_value": last.isoformat()
-            if last == _LAST
-            else last.astimezone(UTC).date().isoformat() + "T00:00:00+00:00",
-        },
-        Severity.WARNING,
-        f"{low.date().isoformat()}…{high.date().isoformat()} in {columns_phrase(seen)}.",
-    )
+    margin = max(min(high - low, 10 * _DECADE), _DECADE)
+    bounds = {}
+    if low - _FIRST > margin:
+        bounds["min_value"] = _day(low - margin)
+    if _LAST - high > margin:
+        bounds["max_value"] = _day(high + margin)
+    if bounds:
+        yield Proposal(
+            "expect_column_values_to_be_between",
+            {"column": column_name(seen), **bounds},
+            Severity.WARNING,
+            f"{low.date().isoformat()}…{high.date().isoformat()} in {columns_phrase(seen)}.",
+        )
+
+
+def _day(moment: datetime) -> str:
+    return moment.astimezone(UTC).date().isoformat() + "T00:00:00+00:00"
 
 
 def _texts(seen: Sequence[ColumnProfile]) -> Iterable[Proposal]:
     shortest = min(c.lengths[0] for c in seen if c.lengths)
     longest = max(c.lengths[1] for c in seen if c.lengths)
-    forms = list(FORMS)
-    form = max((forms.index(c.form) if c.form else len(forms) for c in seen), default=len(forms))
-    if form < len(forms):
-        width = f"{{{shortest}}}" if shortest == longest else f"{{{shortest},{longest}}}"
-        yield Proposal(
-            "expect_column_values_to_match_regex",
-            {"column": column_name(seen), "regex": f"^{FORMS[forms[form]]}{width}\\Z"},
-            Severity.WARNING,
-            f"Only {forms[form]}, {span(shortest, longest)} long, in {columns_phrase(seen)}.",
-        )
-        return
+    form = _form(seen)
+    if form is not None:
+        slack = 0 if shortest == longest else 1 + (longest - shortest) // 2
+        least, most = max(min(shortest, 1), shortest - slack), longest + slack
+        width = f"{{{least}}}" if least == most else f"{{{least},{most}}}"
+        regex = f"^{FORMS[form]}{width}\\Z"
+        if most <= _LONGEST_FORM:
+            yield Proposal(
+                "expect_column_values_to_match_regex",
+                {"column": column_name(seen), "regex": regex},
+                Severity.WARNING,
+                f"Only {form}, {span(shortest, longest)} long, in {columns_phrase(seen)}.",
+            )
+            return
     yield Proposal(
         "expect_column_value_lengths_to_be_between",
         {
@@ -235,6 +307,15 @@ def _texts(seen: Sequence[ColumnProfile]) -> Iterable[Proposal]:
     )
 
 
+def _form(seen: Sequence[ColumnProfile]) -> str | None:
+    """The form of all texts, unless only one batch of several made it as wide as it is."""
+    forms = list(FORMS)
+    found = [forms.index(c.form) if c.form else len(forms) for c in seen]
+    widest = max(found)
+    is_odd = len(found) > 2 and found.count(widest) == 1
+    return None if widest == len(forms) or is_odd else forms[widest]
+
+
 def column_name(seen: Sequence[ColumnProfile]) -> str:
     """The column that profiles of several batches are about."""
     return seen[0].name
@@ -245,10 +326,12 @@ def _categories(seen: Sequence[ColumnProfile]) -> list[Value]:
 
 
 def _are_categories(seen: Sequence[ColumnProfile]) -> bool:
-    """Few values in every batch and in all together, and such as a suite may hold."""
+    """Few values, such as a suite may hold, that did not become more from batch to batch."""
     values = [str(value) for value in _categories(seen)]
     fine = sum(map(len, values)) <= _TEXT_OF_SETS and not any("$" in text for text in values)
-    return fine and len(values) <= 2 * MAX_CATEGORIES and all(c.is_categorical for c in seen)
+    if not fine or not are_few(seen, 2 * MAX_CATEGORIES):
+        return False
+    return are_settled(seen, _NEW_VALUES)
 
 
 def _counts_up(seen: Sequence[ColumnProfile]) -> bool:
@@ -258,6 +341,34 @@ def _counts_up(seen: Sequence[ColumnProfile]) -> bool:
 
 def _is_whole(seen: Sequence[ColumnProfile]) -> bool:
     return all(c.type == "integer" for c in seen)
+
+
+def _are_codes(seen: Sequence[ColumnProfile]) -> bool:
+    """Whole numbers that are called like codes, or all have as many digits as codes do."""
+    if not _is_whole(seen):
+        return False
+    low, high = str(_lowest(seen)), str(_highest(seen))
+    alike = low.isdigit() and len(low) == len(high) >= _CODE_DIGITS
+    name = column_name(seen)
+    return is_called(name, _CODES) or (alike and not is_called(name, _QUANTITIES))
+
+
+def is_called(name: str, words: str) -> bool:
+    """Whether the last word of a name is among these.
+
+    >>> [is_called(name, "code|id") for name in ("branch_code", "customerId", "coder")]
+    [True, True, False]
+    """
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    return re.search(rf"(?:^|[^a-zA-Z])(?:{words})[^a-zA-Z]*\Z", parted, re.IGNORECASE) is not None
+
+
+def _lowest(seen: Sequence[ColumnProfile]) -> float:
+    return min(_number(c.low) for c in seen)
+
+
+def _highest(seen: Sequence[ColumnProfile]) -> float:
+    return max(_number(c.high) for c in seen)
 
 
 def _number(value: Bound | None) -> float:

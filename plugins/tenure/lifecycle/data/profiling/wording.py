@@ -6,18 +6,26 @@ from collections.abc import Callable, Sequence
 from tenure.lifecycle.data.profiling.profile import ColumnProfile
 
 
-def outward(low: float, high: float, *, whole: bool) -> dict[str, object]:
+def outward(low: float, high: float) -> dict[str, object]:
     """Bounds in 3 significant digits of their distance, rounded so that nothing is shut out."""
     unit = 10.0 ** (math.floor(math.log10(max(high - low, 1e-300))) - 2)
-    if whole:
-        unit = max(1.0, unit)
     bounds = (_rounded(low, unit, math.floor), _rounded(high, unit, math.ceil))
     if not all(map(math.isfinite, bounds)):
         bounds = (low, high)
-    return {
-        "min_value": int(bounds[0]) if whole else bounds[0],
-        "max_value": int(bounds[1]) if whole else bounds[1],
-    }
+    return {"min_value": bounds[0], "max_value": bounds[1]}
+
+
+def whole_outward(low: int, high: int) -> dict[str, object]:
+    """The same of whole numbers, exactly, within 64 bits.
+
+    >>> whole_outward(2**60 + 7, 2**60 + 9)["max_value"] - 2**60
+    9
+    >>> whole_outward(1234, 98765)
+    {'min_value': 1200, 'max_value': 98800}
+    """
+    unit = 10 ** max(0, len(str(high - low)) - 3)
+    least, most = low // unit * unit, -(-high // unit) * unit
+    return {"min_value": max(-(2**63) + 1, least), "max_value": min(2**63 - 1, most)}
 
 
 def _rounded(value: float, unit: float, direction: Callable[[float], int]) -> float:
