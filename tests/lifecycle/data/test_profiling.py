@@ -59,7 +59,7 @@ def test_range_and_median_shrink_with_history() -> None:
     once, often = proposed(column()), proposed(*[column()] * 16)
 
     assert once[BETWEEN].kwargs == {"column": "c", "min_value": 5.0, "max_value": 25.0}
-    assert often[BETWEEN].kwargs == {"column": "c", "min_value": 8.7, "max_value": 21.3}
+    assert often[BETWEEN].kwargs == {"column": "c", "min_value": 7.5, "max_value": 22.5}
     assert (once[BETWEEN].severity, once[MEDIAN].severity) == ("warning", "critical")
     assert once[MEDIAN].kwargs == {"column": "c", "min_value": 12.0, "max_value": 18.0}
     assert often[MEDIAN].kwargs == {"column": "c", "min_value": 13.5, "max_value": 16.5}

@@ -212,7 +212,7 @@ def _range(seen: Sequence[ColumnProfile], low: float, high: float) -> dict[str, 
     """Bounds of values; what was never negative stays so, and a flag stays 0 or 1."""
     if _is_whole(seen) and low >= 0 and high <= 1:
         return {"min_value": 0, "max_value": 1}
-    margin = (high - low) * 0.5 / math.sqrt(len(seen)) or abs(high) or 1.0
+    margin = (high - low) * 0.5 / len(seen) ** 0.25 or abs(high) or 1.0
     lows, highs = [_number(c.low) for c in seen], [_number(c.high) for c in seen]
     least, most = reach(lows, highs, margin)
     if _is_whole(seen):
