@@ -259,7 +259,7 @@ def test_a_key_that_does_not_fit_is_refused(signer: Signer, tmp_path: Path) -> N
     other = Signer(tmp_path / "other" / "signing.pem")
     other.sign(b"s")
     signer.public.write_bytes(other.public.read_bytes())
-    with pytest.raises(ArtifactRefused, match="not the public half"):
+    with pytest.raises(ArtifactRefused, match="does not hold the public half"):
         signer.sign(b"s")
     elliptic = generate_private_key(SECP256R1()).private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
@@ -267,6 +267,24 @@ def test_a_key_that_does_not_fit_is_refused(signer: Signer, tmp_path: Path) -> N
     (tmp_path / "keys" / "signing.pem").write_bytes(elliptic)
     with pytest.raises(ArtifactRefused, match="not an Ed25519 key"):
         signer.sign(b"s")
+
+
+def test_what_an_earlier_key_signed_stays_valid_after_a_rotation(
+    store: LocalStore, good: VersionRecord, signer: Signer, tmp_path: Path
+) -> None:
+    """The new public half stands before the old one; without the old one it is refused."""
+    old = signer.public.read_bytes()
+    fresh = Signer(tmp_path / "fresh" / "signing.pem")
+    fresh.sign(b"s")
+    (tmp_path / "keys" / "signing.pem").write_bytes((tmp_path / "fresh/signing.pem").read_bytes())
+    signer.public.write_bytes(fresh.public.read_bytes() + old)
+    assert load_verified(store, good, signer.public) is not None
+    newer = signed(signer, store, store.get(artifact_key(str(good.artifact_digest))))
+    assert newer.signature != good.signature
+    check_signature(newer, signer.public)
+    check_signature(newer, fresh.public)
+    with pytest.raises(ArtifactRefused, match="the signature does not fit"):
+        check_signature(good, fresh.public)
 
 
 def test_frames_with_names_survive() -> None:

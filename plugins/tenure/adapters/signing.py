@@ -23,6 +23,8 @@ from tenure.errors import ArtifactRefused
 class Signer:
     """Signs with the key at `private`; the public half lies beside it as `<stem>.pub`.
 
+    That file may hold public halves of earlier keys as well: what they signed stays valid.
+
     Args:
         private: PEM file, made on first use, readable by its owner only.
     """
@@ -52,8 +54,8 @@ class Signer:
         public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         if not self.public.exists():
             _place(self.public, public, mode=0o644)
-        if self.public.read_bytes() != public:
-            raise self._refused(f"{self.public.name} is not the public half of it")
+        if public.strip() not in self.public.read_bytes():  # beside those of earlier keys
+            raise self._refused(f"{self.public.name} does not hold the public half of it")
         return key
 
     def _make(self) -> None:

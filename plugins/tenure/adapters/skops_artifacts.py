@@ -9,6 +9,7 @@ import io
 import json
 import re
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ MAX_UNPACKED = 1024**3
 _MEMBER = re.compile(r"(schema\.json|[0-9a-f-]{1,40}\.(npy|npz|bin))\Z")
 """Names of what skops writes; no folder, no other kind of file."""
 
+_PEM = re.compile(rb"-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY-----", re.DOTALL)
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _SAFE = "Nothing was loaded; gateways keep what they serve."
 
@@ -192,17 +194,23 @@ def _check(row: VersionRecord, public_key: bytes) -> None:
 
 
 def _signed(signature: object, public_key: bytes) -> bytes | None:
-    """The statement that was signed, or None where the signature is not the trainer's."""
+    """The statement that was signed, or None where the signature is not the trainer's.
+
+    One of the keys of the file signed it: those of before a rotation stand behind the newest.
+    """
     try:
-        key = load_pem_public_key(public_key)
-        if not isinstance(key, Ed25519PublicKey):
-            raise _refused("the public key is not an Ed25519 key")
+        keys = [load_pem_public_key(one) for one in _PEM.findall(public_key) or [public_key]]
         parts = (base64.b64decode(part, validate=True) for part in str(signature).split("."))
         signed, seal = parts
-        key.verify(seal, signed)
-    except (InvalidSignature, binascii.Error, ValueError):
+    except (binascii.Error, ValueError):
         return None
-    return signed
+    for key in keys:
+        if not isinstance(key, Ed25519PublicKey):
+            raise _refused("the public key is not an Ed25519 key")
+        with suppress(InvalidSignature):
+            key.verify(seal, signed)
+            return signed
+    return None
 
 
 def _refuse_types(data: bytes, name: str) -> None:

@@ -41,9 +41,22 @@ class InstallationKey:
         Raises:
             ConfigInvalid: It is not so many bytes in hexadecimal.
         """
-        text = os.environ.get(self.variable) or made_once(
+        return self._parsed(self._text(home))
+
+    def read_all(self, home: Path) -> list[bytes]:
+        """The secret, then the earlier ones that a rotation left behind it, after commas.
+
+        Raises:
+            ConfigInvalid: One of them is not so many bytes in hexadecimal.
+        """
+        return [self._parsed(text) for text in self._text(home).split(",")]
+
+    def _text(self, home: Path) -> str:
+        return os.environ.get(self.variable) or made_once(
             home / "keys" / self.file, lambda: os.urandom(_KEY_BYTES).hex()
         )
+
+    def _parsed(self, text: str) -> bytes:
         try:
             key = bytes.fromhex(text)
         except ValueError:
@@ -88,4 +101,4 @@ MASTER = InstallationKey(
     "Nothing was sealed with it; what is sealed stays as it is.",
     "With another one, personal features that were logged before cannot be opened.",
 )
-"""Wraps the data keys of subjects."""
+"""Wraps the data keys of subjects; what earlier ones wrapped is opened by these (`read_all`)."""

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from tenure.adapters.decision_tables import decisions_to_parquet
+from tenure.errors import ConfigInvalid
 from tenure.failpoints import InjectedFault
 from tenure.files import made_once
 from tenure.gateway.log import wal
@@ -344,3 +345,22 @@ def test_local_keys_turn_over(tmp_path: Path) -> None:
     assert keys.current()[0] == "c"
     assert LocalKeys(tmp_path, lambda: "x", lambda: 0.0).get("c") is not None
     assert (tmp_path / "c.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_an_earlier_master_key_wrapped_opens_after_a_rotation(
+    platform: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new key wraps, both open; without the old one it is said which key is missing."""
+    old, new = "ab" * 32, "cd" * 32
+    monkeypatch.setenv("TENURE_MASTER_KEY", old)
+    before = subject_keys.subject_keys(platform, {ADA}, make=True)
+    monkeypatch.setenv("TENURE_MASTER_KEY", f"{new},{old}")
+    both = subject_keys.subject_keys(platform, {ADA, BOB}, make=True)
+    assert both[ADA] == before[ADA]
+    monkeypatch.setenv("TENURE_MASTER_KEY", new)
+    assert subject_keys.subject_keys(platform, {BOB}) == {BOB: both[BOB]}
+    with pytest.raises(ConfigInvalid, match="is not the one that wrapped the keys of subjects"):
+        subject_keys.subject_keys(platform, {ADA})
+    monkeypatch.setenv("TENURE_MASTER_KEY", f"{new},")
+    with pytest.raises(ConfigInvalid, match="is not 32 bytes in hexadecimal"):
+        subject_keys.subject_keys(platform, {BOB})

@@ -5,6 +5,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -182,7 +183,7 @@ def subject_keys(
     from tenure.adapters import sealing
     from tenure.adapters.sql import subject_keys as table
 
-    master, names = MASTER.read(platform.settings.home), sorted(subjects)
+    masters, names = MASTER.read_all(platform.settings.home), sorted(subjects)
     wrapped: dict[str, str | None] = {}
     for start in range(0, len(names), _SUBJECTS_AT_ONCE):
         piece = names[start : start + _SUBJECTS_AT_ONCE]
@@ -190,17 +191,24 @@ def subject_keys(
             found = table.find(connection, piece)
             missing = [name for name in piece if name not in found] if make else []
             if missing:
-                made = {n: sealing.wrap(master, sealing.new_key(), about=n) for n in missing}
+                made = {n: sealing.wrap(masters[0], sealing.new_key(), about=n) for n in missing}
                 table.add(connection, made)
                 found |= table.find(connection, missing)
         wrapped |= found
-    try:
-        return {
-            name: None if text is None else sealing.unwrap(master, text, about=name)
-            for name, text in wrapped.items()
-        }
-    except sealing.SealBroken:
-        raise MASTER.refused("is not the one that wrapped the keys of subjects") from None
+    return {
+        name: None if text is None else _unwrapped(masters, text, name)
+        for name, text in wrapped.items()
+    }
+
+
+def _unwrapped(masters: Sequence[bytes], text: str, name: str) -> bytes:
+    """The key of a subject, wrapped by the master key of now or by one before it."""
+    from tenure.adapters import sealing
+
+    for master in masters:
+        with suppress(sealing.SealBroken):
+            return sealing.unwrap(master, text, about=name)
+    raise MASTER.refused("is not the one that wrapped the keys of subjects")
 
 
 def destroy_keys(
