@@ -74,7 +74,10 @@ def test_bad_bodies(client: TestClient, call: dict[str, Any], status: int, code:
 def twice_among(count: int) -> bytes:
     """Keys that are all different, but for the last: it stands twice."""
     keys = b",".join(b'"%x":0' % number for number in (*range(count), count - 1))
-    return b'{"inputs":[{"name":"a","shape":[1],"datatype":"FP64","data":[{%s}]}]}' % keys
+    return (
+        b'{"inputs":[{"name":"a","shape":[1],"datatype":"FP64","data":[1],"parameters":{%s}}]}'
+        % (keys)
+    )
 
 
 def test_double_key_among_many(client: TestClient) -> None:

@@ -44,10 +44,6 @@ _Data = Annotated[
 ]
 
 
-class TensorParameters(msgspec.Struct, forbid_unknown_fields=True):
-    """None is honored, so none is accepted: a `content_type` would change what the data means."""
-
-
 class OutputParameters(msgspec.Struct, forbid_unknown_fields=True):
     """Answers are JSON; a client may say so."""
 
@@ -61,7 +57,13 @@ class Tensor(msgspec.Struct, forbid_unknown_fields=True):
     shape: list[int]
     datatype: str
     data: _Data
-    parameters: TensorParameters = msgspec.field(default_factory=TensorParameters)
+    parameters: Annotated[
+        dict[str, Any],
+        msgspec.Meta(
+            description="None is honored, so none is accepted.",
+            extra_json_schema={"maxProperties": 0},
+        ),
+    ] = {}
 
 
 class RequestedOutput(msgspec.Struct, forbid_unknown_fields=True):
@@ -140,6 +142,11 @@ outcomes_body = msgspec.json.Decoder(OutcomesBody)
 def parse_infer(body: bytes) -> InferBody:
     """Decode the body of `/infer`; see `parse`."""
     value: InferBody = parse(infer_body, body, is_plain=_is_plain)
+    for position, tensor in enumerate(value.inputs):
+        if tensor.parameters:  # a content_type, say, would change what the data means
+            name = next(iter(tensor.parameters))[:MAX_TEXT]
+            message = f"The parameter {name!r} is not honored here: leave it out."
+            raise Refusal(422, "invalid", message, f"inputs[{position}].parameters")
     for position, output in enumerate(value.outputs):
         if output.parameters.binary_data:
             where = f"outputs[{position}].parameters.binary_data"
