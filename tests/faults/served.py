@@ -74,9 +74,9 @@ class Life:
             versions.set_columns(c, ref.id, facts=stated, **described)
         self.train(ref, artifact_digest=digest)
         reports = {"evaluation": "e" * 64, "bias": "b" * 64}
-        by = authority.in_force(self.platform, seen_by="t")
         self.move(ref, State.VALIDATED, **{f"{kind}_report": one for kind, one in reports.items()})
         with self.platform.database.begin() as c:
+            by = authority.in_force(self.platform, c, seen_by="t")
             until = datetime.now(tz=UTC) + timedelta(days=1)
             evidence = evidence_digest(artifact=digest, **reports)
             given = ApprovalAnswer("grace", Choice.APPROVE, digest, evidence, until)

@@ -111,8 +111,8 @@ class Life:
 
     def approved(self, number: int) -> VersionRef:
         ref = self.validated(number)
-        by = authority.in_force(self.platform, seen_by="t")
         with self.platform.database.begin() as c:
+            by = authority.in_force(self.platform, c, seen_by="t")
             until = NOW + timedelta(days=1)
             given = ApprovalAnswer("grace", Choice.APPROVE, ref.artifact_digest or "", "e", until)
             row = approvals.ApprovalRow.of(ref, given, "")

@@ -108,7 +108,6 @@ def ask(platform: Installation, version: VersionRef) -> SeatQuestion | None:
         NotPermitted: Nobody is left who may fill the seat.
     """
     config, _ = load_model(platform.settings.include, version.model)
-    by = authority.in_force(platform, seen_by="approval")
     with platform.database.begin() as connection:
         row = versions.row_by_id(connection, version.id)
         question = question_of(connection, row, config.risk_tier)
@@ -118,7 +117,8 @@ def ask(platform: Installation, version: VersionRef) -> SeatQuestion | None:
     now = approval.standing(question, answers, now=moment)
     if row.state not in {State.VALIDATED, State.APPROVED} or now.is_approved:
         return None
-    people = approval.may_answer(question, answers, by.people(Role.APPROVER), after=moment)
+    approvers = authority.people(platform, Role.APPROVER)
+    people = approval.may_answer(question, answers, approvers, after=moment)
     if not people:
         raise NotPermitted(
             f"{question.name} needs {question.quorum} approvals and has {len(now.approvers)}; no "
@@ -173,10 +173,10 @@ def answer(
     given = ApprovalAnswer(
         user, choice, artifact, evidence, now + timedelta(days=config.approval.valid_days)
     )
-    by = authority.in_force(platform, seen_by="approval")
     with platform.database.begin() as connection:
         # The ledger's lock comes first: seats that are answered together count one after the other.
         platform.ledger.take_turn(connection)
+        by = authority.in_force(platform, connection, seen_by=run.dag_id)
         row = versions.lock(connection, version_id)
         question = question_of(connection, row, config.risk_tier)
         before = approvals.answers_of(connection, version_id)

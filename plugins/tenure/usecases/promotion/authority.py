@@ -30,10 +30,6 @@ class Authority:
     digest: str
     config: PlatformConfig
 
-    def people(self, role: Role) -> "Sequence[str]":
-        """Who has the role."""
-        return self.config.roles.get(role, ())
-
 
 @dataclass(frozen=True)
 class RevisionCounts:
@@ -42,50 +38,58 @@ class RevisionCounts:
     taken_up: int
 
 
-def in_force(platform: Installation, *, seen_by: str) -> Authority:
+def people(platform: Installation, role: Role) -> "Sequence[str]":
+    """Who has the role by the file as it is now. Raises ConfigInvalid."""
+    return read_platform(platform.settings.include)[0].roles.get(role, ())
+
+
+def in_force(platform: Installation, connection: "Connection", *, seen_by: str) -> Authority:
     """The file as it is now; a revision that the ledger does not know becomes an event first.
+
+    Who refers to it in an event of the same transaction takes the ledger's turn before: else
+    another revision might come in between.
 
     Args:
         platform: The installation.
+        connection: The caller's transaction.
         seen_by: Who came upon it; who wrote it, only the repository of the file can say.
 
     Raises:
         ConfigInvalid: The file is broken.
     """
-    config, digest, body = read_platform(platform.settings.include)
-    with platform.database.begin() as connection:
-        _take_up(platform, connection, Authority(digest, config), body, seen_by)
-    return Authority(digest, config)
+    return _taken_up(platform, connection, seen_by)[0]
 
 
 def take_up(platform: Installation, *, seen_by: str) -> RevisionCounts:
     """What maintenance does: see to it that the revision in force has its event. Raises alike."""
-    config, digest, body = read_platform(platform.settings.include)
     with platform.database.begin() as connection:
-        new = _take_up(platform, connection, Authority(digest, config), body, seen_by)
-    return RevisionCounts(int(new))
+        return RevisionCounts(int(_taken_up(platform, connection, seen_by)[1]))
 
 
-def _take_up(
-    platform: Installation, connection: "Connection", found: Authority, body: bytes, seen_by: str
-) -> bool:
+def _taken_up(
+    platform: Installation, connection: "Connection", seen_by: str
+) -> tuple[Authority, bool]:
+    """The revision in force, and whether its event is new."""
+    config, digest, body = read_platform(platform.settings.include)
     newest = revisions.newest(connection, SUBJECT)
-    if newest is not None and newest.digest == found.digest:
-        return False
-    platform.ledger.take_turn(connection)
-    newest = revisions.newest(connection, SUBJECT)
+    if newest is None or newest.digest != digest:
+        platform.ledger.take_turn(connection)
+        newest = revisions.newest(connection, SUBJECT)  # somebody else may have been first
+    if newest is not None and newest.digest == digest:
+        return Authority(digest, config), False
     after = newest.seq if newest else 0
     versions.remember_config(
-        connection, digest=found.digest, kind="platform", name="platform", body=body.decode()
+        connection, digest=digest, kind="platform", name="platform", body=body.decode()
     )
-    roles = {str(role): list(names) for role, names in found.config.roles.items()}
-    return platform.ledger.note(
+    roles = {str(role): list(names) for role, names in config.roles.items()}
+    is_new = platform.ledger.note(
         connection,
         subject=SUBJECT,
         actor=seen_by,
-        body={"digest": found.digest, "before": newest.digest if newest else None, "roles": roles},
-        op_key=op_key("platform.revision", SUBJECT, {"digest": found.digest, "after": after}),
+        body={"digest": digest, "before": newest.digest if newest else None, "roles": roles},
+        op_key=op_key("platform.revision", SUBJECT, {"digest": digest, "after": after}),
     )
+    return Authority(digest, config), is_new
 
 
 def is_recorded(platform: Installation) -> bool:

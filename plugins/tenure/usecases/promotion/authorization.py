@@ -90,14 +90,14 @@ def read(connection: "Connection", version: VersionRef) -> Authorization:
 def ask_renewal(platform: Installation, version: VersionRef) -> SeatQuestion | None:
     """What to show to an approver who may renew; None when the quorum has renewed just now."""
     config, _ = load_model(platform.settings.include, version.model)
-    by = authority.in_force(platform, seen_by="approval")
     now = platform.clock.now()
     after = max(now, now + timedelta(days=config.approval.valid_days) - _LEAST)
     with platform.database.begin() as connection:
         row, found = versions.row_by_id(connection, version.id), read(connection, version)
         asked = question(connection, row, config.risk_tier)
         answers = approvals.answers_of(connection, version.id)
-    people = approval.may_answer(asked, answers, by.people(Role.APPROVER), after=after)
+    approvers = authority.people(platform, Role.APPROVER)
+    people = approval.may_answer(asked, answers, approvers, after=after)
     if not people or approval.standing(asked, answers, now=after).is_approved:
         return None
     return SeatQuestion(
@@ -165,9 +165,9 @@ def renew(
         StateConflict: There is no such version, or it neither serves nor may serve again.
     """
     config, _ = load_model(platform.settings.include, model)
-    by = authority.in_force(platform, seen_by="approval")
     with traffic.turn(platform, _wanted(platform, model, number).id, actor=user) as mine:
         platform.ledger.take_turn(mine.connection)
+        by = authority.in_force(platform, mine.connection, seen_by="renewal")
         row = versions.lock(mine.connection, mine.version.id)
         require_evidence(mine.connection, row.id)
         asked = question(mine.connection, row, config.risk_tier)
