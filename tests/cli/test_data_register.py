@@ -2,16 +2,17 @@
 
 import json
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from tenure import settings as where
 from tenure.cli import app
 from tenure.demo.upstream import write_month
 from tenure.installation import Installation
+from tenure.settings import REPOSITORY
 from tenure.usecases.data.ingestion import ingestion
 from tenure.usecases.data.snapshots import open_snapshot
 from tenure.vocabulary import RunRef
@@ -60,8 +61,8 @@ def test_a_model_that_lost_a_column_and_a_reader_are_listed(
 
 
 def test_owners_are_written_and_compared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("TENURE_INCLUDE", str(where.REPOSITORY / "include"))
-    monkeypatch.setattr(where, "REPOSITORY", tmp_path)
+    copytree(REPOSITORY / "include", tmp_path / "include")
+    monkeypatch.setenv("TENURE_INCLUDE", str(tmp_path / "include"))
 
     def answer(*options: str) -> tuple[int, dict[str, Any]]:
         done = runner.invoke(app, ["data", "owners", "--json", *options])

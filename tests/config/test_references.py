@@ -107,10 +107,10 @@ ONE_WORD = {
         ("numeric: [hour,", "numeric: [scheduled_at,"),
         "scheduled_at is timestamp in the contract of flights, and no numeric feature",
     ),
-    "label that is text": (
+    "label that is a time": (
         MODEL,
-        ("label: {column: late,", "label: {column: flight_id,"),
-        "the label flight_id is string: it must be boolean, or 0 and 1",
+        ("label: {column: late,", "label: {column: scheduled_at,"),
+        "the label scheduled_at is timestamp: it must be boolean, or 0 and 1",
     ),
     "label that is known after the gap": (
         MODEL,
@@ -207,7 +207,8 @@ def test_a_dataset_without_a_time_cannot_be_trained_on(include: Path) -> None:
     ("old", "new", "said"),
     [
         ("decision_id: {type: string}", "decision_id: {type: number}", "is number, not string or"),
-        ("label: {type: boolean}", "label: {type: string}", "label of arrivals is string: it"),
+        ("label: {type: boolean}", "label: {type: timestamp}", "label of arrivals is timestamp:"),
+        ("label: {type: boolean}", "label: {type: string}", None),
         ("label: {type: boolean}", "labels: {type: boolean}", "arrivals has no column label"),
         (
             "decision_id: {type: string}",

@@ -41,26 +41,24 @@ def show(model: Model, as_json: AsJson = False) -> None:
 
 
 @group.command("renew")
-def renew_(  # noqa: PLR0917  (the command line fills them by name)
+def renew_(
     model: Model,
     version: Annotated[
         int | None, typer.Option("--version", min=1, help="Default: the champion.")
     ] = None,
     note: Annotated[str, typer.Option("--note", help="Why; it stands beside the approval.")] = "",
-    actor: Annotated[
-        str | None, typer.Option("--actor", help="Who approves; default: your login name.")
-    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Approve the same bytes and evidence once more: a review without a training.
 
     Any approver may, but who trained the version; also who approved it before, before its end and
-    after. At risk tier high a second approver renews it too. Sent again, it changes nothing.
+    after. At risk tier high a second approver renews it too. Sent again, it changes nothing. An
+    approval is a person's own: nobody renews on behalf of somebody else.
     """
     from tenure.usecases.promotion.authorization import renew
 
-    user = actor or login_name()
+    user = login_name()
     with connected() as platform:
         require_model(platform, model)
         if not (yes or as_json):

@@ -25,12 +25,13 @@ Fault = tuple[Location, str]
 """Where it stands in the file, as far as it is written there; and a sentence."""
 
 _NUMBERS: tuple[ColumnType, ...] = ("number", "integer", "boolean")
+_LABELS: tuple[ColumnType, ...] = (*_NUMBERS, "string")
 _IDS: tuple[ColumnType, ...] = ("string", "integer")
 OUTCOME_COLUMNS: dict[str, tuple[ColumnType, ...]] = {
     "decision_id": _IDS,
     "request_id": _IDS,
     "caller": _IDS,
-    "label": _NUMBERS,
+    "label": _LABELS,
     "observed_at": ("timestamp",),
 }
 """What an outcomes dataset may have, and of which types."""
@@ -130,7 +131,7 @@ def _of_types(model: ModelConfig, dataset: DatasetConfig) -> Iterator[tuple[str,
 
 def label_fault(label: Label, kind: ColumnType) -> str | None:
     """Why a column of the type is no label, or None. Values are checked where rows are read."""
-    if getattr(label, "positive", None) is not None or kind in _NUMBERS:
+    if label.positive is not None or kind in _LABELS:
         return None
     return f"the label {label.column} is {kind}: it must be boolean, or 0 and 1"
 

@@ -9,6 +9,7 @@ import random
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +114,9 @@ def test_the_contract_of_the_file(shop: Settings) -> None:
     assert personal == {"Vorname", "E-Mail", "Geburtsdatum", "Telefon"}
     text = (shop.configs / "datasets/shop.yaml").read_text("utf-8")
     assert text.count("to be confirmed") >= len(personal)
-    assert check(shop.include)[1] == [
-        problem for problem in check(shop.include)[1] if "platform" in problem.path.name
-    ]
+    assert {problem.path.name for problem in check(shop.include, date(2026, 11, 28))[1]} <= {
+        "platform.yaml"
+    }
 
 
 def changed(table: list[Row], **cells: Callable[[Row], str]) -> list[Row]:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from tenure import installation
 from tenure.adapters.sql import approvals, versions
-from tenure.cli import app
+from tenure.cli import app, authorization
 from tenure.errors import NotPermitted, StateConflict
 from tenure.usecases.promotion import canary, traffic
 from tenure.usecases.promotion.approval import load_model
@@ -247,10 +247,11 @@ def test_by_command_line(world: Callable[..., Any], later: Later, monkeypatch: A
     assert ended.exit_code == 1
     assert json.loads(ended.stdout)[0]["holds"] is False
     assert "authorization ended: " in call("show", MODEL).stdout
-    done = call("renew", MODEL, "--actor", "heidi", "--yes")
+    monkeypatch.setattr(authorization, "login_name", lambda: "heidi")
+    done = call("renew", MODEL, "--yes")
     assert done.exit_code == 0, done.output
     assert done.stdout.endswith("heidi renewed it. Gateways follow plan generation 2.\n")
-    again = json.loads(call("renew", MODEL, "--actor", "heidi", "--json").stdout)
+    again = json.loads(call("renew", MODEL, "--json").stdout)
     assert (again["is_new"], again["holds"], again["missing"]) == (False, True, 0)
 
 
