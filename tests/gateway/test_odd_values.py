@@ -97,7 +97,7 @@ def test_every_odd_outcome_is_refused_or_stored(
         codes = [client.post(OUTCOMES, content=json.dumps(body)).status_code for body in bodies]
     assert {*codes} <= {200, 400, 413, 422}
     taken = codes[: len(said)].count(200)
-    assert taken >= 4
+    assert taken >= 2
     assert stored(world, "outcomes") == taken
     assert codes[len(said) :].count(200) >= 1
     assert world.watermarks != []

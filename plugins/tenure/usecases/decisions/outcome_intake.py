@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tenure.config import load_all
 from tenure.config.references import outcome_faults
-from tenure.errors import ConfigInvalid, ServiceUnreachable
+from tenure.errors import ConfigInvalid, ServiceUnreachable, TenureError
 from tenure.failpoints import failpoint
 from tenure.installation import Installation
 from tenure.installation.keys import SUBJECTS
@@ -61,7 +61,7 @@ def take_outcomes(platform: Installation, run: RunRef) -> IntakeCounts:
                 took, left = _take(platform, name, snapshot, run, rule)
             except ServiceUnreachable:
                 raise
-            except Exception as error:  # about this snapshot: the others go on
+            except (LookupError, TypeError, ValueError, TenureError) as error:  # about this one
                 broken.append(f"{name}: snapshot {snapshot.digest[:12]} ({cause_of(error)})")
                 continue
             files, rows, refused = files + 1, rows + took, refused + left
