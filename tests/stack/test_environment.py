@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tenure.errors import ConfigInvalid
 from tenure.settings import REPOSITORY
 from tenure.stack import environment, postgres, services
 from tenure.stack.endpoints import StackEndpoints
@@ -16,7 +17,7 @@ from tenure.stack.postgres import Server
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    one = Layout(tmp_path / "home", tmp_path / "project", tmp_path / "include")
+    one = Layout(tmp_path / "home", tmp_path / "project", REPOSITORY / "include")
     environment.prepare(one)
     return one
 
@@ -52,7 +53,7 @@ def test_nobody_else_looks_into_the_home(layout: Layout, server: Server) -> None
 
 def test_passwords_stay_and_new_users_get_one(layout: Layout) -> None:
     before = json.loads(layout.passwords.read_text())
-    assert set(before) == set(environment.USERS)
+    assert set(before) == {"ada", "dora", "grace", "olga", "sam", "vera", "watchdog"}
     layout.passwords.write_text(json.dumps({k: v for k, v in before.items() if k != "vera"}))
     environment.prepare(layout)
     after = json.loads(layout.passwords.read_text())
@@ -163,3 +164,23 @@ def test_every_service_has_its_part(layout: Layout, server: Server) -> None:
         "AIRFLOW_CONN_TENURE_ALERTS",
         "TENURE_ALERTS_URL",
     }
+
+
+def test_everybody_of_platform_yaml_may_log_in(layout: Layout, tmp_path: Path) -> None:
+    folder = tmp_path / "other"
+    (folder / "configs").mkdir(parents=True)
+    path = folder / "configs" / "platform.yaml"
+    path.write_text(
+        "roles: {viewer: [v@example.org, both], auditor: [a], operator: [both, o], trainer: [t]}\n"
+    )
+    assert environment.airflow_users(folder) == {
+        "v@example.org": "viewer",
+        "both": "op",
+        "a": "viewer",
+        "o": "op",
+        "t": "user",
+        "watchdog": "viewer",
+    }
+    path.write_text('roles: {operator: ["a:admin,b"]}\n')
+    with pytest.raises(ConfigInvalid, match=r"'a:admin,b' in platform\.yaml"):
+        environment.airflow_users(folder)

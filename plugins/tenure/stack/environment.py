@@ -14,23 +14,17 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from tenure.errors import ConfigInvalid
 from tenure.files import private_folder
 from tenure.stack.endpoints import LOOPBACK, StackEndpoints
 from tenure.stack.postgres import GATEWAY, Server
 from tenure.stack.processes import MARK
+from tenure.vocabulary import Role
 
-# Airflow's own roles, which open its pages. What Tenure allows is in platform.yaml.
-USERS = {
-    "ada": "user",
-    "grace": "user",
-    "olga": "op",
-    "sam": "user",
-    "dora": "user",
-    "vera": "viewer",
-    "watchdog": "viewer",
-}
 WATCHDOG = "watchdog"
 """The service user that `maintain_platform` reads runs and tasks as."""
+_LOOKING = frozenset({Role.VIEWER, Role.AUDITOR})
+_RANKS = ("viewer", "user", "op")
 _BYTECODE_OFF = "PYTHONDONTWRITEBYTECODE"
 
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
@@ -102,6 +96,29 @@ class Layout:
         return self.home / "store"
 
 
+def airflow_users(include: Path) -> dict[str, str]:
+    """Airflow's role of each person in `platform.yaml`; it opens pages, what Tenure allows it asks.
+
+    Raises:
+        ConfigInvalid: The file is broken, or a name cannot be one of Airflow's.
+    """
+    from tenure.config import load_platform
+
+    roles = load_platform(include).roles
+    users: dict[str, str] = {}
+    for role, people in roles.items():
+        for name in people:
+            if not name or set(name) & set(",:"):
+                raise ConfigInvalid(
+                    f"{name!r} in platform.yaml cannot be a user of the embedded stack.",
+                    still_safe="Nothing was started.",
+                    next_step="Use names without comma and colon.",
+                )
+            rank = "op" if role is Role.OPERATOR else "viewer" if role in _LOOKING else "user"
+            users[name] = max(users.get(name, rank), rank, key=_RANKS.index)
+    return users | {WATCHDOG: "viewer"}
+
+
 def prepare(layout: Layout) -> None:
     """Make the folders and, the first time, the passwords of the users.
 
@@ -113,8 +130,9 @@ def prepare(layout: Layout) -> None:
     for folder in (layout.airflow, layout.logs, layout.store, layout.store / "mlflow"):
         private_folder(folder)
         folder.chmod(0o700)
+    users = airflow_users(layout.include)
     known = json.loads(layout.passwords.read_text()) if layout.passwords.exists() else {}
-    missing = {user: secrets.token_urlsafe(12) for user in USERS if user not in known}
+    missing = {user: secrets.token_urlsafe(12) for user in users if user not in known}
     if missing:
         write_private(layout.passwords, json.dumps(known | missing, indent=2))
 
@@ -219,7 +237,9 @@ def _airflow(layout: Layout, endpoints: StackEndpoints, server: Server) -> dict[
             "MAX_ACTIVE_TASKS_PER_DAG": 4,
             "EXECUTION_API_SERVER_URL": f"{url}/execution/",
             "FERNET_KEY": secret(layout, "airflow-fernet", _fernet_key),
-            "SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{u}:{role}" for u, role in USERS.items()),
+            "SIMPLE_AUTH_MANAGER_USERS": ",".join(
+                f"{u}:{role}" for u, role in airflow_users(layout.include).items()
+            ),
             "SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": layout.passwords,
             "DAGS_ARE_PAUSED_AT_CREATION": False,
         },
