@@ -1,6 +1,7 @@
 """Long-running work over many items: what one of them does never stops the ones after it."""
 
 import logging
+import traceback
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -8,6 +9,7 @@ from tenure.errors import ServiceUnreachable, TenureError
 from tenure.installation import Installation
 from tenure.usecases.incidents.close_incident import close_incident
 from tenure.usecases.incidents.open_incident import open_incident
+from tenure.vocabulary import storable
 
 _log = logging.getLogger("tenure.one_by_one")
 
@@ -62,9 +64,7 @@ def one_by_one(
 def set_aside(platform: Installation, part: str, name: str, error: Exception) -> None:
     """Open the incident about one item; the log has the trace of what is no TenureError."""
     cause = cause_of(error)
-    _log.error("set_aside part=%s item=%s cause=%s", part, name, cause)
-    if not isinstance(error, TenureError):
-        _log.error("set_aside part=%s item=%s", part, name, exc_info=error)
+    _log.error("set_aside part=%s item=%s cause=%s%s", part, name, cause, trace_of(error))
     summary = f"{name} was set aside by {part}, and the rest went on: {cause}"
     open_incident(platform, f"{part}:{name}", type(error).__name__, name, summary)
 
@@ -73,4 +73,11 @@ def cause_of(error: Exception) -> str:
     """The words of an incident: of a TenureError what it says, of a bug its class as well."""
     if isinstance(error, TenureError):
         return error.what
-    return f"{type(error).__name__}: {error}".strip()[:600]
+    return storable(f"{type(error).__name__}: {error}".strip()[:600])
+
+
+def trace_of(error: Exception) -> str:
+    """Lines for the log about a bug, whatever its message holds; empty for a TenureError."""
+    if isinstance(error, TenureError):
+        return ""
+    return "\n" + storable("".join(traceback.format_exception(error)))

@@ -5,14 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from tenure.errors import TenureError
 from tenure.failpoints import failpoint
 from tenure.installation import Installation
 from tenure.layout import PROMOTE_MODEL, dag_id
 from tenure.lifecycle.audit.ledger import ChainCheck, broken_ledger
 from tenure.lifecycle.audit.reconciliation import ORPHAN_GRACE, alias_repairs
 from tenure.usecases.incidents.close_incident import close_incident
-from tenure.usecases.incidents.one_by_one import cause_of, one_by_one, set_aside
+from tenure.usecases.incidents.one_by_one import cause_of, one_by_one, set_aside, trace_of
 from tenure.usecases.incidents.open_incident import open_incident
 from tenure.usecases.incidents.outbox import Delivery, deliver
 from tenure.usecases.operations.ledger import check_chain, put_anchor
@@ -118,8 +117,7 @@ def attempt(platform: Installation, name: str, part: Callable[[], T]) -> T | Par
         found = part()
     except Exception as error:
         cause, kind = cause_of(error), type(error).__name__
-        trace = None if isinstance(error, TenureError) else error
-        _log.error("part=%s error=%s cause=%s", name, kind, cause, exc_info=trace)
+        _log.error("part=%s error=%s cause=%s%s", name, kind, cause, trace_of(error))
         open_incident(platform, f"maintenance:{name}", kind, name, cause)
         return PartFailure(cause, kind)
     close_incident(platform, f"maintenance:{name}")
