@@ -314,8 +314,9 @@ AN_APPROVAL = """
            evidence_digest, expires_at FROM approval WHERE model_version_id = 2
 """
 A_PLAN = """
-    INSERT INTO traffic_plan (model, generation, fence, champion_id, share_bp, salt, reason, actor)
-    SELECT model, 3, fence, champion_id, 0, salt, reason, actor FROM traffic_plan
+    INSERT INTO traffic_plan
+        (model, generation, fence, champion_id, share_bp, salt, champion_until, reason, actor)
+    SELECT model, 3, fence, champion_id, 0, salt, champion_until, reason, actor FROM traffic_plan
     WHERE generation = 2
 """
 BY_ANOTHER_REVISION = """
