@@ -330,10 +330,10 @@ def test_the_model_page_tells_the_whole_life(client: TestClient, life: Any) -> N
         "asked by dora, confirmed by grace",
         "wrong labels 31.2% against 26.0%",
         "Decommission record",
-        "ledger event 17",
         "<svg",
     ):
         assert words in text
+    assert re.search(r"ledger event \d+<", text)
 
 
 @pytest.mark.parametrize(

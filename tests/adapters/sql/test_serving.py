@@ -141,7 +141,7 @@ def test_role_moves_watermarks_of_served_models(
         c.execute(
             text(
                 "INSERT INTO traffic_plan (model, generation, fence, champion_id, share_bp, salt, "
-                "reason, actor) VALUES ('served', 1, 1, 1, 0, 's', 'r', 'a')"
+                "champion_until, reason, actor) VALUES ('served', 1, 1, 1, 0, 's', now(), 'r', 'a')"
             )
         )
     reached = datetime.now(tz=UTC) + ahead

@@ -19,6 +19,7 @@ from tenure.adapters.sql.tables import approval, model, snapshot, training_snaps
 from tenure.installation import Installation
 from tenure.lifecycle.data.sources import Rules
 from tenure.settings import Settings
+from tenure.usecases.serving.log_files import RecordedFiles
 from tenure.verdicts import Verdict
 from tenure.vocabulary import RunRef, State, VersionRef, digest_bytes, digest_json
 
@@ -243,7 +244,9 @@ class Life:
         shipped = decisions_to_parquet(columns, numeric=["temp"], categorical=["carrier"])
         today = datetime.now(tz=UTC)
         folder = f"model={MODEL}/date={today:%Y-%m-%d}/hour={today:%H}"
-        self.platform.store.put(f"decisions/{folder}/g-{self.shipped}.parquet", shipped)
+        RecordedFiles(self.platform, "g").put(
+            f"decisions/{folder}/g-{self.shipped}.parquet", shipped
+        )
         if labelled:
             errs = [i < round(wrong * count) for i in range(count)]
             self._outcomes(folder, ids, [d != e for d, e in zip(decided, errs, strict=True)], now)
@@ -259,7 +262,9 @@ class Life:
             "received_at": [now] * len(ids),
         }
         shipped = outcomes_to_parquet(columns)
-        self.platform.store.put(f"outcomes/{folder}/g-{self.shipped}.parquet", shipped)
+        RecordedFiles(self.platform, "g").put(
+            f"outcomes/{folder}/g-{self.shipped}.parquet", shipped
+        )
 
     def watermark(self, at: datetime) -> None:
         with self.platform.database.begin() as connection:

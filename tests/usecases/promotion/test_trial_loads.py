@@ -278,7 +278,10 @@ def test_the_ledger_says_who_verified(world: Callable[..., Any], says: Says, loa
         f"{MODEL}@2 (champion) loses all traffic; {MODEL}@1, loaded {loaded}, serves 100%."
     )
     roll_back(life.platform, intent, reason="harm", actor="olga")
-    query = "SELECT dst, body ->> 'loaded' FROM ledger_event ORDER BY seq DESC LIMIT 2"
+    query = (
+        "SELECT dst, body ->> 'loaded' FROM ledger_event WHERE dst IS NOT NULL "
+        "ORDER BY seq DESC LIMIT 2"
+    )
     with life.platform.database.begin() as c:
         told = dict(tuple(row) for row in c.exec_driver_sql(query))
     assert told == {"champion": loaded, "rolled_back": None}
