@@ -8,6 +8,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 CORE := tests plugins/tenure/lifecycle plugins/tenure/layout.py plugins/tenure/verdicts.py plugins/tenure/vocabulary.py --doctest-modules
 PROMPT := (not fault or quick) and not fault_root and not soak and not e2e and not browser
 DAILY := $(PROMPT) and not exhaustive
+LIFE := e2e and not browser and not fault and not soak
 PYTEST := $(BIN)/python -u -m pytest -q --durations=15 --durations-min=1
 # What a run printed is kept: an interpreter that dies says where only once.
 KEPT = 2>&1 | tee .pytest_cache/$$(date +%Y%m%d-%H%M%S)-$@.log
@@ -80,7 +81,7 @@ test-unit: $(STAMP) ## The pure core, in seconds
 test: $(STAMP) ## Every kind of test but the browser; says what takes longest
 	@mkdir -p .pytest_cache
 	$(PYTEST) $(WORKERS) $(CORE) -m "$(DAILY)" $(COVERAGE) $(PYTEST_ARGS) $(KEPT)
-	$(PYTEST) tests/e2e -m "e2e and not browser and not fault and not soak" $(PYTEST_ARGS) $(KEPT)
+	$(PYTEST) tests/e2e -m "$(LIFE) and not exhaustive" $(PYTEST_ARGS) $(KEPT)
 
 test-all: test test-exhaustive ## The same, then whole grids and properties with many examples
 
@@ -88,6 +89,7 @@ test-exhaustive: $(STAMP) ## Only what `test-all` has beyond `test`
 	@mkdir -p .pytest_cache
 	$(PYTEST) $(WORKERS) -m "(exhaustive or hypothesis) and $(PROMPT)" \
 		--hypothesis-profile=exhaustive $(PYTEST_ARGS) $(KEPT)
+	$(PYTEST) tests/e2e -m "$(LIFE) and exhaustive" $(PYTEST_ARGS) $(KEPT)
 
 test-browser: $(STAMP) ## What a person sees, in Chromium
 	$(BIN)/python -m pytest -q -m browser $(PYTEST_ARGS)

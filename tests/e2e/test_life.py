@@ -305,6 +305,7 @@ def command(life: Life, *words: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.exhaustive
 def test_a_run_is_started_and_followed_from_the_command_line(life: Life) -> None:
     nothing = command(life, "ingest", DATASET, "--as", "olga")
     assert nothing.returncode == 0, nothing.stderr
@@ -350,6 +351,7 @@ def test_training_by_hand_goes_by_the_form_and_names_its_person(life: Life) -> N
     assert life.story.facts.versions(MODEL)[-1].state in {"validated", "approved", "canary"}
 
 
+@pytest.mark.exhaustive
 def test_the_document_about_rest_is_true(life: Life) -> None:
     """The last test: what it approves begins another canary."""
     text = (REPOSITORY / "docs" / "rest.md").read_text(encoding="utf-8")
