@@ -9,7 +9,6 @@ import typer
 from tenure.cli.connection import connected, login_name
 from tenure.cli.names import require_model
 from tenure.cli.output import AsJson, print_json, say
-from tenure.lifecycle.serving import authorization_ended
 
 if TYPE_CHECKING:
     from tenure.usecases.promotion.authorization import Authorization, Renewal
@@ -89,6 +88,8 @@ def _lines(one: "Authorization", now: datetime) -> list[str]:
 
 
 def _state(one: "Authorization", now: datetime) -> str:
+    from tenure.lifecycle.serving import authorization_ended
+
     if one.until is None:
         return "no authorization: nobody approved what it is now"
     return (
