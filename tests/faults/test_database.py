@@ -100,7 +100,7 @@ def test_connection_lost_at_commit(  # noqa: PLR0917  (fixtures)
     champion = asking.life.champion(1)
     wired(process).start()
     with asking:
-        for turn, what in enumerate([b"gateway_ack", b"UPDATE model SET watermark"] * 3, 1):
+        for turn, what in enumerate([b"gateway_ack", b"tenure_advance_watermark"] * 3, 1):
             soon(lambda turn=turn: acknowledged(platform) == [("gw-a", turn)])
             wire.at_commit, wire.after = how, what
             asking.life.publish(champion)
