@@ -400,7 +400,7 @@ def test_a_bound_that_would_be_rounded_is_not_judged_by(bound: int) -> None:
     finding = run("expect_column_values_to_be_between", column="n", max_value=bound)
 
     assert finding.is_fatal
-    assert "rounded" in finding.observed or "too large" in finding.observed
+    assert "rounded" in finding.observed
 
 
 PAIRS: dict[str, tuple[pa.Array, pa.Array, list[int], list[int]]] = {

@@ -160,7 +160,7 @@ BAD = {
         "max_value 0 is excluded and nothing is below: nothing can pass",
     ),
     "larger by one beyond 2^53": (
-        expectation(BETWEEN, column="n", min_value=2**53 + 1, max_value=2**53),
+        expectation(BETWEEN, column="n", min_value=2**53 + 2, max_value=2**53),
         "is larger than max_value",
     ),
     "a column with itself": (
@@ -272,7 +272,11 @@ def test_bad(tmp_path: Path, item: object, message: str) -> None:
 
 TIME = "2026-01-01T00:00:00+00:00"
 QUANTITIES: dict[str, tuple[dict[str, Any], list[Any], list[Any]]] = {
-    "values of numbers": (expectation(BETWEEN, column="n"), [-3, 0, 1.5, 2**53 + 1], [TIME, "x"]),
+    "values of numbers": (
+        expectation(BETWEEN, column="n"),
+        [-3, 0, 1.5, 2**53 + 2],
+        [TIME, "x", 2**53 + 1, 10**400],
+    ),
     "values of times": (expectation(BETWEEN, column="at"), [TIME], [1, 0.5, "2026-01-01", "x"]),
     "unique values of times": (expectation(UNIQUE, column="at"), [0, 1, 10**9], [TIME, -1, 1.5]),
     "unique values of texts": (expectation(UNIQUE, column="id"), [0, 2], [TIME, -1, 2.0, "2"]),

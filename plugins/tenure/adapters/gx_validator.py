@@ -40,6 +40,7 @@ from tenure.lifecycle.data.expectations import (
     listed,
     observed_rows,
     observed_whole,
+    rounded_bound,
     spelled,
 )
 from tenure.lifecycle.data.patterns import as_re2
@@ -164,8 +165,8 @@ def _kwargs(expectation: Expectation, table: pa.Table) -> dict[str, object]:
 def _bound(value: object) -> object:
     if isinstance(value, str):
         return datetime.fromisoformat(value)
-    if isinstance(value, int) and abs(value) > _EXACT_IN_DOUBLES and int(float(value)) != value:
-        raise ValueError(f"the bound {value:,} is rounded to {float(value):,.0f}")
+    if (near := rounded_bound(value)) is not None:
+        raise ValueError(f"a bound would be rounded to {near}")
     return value
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from tenure.lifecycle.data.expectations import rounded_bound
 from tenure.lifecycle.data.patterns import NotAllowed, as_re2
 from tenure.lifecycle.data.sources import Column, Contract
 
@@ -137,7 +138,10 @@ def _broken_kinds(entry: Entry, kwargs: Mapping[str, object]) -> Iterator[tuple[
         if value is None:
             continue
         is_end = key in {"min_value", "max_value"} and entry.bounds is not None
-        found = _broken_end(value, entry.bounds) if is_end else _CHECKS[key](value)
+        if is_end:
+            found = _rounded_end(value) or _broken_end(value, entry.bounds)
+        else:
+            found = _CHECKS[key](value)
         if found:
             yield key, f"{key} {found}, got {str(value)[:60]!r}"
         elif _has_dollar(value):
@@ -150,6 +154,12 @@ def _unknown(kind: str, key: str, entry: Entry) -> str:
     near = difflib.get_close_matches(key, entry.arguments, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"{kind} has no argument {key!r}{hint} Allowed: {', '.join(entry.arguments)}"
+
+
+def _rounded_end(value: object) -> str | None:
+    near = rounded_bound(value)
+    exactly = "write a number that a double holds exactly"
+    return None if near is None else f"would be rounded to {near}: {exactly}"
 
 
 def _broken_end(value: object, bounds: Quantity | None) -> str | None:

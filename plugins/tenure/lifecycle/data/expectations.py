@@ -159,6 +159,21 @@ def observed_whole(expectation: Expectation, value: str) -> str:
     return f"{_MEASURES.get(expectation.type, 'set of values')} {value}"
 
 
+def rounded_bound(value: object) -> str | None:
+    """What GX would make of a bound, which it holds as a double; None where that is the same.
+
+    >>> rounded_bound(2**53 + 1), rounded_bound(2**53 + 2), rounded_bound(10**400)
+    ('9,007,199,254,740,992', None, 'infinity')
+    """
+    if not isinstance(value, int):
+        return None
+    try:
+        near = int(float(value))
+    except OverflowError:
+        return "infinity"
+    return None if near == value else f"{near:,}"
+
+
 def listed(texts: Sequence[str], total: int) -> str:
     """The first of them, and how many more there are.
 
