@@ -6,15 +6,14 @@ STAMP := $(VENV)/.tenure-installed
 LOCKS := requirements-build.txt requirements.txt requirements-local.txt requirements-dev.txt
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
 CORE := tests plugins/tenure/lifecycle plugins/tenure/layout.py plugins/tenure/verdicts.py plugins/tenure/vocabulary.py --doctest-modules
-PROMPT := (not fault or quick) and not fault_root and not soak and not e2e and not browser
+PROMPT := (not fault or quick) and not fault_root and not soak and not browser
 DAILY := $(PROMPT) and not exhaustive
-LIFE := e2e and not browser and not fault and not soak
 PYTEST := $(BIN)/python -u -m pytest -q --durations=15 --durations-min=1
 # What a run printed is kept: an interpreter that dies says where only once.
 KEPT = 2>&1 | tee .pytest_cache/$$(date +%Y%m%d-%H%M%S)-$@.log
 # In the order of tests/conftest.py: the files with many tests are not the ones that take long.
-# Four on two cores: many tests wait for a process of their own.
-WORKERS := -n 4 --max-worker-restart=2 --dist loadfile --no-loadscope-reorder
+# Three on two cores: the first lives a whole life, which often waits, and so do many tests.
+WORKERS := -n 3 --max-worker-restart=2 --dist loadfile --no-loadscope-reorder
 ONCE ?=
 # A quarter of the processor time; `.ci/run` pays it.
 COVERAGE ?=
@@ -76,12 +75,11 @@ check-configs:
 	$(BIN)/tenure check
 
 test-unit: $(STAMP) ## The pure core, in seconds
-	$(BIN)/python -m pytest -q $(CORE) -m "not airflow and not service and $(DAILY)" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q $(CORE) -m "not airflow and not service and not e2e and $(DAILY)" $(PYTEST_ARGS)
 
 test: $(STAMP) ## Every kind of test but the browser; says what takes longest
 	@mkdir -p .pytest_cache
 	$(PYTEST) $(WORKERS) $(CORE) -m "$(DAILY)" $(COVERAGE) $(PYTEST_ARGS) $(KEPT)
-	$(PYTEST) tests/e2e -m "$(LIFE) and not exhaustive" $(PYTEST_ARGS) $(KEPT)
 
 test-all: test test-exhaustive ## The same, then whole grids and properties with many examples
 
@@ -89,7 +87,6 @@ test-exhaustive: $(STAMP) ## Only what `test-all` has beyond `test`
 	@mkdir -p .pytest_cache
 	$(PYTEST) $(WORKERS) -m "(exhaustive or hypothesis) and $(PROMPT)" \
 		--hypothesis-profile=exhaustive $(PYTEST_ARGS) $(KEPT)
-	$(PYTEST) tests/e2e -m "$(LIFE) and exhaustive" $(PYTEST_ARGS) $(KEPT)
 
 test-browser: $(STAMP) ## What a person sees, in Chromium
 	$(BIN)/python -m pytest -q -m browser $(PYTEST_ARGS)

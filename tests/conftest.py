@@ -56,19 +56,18 @@ _SERVICES = {"postgres_server", "mlflow_url", "s3_server"}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whoever asks for PostgreSQL or MLflow is a service test, marked or not.
 
-    The files of the pure core come first, so that a broken rule is seen before a minute is spent.
+    A whole life comes first, for it takes longest: one worker lives it while the others go on. Then
+    the files of the pure core, so that a broken rule is seen before a minute is spent.
     """
     for item in items:
         if not _SERVICES.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.service)
-        if item.get_closest_marker("e2e") and "e2e" not in item.path.parts:
-            raise pytest.UsageError(f"{item.nodeid}: `make test` looks for e2e in tests/e2e only")
     slow = {
         item.path
         for item in items
         if item.get_closest_marker("service") or item.get_closest_marker("airflow")
     }
-    items.sort(key=lambda item: item.path in slow)
+    items.sort(key=lambda item: (not item.get_closest_marker("e2e"), item.path in slow))
 
 
 class Shared:

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from waiting import wait_for
 
 from tenure.adapters import web_tokens
 from tenure.adapters.web_tokens import JwtVerifier
@@ -251,13 +251,6 @@ def test_what_becomes_of_the_keys_is_logged_once(caplog: pytest.LogCaptureFixtur
     assert made.keys_age_seconds == 7.5
 
 
-def waits(claim: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 5
-    while not claim() and time.monotonic() < deadline:
-        threading.Event().wait(0.01)
-    return claim()
-
-
 def test_a_key_that_is_published_while_we_wait_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked for twice: by the first look it is not there yet, and the second is not forgotten."""
     monkeypatch.setattr(web_tokens, "_EAGER_SECONDS", 0.3)
@@ -272,10 +265,10 @@ def test_a_key_that_is_published_while_we_wait_is_read(monkeypatch: pytest.Monke
         return True
 
     assert not is_known()
-    assert waits(lambda: provider.reads == 2)
+    assert wait_for(lambda: provider.reads == 2)
     assert not is_known()  # heard in the time between two looks, and not again
     provider.keys = KEYS
-    assert waits(lambda: provider.reads == 3)
+    assert wait_for(lambda: provider.reads == 3)
     assert is_known()
 
 
@@ -284,9 +277,9 @@ def test_keys_that_cannot_be_read_are_tried_again_soon(monkeypatch: pytest.Monke
     provider = Provider()
     provider.keys = None
     made = provider.verifier()
-    assert waits(lambda: provider.reads >= 4)
+    assert wait_for(lambda: provider.reads >= 4)
     provider.keys = KEYS
-    assert waits(lambda: made.trouble is None)
+    assert wait_for(lambda: made.trouble is None)
     assert made.verify(token()).name == "ada"
 
 

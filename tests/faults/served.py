@@ -5,30 +5,20 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 from version_rows import facts
+from waiting import wait_for
 
 from tenure.installation import Installation
 from tenure.settings import REPOSITORY
 from tenure.vocabulary import State, VersionRef
 
 MODEL = "flight_late"
-
-
-def wait_for(claim: Callable[[], Any], seconds: float = 10.0) -> Any:
-    """The first true answer. Fails when there is none in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if answer := claim():
-            return answer
-        time.sleep(0.01)
-    raise AssertionError(f"not true within {seconds} s")
 
 
 class Life:
@@ -257,7 +247,7 @@ class Process:
                 stdout=output,
                 stderr=output,
             )
-        wait_for(lambda: self.get(healthy) == 200, 60)
+        wait_for(lambda: self.get(healthy) == 200)
 
     def command_line(self, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
         """A `tenure` command that a person gives beside the gateway; no Airflow anywhere."""

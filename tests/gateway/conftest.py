@@ -15,6 +15,7 @@ import pytest
 import uvicorn
 from starlette.testclient import TestClient
 from version_rows import facts, record
+from waiting import wait_for
 
 from tenure.adapters.model_process import ModelProcess, Pipe
 from tenure.gateway.app import Gateway, Parts, create_app
@@ -388,16 +389,6 @@ def shared_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def served(world: World, client: TestClient) -> tuple[World, TestClient]:
     """Both at once."""
     return world, client
-
-
-def wait_for(claim: Callable[[], Any], seconds: float = 10.0) -> Any:
-    """The first true answer. Fails when there is none in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if answer := claim():
-            return answer
-        time.sleep(0.01)
-    raise AssertionError(f"not true within {seconds} s")
 
 
 @pytest.fixture

@@ -73,7 +73,9 @@ def test_shapes(
     assert said == (code is None)
 
 
-def test_nested_texts_are_scored_and_logged_like_flat_ones(world: Any, ask: Ask) -> None:
+def test_nested_texts_are_scored_and_logged_like_flat_ones(
+    world: Any, ask: Ask, wait_ready: Any
+) -> None:
     from tenure.gateway.app import create_app
 
     nested = ask(hour=[[1.0], [2.0]], temp=[[3.0], [None]], carrier=[["AA"], ["UA"]])
@@ -81,8 +83,7 @@ def test_nested_texts_are_scored_and_logged_like_flat_ones(world: Any, ask: Ask)
         tensor["shape"] = [2, 1]
     with TestClient(create_app(world.gateway())) as client:
         client.headers["Authorization"] = "Bearer score-key"
-        while not client.get("/v2/health/ready").is_success:
-            pass
+        wait_ready(client)
         assert client.post(INFER, json=nested).status_code == 200
     seen = [(row["f_hour"], row["f_temp"], row["f_carrier"]) for row in world.rows()]
     assert seen == [(1.0, 3.0, "AA"), (2.0, None, "UA")]
@@ -286,8 +287,9 @@ def test_a_version_that_cannot_answer_is_not_ready(world: Any, eventually: Any) 
     from tenure.gateway.app import create_app
 
     world.loader.models[11] = ValueError("not today")
-    with TestClient(create_app(world.gateway())) as client:
+    made = world.gateway()
+    with TestClient(create_app(made)) as client:
         client.headers["Authorization"] = "Bearer score-key"
-        path = "/v2/models/flight_late/versions/1/ready"
-        answer = eventually(lambda: (a := client.get(path)).status_code != 404 and a)
+        eventually(lambda: made.follower.view.models)
+        answer = client.get("/v2/models/flight_late/versions/1/ready")
         assert (answer.status_code, answer.json()) == (503, {"ready": False})

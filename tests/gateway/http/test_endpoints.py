@@ -2,7 +2,6 @@
 
 import errno
 import os
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from waiting import wait_for
 
 from tenure.gateway.app import create_app
 from tenure.lifecycle.serving import ServingPolicy
@@ -22,12 +22,7 @@ Ask = Callable[..., dict[str, Any]]
 
 def settle(world: Any, client: TestClient, generation: int) -> None:
     """Wait until the gateway follows the plan."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        if client.get("/v2/models/flight_late/plan").json().get("generation") == generation:
-            return
-        time.sleep(0.01)
-    raise AssertionError(f"generation {generation} was not taken up")
+    wait_for(lambda: client.get(PLAN).json().get("generation") == generation)
 
 
 # ---------------------------------------------------------------- answers
@@ -178,10 +173,7 @@ def test_revoked_key_ends_without_restart(world: Any, client: TestClient) -> Non
     from dataclasses import replace
 
     world.source.catalog = replace(world.source.catalog, keys=[])
-    deadline = time.monotonic() + 5
-    while client.get(PLAN).status_code != 401:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for(lambda: client.get(PLAN).status_code == 401)
 
 
 # ---------------------------------------------------------------- versions
@@ -307,10 +299,7 @@ def test_champion_that_cannot_be_loaded_answers_by_the_rule_and_is_not_ready(
     made = world.gateway()
     with TestClient(create_app(made)) as client:
         client.headers["Authorization"] = "Bearer score-key"
-        deadline = time.monotonic() + 5
-        while not made.follower.view.models:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_for(lambda: made.follower.view.models)
         answer = client.post(INFER, json=ask())
         assert client.get("/v2/health/ready").status_code == 503
     assert answer.status_code == 200

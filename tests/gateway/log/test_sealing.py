@@ -3,12 +3,12 @@
 import asyncio
 import errno
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from waiting import wait_for
 
 from tenure.gateway.app import Gateway
 from tenure.gateway.log import wal
@@ -47,13 +47,6 @@ def look_around(gateway: Gateway) -> None:
     shipper._look_around(shipper.ship_all())
 
 
-def wait_until(claim: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not claim():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def broken(_descriptor: int) -> None:
     raise OSError(errno.EIO, "Input/output error")
 
@@ -77,7 +70,7 @@ def test_no_key_goes_while_the_log_holds_what_it_could_not_seal(
         patch.setattr(log_module, "ROTATE_SECONDS", 0.05)
         patch.setattr(os, "fdatasync", broken)
         asyncio.run(log.append(b"sealed", sync=False))  # answered when the kernel has it
-        wait_until(lambda: log.failure is not None)
+        wait_for(lambda: log.failure is not None)
     assert list((world.folder / "wal" / "decisions").glob("*.open")) != []
     now[0] = LOCAL_KEY_SECONDS + 1
     look_around(gateway)

@@ -87,8 +87,9 @@ class Scene:
             url, body = f"{self.process.url}/v2/models/{MODEL}/infer", self.life.example(number)
             answer = httpx.post(url, json=body, headers=self.headers, timeout=9)
             assert answer.status_code == 200, answer.text
-            assert answer.json()["parameters"]["fallback_level"] == "model"
-            ids += answer.json()["parameters"]["decision_ids"]
+            told = answer.json()["parameters"]
+            assert told["fallback_level"] == "model", told
+            ids += told["decision_ids"]
         return ids
 
     def variants(self) -> dict[str, str]:

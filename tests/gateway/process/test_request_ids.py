@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from asking import MODEL, Asking, settle
-from served import wait_for
+from waiting import wait_for
 
 from tenure.installation import Installation
 from tenure.usecases.decisions.replay import show

@@ -1,11 +1,11 @@
 """Scores that are known need not be computed; another version never answers from them."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from waiting import wait_for
 
 from tenure.gateway.scoring.cache import ScoreCache
 from tenure.lifecycle.serving import ServingPolicy
@@ -17,10 +17,7 @@ Ask = Callable[..., dict[str, Any]]
 @pytest.fixture
 def caching(world: Any, client: TestClient, ask: Ask) -> tuple[Any, TestClient]:
     world.policy = ServingPolicy(cache_rows=100)
-    deadline = time.monotonic() + 5
-    while not client.post(INFER, json=ask(hour=[23.0])).json()["parameters"]["cached"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for(lambda: is_cached(client, ask(hour=[23.0])))
     return world, client
 
 
@@ -68,10 +65,7 @@ def test_another_version_is_a_miss(
     assert not is_cached(client, ask())
     assert is_cached(client, ask())
     world.publish(plans(2, canary=12, share_bp=10_000))
-    deadline = time.monotonic() + 5
-    while client.get("/v2/models/flight_late/plan").json()["generation"] != 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for(lambda: client.get("/v2/models/flight_late/plan").json()["generation"] == 2)
     assert not is_cached(client, ask())
 
 
