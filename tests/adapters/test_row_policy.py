@@ -21,6 +21,7 @@ SIGNATURE = Signature(
         "code": frozenset({"1", "2.5"}),
     },
     {"temp": (-20.0, 110.0)},
+    {"late": "boolean", "code": "number"},
 )
 NUMBERS = (None, -20.0, math.nextafter(-20.0, -100), 110.0, 110.5, math.inf, -math.inf)
 TEXTS = (None, "AA", "", "??", "x" * 256, "x" * 257)

@@ -17,6 +17,7 @@ def facts(**changes: Any) -> dict[str, Any]:
         "threshold": 0.5,
         "features": {"numeric": ["a"], "categorical": []},
         "categories": {},
+        "kinds": {},
         "ranges": {"a": [0.0, 1.0]},
         "metrics": {},
         "intervals": {},

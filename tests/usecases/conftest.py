@@ -128,11 +128,12 @@ class World:
         *,
         unfair: bool = False,
         seed: int = 1,
-        **columns: list[Any],
+        **columns: Any,
     ) -> str:
         """Publish a batch as ingestion does; returns the snapshot's digest.
 
-        `columns` stand in for those that are made up.
+        `columns` stand in for those that are made up: values, an array of another type, or None
+        for a column that is not there.
         """
         store, first = self.platform.store, datetime(2013, month, 1, tzinfo=UTC)
         content = _batch(first, rows, unfair=unfair, seed=seed + month, instead=columns)
@@ -252,7 +253,7 @@ def world(settings: Settings, tmp_path: Path) -> Any:
 
 
 def _batch(
-    first: datetime, rows: int, *, unfair: bool, seed: int, instead: Mapping[str, list[Any]]
+    first: datetime, rows: int, *, unfair: bool, seed: int, instead: Mapping[str, Any]
 ) -> bytes:
     rng = np.random.default_rng(seed)
     income = rng.normal(size=rows)
@@ -271,8 +272,12 @@ def _batch(
         }
     )
     for name, values in instead.items():
-        kind = table.schema.field(name).type
-        table = table.set_column(table.column_names.index(name), name, pa.array(values, kind))
+        place, kind = table.column_names.index(name), table.schema.field(name).type
+        if values is None:
+            table = table.drop_columns([name])
+        else:
+            given = values if isinstance(values, pa.Array) else pa.array(values, kind)
+            table = table.set_column(place, name, given)
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
     return sink.getvalue().to_pybytes()

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenure.lifecycle.serving import MAX_TEXT, ServingPolicy, Signature
-from tenure.lifecycle.serving.spelling import spelling_of
 
 Mask = NDArray[np.bool_]
 
@@ -44,7 +43,7 @@ def _wrong(
             yield "out_of_range", ~null & ((values < low) | (values > high))
         return
     yield "not_a_text", (column.str.len() > MAX_TEXT).to_numpy(dtype=bool, na_value=False)
-    if (spelling := spelling_of(signature.categories.get(name, ()))) is not None:
+    if (spelling := signature.spelling(name)) is not None:
         misspelled = [text for text in column.dropna().unique() if spelling.is_misspelled(text)]
         yield "misspelled_category", column.isin(misspelled).to_numpy()
     if policy.on_unseen_category == "reject" and name in signature.categories:

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenure.errors import ConfigInvalid
+from tenure.lifecycle.training.fitness import UnfitRows, learning_faults
 
 _SAFE = "No version was made; whatever serves now keeps serving."
-_SHOWN = 5
-_CLASSES = 2
 
 
 def build(
@@ -66,8 +65,9 @@ def fit(estimator: Any, frame: Any, labels: NDArray[np.bool_], *, label: str = "
     """
     from sklearn.utils._param_validation import InvalidParameterError
 
-    _require_values(frame)
-    _require_both_classes(labels, label)
+    values = {str(name): int(number) for name, number in frame.notna().sum().items()}
+    if faults := list(learning_faults(labels, values, label=label)):
+        raise UnfitRows(faults, still_safe=_SAFE)
     try:
         estimator.fit(frame, labels)
     except InvalidParameterError as error:
@@ -81,35 +81,6 @@ def fit(estimator: Any, frame: Any, labels: NDArray[np.bool_], *, label: str = "
         raise _invalid(f"{type(estimator).__name__} gives no probabilities")
     _forget_threads(estimator)
     return estimator
-
-
-def _require_values(frame: Any) -> None:
-    empty = [str(name) for name in frame.columns if frame[name].isna().all()]
-    if empty:
-        shown = ", ".join(empty[:_SHOWN])
-        more = f" and {len(empty) - _SHOWN} more" if len(empty) > _SHOWN else ""
-        verb = "has" if len(empty) == 1 else "have"
-        raise _unlearnable(
-            f"{shown}{more} {verb} no value in any of the {len(frame):,} rows that are trained on",
-            "Take it from `features` in the model's YAML, or have its source repaired",
-        )
-
-
-def _require_both_classes(labels: NDArray[np.bool_], label: str) -> None:
-    classes = np.unique(labels)
-    if len(classes) < _CLASSES:
-        only = str(bool(classes[0])).lower() if len(classes) else "none"
-        raise _unlearnable(
-            f"{label} has one class only: it is {only} in all of the {len(labels):,} rows that are "
-            "trained on",
-            "Take more batches (training.window_batches), or correct `label` in the model's YAML",
-        )
-
-
-def _unlearnable(what: str, remedy: str) -> ConfigInvalid:
-    return ConfigInvalid(
-        f"{what}.", still_safe=_SAFE, next_step=f"{remedy}; then trigger the training again."
-    )
 
 
 def score(estimator: Any, frame: Any) -> NDArray[np.float64]:

@@ -3,12 +3,12 @@
 import io
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 import pandas as pd
@@ -18,13 +18,21 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from tenure.errors import ConfigInvalid
+from tenure.lifecycle.model_version import Kind
 from tenure.lifecycle.serving.spelling import EXACT, spell
+from tenure.lifecycle.training.fitness import RowFault, UnfitRows
 from tenure.lifecycle.training.labels import LabelRule
 
 _INSTANT = pa.timestamp("us", tz="UTC")
 _NO_VERSION = "No version was made; whatever serves now keeps serving."
 _NO_SHARD = "Nothing of this shard was stored; other shards stand."
 _WIDTH = 40
+_COMPARE = (
+    "Compare features, label and bias.attributes in the model's YAML with the contract of its "
+    "dataset"
+)
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,7 @@ class TrainingRows:
         protected: Values of the protected attributes as texts; null is the empty text.
         unlabelled: Rows that were left out because they have no label.
         classes: What each value of the label column means, and how many rows have it.
+        kinds: What the values of each categorical feature were before they were texts.
     """
 
     features: Any
@@ -46,23 +55,18 @@ class TrainingRows:
     protected: Mapping[str, NDArray[np.object_]]
     unlabelled: int
     classes: Mapping[str, tuple[bool, int]]
+    kinds: Mapping[str, Kind]
+
+    def values(self) -> dict[str, int]:
+        """How many rows have a value, by feature."""
+        return {str(name): int(number) for name, number in self.features.notna().sum().items()}
 
 
-def read_rows(
-    paths: Sequence[Path],
-    *,
-    numeric: Sequence[str],
-    categorical: Sequence[str],
-    label: str,
-    time: str,
-    protected: Sequence[str],
-    names: Mapping[str, Sequence[str]] | None = None,
-    rule: LabelRule = LabelRule(),  # noqa: B008 - frozen
-) -> TrainingRows:
-    """Read only the named columns of the files, one after the other.
+@dataclass(frozen=True)
+class WantedColumns:
+    """What a model reads of the rows of its dataset.
 
     Args:
-        paths: The files.
         numeric: Features that are numbers.
         categorical: Features that are texts; other values are written as `spell` does.
         label: What is predicted.
@@ -70,51 +74,133 @@ def read_rows(
         protected: Groups.
         names: Names that a column may have in a file, the first that is there counts.
         rule: Which labels are true.
+        of_a_part: Whether more files will come: then the positive label need not occur.
+        others: Columns that are read as texts elsewhere: they are looked at, and not kept.
+    """
+
+    numeric: Sequence[str]
+    categorical: Sequence[str]
+    label: str
+    time: str
+    protected: Sequence[str]
+    names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    rule: LabelRule = field(default_factory=LabelRule)
+    of_a_part: bool = False
+    others: Sequence[str] = ()
+
+    @property
+    def texts(self) -> list[str]:
+        """Columns of which each value is one text."""
+        return [*self.categorical, *self.protected, *self.others]
+
+    @property
+    def all(self) -> list[str]:
+        """Each column once."""
+        return list(dict.fromkeys([*self.numeric, *self.texts, self.label, self.time]))
+
+
+@dataclass(frozen=True)
+class ExaminedRows:
+    """What files hold, as far as it can be read, and all that does not fit.
+
+    Args:
+        rows: Without the columns that cannot be read; None where that is the label or the time.
+        faults: One of a column.
+    """
+
+    rows: TrainingRows | None
+    faults: tuple[RowFault, ...]
+
+
+def read_rows(paths: Sequence[Path], wanted: WantedColumns) -> TrainingRows:
+    """Read only the wanted columns of the files, one after the other.
 
     Raises:
-        ConfigInvalid: A column is absent, has a type that its part cannot take, or holds a value
-            that would be changed: no label, an infinite number, a whole one beyond 2^53.
+        UnfitRows: It names each column that is absent, has a type that its part cannot take, or
+            holds a value that would be changed: no label, an infinite number, a whole one beyond
+            2^53.
     """
-    wanted = list(dict.fromkeys([*numeric, *categorical, label, time, *protected]))
-    texts = [*categorical, *protected]
-    with _misfits(_NO_VERSION):
-        tables = [_read_columns(path, wanted, names or {}) for path in paths]
-        _check_kinds(tables, texts)
-        written = [_texts(table, label, None) for table in tables]
-        known = [pd.notna(one) for one in written]
-        parts = [t.filter(pa.array(k)) for t, k in zip(tables, known, strict=True)]
-        columns: dict[str, Any] = {n: _each(parts, n, _finite_numbers) for n in numeric}
-        columns |= {n: _each(parts, n, _texts, None) for n in categorical}
-        labels = np.concatenate(written)[np.concatenate(known)]
-        classes = _classes(labels, rule, label)
-        return TrainingRows(
-            features=pd.DataFrame(columns, columns=[*numeric, *categorical]),
+    found = examine_rows(paths, wanted)
+    if found.rows is None or found.faults:
+        raise UnfitRows(found.faults, still_safe=_NO_VERSION)
+    return found.rows
+
+
+def examine_rows(paths: Sequence[Path], wanted: WantedColumns) -> ExaminedRows:
+    """As `read_rows`, but what does not fit is an answer, and the rest is read all the same."""
+    reading = _Reading()
+    tables = [_read_columns(path, wanted.all, wanted.names, reading) for path in paths]
+    for name in wanted.texts:
+        reading.of(name, _check_kind, tables, name)
+    written = reading.of(wanted.label, _each_text, tables, wanted.label)
+    known = [np.ones(len(t), dtype=bool) for t in tables] if written is None else _known(written)
+    parts = [t.filter(pa.array(k)) for t, k in zip(tables, known, strict=True)]
+    columns: dict[str, Any] = {
+        **{n: reading.of(n, _each, parts, n, _finite_numbers) for n in wanted.numeric},
+        **{n: reading.of(n, _each, parts, n, _texts, None) for n in wanted.categorical},
+    }
+    protected = {n: reading.of(n, _each, parts, n, _texts, "") for n in wanted.protected}
+    times = reading.of(wanted.time, _each, parts, wanted.time, _moments)
+    for name in wanted.others:
+        reading.of(name, _each, tables, name, _texts, "")
+    labels = None if written is None else np.concatenate(written)[np.concatenate(known)]
+    classes = None if labels is None else reading.of(wanted.label, _classes, labels, wanted)
+    rows = None
+    if labels is not None and classes is not None and times is not None:
+        read = {n: values for n, values in columns.items() if values is not None}
+        rows = TrainingRows(
+            features=pd.DataFrame(read, range(len(labels))),
             labels=np.array([classes[text][0] for text in labels], dtype=np.bool_),
-            times=_each(parts, time, _moments),
-            protected={n: _each(parts, n, _texts, "") for n in protected},
+            times=times,
+            protected={n: values for n, values in protected.items() if values is not None},
             unlabelled=sum(int((~one).sum()) for one in known),
             classes=classes,
+            kinds={n: _kind_of_all(tables, n) for n in wanted.categorical if n in read},
         )
+    return ExaminedRows(rows, tuple(reading.faults.values()))
 
 
-def label_values(path: Path, label: str, names: Sequence[str]) -> Counter[str]:
-    """Rows of each value of the label column of one file, as `spell` writes it; nulls are left out.
+class _Reading:
+    """Reads column by column; what does not fit is kept, one fault a column."""
 
-    `names` are the names that it may have in the file; the first that is there counts.
+    def __init__(self) -> None:
+        self.faults: dict[str, RowFault] = {}
 
-    Raises:
-        ConfigInvalid: The column is absent or has a type that is no single value.
-    """
-    with _misfits("Nothing was changed."):
-        table = _read_columns(path, [label], {label: names})
-        return Counter(text for text in _texts(table, label, None) if text is not None)
+    def of(self, column: str, read: Callable[..., Read], *how: Any) -> Read | None:
+        """What the column gives; None when it does not fit, now or before."""
+        if column in self.faults:
+            return None
+        try:
+            return read(*how)
+        except ConfigInvalid as error:
+            self.faults[column] = RowFault(
+                error.what.rstrip("."), column, error.next_step.rstrip(".")
+            )
+        except _MISFITS as error:
+            self.add(column, str(error).splitlines()[0])
+        return None
+
+    def add(self, column: str, said: str) -> None:
+        """Something that does not fit, unless something of the column was found before."""
+        self.faults.setdefault(column, RowFault(said.rstrip("."), column, _COMPARE))
 
 
-def _classes(
-    labels: NDArray[np.object_], rule: LabelRule, column: str
-) -> dict[str, tuple[bool, int]]:
+def _each_text(tables: Sequence[pa.Table], name: str) -> list[NDArray[np.object_]]:
+    return [_texts(table, name, None) for table in tables]
+
+
+def _known(written: Sequence[NDArray[np.object_]]) -> list[NDArray[np.bool_]]:
+    return [pd.notna(one) for one in written]
+
+
+def _classes(labels: NDArray[np.object_], wanted: WantedColumns) -> dict[str, tuple[bool, int]]:
+    """What each value means. Raises ConfigInvalid for one that is no label, or without any."""
     counts = Counter(labels.tolist())
-    meanings = rule.meanings(counts, column=column, still_safe=_NO_VERSION)
+    if not counts:
+        raise _Misfit(f"{wanted.label} has no value in any row")
+    meanings = wanted.rule.meanings(
+        counts, column=wanted.label, still_safe=_NO_VERSION, of_a_part=wanted.of_a_part
+    )
     return {value: (meanings[value], rows) for value, rows in sorted(counts.items())}
 
 
@@ -123,23 +209,38 @@ def _each(parts: Sequence[pa.Table], name: str, read: Any, *how: object) -> Any:
     return np.concatenate([read(part, name, *how) for part in parts])
 
 
-def _check_kinds(tables: Sequence[pa.Table], names: Sequence[str]) -> None:
+def _check_kind(tables: Sequence[pa.Table], name: str) -> None:
     """The same value is written in one way only where it is of one kind in every file."""
-    for name in names:
-        kinds = Counter(_kind(table[name].type) for table in tables)
-        del kinds["null"]
-        if len(kinds) > 1:
-            said = " and ".join(f"{kind} in {n}" for kind, n in sorted(kinds.items()))
-            raise _Misfit(f"{name} is not of one kind in the {len(tables)} snapshots: {said}")
+    kinds = _kinds(tables, name)
+    if len(kinds) > 1:
+        said = " and ".join(f"{kind} in {n}" for kind, n in sorted(kinds.items()))
+        raise _Misfit(f"{name} is not of one kind in the {len(tables)} snapshots: {said}")
+
+
+def _kinds(tables: Sequence[pa.Table], name: str) -> Counter[str]:
+    kinds = Counter(_kind(table[name].type) for table in tables)
+    del kinds["null"]
+    return kinds
+
+
+def _kind_of_all(tables: Sequence[pa.Table], name: str) -> Kind:
+    """How the values of the column came to be texts."""
+    found = next(iter(_kinds(tables, name)), "text")
+    return found if found in get_args(Kind) else "text"  # type: ignore[return-value]
 
 
 def _read_columns(
-    path: Path, wanted: Sequence[str], names: Mapping[str, Sequence[str]]
+    path: Path, wanted: Sequence[str], names: Mapping[str, Sequence[str]], reading: _Reading
 ) -> pa.Table:
-    """The columns under the names that the model has for them, in its order."""
-    stored = _stored(pq.read_schema(path).names, wanted, names)
-    table = pq.read_table(path, columns=list(dict.fromkeys(stored)))
-    return pa.table([table.column(name) for name in stored], names=list(wanted))
+    """The columns that are there, under the names that the model has for them, in its order."""
+    there = pq.read_schema(path).names
+    stored = dict(zip(wanted, _stored(there, wanted, names), strict=True))
+    for name in wanted:
+        if there.count(stored[name]) != 1:
+            reading.add(name, f"{name} is not in the snapshot")
+    found = {name: column for name, column in stored.items() if there.count(column) == 1}
+    table = pq.read_table(path, columns=list(dict.fromkeys(found.values())))
+    return pa.table([table.column(column) for column in found.values()], names=list(found))
 
 
 def _stored(
@@ -233,6 +334,7 @@ def pick(rows: TrainingRows, index: NDArray[np.intp]) -> TrainingRows:
         protected={name: values[index] for name, values in rows.protected.items()},
         unlabelled=0,
         classes=rows.classes,
+        kinds=rows.kinds,
     )
 
 
@@ -296,19 +398,17 @@ class _Misfit(ValueError):
     """What does not fit, in words."""
 
 
+_MISFITS = (_Misfit, pa.ArrowInvalid, pa.ArrowNotImplementedError, KeyError)
+
+
 @contextmanager
 def _misfits(still_safe: str) -> Iterator[None]:
-    """Says what does not fit as ConfigInvalid."""
+    """Says what does not fit as UnfitRows."""
     try:
         yield
-    except (_Misfit, pa.ArrowInvalid, pa.ArrowNotImplementedError, KeyError) as error:
+    except _MISFITS as error:
         cause = str(error).splitlines()[0].rstrip(".")
-        raise ConfigInvalid(
-            f"The snapshots do not fit the model's columns: {cause}.",
-            still_safe=still_safe,
-            next_step="Compare features, label and bias.attributes in the model's YAML with the "
-            "contract of its dataset; run `tenure check`.",
-        ) from error
+        raise UnfitRows([RowFault(cause, "", _COMPARE)], still_safe=still_safe) from error
 
 
 @contextmanager
@@ -385,6 +485,7 @@ _KINDS = {
     "boolean": (pa.types.is_boolean,),
     "number": (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal),
     "moment": (pa.types.is_timestamp,),
+    "date": (pa.types.is_date,),
 }
 
 

@@ -1,6 +1,7 @@
 """`tenure check`: every YAML and suite, by file and line."""
 
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,10 +15,8 @@ if TYPE_CHECKING:
     from tenure.config.problems import Problem
     from tenure.settings import Settings
 
-_LABEL_SECONDS = 5.0
-"""For each question to the database: without an answer labels are not compared, and it is said."""
-_PATIENCE_SECONDS = 2.0
-"""For the database: a check is right without it, and says that it was not asked."""
+_PATIENCE_SECONDS = 5.0
+"""For the database: a check of the files is right without it, and says that it was not asked."""
 
 Where = Annotated[
     Path | None,
@@ -30,8 +29,39 @@ def register(app: typer.Typer) -> None:
     app.command("check")(check)
 
 
+@dataclass(frozen=True)
+class InstallationFindings:
+    """What the installation's database and store say of the configs.
+
+    Args:
+        problems: By file and line.
+        unchecked: Models whose rows were not, or not wholly, looked at; and why.
+        unasked: Why nobody was asked which models serve; empty when the database was asked.
+        is_silent: Whether that is since it does not answer: then nothing was compared.
+    """
+
+    problems: "Sequence[Problem]" = ()
+    unchecked: Mapping[str, str] = field(default_factory=dict)
+    unasked: str = ""
+    is_silent: bool = False
+
+    def lines(self) -> Iterator[str]:
+        """What was not compared, for people."""
+        if self.is_silent:
+            yield (
+                "Not asked: whether models can learn from what is published, and whether one "
+                f"serves whose YAML is gone ({self.unasked})"
+            )
+            return
+        for why in dict.fromkeys(self.unchecked.values()):
+            models = ", ".join(name for name, one in self.unchecked.items() if one == why)
+            yield f"Not compared with data, or not wholly: {models} ({why})"
+        if self.unasked:
+            yield f"Not asked: whether a model serves whose YAML is gone ({self.unasked})"
+
+
 def check(path: Where = None, as_json: AsJson = False) -> None:
-    """Check all configs and expectation suites; exit 1 when one is broken."""
+    """Check configs, expectation suites, and whether models can learn; exit 1 on a problem."""
     from tenure.config import suites
     from tenure.installation import SystemClock
     from tenure.settings import Settings
@@ -39,85 +69,68 @@ def check(path: Where = None, as_json: AsJson = False) -> None:
     settings = Settings.from_environment()
     include = settings.include if path is None else _include(path)
     found, problems = suites.check(include, SystemClock().now().date())
-    wrong, label_notes = _labels(settings, include, found, path)
-    problems += wrong
-    lost, unasked = _lost(settings, include)
-    problems += lost
-    if path is not None and path.is_file():
-        problems = [problem for problem in problems if problem.path == path.absolute()]
+    only = [path.absolute()] if path is not None and path.is_file() else []
+    comparison = _compare(settings, include, found, only)
+    problems += comparison.problems
+    if only:
+        problems = [problem for problem in problems if problem.path in only]
     broken = {problem.path for problem in problems}
     counts = {
         "datasets": len(found.datasets),
         "models": len(found.models),
         "suites": len(set((include / "expectations").glob("*.json")) - broken),
     }
-    show(problems, counts, as_json=as_json, label_notes=label_notes, unasked=unasked)
+    show(problems, counts, as_json=as_json, comparison=comparison)
 
 
-def _labels(
-    settings: "Settings", include: Path, found: "ConfigSet", path: Path | None
-) -> "tuple[list[Problem], dict[str, str]]":
-    """Labels that the newest data does not hold; and why a model's were not compared."""
+def _compare(
+    settings: "Settings", include: Path, found: "ConfigSet", only: Collection[Path]
+) -> InstallationFindings:
     from tenure.installation import Installation
-    from tenure.usecases.training.label_check import check_labels
+    from tenure.usecases.operations.configs import lost_configs
+    from tenure.usecases.training.data_check import check_data
 
-    platform = Installation(replace(settings, include=include), _LABEL_SECONDS)
-    only = [path.absolute()] if path is not None and path.is_file() else []
+    is_ours = include == settings.include
+    unasked = "" if is_ours else "these are not the configs of this installation"
+    platform = Installation(replace(settings, include=include), _PATIENCE_SECONDS)
     try:
-        findings = check_labels(platform, found, only)
+        lost = lost_configs(platform) if is_ours else []
+        findings = check_data(platform, found, only)
+    except ServiceUnreachable as error:
+        why = plain(error.what.partition(":")[0])
+        return InstallationFindings((), dict.fromkeys(found.models, why), why, is_silent=True)
     finally:
         if "database" in platform.__dict__:
             platform.database.dispose()
-    return list(findings.problems), findings.unchecked
-
-
-def _lost(settings: "Settings", include: Path) -> tuple["list[Problem]", str]:
-    """Configs that the database misses; and why it was not asked, empty when it was."""
-    from tenure.installation import Installation
-    from tenure.usecases.operations.configs import lost_configs
-
-    if include != settings.include:
-        return [], "these are not the configs of this installation"
-    platform = Installation(settings, patience_seconds=_PATIENCE_SECONDS)
-    try:
-        return lost_configs(platform), ""
-    except ServiceUnreachable as error:
-        return [], plain(error.what.partition(":")[0])
-    finally:
-        platform.database.dispose()
+    return InstallationFindings([*lost, *findings.problems], findings.unchecked, unasked)
 
 
 def show(
-    problems: "list[Problem]",
+    problems: "Sequence[Problem]",
     counts: dict[str, int],
     *,
     as_json: bool,
-    label_notes: dict[str, str] | None = None,
-    unasked: str | None = None,
+    comparison: InstallationFindings | None = None,
 ) -> None:
     """Print the problems; raises typer.Exit(1) when there are any.
 
-    `label_notes` says of which models no label was compared with data, and why; `unasked` why the
-    database was not asked whether a model serves without its YAML (empty: it was).
+    `comparison` adds what was not asked of database and store, and why.
     """
     if as_json:
         listed = [{"file": str(p.path), "line": p.line, "message": p.message} for p in problems]
-        notes: dict[str, object] = {} if unasked is None else {"not_asked": unasked or None}
-        notes |= {} if label_notes is None else {"labels_not_checked": label_notes}
+        notes: dict[str, object] = {}
+        if comparison is not None:
+            notes = {
+                "not_asked": comparison.unasked or None,
+                "data_not_checked": comparison.unchecked,
+            }
         print_json({"ok": not problems, "problems": listed, **counts, **notes})
     else:
         for problem in problems:
             print(f"{_short(problem.path)}:{problem.line}: {problem.message}")
         said = ", ".join(f"{number} {what}" for what, number in counts.items())
         print(f"{len(problems)} problems; valid: {said}" if problems else f"All valid: {said}")
-        say(
-            *(
-                f"Labels of {model} were not compared with data: {why}"
-                for model, why in (label_notes or {}).items()
-            )
-        )
-        if unasked:
-            print(f"Not asked: whether a model serves whose YAML is gone ({unasked})")
+        say(*(comparison.lines() if comparison is not None else ()))
     if problems:
         raise typer.Exit(1)
 

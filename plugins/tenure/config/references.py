@@ -105,6 +105,11 @@ def column_faults(model: ModelConfig, dataset: DatasetConfig, today: date) -> It
         yield ColumnFault(column, wanted[column], said)
 
 
+def place_of(model: ModelConfig, column: str) -> Location:
+    """Where the model's YAML names the column; else where it names its dataset, which does."""
+    return dict(_columns(model)).get(column, ("dataset",))
+
+
 def _of_names(
     wanted: Iterable[str], dataset: DatasetConfig, today: date
 ) -> Iterator[tuple[str, str]]:

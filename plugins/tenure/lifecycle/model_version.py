@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -21,6 +21,8 @@ _CLOSED = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 _SHOWN = 5
 """Wrong facts that a refusal names before it says how many more there are."""
 
+Kind = Literal["text", "boolean", "number", "date", "moment"]
+"""What the values of a category are in the data, before they are written as texts."""
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Facts = TypeVar("Facts", "DraftFacts", "VersionFacts")
 
@@ -104,6 +106,7 @@ class FitFacts:
         threshold: Scores at or above it decide `positive`.
         features: What the model reads.
         categories: Values that training saw, by categorical feature.
+        kinds: What these values were in the data before they were texts, by categorical feature.
         ranges: (smallest, largest) that training saw, by numeric feature that has any value.
         metrics: Of the holdout, those that are defined on it.
         intervals: Of these metrics, (low, high).
@@ -115,6 +118,7 @@ class FitFacts:
     threshold: Share
     features: FeatureNames
     categories: Mapping[str, tuple[str, ...]]
+    kinds: Mapping[str, Kind]
     ranges: Mapping[str, tuple[float, float]]
     metrics: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]

@@ -14,6 +14,7 @@ from tenure.gateway.contract.openapi import document, infer_schema
 from tenure.gateway.contract.operations import OPERATIONS
 from tenure.gateway.contract.refusals import Refusal
 from tenure.gateway.contract.rows import RowRules
+from tenure.lifecycle.model_version import Kind
 from tenure.lifecycle.serving import GatewayPolicy, ServingPolicy, Signature
 
 INFER = "/v2/models/flight_late/infer"
@@ -119,21 +120,34 @@ def test_schema_of_a_model_accepts_what_the_gateway_accepts(
 
 
 @pytest.mark.parametrize(
-    ("observed", "value"),
+    ("kind", "observed", "value"),
     [
-        *[(("true", "false"), v) for v in ("true", "True", "1", "yes", "new", "tru", " false ")],
-        *[(("0", "1"), v) for v in ("0", "1", "true", "FALSE", "1.0", "2", "new")],
-        *[(("1", "2.5"), v) for v in ("1", "7", "1.0", "+1", "-0", "0.5", "true", "x", "1e3", "")],
-        *[(("2013-07-01",), v) for v in ("2014-01-01", "20140101", "2014-1-1", "soon")],
         *[
-            (("2013-07-01T09:00:00Z",), v)
+            (kind, ("true", "false"), v)
+            for kind in ("boolean", "text")
+            for v in ("true", "True", "1", "yes", "new", "tru", " false ")
+        ],
+        *[("text", ("True", "False"), v) for v in ("True", "true", "1", "no", "new")],
+        *[("number", ("0", "1"), v) for v in ("0", "1", "true", "FALSE", "1.0", "2", "new")],
+        *[
+            ("number", ("1", "2.5"), v)
+            for v in ("1", "7", "1.0", "+1", "-0", "0.5", "true", "x", "1e3", "")
+        ],
+        *[("date", ("2013-07-01",), v) for v in ("2014-01-01", "20140101", "2014-1-1", "soon")],
+        *[
+            ("moment", ("2013-07-01T09:00:00Z",), v)
             for v in ("2014-01-01T00:00:00Z", "2014-01-01 00:00:00", "2014-01-01", "soon")
         ],
-        *[(("AA",), v) for v in ("aa", "1.0", "True", "2014-1-1")],
+        *[("text", ("AA",), v) for v in ("aa", "1.0", "True", "2014-1-1")],
+        *[("text", ("1", "7"), v) for v in ("007", "1.0", "True", "7")],
     ],
 )
-def test_schema_states_how_a_category_is_written(observed: tuple[str, ...], value: str) -> None:
-    signature = Signature((), ("carrier",), {"carrier": frozenset(observed)})
+def test_schema_states_how_a_category_is_written(
+    kind: Kind, observed: tuple[str, ...], value: str
+) -> None:
+    signature = Signature(
+        (), ("carrier",), {"carrier": frozenset(observed)}, kinds={"carrier": kind}
+    )
     contract = RowRules(signature, signature.features, ServingPolicy())
     schema = jsonschema.Draft202012Validator(infer_schema(contract, 1000))
     accepted = schema.is_valid({"inputs": [tensor("carrier", value)]})

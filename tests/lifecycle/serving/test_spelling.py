@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tenure.lifecycle.model_version import Kind
 from tenure.lifecycle.serving.spelling import spell, spelling_of
 
 NAIVE = datetime(2013, 7, 1)  # noqa: DTZ001 - what has no zone counts as UTC
@@ -53,30 +54,44 @@ def test_no_two_floats_share_a_spelling(value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("observed", "kind"),
+    ("kind", "observed", "written"),
     [
-        ((), None),
-        (("AA", "UA"), None),
-        (("01", "02"), None),
-        (("1.0", "2.0"), None),
-        (("1", "x"), None),
-        (("true", "false", "unknown"), None),
-        (("2013-07-01", "soon"), None),
-        (("true",), "boolean"),
-        (("false", "true"), "boolean"),
-        (("0", "1"), "number"),
-        (("-2", "0.5", "17"), "number"),
-        (("2013-07-01",), "date"),
-        (("2013-07-01T00:00:00Z", "2013-07-01T09:00:00.5Z"), "moment"),
+        ("text", (), None),
+        ("text", ("AA", "UA"), None),
+        ("text", ("01", "02"), None),
+        ("text", ("1", "2"), None),
+        ("text", ("0", "1"), None),
+        ("text", ("2013-07-01",), None),
+        ("text", ("true", "false", "unknown"), None),
+        ("text", ("true", "True"), None),
+        ("text", ("Y", "N"), None),
+        ("text", ("true",), "boolean"),
+        ("text", ("FALSE",), "boolean"),
+        ("text", ("False", "True"), "boolean"),
+        ("boolean", ("false", "true"), "boolean"),
+        ("boolean", (), "boolean"),
+        ("number", ("0", "1"), "number"),
+        ("number", ("-2", "0.5", "17"), "number"),
+        ("date", ("2013-07-01",), "date"),
+        ("moment", ("2013-07-01T00:00:00Z", "2013-07-01T09:00:00.5Z"), "moment"),
     ],
 )
-def test_kinds_of_categories(observed: tuple[str, ...], kind: str | None) -> None:
-    found = spelling_of(frozenset(observed))
-    assert (found and found.kind) == kind
+def test_kinds_of_categories(kind: Kind, observed: tuple[str, ...], written: str | None) -> None:
+    found = spelling_of(kind, frozenset(observed))
+    assert (found and found.kind) == written
 
 
 BOOLEANS, FLAGS, NUMBERS = ("true", "false"), ("0", "1"), ("0", "1", "2.5", "-3")
 DAYS, MOMENTS = ("2013-07-01",), ("2013-07-01T00:00:00Z",)
+CAPITALS = ("True",)
+KINDS: dict[tuple[str, ...], Kind] = {
+    BOOLEANS: "boolean",
+    FLAGS: "number",
+    NUMBERS: "number",
+    DAYS: "date",
+    MOMENTS: "moment",
+    CAPITALS: "text",
+}
 
 
 @pytest.mark.parametrize(
@@ -88,6 +103,7 @@ DAYS, MOMENTS = ("2013-07-01",), ("2013-07-01T00:00:00Z",)
         *[(NUMBERS, t, "0") for t in ("-0", "0.0", "00", ".0")],
         (NUMBERS, "2.50", "2.5"),
         (NUMBERS, "07", "7"),
+        *[(CAPITALS, t, "False") for t in ("false", "FALSE", "0", "no", " False")],
         (FLAGS, "true", "1"),
         (FLAGS, "False", "0"),
         (FLAGS, "1.0", "1"),
@@ -108,7 +124,7 @@ DAYS, MOMENTS = ("2013-07-01",), ("2013-07-01T00:00:00Z",)
 def test_another_spelling_is_noticed(
     observed: tuple[str, ...], text: str, written: str | None
 ) -> None:
-    spelling = spelling_of(observed)
+    spelling = spelling_of(KINDS[observed], observed)
     assert spelling is not None
     assert spelling.is_misspelled(text)
     assert spelling.respell(text) == written
@@ -119,12 +135,13 @@ def test_another_spelling_is_noticed(
     [
         *[(BOOLEANS, t) for t in ("true", "false", "unknown", "", "2", "nobody")],
         *[(NUMBERS, t) for t in ("1", "7", "-0.5", "x", "", "1,5", "V27", "true", "٣", "0x1")],
+        *[(CAPITALS, t) for t in ("True", "False", "Unknown", "2")],
         *[(FLAGS, t) for t in ("0", "1", "2", "maybe")],
         *[(DAYS, t) for t in ("2014-01-01", "", "soon", "never seen")],
         *[(MOMENTS, t) for t in ("2014-01-01T00:00:00Z", "soon")],
     ],
 )
 def test_a_new_category_is_none(observed: tuple[str, ...], text: str) -> None:
-    spelling = spelling_of(observed)
+    spelling = spelling_of(KINDS[observed], observed)
     assert spelling is not None
     assert not spelling.is_misspelled(text)

@@ -219,12 +219,14 @@ def test_rows_of_before_and_after_a_rename_are_read_together(world: World, named
 
     rows = training_rows.read_rows(
         [open_snapshot(world.platform, "loans", d, purpose="show", run=run) for d in digests],
-        numeric=model.features.numeric,
-        categorical=(),
-        label="ok",
-        time="at",
-        protected=(),
-        names=other_names(model, dataset),
+        training_rows.WantedColumns(
+            numeric=model.features.numeric,
+            categorical=(),
+            label="ok",
+            time="at",
+            protected=(),
+            names=other_names(model, dataset),
+        ),
     )
 
     assert list(rows.features) == [named]

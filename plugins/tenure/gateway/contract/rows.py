@@ -21,7 +21,7 @@ from tenure.gateway.contract.tensors import (
     values_of,
 )
 from tenure.lifecycle.serving import MAX_TEXT, ServingPolicy, Signature, Value
-from tenure.lifecycle.serving.spelling import EXACT, Spelling, spell, spelling_of
+from tenure.lifecycle.serving.spelling import EXACT, Spelling, spell
 
 _WIDTH = 40
 
@@ -135,9 +135,7 @@ class RowRules:
         self.columns: Mapping[str, FeatureRule] = {
             **{n: FeatureRule(True, nullable, spans.get(n), None) for n in accepts.numeric},
             **{
-                n: FeatureRule(
-                    False, nullable, None, known.get(n), spelling_of(accepts.categories.get(n, ()))
-                )
+                n: FeatureRule(False, nullable, None, known.get(n), accepts.spelling(n))
                 for n in accepts.categorical
             },
         }

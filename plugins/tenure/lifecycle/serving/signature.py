@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tenure.lifecycle.model_version import VersionFacts
+from tenure.lifecycle.model_version import Kind, VersionFacts
+from tenure.lifecycle.serving.spelling import Spelling, spelling_of
 
 MAX_TEXT = 256
 """Characters of a categorical value."""
@@ -22,12 +23,14 @@ class Signature:
         categorical: Features that are texts, in order.
         categories: Values that training saw, by categorical feature.
         ranges: (smallest, largest) that training saw, by numeric feature.
+        kinds: What the categories were in the data before they were texts; without it, texts.
     """
 
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
     categories: Mapping[str, frozenset[str]] = field(default_factory=dict)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
 
     @classmethod
     def from_facts(cls, facts: VersionFacts) -> "Signature":
@@ -37,7 +40,12 @@ class Signature:
             categorical=facts.features.categorical,
             categories={name: frozenset(seen) for name, seen in facts.categories.items()},
             ranges=facts.ranges,
+            kinds=facts.kinds,
         )
+
+    def spelling(self, name: str) -> Spelling | None:
+        """How the categories of a feature are written; None for free texts."""
+        return spelling_of(self.kinds.get(name, "text"), self.categories.get(name, ()))
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -75,4 +83,5 @@ class Signature:
             self.categorical + tuple(f for f in other.categorical if f not in known),
             {**other.categories, **self.categories},
             {**other.ranges, **self.ranges},
+            {**other.kinds, **self.kinds},
         )

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 
+from tenure.lifecycle.model_version import Kind
+
 EXACT = 2**53
 """Whole numbers up to here, and down to its negative, are kept exactly by a float64."""
 
@@ -86,14 +88,39 @@ class Spelling:
         return not re.fullmatch(self.written, text) and bool(re.fullmatch(self.close, text))
 
 
-def spelling_of(observed: Collection[str]) -> Spelling | None:
-    """How these categories are written; None for free texts, of which each is its own."""
-    if not observed:
-        return None
-    if set(observed) <= {"0", "1"}:
+def spelling_of(kind: Kind, observed: Collection[str]) -> Spelling | None:
+    """How these categories are written; None for free texts, of which each is its own.
+
+    A text is what it is: `007` is not `7`, whatever else training saw. Only the two words of a
+    boolean, always written in one way, are no free texts.
+
+    Args:
+        kind: What they were in the data.
+        observed: Those that training saw.
+    """
+    if kind == "text":
+        return _two_words(observed)
+    if kind == "number" and set(observed) <= {"0", "1"}:
         return _ZERO_OR_ONE
-    kinds = (_BOOLEAN, _NUMBER, _DATE, _MOMENT)
-    return next((k for k in kinds if all(re.fullmatch(k.written, o) for o in observed)), None)
+    return _SPELLINGS[kind]
+
+
+def _two_words(observed: Collection[str]) -> Spelling | None:
+    """Texts that are true and false, in small letters, capitals, or with a capital first."""
+    for style in (str.lower, str.upper, str.capitalize):
+        words = {style(flag): flag for flag in _FLAGS}
+        if observed and {*observed} <= {*words}:
+            return _words(style)
+    return None
+
+
+def _words(style: Callable[[str], str]) -> Spelling:
+    def respell(text: str) -> str | None:
+        flag = _flag(text)
+        return None if flag is None else style(flag)
+
+    written = f"({style('true')}|{style('false')})"
+    return Spelling("boolean", written, _any_case(_FLAG_OF), style("true"), respell)
 
 
 def _any_case(words: Collection[str]) -> str:
@@ -153,3 +180,4 @@ _MOMENT = Spelling(
     "2013-07-01T09:00:00Z",
     _instant,
 )
+_SPELLINGS = {"boolean": _BOOLEAN, "number": _NUMBER, "date": _DATE, "moment": _MOMENT}

@@ -9,7 +9,15 @@ from tenure.lifecycle.training.snapshots import (
     PublishedSnapshot,
     choose_snapshots,
     data_digest,
+    in_force,
     suite_digest,
 )
 
-__all__ = ["PublishedSnapshot", "TrainingPolicy", "choose_snapshots", "data_digest", "suite_digest"]
+__all__ = [
+    "PublishedSnapshot",
+    "TrainingPolicy",
+    "choose_snapshots",
+    "data_digest",
+    "in_force",
+    "suite_digest",
+]

@@ -38,10 +38,9 @@ def choose_snapshots(
     Raises:
         GateInconclusive: Fewer batches are published than the window needs.
     """
-    in_force = {snapshot.batch: snapshot for snapshot in published}
-    latest = {s.id: s for s in reversed(in_force.values())}
+    latest = in_force(published)
     if len(latest) < window_batches:
-        names = ", ".join(sorted(s.batch for s in latest.values())) or "none"
+        names = ", ".join(sorted(s.batch for s in latest)) or "none"
         raise GateInconclusive(
             f"{dataset}: {len(latest)} of the {window_batches} batches that training needs are "
             f"published ({names}).",
@@ -49,9 +48,18 @@ def choose_snapshots(
             next_step=f"Drop more batches into landing/{dataset}/ and clear this task when they "
             "are published, or lower training.window_batches.",
         )
+    return latest[-window_batches:]
+
+
+def in_force(published: Iterable[PublishedSnapshot]) -> tuple[PublishedSnapshot, ...]:
+    """The snapshot of each batch, by the time of its last row, oldest first.
+
+    `published` in the order in which they came into force; two batches with the same rows are one.
+    """
+    of_batch = {snapshot.batch: snapshot for snapshot in published}
+    latest = {s.id: s for s in reversed(of_batch.values())}
     beginning = datetime.min.replace(tzinfo=UTC)
-    newest = sorted(latest.values(), key=lambda s: (s.time_max or beginning, s.batch))
-    return tuple(newest[-window_batches:])
+    return tuple(sorted(latest.values(), key=lambda s: (s.time_max or beginning, s.batch)))
 
 
 def data_digest(snapshots: Sequence[PublishedSnapshot]) -> str:

@@ -47,7 +47,7 @@ def require_readable(
         SchemaBroken: The contract, or a snapshot, does not have what the model reads.
     """
     today = platform.clock.now().date()
-    broken = _of_contract(model, dataset, today) or _of_snapshots(
+    broken = _of_contract(model, dataset, today) or of_snapshots(
         connection, platform, model, dataset, chosen
     )
     if broken:
@@ -59,6 +59,7 @@ class Incompatibility:
     """Why a model cannot read something: the present contract (no batch), or a batch."""
 
     model: str
+    column: str
     said: str
     verdict: Compatibility
     batch: str = ""
@@ -78,7 +79,7 @@ def breaks(platform: Installation, dataset: DatasetConfig) -> list[Incompatibili
         newest = {s.batch: s for s in published(connection, dataset.name)}
         for model in readers:
             found += _of_contract(model, dataset, today)
-            found += _of_snapshots(connection, platform, model, dataset, list(newest.values()))
+            found += of_snapshots(connection, platform, model, dataset, list(newest.values()))
     return found
 
 
@@ -104,12 +105,12 @@ def _of_contract(model: ModelConfig, dataset: DatasetConfig, today: date) -> lis
     """What the model's YAML says that the present contract does not allow."""
     verdicts = {True: Compatibility.NEEDS_MAPPING, False: Compatibility.BREAKING}
     return [
-        Incompatibility(model.name, fault.said, verdicts[fault.is_absent])
+        Incompatibility(model.name, fault.column, fault.said, verdicts[fault.is_absent])
         for fault in column_faults(model, dataset, today)
     ]
 
 
-def _of_snapshots(
+def of_snapshots(
     connection: "Connection",
     platform: Installation,
     model: ModelConfig,
@@ -126,7 +127,8 @@ def _of_snapshots(
             seen = changes(expected, shapes[snapshot.id], renamed=dataset.contract.renamed())
             hits = stopped(seen, [who]).get(who.name, ())
             found += [
-                Incompatibility(model.name, _change_sentence(c), v, snapshot.batch) for c, v in hits
+                Incompatibility(model.name, c.column, _change_sentence(c), v, snapshot.batch)
+                for c, v in hits
             ]
     return found
 

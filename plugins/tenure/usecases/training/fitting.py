@@ -19,7 +19,7 @@ from tenure.usecases.training.onnx import OnnxAttempt, attempt
 from tenure.vocabulary import RunRef, VersionRef, digest_bytes
 
 if TYPE_CHECKING:
-    from tenure.adapters.training_rows import TrainingRows
+    from tenure.adapters.training_rows import TrainingRows, WantedColumns
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,7 @@ def fit(
             threshold=threshold,
             features=FeatureNames(numeric, categorical),
             categories=seen.categories,
+            kinds=old.kinds,
             ranges=seen.ranges,
             metrics=evaluation.values(measured),
             intervals=evaluation.intervals(measured),
@@ -118,14 +119,31 @@ def _read(
     from tenure.adapters import training_rows
 
     require_trainable(platform.settings.include, config)
+    paths = [
+        open_snapshot(
+            platform, dataset.name, s.digest, purpose="training", run=run, model=config.name
+        )
+        for s in snapshots
+    ]
+    return training_rows.read_rows(paths, wanted_columns(config, dataset))
+
+
+def wanted_columns(
+    config: ModelConfig, dataset: DatasetConfig, *, of_a_part: bool = False, checked: bool = False
+) -> "WantedColumns":
+    """What the model reads of the dataset's rows.
+
+    Args:
+        config: The model.
+        dataset: It has a time column.
+        of_a_part: Whether more batches will come before anything is learned.
+        checked: Whether what only scoring reads is looked at as well.
+    """
+    from tenure.adapters.training_rows import WantedColumns
+
     assert dataset.time_column is not None
-    return training_rows.read_rows(
-        [
-            open_snapshot(
-                platform, dataset.name, s.digest, purpose="training", run=run, model=config.name
-            )
-            for s in snapshots
-        ],
+    scored = (config.subject_column, *dataset.contract.key) if checked else ()
+    return WantedColumns(
         numeric=config.features.numeric,
         categorical=config.features.categorical,
         label=config.label.column,
@@ -133,6 +151,8 @@ def _read(
         protected=config.bias.attributes,
         names=other_names(config, dataset),
         rule=config.label.rule,
+        of_a_part=of_a_part,
+        others=scored,
     )
 
 

@@ -1,0 +1,161 @@
+"""What rows must hold for a model to learn from them, and for its gates to judge what it learned.
+
+A training refuses by these rules, and so do its gates; `tenure check` lists all that they will say.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenure.errors import ConfigInvalid
+from tenure.lifecycle.training.bias.audit import audit
+from tenure.lifecycle.training.bias.disparity import Cells
+from tenure.lifecycle.training.bias.policy import BiasPolicy
+from tenure.lifecycle.training.evaluation.gate import judge
+from tenure.lifecycle.training.evaluation.metrics import measure
+from tenure.lifecycle.training.evaluation.policy import EvaluationPolicy
+from tenure.verdicts import Check, Verdict
+
+SHOWN = 5
+"""Faults, or groups, that are spelled out before it is said how many more there are."""
+_CLASSES = 2
+_FEWEST_DRAWS = 100
+
+
+@dataclass(frozen=True)
+class RowFault:
+    """Something in the rows that keeps a model from learning, or a gate from judging it.
+
+    Args:
+        said: A sentence without its point.
+        about: The column as the model names it, or a key of the model's YAML with those above it.
+        remedy: What to do about it, as a sentence without its point.
+    """
+
+    said: str
+    about: str | tuple[str, ...]
+    remedy: str = ""
+
+
+class UnfitRows(ConfigInvalid):
+    """ConfigInvalid that still knows its single faults."""
+
+    def __init__(self, faults: Sequence[RowFault], *, still_safe: str) -> None:
+        self.faults = tuple(faults)
+        more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        remedies = dict.fromkeys(f"{fault.remedy}. " for fault in faults[:SHOWN] if fault.remedy)
+        super().__init__(
+            f"{'; '.join(fault.said for fault in faults[:SHOWN])}{more}.",
+            still_safe=still_safe,
+            next_step=f"{''.join(remedies)}`tenure check` lists everything; then trigger the run "
+            "again.",
+        )
+
+
+def learning_faults(
+    labels: NDArray[np.bool_], values: Mapping[str, int], *, label: str
+) -> Iterator[RowFault]:
+    """Why nothing can be learned from the rows that are trained on, whatever the estimator.
+
+    Args:
+        labels: Shape (n,).
+        values: How many of the rows have a value, by feature.
+        label: The column of the labels.
+    """
+    yield from valueless(values, f"the {len(labels):,} rows that are trained on")
+    classes = np.unique(labels)
+    if len(classes) < _CLASSES:
+        only = str(bool(classes[0])).lower() if len(classes) else "none"
+        yield RowFault(
+            f"{label} has one class only: it is {only} in all of the {len(labels):,} rows that are "
+            "trained on",
+            label,
+            "Take more batches (training.window_batches), or correct `label` in the model's YAML",
+        )
+
+
+def valueless(values: Mapping[str, int], rows: str) -> Iterator[RowFault]:
+    """Features without any value in these rows."""
+    for name, number in values.items():
+        if not number:
+            yield RowFault(
+                f"{name} has no value in any of {rows}",
+                name,
+                "Take it from `features` in the model's YAML, or have its source repaired",
+            )
+
+
+def gate_faults(
+    evaluation: EvaluationPolicy,
+    bias: BiasPolicy,
+    labels: NDArray[np.bool_],
+    protected: Mapping[str, NDArray[np.object_]],
+    *,
+    today: date,
+) -> Iterator[RowFault]:
+    """Why a gate will be inconclusive whatever the model says: the gates judge one that says yes.
+
+    Where they cannot judge that one, it is for the labels and groups of the rows alone.
+
+    Args:
+        evaluation: Excused, it stops nothing.
+        bias: As well.
+        labels: Of the rows that are held out, shape (n,).
+        protected: Their groups, by attribute; without one of its attributes bias is left alone.
+        today: Decides whether an excuse still holds.
+    """
+    if evaluation.enforces(today):
+        yield from _of_evaluation(evaluation, labels, today)
+    if bias.enforces(today) and not {*bias.attributes} - protected.keys():
+        yield from _of_bias(bias, labels, protected, today)
+
+
+def _of_evaluation(
+    policy: EvaluationPolicy, labels: NDArray[np.bool_], today: date
+) -> Iterator[RowFault]:
+    measured = measure(np.ones(len(labels)), labels, threshold=policy.threshold)
+    report = judge(policy, measured, subject="", rows=len(labels), baseline={}, today=today)
+    for check in _undecided(report.checks):
+        is_short = check.rule == "rows"
+        yield RowFault(
+            f"evaluation will be inconclusive on the {len(labels):,} rows that are held out: "
+            f"{'' if is_short else f'{check.rule} '}{check.observed}, allowed {check.allowed}",
+            ("evaluation", "min_rows" if is_short else "gates"),
+        )
+
+
+def _of_bias(
+    policy: BiasPolicy,
+    labels: NDArray[np.bool_],
+    protected: Mapping[str, NDArray[np.object_]],
+    today: date,
+) -> Iterator[RowFault]:
+    groups = zip(*(protected[name].tolist() for name in policy.attributes), strict=True)
+    counted: dict[tuple[str, ...], tuple[int, int, int, int]] = {}
+    for (group, label), rows in Counter(zip(groups, labels.tolist(), strict=True)).items():
+        positive, negative, *_ = counted.get(group, (0, 0, 0, 0))
+        counted[group] = (positive + rows * label, negative + rows * (not label), 0, 0)
+    few_draws = policy.model_copy(update={"bootstrap_draws": _FEWEST_DRAWS})
+    cells = Cells.of(policy.attributes, counted)
+    undecided = _undecided(audit(cells, few_draws, subject="", seed=0, today=today).checks)
+    small = [check for check in undecided if check.rule == "group rows"]
+    where = f"bias audit will be inconclusive on the {len(labels):,} rows that are held out"
+    for check in undecided:
+        if check not in small:
+            yield RowFault(f"{where}: {check.subject} has {check.observed}", ("bias", "attributes"))
+    if small and policy.small_groups == "inconclusive":
+        shown = ", ".join(f"{c.subject} ({c.value:,.0f})" for c in small[:SHOWN])
+        more = f" and {len(small) - SHOWN} more" if len(small) > SHOWN else ""
+        yield RowFault(
+            f"{where}: groups have fewer than {policy.min_group_rows:,} rows that {policy.metric} "
+            f"counts: {shown}{more}",
+            ("bias", "min_group_rows"),
+        )
+
+
+def _undecided(checks: Sequence[Check]) -> list[Check]:
+    return [check for check in checks if check.verdict is Verdict.INCONCLUSIVE]
