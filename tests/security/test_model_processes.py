@@ -163,7 +163,7 @@ def loader_of(main: str, registry: Any, folder: Path) -> Iterator[loading.Verifi
     loader = loading.VerifiedLoader(registry.platform, folder, lambda _model: registry.policy)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(nursery, "bare_environment", lambda: bare)
-        patch.setattr(loading, "_CHILD", main)
+        patch.setattr(loading, "CHILD", main)
         loader.nursery.process().close()
     yield loader
     loader.close()

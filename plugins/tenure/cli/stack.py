@@ -71,7 +71,7 @@ def doctor(
         bool, typer.Option("--live", help="Only what a health check asks.")
     ] = False,
 ) -> None:
-    """Check whether this machine can run Tenure, without starting anything; exit 1 when not."""
+    """Check whether this machine can run Tenure, without starting it; exit 1 when not."""
     from tenure.stack.doctor import examine, live
 
     looked = live(os.environ) if only_live else examine(Settings.from_environment(), os.environ)

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from packaging.requirements import Requirement
 
+from tenure.config import load_platform
 from tenure.errors import TenureError
 from tenure.settings import REPOSITORY, Settings
 from tenure.stack import postgres, state
@@ -40,6 +42,7 @@ def examine(settings: Settings, environment: Mapping[str, str]) -> Iterator[Doct
     yield _ports(settings, environment)
     yield _home(settings.home)
     yield _project()
+    yield _confinement(settings)
 
 
 def live(environment: Mapping[str, str]) -> Iterator[DoctorFinding]:
@@ -135,6 +138,32 @@ def _project() -> DoctorFinding:
     missing = [name for name in ("dags", "plugins", "include") if not (REPOSITORY / name).is_dir()]
     detail = f"{REPOSITORY}: " + (f"no {', '.join(missing)}" if missing else "complete")
     return DoctorFinding("project", not missing, detail, "Install from a checkout: `make install`.")
+
+
+def _confinement(settings: Settings) -> DoctorFinding:
+    """What holds a model process on this machine, measured of one."""
+
+    def ask() -> str:
+        from tenure.usecases.serving.walls import measure
+
+        with TemporaryDirectory() as folder:
+            try:
+                walls = measure(Path(folder) / "models")
+            except (EOFError, ValueError) as error:
+                raise OSError(f"no model process starts here ({error!r})") from error
+        gaps = [f"{wall.name}: {wall.gap}" for wall in walls if wall.gap]
+        held = ", ".join(wall.name for wall in walls if not wall.gap)
+        said = f"a model process was started and holds: {held or 'nothing'}"
+        if gaps and not (why := load_platform(settings.include).gateway.unconfined_models):
+            raise OSError(f"{said}; not {', '.join(gaps)}")
+        return f"{said}; not {', '.join(gaps)} (declared: {why})" if gaps else said
+
+    return _tried(
+        "confinement",
+        ask,
+        "Install libseccomp2 on a kernel with Landlock: gateways refuse versions here. Or say in "
+        "`gateway.unconfined_models` of platform.yaml why they may serve.",
+    )
 
 
 def _tried(name: str, ask: Callable[[], str], fix: str) -> DoctorFinding:

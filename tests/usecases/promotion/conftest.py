@@ -37,7 +37,7 @@ MOMENT = pa.timestamp("us", tz="UTC")
 @pytest.fixture(scope="session")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
     """One warm process, as a gateway has it, which imports scikit-learn once for all tests."""
-    nursery = Nursery(loading._CHILD, tmp_path_factory.mktemp("warm") / "models")
+    nursery = Nursery(loading.CHILD, tmp_path_factory.mktemp("warm") / "models")
     yield nursery
     nursery.close()
 

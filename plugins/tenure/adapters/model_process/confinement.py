@@ -8,6 +8,7 @@ import ctypes
 import os
 import resource
 import signal
+import socket
 import struct
 import sys
 from collections.abc import Iterable
@@ -21,6 +22,8 @@ _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION_FLAG, _PATH_BENEATH = 1, 1
 _READ_FILE, _READ_FOLDER = 1 << 2, 1 << 3
 _MIB = 1024 * 1024
+_OUTSIDE = "/etc"
+"""A folder that every machine has, and that holds no code."""
 
 
 def die_with_parent() -> None:
@@ -45,6 +48,28 @@ def give_up(memory_bytes: int) -> dict[str, str]:
         "calls": only_compute(),
     }
     return {wall: why for wall, why in found.items() if why}
+
+
+def open_ways() -> dict[str, str]:
+    """What a wall must stop and does not, by wall; it is tried. For a process behind its walls."""
+    found = {"files": _lists_a_folder(), "calls": _makes_a_socket()}
+    return {wall: what for wall, what in found.items() if what}
+
+
+def _lists_a_folder() -> str:
+    try:
+        os.close(os.open(_OUTSIDE, os.O_RDONLY | os.O_DIRECTORY))
+    except OSError:
+        return ""
+    return f"{_OUTSIDE} can be read"
+
+
+def _makes_a_socket() -> str:
+    try:
+        socket.socket().close()
+    except OSError:
+        return ""
+    return "a socket can be made"
 
 
 def without_rights() -> str:

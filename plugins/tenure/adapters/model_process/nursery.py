@@ -69,6 +69,17 @@ class ModelProcess:
         ended.register(self._handle, select.POLLIN)
         return not ended.poll(0)
 
+    def status(self) -> dict[str, str]:
+        """What the kernel tells of the process: `Seccomp`, `CapEff`, `NoNewPrivs` and so on.
+
+        Raises OSError or ValueError when it ended.
+        """
+        handle = Path(f"/proc/self/fdinfo/{self._handle}").read_text(encoding="ascii")
+        pid = int(_fields(handle)["Pid"])
+        if pid < 1:
+            raise ProcessLookupError("the process has ended")
+        return _fields(Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))
+
     def close(self) -> None:
         """Kill the process, whatever it does; a second call does nothing."""
         if self._handle < 0:
@@ -148,6 +159,12 @@ class Nursery:
                 start_new_session=True,
             )
         return ours
+
+
+def _fields(text: str) -> dict[str, str]:
+    """The lines `name:<tab>value` of a file of the kernel."""
+    pairs = (line.partition(":") for line in text.splitlines())
+    return {name: value.strip() for name, _, value in pairs}
 
 
 def bare_environment() -> dict[str, str]:

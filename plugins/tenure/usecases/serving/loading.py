@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 LOAD_SECONDS = 60.0
 """Time that a process has to verify, load and warm up a version; afterwards it is killed."""
 
-_CHILD = "tenure.usecases.serving.model_process"
+CHILD = "tenure.usecases.serving.model_process"
+"""Main module of the processes that hold models."""
 
 
 class VerifiedLoader:
@@ -59,7 +60,7 @@ class VerifiedLoader:
         """The warm process that all model processes are forks of."""
         from tenure.adapters.model_process import Nursery
 
-        return Nursery(_CHILD, self._folder / "models")
+        return Nursery(CHILD, self._folder / "models")
 
     @cached_property
     def _may_be_unconfined(self) -> bool:
@@ -173,7 +174,7 @@ class VerifiedLoader:
             ArtifactRefused: It says no, or there is no process.
             _Unanswered: It says nothing.
         """
-        name = order.row.name
+        name = order.name
         try:
             process = self.nursery.process()
         except (OSError, EOFError, ValueError) as error:

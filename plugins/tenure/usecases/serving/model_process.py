@@ -48,10 +48,11 @@ class LoadOrder:
     """The first message to a process: which version, with how much memory, by whose signature.
 
     `max_score_difference` is what ONNX is held to, when a file of it comes along. Without every
-    wall nothing is parsed, unless `may_be_unconfined`.
+    wall nothing is parsed, unless `may_be_unconfined`. Without a version the process only confines
+    itself and tells what its walls do not stop.
     """
 
-    row: VersionRecord
+    row: VersionRecord | None
     memory_mb: int
     public_key: bytes
     max_score_difference: float = 0.0
@@ -59,8 +60,8 @@ class LoadOrder:
 
     @property
     def name(self) -> str:
-        """`model@version`."""
-        return self.row.name
+        """`model@version`; empty without a version."""
+        return self.row.name if self.row else ""
 
 
 class _Unconfined(Exception):
@@ -94,7 +95,10 @@ def live(pipe: Pipe) -> None:
         trouble = _without_runtime() if len(files) > 1 else ""
         data = [_read(descriptor) for descriptor in files]
         missing = _confined(order)
-        score, note = _load(order, data, trouble)
+        if order.row is None:
+            _tell_walls(pipe, missing)
+            return
+        score, note = _load(order, order.row, data, trouble)
     except _Unconfined as error:
         pipe.send(encode(["unconfined", str(error), ""]))
         return
@@ -108,7 +112,7 @@ def live(pipe: Pipe) -> None:
     except Exception as error:  # the model's own code: whatever it raises
         pipe.send(encode(["failed", repr(error)[:500], ""]))
         return
-    pipe.send(encode(["ready", note, missing]))
+    pipe.send(encode(["ready", note, _sentence(missing)]))
     by_onnx = len(files) > 1 and not note
     serve(pipe, score, name=f"{order.name}.onnx" if by_onnx else order.name)
 
@@ -147,31 +151,42 @@ def _attempt(score: Score, rows: Job) -> list[float] | str:
     return scores if len(scores) == len(rows) else "wrong number of scores"
 
 
-def _confined(order: LoadOrder) -> str:
-    """Give up all that loading and scoring does not need; what does not hold, as a sentence.
+def _confined(order: LoadOrder) -> dict[str, str]:
+    """Give up all that loading and scoring does not need; what does not hold and why, by wall.
 
     Raises:
         _Unconfined: Something does not hold, and nobody declared that it need not.
     """
-    found = confinement.give_up(confinement.address_space() + order.memory_mb * _MIB)
-    missing = "; ".join(f"{wall}: {why}" for wall, why in found.items())
+    missing = confinement.give_up(confinement.address_space() + order.memory_mb * _MIB)
     if missing and not order.may_be_unconfined:
-        raise _Unconfined(missing)
+        raise _Unconfined(_sentence(missing))
     return missing
 
 
-def _load(order: LoadOrder, files: Sequence[bytes], trouble: str) -> tuple[Score, str]:
+def _sentence(missing: dict[str, str]) -> str:
+    return "; ".join(f"{wall}: {why}" for wall, why in missing.items())
+
+
+def _tell_walls(pipe: Pipe, missing: dict[str, str]) -> None:
+    """Try what must not work, tell by wall what does not hold, stay until the other end is gone."""
+    pipe.send(encode(confinement.open_ways() | missing))
+    pipe.receive()
+
+
+def _load(
+    order: LoadOrder, row: VersionRecord, files: Sequence[bytes], trouble: str
+) -> tuple[Score, str]:
     """How the version scores, and why not by ONNX although a file of it came; else empty.
 
     Args:
-        order: The version.
+        order: What it is held to.
+        row: The version.
         files: The artifact, and the ONNX file where it is to score.
         trouble: Why ONNX Runtime cannot be imported; else empty.
     """
     from tenure.adapters.serving_frame import scorer
     from tenure.adapters.skops_artifacts import load_bytes
 
-    row = order.row
     data, *onnx = files
     failpoint(f"model.load.{order.name}")
     estimator = load_bytes(data, row, order.public_key)
@@ -185,7 +200,7 @@ def _load(order: LoadOrder, files: Sequence[bytes], trouble: str) -> tuple[Score
     if trouble or not onnx:
         return native, trouble
     try:
-        return _by_onnx(order, onnx[0], estimator, native), ""
+        return _by_onnx(order, row, onnx[0], estimator, native), ""
     except ArtifactRefused as error:
         return native, error.what
     except _StayNative as error:
@@ -210,7 +225,9 @@ def _without_runtime() -> str:
     return ""
 
 
-def _by_onnx(order: LoadOrder, data: bytes, estimator: "BaseEstimator", native: Score) -> Score:
+def _by_onnx(
+    order: LoadOrder, row: VersionRecord, data: bytes, estimator: "BaseEstimator", native: Score
+) -> Score:
     """The version with ONNX for its boosting: nothing is parsed before digest and signature hold.
 
     Raises:
@@ -221,7 +238,6 @@ def _by_onnx(order: LoadOrder, data: bytes, estimator: "BaseEstimator", native: 
     from tenure.adapters.serving_frame import by_matrix
     from tenure.adapters.skops_artifacts import check_onnx
 
-    row = order.row
     check_onnx(data, row, order.public_key)
     failpoint(f"model.onnx.{order.name}")
     signature = Signature.from_facts(row.facts)
