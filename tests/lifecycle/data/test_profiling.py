@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tenure.lifecycle.data.expectations import rounded_bound
 from tenure.lifecycle.data.profiling import (
     BatchProfile,
     ColumnProfile,
@@ -53,6 +54,32 @@ def test_rows_of_a_batch(rows: list[int], low: int, high: int) -> None:
     found = row_count(rows)
 
     assert (found.kwargs, found.severity) == ({"min_value": low, "max_value": high}, "critical")
+
+
+NEAR = 2**53
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        (NEAR - 1, NEAR + 1),
+        (NEAR, NEAR + 3),
+        (NEAR + 1, NEAR + 3),
+        (-NEAR - 3, -NEAR - 1),
+        (2**60 + 7, 2**60 + 9),
+        (2**62, 2**63 - 1),
+        (-(2**63), 2**63 - 1),
+        (-(2**63), 7),
+    ],
+)
+def test_a_range_of_large_whole_numbers_is_exact(low: int, high: int) -> None:
+    """No bound shuts its own values out, and none is such as the lint refuses."""
+    seen = column("integer", low=low, high=high, quantiles={}, distinct=3)
+    kwargs = proposed(seen)[BETWEEN].kwargs
+    bounds = [kwargs[end] for end in ("min_value", "max_value") if end in kwargs]
+    assert [rounded_bound(bound) for bound in bounds] == [None] * len(bounds)
+    assert kwargs.get("min_value", low) <= low < high <= kwargs.get("max_value", high)  # type: ignore[operator]
+    assert all(-(2**63) <= bound < 2**63 for bound in bounds)  # type: ignore[operator]
 
 
 def test_range_and_median_shrink_with_history() -> None:

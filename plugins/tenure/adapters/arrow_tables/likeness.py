@@ -57,10 +57,13 @@ def _codes(column: pa.ChunkedArray) -> tuple[Codes, int]:
 
 
 def _nearly(sample: pa.Table, columns: Mapping[str, ColumnProfile]) -> Iterator[LikePair]:
-    """Numbers that are almost a line of each other."""
+    """Numbers that are almost a line of each other; scaled, so that no square is infinite."""
     names = [n for n, c in columns.items() if c.type in {"integer", "number"} and not _is_few(c)]
     found = [_floats(sample.column(n)) for n in names]
-    whole = [(n, v) for n, v in zip(names, found, strict=True) if not np.isnan(v).any() and v.std()]
+    scaled = [
+        (n, v / (np.abs(v).max(initial=0.0) or 1.0)) for n, v in zip(names, found, strict=True)
+    ]
+    whole = [(n, v) for n, v in scaled if not np.isnan(v).any() and v.std()]
     if len(whole) < 2:
         return
     lines = np.corrcoef(np.array([v for _, v in whole]))

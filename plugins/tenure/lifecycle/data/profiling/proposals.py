@@ -18,7 +18,7 @@ from tenure.lifecycle.data.profiling.profile import (
     are_few,
     are_settled,
 )
-from tenure.lifecycle.data.profiling.variation import drift, growth, reach
+from tenure.lifecycle.data.profiling.variation import drift, growth, reach, reach_of_whole
 from tenure.lifecycle.data.profiling.wording import (
     batches,
     columns_phrase,
@@ -214,11 +214,10 @@ def _range(seen: Sequence[ColumnProfile], low: float, high: float) -> dict[str, 
         return {"min_value": 0, "max_value": 1}
     margin = (high - low) * 0.5 / len(seen) ** 0.25 or abs(high) or 1.0
     lows, highs = [_number(c.low) for c in seen], [_number(c.high) for c in seen]
-    least, most = reach(lows, highs, margin)
     if _is_whole(seen):
-        return whole_outward(
-            max(0, math.floor(least)) if low >= 0 else math.floor(least), math.ceil(most)
-        )
+        ends = reach_of_whole([int(n) for n in lows], [int(n) for n in highs], margin)
+        return whole_outward(max(0, ends[0]) if low >= 0 else ends[0], ends[1])
+    least, most = reach(lows, highs, margin)
     return outward(max(0.0, least) if low >= 0 else least, most)
 
 

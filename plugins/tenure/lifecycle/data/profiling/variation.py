@@ -1,5 +1,6 @@
 """How a number varied over batches, and how far the next ones may go."""
 
+import math
 from collections.abc import Sequence
 from statistics import fmean
 
@@ -37,3 +38,13 @@ def reach(lows: Sequence[float], highs: Sequence[float], margin: float) -> tuple
     """Bounds that every batch keeps, with the margin or one more drift, whichever is more."""
     down, up = -drift(lows), drift(highs)
     return min(lows) - max(margin, down), max(highs) + max(margin, up)
+
+
+def reach_of_whole(lows: Sequence[int], highs: Sequence[int], margin: float) -> tuple[int, int]:
+    """As `reach`, rounded outwards, and exact: a float would lose digits of large numbers.
+
+    >>> reach_of_whole([2**53 + 1], [2**53 + 3], 0.5) == (2**53, 2**53 + 4)
+    True
+    """
+    down, up = -drift(lows), drift(highs)
+    return min(lows) - math.ceil(max(margin, down)), max(highs) + math.ceil(max(margin, up))

@@ -16,16 +16,27 @@ def outward(low: float, high: float) -> dict[str, object]:
 
 
 def whole_outward(low: int, high: int) -> dict[str, object]:
-    """The same of whole numbers, exactly, within 64 bits.
+    """The same of whole numbers within 64 bits; bounds are such as a double holds exactly.
 
-    >>> whole_outward(2**60 + 7, 2**60 + 9)["max_value"] - 2**60
-    9
+    >>> whole_outward(2**53 + 1, 2**53 + 3) == {"min_value": 2**53, "max_value": 2**53 + 4}
+    True
+    >>> whole_outward(0, 2**63 - 1)
+    {'min_value': 0}
     >>> whole_outward(1234, 98765)
     {'min_value': 1200, 'max_value': 98800}
     """
     unit = 10 ** max(0, len(str(high - low)) - 3)
     least, most = low // unit * unit, -(-high // unit) * unit
-    return {"min_value": max(-(2**63) + 1, least), "max_value": min(2**63 - 1, most)}
+    found: dict[str, object] = {"min_value": max(-(2**63), -_double_above(-least))}
+    if (end := _double_above(most)) < 2**63:
+        found["max_value"] = end
+    return found
+
+
+def _double_above(value: int) -> int:
+    """The smallest double that is not below the number."""
+    near = float(value)
+    return int(near if near >= value else math.nextafter(near, math.inf))
 
 
 def _rounded(value: float, unit: float, direction: Callable[[float], int]) -> float:
