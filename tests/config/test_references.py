@@ -4,13 +4,16 @@ import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tenure.config import load_all, load_dataset, load_model
+from tenure.config.models import Label
 from tenure.config.problems import BrokenFile, Problem
-from tenure.config.references import broken, column_faults, require_trainable
+from tenure.config.references import broken, column_faults, label_fault, require_trainable
 from tenure.config.suites import check
+from tenure.lifecycle.data.sources import ColumnType
 from tenure.settings import REPOSITORY
 
 TODAY = date(2026, 11, 28)
@@ -227,6 +230,58 @@ def test_outcomes_that_land(include: Path, old: str, new: str, said: str | None)
     problems = found(include)
     assert [one.line for one in problems] == ([line] if said else [])
     assert all(said in one.message for one in problems if said)
+
+
+@pytest.mark.parametrize(
+    ("kind", "declared", "said"),
+    [
+        ("boolean", {}, None),
+        ("integer", {}, None),
+        ("string", {}, None),
+        ("timestamp", {}, "it must be boolean, or 0 and 1"),
+        ("boolean", {"positive": True}, None),
+        ("boolean", {"positive": "yes"}, None),
+        ("boolean", {"positive": 1}, "`positive` '1' is none of its values"),
+        ("boolean", {"positive": "true", "negative": "no"}, "`positive` 'true' is none of its"),
+        ("integer", {"positive": 2}, None),
+        ("integer", {"positive": 2.0, "negative": -1}, None),
+        ("integer", {"positive": "2"}, None),
+        ("integer", {"positive": 2.5}, "none of its values is ever '2.5'"),
+        ("integer", {"positive": "yes", "negative": "no"}, "is ever 'yes' or 'no'"),
+        ("integer", {"positive": 2, "negative": "no"}, "none of its values is ever 'no'"),
+        ("integer", {"positive": True}, "none of its values is ever 'true'"),
+        ("number", {"positive": 2.5}, None),
+        ("number", {"positive": "2.50"}, "none of its values is ever '2.50'"),
+        ("string", {"positive": "2.50"}, None),
+        ("timestamp", {"positive": "2013-07-01T00:00:00Z"}, None),
+        ("timestamp", {"positive": "2013-07-01"}, "none of its values is ever '2013-07-01'"),
+    ],
+)
+def test_a_label_that_no_value_of_its_type_can_be(
+    kind: ColumnType, declared: dict[str, Any], said: str | None
+) -> None:
+    fault = label_fault(Label(column="y", **declared), kind)
+    if said is None:
+        assert fault is None
+    else:
+        assert fault is not None
+        assert fault.startswith(f"the label y is {kind}: ")
+        assert said in fault
+
+
+@pytest.mark.parametrize("kind", ["boolean", "string"])
+def test_a_file_of_outcomes_without_any_positive(include: Path, kind: str) -> None:
+    """What is not positive there has no name, so the file would be refused; false has one."""
+    text = OUTCOMES.replace("label: {type: boolean}", f"label: {{type: {kind}}}")
+    (include / "configs/datasets/arrivals.yaml").write_text(text)
+    spoil(include, MODEL, "subject_column:", ARRIVALS)
+    line = spoil(include, MODEL, "label: {column: late,", "label: {column: late, positive: late,")
+    said = [(one.line, one.message) for one in found(include)]
+    expected = (
+        "outcomes: without label.negative beside 'late' a file that holds no positive outcome "
+        "would be refused"
+    )
+    assert said == ([] if kind == "boolean" else [(line, expected)])
 
 
 def test_a_name_that_has_ended_is_told_from_its_day_on(include: Path) -> None:

@@ -17,8 +17,10 @@ from tenure.config.problems import BrokenFile, Problem
 from tenure.lifecycle.data.sensitivity import personal_columns
 from tenure.lifecycle.data.sources import ColumnType
 from tenure.lifecycle.incidents.webhook import FROM_ENVIRONMENT, address_fault
+from tenure.lifecycle.model_version import Kind
 from tenure.lifecycle.promotion.approval import independent, quorum_of
 from tenure.lifecycle.retirement.decommission import REQUESTERS, second_people
+from tenure.lifecycle.serving.spelling import is_written_as
 from tenure.vocabulary import Role
 
 Fault = tuple[Location, str]
@@ -27,6 +29,13 @@ Fault = tuple[Location, str]
 _NUMBERS: tuple[ColumnType, ...] = ("number", "integer", "boolean")
 _LABELS: tuple[ColumnType, ...] = (*_NUMBERS, "string")
 _IDS: tuple[ColumnType, ...] = ("string", "integer")
+_WRITTEN: dict[ColumnType, Kind] = {
+    "string": "text",
+    "integer": "number",
+    "number": "number",
+    "boolean": "boolean",
+    "timestamp": "moment",
+}
 OUTCOME_COLUMNS: dict[str, tuple[ColumnType, ...]] = {
     "decision_id": _IDS,
     "request_id": _IDS,
@@ -136,9 +145,28 @@ def _of_types(model: ModelConfig, dataset: DatasetConfig) -> Iterator[tuple[str,
 
 def label_fault(label: Label, kind: ColumnType) -> str | None:
     """Why a column of the type is no label, or None. Values are checked where rows are read."""
-    if label.positive is not None or kind in _LABELS:
-        return None
-    return f"the label {label.column} is {kind}: it must be boolean, or 0 and 1"
+    why = _unlike_labels(label, kind)
+    return None if why is None else f"the label {label.column} is {kind}: {why}"
+
+
+def _unlike_labels(label: Label, kind: ColumnType) -> str | None:
+    """Why no value of the type, or not each, is a label."""
+    rule = label.rule
+    if rule.positive is None:
+        return None if kind in _LABELS else "it must be boolean, or 0 and 1"
+    if kind == "boolean":
+        is_clear = {rule.meaning(True), rule.meaning(False)} == {True, False}
+        return None if is_clear else f"`positive` {rule.positive!r} is none of its values"
+    declared = [one for one in (rule.positive, rule.negative) if one is not None]
+    strange = [repr(one) for one in declared if not _may_be(kind, one)]
+    return f"none of its values is ever {' or '.join(strange)}" if strange else None
+
+
+def _may_be(kind: ColumnType, written: str) -> bool:
+    """Whether a column of the type can hold the value that is written like this."""
+    if kind == "integer" and "." in written:
+        return False
+    return is_written_as(_WRITTEN[kind], written)
 
 
 def unexcused(model: ModelConfig, dataset: DatasetConfig) -> list[str]:
@@ -212,14 +240,21 @@ def _of_outcomes(found: ConfigSet, model: ModelConfig) -> Iterator[Fault]:
         return
     for said in outcome_faults(model.label, dataset):
         yield at, f"outcomes: {said}"
+    label = dataset.contract.columns.get("label")
+    if label and label.type != "boolean" and not model.label.rule.knows_the_negative:
+        yield (
+            ("label", "positive"),
+            f"outcomes: without label.negative beside {model.label.rule.positive!r} a file that "
+            "holds no positive outcome would be refused",
+        )
 
 
 def outcome_faults(label: Label, dataset: DatasetConfig) -> Iterator[str]:
     """Why a dataset cannot bring outcomes, in sentences."""
     columns, name = dataset.contract.columns, dataset.name
     yield from (f"{name} has no column {one}" for one in _absent(columns))
-    if "label" in columns and label_fault(label, columns["label"].type):
-        yield f"label of {name} is {columns['label'].type}: it must be boolean, or 0 and 1"
+    if "label" in columns and (why := _unlike_labels(label, columns["label"].type)):
+        yield f"label of {name} is {columns['label'].type}: {why}"
     for one, types in OUTCOME_COLUMNS.items():
         column = columns.get(one)
         if column and one != "label" and column.type not in types:

@@ -105,6 +105,15 @@ def spelling_of(kind: Kind, observed: Collection[str]) -> Spelling | None:
     return _SPELLINGS[kind]
 
 
+def is_written_as(kind: Kind, text: str) -> bool:
+    """Whether a value of the kind may be written like this; a text may be anything.
+
+    >>> is_written_as("number", "2.0"), is_written_as("number", "2"), is_written_as("text", "x")
+    (False, True, True)
+    """
+    return kind == "text" or bool(re.fullmatch(_SPELLINGS[kind].written, text))
+
+
 def _two_words(observed: Collection[str]) -> Spelling | None:
     """Texts that are true and false, in small letters, capitals, or with a capital first."""
     for style in (str.lower, str.upper, str.capitalize):
