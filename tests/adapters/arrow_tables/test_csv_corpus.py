@@ -103,6 +103,27 @@ CORPUS: dict[str, Case] = {
     "10 quote never closed, in the middle of a row": Case(
         HEADER + GOOD + row(n='"2') + row(id="d"), "a quote that is never closed"
     ),
+    "10 quotes within a cell": Case(
+        HEADER
+        + GOOD
+        + row(c='"said "no" to 3"')
+        + row(id="d", c='"a ""b"" c"')
+        + row(id="e", c='5" x'),
+        rows=4,
+        aside={2: "c: quote, allowed quotes doubled"},
+    ),
+    "10 quotes behind a backslash, not told": Case(
+        HEADER + GOOD + row(c='"said \\"no\\" to 3"'), rows=2, aside={2: "c: quote"}
+    ),
+    "10 quotes behind a backslash, told": Case(
+        HEADER + GOOD + row(c='"said \\"no\\" "to" 3"') + row(id="d", c='"said \\"no\\", 3"'),
+        rows=3,
+        aside={2: "c: quote, allowed quotes doubled or behind a backslash"},
+        source=csv(escape="\\"),
+    ),
+    "10 quote within a name": Case(
+        '"i"d,' + HEADER + GOOD, "a header with a quote that is neither"
+    ),
     "11 semicolons, told": Case(
         (HEADER + GOOD).replace(",", ";"), rows=1, source=csv(delimiter=";")
     ),
@@ -114,6 +135,14 @@ CORPUS: dict[str, Case] = {
         rows=3,
         aside={2: "the row: width, allowed 6 cells"},
     ),
+    "12 short row with a huge cell": Case(
+        HEADER + GOOD + f"b,{'2' * 200_000}\n" + row(id="d"), rows=3, aside={2: "the row: width"}
+    ),
+    "12 blank lines before a short row": Case(
+        HEADER + GOOD + "\n\n\n" + row(id="d") + "\nb,2\n" + row(id="e"),
+        rows=4,
+        aside={3: "the row: width"},
+    ),
     "13 long row": Case(
         HEADER + "b,2,1,true,,c,d\n" + GOOD, rows=2, aside={1: "the row: width, allowed 6 cells"}
     ),
@@ -124,6 +153,11 @@ CORPUS: dict[str, Case] = {
     ),
     "14 duplicate header": Case(
         HEADER.replace("n,", "id,") + GOOD, "id: found 2 columns of this name", rows=1
+    ),
+    "14 header once more": Case(
+        "\ufeff" + HEADER + GOOD + "b,2\n\ufeff" + HEADER + row(),
+        rows=4,
+        aside={2: "the row: width", 3: "the row: header, allowed the header as first line only"},
     ),
     "15 blank header": Case(HEADER.replace("n,", ",") + GOOD, "'': found a column", rows=1),
     "16 header in another case": Case(HEADER.replace("id", "Id") + GOOD, "Id: found a", rows=1),
@@ -190,6 +224,13 @@ CORPUS: dict[str, Case] = {
     "33 gzip": Case(gzip.compress((HEADER + GOOD).encode()), rows=1),
     "33 half a gzip": Case(
         gzip.compress((HEADER + GOOD * 1000).encode())[:-20], "a gzip file that is damaged"
+    ),
+    "33 zip": Case(b"PK\x03\x04" + b"\0" * 50, "the file: found a ZIP archive or an office work"),
+    "33 zip in gzip": Case(gzip.compress(b"PK\x03\x04" + b"\0" * 50), "found a ZIP archive"),
+    "33 Parquet": Case(b"PAR1" + b"\0" * 50, "the file: found a Parquet file"),
+    "33 web page": Case("<html><body>502 Bad Gateway", "the file: found XML or HTML"),
+    "33 two gzip files in one": Case(
+        gzip.compress((HEADER + GOOD).encode()) + gzip.compress(row().encode()), rows=2
     ),
     "35 duplicate rows": Case(HEADER + GOOD + GOOD, rows=2, aside={2: "id: key, allowed each"}),
     "36 lone surrogate": Case(

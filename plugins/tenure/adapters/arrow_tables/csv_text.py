@@ -9,7 +9,7 @@ import csv as python_csv
 import io
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,7 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from tenure.adapters.arrow_tables.foreign import foreign
 from tenure.adapters.arrow_tables.moments import positions
+from tenure.adapters.arrow_tables.quotes import STRAY, QuoteMarker
 from tenure.lifecycle.data.sources import CsvFormat
 
 MAX_COLUMNS = 2_000
@@ -43,11 +45,15 @@ class TextRows:
             as many as the header's is there too, with the cells that it has.
         ragged: Position of each such row to how many cells it has.
         undecodable: Column to the positions of cells that are no text in the file's encoding.
+        misquoted: Column to the positions of cells with a quote that is neither doubled nor last.
+        headers: Positions of rows that repeat the header, as files have that were put together.
     """
 
     table: pa.Table
-    ragged: Mapping[int, int]
-    undecodable: Mapping[str, list[int]]
+    ragged: Mapping[int, int] = field(default_factory=dict)
+    undecodable: Mapping[str, list[int]] = field(default_factory=dict)
+    misquoted: Mapping[str, list[int]] = field(default_factory=dict)
+    headers: tuple[int, ...] = ()
 
 
 def read_text(path: Path, form: CsvFormat, *, max_bytes: int) -> TextRows:
@@ -64,7 +70,7 @@ def read_text(path: Path, form: CsvFormat, *, max_bytes: int) -> TextRows:
             raise  # also an ArrowException, but it is not the file that is broken
         except (pa.ArrowException, OSError, EOFError, ValueError) as error:
             raise UnreadableFile(_cause(error, stream, ragged)) from None
-    return _with_header(table, ragged, may_be_broken=stream.is_broken)
+    return _with_header(table, ragged, stream)
 
 
 def _parse(stream: pa.NativeFile, form: CsvFormat, ragged: "_Ragged") -> pa.Table:
@@ -120,7 +126,7 @@ class _Ragged:
         found = []
         for text in self.rows.values():
             reader = python_csv.reader([text], quoting=quoting, **dialect)  # type: ignore[arg-type]
-            cells = [cell or None for cell in next(reader, [])][:width]
+            cells = [_as_it_came(cell) or None for cell in next(reader, [])][:width]
             found.append(cells + [None] * (width - len(cells)))
         return found
 
@@ -130,7 +136,15 @@ def end_of(form: CsvFormat) -> str:
     return form.delimiter * MAX_COLUMNS
 
 
-def _with_header(table: pa.Table, ragged: _Ragged, *, may_be_broken: bool) -> TextRows:
+python_csv.field_size_limit(2**31 - 1)  # of a ragged row; the block limits it
+
+
+def _as_it_came(text: str) -> str:
+    """A cell without our marks."""
+    return text.replace(_BROKEN, "\N{REPLACEMENT CHARACTER}").replace(STRAY, "")
+
+
+def _with_header(table: pa.Table, ragged: _Ragged, stream: "_Utf8") -> TextRows:
     names = [column[0].as_py() or "" for column in table.columns] if len(table) else []
     if not any(names):
         raise UnreadableFile("no header")
@@ -142,18 +156,47 @@ def _with_header(table: pa.Table, ragged: _Ragged, *, may_be_broken: bool) -> Te
         )
     if _BROKEN in "".join(names):
         raise UnreadableFile(f"a header that is not {ragged.form.encoding} text")
-    bad: dict[str, list[int]] = {}
+    if STRAY in "".join(names):
+        raise UnreadableFile("a header with a quote that is neither doubled nor around a name")
     columns = table.slice(1).columns
-    for i, name in enumerate(names) if may_be_broken else ():
-        broken = pc.fill_null(pc.match_substring(columns[i], _BROKEN), False)
-        if rows := positions(broken):
-            bad[name] = rows
-            columns[i] = pc.replace_substring(columns[i], _BROKEN, "\N{REPLACEMENT CHARACTER}")
+    bad = _cleaned(columns, names, _BROKEN) if stream.is_broken else {}
+    stray = _cleaned(columns, names, STRAY) if stream.quotes.found else {}
     found = pa.table(columns, names=names)
-    return _interleaved(found, ragged, bad) if ragged.rows else TextRows(found, {}, bad)
+    again = _header_again(found)
+    if not ragged.rows:
+        return TextRows(found, {}, bad, stray, again)
+    return _interleaved(found, ragged, bad, stray, again)
 
 
-def _interleaved(table: pa.Table, ragged: _Ragged, bad: Mapping[str, list[int]]) -> TextRows:
+def _cleaned(columns: list[pa.ChunkedArray], names: list[str], mark: str) -> dict[str, list[int]]:
+    """Rows of each column that hold the mark, which is taken out of the column."""
+    found = {}
+    for i, name in enumerate(names):
+        if rows := positions(pc.fill_null(pc.match_substring(columns[i], mark), False)):
+            found[name] = rows
+            columns[i] = pc.replace_substring(columns[i], mark, _as_it_came(mark))
+    return found
+
+
+def _header_again(table: pa.Table) -> tuple[int, ...]:
+    """Rows whose every cell is the name of its column; of one column a word may be a value."""
+    if table.num_columns < 2:
+        return ()
+    rows = positions(pc.fill_null(pc.equal(table.column(0), table.column_names[0]), False))
+    return tuple(
+        row
+        for row in rows
+        if [column[row].as_py() or "" for column in table.columns] == table.column_names
+    )
+
+
+def _interleaved(
+    table: pa.Table,
+    ragged: _Ragged,
+    bad: Mapping[str, list[int]],
+    stray: Mapping[str, list[int]],
+    again: tuple[int, ...],
+) -> TextRows:
     """Every ragged row in the place where it stood."""
     total = len(table) + len(ragged.rows)
     places = np.array(sorted(ragged.rows), np.int64)
@@ -165,8 +208,16 @@ def _interleaved(table: pa.Table, ragged: _Ragged, bad: Mapping[str, list[int]])
         [pa.array([row[i] for row in cells], pa.string()) for i in range(table.num_columns)],
         names=table.column_names,
     )
-    moved = {name: [int(whole[row]) for row in rows_] for name, rows_ in bad.items()}
-    return TextRows(pa.concat_tables([table, rows]).take(pa.array(order)), ragged.counts, moved)
+    moved, strayed = (
+        {name: whole[rows_].tolist() for name, rows_ in marked.items()} for marked in (bad, stray)
+    )
+    return TextRows(
+        pa.concat_tables([table, rows]).take(pa.array(order)),
+        ragged.counts,
+        moved,
+        strayed,
+        tuple(whole[[*again]].tolist()) if again else (),
+    )
 
 
 class _Utf8(io.RawIOBase):
@@ -182,6 +233,8 @@ class _Utf8(io.RawIOBase):
         self._decoder = codecs.getincrementaldecoder(form.encoding)("tenure_broken")
         self._ended = False
         self._begun = False
+        self._last = "\n"
+        self.quotes = QuoteMarker(form)
         self.is_broken = False
         """Whether some bytes were no text."""
         self.stopped: str | None = None
@@ -204,20 +257,32 @@ class _Utf8(io.RawIOBase):
             )
         if not self._begun:
             raw = self._without_mark(raw)
-        text = self._decoder.decode(raw, final=not raw)
+        text = self._without_marks(self._decoder.decode(raw, final=not raw))
         self._ended = not raw and self._begun
         self._begun = True
         if self._ended:
             text += f"\n{end_of(self._form)}\n"
-        elif not text:  # a decoder that waits for more must not look like the end
+        text = self.quotes.marked(text, final=self._ended)
+        if not text:  # a decoder that waits for more must not look like the end
             return self.read(size)
         if "\0" in text:
             text = text.replace("\0", _BROKEN)
         self.is_broken = self.is_broken or _BROKEN in text
         return text.encode()
 
+    def _without_marks(self, text: str) -> str:
+        """Byte order marks at the beginning of lines: files that were put together have such."""
+        if "\ufeff" not in text:
+            self._last = text[-1:] or self._last
+            return text
+        lines = re.sub("(?<=[\r\n])\ufeff", "", self._last + text)[1:]
+        self._last = text[-1:]
+        return lines
+
     def _without_mark(self, raw: bytes) -> bytes:
         """Skip the mark of UTF-8 (UTF-16 needs its own); refuse the mark of another encoding."""
+        if what := foreign(raw):
+            raise self._stop(what)
         found = next((known for mark, known in _MARKS.items() if raw.startswith(mark)), None)
         if found is not None and not self._form.encoding.startswith(found):
             raise self._stop(f"{found.upper()} text, the source says {self._form.encoding}")

@@ -143,7 +143,7 @@ def _broken_columns(
 
 
 def _broken_rows(rows: TextRows, source: Source) -> Iterator[Finding]:
-    """Rows with another number of cells, and cells that are no text."""
+    """Rows with another number of cells, or none of their own, and cells that are no text."""
     if rows.ragged:
         counts = sorted({*rows.ragged.values()})
         found = f"{counts[0]:,}…{counts[-1]:,}" if len(counts) > 1 else f"{counts[0]:,}"
@@ -154,6 +154,13 @@ def _broken_rows(rows: TextRows, source: Source) -> Iterator[Finding]:
         encoding = source.csv.encoding
         why = _rows_text(bad, f"bytes that are not {encoding} text")
         yield _set_aside("encoding", name, bad, why, f"{encoding} text")
+    for name, bad in rows.misquoted.items():
+        why = _rows_text(bad, "a quote within a cell that is not doubled")
+        allowed = "quotes doubled" + (" or behind a backslash" if source.csv.escape else "")
+        yield _set_aside("quote", name, bad, why, allowed)
+    if rows.headers:
+        why = _rows_text([*rows.headers], "the header once more")
+        yield _set_aside("header", None, [*rows.headers], why, "the header as first line only")
 
 
 def _broken_cells(
@@ -254,7 +261,7 @@ def _rows(path: Path, source: Source) -> TextRows:
         raise UnreadableFile(f"{size:,} bytes; source.memory_mb allows {limit:,}")
     if source.format == "csv":
         return read_text(path, source.csv, max_bytes=limit)
-    return TextRows(read_parquet(path, max_bytes=limit), {}, {})
+    return TextRows(read_parquet(path, max_bytes=limit))
 
 
 def _emptied(table: pa.Table, rows: Collection[int]) -> pa.Table:

@@ -14,7 +14,7 @@ CONTRACT = "contract"
 """Rule of the findings about the shape of a batch; without its shape nothing else is judged."""
 SCHEMA = "schema"
 """Rule of the findings about columns that came and went; they stop readers, not the batch."""
-CELL_RULES = ("width", "encoding", "type", "null")
+CELL_RULES = ("width", "header", "quote", "encoding", "type", "null")
 """Rules of the contract about single rows and cells: they set rows aside, not the batch."""
 KEY = "key"
 """Rule of the contract that each row has a key of its own: others are set aside."""

@@ -50,6 +50,8 @@ _CONTRACT_RULES = {
     "rounded": "each value of {} keeps all its digits",
     "null": "{} is never missing: the contract says so",
     "encoding": "{} is text in the encoding of the source",
+    "quote": "each quote within a cell of {} is doubled or escaped",
+    "header": "the header comes once, as the first line",
     "width": "each row has as many cells as the header",
     "key": "each {} is there and comes only once: other rows are set aside",
     "max_quarantined": "the share of rows that are set aside stays within its limit",
