@@ -24,6 +24,7 @@ from tenure.adapters.arrow_tables import (
 )
 from tenure.adapters.arrow_tables.cells import from_arrow, from_text
 from tenure.adapters.arrow_tables.detecting import detect
+from tenure.adapters.arrow_tables.parquet_file import plain
 from tenure.adapters.arrow_tables.peeking import first_rows
 from tenure.gateway.contract.bodies import instant
 from tenure.gateway.contract.refusals import Refusal
@@ -53,7 +54,7 @@ def of_text(cell: str, kind: ColumnType, source: Source = CSV) -> Any:
 
 
 def of_arrow(cell: Any, arrow: pa.DataType, kind: ColumnType, source: Source | None = None) -> Any:
-    column = pa.chunked_array([pa.array([None, cell, None], arrow)])
+    column = plain(pa.table({"c": pa.array([None, cell, None], arrow)})).column("c")
     typed = from_arrow(column, kind, source or Source())
     if typed.found is not None:
         return typed.found
@@ -108,6 +109,8 @@ WHOLE: dict[str, tuple[Any, pa.DataType, Any]] = {
     "half": (np.float16(7), pa.float16(), 7),
     "decimal": (Decimal(BIG), pa.decimal128(38, 0), BIG),
     "decimal of 256 bits": (Decimal(BIG), pa.decimal256(76, 3), BIG),
+    "decimal of 32 bits": (Decimal("7.00"), pa.decimal32(7, 2), 7),
+    "decimal of 64 bits": (Decimal(7), pa.decimal64(17, 0), 7),
     "decimal with a scale": (Decimal("7.00"), pa.decimal128(10, 2), 7),
     "decimal with a fraction": (
         Decimal("7.01"), pa.decimal128(10, 2), "a number that is no integer",
@@ -181,6 +184,12 @@ ROUNDED: dict[str, tuple[pa.Array, list[int]]] = {
         [0],
     ),
     "doubles": (pa.array([0.1, 1e300, None]), []),
+    "tiny texts": (
+        texts("1e-400", "1e-99999999999999999999", "1.234567890123e-320", "5e-324", "1e-200",
+              "0e-400",
+              "12345678901234567.5e-99999999999999999999", f"0.{'1' * 5_000}", f"0.{'0' * 400}1"),
+        [0, 1, 2, 6, 7, 8],
+    ),
     "texts": (
         texts(str(BIG), "0.1", "0.30000000000000004", "1e23", "1.000000000000000001", None,
               "99999999999999991611392", "12345678901234567890123", "1.2345678901234568e+22"),
@@ -305,6 +314,44 @@ def test_local_times_of_csv_and_parquet(zone: str, cell: str, expected: str) -> 
         assert of_text(f"{day:%d.%m.}{cell[:4]}", "timestamp", form) == wanted
     else:
         assert of_arrow(int(ticks), pa.timestamp("us"), "timestamp", parquet) == wanted
+
+
+def test_times_of_96_bits_do_not_run_over(tmp_path: Path) -> None:
+    """Spark and Impala write such; as nanoseconds the years 1 and 9999 became 1754 and 1816."""
+    texts = ("0001-01-01T00:00:00Z", "9999-12-31T03:00:00Z", "2024-02-29T01:02:03.000456Z")
+    far = [moment(text) for text in texts]
+    landed = pa.table({"at": pa.array(far, pa.timestamp("us", "UTC"))})
+    pq.write_table(landed, tmp_path / "a", use_deprecated_int96_timestamps=True)
+    contract = Contract(columns={"at": Column(type="timestamp")})
+
+    batch = read_batch(tmp_path / "a", Source(time_zone="UTC"), contract)
+
+    assert batch.table.column("at").to_pylist() == far
+    assert batch.findings == ()
+
+
+def test_a_text_that_no_database_holds_costs_its_row() -> None:
+    column = pa.chunked_array([pa.array(["a", "b\0", None], pa.large_string())])
+
+    typed = from_arrow(column, "string", Source())
+
+    assert typed.values.to_pylist() == ["a", None, None]
+    assert typed.bad == {"a character U+0000, which is not text": [1]}
+
+
+NAMES = {
+    "case": (("id", "x", "X", "ID"), "'ID' and 'id' differ by case only; 'X' and 'x' differ"),
+    "ours": (("id", "_row"), "'_row' is a name that quarantined rows need themselves"),
+    "ours, in capitals": (("id", "_Reasons"), "'_Reasons' is a name that"),
+}
+
+
+@pytest.mark.parametrize(("names", "said"), NAMES.values(), ids=NAMES.keys())
+def test_names_that_an_engine_would_mix_up_are_no_contract(
+    names: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Contract(columns={name: Column(type="string") for name in names})
 
 
 FAR: dict[str, tuple[int, pa.DataType, Any]] = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from decimal import Context, Decimal
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
 import pyarrow as pa
@@ -35,8 +35,9 @@ _INTEGER = r"^[+-]?[0-9]+(\.(0{0,2}|0{4,}))?$"
 """A whole number, also as a program with floating-point numbers writes it. `1.000` is none: where
 points are between thousands it is a thousand."""
 _NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
-_MANY_DIGITS = r"([0-9]\.?){16,}"
-"""What has fewer significant digits survives as a 64-bit floating-point number."""
+_MAY_LOSE = r"([0-9]\.?){16,}|[eE]-0*[1-9][0-9]{2,}$"
+"""Whatever has fewer significant digits, and is not tiny, keeps them as a double."""
+NO_TEXT = "a character U+0000, which is not text"
 _LARGEST = 2**63 - 1
 _LARGEST_TEXT, _SMALLEST_TEXT = str(_LARGEST), str(2**63)
 _EXACT = {pa.float16(): 2**11, pa.float32(): 2**24, pa.float64(): 2**53}
@@ -90,7 +91,7 @@ def from_arrow(column: pa.ChunkedArray, kind: ColumnType, source: Source) -> Typ
         return TypedColumn(column, found=str(column.type)[:80])
     try:
         return _CONVERTED[kind](column, source)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         return TypedColumn(column, found=str(column.type), quote=str(error)[:80])
 
 
@@ -158,7 +159,7 @@ def _number_texts(column: pa.ChunkedArray) -> TypedColumn:
     values, infinite = _without(
         *_paired(pc.cast(pc.utf8_ltrim(text, "+"), pa.float64()), pc.is_inf)
     )
-    rounded = _rounded(text, pc.match_substring_regex(text, _MANY_DIGITS), {*infinite})
+    rounded = _rounded(text, pc.match_substring_regex(text, _MAY_LOSE), {*infinite})
     return TypedColumn(
         values,
         bad=_no_such("number", sorted([*bad, *infinite])),
@@ -205,9 +206,15 @@ def _times(column: pa.ChunkedArray, source: Source) -> TypedColumn:
     return _of_moments(times_of_arrow(column, source.time_zone))
 
 
-def _as_they_are(column: pa.ChunkedArray, _: Source) -> TypedColumn:
-    wanted = pa.bool_() if pa.types.is_boolean(column.type) else pa.string()
-    return TypedColumn(column.cast(wanted))
+def _flags_as_they_are(column: pa.ChunkedArray, _: Source) -> TypedColumn:
+    return TypedColumn(column)
+
+
+def _texts_as_they_are(column: pa.ChunkedArray, _: Source) -> TypedColumn:
+    """Texts of any width, but for those that no database and no CSV file could hold."""
+    text = column.cast(pa.string())
+    text, bad = _without(text, pc.match_substring(text, "\0"))
+    return TypedColumn(text, bad={NO_TEXT: bad} if bad else {})
 
 
 def _paired(
@@ -240,9 +247,12 @@ def _rounded(column: pa.ChunkedArray, mask: pa.ChunkedArray, but: set[int]) -> l
 
 def _loses_digits(value: Any) -> bool:
     """Whether a double does not give back the digits that are written."""
-    written = Decimal(value)
-    near = Decimal(float(written))
-    return near.is_infinite() or near.quantize(written, context=_WIDE) != written
+    near = Decimal(float(value))
+    try:
+        written = Decimal(value)
+        return near.is_infinite() or near.quantize(written, context=_WIDE) != written
+    except InvalidOperation:  # more digits, or a smaller exponent, than any double has
+        return True
 
 
 _ACCEPTS: dict[ColumnType, Callable[[pa.DataType], bool]] = {
@@ -257,9 +267,9 @@ _ACCEPTS: dict[ColumnType, Callable[[pa.DataType], bool]] = {
     "timestamp": lambda t: pa.types.is_timestamp(t) or pa.types.is_date(t),
 }
 _CONVERTED: dict[ColumnType, Callable[[pa.ChunkedArray, Source], TypedColumn]] = {
-    "string": _as_they_are,
+    "string": _texts_as_they_are,
     "integer": _whole_numbers,
     "number": _numbers,
-    "boolean": _as_they_are,
+    "boolean": _flags_as_they_are,
     "timestamp": _times,
 }

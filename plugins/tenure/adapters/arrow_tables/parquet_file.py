@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tenure.adapters.arrow_tables.csv_text import MAX_COLUMNS, UnreadableFile
+from tenure.adapters.arrow_tables.foreign import foreign
 
 _CELL = 8
 """Bytes that a cell takes in memory, about, however well it is compressed."""
@@ -19,9 +20,15 @@ def read_parquet(path: Path, *, max_bytes: int) -> pa.Table:
     Raises:
         Unreadable: It is no Parquet file, is damaged or encrypted, or holds more than the limit.
     """
+    with path.open("rb") as stream:
+        head = stream.read(16)
+    if not head.startswith(b"PAR1") and (what := foreign(head)):
+        raise UnreadableFile(what)
     try:
         repeated = _weighed(path, max_bytes)
-        with pq.ParquetFile(path, read_dictionary=repeated) as file:
+        with pq.ParquetFile(
+            path, read_dictionary=repeated, coerce_int96_timestamp_unit="us"
+        ) as file:  # in nanoseconds the years 1 and 9999 would silently become others
             table = file.read(use_threads=True)
         _weigh_repeated(table, max_bytes)
         table.validate(full=True)
@@ -30,7 +37,7 @@ def read_parquet(path: Path, *, max_bytes: int) -> pa.Table:
         raise  # also an ArrowException, but it is not the file that is broken
     except (pa.ArrowException, OSError, ValueError) as error:
         raise UnreadableFile(_cause(error, path)) from None
-    return _plain(table.replace_schema_metadata(None))
+    return plain(table.replace_schema_metadata(None))
 
 
 def _weighed(path: Path, max_bytes: int) -> list[str]:
@@ -78,12 +85,20 @@ def _weigh_zones(table: pa.Table) -> None:
             _ = field.type.tz
 
 
-def _plain(table: pa.Table) -> pa.Table:
+def plain(table: pa.Table) -> pa.Table:
+    """Columns of types that Arrow cannot compute with in those that it can."""
     for i, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type):
-            values = table.column(i).cast(field.type.value_type)
-            table = table.set_column(i, field.name, values)
+        if (plain := _plain_type(field.type)) != field.type:
+            table = table.set_column(i, field.name, table.column(i).cast(plain))
     return table
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(kind):
+        return _plain_type(kind.value_type)
+    if pa.types.is_decimal32(kind) or pa.types.is_decimal64(kind):
+        return pa.decimal128(kind.precision, kind.scale)
+    return kind
 
 
 def _cause(error: Exception, path: Path) -> str:

@@ -43,7 +43,7 @@ def profile_file(
         known = {field.name: _kind(field.type) for field in schema}
         wanted = known if types is None else {n: k for n, k in types.items() if n in known}
         columns = (
-            (name, kind, file.read(columns=[name]).column(0)) for name, kind in wanted.items()
+            (name, kind, file.read(columns=[name]).column(name)) for name, kind in wanted.items()
         )
         return _profile(batch, file.metadata.num_rows, columns)
 

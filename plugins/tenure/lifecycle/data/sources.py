@@ -45,6 +45,31 @@ class Rename(Policy):
     """Last day (UTC) on which landed files and models may still use the old name."""
 
 
+OUR_NAMES = {"_row", "_reasons"}
+"""Columns of quarantine files."""
+
+
+def mixed_up_names(names: Iterable[str]) -> str:
+    """Which names are taken, or one for the engines that read snapshots; empty when none is.
+
+    >>> mixed_up_names(["id", "Id", "v"])
+    "'Id' and 'id' differ by case only"
+    """
+    spellings: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        spellings.setdefault(name.casefold(), []).append(name)
+    said = [
+        f"{' and '.join(repr(n[:80]) for n in sorted(alike))} differ by case only"
+        for alike in spellings.values()
+        if len(alike) > 1
+    ]
+    said += [
+        f"{spellings[ours][0]!r} is a name that quarantined rows need themselves"
+        for ours in sorted(OUR_NAMES & {*spellings})
+    ]
+    return "; ".join(said)
+
+
 class Contract(Policy):
     """The shape of every batch.
 
@@ -62,6 +87,12 @@ class Contract(Policy):
     renames: dict[str, Rename] = Field(default_factory=dict)
     """Old name to new name; snapshots carry the new one. Keep an entry as long as snapshots with
     the old name are trained on."""
+
+    @model_validator(mode="after")
+    def _names_are_distinct(self) -> "Contract":
+        if said := mixed_up_names(self.columns):
+            raise ValueError(f"columns: {said}")
+        return self
 
     @model_validator(mode="after")
     def _key_is_exact(self) -> "Contract":
@@ -93,6 +124,20 @@ class Contract(Policy):
         }
 
 
+def two_readings(times: Iterable[str]) -> tuple[str, str] | None:
+    """Two forms of which one has the day where the other has the month.
+
+    >>> two_readings(["%d/%m/%Y", "%Y-%m-%d", "%m/%d/%Y"])
+    ('%d/%m/%Y', '%m/%d/%Y')
+    """
+    seen: dict[str, str] = {}
+    for form in times:
+        before = seen.setdefault(re.sub("%[md]", "%?", form), form)
+        if before != form:
+            return before, form
+    return None
+
+
 class CsvFormat(Policy):
     """How the CSV files of a source are written; `tenure new dataset` finds it out."""
 
@@ -121,6 +166,8 @@ class CsvFormat(Policy):
             parts = re.findall(r"%(.)", form)
             if len(set(parts)) < len(parts) or not {*"Ymd"} <= {*parts} <= {*"YmdHMS"}:
                 raise ValueError(f"{form!r} must hold each of %Y %m %d once, and may %H %M %S")
+        if pair := two_readings(self.times):
+            raise ValueError(f"{pair[0]!r} and {pair[1]!r} read the same text as different days")
         return self
 
 
