@@ -3,40 +3,50 @@
 import codecs
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tenure.adapters.arrow_tables.cells import from_arrow, from_text, is_local
-from tenure.adapters.arrow_tables.csv_text import TextRows, UnreadableFile, read_text
-from tenure.adapters.arrow_tables.doubts import (
+from tenure.adapters.arrow_tables.cell_doubts import (
+    DATED,
     are_exponent_codes,
-    encoding_of,
-    escape_of,
     has,
+    of_digits,
+    of_moments,
     of_number,
     of_text,
-    opened,
-    refuse_hint,
-    refuse_names,
     share,
 )
+from tenure.adapters.arrow_tables.cells import ROUNDED, from_arrow, from_text, is_local
+from tenure.adapters.arrow_tables.csv_text import TextRows, UnreadableFile, read_text
+from tenure.adapters.arrow_tables.doubts import (
+    NoTable,
+    encoding_of,
+    escape_of,
+    of_names,
+    of_rows,
+    opened,
+    refuse_foreign,
+    refuse_hint,
+    refuse_most,
+    refuse_names,
+)
 from tenure.adapters.arrow_tables.parquet_file import read_parquet
-from tenure.lifecycle.data.sources import ColumnType, CsvFormat, Source
+from tenure.lifecycle.data.sources import ColumnType, CsvFormat, Source, two_readings
 
 FITS = 0.99
 """Share of values that must be of a type; the others are set aside as the gate would."""
 NULL_WORDS = (
-    "", "NA", "N/A", "n/a", "na", "NULL", "null", "Null", "None", "none", "NaN", "nan", "nil",
-    "#N/A", "-", "--", ".", "?", "\\N",
+    "", "NA", "N/A", "n/a", "na", "NULL", "null", "Null", "(null)", "None", "none", "NaN", "nan",
+    "-NaN", "-nan", "NaT", "<NA>", "nil", "#N/A", "#NA", "#N/A N/A", "-", "--", ".", "?", "\\N",
+    "1.#QNAN", "-1.#QNAN", "1.#IND", "-1.#IND",
 )  # fmt: skip
 """The first is an empty cell in quotes."""
 _MOST_MARKS = 200_000
 """Characters in which each delimiter is tried one by one."""
-_DATED = r"^[0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4}"
 _DELIMITERS = ",;\t|:~^"
 _FLAGS = (("true", "false"), ("yes", "no"), ("y", "n"), ("t", "f"), ("ja", "nein"), ("oui", "non"))
 _DATES = ("%d.%m.%Y", "%Y.%m.%d", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y")
@@ -73,23 +83,43 @@ def _detect_parquet(path: Path) -> FileForm:
     local = any(is_local(column.type) for column in table.schema)
     source = Source(format="parquet", time_zone="UTC" if local else None)
     types: dict[str, ColumnType] = {}
+    notes = ["times without a zone are read as UTC: time_zone is to be confirmed"] if local else []
+    notes += of_names(table.column_names)
+    broken: list[str] = []
     for name, column in zip(table.column_names, table.columns, strict=True):
         kinds: tuple[ColumnType, ...] = ("boolean", "integer", "number", "timestamp", "string")
         kind = next((k for k in kinds if _is_of(column, k, source)), None)
-        if kind == "number" and _is_of_whole(column.type):
-            ends = pc.min_max(column).as_py()
-            raise UnreadableFile(
-                f"a column {name!r} of type {str(column.type)[:80]} with values from "
-                f"{ends['min']:,} to {ends['max']:,}; an integer lies within ±2^63, and a number "
-                "would lose digits: write it as text"
-            )
-        if kind is None:
-            raise UnreadableFile(
-                f"a column {name!r} of type {str(column.type)[:80]}; no contract has"
-            )
+        if kind is None or (kind == "number" and _is_of_whole(column.type)):
+            broken.append(_no_type(name, column, kind))
+            continue
         types[name] = "string" if pa.types.is_null(column.type) else kind
-    notes = ["times without a zone are read as UTC: time_zone is to be confirmed"] if local else []
+        if kind in {"integer", "number"}:
+            lost = from_arrow(column, kind, source).changed.get(ROUNDED, [])
+            notes += [*of_digits(name, len(lost)), *_of_moments(name, column)]
+    if broken:
+        raise NoTable(
+            "; ".join(broken),
+            "Leave these columns out of the file, or write each as text, numbers, booleans or "
+            "times.",
+        )
     return FileForm(source, types, notes)
+
+
+def _of_moments(name: str, column: pa.ChunkedArray) -> Iterator[str]:
+    if _is_of_whole(column.type):
+        yield from of_moments(name, pc.unique(column.drop_null()).cast(pa.string()))
+
+
+def _no_type(name: str, column: pa.ChunkedArray, kind: ColumnType | None) -> str:
+    """Why a column has no type of a contract."""
+    found = f"a column {name!r} of type {str(column.type)[:80]}"
+    if kind is None:
+        return f"{found}; no contract has"
+    ends = pc.min_max(column).as_py()
+    return (
+        f"{found} with values from {ends['min']:,} to {ends['max']:,}; an integer lies within "
+        "±2^63, and a number would lose digits: write it as text"
+    )
 
 
 def _is_of(column: pa.ChunkedArray, kind: ColumnType, source: Source) -> bool:
@@ -108,18 +138,18 @@ def _detect_csv(path: Path) -> FileForm:
     form, doubts = _dialect(path)
     rows = read_text(path, form, max_bytes=Source().max_batch_bytes)
     refuse_names(rows.table.column_names, form.delimiter)
+    refuse_most(rows, form.delimiter)
     found = _Columns(rows)
     source = Source(format="csv", csv=form, time_zone="UTC")
     source, notes = found.formats(source)
-    notes = [*doubts, *notes]
+    notes = [*doubts, *of_names(rows.table.column_names), *notes]
     types = {name: found.type(name, source) for name in rows.table.column_names}
     words = found.null_words(types, source)
     source = _with(source, nulls=words)
     notes += found.doubts(types, source)
     if shown := [word for word in words if word]:
         notes.append(f"{', '.join(shown)}: read as no value where a column is not text")
-    if rows.ragged:
-        notes.append(f"{len(rows.ragged):,} rows have another number of cells than the header")
+    notes += of_rows(rows)
     is_timed = "timestamp" in types.values()
     if not is_timed:
         source = source.model_copy(update={"time_zone": None})
@@ -136,18 +166,21 @@ class _Columns:
 
     def __init__(self, rows: TextRows) -> None:
         self._values: dict[str, tuple[pa.Array, pa.Array]] = {}
+        self._undecided: set[str] = set()
+        """Columns of times that could be read in two ways: they stay text."""
         self.has_local_times = False
-        ragged = pa.array([*rows.ragged], pa.int64())
+        misquoted = {row for found in rows.misquoted.values() for row in found}
+        aside = pa.array(sorted({*rows.ragged, *rows.headers, *misquoted}), pa.int64())
         whole = rows.table
-        if len(ragged):
-            kept = pc.invert(pc.is_in(pa.array(range(len(whole)), pa.int64()), value_set=ragged))
+        if len(aside):
+            kept = pc.invert(pc.is_in(pa.array(range(len(whole)), pa.int64()), value_set=aside))
             whole = whole.filter(kept)
         for name, column in zip(whole.column_names, whole.columns, strict=True):
             counted = pc.value_counts(column.drop_null())
             is_word = pc.is_in(counted.field("values"), value_set=pa.array(NULL_WORDS, pa.string()))
             kept = counted.filter(pc.invert(is_word))
             self._values[name] = kept.field("values"), kept.field("counts")
-        self._table = whole
+        self._table, self._landed = whole, rows.table
 
     def formats(self, source: Source) -> tuple[Source, list[str]]:
         """The source with decimal sign, words of booleans and forms of times."""
@@ -161,13 +194,23 @@ class _Columns:
                     true_words=(*form.true_words, yes),
                     false_words=(*form.false_words, no),
                 )
-        times = [t for name in self._values for t in self._times(name, source, notes)]
-        return _with(source, times=tuple(dict.fromkeys(times))), notes
+        times: list[str] = []
+        for name in self._values:
+            for time in self._times(name, source, notes):
+                if two_readings([*times, time]):
+                    notes.append(
+                        f"{name}: its dates put day and month in another order than those of "
+                        "other columns, and a source reads them in one; it is read as text"
+                    )
+                    self._undecided.add(name)
+                elif time not in times:
+                    times.append(time)
+        return _with(source, times=tuple(times)), notes
 
     def type(self, name: str, source: Source) -> ColumnType:
         """The narrowest type that nearly all values have; identifiers stay text."""
         values, _ = self._values[name]
-        if not len(values) or self._is_identifier(name):
+        if not len(values) or self._is_identifier(name) or name in self._undecided:
             return "string"
         kinds: tuple[ColumnType, ...] = ("boolean", "integer", "number", "timestamp")
         mark = "," if source.csv.decimal == "," else r"\."
@@ -175,6 +218,7 @@ class _Columns:
             kinds = ("boolean", "number", "timestamp")  # 1.0 is whole, but written as a number
         if are_exponent_codes(values, source.csv.decimal):
             kinds = ("boolean", "timestamp")
+        kinds = kinds if self._is_flag(name) else kinds[1:]
         fitting = (k for k in kinds if self._fit(name, k, source) >= FITS)
         kind: ColumnType = next(fitting, "string")
         if kind == "timestamp":
@@ -186,10 +230,15 @@ class _Columns:
         """What of the columns could be read in another way too."""
         decimal = source.csv.decimal
         for name, (values, _) in self._values.items():
-            if types[name] == "string" and not self._is_identifier(name):
-                yield from of_text(name, values, decimal)
+            if types[name] == "string" and name not in self._undecided:
+                if not self._is_identifier(name):
+                    yield from of_text(name, values, self._landed.column(name), decimal)
             elif types[name] == "number":
                 yield from of_number(name, values, decimal)
+                typed = from_text(pa.chunked_array([values]), "number", source)
+                yield from of_digits(name, len(typed.changed.get(ROUNDED, ())))
+            if types[name] not in {"boolean", "timestamp"}:
+                yield from of_moments(name, values)
 
     def null_words(self, types: Mapping[str, ColumnType], source: Source) -> tuple[str, ...]:
         """Words that stand in typed columns where a value is missing."""
@@ -215,6 +264,11 @@ class _Columns:
             if size >= len(values):
                 return 1 - (pc.sum(counts.take(pa.array(bad, pa.int64()))).as_py() or 0) / total
         return 0.0
+
+    def _is_flag(self, name: str) -> bool:
+        """Whether both words of a pair come, or true or false: a country is NO, a woman F."""
+        found = {str(v).lower() for v in self._values[name][0].slice(0, 100).to_pylist()}
+        return not found.isdisjoint(_FLAGS[0]) or any(found.issuperset(p) for p in _FLAGS[1:])
 
     def _is_pair(self, name: str, yes: str, no: str) -> bool:
         found = {str(v).lower() for v in self._values[name][0].slice(0, 10).to_pylist()}
@@ -245,7 +299,7 @@ class _Columns:
 
     def _times(self, name: str, source: Source, notes: list[str]) -> Iterator[str]:
         """The form of the column's times, when there is one and only one."""
-        if share(self._values[name][0], _DATED) < 1 - FITS:
+        if share(self._values[name][0], DATED) < 1 - FITS:
             return
         if self._fit(name, "timestamp", source) >= FITS or self._is_identifier(name):
             return
@@ -256,6 +310,7 @@ class _Columns:
             swapped = _with(source, times=(f"{other}{clock}",)) if other else None
             if swapped and self._fit(name, "timestamp", swapped) >= FITS:
                 notes.append(f"{name}: day or month first is not certain, so it is read as text")
+                self._undecided.add(name)
                 return
             yield date + clock
             return
@@ -267,6 +322,7 @@ def _with(source: Source, **changes: object) -> Source:
 
 def _dialect(path: Path) -> tuple[CsvFormat, list[str]]:
     head = next(opened(path), b"")
+    refuse_foreign(head)
     encoding, notes = encoding_of(path, head)
     text = codecs.getincrementaldecoder(encoding)("replace").decode(head).removeprefix("\ufeff")
     if not text.strip():
@@ -291,15 +347,16 @@ def _regularity(text: str, sign: str) -> float:
     quote = _quote(text, sign)
     widths: list[int] = []
     cells, is_quoted = 1, False
-    for mark in text[:_MOST_MARKS]:
+    for before, mark in pairwise(f"\n{text[:_MOST_MARKS]}"):
         if mark == quote:
             is_quoted = not is_quoted
         elif is_quoted:
             continue
         elif mark == sign:
             cells += 1
-        elif mark == "\n":
-            widths.append(cells)
+        elif mark in "\r\n":
+            if before not in "\r\n":
+                widths.append(cells)
             cells = 1
             if len(widths) > 200:
                 break

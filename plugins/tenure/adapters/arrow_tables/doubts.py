@@ -1,30 +1,27 @@
-"""What of a CSV file could be read in another way too: it is said, never decided in silence."""
+"""What of a file as a whole could be read in another way: it is said, never decided in silence."""
 
 import codecs
 import gzip
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import reduce
 from pathlib import Path
 from typing import Literal
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
-from tenure.adapters.arrow_tables.csv_text import UnreadableFile
-from tenure.lifecycle.data.sources import Encoding
+from tenure.adapters.arrow_tables.csv_text import TextRows, UnreadableFile
+from tenure.adapters.arrow_tables.foreign import foreign
+from tenure.adapters.arrow_tables.moments import positions
+from tenure.lifecycle.data.sources import OUR_NAMES, Encoding, mixed_up_names
 
 SAMPLE = 1024 * 1024
 """Bytes, decompressed, in which delimiter and quotes are looked for; encodings in all of it."""
-MOST = 0.99
-_SIGNS = r"[^0-9A-Za-z.,'+-]{0,3}"
-_UNIT = r"(EUR|USD|GBP|CHF|kg|g|t|mm|cm|m|km|l|ms|s|min|h|kWh|C|F|K)?"
-_AMOUNT = r"([0-9]+|[0-9]{1,3}([.,' \x{a0}\x{202f}\x{2019}][0-9]{3})+)([.,][0-9]+)?"
-_LOOKS_NUMERIC = rf"^{_SIGNS}[+-]?{_SIGNS}{_AMOUNT}{_SIGNS}{_UNIT}$"
-_EXPONENT = r"^[+-]?[0-9]+[eE][+-]?[0-9]+$"
-_EXPONENT_OR_NOT = r"^[+-]?[0-9]+([eE][+-]?[0-9]+)?$"
 _HIGH = re.compile(rb"[\x80-\xff]")
 _VALID = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+_NOT_WINDOWS = {0x81, 0x8D, 0x8F, 0x90, 0x9D}
+"""Bytes that windows-1252 leaves free."""
 _ALTERNATIVES: tuple[Encoding, ...] = (
     "windows-1252", "windows-1250", "windows-1251", "iso-8859-1", "iso-8859-2", "iso-8859-15",
 )  # fmt: skip
@@ -36,45 +33,6 @@ class NoTable(UnreadableFile):
     def __init__(self, found: str, next_step: str) -> None:
         super().__init__(found)
         self.next_step = next_step
-
-
-def share(values: pa.Array, pattern: str) -> float:
-    """Share of the values that match."""
-    if not len(values):
-        return 0.0
-    return float(pc.mean(pc.match_substring_regex(values, pattern).cast(pa.int8())).as_py())
-
-
-def has(values: pa.Array, pattern: str) -> bool:
-    """Whether any value matches."""
-    return bool(pc.any(pc.match_substring_regex(values, pattern)).as_py())
-
-
-def are_exponent_codes(values: pa.Array, decimal: str) -> bool:
-    """Whole numbers of which some are written as 1E5: as numbers, 1E3 and 1000 would be one."""
-    return has(values, _EXPONENT) and not has(values, "," if decimal == "," else r"\.")
-
-
-def of_text(name: str, values: pa.Array, decimal: str) -> Iterator[str]:
-    """What is doubtful of a column that is read as text."""
-    if are_exponent_codes(values, decimal) and share(values, _EXPONENT_OR_NOT) >= MOST:
-        yield (
-            f"{name}: some values look like 1E5 and others like 100000; it is read as text, so "
-            "that they stay different"
-        )
-    elif share(values, _LOOKS_NUMERIC) >= MOST and has(values, r"[^0-9]"):
-        yield (
-            f"{name} looks like numbers with another decimal sign, with signs between thousands or "
-            "with a unit; it is read as text"
-        )
-
-
-def of_number(name: str, values: pa.Array, decimal: str) -> Iterator[str]:
-    """What is doubtful of a column of numbers: a sign before three digits may part thousands."""
-    mark = "," if decimal == "," else r"\."
-    marked = values.filter(pc.match_substring_regex(values, mark))
-    if len(marked) and share(marked, rf"^[+-]?[1-9][0-9]{{0,2}}{mark}[0-9]{{3}}$") >= MOST:
-        yield f"{name}: {decimal!r} is read as decimal sign, but it may part thousands"
 
 
 def opened(path: Path) -> Iterator[bytes]:
@@ -100,11 +58,17 @@ def encoding_of(path: Path, head: bytes) -> tuple[Encoding, list[str]]:
     if broken is None:
         return "utf-8", []
     valid, high = len(_VALID.findall(broken)), len(_HIGH.findall(_VALID.sub(b"", broken)))
-    if valid > high:
+    if 2 * valid > high:
         return "utf-8", ["encoding: not all bytes are UTF-8; rows with others are set aside"]
     found = _HIGH.findall(broken)
     is_windows = any(0x80 <= byte[0] <= 0x9F for byte in found)
     guess: Encoding = "windows-1252" if is_windows else "iso-8859-1"
+    if strange := sorted({byte[0] for byte in found if byte[0] in _NOT_WINDOWS and is_windows}):
+        raise NoTable(
+            f"text that is neither UTF-8 nor windows-1252 (the byte {strange[0]:#04x})",
+            "Write the file as UTF-8; if you know its encoding, `iconv -f ENCODING -t UTF-8 FILE` "
+            "does (cp850 and cp437 are those of old terminals, cp932 is Japanese).",
+        )
     often = Counter(found).most_common(1)[0][0]
     others = {e: often.decode(e, "replace") for e in _ALTERNATIVES}
     said = ", ".join(f"{e}: {c!r}" for e, c in others.items() if c != others[guess])
@@ -151,26 +115,45 @@ def refuse_names(names: list[str], delimiter: str | None) -> None:
     for position, name in enumerate(names, 1):
         if len(name) > 200:
             raise UnreadableFile(f"a column name of {len(name):,} characters (column {position:,})")
+        if re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", name):
+            raise NoTable(
+                f"a column name with a control character ({name[:80]!r}, column {position:,})",
+                "If it parts the columns, write the file with another delimiter (comma, "
+                "semicolon, tab or |); else rename the column.",
+            )
     nameless = [n for n, name in enumerate(names, 1) if not name.strip()]
     places: dict[str, list[int]] = {}
     for position, name in enumerate(names, 1):
         places.setdefault(name, []).append(position)
     twice = {n: p for n, p in places.items() if n.strip() and len(p) > 1}
-    if not nameless and not twice:
+    mixed_up = mixed_up_names(n for n in names if n.strip())
+    if not nameless and not twice and not mixed_up:
         return
     said = [_nameless(nameless)] if nameless else []
     said += [f"{len(p)} columns called {n[:80]!r} (columns {_listed(p)})" for n, p in twice.items()]
-    step = "Give every column a name of its own in the source; the names could be "
-    step += _named(names, delimiter)
+    said += [f"names of columns that engines mix up: {mixed_up}"] if mixed_up else []
+    raise NoTable("; ".join(said), _better_names(names, nameless, delimiter) + ".")
+
+
+def _better_names(names: list[str], nameless: list[int], delimiter: str | None) -> str:
+    """What is to be done about a header that is none."""
+    named = f"the names could be {_named(names, delimiter)}"
+    step = f"Give every column a name of its own in the source; {named}"
     if nameless == [1]:
-        step = (
+        return (
             "The first column may be the index that a program wrote before each row: leave it out "
-            "(pandas: `to_csv(index=False)`, R: `row.names=FALSE`) or name it; the names could be "
-            + _named(names, delimiter)
+            f"(pandas: `to_csv(index=False)`, R: `row.names=FALSE`) or name it; {named}"
         )
-    elif nameless == [len(names)]:
-        step = f"If every line ends with {delimiter!r}, leave that out. {step}"
-    raise NoTable("; ".join(said), step + ".")
+    if len(names) > 2 and len(nameless) == len(names) - 1:
+        return (
+            "If the first line is a title, leave out what stands above the header (`tail -n +2 "
+            f"FILE`, or more). {step}"
+        )
+    if delimiter and nameless == [1, len(names)]:
+        return f"If every line begins and ends with {delimiter!r}, leave those out. {step}"
+    if delimiter and nameless == [len(names)]:
+        return f"If every line ends with {delimiter!r}, leave that out. {step}"
+    return step
 
 
 def _nameless(places: list[int]) -> str:
@@ -187,15 +170,30 @@ def _listed(places: list[int]) -> str:
 def _named(names: list[str], delimiter: str | None) -> str:
     """The header with a new name for each column that needs one."""
     found: list[str] = []
+    given, taken = Counter(name.casefold() for name in names), {*OUR_NAMES}
     for position, name in enumerate(names, 1):
         base = name if name.strip() else ("row" if position == 1 else f"column_{position}")
         new, number = base, 1
-        while new in found or (new != name and new in names):
+        while new.casefold() in taken or (new != name and new.casefold() in given):
             number += 1
             new = f"{base}_{number}"
+        taken.add(new.casefold())
         found.append(new)
     line = (delimiter or ", ").join(found)
     return f"`{line[:1000]}`" + ("…" if len(line) > 1000 else "")
+
+
+def refuse_foreign(head: bytes) -> None:
+    """Files of another format.
+
+    Raises:
+        NoTable: What it is, and what can be read.
+    """
+    if what := foreign(head):
+        raise NoTable(
+            what,
+            "Save the table as CSV (UTF-8) or as Parquet; of packed files only .csv.gz is read.",
+        )
 
 
 def refuse_hint(text: str) -> None:
@@ -204,10 +202,103 @@ def refuse_hint(text: str) -> None:
     Raises:
         NoTable: What the line is, and that it is to go.
     """
-    found = re.match(r"\"?sep=(.)\"?\s*\r?\n", text, re.IGNORECASE)
+    found = re.match(r"\"?sep=(.)\"?\s*[\r\n]", text, re.IGNORECASE)
     if found:
         raise NoTable(
             f"a first line {found[0].strip()!r} that tells Excel the delimiter; it is no header",
             "Leave that line out of the files (`tail -n +2 FILE`): the delimiter is found "
             "without it.",
         )
+
+
+def refuse_most(rows: TextRows, delimiter: str) -> None:
+    """A file of which half of the rows or more would be set aside for how they are written.
+
+    Raises:
+        NoTable: Which rows they are, and what the reason may be.
+    """
+    if len(rows.ragged) >= max(1, rows.table.num_rows / 2):
+        _refuse_widths(rows, delimiter)
+    stray = {row for found in rows.misquoted.values() for row in found}
+    if len(stray) >= max(1, rows.table.num_rows / 2):
+        raise NoTable(
+            f"{len(stray):,} of {rows.table.num_rows:,} rows with a quote within a cell that is "
+            f"neither doubled nor escaped (the first is row {min(stray) + 1:,})",
+            "Double each quote within a quoted cell (`csv` of Python, COPY of PostgreSQL and "
+            "Excel do), or put a backslash before it.",
+        )
+
+
+def _refuse_widths(rows: TextRows, delimiter: str) -> None:
+    """A header of which most rows have another number of cells.
+
+    Raises:
+        NoTable: How many cells there are where, and what the reason may be.
+    """
+    width, total = rows.table.num_columns, rows.table.num_rows
+    usual, times = Counter(rows.ragged.values()).most_common(1)[0]
+    first = min(row for row, cells in rows.ragged.items() if cells == usual)
+    quoted = (
+        f"A cell that holds {delimiter!r} must be in quotes, and between the delimiter and the "
+        "quote there must be no space."
+    )
+    if width < usual and (first or usual > width + 1 or width == 1):
+        step = (
+            "If a title or comment stands above the header, leave it out: the header seems to be "
+            f"line {first + 2:,}, blank lines not counted (`tail -n +{first + 2} FILE`). {quoted}"
+        )
+    elif usual == width + 1:
+        step = (
+            "If each row begins with its number, leave that out (R: `row.names=FALSE`) or give it "
+            f"a name; if each row ends with {delimiter!r}, leave that out. {quoted}"
+        )
+    else:
+        step = quoted
+    raise NoTable(
+        f"{times:,} of {total:,} rows with {usual:,} cells (the first is row {first + 1:,}) below "
+        f"a header of {width:,}",
+        step,
+    )
+
+
+_INDEX_NAME = re.compile(r"Unnamed: [0-9]+|__index_level_[0-9]+__|level_[0-9]+")
+_VALUE_NAME = re.compile(r"[+-]?[0-9]+([.,][0-9]+)*|[0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4}.*")
+_YEAR_NAME = re.compile(r"(19|20)[0-9]{2}")
+
+
+def of_names(names: list[str]) -> Iterator[str]:
+    """What is doubtful of a header."""
+    for name in names:
+        if _INDEX_NAME.fullmatch(name):
+            yield f"{name} seems to be the index that pandas wrote: leave it out (`index=False`)"
+    if padded := [name for name in names if name != name.strip()]:
+        yield f"{len(padded):,} column names begin or end with a space: {str(padded[:20])[1:-1]}"
+    values = [n for n in names if _VALUE_NAME.fullmatch(n) and not _YEAR_NAME.fullmatch(n)]
+    if len(values) * 2 >= len(names):
+        yield f"the first line looks like values ({', '.join(values[:5])}), but is read as header"
+    if len(names) == 1 and re.search(r"\W", names[0].strip()):
+        yield "only one column: if there are more, the delimiter is none that is known"
+
+
+_TOTAL = re.compile(r"(?i)(grand |sub)?(totals?|sum|summe|gesamt|gesamtsumme|insgesamt)\b")
+
+
+def of_rows(rows: TextRows) -> Iterator[str]:
+    """What is doubtful of single rows."""
+    if rows.ragged:
+        yield f"{len(rows.ragged):,} rows have another number of cells than the header"
+    if rows.headers:
+        yield f"{len(rows.headers):,} rows repeat the header; they are set aside"
+    if stray := {row for found in rows.misquoted.values() for row in found}:
+        yield (
+            f"{len(stray):,} rows have a quote within a cell that is not doubled (the first is row "
+            f"{min(stray) + 1:,}); they are set aside"
+        )
+    table = rows.table
+    empty = positions(reduce(pc.and_, (pc.is_null(column) for column in table.columns)))
+    if blank := len({*empty} - {*rows.ragged}):
+        yield f"{blank:,} rows have no value at all"
+    last = [column[-1].as_py() for column in table.columns] if table.num_rows else []
+    word = next((cell for cell in last if cell), "")
+    if found := _TOTAL.match(word):
+        yield f"the last row begins with {found[0]!r}: it may be the sum of the others"
