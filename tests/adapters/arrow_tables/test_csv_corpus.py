@@ -86,6 +86,19 @@ CORPUS: dict[str, Case] = {
     "6 Latin-1, told": Case(
         (HEADER + row(c="größe")).encode("iso-8859-1"), rows=1, source=csv(encoding="iso-8859-1")
     ),
+    "6 UTF-8 where Latin-1 is told": Case(
+        HEADER + row(c="größe") + GOOD,
+        "UTF-8 text, the source says iso-8859-1",
+        source=csv(encoding="iso-8859-1"),
+    ),
+    "6 ASCII where Windows is told": Case(
+        HEADER + GOOD, rows=1, source=csv(encoding="windows-1252")
+    ),
+    "6 UTF-8 among Latin-1": Case(
+        (HEADER + row(c="größe")).encode() + row(id="d", c="größe").encode("iso-8859-1"),
+        rows=2,
+        source=csv(encoding="iso-8859-1"),
+    ),
     "6 Latin-1 in one row": Case(
         (HEADER + GOOD).encode() + row(c="grün").encode("iso-8859-1"),
         rows=2,

@@ -83,7 +83,19 @@ def test_the_suffix_is_named() -> None:
     )
 
 
+def test_a_long_name_is_called_long() -> None:
+    assert broken_name(f"landing/d/{'y' * 100}.csv", Source(format="csv")) is None
+    assert broken_name(f"landing/d/{'y' * 101}.csv", Source(format="csv")) == (
+        f"the file is called '{'y' * 80}'…, with 101 characters before the suffix, expected at "
+        "most 100"
+    )
+
+
 WRONG = {
+    "two orders of day and month": (
+        {"time_zone": "UTC", "csv": {"times": ["%d.%m.%Y", "%d/%m/%Y %H", "%m/%d/%Y %H"]}},
+        "'%d/%m/%Y %H' and '%m/%d/%Y %H' read the same text as different days",
+    ),
     "a zone that is none": ({"time_zone": "Mars/Base"}, "there is no time zone 'Mars/Base'"),
     "a zone that is a path": ({"time_zone": "../../etc/passwd"}, "there is no time zone"),
     "times without zone": ({"csv": {"times": ["%d.%m.%Y"]}}, "time_zone must say which one"),

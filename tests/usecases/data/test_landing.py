@@ -204,6 +204,22 @@ def test_links_pipes_and_locked_folders_are_reported(tmp_path: Path) -> None:
     assert look(store, tmp_path, set(), age=100) == ["landing/d/good.parquet"]
 
 
+def test_a_packed_file_beside_the_same_unpacked_is_reported(tmp_path: Path) -> None:
+    """Both would be one batch: the second would replace the first, whatever rows they hold."""
+    store = LocalStore(tmp_path / "store")
+    put(store, tmp_path, b"a.csv")
+    put(store, tmp_path, b"a.csv.gz")
+    put(store, tmp_path, b"b.csv.gz")
+
+    assert look(store, tmp_path, set(), age=100) == ["landing/d/a.csv", "landing/d/b.csv.gz"]
+    assert unread(store, tmp_path) == {"a.csv.gz": False}
+
+    store.delete("landing/d/a.csv")
+
+    assert [*unread(store, tmp_path)] == []
+    assert len(look(store, tmp_path, set(), age=100)) == 2
+
+
 def test_a_landing_folder_that_is_a_link_is_reported(tmp_path: Path) -> None:
     store = LocalStore(tmp_path / "store")
     (tmp_path / "store/landing").mkdir(parents=True)

@@ -220,6 +220,24 @@ def _interleaved(
     )
 
 
+class _Utf8Watch:
+    """Whether bytes of which every one is a letter elsewhere are UTF-8: hardly ever by chance."""
+
+    def __init__(self) -> None:
+        self._decoder: codecs.IncrementalDecoder | None = codecs.getincrementaldecoder("utf-8")()
+        self._is_wide = False
+
+    def holds(self, raw: bytes, *, final: bool) -> bool:
+        """Whether all that came is UTF-8 and some of it is more than ASCII; told at the end."""
+        if self._decoder is None:
+            return False
+        try:
+            self._is_wide |= not self._decoder.decode(raw, final).isascii()
+        except UnicodeDecodeError:
+            self._decoder = None
+        return final and self._is_wide and self._decoder is not None
+
+
 class _Utf8(io.RawIOBase):
     """The file as UTF-8, decompressed, with the line of `end_of` after it."""
 
@@ -235,6 +253,7 @@ class _Utf8(io.RawIOBase):
         self._begun = False
         self._last = "\n"
         self.quotes = QuoteMarker(form)
+        self._others = _Utf8Watch() if form.encoding.startswith(("iso-", "windows-")) else None
         self.is_broken = False
         """Whether some bytes were no text."""
         self.stopped: str | None = None
@@ -257,18 +276,22 @@ class _Utf8(io.RawIOBase):
             )
         if not self._begun:
             raw = self._without_mark(raw)
+        text = self._text(raw)
+        if not text:  # a decoder that waits for more must not look like the end
+            return self.read(size)
+        self.is_broken = self.is_broken or _BROKEN in text
+        return text.encode()
+
+    def _text(self, raw: bytes) -> str:
+        """The next of the text, with our marks, and at its end the line of `end_of`."""
         text = self._without_marks(self._decoder.decode(raw, final=not raw))
         self._ended = not raw and self._begun
         self._begun = True
+        if self._others and self._others.holds(raw, final=self._ended):
+            raise self._stop(f"UTF-8 text, the source says {self._form.encoding}")
         if self._ended:
             text += f"\n{end_of(self._form)}\n"
-        text = self.quotes.marked(text, final=self._ended)
-        if not text:  # a decoder that waits for more must not look like the end
-            return self.read(size)
-        if "\0" in text:
-            text = text.replace("\0", _BROKEN)
-        self.is_broken = self.is_broken or _BROKEN in text
-        return text.encode()
+        return self.quotes.marked(text.replace("\0", _BROKEN), final=self._ended)
 
     def _without_marks(self, text: str) -> str:
         """Byte order marks at the beginning of lines: files that were put together have such."""

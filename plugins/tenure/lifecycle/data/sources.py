@@ -1,7 +1,7 @@
 """Where batches come from and what shape they must have: source, contract, schedule."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Generic, Literal, Protocol, TypeVar
@@ -268,7 +268,8 @@ class FileJudgement(Generic[S]):
         return self._of_file.get(digest)
 
 
-BATCH_NAME = r"[A-Za-z0-9][A-Za-z0-9._=-]{0,99}"
+MAX_NAME = 100
+BATCH_NAME = rf"[A-Za-z0-9][A-Za-z0-9._=-]{{0,{MAX_NAME - 1}}}"
 """What the file of a batch may be called, without its suffix."""
 _UNFINISHED = (".tmp", ".part", ".partial", ".crc", ".filepart", ".crdownload", ".inprogress")
 
@@ -290,6 +291,16 @@ def is_candidate(dataset: str, key: str) -> bool:
     )
 
 
+def twin_of(key: str, keys: Collection[str]) -> str | None:
+    """The unpacked file beside a packed one: both would be one batch, and one would replace it.
+
+    >>> twin_of("landing/d/a.csv.gz", {"landing/d/a.csv", "landing/d/a.csv.gz"})
+    'landing/d/a.csv'
+    """
+    plain = key.removesuffix(".gz") if key.endswith(".csv.gz") else key
+    return plain if plain != key and plain in keys else None
+
+
 _MARKER = re.compile(r"_SUCCESS|_(committed|started)_\w+|_(common_)?metadata|\..+\.crc")
 """What Spark and Hadoop leave beside their files: it holds no rows, so nothing is lost by it."""
 UNFINISHED_FOR = timedelta(hours=1)
@@ -308,8 +319,10 @@ class UnreadFile:
     may_be_written: bool = False
 
 
-def why_unread(dataset: str, key: str) -> str | None:
+def why_unread(dataset: str, key: str, keys: Collection[str] = ()) -> str | None:
     """Why a landed object is not taken as a batch; None for a batch, and for Spark's markers.
+
+    `keys` are all that lie there.
 
     >>> why_unread("flights", "landing/flights/year=2026/month=01/part-0.parquet")
     'lies in the folder year=2026/month=01, whose columns (year, month) would be lost'
@@ -318,6 +331,8 @@ def why_unread(dataset: str, key: str) -> str | None:
     """
     name = key.removeprefix(landing_prefix(dataset))
     folder, _, last = name.rpartition("/")
+    if twin := twin_of(key, keys):
+        return f"would be the same batch as {twin.rpartition('/')[2][:80]}, which lies there too"
     if is_candidate(dataset, key) or is_marker(last):
         return None
     if "_temporary" in folder.split("/"):
@@ -381,6 +396,11 @@ def broken_name(key: str, source: Source) -> str | None:
         allowed = " or ".join(source.suffixes)
         return f"the file is called {name[:80]!r}, expected the suffix {allowed}"
     stem = name.removesuffix(suffix)
+    if len(stem) > MAX_NAME:
+        return (
+            f"the file is called {name[:80]!r}…, with {len(stem):,} characters before the suffix, "
+            f"expected at most {MAX_NAME}"
+        )
     if not re.fullmatch(BATCH_NAME, stem):
         return f"the file is called {name[:80]!r}, expected letters, digits, '.', '_', '=' and '-'"
     return None

@@ -19,6 +19,7 @@ from tenure.lifecycle.data.sources import (
     is_candidate,
     is_marker,
     is_unfinished,
+    twin_of,
     why_unread,
 )
 from tenure.ports import Clock, ObjectInfo, ObjectStore
@@ -81,10 +82,11 @@ class Landing:
         Asked after `unjudged`, it also names the files that could not be read then.
         """
         prefix = landing_prefix(self._dataset)
+        keys = set(self._store.list(prefix))
         found = [
             self._named(key, why, self._modified(key))
-            for key in self._store.list(prefix)
-            if (why := why_unread(self._dataset, key))
+            for key in keys
+            if (why := why_unread(self._dataset, key, keys))
         ]
         found += [
             self._unread(one.name, f"is no file to be read: {one.why}", one.modified)
@@ -130,8 +132,9 @@ class Landing:
         """Keys and digests of the files that nobody seems to be writing."""
         before = _recall(self._memory)
         now: dict[str, _FileState] = {}
-        for key in self._store.list(landing_prefix(self._dataset)):
-            if not is_candidate(self._dataset, key):
+        keys = dict.fromkeys(self._store.list(landing_prefix(self._dataset)))
+        for key in keys:
+            if not is_candidate(self._dataset, key) or twin_of(key, keys):
                 continue
             try:
                 now[key] = seen = self._look(key, before.get(key))
