@@ -176,6 +176,21 @@ def test_findings_come_in_the_order_of_the_suite() -> None:
     ]
 
 
+def test_a_wide_table_is_judged_a_few_columns_at_a_time_and_each_rule_finds_its_own() -> None:
+    names = [f"c{n:02d}" for n in range(45)]
+    table = pa.table({name: [n, None, n] for n, name in enumerate(names)})
+    rules = [("expect_column_values_to_not_be_null", {"column": name}) for name in names]
+    rules.insert(9, ("expect_compound_columns_to_be_unique", {"column_list": names}))
+    rules.append(("expect_column_pair_values_to_be_equal", {"column_A": "c44", "column_B": "c00"}))
+    suite = Suite("s", "d", "", tuple(Expectation("e", k, kw, Severity.INFO) for k, kw in rules))
+    drawn: list[dict[str, Any]] = []
+
+    found = validate(table, suite, drawn=drawn)
+
+    assert [[*f.rows] for f in found] == [[1]] * 9 + [[0, 2]] + [[1]] * 36 + [[0, 2]]
+    assert len(drawn) == len(rules)
+
+
 def test_a_rule_that_cannot_be_computed_fails_the_batch() -> None:
     finding = run("expect_column_values_to_be_between", column="id", min_value=1)
 

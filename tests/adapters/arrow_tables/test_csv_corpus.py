@@ -331,6 +331,15 @@ def test_the_cells_of_a_ragged_row_are_kept_unless_one_may_be_personal(tmp_path:
     assert list(shut.original.to_pylist()[0].values()) == [None] * 6
 
 
+@pytest.mark.parametrize("cell", ["x" * 200_000, '"y" z\rz'])
+def test_a_ragged_row_that_cannot_be_parted_is_set_aside_whole(tmp_path: Path, cell: str) -> None:
+    said, rows, aside = verdict(
+        tmp_path, f"{HEADER}{GOOD}{cell},2\n{GOOD}".encode(), Source(format="csv")
+    )
+
+    assert (said, rows >= 3, len(aside) >= 1) == ("", True, True)
+
+
 cells = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=8)
 
 

@@ -116,7 +116,10 @@ class _Ragged:
         return "skip" if len(self.rows) <= MAX_RAGGED else "error"
 
     def cells(self, width: int) -> list[list[str | None]]:
-        """The cells of these rows in the columns of the header, as far as there are any."""
+        """The cells of these rows in the columns of the header, as far as there are any.
+
+        A row that cannot be parted (a cell of 128 KiB, a stray line end) stays whole in the first.
+        """
         dialect = {
             "delimiter": self.form.delimiter,
             "quotechar": self.form.quote or None,
@@ -126,7 +129,10 @@ class _Ragged:
         found = []
         for text in self.rows.values():
             reader = python_csv.reader([text], quoting=quoting, **dialect)  # type: ignore[arg-type]
-            cells = [_as_it_came(cell) or None for cell in next(reader, [])][:width]
+            try:
+                cells = [_as_it_came(cell) or None for cell in next(reader, [])][:width]
+            except python_csv.Error:  # a cell that Python's reader does not take, Arrow's did
+                cells = [text]
             found.append(cells + [None] * (width - len(cells)))
         return found
 

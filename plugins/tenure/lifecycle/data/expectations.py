@@ -26,11 +26,7 @@ class Expectation:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that it looks at; none when it is about the table."""
-        named = [self.kwargs.get(k) for k in ("column", "column_A", "column_B")]
-        listed = self.kwargs.get("column_list")
-        columns = [str(c) for c in named if c is not None]
-        columns += [str(c) for c in listed] if isinstance(listed, list) else []
-        return tuple(columns)
+        return columns_of(self.kwargs)
 
     @property
     def subject(self) -> str:
@@ -51,6 +47,15 @@ class Suite:
     digest: str
     body: str
     expectations: tuple[Expectation, ...]
+
+
+def columns_of(kwargs: Mapping[str, object]) -> tuple[str, ...]:
+    """The columns that arguments name; none where they are about the table."""
+    named = [kwargs.get(k) for k in ("column", "column_A", "column_B")]
+    listed = kwargs.get("column_list")
+    columns = [str(c) for c in named if c is not None]
+    columns += [str(c) for c in listed] if isinstance(listed, list) else []
+    return tuple(columns)
 
 
 def allowed(expectation: Expectation) -> str:
