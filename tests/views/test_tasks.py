@@ -104,3 +104,29 @@ def test_the_subject_is_known_without_any_row(
 ) -> None:
     page = decide([], RunRef(dag_id, "r", "t"), None)
     assert (page.model, page.dataset) == (model, dataset)
+
+
+def test_of_several_verdicts_the_worst_is_the_card() -> None:
+    """Monitoring judges four kinds in one task; what was judged again counts as it is now."""
+
+    def judged(kind: str, verdict: Verdict, number: int) -> ReportRow:
+        facts = {"kind": kind}
+        said = f"{kind} {verdict} {number}"
+        report = Report("monitoring", "m@1", verdict, said, facts=facts, enforced=False)
+        return row(report, number)
+
+    rows = [
+        judged("fairness", Verdict.PASSED, 5),
+        judged("performance", Verdict.INCONCLUSIVE, 4),
+        judged("quality", Verdict.FAILED, 3),
+        judged("drift", Verdict.PASSED, 2),
+        judged("drift", Verdict.FAILED, 1),
+    ]
+    page = decide(rows, RUN, TaskStatus("success", 1))
+    assert [one.summary for one in page.reports] == [
+        "quality failed 3",
+        "performance inconclusive 4",
+        "fairness passed 5",
+        "drift passed 2",
+        "drift failed 1",
+    ]

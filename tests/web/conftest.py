@@ -52,7 +52,13 @@ class Life:
         return self
 
     def report(self, stage: str, verdict: Verdict, summary: str, **more: object) -> str:
-        facts = {"rows": 20_321, "seed": 7, NASTY: NASTY, "mlflow_run_id": "b" * 32}
+        facts: dict[str, object] = {
+            "rows": 20_321,
+            "seed": 7,
+            NASTY: NASTY,
+            "mlflow_run_id": "b" * 32,
+        }
+        facts |= {"kind": more["kind"]} if "kind" in more else {}
         report = Report(
             stage=stage,
             subject=str(more.get("subject", "flight_late@2")),
@@ -291,7 +297,10 @@ class Life:
                 )
             )
         self.report("retraining", Verdict.PASSED, "no retraining: the last one was 2 h ago")
-        self.report("monitoring", Verdict.FAILED, "3 of 14 features drifted: temp PSI 2.1")
+        self.report(
+            "monitoring", Verdict.FAILED, "3 of 14 features drifted: temp PSI 2.1", kind="drift"
+        )
+        self.report("monitoring", Verdict.PASSED, "as on the holdout", kind="performance")
 
     def incident(self) -> None:
         with self.platform.database.begin() as connection:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
-from datetime import timedelta
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -309,7 +309,9 @@ def test_the_overview_shows_state_share_verdicts_and_incidents(
         'href="/tenure/model/flight_late"',
         "version 2",
         "version 3 at 50%",
-        "monitoring: failed",
+        "monitoring of drift: failed</a>",
+        "monitoring of performance: passed",
+        "authorized until ",
         "1 open incident",
         "25,713 of 28,834",
     ):
@@ -336,18 +338,54 @@ def test_the_model_page_tells_the_whole_life(client: TestClient, life: Any) -> N
     assert re.search(r"ledger event \d+<", text)
 
 
+@dataclass(frozen=True)
+class LaterClock:
+    """A clock that is so many days ahead."""
+
+    days: int
+
+    def now(self) -> datetime:
+        return datetime.now(tz=UTC) + timedelta(days=self.days)
+
+
+@pytest.mark.parametrize("path", ["/", "/model/flight_late"])
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_champion_whose_authorization_ended_is_not_said_to_serve(
+    client: TestClient,
+    life: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    ended: bool,
+) -> None:
+    """It lasts 30 days here."""
+    life.whole()
+    monkeypatch.setitem(life.platform.__dict__, "clock", LaterClock(31 if ended else 29))
+    text = client.get(path).text
+    words = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", text))
+    if path == "/":
+        assert ("authorization ended 24 h ago: it does not serve" in words) is ended
+        assert ("version 2 authorized until" in words) is not ended
+    else:
+        assert ("Version 2 does not serve its 100%" in words) is ended
+        assert ("does not serve: its authorization ended" in words) is ended
+        assert ("serves the traffic" in words) is not ended
+        assert ("Version 2 serves 100%" in words) is not ended
+        assert ("tenure authorization renew flight_late" in words) is ended
+        assert ('class="split ended"' in text) is ended
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         pytest.param(
             "SELECT 1",
-            "Gateways: gw-a at 4, gw-b at 3 (behind), {nasty} silent since {day}, "
-            "gw-c silent since {hour}",
+            "Gateways: gw-a at generation 4, gw-b at generation 3 (behind), {nasty} silent "
+            "since {day}, gw-c silent since {hour}",
             id="all kinds",
         ),
         pytest.param(
             "UPDATE gateway_ack SET alive_at = now() - interval '30 s' WHERE generation = 3",
-            "Gateways: gw-a at 4, {nasty} silent since {day}, gw-b silent since {now}, "
+            "Gateways: gw-a at generation 4, {nasty} silent since {day}, gw-b silent since {now}, "
             "gw-c silent since {hour}",
             id="a moment later",
         ),

@@ -92,3 +92,52 @@ def test_monitoring_squares_escape_their_titles() -> None:
     svg = str(plots.monitoring(rows))
     assert "<b>" not in svg
     assert svg.count("<rect") == 2
+
+
+def test_facts_are_words_and_tables_no_json() -> None:
+    found = rendering.facts(
+        {
+            "sum": {"logged": 4800, "waiting": 0},
+            "watermark": "2013-07-03T00:00:00.250000+00:00",
+            "window": ["2013-06-01T09:39:59+00:00", "2013-07-01T04:45:00+02:00"],
+            "batches": [],
+            "legal_hold": False,
+            "deleted_at": None,
+            "archived": [{"key": "a", "size": 441516}, {"key": "b", "deleted_at": None}],
+            "many": [{"n": n} for n in range(60)],
+            "deep": {"a": {"b": "x" * 700}},
+        }
+    )
+    texts = {fact.name: fact.text for fact in found}
+    assert texts["sum"] == "logged 4,800, waiting 0"
+    assert texts["watermark"] == "2013-07-03 00:00:00 UTC"
+    assert texts["window"] == "2013-06-01 09:39:59 UTC, 2013-07-01 02:45:00 UTC"
+    assert (texts["batches"], texts["legal hold"], texts["deleted at"]) == ("none", "no", "none")
+    assert texts["deep"].endswith(" …")
+    tables = {fact.name: fact for fact in found if fact.columns}
+    assert tables["archived"].columns == ("key", "size", "deleted at")
+    assert tables["archived"].rows == (("a", "441,516", "none"), ("b", "none", "none"))
+    assert (len(tables["many"].rows), tables["many"].more) == (50, 10)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "beyond 1,000,000,000"),
+        (3e12, "beyond 1,000,000,000"),
+        (3047.75, "3,048"),
+        (999.4, "999"),
+        (0.9181, "0.918"),
+        (0.001, "0.001"),
+        (8.33e-06, "below 0.001"),
+        (0.0, "0"),
+    ],
+)
+def test_evidence_is_written_without_an_exponent(value: float | None, text: str) -> None:
+    assert rendering.number(value) == text
+
+
+def test_an_event_has_moments_and_percentages() -> None:
+    body = {"share_bp": 500, "renews": False, "expires_at": "2026-12-28T13:42:11.206440+00:00"}
+    said = rendering.event(body)
+    assert said == "share 5%, renews no, expires at 2026-12-28 13:42:11 UTC"

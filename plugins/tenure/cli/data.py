@@ -9,7 +9,7 @@ from tenure.cli.names import require_dataset
 from tenure.cli.output import AsJson, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from tenure.views.judgements import BatchJudgement
+    from tenure.views.judgements import BatchJudgement, BatchLine
 
 group = typer.Typer(name="data", help="Batches and snapshots.", no_args_is_help=True)
 
@@ -40,7 +40,7 @@ def list_batches(
     rows = [
         [
             line.dataset,
-            *(_short(getattr(line, name)) for name in _LISTED),
+            *(_verdict(line) if n == "verdict" else _short(getattr(line, n)) for n in _LISTED),
             *(getattr(line, name) for name in _REGISTER),
         ]
         for line in found
@@ -69,7 +69,8 @@ def show(
         say(found.report.summary)
     named = ("verdict", "source_key", "snapshot", "quarantine", "report_digest")
     for name in (*named, *_REGISTER):
-        say(f"{name.replace('_', ' ')}: {getattr(found.line, name) or '-'}")
+        value = _verdict(found.line) if name == "verdict" else getattr(found.line, name)
+        say(f"{name.replace('_', ' ')}: {value or '-'}")
     checks = found.report.checks if found.report else ()
     print_table(
         ("verdict", "subject", "observed", "allowed", "rule"),
@@ -79,6 +80,10 @@ def show(
         print()
         opened = [[_short(getattr(read, name)) for name in _OPENED] for read in found.reads]
         print_table(("opened at", *_OPENED[1:]), opened)
+
+
+def _verdict(line: "BatchLine") -> str:
+    return f"{line.verdict}, partly usable" if line.is_partly_usable else str(line.verdict)
 
 
 def _judgement_json(found: "BatchJudgement") -> dict[str, object]:

@@ -38,7 +38,7 @@ def page(
         f"**{_text(config.purpose)}**",
         "",
         f"Risk tier {config.risk_tier}: {question.quorum} distinct approver(s). Trained by "
-        f"`{_text(question.trained_by)}`, who may not answer. An approval holds "
+        f"{_text(question.trained_by)}, who may not answer. An approval holds "
         f"{config.approval.valid_days} days and only for this artifact.",
     ]
     for title, report in shown.items():
@@ -54,7 +54,7 @@ def page(
     head += ["", "| digest of | SHA-256 |", "|---|---|"]
     head += [f"| {name} | `{digest or 'none'}` |" for name, digest in digests.items()]
     onnx = row.facts.onnx_file
-    head += [f"| ONNX file | `{_text(onnx.digest)}` |"] if onnx else []
+    head += [f"| ONNX file | `{onnx.digest}` |"] if onnx else []
     head += [f"| evidence | `{question.evidence}` |"]
     if row.mlflow_run_id:
         link = mlflow_link(mlflow_url, row.mlflow_run_id)

@@ -33,7 +33,8 @@ class DatasetReader:
 class DatasetPage:
     """One dataset in full.
 
-    `trouble` says why the config or the suite is not the newest; `rules` are (sentence, severity).
+    `trouble` says why the config or the suite is not the newest; `rules` are (sentence, severity);
+    `partly_usable` are digests of batches' reports.
     """
 
     name: str
@@ -43,6 +44,7 @@ class DatasetPage:
     snapshot: "SnapshotRow | None"
     readers: list[DatasetReader]
     rules: list[tuple[str, str]]
+    partly_usable: frozenset[str]
     trouble: str = ""
 
 
@@ -55,6 +57,7 @@ def dataset_page(platform: Installation, name: str) -> DatasetPage | None:
         batches = data.validations(connection, name, limit=BATCHES)
         snapshot = data.newest(connection, name)
         kept = validations.newest_config(connection, name)
+        partly = validations.partly_usable(connection, [row.report_digest for row in batches])
     config, trouble = _config(platform, name, kept)
     if registered is None and config is None:
         return None
@@ -67,6 +70,7 @@ def dataset_page(platform: Installation, name: str) -> DatasetPage | None:
         snapshot=snapshot,
         readers=readers(platform, name),
         rules=rules,
+        partly_usable=partly,
         trouble=trouble or suite_trouble,
     )
 

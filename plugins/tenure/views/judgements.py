@@ -33,6 +33,8 @@ class BatchLine:
     sensitivity: str
     owner: str
     steward: str
+    is_partly_usable: bool
+    """Whether it is published and a model that reads it cannot train on it."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +48,19 @@ class BatchJudgement:
 
 def batches(platform: Installation, dataset: str | None = None) -> list[BatchLine]:
     """Judgements of one or all datasets, newest first."""
-    from tenure.adapters.sql import data
+    from tenure.adapters.sql import data, validations
 
     with platform.database.begin() as connection:
         known = data.registered(connection)
         names = list(known) if dataset is None else [dataset]
         rows = [row for name in names for row in data.validations(connection, name)]
-    return [_line(platform, row, known[row.dataset]) for row in rows]
+        partly = validations.partly_usable(connection, [row.report_digest for row in rows])
+    return [_line(platform, row, known[row.dataset], partly) for row in rows]
 
 
 def judgement(platform: Installation, dataset: str, batch: str) -> BatchJudgement | None:
     """The newest judgement of a batch, or None."""
-    from tenure.adapters.sql import data, reads
+    from tenure.adapters.sql import data, reads, validations
     from tenure.adapters.sql.reports import by_digest
 
     with platform.database.begin() as connection:
@@ -67,11 +70,14 @@ def judgement(platform: Installation, dataset: str, batch: str) -> BatchJudgemen
         evidence = by_digest(connection, rows[0].report_digest)
         opened = reads.reads_of(connection, dataset, rows[0].digest or "")
         known = data.registered(connection)[dataset]
-    line = _line(platform, rows[0], known)
+        partly = validations.partly_usable(connection, [rows[0].report_digest])
+    line = _line(platform, rows[0], known, partly)
     return BatchJudgement(line, evidence.report if evidence else None, opened)
 
 
-def _line(platform: Installation, row: "ValidationRow", about: "DatasetRow") -> BatchLine:
+def _line(
+    platform: Installation, row: "ValidationRow", about: "DatasetRow", partly: frozenset[str]
+) -> BatchLine:
     key = row.quarantine_key
     return BatchLine(
         dataset=row.dataset,
@@ -88,6 +94,7 @@ def _line(platform: Installation, row: "ValidationRow", about: "DatasetRow") -> 
         sensitivity=about.sensitivity,
         owner=about.owner,
         steward=about.steward,
+        is_partly_usable=row.report_digest in partly,
     )
 
 

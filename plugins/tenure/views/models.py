@@ -16,23 +16,27 @@ __all__ = ["AnalysisLine", "Overview", "WindowLine", "model_page", "overview"]
 
 @dataclass(frozen=True)
 class Overview:
-    """All models, datasets and open incidents."""
+    """All models, datasets and open incidents; `partly_usable` are digests of batches' reports."""
 
     models: "Sequence[ModelOverview]"
     datasets: "Sequence[DatasetOverview]"
     incidents: "Sequence[Incident]"
+    partly_usable: frozenset[str]
 
 
 def overview(platform: Installation) -> Overview:
     """Everything at a glance."""
-    from tenure.adapters.sql import incidents
+    from tenure.adapters.sql import incidents, validations
     from tenure.adapters.sql import overview as sql
 
     with platform.database.begin() as connection:
+        datasets = sql.datasets(connection)
+        judged = [one.newest.report_digest for one in datasets if one.newest]
         return Overview(
             models=sql.models(connection),
-            datasets=sql.datasets(connection),
+            datasets=datasets,
             incidents=incidents.every_open(connection),
+            partly_usable=validations.partly_usable(connection, judged),
         )
 
 

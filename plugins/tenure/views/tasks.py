@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from tenure.installation import Installation
 from tenure.layout import drawn_key, mlflow_link, parse_dag_id, report_link
+from tenure.lifecycle.data.quality import is_partly_usable
 from tenure.lifecycle.incidents.failure_card import FAILURE_STAGE, FailureCard, killed_card
+from tenure.verdicts import Verdict
 from tenure.vocabulary import RunRef
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ class ReportPage:
     drawn: bool
 
 
+_BADNESS = (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.PASSED)
 _MOODS = {
     "upstream_failed": "upstream",
     "awaiting_input": "waiting",
@@ -81,18 +84,20 @@ def task_page(platform: Installation, run: RunRef, seen: TaskStatus | None) -> T
 
 
 def evidence_links(platform: Installation, run: RunRef) -> tuple[str, str]:
-    """URLs of the task's newest verdict and of its run's MLflow run; empty where there is none."""
+    """URLs of the task's verdict (of several the worst) and of its run's MLflow run; or empty."""
     from tenure.adapters.sql import reports
 
     with platform.database.begin() as connection:
         rows = reports.of_run(connection, run.dag_id, run.run_id)
-    own = [
-        row
-        for row in rows
-        if row.task_id == run.task_id
-        and row.map_index == run.map_index
-        and row.stage != FAILURE_STAGE
-    ]
+    own = _worst_first(
+        [
+            row
+            for row in rows
+            if row.task_id == run.task_id
+            and row.map_index == run.map_index
+            and row.stage != FAILURE_STAGE
+        ]
+    )
     report = report_link(platform.settings.airflow_url, own[0].digest) if own else ""
     return report, mlflow_link(platform.settings.mlflow_url, mlflow_run_of(rows))
 
@@ -108,7 +113,7 @@ def decide(
 ) -> TaskPage:
     """Choose what to show from the task's report rows (newest first) and Airflow's state."""
     cards = [row for row in rows if row.stage == FAILURE_STAGE]
-    reports = [row for row in rows if row.stage != FAILURE_STAGE]
+    reports = _worst_first([row for row in rows if row.stage != FAILURE_STAGE])
     newest = FailureCard.from_facts(cards[0].report.facts) if cards else None
     mood = _mood(rows, seen, newest)
     shown = newest if mood in {"failed", "retrying"} else None
@@ -129,6 +134,12 @@ def decide(
         model=next((r.model for r in rows if r.model), dag.model),
         dataset=next((r.dataset for r in rows if r.dataset), dag.dataset),
     )
+
+
+def tone(row: "ReportRow") -> str:
+    """The word and color of a report: its verdict, or that a published batch stops a model."""
+    stops = row.stage == "quality" and is_partly_usable(row.report.checks)
+    return "partly_usable" if stops and row.verdict is Verdict.PASSED else row.verdict
 
 
 def report_page(platform: Installation, digest: str) -> ReportPage | None:
@@ -152,6 +163,16 @@ def drawing(platform: Installation, digest: str) -> bytes | None:
         return platform.store.get(drawn_key(digest))
     except KeyError:
         return None
+
+
+def _worst_first(rows: "Sequence[ReportRow]") -> "list[ReportRow]":
+    """The newest report of each thing that was judged, the worst first; then what they replace."""
+    newest: dict[tuple[str, str, str], ReportRow] = {}
+    for row in rows:
+        kind = str(row.report.facts.get("kind", ""))
+        newest.setdefault((row.stage, row.subject, kind), row)
+    standing = sorted(newest.values(), key=lambda row: _BADNESS.index(row.verdict))
+    return [*standing, *(row for row in rows if row not in standing)]
 
 
 def _mood(rows: "Sequence[ReportRow]", seen: TaskStatus | None, newest: FailureCard | None) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tenure.config import DatasetConfig
 from tenure.installation import Installation
 from tenure.lifecycle.data.expectations import Expectation, Suite, allowed
-from tenure.lifecycle.data.quality import Reason
+from tenure.lifecycle.data.quality import Reason, is_partly_usable
 from tenure.lifecycle.data.sentences import charted_number, rule_sentence, sentence, without_values
 from tenure.lifecycle.data.suite_changes import changes
 from tenure.verdicts import Check, Severity, Verdict
@@ -61,7 +61,7 @@ class SuiteDifference:
 
 @dataclass(frozen=True)
 class ValidationPage:
-    """One validation in full; `sound` and `broken` are its checks."""
+    """One validation in full; its checks are `broken`, `unsure` (no value to look at), `sound`."""
 
     dataset: str
     batch: str
@@ -69,6 +69,7 @@ class ValidationPage:
     config: DatasetConfig | None
     suite: str
     broken: list[CheckLine]
+    unsure: list[CheckLine]
     sound: list[CheckLine]
     failing: FailingRows
     quarantine: str | None
@@ -77,6 +78,9 @@ class ValidationPage:
     in_force: "SnapshotRow | None"
     suite_difference: SuiteDifference | None
     visibility: Visibility
+    is_partly_usable: bool
+    later: "ValidationRow | None"
+    """The newest judgement of this batch, when that is another one."""
     drawn: bool = field(default=False)
 
     @property
@@ -97,6 +101,7 @@ class _Stored:
     newest_config: str | None
     snapshot: "SnapshotRow | None"
     versions: "list[TrainedVersion]"
+    later: "ValidationRow | None"
 
 
 def validation_page(platform: Installation, page: ReportPage) -> ValidationPage | None:
@@ -110,7 +115,8 @@ def validation_page(platform: Installation, page: ReportPage) -> ValidationPage 
     visibility = Visibility.of(config for config in (then, now) if config is not None)
     suite = _suite(stored.suite)
     lines = _lines(report.checks, suite, stored, visibility)
-    broken = [line for line in lines if line.verdict is not Verdict.PASSED]
+    by_verdict = {verdict: [li for li in lines if li.verdict is verdict] for verdict in Verdict}
+    is_passed = validation.verdict is Verdict.PASSED
     blamed_columns = _blamed(report.checks)
     quarantine_key = validation.quarantine_key
     return ValidationPage(
@@ -119,8 +125,9 @@ def validation_page(platform: Installation, page: ReportPage) -> ValidationPage 
         validation=validation,
         config=then or now,
         suite=stored.suite.name if stored.suite else str(report.facts.get("suite")),
-        broken=broken,
-        sound=[line for line in lines if line.verdict is Verdict.PASSED],
+        broken=by_verdict[Verdict.FAILED],
+        unsure=by_verdict[Verdict.INCONCLUSIVE],
+        sound=by_verdict[Verdict.PASSED],
         failing=failing_rows(
             platform,
             quarantine_key,
@@ -137,6 +144,8 @@ def validation_page(platform: Installation, page: ReportPage) -> ValidationPage 
         in_force=stored.snapshot,
         suite_difference=_suite_difference(suite, stored.suite_before),
         visibility=visibility,
+        is_partly_usable=is_passed and is_partly_usable(report.checks),
+        later=stored.later,
         drawn=page.drawn,
     )
 
@@ -150,6 +159,7 @@ def _stored(platform: Installation, digest: str) -> _Stored | None:
         if validation is None:
             return None
         name = validation.dataset
+        newest = data.validations(connection, name, validation.batch, limit=1)[0]
         return _Stored(
             validation=validation,
             history=sql.history(connection, name, validation.id, BATCHES),
@@ -159,6 +169,7 @@ def _stored(platform: Installation, digest: str) -> _Stored | None:
             newest_config=sql.newest_config(connection, name),
             snapshot=data.newest(connection, name),
             versions=sql.trained_on(connection, validation.snapshot_id),
+            later=newest if newest.id != validation.id else None,
         )
 
 

@@ -85,6 +85,7 @@ def index(request: Request, guard: GuardDep) -> HTMLResponse:
         datasets=[d for d in seen.datasets if guard.allows(dag_id(d.name, INGEST_DATA))],
         incidents=[i for i in seen.incidents if not any(i.concerns(name) for name in hidden)],
         waiting=visible(platform(), guard)[1],
+        partly_usable=seen.partly_usable,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -16,12 +17,19 @@ from markupsafe import Markup, escape
 
 from tenure.layout import dag_id
 from tenure.lifecycle.incidents.failure_card import BUG, TITLES
+from tenure.views.tasks import tone
 from tenure.web import history, plots
 
 HERE = Path(__file__).parent
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?([+-]\d\d:\d\d|Z)")
+_BASIS_POINTS = "_bp"
+_ROWS, _LONGEST = 50, 600
+"""Rows and characters of one fact that a page shows."""
 _UNTOLD = frozenset({"event", "reason", "run_id", "model"})
 """Keys of an event's body that are shown elsewhere, or say nothing to a person."""
+
+_TINY, _THOUSAND, _HUGE = 0.001, 1_000, 1e9
 
 STATES = {
     "draft": "being trained",
@@ -68,6 +76,7 @@ def environment() -> Environment:
         "prose": prose,
         "short": short,
         "sentence": sentence,
+        "tone": tone,
         "url": lambda text: quote(str(text), safe=""),
     }
     made.globals |= {
@@ -122,13 +131,59 @@ def sentence(text: str) -> str:
     return text.replace("_", " ")
 
 
-def facts(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(name, text) of a report's facts; nested values as compact JSON, cut when very long."""
-    rows = []
-    for name, value in values.items():
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        rows.append((sentence(name), text if len(text) <= 600 else f"{text[:600]} …"))
-    return rows
+@dataclass(frozen=True)
+class Fact:
+    """One fact of a report: a text, or a table when it is a list of things alike."""
+
+    name: str
+    text: str = ""
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    more: int = 0
+    """Rows that are not shown."""
+
+
+def facts(values: Mapping[str, Any]) -> list[Fact]:
+    """Facts for people; what is nested deeper than a table is JSON, cut when very long."""
+    return [_fact(sentence(name), value) for name, value in values.items()]
+
+
+def _fact(name: str, value: object) -> Fact:
+    if isinstance(value, list | tuple) and value and all(map(_is_flat, value)):
+        columns = tuple(dict.fromkeys(key for one in value for key in one))
+        rows = tuple(tuple(_plain(one.get(key)) for key in columns) for one in value[:_ROWS])
+        return Fact(name, "", tuple(map(sentence, columns)), rows, max(0, len(value) - _ROWS))
+    text = _fact_text(value)
+    return Fact(name, text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …")
+
+
+def _fact_text(value: object) -> str:
+    """`logged 4,800, waiting 0` of a mapping, `a, b` of a list; `none` of nothing."""
+    if isinstance(value, Mapping) and _is_flat(value):
+        return ", ".join(f"{sentence(key)} {_plain(one)}" for key, one in value.items()) or "none"
+    if isinstance(value, list | tuple) and all(map(_is_plain, value)):
+        return ", ".join(map(_plain, value)) or "none"
+    return _plain(value) if _is_plain(value) else json.dumps(value, ensure_ascii=False)
+
+
+def _is_flat(value: object) -> bool:
+    return isinstance(value, Mapping) and all(map(_is_plain, value.values()))
+
+
+def _is_plain(value: object) -> bool:
+    return value is None or isinstance(value, str | bool | int | float)
+
+
+def _plain(value: object) -> str:
+    """A single value: moments to the second, `yes` and `no`, thousands with their commas."""
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    if isinstance(value, int):
+        return f"{value:,}"
+    text = str(value)
+    if not _MOMENT.fullmatch(text):
+        return text
+    return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def prose(text: str) -> Markup:
@@ -143,23 +198,37 @@ def prose(text: str) -> Markup:
 
 
 def number(value: float | None) -> str:
-    """Three significant digits; `beyond 1e300` for an e-value that overflowed."""
-    return f"{value:.3g}" if value is not None else "beyond 1e300"
+    """Three significant digits, never an exponent: `3,050`, `below 0.001`.
+
+    None is an e-value that overflowed.
+    """
+    if value is None or value >= _HUGE:
+        return "beyond 1,000,000,000"
+    if 0 < value < _TINY:
+        return f"below {_TINY}"
+    return f"{value:,.0f}" if value >= _THOUSAND else f"{value:.3g}"
 
 
 def event(body: Mapping[str, Any]) -> str:
     """What a ledger event that moves no version says: `version m@2, answer approve`."""
     told = {key: value for key, value in body.items() if key not in _UNTOLD and value is not None}
-    words = [f"{sentence(key)} {_brief(value)}" for key, value in told.items()]
+    words = [_named(key, value) for key, value in told.items()]
     return ", ".join(([sentence(str(body["event"]))] if "event" in body else []) + words)
+
+
+def _named(key: str, value: object) -> str:
+    """Name and value; basis points as a percentage."""
+    if key.endswith(_BASIS_POINTS) and isinstance(value, int):
+        return f"{sentence(key.removesuffix(_BASIS_POINTS))} {percent_bp(value)}"
+    return f"{sentence(key)} {_brief(value)}"
 
 
 def _brief(value: object) -> str:
     if isinstance(value, str):
-        return short(value) if _DIGEST.fullmatch(value) else value
+        return short(value) if _DIGEST.fullmatch(value) else _plain(value)
     if isinstance(value, list | tuple):
         return " and ".join(_brief(one) for one in value)
-    return json.dumps(value, ensure_ascii=False)
+    return _fact_text(value)
 
 
 def _span(seconds: float) -> str:

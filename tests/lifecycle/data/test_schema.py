@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tenure.lifecycle.data.expectations import Expectation, Suite
-from tenure.lifecycle.data.quality import QualityPolicy, summary
+from tenure.lifecycle.data.quality import QualityPolicy, is_partly_usable, summary
 from tenure.lifecycle.data.quality import judge as judge_batch
 from tenure.lifecycle.data.schema import (
     ColumnShape,
@@ -309,6 +309,17 @@ class TestLanded:
     )
     def test_words(self, landed: LandedColumns, said: list[str]) -> None:
         assert self.found(landed) == said
+
+    @pytest.mark.parametrize(
+        ("column", "is_partly"), [("temp", True), ("origin", False), ("", False)]
+    )
+    def test_a_batch_is_partly_usable_when_it_stops_a_model(
+        self, column: str, is_partly: bool
+    ) -> None:
+        landed = LandedColumns({column: ""} if column else {}, ["wind"])
+        seen = landed_changes(BEFORE, landed, lapsed={})
+        found = schema_findings(seen, BEFORE, READERS, says_added=True)
+        assert is_partly_usable(f.check for f in found) is is_partly
 
     def test_a_closed_window_is_reported_and_many_models_are_counted(self) -> None:
         readers = [replace(READS_TEMP, name=f"m{i}") for i in range(7)]

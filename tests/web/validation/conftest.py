@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,7 +83,15 @@ class Shop:
     sensitivity: str = "internal"
     limit: float = 0.9
 
-    def batch(self, name: str, *, no_price: int = 0, bad_email: int = 0, strange: int = 0) -> str:
+    def batch(
+        self,
+        name: str,
+        *,
+        no_price: int = 0,
+        bad_email: int = 0,
+        strange: int = 0,
+        more: Sequence[Finding] = (),
+    ) -> str:
         """Judge a batch of 40 rows with so many of each fault; returns its report's digest."""
         rows = 40
         table = pa.table(
@@ -98,7 +106,8 @@ class Shop:
             }
         )
         counts = {"price": no_price, "email": bad_email, NASTY: strange}
-        judgement = judge(rows, self.findings(rows, counts), QualityPolicy(max_quarantined=0.5))
+        findings = [*self.findings(rows, counts), *more]
+        judgement = judge(rows, findings, QualityPolicy(max_quarantined=0.5))
         key = None
         if judgement.reasons:
             key = f"quarantine/orders/{name}/{digest(name)}.parquet"

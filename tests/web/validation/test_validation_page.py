@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tenure.layout import drawn_key
+from tenure.lifecycle.data.quality import Finding
+from tenure.verdicts import Severity
 
 if TYPE_CHECKING:
     from fastapi.testclient import TestClient
@@ -64,6 +67,74 @@ def test_a_good_batch_says_so(client: TestClient, shop: Any) -> None:
     assert "Does not hold" not in text
     assert "Failing rows" not in text
     assert "first batch" in text
+
+
+LOST = Finding(
+    "schema",
+    "price",
+    Severity.WARNING,
+    holds=False,
+    observed="no such column; it is not published, flight_late cannot train on this batch",
+    allowed="number",
+    columns=("price",),
+)
+NO_VALUE = Finding(
+    "expect_column_min_to_be_between",
+    "price",
+    Severity.CRITICAL,
+    holds=False,
+    observed="no value",
+    allowed="at least 0",
+    columns=("price",),
+    is_inconclusive=True,
+)
+
+
+@pytest.mark.parametrize(
+    ("found", "no_price", "word"),
+    [
+        ([LOST], 0, "partly usable"),
+        ([replace(LOST, severity=Severity.INFO)], 0, "passed"),
+        ([], 0, "passed"),
+        ([LOST], 30, "failed"),
+    ],
+)
+def test_a_batch_that_stops_a_model_is_never_plain_green(
+    client: TestClient, shop: Any, found: list[Finding], no_price: int, word: str
+) -> None:
+    report = shop.batch("2013-01", no_price=no_price, more=found)
+    for path in ("/", "/dataset/orders", f"/report/{report}"):
+        text = client.get(path).text
+        chips = re.findall(r'class="chip (partly_usable|passed|failed)"[^>]*>([a-z ]+)</', text)
+        assert chips[0] == (word.replace(" ", "_"), word), path
+
+
+def test_a_partly_usable_batch_says_what_to_do(client: TestClient, shop: Any) -> None:
+    text = client.get(f"/report/{shop.batch('2013-01', more=[LOST])}").text
+    assert '<article class="card partly_usable">' in text
+    assert "flight_late cannot train on this batch" in section(text, "Does not hold")
+    assert "ask ada for the repaired file, under the same name" in text
+    assert "the steward sam gives it an entry under <code>contract.renames</code>" in text
+
+
+def test_a_report_of_a_batch_that_was_judged_again_says_so(client: TestClient, shop: Any) -> None:
+    refused = shop.batch("2013-01", no_price=30)
+    assert "judged again" not in client.get(f"/report/{refused}").text
+    repaired = shop.batch("2013-01")
+    text = client.get(f"/report/{refused}").text
+    assert "This batch was judged again" in text
+    assert f'href="/tenure/report/{repaired}">open the newest report' in text
+    assert "judged again" not in client.get(f"/report/{repaired}").text
+
+
+def test_a_rule_without_a_value_is_not_called_broken(client: TestClient, shop: Any) -> None:
+    text = client.get(f"/report/{shop.batch('2013-01', more=[NO_VALUE])}").text
+    assert "1 of 8 checks had no value to look at." in text
+    assert "not hold" not in text
+    assert "All 8 checks hold" not in text
+    assert "price: column min to be between" in section(text, "Could not be judged")
+    text = client.get(f"/report/{shop.batch('2013-02', no_price=8, more=[NO_VALUE])}").text
+    assert "1 of 8 checks does not hold. 1 of 8 checks had no value to look at." in text
 
 
 def test_failing_rows_have_their_numbers_their_reasons_and_no_personal_value(

@@ -178,7 +178,7 @@ def _decisions(connection: Connection, name: str) -> list[VerdictLine]:
     """What the retraining controller decided."""
     report = t.report
     rows = connection.execute(
-        select(*columns_of(VerdictLine, report))
+        overview.verdict_lines()
         .where(report.c.stage == "retraining")
         .where(or_(report.c.model == name, report.c.subject == name))
         .order_by(report.c.id.desc())

@@ -50,10 +50,12 @@ class PlanLine:
 
 @dataclass(frozen=True)
 class VerdictLine:
-    """A stored report in one sentence."""
+    """A stored report in one sentence; `kind` is what monitoring looked at, else empty."""
 
     model: str | None
     stage: str
+    kind: str
+    subject: str
     verdict: Verdict
     summary: str
     digest: str
@@ -110,6 +112,9 @@ class DatasetOverview:
     newest: NewestBatch | None
 
 
+_KIND = func.coalesce(t.report.c.body["facts"]["kind"].astext, "")
+
+
 def models(connection: Connection) -> list[ModelOverview]:
     """Every model, by name."""
     rows = connection.execute(select(*columns_of(ModelLine, t.model)).order_by(t.model.c.name))
@@ -137,6 +142,11 @@ def datasets(connection: Connection) -> list[DatasetOverview]:
         DatasetOverview(row.name, row.steward, judged.get(row.name))
         for row in connection.execute(known)
     ]
+
+
+def verdict_lines() -> Select[Any]:
+    """The query for any `VerdictLine`."""
+    return select(*columns_of(VerdictLine, t.report), _KIND.label("kind"))
 
 
 def columns_of(kind: type[object], table: Any) -> list[Any]:
@@ -190,13 +200,13 @@ def _newest_plans(connection: Connection, names: Sequence[str]) -> list[PlanLine
 def _newest_verdicts(
     connection: Connection, names: Sequence[str]
 ) -> Mapping[str, list[VerdictLine]]:
-    """The last report of each stage; failure cards are no verdicts."""
+    """The last report of each stage and kind of monitoring; failure cards are no verdicts."""
     report = t.report
     rows = connection.execute(
-        select(*columns_of(VerdictLine, report))
+        verdict_lines()
         .where(report.c.model.in_(names), report.c.stage != "failure")
-        .ext(distinct_on(report.c.model, report.c.stage))
-        .order_by(report.c.model, report.c.stage, report.c.id.desc())
+        .ext(distinct_on(report.c.model, report.c.stage, _KIND))
+        .order_by(report.c.model, report.c.stage, _KIND, report.c.id.desc())
     )
     found = defaultdict[str, list[VerdictLine]](list)
     for row in rows.mappings():

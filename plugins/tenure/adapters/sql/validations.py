@@ -1,17 +1,21 @@
 """What the pages of a dataset read: one validation, those before it, and what hangs on it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import Connection, cast, func, select
+from sqlalchemy.dialects.postgresql import JSONPATH, distinct_on
 
 from tenure.adapters.sql import tables as t
 from tenure.adapters.sql.data import DatasetRow, ValidationRow, validation_rows
 from tenure.adapters.sql.rows import as_row
 from tenure.adapters.sql.suites import SuiteRow
+from tenure.lifecycle.data.quality import SCHEMA, is_partly_usable
 from tenure.verdicts import Check
 from tenure.vocabulary import State
+
+_OF_SCHEMA = "$[*] ? (@.rule == $rule)"
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,22 @@ def of_report(connection: Connection, digest: str) -> ValidationRow | None:
     query = validation_rows().where(t.validation.c.report_digest == digest)
     found = connection.execute(query.order_by(t.validation.c.id)).mappings().first()
     return as_row(ValidationRow, found) if found else None
+
+
+def partly_usable(connection: Connection, reports: Iterable[str]) -> frozenset[str]:
+    """Those of the reports whose batch, although published, stops a model that reads it."""
+    r, v = t.report, t.validation
+    of_schema = func.jsonb_path_query_array(
+        r.c.body["checks"], cast(_OF_SCHEMA, JSONPATH), func.jsonb_build_object("rule", SCHEMA)
+    )
+    rows = connection.execute(
+        select(r.c.digest, of_schema.label("checks"))
+        .join(v, v.c.report_digest == r.c.digest)
+        .where(r.c.digest.in_(list(reports)), v.c.snapshot_id.is_not(None))
+    )
+    return frozenset(
+        row.digest for row in rows if is_partly_usable(map(Check.from_dict, row.checks))
+    )
 
 
 def history(connection: Connection, dataset: str, until: int, limit: int) -> list[BatchChecks]:

@@ -1,6 +1,6 @@
 """The data gate: contract, expectations, quarantine, publish."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import Field
@@ -13,7 +13,7 @@ SHOWN = 3
 CONTRACT = "contract"
 """Rule of the findings about the shape of a batch; without its shape nothing else is judged."""
 SCHEMA = "schema"
-"""Rule of the findings about columns that came and went; they stop readers, not the batch."""
+"""Rule of the findings about columns that came and went; as a warning they stop a reader."""
 CELL_RULES = ("width", "header", "quote", "encoding", "type", "null")
 """Rules of the contract about single rows and cells: they set rows aside, not the batch."""
 KEY = "key"
@@ -212,6 +212,16 @@ def _limits(rows_in: int, quarantined: int, policy: QualityPolicy) -> tuple[Find
             value=float(rows_ok),
             limit=float(policy.min_rows),
         ),
+    )
+
+
+def is_partly_usable(checks: Iterable[Check]) -> bool:
+    """Whether the batch that was checked, although published, stops a model that reads it."""
+    return any(
+        check.rule == SCHEMA
+        and check.severity is Severity.WARNING
+        and check.verdict is Verdict.FAILED
+        for check in checks
     )
 
 

@@ -74,7 +74,8 @@ def schema_findings(
         hit = stopped([change], readers)
         observed = f"{_what(change)}; it is not published, {_whom(list(hit))}"
         wanted = contract.columns[change.column].type
-        findings.append(_schema(change, Severity.WARNING, observed, wanted))
+        severity = Severity.WARNING if hit else Severity.INFO
+        findings.append(_schema(change, severity, observed, wanted))
     return findings
 
 
