@@ -1,4 +1,4 @@
-"""`tenure new dataset`: contract and first suite from one file."""
+"""`tenure new`: a dataset from one file, a model from a dataset."""
 
 import getpass
 import sys
@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
+from tenure.cli.connection import connected
 from tenure.cli.output import AsJson, plain, print_json, say
-from tenure.layout import INGEST_DATA, dag_id, landing_prefix
+from tenure.layout import INGEST_DATA, TRAIN_MODEL, dag_id, landing_prefix
 
 if TYPE_CHECKING:
     from tenure.usecases.data.new_dataset import NewDataset
+    from tenure.usecases.training.new_model import NewModel
 
 PATIENCE_SECONDS = 2.0
-group = typer.Typer(name="new", help="A dataset from a file.", no_args_is_help=True)
+group = typer.Typer(
+    name="new", help="A dataset from a file, a model from a dataset.", no_args_is_help=True
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -28,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 @group.callback()
 def _new() -> None:
-    """What begins a life: a dataset."""
+    """What begins a life: a dataset, then a model."""
 
 
 @group.command("dataset")
@@ -58,6 +62,76 @@ def dataset(  # noqa: PLR0917  (the command line fills them by name)
         print_json(_answer(created))
     else:
         say(*_lines(created))
+
+
+@group.command("model")
+def model(  # noqa: PLR0917  (the command line fills them by name)
+    name: Annotated[str, typer.Argument(help="a-z, 0-9, _ and -.")],
+    dataset: Annotated[str, typer.Option(help="What it is trained on; some of it is published.")],
+    label: Annotated[str, typer.Option(help="Column that it predicts: one of two values.")],
+    positive: Annotated[str | None, typer.Option(help="The value that is true.")] = None,
+    protected: Annotated[
+        str, typer.Option(help="Columns, with commas: groups that are audited and not read.")
+    ] = "",
+    subject: Annotated[str | None, typer.Option(help="Column: whom a decision is about.")] = None,
+    outcomes: Annotated[str | None, typer.Option(help="Dataset that outcomes land in.")] = None,
+    owner: Annotated[str | None, typer.Option(help="Who answers for the model; you.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the YAML of a model from the newest rows of its dataset; it can be trained at once."""
+    from tenure.usecases.training.new_model import ModelSpec, create
+
+    attributes = tuple(one.strip() for one in protected.split(",") if one.strip())
+    wish = ModelSpec(
+        name, dataset, label, positive, attributes, subject, outcomes, owner or getpass.getuser()
+    )
+    with connected() as platform, _waiting() as tell:
+        created = create(platform, wish, tell)
+    if as_json:
+        print_json(_model_answer(created))
+    else:
+        say(*_model_lines(created))
+
+
+def _model_answer(created: "NewModel") -> dict[str, object]:
+    model = created.model
+    return {
+        "model": model.name,
+        "file": str(created.path),
+        "rows": created.rows,
+        "batches": list(created.batches),
+        "label": {
+            "column": model.label.column,
+            "positive": created.label.positive,
+            "negative": created.label.negative,
+            "share": created.label.share,
+            "rows": created.label.rows,
+        },
+        "features": {
+            "numeric": list(model.features.numeric),
+            "categorical": list(model.features.categorical),
+        },
+        "left_out": dict(created.left_out),
+        "protected": list(model.bias.attributes),
+        "confirm": list(created.confirm),
+    }
+
+
+def _model_lines(created: "NewModel") -> list[str]:
+    model, label = created.model, created.label
+    read = (*model.features.numeric, *model.features.categorical)
+    return [
+        f"{created.rows:,} rows in {len(created.batches)} batches; {label.share:.1%} of "
+        f"{label.rows:,} labels are the positive one.",
+        f"The model reads {len(read)} columns: {', '.join(read)}.",
+        f"It does not read {len(created.left_out)}:",
+        *(f"  - {name} {reason}" for name, reason in created.left_out.items()),
+        f"wrote {created.path}",
+        "To be confirmed:",
+        *(f"  - {sentence}" for sentence in created.confirm),
+        f"Next: read the file, run `tenure check`, then `tenure train {model.name} --reason "
+        f"'the first version'`, which starts the DAG {dag_id(model.name, TRAIN_MODEL)}.",
+    ]
 
 
 @contextmanager

@@ -29,29 +29,29 @@ def dataset_yaml(
         column_notes: Comment behind a column.
     """
     said, of_columns = notes or {}, column_notes or {}
-    lines = [_comment(line) for line in heading]
+    lines = [comment(line) for line in heading]
     for key in DatasetConfig.model_fields:
         value = getattr(config, key)
         if key == "contract" or value == DatasetConfig.model_fields[key].default:
             continue
-        lines.append(_noted(f"{key}: {_flow(value)}", said.get(key)))
+        lines.append(noted(f"{key}: {flow(value)}", said.get(key)))
     lines.append("contract:")
     if config.contract.key:
-        lines.append(_noted(f"  key: {_flow(config.contract.key)}", said.get("key")))
+        lines.append(noted(f"  key: {flow(config.contract.key)}", said.get("key")))
     lines.append("  columns:")
     for name, column in config.contract.columns.items():
-        lines.append(_noted(f"    {_flow(name)}: {_flow(column)}", of_columns.get(name)))
+        lines.append(noted(f"    {flow(name)}: {flow(column)}", of_columns.get(name)))
     return "\n".join(lines) + "\n"
 
 
-def _flow(value: object) -> str:
+def flow(value: object) -> str:
     """The value on one line; of a policy only what differs from its defaults."""
     if isinstance(value, BaseModel):
         found = {k: getattr(value, k) for k in type(value).model_fields}
         shown = {k: v for k, v in found.items() if v != type(value).model_fields[k].default}
-        return "{" + ", ".join(f"{k}: {_flow(v)}" for k, v in shown.items()) + "}"
+        return "{" + ", ".join(f"{k}: {flow(v)}" for k, v in shown.items()) + "}"
     if isinstance(value, tuple | list):
-        return "[" + ", ".join(_flow(item) for item in value) + "]"
+        return "[" + ", ".join(flow(item) for item in value) + "]"
     if isinstance(value, str):
         return _text(value)
     return json.dumps(value)
@@ -65,10 +65,11 @@ def _text(value: str) -> str:
     return quoted.strip()
 
 
-def _noted(line: str, note: str | None) -> str:
-    return f"{line}   {_comment(note)}" if note else line
+def noted(line: str, note: str | None) -> str:
+    """The line, and a comment behind it if there is one."""
+    return f"{line}   {comment(note)}" if note else line
 
 
-def _comment(text: str) -> str:
+def comment(text: str) -> str:
     """One line, whatever the text holds."""
     return "# " + re.sub(r"[^\x20-\x7e\xa0-\u2027\u202f-\ud7ff]+", " ", text)
