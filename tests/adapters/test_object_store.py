@@ -215,6 +215,16 @@ class TestLocal:
         assert [path.name for path in (tmp_path / "store/.tmp").iterdir()] == ["young"]
         assert store.get("a") == b"x"
 
+    def test_what_cannot_be_swept_is_said_and_holds_up_no_other(self, tmp_path: Path) -> None:
+        store = LocalStore(tmp_path / "store")
+        store.put("a", b"x")
+        for name in ("1", "3"):
+            (tmp_path / "store/.tmp" / name).write_bytes(b"half")
+        (tmp_path / "store/.tmp/2").mkdir()
+        with pytest.raises(OSError, match=r"\.tmp/2"):
+            store.sweep(datetime.now(tz=UTC) + timedelta(hours=1))
+        assert [path.name for path in (tmp_path / "store/.tmp").iterdir()] == ["2"]
+
 
 @pytest.mark.service
 class TestS3:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import copyfileobj
@@ -157,12 +157,18 @@ class LocalStore:
 
     def sweep(self, before: datetime) -> int:
         """Remove what writers that were killed before that moment left behind; returns how many."""
-        removed = 0
+        removed, failures = 0, []
         for draft in _entries(self._root / _DRAFTS):
-            with suppress(FileNotFoundError):
+            try:
                 if draft.stat().st_mtime < before.timestamp():
                     draft.unlink()
                     removed += 1
+            except FileNotFoundError:
+                continue
+            except OSError as error:  # about this one: the others go
+                failures.append(error)
+        if failures:
+            raise failures[0]
         return removed
 
     def url(self, key: str) -> str:

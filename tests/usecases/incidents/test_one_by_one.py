@@ -68,12 +68,56 @@ def test_the_incident_closes_when_the_item_works_again_or_is_gone(platform: Inst
     assert len(incidents(platform, "closed")) == 2
 
 
-def test_what_every_item_would_meet_is_not_about_one(platform: Installation) -> None:
-    away = ServiceUnreachable("down", still_safe="all", next_step="wait")
-    worker = Worker(1, away)
+AWAY = ServiceUnreachable("down", still_safe="all", next_step="wait")
+
+
+class Away(Worker):
+    """A service does not answer for these."""
+
+    def __init__(self, *bad: int) -> None:
+        super().__init__(None, AWAY)
+        self.away = bad
+
+    def __call__(self, number: int) -> int:
+        self.bad = number if number in self.away else None
+        return super().__call__(number)
+
+
+@pytest.mark.parametrize(
+    ("away", "seen"), [((0, 1), [0, 1]), ((1, 2), [0, 1, 2]), ((3,), [0, 1, 2, 3])]
+)
+def test_what_every_item_would_meet_is_not_about_one(
+    platform: Installation, away: tuple[int, ...], seen: list[int]
+) -> None:
+    worker = Away(*away)
     with pytest.raises(ServiceUnreachable):
         run(platform, worker)
-    assert worker.seen == [0, 1]
+    assert worker.seen == seen
+    assert incidents(platform) == []
+
+
+@pytest.mark.parametrize("away", [(0,), (1,), (0, 2)])
+def test_a_service_that_answers_for_the_next_item_is_not_away(
+    platform: Installation, away: tuple[int, ...]
+) -> None:
+    assert run(platform, Away(*away)) == [n * 2 for n in range(4) if n not in away]
+    assert incidents(platform) == [(f"doubling:n{n}", 1) for n in away]
+
+
+NAMES = ["a\x00b\ud800", "x" * 400, "\x00" * 100]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=["odd", "long", "long when it is stored"])
+def test_whatever_an_item_is_called_its_incident_stays_open_while_it_fails(
+    platform: Installation, name: str
+) -> None:
+    def fail(_: str) -> None:
+        raise ValueError("no")
+
+    for _ in range(2):
+        one_by_one(platform, "part", [name, f"{name}2"], name=str, do=fail)
+    assert [members for _, members in incidents(platform)] == [2, 2]
+    one_by_one(platform, "part", [name], name=str, do=lambda _: None)
     assert incidents(platform) == []
 
 

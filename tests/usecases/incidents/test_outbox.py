@@ -68,3 +68,23 @@ def test_two_senders_do_not_send_the_same_message_at_once(
     finally:
         other.database.dispose()
     assert receiver.ids == []
+
+
+def test_what_nobody_takes_is_an_incident_and_starves_nothing(
+    platform: Installation, receiver: Any
+) -> None:
+    """500 messages are taken at a time: those that were tried least come first."""
+    for number in range(501):
+        promise(platform, f"dead-{number:03}", webhook="env:NOWHERE")
+    assert deliver(platform, env={}).failed == 500
+    promise(platform, "alive", webhook=receiver.url)
+    assert deliver(platform, env={}).delivered == 1
+    assert receiver.ids == ["alive"]
+    with platform.database.begin() as c:
+        told = c.execute(text("SELECT summary FROM incident WHERE dedupe_key = 'outbox:message 1'"))
+        assert "The environment variable NOWHERE" in told.scalar_one()
+        c.execute(text("UPDATE outbox SET delivered_at = now() WHERE id > 1"))
+    assert deliver(platform, env={"NOWHERE": receiver.url}).delivered == 1
+    with platform.database.begin() as c:
+        query = text("SELECT state FROM incident WHERE dedupe_key = 'outbox:message 1'")
+        assert c.execute(query).scalar_one() == "closed"

@@ -255,8 +255,14 @@ class S3Store:
         unfinished = "." + 32 * "?" + "*"  # boto3 adds an ending until a download is whole
         copies = [*self._cache.glob("??/*"), *self._cache.glob(unfinished)]
         stale = [path for path in copies if _modified(path) < before.timestamp()]
+        failures = []
         for path in stale:
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:  # about this one: the others go
+                failures.append(error)
+        if failures:
+            raise failures[0]
         return len(old) + len(stale)
 
     def url(self, key: str) -> str:

@@ -26,11 +26,16 @@ _COLUMNS = tuple(outbox.c[name] for name in Message.__dataclass_fields__)
 
 
 def pending(connection: Connection, *, topic: str | None = None, limit: int = 500) -> list[int]:
-    """Ids of messages that are not delivered, oldest first."""
+    """Ids of messages that are not delivered, those that were tried least first, then oldest.
+
+    So what no receiver takes, however much of it there is, holds up nothing that came later.
+    """
     query = select(outbox.c.id).where(outbox.c.delivered_at.is_(None))
     if topic is not None:
         query = query.where(outbox.c.topic == topic)
-    return list(connection.execute(query.order_by(outbox.c.id).limit(limit)).scalars())
+    return list(
+        connection.execute(query.order_by(outbox.c.attempts, outbox.c.id).limit(limit)).scalars()
+    )
 
 
 def claim(connection: Connection, message_id: int) -> Message | None:

@@ -125,18 +125,20 @@ def answer(
     return _change(connection, decision_id, mine, values)
 
 
-def expire(connection: Connection, now: datetime) -> dict[str, int]:
-    """Close what nobody answered in time; returns how many of each model."""
-    rows = connection.execute(
+def expiring(connection: Connection, now: datetime) -> list[str]:
+    """Models with decisions that nobody answered in time, by name."""
+    query = select(review.c.model).where(review.c.state.in_(_DUE), review.c.expires_at <= now)
+    return list(connection.execute(query.distinct().order_by(review.c.model)).scalars())
+
+
+def expire(connection: Connection, model: str, now: datetime) -> int:
+    """Close what nobody answered in time of a model; returns how many."""
+    closed = connection.execute(
         update(review)
-        .where(review.c.state.in_(_DUE), review.c.expires_at <= now)
+        .where(review.c.model == model, review.c.state.in_(_DUE), review.c.expires_at <= now)
         .values(state="expired")
-        .returning(review.c.model)
     )
-    found: dict[str, int] = {}
-    for (model,) in rows:
-        found[model] = found.get(model, 0) + 1
-    return found
+    return int(closed.rowcount)
 
 
 def _change(

@@ -1,19 +1,20 @@
 """Takes outcomes that come as a dataset: each snapshot once, into the same log as posted ones."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from tenure.config import load_all
+from tenure.config import ModelConfig, load_all
 from tenure.config.references import outcome_faults
-from tenure.errors import ConfigInvalid, ServiceUnreachable, TenureError
+from tenure.errors import ConfigInvalid
 from tenure.failpoints import failpoint
 from tenure.installation import Installation
 from tenure.installation.keys import SUBJECTS
 from tenure.lifecycle.decisions.decision_log import micros, partition
 from tenure.lifecycle.serving import caller_digest
 from tenure.lifecycle.training.labels import LabelRule
-from tenure.usecases.incidents.one_by_one import cause_of
+from tenure.usecases.incidents.one_by_one import cause_of, one_by_one
 from tenure.usecases.serving.log_files import RecordedFiles
 from tenure.vocabulary import RunRef
 
@@ -23,51 +24,63 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class IntakeCounts:
-    """Snapshots and outcomes that were taken, and outcomes that were refused."""
+    """Snapshots and outcomes that were taken, outcomes refused, and snapshots set aside."""
 
     files: int
     rows: int
     refused: int
+    aside: int = 0
+
+
+@dataclass(frozen=True)
+class _WaitingSnapshot:
+    """A snapshot of outcomes that a model has not taken, and what its dataset lacks."""
+
+    config: ModelConfig
+    snapshot: "OutcomeSnapshot"
+    faults: Sequence[str]
+
+    @property
+    def name(self) -> str:
+        return f"{self.config.name}: snapshot {self.snapshot.digest[:12]}"
 
 
 def take_outcomes(platform: Installation, run: RunRef) -> IntakeCounts:
     """Take every published snapshot of every outcomes dataset that was not taken yet.
 
     A snapshot is stored under a key of its own before its row says that it was taken, so a run
-    that dies in between only writes the same file again.
-
-    Raises:
-        ConfigInvalid: A dataset does not have the columns; after the others were taken.
+    that dies in between only writes the same file again. One that holds no outcomes is set aside
+    with an incident and tried again; the others are taken.
     """
+    waiting = _waiting(platform)
+
+    def take(one: _WaitingSnapshot) -> tuple[int, int]:
+        if one.faults:
+            raise _no_outcomes(one.name, "; ".join(one.faults))
+        try:
+            return _take(platform, one.config.name, one.snapshot, run, one.config.label.rule)
+        except (LookupError, TypeError, ValueError) as error:  # what a file may hold
+            raise _no_outcomes(one.name, cause_of(error)) from error
+
+    taken = one_by_one(platform, "outcomes", waiting, name=lambda one: one.name, do=take)
+    rows, refused = (sum(numbers) for numbers in zip(*taken, strict=True)) if taken else (0, 0)
+    return IntakeCounts(len(taken), rows, refused, aside=len(waiting) - len(taken))
+
+
+def _waiting(platform: Installation) -> list[_WaitingSnapshot]:
     from tenure.adapters.sql import outcome_intake
 
-    files = rows = refused = 0
-    broken: list[str] = []
-    found = load_all(platform.settings.include)
-    for name, config in found.models.items():
+    every = load_all(platform.settings.include)
+    found = []
+    for name, config in every.models.items():
         if config.outcomes is None:
             continue
-        rule = config.label.rule
         with platform.database.begin() as connection:
             waiting = outcome_intake.waiting(connection, name, config.outcomes.dataset)
-        dataset = found.datasets.get(config.outcomes.dataset)
+        dataset = every.datasets.get(config.outcomes.dataset)
         faults = list(outcome_faults(config.label, dataset)) if dataset and waiting else []
-        if faults:
-            said = "; ".join(faults)
-            broken += [f"{name}: snapshot {one.digest[:12]} ({said})" for one in waiting]
-            continue
-        for snapshot in waiting:
-            try:
-                took, left = _take(platform, name, snapshot, run, rule)
-            except ServiceUnreachable:
-                raise
-            except (LookupError, TypeError, ValueError, TenureError) as error:  # about this one
-                broken.append(f"{name}: snapshot {snapshot.digest[:12]} ({cause_of(error)})")
-                continue
-            files, rows, refused = files + 1, rows + took, refused + left
-    if broken:
-        raise _no_outcomes(broken)
-    return IntakeCounts(files, rows, refused)
+        found += [_WaitingSnapshot(config, one, faults) for one in waiting]
+    return found
 
 
 def _take(
@@ -115,11 +128,11 @@ def _key(model: str, digest: str, published: datetime) -> str:
     return f"{partition('outcomes', model, micros(published))}/landed-{digest[:32]}.parquet"
 
 
-def _no_outcomes(broken: list[str]) -> ConfigInvalid:
+def _no_outcomes(name: str, why: str) -> ConfigInvalid:
     return ConfigInvalid(
-        f"{len(broken)} snapshots are no outcomes: {'; '.join(broken[:3])}.",
-        still_safe="Nothing of them was taken; outcomes of other models were.",
-        next_step="An outcomes dataset has the columns decision_id or request_id, label (boolean, "
-        "0 and 1, or the values that `label.positive` and `label.negative` of the model's YAML "
-        "declare) and observed_at (timestamp). Correct its contract, or the model's YAML.",
+        f"{name} is no file of outcomes ({why}). An outcomes dataset has the columns decision_id "
+        "or request_id, label (boolean, 0 and 1, or the values that `label.positive` and "
+        "`label.negative` of the model's YAML declare) and observed_at (timestamp).",
+        still_safe="Nothing of it was taken; other outcomes were.",
+        next_step="Correct the contract of the dataset, or the model's YAML; it is tried again.",
     )

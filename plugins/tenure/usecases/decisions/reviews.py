@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tenure.errors import NotPermitted, StateConflict
 from tenure.failpoints import failpoint
 from tenure.installation import Installation
+from tenure.usecases.incidents.one_by_one import one_by_one
 from tenure.vocabulary import NOTE, Role, op_key
 
 if TYPE_CHECKING:
@@ -128,22 +129,36 @@ def expire(platform: Installation) -> dict[str, int]:
 
     It closes when a person answers another decision of the model.
     """
-    from tenure.adapters.sql import incidents, reviews
+    from tenure.adapters.sql import reviews
 
     now = platform.clock.now()
     with platform.database.begin() as connection:
-        expired = reviews.expire(connection, now)
-        for model, number in expired.items():
-            incidents.open_incident(
-                connection,
-                dedupe_key=_key(model),
-                kind="review_expired",
-                subject=model,
-                summary=f"{number:,} decisions of {model} waited for a person until they expired; "
-                "what the gateway answered stands. Open ones: tenure review list.",
-                at=now,
-            )
-    return expired
+        models = reviews.expiring(connection, now)
+    expired = one_by_one(
+        platform,
+        "expired_reviews",
+        models,
+        name=str,
+        do=lambda model: (model, _expire(platform, model, now)),
+    )
+    return dict(expired)
+
+
+def _expire(platform: Installation, model: str, now: datetime) -> int:
+    from tenure.adapters.sql import incidents, reviews
+
+    with platform.database.begin() as connection:
+        number = reviews.expire(connection, model, now)
+        incidents.open_incident(
+            connection,
+            dedupe_key=_key(model),
+            kind="review_expired",
+            subject=model,
+            summary=f"{number:,} decisions of {model} waited for a person until they expired; "
+            "what the gateway answered stands. Open ones: tenure review list.",
+            at=now,
+        )
+    return number
 
 
 def _key(model: str) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tenure.errors import NotPermitted, StateConflict
 from tenure.installation import Installation
+from tenure.usecases.incidents.open_incident import dedupe_key
 from tenure.vocabulary import REASON, Role, op_key
 
 if TYPE_CHECKING:
@@ -25,12 +26,12 @@ def list_open(platform: Installation, *, model: str | None = None) -> "list[Inci
     return [one for one in found if model is None or one.concerns(model)]
 
 
-def close_incident(platform: Installation, dedupe_key: str) -> None:
+def close_incident(platform: Installation, key: str) -> None:
     """Close what is over, if it is open."""
     from tenure.adapters.sql import incidents
 
     with platform.database.begin() as connection:
-        incidents.close_incident(connection, dedupe_key=dedupe_key, at=platform.clock.now())
+        incidents.close_incident(connection, dedupe_key=dedupe_key(key), at=platform.clock.now())
 
 
 def close_by_person(

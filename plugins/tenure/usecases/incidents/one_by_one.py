@@ -8,7 +8,7 @@ from typing import TypeVar
 from tenure.errors import ServiceUnreachable, TenureError
 from tenure.installation import Installation
 from tenure.usecases.incidents.close_incident import close_incident
-from tenure.usecases.incidents.open_incident import open_incident
+from tenure.usecases.incidents.open_incident import dedupe_key, open_incident
 from tenure.vocabulary import storable
 
 _log = logging.getLogger("tenure.one_by_one")
@@ -27,7 +27,9 @@ def one_by_one(
 ) -> list[Result]:
     """Do it for each item; one that fails is set aside with an incident, and tried the next time.
 
-    The incident closes when the item works again, or is no more.
+    The incident closes when the item works again, or is no more. A service that does not answer
+    for one item (a lock on its rows, an object that times out) may well answer for the next; only
+    when it does not for two in a row, or for the last, do the others wait as well.
 
     Args:
         platform: The installation.
@@ -46,14 +48,24 @@ def one_by_one(
 
     results: list[Result] = []
     failed: set[str] = set()
+    unreachable: tuple[str, ServiceUnreachable] | None = None
     for item in items:
         try:
             results.append(do(item))
-        except ServiceUnreachable:
-            raise
+        except ServiceUnreachable as error:
+            if unreachable is not None:
+                raise
+            unreachable = name(item), error
+            continue
         except Exception as error:  # whatever it is, it is about this one
-            failed.add(f"{part}:{name(item)}"[:250])
+            failed.add(_key(part, name(item)))
             set_aside(platform, part, name(item), error)
+        if unreachable is not None:
+            failed.add(_key(part, unreachable[0]))
+            set_aside(platform, part, *unreachable)
+            unreachable = None
+    if unreachable is not None:
+        raise unreachable[1]
     with platform.database.begin() as connection:
         still_open = maintenance.open_incidents(connection, f"{part}:")
     for key in {*still_open} - failed:
@@ -64,9 +76,14 @@ def one_by_one(
 def set_aside(platform: Installation, part: str, name: str, error: Exception) -> None:
     """Open the incident about one item; the log has the trace of what is no TenureError."""
     cause = cause_of(error)
-    _log.error("set_aside part=%s item=%s cause=%s%s", part, name, cause, trace_of(error))
+    _log.error("set_aside part=%s item=%s cause=%s%s", part, storable(name), cause, trace_of(error))
     summary = f"{name} was set aside by {part}, and the rest went on: {cause}"
-    open_incident(platform, f"{part}:{name}", type(error).__name__, name, summary)
+    open_incident(platform, _key(part, name), type(error).__name__, name, summary)
+
+
+def _key(part: str, name: str) -> str:
+    """As the database holds it, so that what is open can be compared with what failed."""
+    return dedupe_key(f"{part}:{name}")
 
 
 def cause_of(error: Exception) -> str:

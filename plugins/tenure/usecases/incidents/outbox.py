@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from tenure.errors import ConfigInvalid
 from tenure.installation import Installation
 from tenure.lifecycle.incidents.webhook import FROM_ENVIRONMENT
-from tenure.usecases.incidents.one_by_one import cause_of
+from tenure.usecases.incidents.close_incident import close_incident
+from tenure.usecases.incidents.one_by_one import cause_of, set_aside
 from tenure.vocabulary import storable
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Delivery:
 def deliver(
     platform: Installation, *, topic: str | None = None, env: Mapping[str, str] | None = None
 ) -> Delivery:
-    """Send every pending message once; what fails stays pending.
+    """Send every pending message once; what fails stays pending, with an incident while it does.
 
     A message goes to the `webhook` of its body (a URL, or `env:NAME`); one without a webhook is
     for nobody outside and counts as delivered.
@@ -38,19 +39,37 @@ def deliver(
     webhook = Webhook(platform.config.webhook_hosts)
     with platform.database.begin() as connection:
         waiting = outbox.pending(connection, topic=topic)
-    done = [_one(platform, webhook, one, os.environ if env is None else env) for one in waiting]
+    done = [_tried(platform, webhook, one, os.environ if env is None else env) for one in waiting]
     return Delivery(delivered=done.count(True), failed=done.count(False))
+
+
+def _tried(
+    platform: Installation, webhook: "Webhook", message_id: int, env: Mapping[str, str]
+) -> bool | None:
+    """As `_one`; whatever is wrong about this message, the others go on."""
+    try:
+        done = _one(platform, webhook, message_id, env)
+    except Exception as error:
+        set_aside(platform, "outbox", f"message {message_id}", error)
+        return False
+    if done:
+        close_incident(platform, f"outbox:message {message_id}")
+    return done
 
 
 def _one(
     platform: Installation, webhook: "Webhook", message_id: int, env: Mapping[str, str]
 ) -> bool | None:
-    """Whether it was delivered; None when another process has it.
+    """True when it was delivered; None when another process has it.
 
     The row stays locked while the receiver is asked, so that two senders never ask at once.
+
+    Raises:
+        Exception: The receiver did not take it, which the row says.
     """
     from tenure.adapters.sql import outbox
 
+    failure: Exception | None = None
     with platform.database.begin() as connection:
         message = outbox.claim(connection, message_id)
         if message is None:
@@ -59,9 +78,12 @@ def _one(
             _send(webhook, message, env)
         except Exception as error:  # about this message: the others go on
             outbox.failed(connection, message_id, error=storable(cause_of(error)))
-            return False
-        outbox.delivered(connection, message_id, at=platform.clock.now())
-        return True
+            failure = error
+        else:
+            outbox.delivered(connection, message_id, at=platform.clock.now())
+    if failure is not None:
+        raise failure
+    return True
 
 
 def _send(webhook: "Webhook", message: "Message", env: Mapping[str, str]) -> None:

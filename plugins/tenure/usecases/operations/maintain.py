@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
 from tenure.errors import LedgerBroken
@@ -28,6 +28,9 @@ from tenure.usecases.operations.reconcile import (
 from tenure.usecases.promotion.authority import RevisionCounts, take_up
 from tenure.usecases.promotion.conditions import AuthorizationCounts, Notice, watch
 from tenure.vocabulary import RunRef
+
+if TYPE_CHECKING:
+    from tenure.adapters.sql.maintenance import AbandonedRequest
 
 __all__ = ["Airflow", "Maintenance", "airflow_rest", "maintain", "verify_ledger"]
 
@@ -209,12 +212,21 @@ def _requests(platform: Installation, airflow: Airflow) -> RequestCounts:
     now = platform.clock.now()
     with platform.database.begin() as connection:
         running = maintenance.running_requests(connection, now - DEAD_AFTER)
-    left = [one for one in running if not airflow.has_active_run(dag_id(one.model, TRAIN_MODEL))]
-    closed = [one.id for one in left if one.model_version_id is not None]
-    with platform.database.begin() as connection:
-        for one in left:
-            if one.model_version_id is not None:
-                training.close_request(
-                    connection, one.id, version_id=one.model_version_id, state="failed", at=now
-                )
-    return RequestCounts(len(running), len(closed))
+
+    def close(one: "AbandonedRequest") -> bool:
+        if one.model_version_id is None or airflow.has_active_run(dag_id(one.model, TRAIN_MODEL)):
+            return False
+        with platform.database.begin() as connection:
+            training.close_request(
+                connection, one.id, version_id=one.model_version_id, state="failed", at=now
+            )
+        return True
+
+    closed = one_by_one(
+        platform,
+        "retrain_requests",
+        running,
+        name=lambda one: f"{one.model} request {one.id}",
+        do=close,
+    )
+    return RequestCounts(len(running), sum(closed))

@@ -11,7 +11,7 @@ from tenure.layout import PROMOTE_MODEL, dag_id
 from tenure.lifecycle.audit.ledger import ChainCheck, broken_ledger
 from tenure.lifecycle.audit.reconciliation import ORPHAN_GRACE, alias_repairs
 from tenure.usecases.incidents.close_incident import close_incident
-from tenure.usecases.incidents.one_by_one import cause_of, one_by_one, set_aside, trace_of
+from tenure.usecases.incidents.one_by_one import cause_of, one_by_one, trace_of
 from tenure.usecases.incidents.open_incident import open_incident
 from tenure.usecases.incidents.outbox import Delivery, deliver
 from tenure.usecases.operations.ledger import check_chain, put_anchor
@@ -20,7 +20,7 @@ from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef
 
 if TYPE_CHECKING:
-    from tenure.adapters.sql.maintenance import ModelAliases
+    from tenure.adapters.sql.maintenance import ModelAliases, OrphanedCanary
 
 _log = logging.getLogger("tenure.maintenance")
 _WHOLE_UP_TO = 20_000
@@ -175,20 +175,29 @@ def _canaries(platform: Installation) -> CanaryCounts:
             connection, platform.clock.now() - ORPHAN_GRACE
         )
         open_keys = set(maintenance.open_incidents(connection, "canary:"))
-    for one in orphans:
-        open_incident(
-            platform,
-            f"canary:{one.model}",
-            "canary_without_controller",
-            one.name,
-            f"The canary {one.name} has no controller: its lease ended at "
-            f"{one.lease_until:%H:%M:%S} UTC. Gateways serve 100% champion. Clear the task canary "
-            f"of {dag_id(one.model, PROMOTE_MODEL)}: it takes over at {one.share_bp / 100:g}%.",
-            generation=one.generation,
-        )
+    one_by_one(
+        platform,
+        "canaries_without_controller",
+        orphans,
+        name=lambda one: one.name,
+        do=lambda one: _report_orphan(platform, one),
+    )
     for key in open_keys - {f"canary:{one.model}" for one in orphans}:
         close_incident(platform, key)
     return CanaryCounts(len(orphans), stopped)
+
+
+def _report_orphan(platform: Installation, one: "OrphanedCanary") -> None:
+    open_incident(
+        platform,
+        f"canary:{one.model}",
+        "canary_without_controller",
+        one.name,
+        f"The canary {one.name} has no controller: its lease ended at "
+        f"{one.lease_until:%H:%M:%S} UTC. Gateways serve 100% champion. Clear the task canary "
+        f"of {dag_id(one.model, PROMOTE_MODEL)}: it takes over at {one.share_bp / 100:g}%.",
+        generation=one.generation,
+    )
 
 
 def _retirements(platform: Installation, mirror: Mirror, run: RunRef) -> RetirementCounts:
@@ -197,18 +206,14 @@ def _retirements(platform: Installation, mirror: Mirror, run: RunRef) -> Retirem
 
     with platform.database.begin() as connection:
         waiting = decommissions.unfinished(connection)
-    steps = failed = 0
-    for one in waiting:
-        key = f"decommission:{one.name}"
-        try:
-            done = decommissioning(platform, one.model, mirror).resume(one.version, run)
-        except Exception as error:  # about this one: the others go on
-            failed += 1
-            set_aside(platform, "decommission", one.name, error)
-            continue
-        steps += len(done)
-        close_incident(platform, key)
-    return RetirementCounts(len(waiting), steps, failed)
+    done = one_by_one(
+        platform,
+        "decommission",
+        waiting,
+        name=lambda one: one.name,
+        do=lambda one: decommissioning(platform, one.model, mirror).resume(one.version, run),
+    )
+    return RetirementCounts(len(waiting), sum(map(len, done)), len(waiting) - len(done))
 
 
 def _ledger(platform: Installation, run: RunRef) -> ChainLength:

@@ -19,6 +19,7 @@ from tenure.lifecycle.promotion.approval import ApprovalPolicy
 from tenure.lifecycle.promotion.authorization import notice_due
 from tenure.lifecycle.serving import authorization_ended
 from tenure.usecases.incidents.close_incident import in_utc
+from tenure.usecases.incidents.one_by_one import one_by_one
 from tenure.usecases.promotion.authorization import Authorization, read
 from tenure.vocabulary import Role, State, VersionRef, op_key
 
@@ -84,13 +85,22 @@ def watch(platform: Installation, notices: list[Notice]) -> AuthorizationCounts:
             for model in versions.models(connection)
             for version in versions.in_state(connection, model, _LIVE)
         ]
-    found = [finding for version in live for finding in _watch(platform, version, notices)]
-    kinds = [finding.kind for finding in found]
+    done = one_by_one(
+        platform,
+        "authorizations",
+        live,
+        name=lambda version: version.name,
+        do=lambda version: _watch(platform, version),
+    )
+    for _, fresh in done:
+        notices += fresh
+    kinds = [finding.kind for found, _ in done for finding in found]
     return AuthorizationCounts(len(live), *(kinds.count(kind) for kind in (ENDS, ENDED, IN_DOUBT)))
 
 
-def _watch(platform: Installation, version: VersionRef, notices: list[Notice]) -> list[_Finding]:
-    """Of one version; what cannot be judged of it is in doubt, and the others are judged."""
+def _watch(platform: Installation, version: VersionRef) -> tuple[list[_Finding], list[Notice]]:
+    """Of one version, and what its owner was not told before; else it is in doubt."""
+    notices: list[Notice] = []
     with platform.database.begin() as connection:
         platform.ledger.take_turn(connection)
         plan = plans.newest(connection, version.model)
@@ -103,7 +113,7 @@ def _watch(platform: Installation, version: VersionRef, notices: list[Notice]) -
         for kind in {ENDS, ENDED, IN_DOUBT} - {finding.kind for finding in found}:
             key, now = f"{kind}:{version.name}", platform.clock.now()
             incidents.close_incident(connection, dedupe_key=key, at=now)
-    return found
+    return found, notices
 
 
 def _findings(
