@@ -49,7 +49,7 @@ def test_a_section_says_meaning_safety_action_and_an_example(kind: str) -> None:
 def test_what_to_do_stands_beside_each_incident_that_a_gateway_opens() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*)$", TEXT, flags=re.M))
     of_versions = {kind for kind in _OF_SERVING if kind != "monitoring"}
-    assert set(rows) == of_versions | {*TROUBLES, "stops_corrupt"}
+    assert set(rows) == of_versions | {*TROUBLES, "stops_corrupt", "set_aside"}
     advice = rows["variant_refused"]
     for words in ("restart the gateways one after another", "/v2/health/ready", "close the inc"):
         assert words in advice

@@ -72,6 +72,7 @@ class FakeSource:
         self.reads = 0
         self.stops: list[CanaryStop] = []
         self.corrupt: list[bool] = []
+        self.aside: list[dict[str, str]] = []
         self.asked: list[Trial] = []
         self.told: dict[int, str] = {}
         self.renewals = self.left = 0
@@ -108,6 +109,11 @@ class FakeSource:
         if self.error is not None:
             raise self.error
         self.corrupt.append(is_corrupt)
+
+    def report_aside(self, items: Mapping[str, str]) -> None:
+        if self.error is not None:
+            raise self.error
+        self.aside.append(dict(items))
 
     def stop_canary(self, stop: CanaryStop) -> None:
         if self.error is not None:

@@ -8,9 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import InternalError
 from version_rows import WITHOUT_THRESHOLD
 
-from tenure.errors import ServiceUnreachable
+from tenure.errors import ServiceUnreachable, StateConflict
 from tenure.gateway.app import Gateway
 from tenure.lifecycle.serving import Arm, TrafficPlan
 
@@ -494,3 +495,63 @@ def test_an_acknowledgement_that_fails_holds_up_no_other(
     world.source.acknowledge = acknowledge
     gateway.follower.poll()
     assert sorted(acknowledged) == sorted({"first", "flight_late", "last"} - {bad})
+
+
+ANY_ERROR: list[Exception] = [
+    StateConflict("the database refuses it", still_safe="x", next_step="y"),
+    ValueError("a\x00b"),
+    OSError(5, "Input/output error"),
+    InternalError("SELECT 1", {}, Exception("the transaction is aborted")),
+]
+STEPS = {
+    "word that it is there": ("source", "renew"),
+    "copy on disk": ("disk", "write"),
+    "copies of artifacts": ("loader", "keep_only"),
+    "acknowledgement of flight_late": ("source", "acknowledge"),
+}
+
+
+@pytest.mark.parametrize("error", ANY_ERROR, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("step", STEPS)
+def test_what_one_step_of_a_look_meets_holds_up_no_other_and_is_told(
+    world: Any, gateway: Gateway, monkeypatch: pytest.MonkeyPatch, step: str, error: Exception
+) -> None:
+    def explode(*_: Any, **__: Any) -> None:
+        raise error
+
+    place, method = STEPS[step]
+    where = {
+        "source": world.source,
+        "loader": world.loader,
+        "disk": gateway.follower._disk,
+    }[place]
+    with monkeypatch.context() as patch:
+        patch.setattr(where, method, explode)
+        for _ in range(2):
+            gateway.follower.poll()
+    is_handled = isinstance(error, OSError) and step == "copy on disk"  # a full disk: logged once
+    is_handled |= isinstance(error, StateConflict) and step == "word that it is there"
+    assert [[*told] for told in world.source.aside] == [[] if is_handled else [step]]
+    assert model_of(gateway).is_ready
+    world.clock.seconds += 60
+    gateway.follower.poll()
+    assert world.source.aside[-1] == {}  # tried again
+    assert world.source.acknowledged == [("flight_late", 1)]
+    assert world.source.renewals
+
+
+def test_what_could_not_be_told_is_told_with_the_next_look(
+    world: Any, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what an earlier process of this gateway told is over, unless it holds still."""
+    told: list[dict[str, str]] = []
+
+    def refuse(items: dict[str, str]) -> None:
+        told.append(dict(items))
+        if len(told) == 1:
+            raise ValueError("no")
+
+    monkeypatch.setattr(world.source, "report_aside", refuse)
+    for _ in range(3):
+        gateway.follower.poll()
+    assert told == [{}, {}]

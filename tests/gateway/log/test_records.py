@@ -17,7 +17,16 @@ from version_rows import onnx
 from tenure.adapters import segment_files
 from tenure.adapters.decision_tables import decisions_to_parquet
 from tenure.gateway.app import create_app
-from tenure.gateway.log.records import DecisionRecord, decision_table, decode_decision, encode
+from tenure.gateway.log.records import (
+    DecisionDelivery,
+    DecisionRecord,
+    OutcomeDelivery,
+    OutcomeRecord,
+    decision_table,
+    decode_decision,
+    encode,
+)
+from tenure.gateway.log.shipper import DeliveryHeldBack
 from tenure.lifecycle.model_version import VersionRecord
 from tenure.lifecycle.serving import ServingPolicy
 
@@ -266,3 +275,87 @@ def test_files_with_and_without_it_become_one(tmp_path: Path) -> None:
         target = tmp_path / "merged.parquet"
         assert segment_files.merge({path.stem: path for path in paths}, target) == 5
         assert pq.read_table(target)["variant"].to_pylist() == expected
+
+
+class Folder(dict[str, bytes]):
+    """A store that refuses what is of one model."""
+
+    bad = ""
+
+    def put(self, key: str, data: bytes) -> str:
+        if f"model={self.bad}/" in key:
+            raise ValueError(f"no {self.bad}")
+        self[key] = data
+        return ""
+
+
+MODELS = ("a", "b", "c")
+SEGMENT = "0001-x"
+
+
+def outcome_of(model: str) -> bytes:
+    return encode(
+        OutcomeRecord(
+            model=model,
+            received_at=0,
+            outcome_ids=["o"],
+            decision_ids=["d"],
+            request_ids=[None],
+            labels=[True],
+            observed_at=[0],
+            watermark=1,
+            callers=[None],
+        )
+    )
+
+
+@pytest.mark.parametrize("after_gap", [False, True])
+@pytest.mark.parametrize("where", ["store", "watermark"])
+@pytest.mark.parametrize("bad", MODELS)
+def test_what_is_wrong_about_one_models_outcomes_holds_up_no_others(
+    bad: str, where: str, after_gap: bool
+) -> None:
+    store, moved = Folder(), []
+
+    def advance(model: str, _: Any) -> None:
+        if where == "watermark" and model == bad:
+            raise ValueError(f"no {bad}")
+        moved.append(model)
+
+    store.bad = bad if where == "store" else ""
+    deliver = OutcomeDelivery(store, "g", lambda _: b"", advance)
+    payloads = [outcome_of(model) for model in MODELS]
+    is_told = where == "store" or not after_gap
+    with pytest.raises(ValueError if is_told else DeliveryHeldBack):
+        deliver(SEGMENT, payloads, after_gap=after_gap)
+    kept = [m for m in MODELS if m != bad]
+    assert len(store) == (2 if where == "store" else 3)
+    assert moved == ([] if after_gap else kept)
+    store.bad, where = "", ""
+    deliver(SEGMENT, payloads)  # tried again
+    assert len(store) == 3
+    assert moved == [*([] if after_gap else kept), *MODELS]
+
+
+@pytest.mark.parametrize("bad", MODELS)
+def test_what_is_wrong_about_one_models_decisions_holds_up_no_others(bad: str) -> None:
+    store, queued = Folder(), []
+
+    def enqueue(rows: list[dict[str, Any]]) -> None:
+        if rows[0]["model"] == bad:
+            raise ValueError(f"no {bad}")
+        queued.append(rows[0]["model"])
+
+    payloads = [
+        encode(msgspec.structs.replace(record(1, None), model=m, review=[True])) for m in MODELS
+    ]
+    deliver = DecisionDelivery(store, "g", lambda _: b"", enqueue=enqueue)
+    with pytest.raises(ValueError, match=f"no {bad}"):
+        deliver(SEGMENT, payloads)
+    assert len(store) == 3
+    assert queued == [m for m in MODELS if m != bad]
+    store.clear()
+    store.bad = bad
+    with pytest.raises(ValueError, match=f"no {bad}"):
+        DecisionDelivery(store, "g", lambda _: b"")(SEGMENT, payloads)
+    assert len(store) == 2

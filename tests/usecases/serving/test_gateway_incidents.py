@@ -112,3 +112,17 @@ def test_corrupt_stops_are_one_incident_until_a_person_looked(gateway: GatewayIn
     assert [found[:3] for found in incidents(gateway)] == [("stops_corrupt", "open", "gw-a")]
     gateway.source.report_stops(is_corrupt=False)
     assert [found[1] for found in incidents(gateway)] == ["closed"]
+
+
+def test_what_was_set_aside_is_an_incident_each_until_it_is_not_any_more(
+    gateway: GatewayInstallation,
+) -> None:
+    long = "model " + "x" * 300
+    gateway.source.report_aside({"key a": "ValueError: b", "trial 1": "OSError: c", long: "d"})
+    assert [found[:3] for found in incidents(gateway)] == [("set_aside", "open", "gw-a")] * 3
+    gateway.source.report_aside({"trial 1": "OSError: c", long: "d"})
+    states = [(found[1], found[3]) for found in incidents(gateway)]
+    assert [state for state, _ in states] == ["closed", "open", "open"]
+    assert "set aside trial 1 and went on with the rest" in states[1][1]
+    gateway.source.report_aside({})
+    assert {found[1] for found in incidents(gateway)} == {"closed"}

@@ -88,6 +88,10 @@ class Follower:
         self._workers = Workers(loader, reports=self._reports, monotonic=monotonic)
         self._aside: dict[str, str] = {}
         """What failed by itself, with the cause that was told."""
+        self._tried: set[str] = set()
+        """What was tried since the database heard last of what failed."""
+        self._told_aside: dict[str, str] | None = None
+        """What the database was told of it; None at first: an earlier process may have failed."""
         self._files: frozenset[str] | None = None
         """Digests of the artifacts whose copies are kept."""
         self._was_reachable = True
@@ -134,9 +138,12 @@ class Follower:
             with self._alone(f"acknowledgement of {model.name}"):
                 self._attendance.acknowledge(model)
         self._reports.report()
-        self._attendance.renew()
-        self._keep()
+        with self._alone("word that it is there"):
+            self._attendance.renew()
+        with self._alone("copy on disk"):
+            self._keep()
         self._try_out()
+        self._report_aside()
 
     def stop_canary(self, model: str, *, by: str, reason: str) -> int | None:
         """Give the canary of a model nothing more, from this moment on; from any thread.
@@ -180,8 +187,9 @@ class Follower:
     def _report_corrupt(self, *, is_corrupt: bool) -> None:
         try:
             self._source.report_stops(is_corrupt=is_corrupt)
-        except TenureError as error:
-            logger.warning("stops=not_told cause=%s", error.what)
+        except Exception as error:  # the stops are in force, and it is told again
+            cause = error.what if isinstance(error, TenureError) else repr(error)
+            logger.warning("stops=not_told cause=%s", cause)
         else:
             self._reported_corrupt = is_corrupt
             self._report_again_at = self._monotonic() + RETELL_SECONDS
@@ -264,8 +272,10 @@ class Follower:
         named |= {i for plan in known.plans for i in plan.version_ids}
         kept = {i: row for i, row in known.versions.items() if i in named}
         self._known = replace(known, versions=kept, read_at=None)
-        self._workers.forget(named)
-        self._keep_files((*kept.values(), *self._workers.on_trial()))
+        with self._alone("versions that no plan names"):
+            self._workers.forget(named)
+        with self._alone("copies of artifacts"):
+            self._keep_files((*kept.values(), *self._workers.on_trial()))
         with self._swap:
             self._stops.forget(named)
 
@@ -293,6 +303,7 @@ class Follower:
         Raises:
             ServiceUnreachable: The database does not answer: the others would meet that as well.
         """
+        self._tried.add(item)
         try:
             yield
         except ServiceUnreachable:
@@ -306,6 +317,19 @@ class Follower:
                     self._reports.failed(row, "artifact_refused", cause)
         else:
             self._aside.pop(item, None)
+
+    def _report_aside(self) -> None:
+        """Tell the database what failed by itself, whenever that changes; what is gone is over."""
+        self._aside = {item: cause for item, cause in self._aside.items() if item in self._tried}
+        self._tried.clear()
+        if self._aside == self._told_aside:
+            return
+        try:
+            self._source.report_aside(self._aside)
+        except Exception as error:  # told again with the next look
+            logger.warning("aside=not_told cause=%r", error)
+        else:
+            self._told_aside = dict(self._aside)
 
     def _keep_files(self, rows: Iterable[VersionRecord]) -> None:
         files = frozenset(digest for row in rows for digest in kept_digests(row))
@@ -323,9 +347,10 @@ class Follower:
             for trial in self._source.trials():
                 with self._alone(f"trial {trial.id}"):
                     self._try(trial)
-        except TenureError as error:
+        except Exception as error:
             if self._is_asked:
-                logger.warning("trials=unknown cause=%s", error.what)
+                cause = error.what if isinstance(error, TenureError) else repr(error)
+                logger.warning("trials=unknown cause=%s", cause)
             self._is_asked = False
         else:
             self._is_asked = True

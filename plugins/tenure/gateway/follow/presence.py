@@ -58,6 +58,9 @@ class Attendance:
                 logger.warning("presence=unknown cause=%s", error.what)
             self._is_heard = False
             return
+        except Exception:
+            self._renew_at = -math.inf  # the follower tells of it and tries again
+            raise
         self._is_heard = True
         known = self._acknowledged.items()
         self._acknowledged = {name: seen for name, seen in known if written.get(name, -1) >= seen}

@@ -1,5 +1,6 @@
 """The lifecycle database, as a gateway needs it."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -36,6 +37,10 @@ class LifecycleSource(Protocol):
 
     def report_stops(self, *, is_corrupt: bool) -> None:
         """The file of the stops cannot be read, or a person has looked: an incident for it."""
+        ...
+
+    def report_aside(self, items: Mapping[str, str]) -> None:
+        """What this gateway set aside for now, each with its cause, and nothing else any more."""
         ...
 
     def stop_canary(self, stop: CanaryStop) -> None:

@@ -134,16 +134,25 @@ class Workers:
     def forget(self, named: set[int]) -> None:
         """Let go of versions that no plan has named for a while."""
         now = self._monotonic()
+        failures: list[Exception] = []
         for version_id, held in list(self._held.items()):
-            if held.load is not None and held.load.done():  # nobody asks any more
-                self._settle(held, held.load)
-            if version_id in named:
-                held.unnamed_since = None
-            elif held.unnamed_since is None:
-                held.unnamed_since = now
-            elif now - held.unnamed_since > _KEEP_UNNAMED_SECONDS and held.load is None:
-                del self._held[version_id]
-                self._let_go(held)
+            try:
+                self._forget(version_id, held, now, is_named=version_id in named)
+            except Exception as error:  # about this one: the others go
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+    def _forget(self, version_id: int, held: _Held, now: float, *, is_named: bool) -> None:
+        if held.load is not None and held.load.done():  # nobody asks any more
+            self._settle(held, held.load)
+        if is_named:
+            held.unnamed_since = None
+        elif held.unnamed_since is None:
+            held.unnamed_since = now
+        elif now - held.unnamed_since > _KEEP_UNNAMED_SECONDS and held.load is None:
+            del self._held[version_id]
+            self._let_go(held)
 
     def close(self) -> None:
         """End every process."""

@@ -1,14 +1,18 @@
 """What the logs hold: one record a request, and how a segment's records become tables."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from tenure.errors import ServiceUnreachable
 from tenure.gateway.log.shipper import DeliveryHeldBack
 from tenure.lifecycle.decisions.decision_log import moment, partition
+
+Item = TypeVar("Item")
 
 
 class LogFiles(Protocol):
@@ -184,20 +188,30 @@ class DecisionDelivery:
         self._enqueue = enqueue
 
     def __call__(self, segment: str, payloads: Sequence[bytes], *, after_gap: bool = False) -> None:
-        """Overwrites what an earlier try of the same segment stored; a decision rests on none."""
+        """Overwrites what an earlier try of the same segment stored; a decision rests on none.
+
+        What is wrong about one model's decisions is raised after all others are stored.
+        """
         records = [decode_decision(payload) for payload in payloads]
         if self._seal is not None:
             records = self._seal(records)
-        for folder, group in _by_partition("decisions", records):
-            for number, alike in enumerate(_alike(group), 1):
-                part = segment if number == 1 else f"{segment}-{number}"
-                self._store.put(
-                    f"{folder}/{self._gateway}-{part}.parquet",
-                    self._to_parquet(decision_table(alike)),
-                )
-        waiting = [row for record in records for row in for_review(record)]
-        if waiting and self._enqueue is not None:
-            self._enqueue(waiting)
+        failures = _each(_by_partition("decisions", records), partial(self._put, segment))
+        if self._enqueue is not None:
+            waiting: dict[str, list[dict[str, Any]]] = defaultdict(list)
+            for row in (row for record in records for row in for_review(record)):
+                waiting[row["model"]].append(row)
+            failures += _each(waiting.values(), self._enqueue)
+        if failures:
+            raise failures[0]
+
+    def _put(self, segment: str, folder_and_records: tuple[str, list[DecisionRecord]]) -> None:
+        folder, group = folder_and_records
+        for number, alike in enumerate(_alike(group), 1):
+            part = segment if number == 1 else f"{segment}-{number}"
+            self._store.put(
+                f"{folder}/{self._gateway}-{part}.parquet",
+                self._to_parquet(decision_table(alike)),
+            )
 
 
 def for_review(record: DecisionRecord) -> list[dict[str, Any]]:
@@ -245,20 +259,47 @@ class OutcomeDelivery:
     def __call__(self, segment: str, payloads: Sequence[bytes], *, after_gap: bool = False) -> None:
         """Store first: nobody may see a watermark before the outcomes that it promises.
 
+        What is wrong about one model is raised after all others are stored and have moved.
+
         Raises:
             HeldBack: Older outcomes are missing, so the watermark was not moved.
         """
         records = [decode_outcome(payload) for payload in payloads]
+        by_model: dict[str, list[OutcomeRecord]] = defaultdict(list)
+        for record in records:
+            by_model[record.model].append(record)
+        failures = _each(by_model.values(), partial(self._take, segment, after_gap=after_gap))
+        if failures:  # what waits for older segments, last: the others are this one's own
+            raise min(failures, key=lambda error: isinstance(error, DeliveryHeldBack))
+
+    def _take(self, segment: str, records: Sequence[OutcomeRecord], *, after_gap: bool) -> None:
+        """The outcomes of one model, then its watermark."""
         for folder, group in _by_partition("outcomes", [r for r in records if r.labels]):
             self._store.put(
                 f"{folder}/{self._gateway}-{segment}.parquet",
                 self._to_parquet(outcome_table(group)),
             )
-        watermarks = _newest_watermarks(records)
-        if watermarks and after_gap:
-            raise DeliveryHeldBack(f"the watermark of {', '.join(sorted(watermarks))}")
-        for model, reached in watermarks.items():
+        for model, reached in _newest_watermarks(records).items():
+            if after_gap:
+                raise DeliveryHeldBack(f"the watermark of {model}")
             self._advance(model, moment(reached))
+
+
+def _each(items: Iterable[Item], do: Callable[[Item], object]) -> list[Exception]:
+    """Do it for each; what was wrong about some of them comes back.
+
+    Raises:
+        ServiceUnreachable: The others would meet that as well.
+    """
+    failures: list[Exception] = []
+    for item in items:
+        try:
+            do(item)
+        except ServiceUnreachable:
+            raise
+        except Exception as error:  # about this one: the others are done
+            failures.append(error)
+    return failures
 
 
 def _by_partition(kind: str, records: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:

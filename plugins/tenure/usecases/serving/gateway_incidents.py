@@ -6,6 +6,8 @@ from datetime import datetime
 from tenure.installation import Installation
 from tenure.lifecycle.decisions.decision_log import Trouble
 from tenure.lifecycle.serving import CanaryStop
+from tenure.usecases.incidents.open_incident import dedupe_key
+from tenure.vocabulary import storable
 
 TROUBLES = {
     "log_damaged": "not as it was written, kept in wal/{log}/damaged",
@@ -103,6 +105,27 @@ class GatewayIncidents:
                 "stops.json.corrupt from its folder.",
                 facts={"gateway": self._gateway},
             )
+
+    def report_aside(self, items: Mapping[str, str]) -> None:
+        """Open an incident for each thing that was set aside; close those of all others."""
+        from tenure.adapters.sql import incidents, maintenance
+
+        now, mine = self._platform.clock.now(), f"set_aside:{self._gateway}:"
+        keys = {dedupe_key(f"{mine}{item}"): item for item in items}
+        with self._platform.database.begin() as connection:
+            for key, item in keys.items():
+                incidents.open_incident(
+                    connection,
+                    dedupe_key=key,
+                    kind="set_aside",
+                    subject=self._gateway,
+                    at=now,
+                    summary=f"Gateway {self._gateway} set aside {item} and went on with the rest; "
+                    f"it is tried again with every look: {items[item]}"[:1000],
+                    facts={"gateway": self._gateway, "item": storable(item)},
+                )
+            for key in {*maintenance.open_incidents(connection, mine)} - keys.keys():
+                incidents.close_incident(connection, dedupe_key=key, at=now)
 
     def report_log(self, log: str, troubles: Mapping[str, Trouble]) -> None:
         """Open, or bring up to date, an incident for each kind of trouble; close it when over."""
