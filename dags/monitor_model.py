@@ -1,7 +1,8 @@
 """Monitor a model's live decisions: drift, data quality, performance, fairness.
 
-`monitor` judges every window of the champion's decisions that is due, in one scan for drift and
-data quality and one for the mature outcomes, and stores each verdict with its report. A failed
+`monitor` judges every window that is due, of the champion's decisions and of what was shipped late
+of versions that it replaced, in one scan for drift and data quality and one for the mature
+outcomes, and stores each verdict with its report. A failed
 verdict is a *result*, not a failed task: the task stays green, an incident is opened, and the
 retraining controller decides what follows. The task is *skipped* when too few decisions were made
 since the last window. `draw` then draws a sample of the window; no verdict depends on it.

@@ -206,6 +206,7 @@ class DecisionFilter:
         segments: Name of the segment that each file was shipped as: hour folder and file stem. A
             compacted file says of each row what it was shipped as; only its folder counts.
         judged: Rows to leave out; `segments` names all files then.
+        again: The judged rows themselves, in place of those that were not.
     """
 
     paths: Sequence[Path]
@@ -214,6 +215,7 @@ class DecisionFilter:
     until: datetime | None = None
     segments: Mapping[Path, str] = field(default_factory=dict)
     judged: JudgedRows | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -308,6 +310,43 @@ class OutcomeCounts:
     ambiguous: int = 0
 
 
+@dataclass(frozen=True)
+class OutcomeSum:
+    """Where every outcome of a model is, seen from one version; the parts add up to `received`.
+
+    An outcome of a request with several decisions counts where most was done with it.
+
+    Args:
+        received: All that the outcome files hold.
+        judged_before: Of decisions that an earlier window judged.
+        judged_here: Of decisions that are judged now.
+        waiting: Of decisions of the version whose label is not mature yet, or that wait for more.
+        elsewhere: Of decisions of other versions.
+        replaced: A newer outcome of the same decision counts.
+        ambiguous: By a request id, which does not say whose decision is meant.
+        unmatched: The log holds no such decision.
+    """
+
+    received: int
+    judged_before: int = 0
+    judged_here: int = 0
+    waiting: int = 0
+    elsewhere: int = 0
+    replaced: int = 0
+    ambiguous: int = 0
+    unmatched: int = 0
+
+    def remarks(self) -> str:
+        """What a reader has to know, in a sentence; often nothing.
+
+        >>> OutcomeSum(1005, judged_here=1000, unmatched=5).remarks()
+        '5 of 1,005 outcomes name no decision of the log.'
+        """
+        if not self.unmatched:
+            return ""
+        return f"{self.unmatched:,} of {self.received:,} outcomes name no decision of the log."
+
+
 class Engine(Protocol):
     """Scans Parquet where it lies and gives sufficient statistics only, never rows."""
 
@@ -345,4 +384,10 @@ class Engine(Protocol):
         bins: int,
     ) -> OutcomeCounts:
         """Decisions joined to their newest outcome. `attributes` are column names."""
+        ...
+
+    def outcome_sum(
+        self, decisions: DecisionFilter, outcomes: Sequence[Path], every: Sequence[Path]
+    ) -> OutcomeSum:
+        """Where each outcome of the files is, among the decisions of `every` file."""
         ...

@@ -43,7 +43,7 @@ def test_a_whole_ledger(installed: Installation) -> None:
     assert done.exit_code == 0, done.output
     found = json.loads(done.output)
     assert (found["events"], found["ok"], len(found["head"])) == (2, True, 64)
-    assert [one["id"] for one in found["invariants"]] == [f"I{n}" for n in range(1, 22)]
+    assert [one["id"] for one in found["invariants"]] == [f"I{n}" for n in range(1, 23)]
     assert {one["rows"] for one in found["invariants"]} == {0}
     assert (found["anchors"], found["platform_yaml_recorded"]) == (0, False)
     words = runner.invoke(app, ["ledger", "verify"])

@@ -1,11 +1,13 @@
 """Decisions that come late, and decisions that somebody takes away."""
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from asking import MODEL, Asking, settle, soon
+from asking import MODEL, Asking, logged_rows, settle, soon
 from served import Life, Process
 
 from tenure.adapters.sql.monitoring import JudgedBefore
@@ -15,6 +17,7 @@ from tenure.usecases.decisions.segments import live_keys
 from tenure.usecases.monitoring import monitor, results, window
 from tenure.usecases.operations.ledger import verify_ledger
 from tenure.usecases.serving.subject_keys import scanner
+from tenure.vocabulary import RunRef
 
 pytestmark = [pytest.mark.service, pytest.mark.fault]
 ENDED = {0, -15}
@@ -86,6 +89,50 @@ def test_shipped_after_its_window_was_judged(  # noqa: PLR0917  (fixtures)
     assert process.stop() in ENDED
     assert lagging.stop() in ENDED
     settle(platform, asking, unanswered=0)
+
+
+def test_shipped_by_a_champion_that_was_replaced_meanwhile(  # noqa: PLR0917  (fixtures)
+    platform: Installation,
+    gateway: Callable[..., Process],
+    wired: Callable[[Process], Process],
+    wire: Any,
+    asking: Asking,
+    process: Process,
+) -> None:
+    """A cut-off gateway goes on with the old champion: its decisions count as that one's."""
+    first = asking.life.champion(1)
+    process.start()
+    lagging = wired(gateway("gw-b"))
+    lagging.start()
+    for number in range(10):
+        asking.once(process.url, number, id_="in-time")
+    wire.cut()
+    for number in range(100, 107):
+        asking.once(lagging.url, number, id_="late")
+    second = asking.life.successor(first, 2)
+    soon(lambda: asking.serving()[0] == second.version)
+    for number in range(10, 15):
+        asking.once(process.url, number, id_="new")
+    for number in range(107, 110):
+        asking.once(lagging.url, number, id_="later")
+    assert process.stop() in ENDED
+    soon(lambda: versions(platform) == {first.id: 10, second.id: 5})
+    run = RunRef(f"{MODEL}__monitor_model", "run-1", "monitor")
+    counted = monitor.monitor(platform, MODEL, run).former
+    assert [(row.kind, row.decisions) for row in counted] == [("drift", 10), ("quality", 10)]
+    wire.mode = "pass"
+    soon(lambda: versions(platform) == {first.id: 20, second.id: 5}, 60)
+    counted = monitor.monitor(platform, MODEL, replace(run, run_id="run-2")).former
+    assert [(row.kind, row.decisions) for row in counted] == [("drift", 20), ("quality", 20)]
+    assert {row.model_version_id for row in counted} == {first.id}
+    assert monitor.monitor(platform, MODEL, replace(run, run_id="run-3")).former == []
+    assert lagging.stop() in ENDED
+    settle(platform, asking, unanswered=0)
+
+
+def versions(platform: Installation) -> dict[int, int]:
+    """How many decisions of each version are in the store."""
+    return dict(Counter(row["version_id"] for row in logged_rows(platform)))
 
 
 def window_of(platform: Installation, before: JudgedBefore | None) -> Any:

@@ -62,7 +62,7 @@ def without_decisions(paths: Sequence[Path]) -> list[Path]:
 def _holds_decisions(paths: Sequence[Path]) -> bool:
     query = """
         SELECT count(model::VARCHAR), count(generation::BIGINT), count(version_id::BIGINT),
-               count(subject::VARCHAR)
+               count(subject::VARCHAR), count(event_time::TIMESTAMPTZ)
         FROM read_parquet($paths, union_by_name = true)
     """
     try:

@@ -83,7 +83,8 @@ def _selected(path: Path, decisions: DecisionFilter) -> Iterator[pa.RecordBatch]
             if judged is not None:
                 is_old = pc.less_equal(batch["event_time"], _moment(judged.until))
                 is_known = pc.is_in(_segments(batch, name), value_set=known)
-                kept = pc.and_not(kept, pc.and_(is_old, is_known))
+                was_judged = pc.and_(is_old, is_known)
+                kept = (pc.and_ if decisions.again else pc.and_not)(kept, was_judged)
             if decisions.after is not None:
                 kept = pc.and_(kept, pc.greater(batch["event_time"], _moment(decisions.after)))
             if decisions.until is not None:

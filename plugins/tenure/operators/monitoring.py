@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class MonitorOperator(TenureOperator):
-    """Judges every window of the champion's decisions that is due.
+    """Judges every window that is due, of the champion and of versions that served before.
 
     Green also when a verdict is failed: that is a result and an incident, not a broken task.
     Skipped, so that its outlets wake nobody, when too few decisions came since the last window.
@@ -28,7 +28,7 @@ class MonitorOperator(TenureOperator):
 
         seen = monitor(platform, cast(str, self.model), run)
         self.log.info(seen.sentence)
-        if not seen.results:
+        if not (seen.results or seen.former):
             raise AirflowSkipException(seen.sentence)
         verdicts = {row.kind: str(row.verdict) for row in seen.results}
         for outlet in self.outlets:
@@ -36,6 +36,7 @@ class MonitorOperator(TenureOperator):
         return {
             "verdicts": verdicts,
             "reports": {row.kind: row.report_digest for row in seen.results},
+            "former": [row.report_digest for row in seen.former],
         }
 
 

@@ -65,6 +65,8 @@ class Life:
 
     platform: Installation
     shipped: int = 0
+    labelled: int = 0
+    folder: str = ""
 
     def run(self, run_id: str = "run-1", dag: str = f"{MODEL}__monitor_model") -> RunRef:
         return RunRef(dag, run_id, "monitor")
@@ -150,6 +152,17 @@ class Life:
             if state is State.CHAMPION:
                 self._plan(connection, version)
             return versions.get_by_id(connection, version.id)
+
+    def succeed(self, champion: VersionRef) -> VersionRef:
+        """Another version takes the champion's place, as a promotion does it."""
+        fresh = self.version(state=State.APPROVED)
+        with self.platform.database.begin() as connection:
+            self._move(connection, fresh, State.CANARY, {})
+            old = versions.get_by_id(connection, champion.id)
+            self._move(connection, old, State.SUPERSEDED, {})
+            self._move(connection, versions.get_by_id(connection, fresh.id), State.CHAMPION, {})
+            self._plan(connection, fresh)
+            return versions.get_by_id(connection, fresh.id)
 
     def _approve(self, connection: Any, version: VersionRef) -> None:
         row = versions.row_by_id(connection, version.id)
@@ -250,11 +263,22 @@ class Life:
         if labelled:
             errs = [i < round(wrong * count) for i in range(count)]
             self._outcomes(folder, ids, [d != e for d, e in zip(decided, errs, strict=True)], now)
+        self.folder = folder
         return start + timedelta(minutes=count - 1)
 
-    def _outcomes(self, folder: str, ids: list[str], labels: list[bool], now: int) -> None:
+    def label(self, shipment: int, count: int, *, wrong: int = 0) -> None:
+        """Outcomes of the first decisions of a shipment, the first so many against the decision."""
+        self.labelled += 1
+        ids = [f"{shipment}-{i}" for i in range(count)]
+        labels = [(i % 2 == 0) != (i < wrong) for i in range(count)]
+        now = _micros(datetime.now(tz=UTC))
+        self._outcomes(self.folder, ids, labels, now, name=f"l-{self.labelled}")
+
+    def _outcomes(
+        self, folder: str, ids: list[str], labels: list[bool], now: int, *, name: str = "o"
+    ) -> None:
         columns = {
-            "outcome_id": [f"o-{one}" for one in ids],
+            "outcome_id": [f"{name}-{one}" for one in ids],
             "decision_id": [None] * len(ids),
             "request_id": ids,
             "label": labels,
@@ -263,7 +287,7 @@ class Life:
         }
         shipped = outcomes_to_parquet(columns)
         RecordedFiles(self.platform, "g").put(
-            f"outcomes/{folder}/g-{self.shipped}.parquet", shipped
+            f"outcomes/{folder}/{name}-{self.shipped}.parquet", shipped
         )
 
     def watermark(self, at: datetime) -> None:

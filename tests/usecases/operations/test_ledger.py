@@ -18,7 +18,8 @@ import pytest
 from sqlalchemy import Connection, insert, text, update
 from version_rows import facts
 
-from tenure.adapters.sql import approvals, chain, plans, versions
+from tenure.adapters.segment_files import segment_list
+from tenure.adapters.sql import approvals, chain, monitoring, plans, versions
 from tenure.adapters.sql.tables import (
     dataset,
     ledger_event,
@@ -28,7 +29,7 @@ from tenure.adapters.sql.tables import (
 )
 from tenure.errors import LedgerBroken
 from tenure.installation import Installation
-from tenure.layout import artifact_key
+from tenure.layout import artifact_key, selection_key
 from tenure.lifecycle.audit.ledger import GENESIS, event_hash
 from tenure.lifecycle.data.quality import Reason
 from tenure.lifecycle.decisions.segment_record import IN_FLIGHT
@@ -53,6 +54,7 @@ DECISIONS = f"decisions/model={MODEL}/date=2026-11-22/hour=12/g-1.parquet"
 SNAPSHOT = f"snapshots/flights/{DIGEST}/data.parquet"
 QUARANTINE = "quarantine/flights/2013-01/a.parquet"
 SUBJECT = "0123456789abcdef" * 2
+WINDOW, SEGMENT = "e" * 64, "date=2026-11-22/hour=12/g-1"
 
 
 def parquet(store: ObjectStore, key: str, columns: dict[str, list[Any]]) -> None:
@@ -75,6 +77,7 @@ def decisions(store: ObjectStore, *rows: tuple[int, int, str | None]) -> None:
         "generation": [row[0] for row in rows],
         "version_id": [row[1] for row in rows],
         "subject": [row[2] for row in rows],
+        "event_time": [NOW] * len(rows),
     }
     parquet(store, DECISIONS, columns)
 
@@ -146,7 +149,7 @@ class Life:
 
 @pytest.fixture(scope="module")
 def example(postgres_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A champion (1), a canary (2), a retired version (3), one batch, four decisions."""
+    """A champion (1), a canary (2), a retired version (3), one batch, four decisions, a window."""
     home = tmp_path_factory.mktemp("example")
     _copy(postgres_server, "example", "template_tenure")
     platform = Installation(
@@ -208,6 +211,26 @@ def _live(platform: Installation) -> None:
         (2, second.id, SUBJECT),
         (2, first.id, SUBJECT),
     )
+    _judge(platform, first)
+
+
+def _judge(platform: Installation, version: VersionRef) -> None:
+    """A window of the champion's decisions."""
+    platform.store.put(selection_key(MODEL, WINDOW), segment_list([SEGMENT]))
+    with platform.database.begin() as c:
+        monitoring.add(
+            c,
+            model_name=MODEL,
+            version_id=version.id,
+            window=(NOW - timedelta(days=1), NOW),
+            kind="drift",
+            verdict="passed",
+            decisions=3,
+            selection=WINDOW,
+            facts={},
+            report_digest="r" * 64,
+            at=NOW,
+        )
 
 
 def _retire(platform: Installation, life: Life) -> None:
@@ -341,6 +364,16 @@ def hidden_by_a_manifest(store: ObjectStore) -> None:
     store.put(extra("g-0"), b"whatever: it is replaced")
 
 
+def judged_twice(platform: Installation) -> None:
+    """A second window says that it judged what the first one did."""
+    platform.store.put(selection_key(MODEL, "f" * 64), segment_list([SEGMENT]))
+    columns = "model, model_version_id, window_start, window_end, kind, verdict, decisions"
+    sql(
+        f"INSERT INTO monitoring_result ({columns}, selection, report_digest) "
+        f"SELECT {columns}, '{'f' * 64}', report_digest FROM monitoring_result"
+    )(platform)
+
+
 MUTATIONS: list[tuple[str, Callable[[Installation], None]]] = [
     (
         "I1",
@@ -460,6 +493,15 @@ MUTATIONS: list[tuple[str, Callable[[Installation], None]]] = [
     ("I21", sql("DELETE FROM ledger_event WHERE subject = 'platform.yaml'")),
     ("I21", sql("UPDATE config_revision SET body = body || ' '")),
     ("I21", sql("DELETE FROM config_revision")),
+    ("I22", sql("UPDATE monitoring_result SET decisions = decisions + 1")),
+    ("I22", sql("UPDATE monitoring_result SET window_end = window_end - interval '1 hour'")),
+    ("I22", judged_twice),
+    ("I22", file(lambda store: store.delete(selection_key(MODEL, WINDOW)))),
+    ("I22", file(lambda store: store.put(selection_key(MODEL, WINDOW), segment_list([])))),
+    ("I22", file(lambda store: store.put(selection_key(MODEL, WINDOW), b"no Parquet"))),
+    ("I22", file(lambda store: store.delete(DECISIONS))),
+    ("I22", file(lambda store: decisions(store, (1, 1, SUBJECT)))),
+    ("I22", file(lambda store: store.put(extra("g-1"), b"no Parquet"))),
     ("I3", sql("UPDATE ledger_event SET subject = 'mv:99' WHERE dst = 'canary'")),
     ("I6", sql(A_DRAFT_THAT_SERVES)),
 ]
@@ -481,7 +523,7 @@ def violated(platform: Installation) -> set[str]:
 def test_a_healthy_installation_breaks_nothing(healthy: Installation) -> None:
     found = verify_ledger(healthy, invariants=True)
     assert found.ok, found
-    assert [one.id for one in found.invariants] == [f"I{n}" for n in range(1, 22)]
+    assert [one.id for one in found.invariants] == [f"I{n}" for n in range(1, 23)]
     assert all(one.meaning for one in found.invariants)
     assert found.events > 10
 
@@ -499,7 +541,7 @@ def test_a_file_that_could_not_be_read_has_no_rows_to_count(healthy: Installatio
 
 
 def test_every_invariant_has_a_mutation() -> None:
-    assert {number for number, _ in MUTATIONS} == {f"I{n}" for n in range(1, 22)}
+    assert {number for number, _ in MUTATIONS} == {f"I{n}" for n in range(1, 23)}
 
 
 @pytest.mark.parametrize(

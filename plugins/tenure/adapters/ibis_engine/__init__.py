@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tenure.ports import DecisionFilter, FeatureCounts, OutcomeCounts, Tally
+from tenure.ports import DecisionFilter, FeatureCounts, OutcomeCounts, OutcomeSum, Tally
 
 MEMORY_LIMIT = "2GB"
 """More is spilled to disk by DuckDB."""
@@ -132,4 +132,21 @@ class IbisEngine:
             self.read(decisions.paths),
             tuple(attributes),
             bins,
+        )
+
+    def outcome_sum(
+        self, decisions: DecisionFilter, outcomes: Sequence[Path], every: Sequence[Path]
+    ) -> OutcomeSum:
+        """Where each outcome of the files is, among the decisions of `every` file."""
+        from tenure.adapters.ibis_engine.outcomes import outcome_sum
+        from tenure.adapters.ibis_engine.selection import is_due, marked
+
+        if not outcomes:
+            return OutcomeSum(0)
+        table = marked(self, decisions)
+        return outcome_sum(
+            table.mutate(is_due=is_due(table, decisions)),
+            self.read(outcomes),
+            self.read(decisions.paths),
+            self.read(every),
         )

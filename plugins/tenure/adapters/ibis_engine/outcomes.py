@@ -7,7 +7,7 @@ from typing import Any
 import ibis
 
 from tenure.adapters.ibis_engine.drift import BY_MODEL, text
-from tenure.ports import OutcomeCounts, ScoreBin
+from tenure.ports import OutcomeCounts, OutcomeSum, ScoreBin
 
 _CLIP = sys.float_info.epsilon
 """No likelihood is taken for smaller, as in the evaluation of the holdout."""
@@ -55,6 +55,53 @@ def labelled(decisions: Any, outcomes: Any | None, asked: Any) -> Any:
     """
     if outcomes is None:
         return decisions.mutate(label=ibis.null().cast("boolean"))
+    ranked = _ranked(_pairs(decisions, outcomes, asked))
+    newest = ranked.filter(ranked.is_newest).select("decision_id", "label")
+    kept = decisions.drop("label") if "label" in decisions.columns else decisions
+    return kept.left_join(newest, "decision_id").drop("decision_id_right")
+
+
+def outcome_sum(marked: Any, outcomes: Any, asked: Any, every: Any) -> OutcomeSum:
+    """Where each outcome is; see `OutcomeSum`.
+
+    Args:
+        marked: Decisions of one version, with `is_judged` and `is_due`.
+        outcomes: All of the model.
+        asked: Decisions that tell whether several callers used a request id.
+        every: Decisions of the model that an outcome may name.
+    """
+    place = marked.select(
+        "decision_id",
+        place=ibis.cases((marked.is_judged, 0), (marked.is_due, 1), else_=2),
+    )
+    rows = _with_caller(every).select("decision_id", "request_id", _CALLER)
+    known = rows.select("decision_id").distinct().left_join(place, "decision_id")
+    known = known.select("decision_id", place=known.place.fill_null(3))
+    pairs = _ranked(_pairs(rows, outcomes, asked).join(known, "decision_id"))
+    found = pairs.group_by("outcome_id").aggregate(
+        counts=pairs.is_newest.any(), place=pairs.place.min()
+    )
+    places = ibis.ifelse(found.counts, found.place, 4)
+    by_place = found.group_by(place=places).aggregate(rows=found.count()).to_pyarrow().to_pylist()
+    numbers = {row["place"]: row["rows"] for row in by_place}
+    received = int(outcomes.outcome_id.nunique().to_pyarrow().as_py())
+    lost = _lost(rows, outcomes, asked).anti_join(found, "outcome_id")
+    ambiguous = int(lost.outcome_id.nunique().to_pyarrow().as_py())
+    judged, here, waiting, elsewhere, replaced = (numbers.get(n, 0) for n in range(5))
+    return OutcomeSum(
+        received,
+        judged,
+        here,
+        waiting,
+        elsewhere,
+        replaced,
+        ambiguous,
+        unmatched=received - sum(numbers.values()) - ambiguous,
+    )
+
+
+def _pairs(decisions: Any, outcomes: Any, asked: Any) -> Any:
+    """Each outcome beside each decision that it is about; those by decision id unchecked."""
     columns = ("decision_id", "label", "received_at", "outcome_id")
     direct = outcomes.filter(outcomes.decision_id.notnull()).select(*columns)
     told = _joined(decisions, outcomes, asked)
@@ -63,14 +110,15 @@ def labelled(decisions: Any, outcomes: Any | None, asked: Any) -> Any:
         | (told.caller.notnull() & told.asked_by.isnull())  # logged before callers were
         | (told.caller.isnull() & told.is_shared.isnull())
     )
-    every = ibis.union(direct, through.select(*columns))
+    return ibis.union(direct, through.select(*columns))
+
+
+def _ranked(pairs: Any) -> Any:
+    """With `is_newest`: whether no later outcome of the same decision was received."""
     order = ibis.window(
         group_by="decision_id", order_by=[ibis.desc("received_at"), ibis.desc("outcome_id")]
     )
-    ranked = every.mutate(place=ibis.row_number().over(order))
-    newest = ranked.filter(ranked.place == 0).select("decision_id", "label")
-    kept = decisions.drop("label") if "label" in decisions.columns else decisions
-    return kept.left_join(newest, "decision_id").drop("decision_id_right")
+    return pairs.mutate(is_newest=ibis.row_number().over(order) == 0)
 
 
 def _joined(decisions: Any, outcomes: Any, asked: Any) -> Any:
@@ -93,20 +141,22 @@ def _shared(asked: Any) -> Any:
 
 
 def _ambiguous(decisions: Any, outcomes: Any | None, asked: Any) -> int:
-    """Outcomes by the request id of such a decision that count for nobody.
-
-    They name no caller where there are several, or one who never used the id.
-    """
-    if outcomes is None or _CALLER not in asked.columns:
+    """Outcomes by the request id of such a decision that count for nobody."""
+    if outcomes is None:
         return 0
+    return int(_lost(decisions, outcomes, asked).outcome_id.nunique().to_pyarrow().as_py())
+
+
+def _lost(decisions: Any, outcomes: Any, asked: Any) -> Any:
+    """They name no caller where there are several, or one who never used the id."""
+    asked = _with_caller(asked)
     told = _joined(decisions, outcomes, asked)
     ids = asked.select("request_id", owner=asked[_CALLER]).distinct()
     strange = told.filter(told.caller.notnull(), told.asked_by.notnull()).anti_join(
         ids, ["request_id", ("caller", "owner")]
     )
     shared = told.filter(told.caller.isnull(), told.is_shared.notnull())
-    lost = ibis.union(shared.select("outcome_id"), strange.select("outcome_id"))
-    return int(lost.outcome_id.nunique().to_pyarrow().as_py())
+    return ibis.union(shared.select("outcome_id"), strange.select("outcome_id"))
 
 
 def _with_caller(table: Any) -> Any:

@@ -12,25 +12,25 @@ if TYPE_CHECKING:
 
 _SEGMENT = "segment"
 """In a compacted file: what each of its rows was shipped as."""
-_NAME, _JUDGED = "segment_name", "is_judged"
+_NAME, JUDGED = "segment_name", "is_judged"
 _EXTENT = ("rows", "first", "last")
 
 
 def of_version(engine: "IbisEngine", decisions: DecisionFilter) -> Any:
     """The decision rows that the filter names, as an Ibis table."""
-    table = _marked(engine, decisions)
-    return table.filter(_is_due(table, decisions)).drop(_JUDGED)
+    table = marked(engine, decisions)
+    return table.filter(is_due(table, decisions)).drop(JUDGED)
 
 
 def tally(engine: "IbisEngine", decisions: DecisionFilter) -> Tally:
     """One aggregate over all rows of the version."""
-    table = _marked(engine, decisions)
-    due = _is_due(table, decisions)
+    table = marked(engine, decisions)
+    due = is_due(table, decisions)
     judged = decisions.judged
     late = due & (table.event_time <= _moment(judged.until)) if judged else ibis.literal(False)
     found = table.aggregate(
         logged=table.count(),
-        judged=table[_JUDGED].sum(),
+        judged=table[JUDGED].sum(),
         **_extent(table, "due", due),
         **_extent(table, "late", late),
     )
@@ -46,18 +46,18 @@ def segments(engine: "IbisEngine", decisions: DecisionFilter) -> dict[str, int]:
     return {row[_NAME]: row["rows"] for row in found.to_pyarrow().to_pylist()}
 
 
-def _marked(engine: "IbisEngine", decisions: DecisionFilter) -> Any:
+def marked(engine: "IbisEngine", decisions: DecisionFilter) -> Any:
     """Rows of the version with whether they were judged, and of which segment where it is known."""
     table = engine.read(decisions.paths, with_names=bool(decisions.segments))
     table = table.filter(table.version_id == decisions.version_id)
     if decisions.segments:
         table = _named(table, decisions)
     if decisions.judged is None:
-        return table.mutate(**{_JUDGED: ibis.literal(False)})
+        return table.mutate(**{JUDGED: ibis.literal(False)})
     known = engine.read(decisions.judged.lists).select(_NAME).distinct().mutate(is_known=True)
     table = table.left_join(known, _NAME).drop(f"{_NAME}_right")
     is_old = table.event_time <= _moment(decisions.judged.until)
-    return table.mutate(**{_JUDGED: table.is_known.notnull() & is_old}).drop("is_known")
+    return table.mutate(**{JUDGED: table.is_known.notnull() & is_old}).drop("is_known")
 
 
 def _named(table: Any, decisions: DecisionFilter) -> Any:
@@ -74,8 +74,9 @@ def _named(table: Any, decisions: DecisionFilter) -> Any:
     return table.mutate(**{_NAME: table.hour.concat(stem)}).drop("filename", "hour", "stem")
 
 
-def _is_due(table: Any, decisions: DecisionFilter) -> Any:
-    due = ~table[_JUDGED]
+def is_due(table: Any, decisions: DecisionFilter) -> Any:
+    """Whether the filter takes a row that was marked."""
+    due = table[JUDGED] if decisions.again else ~table[JUDGED]
     if decisions.after is not None:
         due &= table.event_time > _moment(decisions.after)
     if decisions.until is not None:

@@ -1,6 +1,6 @@
 """What must never be found in the lifecycle database: each query returns no row, always.
 
-I7, I9, I10 and I15 have a second half over Parquet files: `tenure.adapters.evidence_scan`.
+I7, I9, I10, I15 and I22 have a half over Parquet files: `tenure.adapters.evidence_scan`.
 """
 
 from collections.abc import Mapping
@@ -308,4 +308,7 @@ INVARIANTS = (
         """,
     ),
 )
-"""Those with a half in SQL; I7 and I18 are about files alone, I19 about digests of rows."""
+"""Those with a half in SQL; I7 and I18 are about files alone, I19 about digests of rows.
+
+I22 compares results with files.
+"""

@@ -64,6 +64,7 @@ class WindowLine:
     window_end: datetime
     decisions: int
     report_digest: str
+    facts: Mapping[str, object]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from tenure.adapters.sql.tables import (
     snapshot,
     training_snapshot,
 )
+from tenure.lifecycle.monitoring import LABELLED, UNLABELLED
 from tenure.lifecycle.monitoring.retraining import MonitoringResult, VersionHistory
 from tenure.vocabulary import State
 
@@ -75,7 +76,11 @@ def champion_results(connection: Connection, model: str) -> list[MonitoringResul
             func.coalesce(mine.facts["summary"].astext, "").label("summary"),
         )
         .join(model_version, model_version.c.id == mine.model_version_id)
-        .where(model_version.c.model == model, model_version.c.state == str(State.CHAMPION))
+        .where(
+            model_version.c.model == model,
+            model_version.c.state == str(State.CHAMPION),
+            mine.kind.in_([*UNLABELLED, *LABELLED]),
+        )
         .order_by(mine.window_end.desc(), mine.id.desc())
         .limit(RECENT)
     )

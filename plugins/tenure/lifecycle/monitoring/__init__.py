@@ -4,6 +4,12 @@
 `performance`, `fairness` one judgement each. Only the policy is light to import.
 """
 
-from tenure.lifecycle.monitoring.policy import LABELLED, UNLABELLED, Kind, MonitoringPolicy
+from tenure.lifecycle.monitoring.policy import (
+    LABELLED,
+    LATE_OUTCOMES,
+    UNLABELLED,
+    Kind,
+    MonitoringPolicy,
+)
 
-__all__ = ["LABELLED", "UNLABELLED", "Kind", "MonitoringPolicy"]
+__all__ = ["LABELLED", "LATE_OUTCOMES", "UNLABELLED", "Kind", "MonitoringPolicy"]

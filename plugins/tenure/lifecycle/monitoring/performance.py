@@ -33,7 +33,7 @@ def measure(counts: OutcomeCounts, *, confidence: float, seed: int) -> dict[Metr
 
     Sources: as `evaluation.measure`; roc_auc's interval is DeLong's on binned scores.
     """
-    tp, fp, fn, tn = (sum(cell[i] for cell in counts.cells.values()) for i in range(4))
+    tp, fp, fn, tn = confusion(counts)
     rows = tp + fp + fn + tn
     if not rows:
         return {}
@@ -50,6 +50,11 @@ def measure(counts: OutcomeCounts, *, confidence: float, seed: int) -> dict[Metr
         "wrong_label_rate": _share(fp + fn, rows, confidence),
         "ece": _ece(bins, counts.bins, confidence, seed),
     }
+
+
+def confusion(counts: OutcomeCounts) -> list[int]:
+    """True and false positives, false and true negatives of the labelled."""
+    return [sum(cell[i] for cell in counts.cells.values()) for i in range(4)]
 
 
 def judge_performance(
@@ -88,6 +93,7 @@ def judge_performance(
         "decisions": counts.decisions,
         "answered": counts.answered,
         "labelled": counts.labelled,
+        "cells": confusion(counts),
         "ambiguous_outcomes": counts.ambiguous,
         "metrics": {k: m.value for k, m in measured.items() if m.value is not None},
         "intervals": {k: [m.low, m.high] for k, m in measured.items() if m.low is not None},

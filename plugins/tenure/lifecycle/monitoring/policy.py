@@ -7,12 +7,14 @@ from pydantic import Field
 from tenure.lifecycle.policy import Policy
 from tenure.lifecycle.training.evaluation import Metric
 
-Kind = Literal["drift", "quality", "performance", "fairness"]
+Kind = Literal["drift", "quality", "performance", "fairness", "late_outcomes"]
 
 UNLABELLED: tuple[Kind, ...] = ("drift", "quality")
 """Judged as soon as decisions are there."""
 LABELLED: tuple[Kind, ...] = ("performance", "fairness")
 """Judged when the labels of the decisions are mature."""
+LATE_OUTCOMES: Kind = "late_outcomes"
+"""Performance of what was judged before, with the outcomes that came since."""
 
 
 class MonitoringPolicy(Policy):

@@ -9,12 +9,20 @@ inconclusive is not judged: the next one takes its decisions again, with more. W
 `min_decisions` nothing is stored: the same decisions count again next time. So always
 
     logged = judged before + judged here + waiting.
+
+A version that serves no more makes no more decisions, but gateways may still ship some. What is
+left of it is due as soon as no label of it is waited for: judged when there are `min_decisions`,
+else *counted*, which is an inconclusive result with their number.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
+from tenure.lifecycle.monitoring.policy import Kind
 from tenure.ports import Span, Tally
+from tenure.verdicts import Report, Verdict
 
 _BEFORE_FIRST = timedelta(microseconds=1)
 """A window begins just before its first decision, which belongs to it."""
@@ -88,7 +96,12 @@ def mature_until(watermark: datetime | None, horizon_hours: float) -> datetime |
 
 
 def next_window(
-    judged_until: datetime | None, tally: Tally, min_decisions: int, *, judged: int = 0
+    judged_until: datetime | None,
+    tally: Tally,
+    min_decisions: int,
+    *,
+    judged: int = 0,
+    is_last: bool = False,
 ) -> Window | None:
     """The window that is due, or None while there are too few decisions.
 
@@ -97,12 +110,38 @@ def next_window(
         tally: Of the version's decisions, by what was judged of the kind.
         min_decisions: At this many a window is due.
         judged: How many the stored windows judged; the files should hold as many.
+        is_last: The version serves no more: what is left of it is due, however little it is, once
+            none of it waits.
     """
     due = tally.due
-    if due.rows < min_decisions or due.first is None or due.last is None:
+    is_due = due.rows >= min_decisions or (is_last and not tally.waiting)
+    if not is_due or due.first is None or due.last is None:
         return None
     first = due.first - _BEFORE_FIRST
     missing = max(0, judged - tally.judged)
     if judged_until is None:
         return Window(first, due.last, tally, missing)
     return Window(min(first, judged_until), max(due.last, judged_until), tally, missing)
+
+
+def count_rest(
+    kind: Kind, window: Window, needs: str, *, subject: str, facts: Mapping[str, Any]
+) -> Report:
+    """What is left of a version that serves no more and cannot be judged: counted, never silent.
+
+    Args:
+        kind: What it would be judged for.
+        window: The decisions that are left.
+        needs: Why they cannot be judged.
+        subject: The version.
+        facts: Goes into the report.
+    """
+    return Report(
+        stage="monitoring",
+        subject=subject,
+        verdict=Verdict.INCONCLUSIVE,
+        summary=f"{kind.capitalize()} inconclusive: {window.decisions:,} decisions are left of "
+        f"{subject}, which serves no more; {needs}.",
+        facts=dict(facts),
+        enforced=False,
+    )

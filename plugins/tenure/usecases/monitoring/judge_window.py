@@ -1,21 +1,21 @@
 """Scans a window and judges it: one scan for drift and quality, one for the labelled kinds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tenure.installation import Installation
-from tenure.layout import OUTCOMES, log_prefix
 from tenure.lifecycle.model_version import VersionFacts
 from tenure.lifecycle.monitoring import LABELLED, UNLABELLED, Kind
 from tenure.ports import DecisionFilter, FeatureCounts
-from tenure.usecases.decisions.segments import live_keys
-from tenure.usecases.monitoring.window import WatchedModel
+from tenure.usecases.monitoring.window import WatchedModel, outcome_files
 from tenure.verdicts import Report
+from tenure.vocabulary import State
 
 if TYPE_CHECKING:
     from tenure.adapters.ibis_engine import IbisEngine
+    from tenure.adapters.sql.monitoring import JudgedBefore
     from tenure.lifecycle.monitoring.window import Window
 
 T = TypeVar("T")
@@ -30,12 +30,46 @@ class DueWindow:
         decisions: Takes them.
         selection: Digest of which segments they are of, and how many of each.
         segments: Names of these segments.
+        before: What was judged before; a result is stored only as long as that is so.
     """
 
     window: "Window"
     decisions: DecisionFilter
     selection: str
     segments: tuple[str, ...]
+    before: "JudgedBefore | None"
+
+
+def count_or_judge(
+    platform: Installation,
+    engine: "IbisEngine",
+    watched: WatchedModel,
+    due: DueWindow,
+    kinds: Sequence[Kind],
+) -> dict[Kind, Report]:
+    """What is left of a version that serves no more is only counted when it cannot be judged."""
+    from tenure.lifecycle.monitoring.window import count_rest
+
+    minimum = watched.config.monitoring.min_decisions
+    needs = ""
+    if watched.row.state is State.DELETED:
+        needs = "its reference was deleted"
+    elif not watched.serves and due.window.decisions < minimum:
+        needs = f"{minimum:,} are needed to judge them"
+    if not needs:
+        return judge(platform, engine, watched, due, kinds)
+    return {
+        kind: _with_remarks(
+            count_rest(
+                kind,
+                due.window,
+                needs,
+                subject=watched.name,
+                facts=_facts(watched, due.window, kind),
+            )
+        )
+        for kind in kinds
+    }
 
 
 def judge(
@@ -51,11 +85,11 @@ def judge(
         found |= _judge_features(platform, engine, watched, due)
     if set(kinds) & set(LABELLED):
         found |= _judge_outcomes(platform, engine, watched, due)
-    remarks = due.window.remarks()
-    return {kind: _with_remarks(found[kind], remarks) for kind in kinds}
+    return {kind: _with_remarks(found[kind]) for kind in kinds}
 
 
-def _with_remarks(report: Report, remarks: str) -> Report:
+def _with_remarks(report: Report) -> Report:
+    remarks = report.facts["remarks"]
     if not remarks:
         return report
     return replace(report, summary=f"{report.summary.removesuffix('.')}. {remarks}")
@@ -111,14 +145,17 @@ def _judge_outcomes(
     config = watched.config
     carried = {*watched.numeric, *watched.categorical}
     visible = [name for name in config.bias.attributes if name in carried]
-    keys = live_keys(platform.store, log_prefix(OUTCOMES, config.name))
+    files = outcome_files(platform, config.name)
     counts = engine.outcomes(
         due.decisions,
-        [platform.store.fetch(key) for key in keys],
+        files,
         attributes=[f"f_{name}" for name in visible],
         bins=SCORE_BINS,
     )
     seed, window = config.training.seed, due.window
+    found = engine.outcome_sum(due.decisions, files, watched.every)
+    said = f"{window.remarks()} {found.remarks()}".strip()
+    sums = {"outcomes": asdict(found), "remarks": said}
     return {
         "performance": judge_performance(
             counts,
@@ -126,7 +163,7 @@ def _judge_outcomes(
             holdout=watched.row.facts.metrics,
             seed=seed,
             subject=watched.name,
-            facts=_facts(watched, window, "performance"),
+            facts=_facts(watched, window, "performance") | sums,
         ),
         "fairness": judge_fairness(
             counts,
@@ -136,7 +173,7 @@ def _judge_outcomes(
             seed=seed,
             today=platform.clock.now().date(),
             subject=watched.name,
-            facts=_facts(watched, window, "fairness"),
+            facts=_facts(watched, window, "fairness") | sums,
         ),
     }
 
@@ -168,6 +205,7 @@ def _facts(watched: WatchedModel, window: "Window", kind: Kind) -> dict[str, obj
         "window": [window.after.isoformat(), window.until.isoformat()],
         "decisions": window.decisions,
         "sum": window.sums(),
+        "remarks": window.remarks(),
         "watermark": watched.watermark.isoformat() if watched.watermark else None,
         "config_digest": watched.config_digest,
         "reference_digest": watched.row.facts.holdout_digest,

@@ -4,6 +4,7 @@ import logging
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from tenure.failpoints import failpoint
 from tenure.installation import Installation
 from tenure.layout import drawn_key, selection_key
 from tenure.lifecycle.monitoring import Kind
@@ -18,7 +19,14 @@ if TYPE_CHECKING:
     from tenure.adapters.sql.monitoring import JudgedWindow
 
 _log = logging.getLogger("tenure.monitoring")
-_SEVERITY = {"performance": "error", "fairness": "error", "drift": "warning", "quality": "warning"}
+_NO_MORE = "Of a version that serves no more, shipped or labelled later: "
+_SEVERITY: dict[Kind, str] = {
+    "performance": "error",
+    "fairness": "error",
+    "late_outcomes": "error",
+    "drift": "warning",
+    "quality": "warning",
+}
 
 
 def store(
@@ -28,8 +36,11 @@ def store(
     reports: dict[Kind, Report],
     run: RunRef,
 ) -> None:
-    """Reports first; then all results of the window and their incidents, or none."""
-    from tenure.adapters.sql import monitoring
+    """Reports first; then all results of the window and their incidents, or none.
+
+    None as well when another run judged other decisions meanwhile: no decision is judged twice.
+    """
+    from tenure.adapters.sql import monitoring, versions
 
     model_name, window = watched.row.model, due.window
     _keep_selection(platform, model_name, due)
@@ -37,8 +48,14 @@ def store(
         kind: platform.reports.save(report, model=model_name, dataset=None, run=run)
         for kind, report in reports.items()
     }
+    failpoint("monitoring.judged")
     now = platform.clock.now()
     with platform.database.begin() as connection:
+        versions.lock(connection, watched.row.id)
+        known = monitoring.judged_before(connection, watched.row.id)
+        if any(known.get(kind) != due.before for kind in reports):
+            _log.warning("window=%s judged-meanwhile version=%s", window, watched.name)
+            return
         for kind, report in reports.items():
             fresh = monitoring.add(
                 connection,
@@ -49,16 +66,28 @@ def store(
                 verdict=str(report.verdict),
                 decisions=window.decisions,
                 selection=due.selection,
-                facts={"summary": report.summary, "drawing": drawn_key(digests[kind])},
+                facts=result_facts(report, digests[kind]),
                 report_digest=digests[kind],
                 at=now,
             )
             if fresh:
-                _report_incident(
+                report_incident(
                     connection, watched, kind, report=report, digest=digests[kind], now=now
                 )
+    failpoint("monitoring.recorded")
     for report in reports.values():
         _log.info("window=%s %s", window, report.summary)
+
+
+def result_facts(report: Report, digest: str) -> dict[str, object]:
+    """What a result says beside its verdict; `cells` where outcomes were counted."""
+    cells = {"cells": report.facts["cells"]} if "cells" in report.facts else {}
+    return {
+        "summary": report.summary,
+        "remarks": report.facts["remarks"],
+        "drawing": drawn_key(digest),
+        **cells,
+    }
 
 
 def _keep_selection(platform: Installation, model: str, due: DueWindow) -> None:
@@ -70,7 +99,7 @@ def _keep_selection(platform: Installation, model: str, due: DueWindow) -> None:
         platform.store.put(key, segment_list(due.segments))
 
 
-def _report_incident(
+def report_incident(
     connection: "Connection",
     watched: WatchedModel,
     kind: Kind,
@@ -79,18 +108,22 @@ def _report_incident(
     digest: str,
     now: datetime,
 ) -> None:
-    """A failed window opens one, the next that passes closes it; inconclusive changes nothing."""
+    """A failed window opens one, the next that passes closes it; inconclusive changes nothing.
+
+    That of a version that serves no more is one of its own: it says nothing about the champion.
+    """
     from tenure.adapters.sql import incidents
 
-    key = f"monitoring:{watched.row.model}:{kind}"
+    whose = "" if watched.serves else f":{watched.row.version}"
+    key = f"monitoring:{watched.row.model}:{kind}{whose}"
     if report.verdict is Verdict.FAILED:
         incidents.open_incident(
             connection,
             dedupe_key=key,
             kind=f"{kind}_failed",
             subject=watched.name,
-            severity=_SEVERITY[kind],
-            summary=report.summary,
+            severity="warning" if whose else _SEVERITY[kind],
+            summary=f"{_NO_MORE if whose else ''}{report.summary}",
             facts={"model": watched.row.model, "report": digest},
             at=now,
         )
@@ -98,10 +131,10 @@ def _report_incident(
         incidents.close_incident(connection, dedupe_key=key, at=now)
 
 
-def of_run(platform: Installation, watched: WatchedModel, run: RunRef) -> "list[JudgedWindow]":
+def of_run(platform: Installation, model: str, run: RunRef) -> "list[JudgedWindow]":
     """Results of the model that the Airflow run stored, in whichever try."""
     from tenure.adapters.sql import monitoring
 
     with platform.database.begin() as connection:
         rows = monitoring.of_reports(connection, run.dag_id, run.run_id)
-    return [row for row in rows if row.model == watched.config.name]
+    return [row for row in rows if row.model == model]

@@ -16,16 +16,21 @@ from tenure.layout import (
     LOGS,
     anchor_key,
     log_prefix,
+    model_of,
     parse_anchor_key,
     snapshot_key,
 )
 from tenure.lifecycle.audit.ledger import Anchor, Broken, ChainCheck, contradiction, verify_chain
 from tenure.lifecycle.decisions.segment_record import broken_seals, faults
+from tenure.ports import DecisionFilter
 from tenure.usecases.decisions.segments import live_keys
+from tenure.usecases.incidents.one_by_one import cause_of
+from tenure.usecases.monitoring.window import judged_rows, segment_of
 from tenure.vocabulary import canonical_json
 
 if TYPE_CHECKING:
     from tenure.adapters.sql.invariants import Breach, StatedRow, StoredBatch
+    from tenure.adapters.sql.monitoring import JudgedKind
 
 EXAMPLES = 3
 """Breaches that an answer shows; it counts all."""
@@ -46,6 +51,10 @@ _ROWS_HAVE_EVENTS = (
 _APPROVERS_WERE_NAMED = (
     "I21",
     "Who approved was an approver by the platform.yaml in force then, which the ledger knows.",
+)
+_DECISIONS_ADD_UP = (
+    "I22",
+    "Each judged decision is in the log and judged once: logged = judged before + here + waiting.",
 )
 
 
@@ -179,9 +188,9 @@ def put_anchor(platform: Installation, anchor: Anchor) -> None:
 
 
 def find_breaches(platform: Installation) -> list[InvariantFinding]:
-    """Every invariant with what breaks it, I1 to I21."""
+    """Every invariant with what breaks it, I1 to I22."""
     from tenure.adapters import evidence_scan
-    from tenure.adapters.sql import chain, invariants
+    from tenure.adapters.sql import chain, invariants, monitoring
     from tenure.usecases.promotion import authority
 
     now = platform.clock.now()
@@ -195,6 +204,7 @@ def find_breaches(platform: Installation) -> list[InvariantFinding]:
         rows, events = invariants.rows_with_events(connection)
         unauthorized = authority.breaches(connection)
         batches = invariants.stored_batches(connection)
+        judged = monitoring.every_judged(connection)
     files = {key: platform.store.fetch(key) for kind in LOGS for key in _live(platform, kind)}
     decisions = [path for key, path in files.items() if key.startswith(log_prefix(DECISIONS))]
     broken = evidence_scan.without_decisions(decisions)
@@ -204,6 +214,8 @@ def find_breaches(platform: Installation) -> list[InvariantFinding]:
     found["I18"] = InvariantFinding(*_FILES_AS_RECORDED, _bent(platform, files, now))
     found["I19"] = InvariantFinding(*_ROWS_HAVE_EVENTS, _unmatched(rows, events))
     found["I21"] = InvariantFinding(*_APPROVERS_WERE_NAMED, unauthorized)
+    whole = {key: path for key, path in files.items() if path in {*sound}}
+    found["I22"] = InvariantFinding(*_DECISIONS_ADD_UP, [*_miscounted(platform, whole, judged)])
     plain = evidence_scan.plain_subjects(sound)
     more: dict[str, list[Breach]] = {
         "I9": list(_leaked(platform, batches)),
@@ -259,6 +271,30 @@ def _unplanned(
         for one in evidence_scan.answers(decisions)
         if one.version_id not in arms.get((one.model, one.generation), frozenset())
     ]
+
+
+def _miscounted(
+    platform: Installation, files: "Mapping[str, Path]", judged: "Sequence[JudgedKind]"
+) -> "Iterator[Breach]":
+    """Versions of which the log does not hold, once each, the decisions that windows judged."""
+    from tenure.adapters.ibis_engine import IbisEngine
+
+    engine = IbisEngine()
+    for one in judged:
+        mine = {path: segment_of(key) for key, path in files.items() if model_of(key) == one.model}
+        try:
+            rows = judged_rows(platform, one.model, one.judged)
+            decisions = DecisionFilter(tuple(mine), one.version_id, segments=mine, judged=rows)
+            found = engine.tally(decisions).judged if mine else 0
+        except Exception as error:  # anything may lie in the store: it must hide nothing else
+            yield {**_of_kind(one), "why": f"cannot be counted: {cause_of(error)}"[:200]}
+            continue
+        if found != one.judged.decisions:
+            yield {**_of_kind(one), "judged": one.judged.decisions, "found_once": found}
+
+
+def _of_kind(one: "JudgedKind") -> dict[str, object]:
+    return {"model": one.model, "version_id": one.version_id, "kind": one.kind}
 
 
 def _leaked(platform: Installation, batches: "Sequence[StoredBatch]") -> "Iterator[Breach]":

@@ -1,0 +1,139 @@
+"""Outcomes that came after their decisions were judged: these are judged once more."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+from tenure.installation import Installation
+from tenure.lifecycle.monitoring import LATE_OUTCOMES
+from tenure.usecases.monitoring.results import report_incident, result_facts
+from tenure.usecases.monitoring.window import (
+    CLOCKS_DIFFER,
+    WatchedModel,
+    judged_rows,
+    outcome_files,
+)
+from tenure.verdicts import Report
+from tenure.vocabulary import RunRef, digest_json
+
+if TYPE_CHECKING:
+    from tenure.adapters.sql.monitoring import JudgedBefore, LabelsThen
+    from tenure.ports import OutcomeCounts, OutcomeSum
+
+_log = logging.getLogger("tenure.monitoring")
+
+
+def judge_late_outcomes(platform: Installation, watched: WatchedModel, run: RunRef) -> None:
+    """Judge performance over all that was judged before, if its outcomes are others than then.
+
+    They are stored once: the next look compares with these.
+    """
+    from tenure.adapters.sql import monitoring
+    from tenure.lifecycle.monitoring.performance import confusion
+
+    with platform.database.begin() as connection:
+        before = monitoring.judged_before(connection, watched.row.id).get("performance")
+        then = monitoring.labels_then(connection, watched.row.id)
+        may_differ = then is not None and (
+            watched.serves
+            or monitoring.outcomes_came_since(
+                connection, watched.row.model, then.at - CLOCKS_DIFFER
+            )
+        )
+    if before is None or then is None or not may_differ:
+        return
+    counts, found = _count(platform, watched, before)
+    if tuple(confusion(counts)) == then.cells:
+        return
+    report = _judge(watched, counts, before, then, found)
+    _store(platform, watched, report, (before, then), run)
+
+
+def _count(
+    platform: Installation, watched: WatchedModel, before: "JudgedBefore"
+) -> "tuple[OutcomeCounts, OutcomeSum]":
+    """Without features, so nothing is opened."""
+    from tenure.adapters.ibis_engine import IbisEngine
+    from tenure.lifecycle.monitoring.performance import SCORE_BINS
+
+    engine, files = IbisEngine(), outcome_files(platform, watched.row.model)
+    rest = watched.decisions(None, judged_rows(platform, watched.row.model, before))
+    counts = engine.outcomes(replace(rest, again=True), files, attributes=(), bins=SCORE_BINS)
+    found = engine.outcome_sum(rest, files, watched.every)
+    return counts, replace(found, waiting=found.waiting + found.judged_here, judged_here=0)
+
+
+def _judge(
+    watched: WatchedModel,
+    counts: "OutcomeCounts",
+    before: "JudgedBefore",
+    then: "LabelsThen",
+    outcomes: "OutcomeSum",
+) -> Report:
+    from tenure.lifecycle.monitoring.performance import confusion, judge_performance
+
+    found = judge_performance(
+        counts,
+        watched.config.monitoring,
+        holdout=watched.row.facts.metrics,
+        seed=watched.config.training.seed,
+        subject=watched.name,
+        facts={
+            "kind": LATE_OUTCOMES,
+            "model": watched.row.model,
+            "version": watched.row.version,
+            "window": [then.since.isoformat(), before.until.isoformat()],
+            "outcomes": asdict(outcomes),
+            "remarks": outcomes.remarks(),
+            "cells_then": list(then.cells),
+            "config_digest": watched.config_digest,
+            "reference_digest": watched.row.facts.holdout_digest,
+            "artifact_digest": watched.row.artifact_digest,
+        },
+    )
+    summary = (
+        f"Late outcomes {found.verdict}: of {before.decisions:,} decisions that were judged "
+        f"before, {_labels(then.cells)} then and {_labels(confusion(counts))} now. Judged again: "
+        f"{found.summary}"
+    )
+    return replace(found, summary=summary)
+
+
+def _labels(cells: Sequence[int]) -> str:
+    """Of (tp, fp, fn, tn)."""
+    return f"{sum(cells):,} had an outcome (the decision was wrong in {cells[1] + cells[2]:,})"
+
+
+def _store(
+    platform: Installation,
+    watched: WatchedModel,
+    report: Report,
+    known: "tuple[JudgedBefore, LabelsThen]",
+    run: RunRef,
+) -> None:
+    from tenure.adapters.sql import monitoring, versions
+
+    before, then = known
+
+    digest = platform.reports.save(report, model=watched.row.model, dataset=None, run=run)
+    now = platform.clock.now()
+    with platform.database.begin() as connection:
+        versions.lock(connection, watched.row.id)
+        if monitoring.labels_then(connection, watched.row.id) != then:
+            return  # another run was faster: the next look compares with what it found
+        monitoring.add(
+            connection,
+            model_name=watched.row.model,
+            version_id=watched.row.id,
+            window=(then.since, before.until),
+            kind=LATE_OUTCOMES,
+            verdict=str(report.verdict),
+            decisions=before.decisions,
+            selection=digest_json([then.id, report.facts["cells"]]),
+            facts=result_facts(report, digest),
+            report_digest=digest,
+            at=now,
+        )
+        report_incident(connection, watched, LATE_OUTCOMES, report=report, digest=digest, now=now)
+    _log.info("late_outcomes=%s %s", watched.name, report.summary)
