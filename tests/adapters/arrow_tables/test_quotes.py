@@ -51,6 +51,18 @@ def test_a_quote_that_is_never_closed_is_not_waited_for() -> None:
     assert sum(map(len, passed)) > 20_000_000
 
 
+def test_marks_of_files_that_were_put_together_go_and_those_within_cells_stay() -> None:
+    text = '1,"a\n\ufeffb"\n\ufeff2,\ufeffc\r\n\ufeff"3, ""x"" ",d\n\ufeff\ufeff4,"e"f\n'
+
+    for size in (1, 2, 7, 100):
+        marker = QuoteMarker(CsvFormat())
+        blocks = [text[i : i + size] for i in range(0, len(text), size)]
+        found = "".join(marker.marked(block, final=False) for block in blocks)
+        assert found + marker.marked("", final=True) == (
+            f'1,"a\n\ufeffb"\n2,\ufeffc\r\n"3, ""x"" ",d\n\ufeff4,"e"{STRAY}"f\n'
+        )
+
+
 def test_no_quotes_no_work() -> None:
     marker = QuoteMarker(CsvFormat(quote=""))
 

@@ -55,6 +55,11 @@ class TextRows:
     misquoted: Mapping[str, list[int]] = field(default_factory=dict)
     headers: tuple[int, ...] = ()
 
+    @property
+    def misquoted_rows(self) -> list[int]:
+        """Positions of rows with such a cell, in order."""
+        return sorted({row for found in self.misquoted.values() for row in found})
+
 
 def read_text(path: Path, form: CsvFormat, *, max_bytes: int) -> TextRows:
     """Read the file.
@@ -257,7 +262,6 @@ class _Utf8(io.RawIOBase):
         self._decoder = codecs.getincrementaldecoder(form.encoding)("tenure_broken")
         self._ended = False
         self._begun = False
-        self._last = "\n"
         self.quotes = QuoteMarker(form)
         self._others = _Utf8Watch() if form.encoding.startswith(("iso-", "windows-")) else None
         self.is_broken = False
@@ -290,7 +294,7 @@ class _Utf8(io.RawIOBase):
 
     def _text(self, raw: bytes) -> str:
         """The next of the text, with our marks, and at its end the line of `end_of`."""
-        text = self._without_marks(self._decoder.decode(raw, final=not raw))
+        text = self._decoder.decode(raw, final=not raw)
         self._ended = not raw and self._begun
         self._begun = True
         if self._others and self._others.holds(raw, final=self._ended):
@@ -298,15 +302,6 @@ class _Utf8(io.RawIOBase):
         if self._ended:
             text += f"\n{end_of(self._form)}\n"
         return self.quotes.marked(text.replace("\0", _BROKEN), final=self._ended)
-
-    def _without_marks(self, text: str) -> str:
-        """Byte order marks at the beginning of lines: files that were put together have such."""
-        if "\ufeff" not in text:
-            self._last = text[-1:] or self._last
-            return text
-        lines = re.sub("(?<=[\r\n])\ufeff", "", self._last + text)[1:]
-        self._last = text[-1:]
-        return lines
 
     def _without_mark(self, raw: bytes) -> bytes:
         """Skip the mark of UTF-8 (UTF-16 needs its own); refuse the mark of another encoding."""

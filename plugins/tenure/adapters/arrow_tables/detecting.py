@@ -169,8 +169,7 @@ class _Columns:
         self._undecided: set[str] = set()
         """Columns of times that could be read in two ways: they stay text."""
         self.has_local_times = False
-        misquoted = {row for found in rows.misquoted.values() for row in found}
-        aside = pa.array(sorted({*rows.ragged, *rows.headers, *misquoted}), pa.int64())
+        aside = pa.array([*{*rows.ragged, *rows.headers, *rows.misquoted_rows}], pa.int64())
         whole = rows.table
         if len(aside):
             kept = pc.invert(pc.is_in(pa.array(range(len(whole)), pa.int64()), value_set=aside))

@@ -219,11 +219,11 @@ def refuse_most(rows: TextRows, delimiter: str) -> None:
     """
     if len(rows.ragged) >= max(1, rows.table.num_rows / 2):
         _refuse_widths(rows, delimiter)
-    stray = {row for found in rows.misquoted.values() for row in found}
+    stray = rows.misquoted_rows
     if len(stray) >= max(1, rows.table.num_rows / 2):
         raise NoTable(
             f"{len(stray):,} of {rows.table.num_rows:,} rows with a quote within a cell that is "
-            f"neither doubled nor escaped (the first is row {min(stray) + 1:,})",
+            f"neither doubled nor escaped (the first is row {stray[0] + 1:,})",
             "Double each quote within a quoted cell (`csv` of Python, COPY of PostgreSQL and "
             "Excel do), or put a backslash before it.",
         )
@@ -289,10 +289,10 @@ def of_rows(rows: TextRows) -> Iterator[str]:
         yield f"{len(rows.ragged):,} rows have another number of cells than the header"
     if rows.headers:
         yield f"{len(rows.headers):,} rows repeat the header; they are set aside"
-    if stray := {row for found in rows.misquoted.values() for row in found}:
+    if stray := rows.misquoted_rows:
         yield (
             f"{len(stray):,} rows have a quote within a cell that is not doubled (the first is row "
-            f"{min(stray) + 1:,}); they are set aside"
+            f"{stray[0] + 1:,}); they are set aside"
         )
     table = rows.table
     empty = positions(reduce(pc.and_, (pc.is_null(column) for column in table.columns)))

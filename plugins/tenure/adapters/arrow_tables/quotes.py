@@ -6,12 +6,16 @@ from tenure.lifecycle.data.sources import CsvFormat
 
 STRAY = "\ufdd1"
 """Stands before what follows such a quote: a code point that Unicode keeps free for such use."""
+_BOM = "\ufeff"
 _MOST = 4 * 1024 * 1024
 """Characters of one cell that are waited for; the parser refuses such a row anyway."""
 
 
 class QuoteMarker:
     r"""Marks, block by block, the text behind a quote that would end a cell in its middle.
+
+    Byte order marks at the beginning of lines, as in files that were put together, are left out.
+
 
     Of `"said "no" to 3"` Arrow makes the text `said no" to 3"`, Excel and Python other ones. Here
     it becomes `"said "` and behind it, marked, `"no" to 3"`: the row can be set aside, and its
@@ -24,10 +28,13 @@ class QuoteMarker:
         plain = rf"[^{quote}{re.escape(form.escape)}]*+"
         inner = rf"{quote}{quote}" + (rf"|{re.escape(form.escape)}." if form.escape else "")
         self._quote = form.quote
-        cell = rf"{quote}(?<=[{ends}]{quote}){plain}(?:(?:{inner}){plain})*+"
+        cell = rf"{quote}(?<=[{ends}{_BOM}]{quote}){plain}(?:(?:{inner}){plain})*+"
         self._cell = re.compile(rf"{cell}({quote})?", re.DOTALL)
         self._sound = re.compile(
             rf"(?:[^{quote}]++|{cell}{quote}(?=[{ends}])|(?<![{ends}]){quote})*+", re.DOTALL
+        )
+        self._marks = re.compile(
+            rf"{cell}{quote}|(?<=[\r\n]){_BOM}" if form.quote else rf"(?<=[\r\n]){_BOM}", re.DOTALL
         )
         self._before = "\n"
         self._waiting = ""
@@ -57,5 +64,7 @@ class QuoteMarker:
         return self._passed("".join([*pieces, text[done:]]))
 
     def _passed(self, text: str) -> str:
-        self._before = text[-1:] or self._before
-        return text
+        before, self._before = self._before, text[-1:] or self._before
+        if _BOM not in text:
+            return text
+        return self._marks.sub(lambda m: "" if m[0] == _BOM else m[0], before + text)[1:]

@@ -85,10 +85,11 @@ def against_contract(
     rows: TextRows | None = None,
 ) -> Batch:
     """The rows as they came, typed by the contract, with every breach of it."""
-    ragged = tuple(rows.ragged) if rows else ()
+    ragged = (*rows.ragged, *rows.headers) if rows else ()
     cells = _emptied(original, ragged)
     if any(column.sensitivity == "personal" for column in contract.columns.values()):
-        original = cells  # nobody knows which of a ragged row's cells is the personal one
+        # nobody knows which cell is the personal one of a row whose cells may have moved
+        original = _emptied(cells, rows.misquoted_rows if rows else ())
     findings = list(_broken_columns(original, contract, required))
     columns: dict[str, TypedColumn] = {}
     set_aside: dict[str, str] = {}
