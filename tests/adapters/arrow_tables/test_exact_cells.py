@@ -369,6 +369,14 @@ FAR: dict[str, tuple[int, pa.DataType, Any]] = {
     ),
     "the first second": (-62_135_596_800, pa.timestamp("s", "UTC"), datetime(1, 1, 1, tzinfo=UTC)),
     "one less": (-62_135_596_801, pa.timestamp("s", "UTC"), BEYOND),
+    "the first nanosecond": (
+        -(2**63) + 1, pa.timestamp("ns", "UTC"),
+        datetime(1677, 9, 21, 0, 12, 43, 145_224, tzinfo=UTC),
+    ),
+    "the last nanosecond": (
+        2**63 - 1, pa.timestamp("ns", "UTC"),
+        datetime(2262, 4, 11, 23, 47, 16, 854_775, tzinfo=UTC),
+    ),
     "nanoseconds before 1970": (
         -1, pa.timestamp("ns", "UTC"), datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
     ),

@@ -1,5 +1,6 @@
 """The Parquet corpus: each file ends in a clear error, or in rows set aside; rows are conserved."""
 
+import gzip
 import pickle
 from collections.abc import Callable
 from datetime import date
@@ -94,6 +95,15 @@ def _encrypted(path: Path) -> None:
 
 REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "38 zero bytes": (lambda path: path.write_bytes(b""), "the file: found"),
+    "38 packed": (
+        lambda path: path.write_bytes(gzip.compress(b"PAR1")),
+        "the file: found a file that was packed by gzip; Parquet is packed by itself",
+    ),
+    "38 zip": (lambda path: path.write_bytes(b"PK\x03\x04\0"), "the file: found a ZIP archive"),
+    "38 encrypted as a whole": (
+        lambda path: path.write_bytes(b"PARE\0\0\0\0PARE"),
+        "found an encrypted Parquet file",
+    ),
     "39 bad magic": (_bytes(lambda data: b"PAR2" + data[4:-4] + b"PAR2"), "the file: found"),
     "40 footer length": (_bytes(lambda d: d[:-8] + b"\xff\xff\xff\x7fPAR1"), "the file: found"),
     "41 cut off": (_bytes(lambda data: data[: len(data) // 2]), "the file: found"),

@@ -262,7 +262,7 @@ ROWS_OF_CSV = {
     ),
     "thousands": (HEADER + 'a,1,"1,234",true,2013-03-01T12:00Z\n', ["x has text that is no n"]),
     "nan": (HEADER + "a,1,nan,true,2013-03-01T12:00Z\n", ["x has text that is no number"]),
-    "1e999": (HEADER + "a,1,1e999,true,2013-03-01T12:00Z\n", ["x has text that is no number"]),
+    "1e999": (HEADER + "a,1,1e999,true,2013-03-01T12:00Z\n", ["x has a number beyond 64 bits"]),
     "long integer": (HEADER + f"a,{2**63 - 1},1,true,2013-03-01T12:00Z\n", []),
     "longer integer": (
         HEADER + f"a,{2**63},1,true,2013-03-01T12:00Z\n",

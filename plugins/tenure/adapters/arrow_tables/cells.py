@@ -162,7 +162,7 @@ def _number_texts(column: pa.ChunkedArray) -> TypedColumn:
     rounded = _rounded(text, pc.match_substring_regex(text, _MAY_LOSE), {*infinite})
     return TypedColumn(
         values,
-        bad=_no_such("number", sorted([*bad, *infinite])),
+        bad=_no_such("number", bad) | ({TOO_LARGE: infinite} if infinite else {}),
         changed={ROUNDED: rounded} if rounded else {},
     )
 

@@ -186,8 +186,11 @@ def _micros(column: pa.ChunkedArray, wanted: pa.DataType) -> Moments:
     inside = _within_years(column)
     if column.type.unit != "ns":
         return Moments(inside.values.cast(wanted), inside.bad)
-    whole = pc.floor_temporal(inside.values, unit="microsecond")
-    cut = positions(pc.fill_null(pc.not_equal(whole, inside.values), False))
+    ticks = inside.values.cast(pa.int64())
+    near = pc.divide(ticks, 1_000)  # towards 1970; a floor of the first times would run over
+    back = pc.multiply(near, 1_000)
+    whole = pc.subtract(near, pc.less(ticks, back).cast(pa.int64()))
+    cut = positions(pc.fill_null(pc.not_equal(ticks, back), False))
     return Moments(whole.cast(wanted), inside.bad, cut)
 
 

@@ -22,6 +22,8 @@ def read_parquet(path: Path, *, max_bytes: int) -> pa.Table:
     """
     with path.open("rb") as stream:
         head = stream.read(16)
+    if head.startswith(b"\x1f\x8b"):
+        raise UnreadableFile("a file that was packed by gzip; Parquet is packed by itself")
     if not head.startswith(b"PAR1") and (what := foreign(head)):
         raise UnreadableFile(what)
     try:
