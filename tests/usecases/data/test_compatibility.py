@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from tenure.adapters import training_rows
 from tenure.adapters.sql import reports
+from tenure.config import load_all
 from tenure.errors import DataRejected, SchemaBroken
 from tenure.installation import Installation
 from tenure.settings import Settings
@@ -22,6 +23,7 @@ from tenure.usecases.data.compatibility import other_names
 from tenure.usecases.data.ingestion import ingestion
 from tenure.usecases.data.snapshots import open_snapshot
 from tenure.usecases.training import planning
+from tenure.usecases.training.data_check import check_data
 from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef
 
@@ -184,6 +186,29 @@ def test_a_renamed_column_stops_only_the_model_that_reads_it(world: World) -> No
     card = world.report(error.value.evidence or "")
     assert (card.subject, card.verdict) == ("by_income", Verdict.FAILED)
     assert card.summary == error.value.what
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"income": "incomes"}, "income is not there in batch 2026-03 (breaking)"),
+        ({"income": ["much"] * 100}, "income is not there in batch 2026-03 (breaking)"),
+    ],
+)
+def test_what_stops_a_model_is_said_by_tenure_check(
+    world: World, columns: dict[str, Any], said: str
+) -> None:
+    """Once a column, though the snapshot does not have it either; and only of its readers."""
+    world.ingest(world.drop(3, **columns))
+    include = world.platform.settings.include
+    found = check_data(world.platform, load_all(include))
+    (problem,) = [one for one in found.problems if "income" in one.message]
+    assert problem.path == include / "configs/models/by_income.yaml"
+    assert problem.message == f"{said} (batch 2026-03 of loans)"
+    assert found.unchecked == {}
+    with pytest.raises(SchemaBroken) as error:
+        world.plan("by_income")
+    assert said in error.value.what
 
 
 def test_with_a_mapping_both_models_run(world: World) -> None:

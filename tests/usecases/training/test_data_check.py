@@ -3,18 +3,24 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from tenure.adapters.sql import data
 from tenure.cli import app
 from tenure.config import load_all
 from tenure.errors import TenureError
 from tenure.installation import Installation
+from tenure.lifecycle.data.sources import Rules
 from tenure.usecases.training.data_check import DataFindings, check_data
+from tenure.verdicts import Verdict
+from tenure.vocabulary import digest_bytes
 
 RUNNER = CliRunner()
 
@@ -214,6 +220,84 @@ def test_only_the_newest_batches_of_the_window_count(world: Any) -> None:
     for month in (2, 3):
         world.publish(month)
     assert check(world) == DataFindings((), ("loan_ok",), {})
+
+
+OUTCOMES = """
+name: arrivals
+description: made up
+owner: ada
+steward: sam
+time_column: observed_at
+suite: loans
+contract:
+  columns:
+    request_id: {type: string}
+    label: {type: string}
+    observed_at: {type: timestamp}
+"""
+
+
+@pytest.mark.parametrize(
+    ("label", "declared", "said"),
+    [
+        (["1", "0", None], "", ""),
+        (["TRUE", "false", None], "", ""),
+        (["yes", "no", None], ', positive: "yes", negative: "no"', ""),
+        (["yes", "no", "?"], "", "label is no label in 3 of 3 rows: '?' (1 row), 'no' (1 row), 'y"),
+        (["1", " 1", "0"], "", "label is no label in 1 of 3 rows: ' 1' (1 row)"),
+        (["1", "1.0", "0.0"], "", "label is no label in 2 of 3 rows: '0.0' (1 row), '1.0' (1 row)"),
+        ([["1"], ["0"], None], "", "label is list"),
+        ([b"1", b"0", None], "", "label is binary"),
+        (None, "", "label"),
+    ],
+    ids=str,
+)
+def test_the_newest_outcomes_that_landed(world: Any, label: Any, declared: str, said: str) -> None:
+    respell(
+        world,
+        "ok, horizon_hours: 1}",
+        f"ok, horizon_hours: 1{declared}}}\noutcomes: {{dataset: arrivals}}",
+    )
+    configs = world.platform.settings.configs
+    (configs / "datasets" / "arrivals.yaml").write_text(OUTCOMES)
+    columns = {"request_id": ["a", "b", "c"], "label": label, "observed_at": [NOON] * 3}
+    land(world, {name: values for name, values in columns.items() if values is not None})
+    found = [one for one in check(world).problems if one.message.startswith("outcomes: ")]
+    assert [said in one.message for one in found] == ([True] if said else [])
+    for one in found:
+        assert one.path.read_text().splitlines()[one.line - 1] == "outcomes: {dataset: arrivals}"
+        assert one.message.endswith(" Newest batch of arrivals: today.")
+
+
+NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
+
+
+def land(world: Any, columns: dict[str, Any]) -> None:
+    """Publish outcomes as ingestion does."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink)
+    content = sink.getvalue().to_pybytes()
+    digest = digest_bytes(content)
+    world.platform.store.put(f"snapshots/arrivals/{digest}/data.parquet", content)
+    with world.platform.database.begin() as connection:
+        data.register_dataset(
+            connection, name="arrivals", owner="ada", steward="sam", sensitivity="internal"
+        )
+        new = data.NewSnapshot(digest, 3, "m" * 64, NOON, NOON)
+        number = data.publish(connection, "arrivals", "today", "s" * 64, new)
+        judged = data.NewValidation(
+            batch="today",
+            source_key="landing/arrivals/today.parquet",
+            source_digest=digest,
+            verdict=Verdict.PASSED,
+            rows_in=3,
+            rows_ok=3,
+            rows_quarantined=0,
+            quarantine_key=None,
+            report_digest="r" * 64,
+            shape=None,
+        )
+        data.record(connection, "arrivals", Rules("s" * 64, "c" * 64), judged, snapshot_id=number)
 
 
 def test_a_restricted_dataset_in_a_store_that_does_not_encrypt(world: Any) -> None:

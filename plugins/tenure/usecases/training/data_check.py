@@ -141,7 +141,7 @@ class _ModelCheck:
         """In the order in which a run would meet them; a column's first fault alone."""
         with self._platform.database.begin() as connection:
             found = of_snapshots(connection, self._platform, self._model, dataset, newest)
-        shapes = [RowFault(one.said, one.column) for one in found]
+        shapes = [RowFault(str(one), one.column) for one in found]
         named = {one.column for one in column_faults(self._model, dataset, self._today)}
         for fault in (*shapes, *self._of_rows(dataset, newest)):
             if fault.about not in named:
