@@ -193,6 +193,26 @@ def test_a_feature_without_a_value_is_named(name: str, empty: list[str], says: s
         fit(estimator, frame, late)
 
 
+@pytest.mark.parametrize(
+    ("name", "largest", "says"),
+    [
+        ("logistic_regression", 1e150, ""),
+        ("logistic_regression", -1.1e150, "^temp has numbers as large as 1.1e\\+150"),
+        ("logistic_regression", 1.7e308, "^temp has numbers as large as 1.7e\\+308"),
+        ("hist_gradient_boosting", 1.7e308, ""),
+    ],
+)
+def test_a_number_whose_square_is_infinite_is_named(name: str, largest: float, says: str) -> None:
+    frame, late = rows(90)
+    frame.loc[::7, "temp"] = largest
+    estimator = build(name, {}, numeric=NUMERIC, categorical=CATEGORICAL, seed=1)
+    if says:
+        with pytest.raises(ConfigInvalid, match=says):
+            fit(estimator, frame, late)
+    else:
+        assert np.isfinite(score(fit(estimator, frame, late), frame)).all()
+
+
 def test_one_value_is_enough() -> None:
     frame, late = rows(90)
     frame["temp"] = [1.0] + [np.nan] * 89

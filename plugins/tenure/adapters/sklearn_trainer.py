@@ -66,7 +66,8 @@ def fit(estimator: Any, frame: Any, labels: NDArray[np.bool_], *, label: str = "
     from sklearn.utils._param_validation import InvalidParameterError
 
     values = {str(name): int(number) for name, number in frame.notna().sum().items()}
-    if faults := list(learning_faults(labels, values, label=label)):
+    squared = frame.select_dtypes("float64").abs().max().dropna() if _squares(estimator) else {}
+    if faults := list(learning_faults(labels, values, label=label, squared=dict(squared))):
         raise UnfitRows(faults, still_safe=_SAFE)
     try:
         estimator.fit(frame, labels)
@@ -141,6 +142,13 @@ def _seeded(estimator: Any, seed: int) -> Any:
         if name.rpartition("__")[2] == "random_state" and value is None
     }
     return estimator.set_params(**unset)
+
+
+def _squares(estimator: Any) -> bool:
+    """Whether it scales numbers by their variance before it compares them."""
+    from sklearn.preprocessing import StandardScaler
+
+    return any(type(part) is StandardScaler for part in estimator.get_params(deep=True).values())
 
 
 def _forget_threads(estimator: Any) -> None:

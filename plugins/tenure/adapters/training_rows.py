@@ -61,6 +61,11 @@ class TrainingRows:
         """How many rows have a value, by feature."""
         return {str(name): int(number) for name, number in self.features.notna().sum().items()}
 
+    def magnitudes(self) -> dict[str, float]:
+        """The largest absolute value of each numeric feature that has any."""
+        largest = self.features.select_dtypes("float64").abs().max().dropna()
+        return {str(name): float(value) for name, value in largest.items()}
+
 
 @dataclass(frozen=True)
 class WantedColumns:

@@ -108,6 +108,12 @@ ACCIDENTS: dict[str, tuple[Mapping[str, Any], tuple[str, str], str, str]] = {
         "ok is no label in 400 of 400 rows",
     ),
     "no label at all": ({"ok": [None] * 200}, ("", ""), LABEL, "ok has no value in any row"),
+    "a square that no double holds": (
+        {"income": floats(1e151)},
+        ("", ""),
+        FEATURES,
+        "income has numbers as large as 1e+151, and the estimator takes the square of numbers",
+    ),
     "35-single-class": ({"ok": [True] * 200}, ("", ""), LABEL, "ok has one class only: it is true"),
     "the old rows have one class": (
         {"ok": [n > 150 for n in range(200)]},

@@ -22,6 +22,10 @@ from tenure.verdicts import Check, Verdict
 
 SHOWN = 5
 """Faults, or groups, that are spelled out before it is said how many more there are."""
+LARGEST_SQUARED = 1e150
+"""Of a number beyond it no double holds the square, or the sum of squares over the rows."""
+SQUARING = frozenset({"logistic_regression"})
+"""Estimators of ours that scale numbers by their variance."""
 _CLASSES = 2
 _FEWEST_DRAWS = 100
 
@@ -57,7 +61,11 @@ class UnfitRows(ConfigInvalid):
 
 
 def learning_faults(
-    labels: NDArray[np.bool_], values: Mapping[str, int], *, label: str
+    labels: NDArray[np.bool_],
+    values: Mapping[str, int],
+    *,
+    label: str,
+    squared: Mapping[str, float],
 ) -> Iterator[RowFault]:
     """Why nothing can be learned from the rows that are trained on, whatever the estimator.
 
@@ -65,7 +73,18 @@ def learning_faults(
         labels: Shape (n,).
         values: How many of the rows have a value, by feature.
         label: The column of the labels.
+        squared: Largest magnitude of each feature that the estimator scales; none where it does
+            not.
     """
+    for name, largest in squared.items():
+        if largest > LARGEST_SQUARED:
+            yield RowFault(
+                f"{name} has numbers as large as {largest:.3g}, and the estimator takes the square "
+                f"of numbers: it can up to {LARGEST_SQUARED:g}",
+                name,
+                "Have the source repaired, or take an estimator that only compares numbers, such "
+                "as hist_gradient_boosting",
+            )
     yield from valueless(values, f"the {len(labels):,} rows that are trained on")
     classes = np.unique(labels)
     if len(classes) < _CLASSES:

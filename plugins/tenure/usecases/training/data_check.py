@@ -20,7 +20,13 @@ from tenure.errors import ConfigInvalid, GateInconclusive, ServiceUnreachable, T
 from tenure.installation import Installation
 from tenure.installation.identity import as_command
 from tenure.lifecycle.training import PublishedSnapshot, in_force
-from tenure.lifecycle.training.fitness import RowFault, gate_faults, learning_faults, valueless
+from tenure.lifecycle.training.fitness import (
+    SQUARING,
+    RowFault,
+    gate_faults,
+    learning_faults,
+    valueless,
+)
 from tenure.usecases.data.compatibility import of_snapshots
 from tenure.usecases.data.privacy import require_safe_store
 from tenure.usecases.data.snapshots import open_snapshot
@@ -178,7 +184,8 @@ class _ModelCheck:
             yield RowFault(error.what.rstrip("."), ("training", "gap_hours"))
             return
         old, new = pick(rows, split.train), pick(rows, split.holdout)
-        yield from learning_faults(old.labels, old.values(), label=label)
+        squared = old.magnitudes() if policy.estimator in SQUARING else {}
+        yield from learning_faults(old.labels, old.values(), label=label, squared=squared)
         evaluation, bias = self._model.evaluation, self._model.bias
         yield from gate_faults(evaluation, bias, new.labels, new.protected, today=self._today)
 
