@@ -107,7 +107,7 @@ def text(name: str, distinct: int, rows: int = ROWS, nulls: int = 0) -> ColumnPr
         (number("count", type="integer", distinct=ROWS), "differs in every row"),
         (text("note", 501), "501 different texts: they name rows"),
         (text("city", 256), "256 different texts; 255 can be told apart"),
-        (number("leak"), "gives y away: alone it reaches an ROC AUC of 0.990"),
+        (number("leak"), "seems to give y away: alone it reaches an ROC AUC of 0.950"),
         (number("copy"), "gives y away (by a threshold)"),
         (number("kelvin"), "tells what celsius tells (correlation 1.0000)"),
         (number("celsius"), None),
@@ -128,7 +128,7 @@ def test_why_a_column_is_not_read(column: ColumnProfile, reason: str | None) -> 
     ]
     columns = (number("celsius"), label((True, 500), (False, 500), kind="boolean"), column)
     profile = BatchProfile("b", ROWS, columns[0 if column.name != "celsius" else 1 :])
-    found = draft_features(profile, pairs, {"leak": 0.99, "money": 0.98}, ROLES)
+    found = draft_features(profile, pairs, {"leak": 0.95, "money": 0.94}, ROLES)
     read = {*found.numeric, *found.categorical}
     assert (column.name in read) == (reason is None)
     assert (reason or "") in found.left_out.get(column.name, "")

@@ -16,15 +16,18 @@ from tenure.lifecycle.data.sources import ColumnType
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-def profile_table(batch: str, table: pa.Table, types: Mapping[str, ColumnType]) -> BatchProfile:
+def profile_table(
+    batch: str, table: pa.Table, types: Mapping[str, ColumnType] | None = None
+) -> BatchProfile:
     """The profile of a typed table.
 
     Args:
         batch: Its name.
-        table: Typed by the contract.
-        types: The columns to look at, in the order of the answer.
+        table: Typed by the contract, or rows of snapshots.
+        types: The columns to look at, in the order of the answer; None takes all, as they are.
     """
-    columns = ((name, kind, table.column(name)) for name, kind in types.items())
+    wanted = types or {field.name: _kind(field.type) for field in table.schema}
+    columns = ((name, kind, table.column(name)) for name, kind in wanted.items())
     return _profile(batch, table.num_rows, columns)
 
 

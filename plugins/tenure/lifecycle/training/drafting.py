@@ -9,7 +9,7 @@ from tenure.lifecycle.data.profiling import BatchProfile, ColumnProfile
 from tenure.lifecycle.data.profiling.remarks import MANY, LikePair
 from tenure.lifecycle.serving.spelling import EXACT, spell
 
-GIVEN_AWAY = 0.99
+GIVEN_AWAY = 0.95
 """Area under the ROC curve from which on one column alone tells too well to be known before."""
 MAX_CATEGORIES = 255
 """Different values of a category that the boosted trees tell apart."""
@@ -253,7 +253,10 @@ def _by_leak(name: str, pairs: Sequence[LikePair], alone: Mapping[str, float], l
         if label in {pair.first, pair.second} and name in {pair.first, pair.second}:
             return f"gives {label} away" + (f" ({pair.how})" if pair.how else ": it is the same")
     if alone.get(name, 0.0) >= GIVEN_AWAY:
-        return f"gives {label} away: alone it reaches an ROC AUC of {alone[name]:.3f}"
+        return (
+            f"seems to give {label} away: alone it reaches an ROC AUC of {alone[name]:.3f}; "
+            "read it only if it is known before"
+        )
     return ""
 
 

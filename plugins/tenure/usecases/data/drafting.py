@@ -78,7 +78,8 @@ def first_rules(
 
     profile = profile_table("file", table, types)
     personal = _guessed(table, profile, guess_personal)
-    personal = {n: kind for n, kind in personal.items() if types[n] not in {"boolean", "number"}}
+    flags = {c.name for c in profile.columns if c.distinct == 2 and c.type != "string"}
+    personal = {n: kind for n, kind in personal.items() if types[n] != "number" and n not in flags}
     moments = [
         c.name
         for c in profile.columns

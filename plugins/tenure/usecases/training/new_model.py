@@ -25,7 +25,6 @@ from tenure.installation.identity import as_command
 from tenure.lifecycle.data.personal import guess_protected
 from tenure.lifecycle.data.profiling import BatchProfile, ColumnProfile
 from tenure.lifecycle.data.sensitivity import personal_columns
-from tenure.lifecycle.data.sources import ColumnType
 from tenure.lifecycle.promotion.canary import CanaryMetric, CanaryPolicy
 from tenure.lifecycle.serving import ServingPolicy
 from tenure.lifecycle.serving.spelling import spell
@@ -192,10 +191,8 @@ def _draft(
     from tenure.adapters.arrow_tables import profile_table
     from tenure.adapters.arrow_tables.likeness import like_pairs
 
-    there = seen.table.column_names
-    types = {n: c.type for n, c in dataset.contract.columns.items() if n in there}
-    tell(f"looking at {len(types):,} columns of {seen.table.num_rows:,} rows")
-    profile = profile_table(dataset.name, seen.table, types)
+    tell(f"looking at {seen.table.num_columns:,} columns of {seen.table.num_rows:,} rows")
+    profile = profile_table(dataset.name, seen.table)
     label = _label(wish, profile, seen)
     audited = _audited(wish, seen.table, profile, roles)
     roles = replace(
@@ -205,7 +202,7 @@ def _draft(
         personal=personal_columns(dataset.contract),
     )
     tell("trying each column alone")
-    alone = _alone(seen.table, types, _as_label(wish, label), roles)
+    alone = _alone(seen.table, profile, _as_label(wish, label), roles)
     features = draft_features(profile, like_pairs(seen.table, profile), alone, roles)
     if not (features.numeric or features.categorical):
         why = "; ".join(f"{name} {reason}" for name, reason in features.left_out.items())
@@ -373,7 +370,7 @@ def _seems_protected(column: ColumnProfile, table: "pa.Table") -> bool:
 
 
 def _alone(
-    table: "pa.Table", types: Mapping[str, ColumnType], label: Label, roles: ColumnRoles
+    table: "pa.Table", profile: BatchProfile, label: Label, roles: ColumnRoles
 ) -> dict[str, float]:
     """What each column tells of the label by itself, of the rows that have one."""
     import pyarrow as pa
@@ -384,7 +381,7 @@ def _alone(
     codes = labelled.column(label.column).combine_chunks().dictionary_encode()
     meanings = np.array([bool(label.rule.meaning(v)) for v in codes.dictionary.to_pylist()])
     others = {roles.label, roles.time, roles.subject, *roles.key}
-    tried = [n for n, kind in types.items() if kind != "timestamp" and n not in others]
+    tried = [c.name for c in profile.columns if c.type != "timestamp" and c.name not in others]
     times = labelled.column(roles.time).cast(pa.int64()).fill_null(0).to_numpy()
     return alone(labelled, tried, meanings[codes.indices.to_numpy()], times)
 
