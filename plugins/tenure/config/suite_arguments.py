@@ -89,7 +89,7 @@ CATALOG: dict[str, Entry] = {
         _PAIR, ("or_equal", "ignore_row_if", "mostly"), suits=(*_NUMBERS, "timestamp")
     ),
     "expect_column_pair_values_to_be_equal": Entry(_PAIR, ("ignore_row_if", "mostly")),
-    "expect_compound_columns_to_be_unique": Entry((), (), ("column_list",)),
+    "expect_compound_columns_to_be_unique": Entry((), ("mostly",), ("column_list",)),
     "expect_column_mean_to_be_between": _measure(),
     "expect_column_median_to_be_between": _measure(),
     "expect_column_min_to_be_between": _measure(),

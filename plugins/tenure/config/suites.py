@@ -24,7 +24,7 @@ from tenure.verdicts import Severity
 from tenure.vocabulary import canonical_json, digest_bytes, is_id
 
 MAX_DEPTH = 8
-MAX_EXPECTATIONS = 500
+MAX_EXPECTATIONS = 1_000
 SUITE_KEYS = ("name", "id", "expectations", "meta", "notes")
 EXPECTATION_KEYS = ("type", "kwargs", "severity", "id", "meta", "notes", "description")
 _TAG = re.compile(r"<[A-Za-z/!?][^\s<>]{0,20}")

@@ -451,6 +451,29 @@ def test_what_stays_text(tmp_path: Path, values: tuple[str, ...]) -> None:
     assert (kind, source.csv.nulls, source.time_zone) == ("string", (), None)
 
 
+CALLED: dict[str, tuple[str, tuple[str, ...], str]] = {
+    "zip codes": ("Postal Code", ("98108", "98117"), "string"),
+    "with an addition": ("zip", ("98108", "98117", "98117-1234"), "string"),
+    "telephone numbers": ("phone", ("2065550100", "2065550199"), "string"),
+    "flags": ("phone", ("0", "1"), "integer"),
+    "called otherwise": ("units", ("98108", "98117"), "integer"),
+}
+
+
+@pytest.mark.parametrize(("name", "values", "kind"), CALLED.values(), ids=CALLED)
+def test_digits_whose_zeros_count_stay_text(
+    tmp_path: Path, name: str, values: tuple[str, ...], kind: str
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"i;{name}\n" + "".join(f"{i};{v}\n" for i, v in enumerate(values)))
+
+    detected = detect(path)
+
+    assert detected.types[name] == kind
+    said = [f"{name}: its digits are read as text, so that a zero in front is kept"]
+    assert detected.notes == (said if kind == "string" else [])
+
+
 TIMES = {
     "%d.%m.%Y": ("1.3.2024", "31.12.2024"),
     "%d.%m.%Y %H:%M": ("01.03.2024 12:30",),

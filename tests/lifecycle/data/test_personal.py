@@ -2,7 +2,9 @@
 
 import pytest
 
-from tenure.lifecycle.data.personal import guess_personal, guess_protected
+from tenure.lifecycle.data.personal import guess_personal, guess_protected, of_people
+from tenure.lifecycle.data.profiling import ColumnProfile
+from tenure.lifecycle.data.sources import ColumnType
 
 PERSONAL = {
     "email": "an e-mail address",
@@ -39,13 +41,39 @@ def test_by_name(name: str, kind: str) -> None:
 ORDINARY = [
     "temp", "carrier", "product_name", "model_name", "birth_weight", "cell_count", "tip",
     "zip_file", "telemetry", "file_name", "column_names", "stress", "strength", "addressable",
-    "struct", "price", "namespace", "description", "ship_date", "origin", "hour",
+    "id_str", "in_reply_to_user_id_str", "addr_state", "phone_type", "has_phone", "email_domain",
+    "phone_service", "ip_country", "struct", "price", "namespace", "description", "ship_date",
+    "origin", "hour",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ORDINARY)
 def test_ordinary_names(name: str) -> None:
     assert guess_personal(name, ["1", "x", "2024-01-01"]) is None
+
+
+SHARED: dict[str, tuple[str, str, int, int, bool]] = {
+    "paved or gravel": ("Street", "string", 300, 2, False),
+    "a flag": ("mobile", "integer", 300, 2, False),
+    "yes or no": ("phone", "boolean", 300, 2, False),
+    "streets of a town": ("Street", "string", 300, 6, True),
+    "too few rows to tell": ("Street", "string", 99, 2, True),
+    "few first names": ("first_name", "string", 300, 4, True),
+    "articles": ("name", "string", 300, 6, False),
+    "persons": ("name", "string", 300, 7, True),
+}
+
+
+@pytest.mark.parametrize(("name", "kind", "rows", "different", "kept"), SHARED.values(), ids=SHARED)
+def test_what_many_rows_share_is_no_person(
+    name: str, kind: ColumnType, rows: int, different: int, kept: bool
+) -> None:
+    guess = guess_personal(name, [])
+    assert guess
+
+    found = of_people({name: guess}, [ColumnProfile(name, kind, rows, 0, different)])
+
+    assert found == ({name: guess} if kept else {})
 
 
 VALUES = {

@@ -287,6 +287,32 @@ def test_most_months_of_the_next_year_pass(
     assert len(found) <= 3, found
 
 
+BROKEN: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "half of it twice": lambda m: pd.concat([m, m[: len(m) // 2]]),
+    "a column without values": lambda m: m.assign(stay_days=None),
+    "another unit": lambda m: m.assign(stay_days=m.stay_days * 100),
+    "other words for a few": lambda m: m.assign(ward=m.ward.str.lower()),
+    "other words for many": lambda m: m.assign(diagnosis="X" + m.diagnosis),
+    "nearly nothing": lambda m: m[:3],
+    "columns that changed places": lambda m: m.rename(columns={"ward": "drg", "drg": "ward"}),
+}
+
+
+def test_a_broken_month_is_refused(folder: Settings, tmp_path: Path) -> None:
+    year = hospital(np.random.default_rng(5), 0)
+    made(folder, tmp_path / "year.csv", year, "admitted")
+    june = year[year.admitted.str[:7] == "2022-06"]
+
+    accepted = [
+        name
+        for name, broken in BROKEN.items()
+        if not refused(folder, broken(june), "admitted", tmp_path / "month.csv")
+    ]
+
+    assert refused(folder, june, "admitted", tmp_path / "month.csv") == {}
+    assert accepted == []
+
+
 def test_what_it_refuses_it_names(folder: Settings, tmp_path: Path) -> None:
     """A month in which every tenth count is no number is the source's fault, not the suite's."""
     year = retail(np.random.default_rng(3), 0).astype({"units": object}).reset_index(drop=True)

@@ -35,6 +35,7 @@ from tenure.adapters.arrow_tables.doubts import (
     refuse_names,
 )
 from tenure.adapters.arrow_tables.parquet_file import read_parquet
+from tenure.lifecycle.data.profiling.proposals import may_begin_with_zero
 from tenure.lifecycle.data.sources import ColumnType, CsvFormat, Source, two_readings
 
 FITS = 0.99
@@ -45,6 +46,7 @@ NULL_WORDS = (
     "1.#QNAN", "-1.#QNAN", "1.#IND", "-1.#IND",
 )  # fmt: skip
 """The first is an empty cell in quotes."""
+_MOST = 0.5
 _MOST_MARKS = 200_000
 """Characters in which each delimiter is tried one by one."""
 _DELIMITERS = ",;\t|:~^"
@@ -232,6 +234,8 @@ class _Columns:
             if types[name] == "string" and name not in self._undecided:
                 if not self._is_identifier(name):
                     yield from of_text(name, values, self._landed.column(name), decimal)
+                elif self._is_called_one(name):
+                    yield f"{name}: its digits are read as text, so that a zero in front is kept"
             elif types[name] == "number":
                 yield from of_number(name, values, decimal)
                 typed = from_text(pa.chunked_array([values]), "number", source)
@@ -274,11 +278,15 @@ class _Columns:
         return found == {yes, no}
 
     def _is_identifier(self, name: str) -> bool:
-        """Digits that are no quantity: leading zeros, too many, or all with a plus (telephone)."""
+        """Digits that are no quantity: leading zeros, too many, all with a plus, or so called."""
         values, _ = self._values[name]
         zeros = pc.any(pc.match_substring_regex(values, "^0[0-9]+$|^[0-9]{19,}$")).as_py()
         pluses = pc.all(pc.match_substring_regex(values, r"^\+[0-9]{6,}$")).as_py()
-        return bool(zeros or pluses)
+        return bool(zeros or pluses) or self._is_called_one(name)
+
+    def _is_called_one(self, name: str) -> bool:
+        """A zip code, a telephone number: the next file may hold one that begins with 0."""
+        return may_begin_with_zero(name) and share(self._values[name][0], "^[0-9]{4,}$") >= _MOST
 
     def _decimal(self) -> str:
         """A comma when columns need it that cannot be thousands, and none needs the point."""

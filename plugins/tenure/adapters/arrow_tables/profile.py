@@ -138,6 +138,14 @@ def count_distinct(table: pa.Table, columns: Sequence[str]) -> int:
     return int(table.select(list(columns)).group_by(list(columns)).aggregate([]).num_rows)
 
 
+def repeated_share(table: pa.Table, columns: Sequence[str]) -> float:
+    """Share of the rows, 0…1, whose combination is there more than once; null is a value."""
+    counted = table.select(list(columns)).group_by(list(columns)).aggregate([([], "count_all")])
+    counts = counted.column("count_all")
+    repeated = pc.sum(counts.filter(pc.greater(counts, 1))).as_py() or 0
+    return float(repeated / table.num_rows) if table.num_rows else 0.0
+
+
 def sound_rows(batch: Batch) -> pa.Table:
     """The typed rows that break no rule of the contract."""
     assert batch.table is not None

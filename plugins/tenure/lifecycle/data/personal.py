@@ -5,7 +5,9 @@ on more than its form. Source of the kinds: GDPR article 4(1), NIST SP 800-122 s
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from tenure.lifecycle.data.profiling import ColumnProfile
 
 ENOUGH = 0.8
 """Share of the values that must look alike."""
@@ -25,7 +27,8 @@ _BY_NAME: dict[str, tuple[str, ...]] = {
     ),
     "a network address": ("ip", "ip_?address", "ipv4", "ipv6", "mac_?address"),
     "a postal address": (
-        "(?<!ip_)(?<!mac_)addr(ess)?(es)?[0-9]?", "street([0-9]|_name)?", "str", "strasse",
+        "(?<!ip_)(?<!mac_)addr(ess)?(es)?[0-9]?", "street([0-9]|_name)?", "^str$", "str_?(nr|no)",
+        "strasse",
         "straße", "adresse", "anschrift", "house_?(number|no)", "hausn(ummer|r)", "direccion",
         "domicilio",
         "indirizzo", "rue", "calle", "wohnort", "(home|residence)_(city|town|zip|lat|lon)",
@@ -36,6 +39,14 @@ _BY_NAME: dict[str, tuple[str, ...]] = {
     ),
     "an account": ("iban", "bic", "card_?number", "credit_?card", "account_?number", "kontonummer"),
 }  # fmt: skip
+_ABOUT_IT = (
+    r"^(has|is|num|n)_|_(state|country|region|county|province|type|kind|status|count|flag|verified|"
+    r"valid|provider|domain|services?|model|brand|plan|usage|length|score)$"
+)
+"""Names of what is told of an address, a telephone or a person, and is no such thing itself."""
+_PERSON = "a person's name"
+_FEW, _MANY, _SHARED = 5, 100, 50
+"""Different values, rows from which on that says something, and rows that share one value."""
 _WAYS = (
     "street|st|road|rd|avenue|ave|lane|ln|drive|dr|boulevard|blvd|way|court|ct|square|place|"
     "straße|strasse|str|weg|allee|platz|gasse|rue|calle|via|laan|straat|ulica|ul"
@@ -80,7 +91,8 @@ def guess_personal(name: str, values: Sequence[str]) -> str | None:
     True
     """
     words = _words(name)
-    for kind, patterns in _BY_NAME.items():
+    by_name = {} if re.search(_ABOUT_IT, words) else _BY_NAME
+    for kind, patterns in by_name.items():
         if any(re.search(rf"(?:^|_)(?:{pattern})(?:_|$)", words) for pattern in patterns):
             return kind
     for kind, pattern in _BY_VALUE.items():
@@ -90,6 +102,26 @@ def guess_personal(name: str, values: Sequence[str]) -> str | None:
         if pattern is not _FULL_NAME or _share_of_names(values) >= _NAMED:
             return kind
     return None
+
+
+def of_people(guessed: Mapping[str, str], columns: Sequence[ColumnProfile]) -> dict[str, str]:
+    """The guesses less those about flags, fractions, and values that too many rows share.
+
+    First names may be few; addresses, numbers and accounts of many people are not, as in a column
+    `street` of paved and gravel, nor is what is called just `name` and comes again and again.
+    """
+    found = {}
+    for c in columns:
+        kind = guessed.get(c.name)
+        are_many = c.values >= _MANY
+        is_shared = are_many and (
+            c.distinct * _SHARED <= c.values
+            if c.name.lower() in {"name", "names"}
+            else c.distinct <= _FEW and kind != _PERSON
+        )
+        if kind and not is_shared and c.type not in {"boolean", "number"}:
+            found[c.name] = kind
+    return found
 
 
 def _share_of_names(values: Sequence[str]) -> float:
@@ -107,7 +139,8 @@ _PROTECTED: dict[str, tuple[str, ...]] = {
         "hispanic", "herkunft", "caste", "tribe", "indigenous", "ancestry",
     ),
     "age": (
-        "age(_?(group|band|years|class))?", "alter", "altersgruppe", "edad", "birth_?year",
+        "age(_?(group|band|years|class))?", "senior_?citizen", "alter", "altersgruppe", "edad",
+        "birth_?year",
     ),
     "religion or belief": ("religio(n|us)", "konfession", "faith", "belief", "kirche", "church"),
     "nationality": (

@@ -1,11 +1,11 @@
 """What one file suggests: its time, its key, its contract, and the expectations it would pass."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from tenure.lifecycle.data.personal import guess_personal, guess_protected
+from tenure.lifecycle.data.personal import guess_personal, guess_protected, of_people
 from tenure.lifecycle.data.profiling import (
     ENOUGH_ROWS,
     BatchCut,
@@ -13,10 +13,12 @@ from tenure.lifecycle.data.profiling import (
     BatchProfile,
     Proposal,
     propose,
-    row_count,
+    rows_of,
     spread_out,
 )
 from tenure.lifecycle.data.profiling.remarks import likenesses, remarks
+from tenure.lifecycle.data.profiling.repetition import RARE, no_repetition, telling_columns
+from tenure.lifecycle.data.sensitivity import personal_columns
 from tenure.lifecycle.data.sources import Column, ColumnType, Contract
 
 if TYPE_CHECKING:
@@ -77,9 +79,7 @@ def first_rules(
     from tenure.adapters.arrow_tables.slicing import find_cut
 
     profile = profile_table("file", table, types)
-    personal = _guessed(table, profile, guess_personal)
-    flags = {c.name for c in profile.columns if c.distinct == 2 and c.type != "string"}
-    personal = {n: kind for n, kind in personal.items() if types[n] != "number" and n not in flags}
+    personal = of_people(_guessed(table, profile, guess_personal), profile.columns)
     moments = [
         c.name
         for c in profile.columns
@@ -173,22 +173,27 @@ def _proposals(
         seen.insert(len(seen) // 2, profile)
     found = propose(seen, contract.columns, key=contract.key, time_column=time)
     if sizes:
-        found = (_rows_of([*sizes.values()], profile.rows, cut, spoken), *found[1:])
-    return found
+        found = (rows_of([*sizes.values()], profile.rows, cut, spoken), *found[1:])
+    if contract.key:
+        return found
+    parts = [table, *(table.take(slices[name]) for name in chosen)]
+    return (*found[:1], *_of_whole_rows(parts, profile, personal_columns(contract)), *found[1:])
+
+
+def _of_whole_rows(
+    parts: "Sequence[pa.Table]", profile: BatchProfile, hidden: Collection[str]
+) -> tuple[Proposal, ...]:
+    """That rows do not come twice, by as few columns as tell them apart."""
+    from tenure.adapters.arrow_tables.profile import repeated_share
+
+    columns = telling_columns(profile, hidden)
+    for number in range(2, len(columns) + 1):
+        repeated = [repeated_share(part, columns[:number]) for part in parts]
+        if max(repeated) <= RARE or number == len(columns):
+            return no_repetition(columns[:number], repeated, [part.num_rows for part in parts])
+    return ()
 
 
 def _most_profiles(columns: int) -> int:
     """Batches that are looked at one by one; the others by the profile of the whole."""
     return max(12, min(60, _MOST_CELLS // columns))
-
-
-def _rows_of(sizes: Sequence[int], rows: int, cut: BatchCut, spoken: Cut) -> Proposal:
-    """The rows of one batch; the file itself, which holds them all, passes too."""
-    one = row_count(sizes)
-    most = one.kwargs["max_value"]
-    assert isinstance(most, int)
-    whole = row_count([rows]).kwargs["max_value"] if spoken == "file" else rows
-    assert isinstance(whole, int)
-    is_of = f" ({cut});" if spoken == "file" else f". One batch is a {spoken};"
-    evidence = f"{one.evidence[:-1]}{is_of} the file this began with had {rows:,} rows."
-    return Proposal(one.type, {**one.kwargs, "max_value": max(most, whole)}, one.severity, evidence)

@@ -25,6 +25,7 @@ from tenure.lifecycle.data.profiling import (
     spread_out,
     tolerated,
 )
+from tenure.lifecycle.data.profiling.repetition import REPEATED
 from tenure.lifecycle.data.quality import Finding, QualityPolicy, judge, summary
 from tenure.lifecycle.data.sources import Column, Contract
 from tenure.settings import Settings
@@ -189,9 +190,11 @@ def _kept(name: str, rules: FirstRules) -> tuple[tuple[Proposal, ...], tuple[str
     while len(_suite_text(name, kept).encode()) > MAX_BYTES:
         kept = most_telling(kept, len(kept) * 9 // 10)
     if lost := len(sound) - len(kept):
+        bare = len({p.subject for p in sound} - {p.subject for p in kept})
+        ruled = f"{bare:,} columns have none" if bare else "every column keeps its first one"
         said.append(
             f"{lost:,} of {len(sound):,} expectations are left out, as many as a suite cannot hold "
-            f"({len(kept):,} are in it); every column keeps its first one before any has a second"
+            f"({len(kept):,} are in it); {ruled}"
         )
     return kept, tuple(said)
 
@@ -296,6 +299,8 @@ def _confirm(config: DatasetConfig, detected: "FileForm", rules: FirstRules) -> 
     ]
     key = " and ".join(config.contract.key)
     found.append(f"a row is named by {key}" if key else "no column names a row: key is empty")
+    if not key and all(p.type != REPEATED for p in rules.proposals):
+        found.append("no rule notices rows that come twice: they often do, or are too few to tell")
     if config.time_column is None:
         found.append("no time_column: without one no model can be trained on it")
     return (*found, *detected.notes, *rules.remarks)

@@ -28,6 +28,7 @@ from tenure.lifecycle.data.profiling.proposals import (
     most_telling,
     propose,
     row_count,
+    rows_of,
 )
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "number_of_slices",
     "propose",
     "row_count",
+    "rows_of",
     "spread_out",
     "tolerated",
 ]

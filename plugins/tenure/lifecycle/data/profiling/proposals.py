@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from tenure.lifecycle.data.profiling.batches import BatchCut
 from tenure.lifecycle.data.profiling.profile import (
     FORMS,
     MAX_CATEGORIES,
@@ -34,13 +35,15 @@ from tenure.verdicts import Severity
 
 ENOUGH_ROWS = 60
 """Without a null in so many rows, the true share is below 5% (rule of three)."""
-MAX_PROPOSALS = 400
+MAX_PROPOSALS = 800
 _TEXT_OF_SETS = 2_000
 _FIRST, _LAST = FIRST_MOMENT, LAST_MOMENT
 _MOST_VARIED, _MOST_GROWN = 3.0, 5.0
 """Rows of batches: factors beyond which what was seen is no margin any more."""
 _NEW_VALUES = 0.02
 """Share of a batch's rows with values that are new: a set of values would refuse them."""
+_USUAL = 0.3
+"""Share of a batch's texts that must be usual ones for a rule to say so."""
 _LONGEST_FORM = 900
 """Characters that a regular expression of a suite may write out (`patterns.MAX_SIZE`)."""
 _CODES = (
@@ -56,6 +59,11 @@ _QUANTITIES = (
     "amount|price|cost|costs|salary|income|revenue|sales|total|sum|balance|value|weight|volume|"
     "area|distance|length|height|width|count|pay|wage|rent|fee|tax|betrag|preis|gehalt|umsatz"
 )
+_DIGITS = (
+    "zip|(zip|post|postal)[^a-z]?code|postal|plz|phone|telephone|telefon|fax|mobile|"
+    "(phone|fax|mobile)[^a-z]?(number|no|nr)|ssn|fips|ean|gtin|isbn|upc"
+)
+"""Last words of the names of columns in which a zero in front counts."""
 _CODE_DIGITS = 4
 _DECADE = timedelta(days=3653)
 
@@ -144,6 +152,7 @@ def _of_column(
         yield _category_set(seen)
     elif column.type == "string":
         yield from _texts(seen)
+        yield from _usual(seen)
 
 
 def row_count(rows: Sequence[int]) -> Proposal:
@@ -158,6 +167,25 @@ def row_count(rows: Sequence[int]) -> Proposal:
         Severity.CRITICAL,
         f"{span(min(rows), max(rows))} rows in {batches(len(rows))}.",
     )
+
+
+def rows_of(sizes: Sequence[int], rows: int, cut: BatchCut, spoken: str) -> Proposal:
+    """The rows of one batch; the file itself, which holds them all, passes too.
+
+    Args:
+        sizes: Of the batches that the file was cut into.
+        rows: Of the file.
+        cut: How it was cut.
+        spoken: What one file holds, as the person said: `month` … or `file`.
+    """
+    one = row_count(sizes)
+    most = one.kwargs["max_value"]
+    assert isinstance(most, int)
+    whole = row_count([rows]).kwargs["max_value"] if spoken == "file" else rows
+    assert isinstance(whole, int)
+    is_of = f" ({cut});" if spoken == "file" else f". One batch is a {spoken};"
+    evidence = f"{one.evidence[:-1]}{is_of} the file this began with had {rows:,} rows."
+    return Proposal(one.type, {**one.kwargs, "max_value": max(most, whole)}, one.severity, evidence)
 
 
 def _nulls(seen: Sequence[ColumnProfile], column: Column) -> Iterable[Proposal]:
@@ -306,6 +334,35 @@ def _texts(seen: Sequence[ColumnProfile]) -> Iterable[Proposal]:
     )
 
 
+def _usual(seen: Sequence[ColumnProfile]) -> Iterable[Proposal]:
+    """Texts most of which come again, though new ones may: a batch of nothing but new ones is odd.
+
+    Half as many usual ones as were ever seen are enough, since new ones keep coming; until then no
+    row is set aside.
+    """
+    counted = Counter[Value]()
+    for one in seen:
+        counted.update(dict(one.top))
+    usual = [str(v) for v, _ in counted.most_common(MAX_CATEGORIES) if "$" not in str(v)]
+    while sum(map(len, usual)) > _TEXT_OF_SETS:
+        usual.pop()
+    found = [sum(n for value, n in c.top if value in usual) / c.values for c in seen]
+    least, fewest = min(found), min(c.values for c in seen)
+    noise = 3 * math.sqrt(least * (1 - least) / fewest)
+    lowest = min(least / 2, least - noise)
+    if lowest >= _USUAL:
+        yield Proposal(
+            "expect_column_values_to_be_in_set",
+            {
+                "column": column_name(seen),
+                "value_set": sorted(usual),
+                "mostly": math.floor(100 * lowest) / 100,
+            },
+            Severity.WARNING,
+            f"The usual texts are {shares(found)} of those in {columns_phrase(seen)}.",
+        )
+
+
 def _form(seen: Sequence[ColumnProfile]) -> str | None:
     """The form of all texts, unless only one batch of several made it as wide as it is."""
     forms = list(FORMS)
@@ -350,6 +407,15 @@ def _are_codes(seen: Sequence[ColumnProfile]) -> bool:
     alike = low.isdigit() and len(low) == len(high) >= _CODE_DIGITS
     name = column_name(seen)
     return is_called(name, _CODES) or (alike and not is_called(name, _QUANTITIES))
+
+
+def may_begin_with_zero(name: str) -> bool:
+    """Whether digits under this name are no quantity, though none may begin with 0 in one file.
+
+    >>> [may_begin_with_zero(name) for name in ("Postal Code", "zip_code", "phones", "zipf")]
+    [True, True, False, False]
+    """
+    return is_called(name, _DIGITS)
 
 
 def is_called(name: str, words: str) -> bool:
