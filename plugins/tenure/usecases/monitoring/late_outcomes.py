@@ -29,8 +29,9 @@ def judge_late_outcomes(platform: Installation, watched: WatchedModel, run: RunR
 
     They are stored once: the next look compares with these.
     """
+    from tenure.adapters.ibis_engine import IbisEngine
     from tenure.adapters.sql import monitoring
-    from tenure.lifecycle.monitoring.performance import confusion
+    from tenure.lifecycle.monitoring.performance import SCORE_BINS, confusion
 
     with platform.database.begin() as connection:
         before = monitoring.judged_before(connection, watched.row.id).get("performance")
@@ -43,25 +44,15 @@ def judge_late_outcomes(platform: Installation, watched: WatchedModel, run: RunR
         )
     if before is None or then is None or not may_differ:
         return
-    counts, found = _count(platform, watched, before)
-    if tuple(confusion(counts)) == then.cells:
-        return
-    report = _judge(watched, counts, before, then, found)
-    _store(platform, watched, report, (before, then), run)
-
-
-def _count(
-    platform: Installation, watched: WatchedModel, before: "JudgedBefore"
-) -> "tuple[OutcomeCounts, OutcomeSum]":
-    """Without features, so nothing is opened."""
-    from tenure.adapters.ibis_engine import IbisEngine
-    from tenure.lifecycle.monitoring.performance import SCORE_BINS
-
-    engine, files = IbisEngine(), outcome_files(platform, watched.row.model)
+    engine, files = IbisEngine(), outcome_files(platform, watched.row.model)  # opens no features
     rest = watched.decisions(None, judged_rows(platform, watched.row.model, before))
     counts = engine.outcomes(replace(rest, again=True), files, attributes=(), bins=SCORE_BINS)
+    if tuple(confusion(counts)) == then.cells:
+        return
     found = engine.outcome_sum(rest, files, watched.every)
-    return counts, replace(found, waiting=found.waiting + found.judged_here, judged_here=0)
+    sums = replace(found, waiting=found.waiting + found.judged_here, judged_here=0)
+    report = _judge(watched, counts, before, then, sums)
+    _store(platform, watched, report, (before, then), run)
 
 
 def _judge(

@@ -214,7 +214,7 @@ def _due(
         waiting += [
             f"{kind}: inconclusive so far, and nothing new since"
             for kind in alike
-            if kind not in new
+            if kind not in new and watched.serves  # of a former one the stored result says it
         ]
         if new:
             due.append((found, new))

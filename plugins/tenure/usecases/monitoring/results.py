@@ -114,21 +114,23 @@ def report_incident(
     """
     from tenure.adapters.sql import incidents
 
-    whose = "" if watched.serves else f":{watched.row.version}"
-    key = f"monitoring:{watched.row.model}:{kind}{whose}"
+    key = f"monitoring:{watched.row.model}:{kind}"
+    own = f"{key}:{watched.row.version}"
+    whose = "" if watched.serves else _NO_MORE
     if report.verdict is Verdict.FAILED:
         incidents.open_incident(
             connection,
-            dedupe_key=key,
+            dedupe_key=own if whose else key,
             kind=f"{kind}_failed",
             subject=watched.name,
             severity="warning" if whose else _SEVERITY[kind],
-            summary=f"{_NO_MORE if whose else ''}{report.summary}",
+            summary=f"{whose}{report.summary}",
             facts={"model": watched.row.model, "report": digest},
             at=now,
         )
     elif report.verdict is Verdict.PASSED:
-        incidents.close_incident(connection, dedupe_key=key, at=now)
+        for over in {own, own if whose else key}:  # who serves again has both behind it
+            incidents.close_incident(connection, dedupe_key=over, at=now)
 
 
 def of_run(platform: Installation, model: str, run: RunRef) -> "list[JudgedWindow]":
