@@ -119,7 +119,8 @@ def test_what_a_trial_said_of_it_ends_when_it_retires(
 
     def still_open() -> int:
         with platform.database.begin() as c:
-            query = text("SELECT count(*) FROM incident WHERE state = 'open'")
+            about = f"state = 'open' AND subject = '{MODEL}@1'"
+            query = text(f"SELECT count(*) FROM incident WHERE {about}")
             return int(c.execute(query).scalar_one())
 
     assert still_open() == 3

@@ -92,6 +92,8 @@ class Follower:
         """What was tried since the database heard last of what failed."""
         self._told_aside: dict[str, str] | None = None
         """What the database was told of it; None at first: an earlier process may have failed."""
+        self._is_heard = True
+        """Whether it took what it was told last."""
         self._files: frozenset[str] | None = None
         """Digests of the artifacts whose copies are kept."""
         self._was_reachable = True
@@ -327,9 +329,11 @@ class Follower:
         try:
             self._source.report_aside(self._aside)
         except Exception as error:  # told again with the next look
-            logger.warning("aside=not_told cause=%r", error)
+            if self._is_heard:
+                logger.warning("aside=not_told cause=%r", error)
+            self._is_heard = False
         else:
-            self._told_aside = dict(self._aside)
+            self._told_aside, self._is_heard = dict(self._aside), True
 
     def _keep_files(self, rows: Iterable[VersionRecord]) -> None:
         files = frozenset(digest for row in rows for digest in kept_digests(row))
