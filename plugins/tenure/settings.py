@@ -70,6 +70,17 @@ class Settings:
         """Ed25519 private key of the trainer and validator services."""
         return self.home / "keys" / "signing.pem"
 
+    def place(self, key: str) -> str:
+        """Where an object or a prefix of the store lies: a path, or `s3://bucket/…`.
+
+        >>> places = dict.fromkeys(Settings.__dataclass_fields__, "")
+        >>> Settings(**places | {"store_url": "file:///data/store"}).place("landing/rides/")
+        '/data/store/landing/rides/'
+        >>> Settings(**places | {"store_url": "s3://b/p?endpoint_url=http://x"}).place("landing/")
+        's3://b/p/landing/'
+        """
+        return f"{self.store_url.partition('?')[0].removeprefix('file://').rstrip('/')}/{key}"
+
     @property
     def configs(self) -> Path:
         """Folder with `platform.yaml`, `datasets/` and `models/`."""

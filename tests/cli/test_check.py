@@ -69,7 +69,7 @@ def test_json_for_programs(include: Path) -> None:
     (problem,) = answer["problems"]
     assert problem["file"].endswith("include/expectations/flights.json")
     assert problem["line"] == line
-    assert problem["message"] == "mostly must be above 0 and at most 1, got '98'"
+    assert problem["message"] == "mostly must be above 0 and at most 1, got 98; 98% is written 0.98"
 
 
 @pytest.mark.parametrize("path", ["include", ".", "include/configs", "include/configs/models"])

@@ -176,7 +176,7 @@ ONE_WORD = {
     "role without a member": (
         PLATFORM,
         ("operator: [olga]", "operator: []"),
-        "the role operator has no member, and 1 models need it",
+        "the role operator has no member, and 1 model needs it",
     ),
 }
 

@@ -137,15 +137,15 @@ BAD = {
     ),
     "share above 1": (
         expectation(PROPORTION, column="x", min_value=98),
-        "min_value must be 0…1: it bounds a proportion, got '98'",
+        "min_value must be 0…1: it bounds a proportion, got 98; 98% is written 0.98",
     ),
     "length below 0": (
         expectation(LENGTHS, column="id", max_value=-1),
-        "max_value must be a whole number from 0 on: it bounds a length, got '-1'",
+        "max_value must be a whole number from 0 on: it bounds a length, got -1",
     ),
     "fewer rows than none": (
         expectation("expect_table_row_count_to_be_between", max_value=-1),
-        "max_value must be a whole number from 0 on: it bounds a count, got '-1'",
+        "max_value must be a whole number from 0 on: it bounds a count, got -1",
     ),
     "no whole number between": (
         expectation(UNIQUE, column="x", min_value=1, max_value=2, strict_min=True, strict_max=True),
@@ -218,16 +218,40 @@ BAD = {
     "invalid regex": (expectation(REGEX, column="id", regex="("), "is not a regular expression"),
     "regex that looks ahead": (
         expectation(REGEX, column="id", regex="a(?!b)"),
-        "regex looks ahead or behind: no text may be read twice, got 'a(?!b)'",
+        'regex looks ahead or behind: no text may be read twice, got "a(?!b)"',
     ),
     "huge regex": (
         expectation(REGEX, column="id", regex="(a{100}){100}"),
         "regex repeats too often: 10,000 characters written out, limit 1,000",
     ),
     "long regex": (expectation(REGEX, column="id", regex="a" * 201), "1…200 characters"),
+    "a number as a text": (
+        expectation("expect_table_row_count_to_be_between", max_value="100000"),
+        'bounds a count, got "100000"; a number stands without quotes',
+    ),
+    "a share as a text": (
+        expectation(column="x", mostly="98%"),
+        'mostly must be above 0 and at most 1, got "98%"; 98% is written 0.98',
+    ),
+    "a share as a percentage": (
+        expectation(column="x", mostly=98),
+        "mostly must be above 0 and at most 1, got 98; 98% is written 0.98",
+    ),
+    "a share that is no percentage either": (
+        expectation(column="x", mostly=980),
+        "mostly must be above 0 and at most 1, got 980",
+    ),
+    "a word as a bound": (
+        expectation(BETWEEN, column="x", min_value="nan"),
+        'min_value must be a number or an ISO time with its zone, got "nan"',
+    ),
+    "severity misspelt": (
+        expectation() | {"severity": "Critcal"},
+        "severity 'Critcal' is not allowed; did you mean 'critical'? Allowed: info, warning",
+    ),
     "severity": (
         expectation() | {"severity": "fatal"},
-        "severity 'fatal' is not allowed; allowed: info, warning, critical",
+        "severity 'fatal' is not allowed. Allowed: info, warning, critical",
     ),
     "id": (expectation() | {"id": "one"}, "id 'one' is not a UUID"),
     "unknown key": (

@@ -128,11 +128,17 @@ def show(
     else:
         for problem in problems:
             print(f"{_short(problem.path)}:{problem.line}: {problem.message}")
-        said = ", ".join(f"{number} {what}" for what, number in counts.items())
-        print(f"{len(problems)} problems; valid: {said}" if problems else f"All valid: {said}")
+        said = ", ".join(_count(number, what) for what, number in counts.items())
+        found = _count(len(problems), "problems")
+        print(f"{found}; valid: {said}" if problems else f"All valid: {said}")
         say(*(comparison.lines() if comparison is not None else ()))
     if problems:
         raise typer.Exit(1)
+
+
+def _count(number: int, what: str) -> str:
+    """`1 suite`, `2 suites`."""
+    return f"{number} {what if number != 1 else what.removesuffix('s')}"
 
 
 def _include(path: Path) -> Path:

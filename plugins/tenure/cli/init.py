@@ -1,5 +1,7 @@
 """`tenure init`: an empty project."""
 
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -31,5 +33,14 @@ def init(
         say(*(f"wrote {path}" for path in written))
         say(
             f"Next: cd {folder}, put your people into include/configs/platform.yaml, then "
-            "`tenure new dataset NAME --from FILE`."
+            "`tenure new dataset NAME --from FILE`.",
+            *_path_lines(),
         )
+
+
+def _path_lines() -> list[str]:
+    """How the shell finds `tenure` from the new folder, where it does not yet."""
+    if shutil.which("tenure"):
+        return []
+    folder = Path(sys.executable).parent
+    return [f'Where the shell does not find `tenure`: export PATH="{folder}:$PATH"']

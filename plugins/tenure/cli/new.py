@@ -56,12 +56,13 @@ def dataset(  # noqa: PLR0917  (the command line fills them by name)
     if batch not in get_args(Cut):
         raise typer.BadParameter(f"{batch!r} is none of {', '.join(get_args(Cut))}")
     wish = DatasetSpec(name, path, time, entity, batch, owner or getpass.getuser(), steward)  # type: ignore[arg-type]
+    settings = Settings.from_environment()
     with _waiting() as tell:
-        created = create(Settings.from_environment(), wish, tell)
+        created = create(settings, wish, tell)
     if as_json:
         print_json(_answer(created))
     else:
-        say(*_lines(created))
+        say(*_lines(created, settings.place(landing_prefix(name))))
 
 
 @group.command("model")
@@ -178,7 +179,7 @@ def _answer(created: "NewDataset") -> dict[str, object]:
     }
 
 
-def _lines(created: "NewDataset") -> list[str]:
+def _lines(created: "NewDataset", landing: str) -> list[str]:
     dataset = created.dataset
     suffix = "csv" if dataset.source.format == "csv" else "parquet"
     return [
@@ -189,6 +190,8 @@ def _lines(created: "NewDataset") -> list[str]:
         *(f"wrote {path}" for path in created.files),
         "To be confirmed:",
         *(f"  - {sentence}" for sentence in created.confirm),
-        f"Next: read both files, run `tenure check`, and drop files into landing/{dataset.name}/ "
-        f"(such as 2024-03.{suffix}). The DAG {dag_id(dataset.name, INGEST_DATA)} takes them.",
+        f"Next: read both files, run `tenure check`, and drop files into {landing} "
+        f"(such as 2024-03.{suffix}; make the folder). While `tenure up` runs, the DAG "
+        f"{dag_id(dataset.name, INGEST_DATA)} takes them, and `tenure ingest {dataset.name}` at "
+        "once.",
     ]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tenure.views.tasks import TaskPage
 
 _USER, _PASSWORD = "TENURE_AIRFLOW_USER", "TENURE_AIRFLOW_PASSWORD"
+_NAMED = 3
+"""Files that a line names before it counts the others."""
 _QUIET = frozenset({"scheduled", "restarting"})
 """States of a task that a person need not read."""
 
@@ -47,7 +49,7 @@ def ingest(
         require_dataset(platform, dataset)
         ended = _run(platform, dag_id(dataset, INGEST_DATA), {}, user, as_json=as_json)
     if not as_json and not any(name.startswith("ingest ") for name in ended):
-        say(f"Nothing new in {landing_prefix(dataset)}.")
+        say(*_nothing_taken(platform, dataset))
 
 
 def train(
@@ -98,6 +100,23 @@ def _run(
     if state != "success":
         raise typer.Exit(1)
     return ended
+
+
+def _nothing_taken(platform: "Installation", dataset: str) -> list[str]:
+    """Why a run took no file: there is none, or those that are there were written just now."""
+    from tenure.usecases.data.ingestion import ingestion
+
+    place = platform.settings.place(landing_prefix(dataset))
+    taking = ingestion(platform, dataset)
+    names = taking.settling()
+    if not names:
+        return [f"Nothing new in {place}."]
+    seconds = taking.dataset.source.settle_seconds
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return [
+        f"Not taken yet: {', '.join(names[:_NAMED])}{more} in {place} changed within the last "
+        f"{seconds} s. A file is taken when it has stood still for so long: give the command again."
+    ]
 
 
 def _login(platform: "Installation", user: str | None) -> tuple[str, str]:

@@ -275,7 +275,8 @@ def _of_platform(found: ConfigSet) -> Iterator[Fault]:
     for role in NEEDED_ROLES:
         if not found.platform.roles.get(role):
             count = len(found.models)
-            yield ("roles", str(role)), f"the role {role} has no member, and {count} models need it"
+            need = "1 model needs it" if count == 1 else f"{count} models need it"
+            yield ("roles", str(role)), f"the role {role} has no member, and {need}"
 
 
 def _of_people(model: ModelConfig, platform: PlatformConfig) -> Iterator[Fault]:

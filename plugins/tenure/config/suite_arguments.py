@@ -4,6 +4,7 @@ What a bound may be follows from the kind of quantity that it bounds, never from
 """
 
 import difflib
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from tenure.lifecycle.data.sources import Column, Contract
 MAX_VALUES = 1_000
 MAX_TEXT = 200
 _NUMBERS = ("integer", "number")
+_SHOWN = 60
+"""Characters of a value that a message repeats."""
+_WHOLE_SHARE = 100
 _BEYOND = 2**63
 """What a column of whole numbers cannot hold."""
 _IGNORED = ("both_values_are_missing", "either_value_is_missing", "neither")
@@ -143,9 +147,32 @@ def _broken_kinds(entry: Entry, kwargs: Mapping[str, object]) -> Iterator[tuple[
         else:
             found = _CHECKS[key](value)
         if found:
-            yield key, f"{key} {found}, got {str(value)[:60]!r}"
+            is_share = key == "mostly" or (is_end and entry.bounds is Quantity.PROPORTION)
+            yield key, f"{key} {found}, got {_got(value, is_share=is_share)}"
         elif _has_dollar(value):
             yield key, f"{key}: `$` is not allowed; in a regex write \\Z for the end"
+
+
+def _got(value: object, *, is_share: bool) -> str:
+    """A value as it stands in the file; how to write it where it is a number in another dress."""
+    shown = json.dumps(value, ensure_ascii=False)
+    shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+    text = str(value).strip()
+    number, is_percent = _number_in(text.removesuffix("%")), text.endswith("%")
+    if number is None or isinstance(value, bool):
+        return shown
+    if is_share and (is_percent or 1 < number <= _WHOLE_SHARE):
+        return f"{shown}; {number:g}% is written {number / 100:g}"
+    is_quoted = isinstance(value, str) and not is_percent
+    return f"{shown}; a number stands without quotes" if is_quoted else shown
+
+
+def _number_in(text: str) -> float | None:
+    try:
+        found = float(text)
+    except ValueError:
+        return None
+    return found if math.isfinite(found) else None
 
 
 def _unknown(kind: str, key: str, entry: Entry) -> str:

@@ -144,7 +144,8 @@ def _lint_one(
     if severity not in list(Severity):
         yield (
             tree.line(*at, "severity"),
-            f"severity {severity!r} is not allowed; allowed: {', '.join(Severity)}",
+            f"severity {str(severity)[:60]!r} is not allowed{_near(severity)} Allowed: "
+            f"{', '.join(Severity)}",
         )
     if item.get("id") is not None and not _is_uuid(item["id"]):
         yield tree.line(*at, "id"), f"id {str(item['id'])[:60]!r} is not a UUID"
@@ -158,6 +159,11 @@ def _lint_one(
         return
     for key, message in broken_arguments(kind, kwargs, contract):
         yield tree.line(*at, "kwargs", key), message
+
+
+def _near(severity: object) -> str:
+    near = difflib.get_close_matches(str(severity).lower(), [str(one) for one in Severity], n=1)
+    return f"; did you mean {near[0]!r}?" if near else "."
 
 
 def _unknown_keys(

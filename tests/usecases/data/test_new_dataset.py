@@ -317,6 +317,17 @@ def test_nothing_is_overwritten(empty: Settings, tmp_path: Path) -> None:
     assert not (empty.suites / "d.json").exists()
 
 
+@pytest.mark.parametrize(("batch", "most"), [("month", 1500), ("day", 300), ("file", 1500)])
+def test_the_next_file_may_have_more_rows(
+    empty: Settings, tmp_path: Path, batch: str, most: int
+) -> None:
+    """One month as a sample says little of how many rows another one has."""
+    rows = "".join(f"{n},2024-01-{1 + n % 30:02d}\n" for n in range(300))
+    (tmp_path / "rides.csv").write_text("ride,at\n" + rows)
+    made = create(empty, replace(wish(tmp_path / "rides.csv"), time="at", cut=batch))
+    assert made.proposals[0].kwargs["max_value"] == most
+
+
 def test_the_command(empty: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Months of a Parquet file: key, time and rows a month are found; check and lint agree."""
     monkeypatch.setenv("TENURE_HOME", str(empty.home))

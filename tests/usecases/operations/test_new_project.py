@@ -54,6 +54,16 @@ def test_what_is_there_is_not_overwritten(tmp_path: Path, name: str) -> None:
     assert runner.invoke(app, ["init", str(tmp_path)]).exit_code == 1
 
 
+@pytest.mark.parametrize("found", [None, "/usr/bin/tenure"])
+def test_the_way_to_the_command_is_named_where_the_shell_does_not_know_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: str | None
+) -> None:
+    monkeypatch.setattr("tenure.cli.init.shutil.which", lambda _: found)
+    done = runner.invoke(app, ["init", str(tmp_path / "ours")])
+    said = f'export PATH="{Path(sys.executable).parent}:$PATH"' in done.output
+    assert said is (found is None)
+
+
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert runner.invoke(app, ["init", str(tmp_path / "file")]).exit_code == 2

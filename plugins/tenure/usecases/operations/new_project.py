@@ -25,7 +25,8 @@ _README = """\
     tenure check                                        # every problem, by file and line
     tenure up                                           # Airflow, MLflow, gateway, until Ctrl-C
 
-Run the commands in this folder: `tenure` takes the nearest folder that holds
+Run the commands in this folder (`tenure` is `.venv/bin/tenure` of the checkout: put that folder on
+the PATH). `tenure` takes the nearest folder that holds
 `include/configs/platform.yaml`, and keeps its state in `var/`. Models are YAML files in
 `include/configs/models/`; then `tenure ingest DATASET` and `tenure train MODEL` start a run and
 follow it.

@@ -181,7 +181,7 @@ def rows_of(sizes: Sequence[int], rows: int, cut: BatchCut, spoken: str) -> Prop
     one = row_count(sizes)
     most = one.kwargs["max_value"]
     assert isinstance(most, int)
-    whole = row_count([rows]).kwargs["max_value"] if spoken == "file" else rows
+    whole = row_count([rows]).kwargs["max_value"] if cut.kind != spoken else rows
     assert isinstance(whole, int)
     is_of = f" ({cut});" if spoken == "file" else f". One batch is a {spoken};"
     evidence = f"{one.evidence[:-1]}{is_of} the file this began with had {rows:,} rows."
