@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -348,6 +348,20 @@ def test_an_approval_of_other_bytes_does_not_open_the_canary(world: Callable[...
             body={},
             op_key="f" * 64,
         )
+
+
+def test_an_approver_reads_first_until_when_a_gate_is_excused(world: Callable[..., Any]) -> None:
+    life = world()
+    asked = approval.ask(life.platform, life.now(life.excused(days=5)))
+    assert asked is not None
+    ends = datetime.now(tz=UTC).date() + timedelta(days=6)
+    assert asked.body.startswith(
+        "**Read this first**\n\n- It did not pass its bias gate and is excused until "
+        f"{ends} 00:00 UTC: from then on it may not serve, however long an approval holds.\n"
+    ), asked.body
+    passed = approval.ask(life.platform, life.now(life.validated()))
+    assert passed is not None
+    assert "may not serve" not in passed.body
 
 
 def test_an_approver_reads_first_what_was_rejected_before_and_which_gate_was_lowered(

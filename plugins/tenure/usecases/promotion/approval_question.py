@@ -71,7 +71,7 @@ def excuses(connection: "Connection", row: VersionRow) -> dict[str, datetime]:
 
 
 def read_first(connection: "Connection", row: VersionRow) -> tuple[str, ...]:
-    """What an approver has to know before any number: refused bytes, and gates that were lowered.
+    """What an approver has to know before any number: refused bytes, excuses, lowered gates.
 
     The gates are those that the version was planned with, beside those of the last champion and of
     the last version that was rejected.
@@ -79,6 +79,11 @@ def read_first(connection: "Connection", row: VersionRow) -> tuple[str, ...]:
     said = [
         f"{one.name} has the same bytes and was {_WORDS[one.dst]} by {_who(one)}"
         for one in approvals.refusals_of(connection, str(row.artifact_digest), but=row.id)
+    ]
+    said += [
+        f"It did not pass its {stage} gate and is excused until {end:%Y-%m-%d %H:%M} UTC: from "
+        "then on it may not serve, however long an approval holds"
+        for stage, end in excuses(connection, row).items()
     ]
     for state in (State.CHAMPION, State.REJECTED):
         other = approvals.last_in_state(connection, row.model, (state,), before=row.version)
