@@ -104,14 +104,15 @@ def _run(
 
 def _nothing_taken(platform: "Installation", dataset: str) -> list[str]:
     """Why a run took no file: there is none, or those that are there were written just now."""
-    from tenure.usecases.data.ingestion import ingestion
+    from tenure.config import load_dataset
+    from tenure.views.landing import settling
 
     place = platform.settings.place(landing_prefix(dataset))
-    taking = ingestion(platform, dataset)
-    names = taking.settling()
+    config, _ = load_dataset(platform.settings.include, dataset)
+    names = settling(config, platform.store, platform.clock)
     if not names:
         return [f"Nothing new in {place}."]
-    seconds = taking.dataset.source.settle_seconds
+    seconds = config.source.settle_seconds
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return [
         f"Not taken yet: {', '.join(names[:_NAMED])}{more} in {place} changed within the last "

@@ -90,17 +90,6 @@ def test_a_file_settles(tmp_path: Path, age: float, seen: bool) -> None:
     assert bool(look(store, tmp_path, set(), settle=60, age=age)) is seen
 
 
-@pytest.mark.parametrize(("age", "waits"), [(50, ["a.parquet"]), (70, [])])
-def test_what_changed_just_now_is_named(tmp_path: Path, age: float, waits: list[str]) -> None:
-    store = CountingStore(tmp_path / "store")
-    for name in ("a.parquet", "a.parquet.tmp"):
-        store.put(f"landing/d/{name}", b"one")
-    clock = StillClock(datetime.now(tz=UTC) + timedelta(seconds=age))
-    source = Source(settle_seconds=60)
-    folder = Landing("d", source, store=store, clock=clock, cache=tmp_path / "cache")
-    assert folder.settling() == waits
-
-
 @pytest.mark.parametrize(("files", "taken"), [(2, 2), (3, 3), (4, 3)])
 def test_one_run_takes_so_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: int, taken: int

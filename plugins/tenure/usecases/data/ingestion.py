@@ -78,10 +78,6 @@ class Ingestion:
         self._report_unread(landing.unread())
         return found
 
-    def settling(self) -> list[str]:
-        """Names of landed files that wait until they stand still for `source.settle_seconds`."""
-        return self._landing().settling()
-
     def ingest(self, source_key: str, run: RunRef) -> IngestResult:
         """Judge a landed file and publish it, once; the same file again gives the same answer.
 

@@ -95,17 +95,6 @@ class Landing:
         ]
         return sorted([*found, *self._unreadable], key=lambda one: one.name)
 
-    def settling(self) -> list[str]:
-        """Names of files that changed just now: each is taken once it stands still."""
-        prefix, now = landing_prefix(self._dataset), self._clock.now()
-        keys = [key for key in self._store.list(prefix) if is_candidate(self._dataset, key)]
-        changed = {key: self._modified(key) for key in keys}
-        return [
-            key.removeprefix(prefix)
-            for key, at in changed.items()
-            if at is not None and now - at < self._settle
-        ]
-
     def _named(self, key: str, why: str, modified: datetime | None) -> UnreadFile:
         return self._unread(key.removeprefix(landing_prefix(self._dataset)), why, modified)
 
