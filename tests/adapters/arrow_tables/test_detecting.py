@@ -233,6 +233,7 @@ DOUBTS = {
         ("2024-01-01T24:00:00Z", "2024-01-01T12:00:00Z"), "dates or times in a form that is not",
     ),
     "days of MySQL": (("0000-00-00", "2024-01-02"), "dates or times in a form that is not known"),
+    "seconds as digits": (("20240131235959",), "c seems to hold times as YYYYMMDDhhmmss"),
     "days as digits": (("20240131", "20240201"), "c seems to hold days as YYYYMMDD"),
     "words for null in text": (("NULL", "a", "\\N"), "10 cells hold a word for null (NULL, \\N)"),
 }  # fmt: skip

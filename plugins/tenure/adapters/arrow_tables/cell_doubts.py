@@ -28,6 +28,11 @@ _DATE_NAME = re.compile(
 )
 _NUMBERED = (
     ("days as YYYYMMDD", r"^(19|20)[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])$", False),
+    (
+        "times as YYYYMMDDhhmmss",
+        r"^(19|20)[0-9]{2}(0[1-9]|1[0-2])([0-2][0-9]|3[01])[0-2][0-9]([0-5][0-9]){2}$",
+        False,
+    ),
     ("days as Excel counts them", r"^[2-7][0-9]{4}(\.[0-9]+)?$", True),
     ("seconds since 1970", r"^1[0-9]{9}(\.[0-9]+)?$", True),
     ("milliseconds since 1970", r"^1[0-9]{12}$", True),
@@ -118,8 +123,8 @@ def of_moments(name: str, values: pa.Array) -> Iterator[str]:
     for what, pattern, must_be_named in _NUMBERED:
         if (is_named or not must_be_named) and share(values, pattern) >= MOST:
             yield (
-                f"{name} seems to hold {what} and is read as they are written; a time is only what "
-                "is written as one (ISO 8601)"
+                f"{name} seems to hold {what}, but is read as digits; only what is written as a "
+                "time (ISO 8601) is one"
             )
 
 

@@ -144,13 +144,13 @@ def _better_names(names: list[str], nameless: list[int], delimiter: str | None) 
             "The first column may be the index that a program wrote before each row: leave it out "
             f"(pandas: `to_csv(index=False)`, R: `row.names=FALSE`) or name it; {named}"
         )
-    if len(names) > 2 and len(nameless) == len(names) - 1:
+    if delimiter and nameless == [1, len(names)]:
+        return f"If every line begins and ends with {delimiter!r}, leave those out. {step}"
+    if len(nameless) > 1:
         return (
             "If the first line is a title, leave out what stands above the header (`tail -n +2 "
             f"FILE`, or more). {step}"
         )
-    if delimiter and nameless == [1, len(names)]:
-        return f"If every line begins and ends with {delimiter!r}, leave those out. {step}"
     if delimiter and nameless == [len(names)]:
         return f"If every line ends with {delimiter!r}, leave that out. {step}"
     return step
