@@ -354,6 +354,12 @@ def test_names_that_an_engine_would_mix_up_are_no_contract(
         Contract(columns={name: Column(type="string") for name in names})
 
 
+def test_names_that_no_engine_mixes_up_are_a_contract() -> None:
+    names = ("Straße", "Strasse", "v", "v ", "a.b", "a", "__index_level_0__", "row")
+
+    assert [*Contract(columns={name: Column(type="string") for name in names}).columns] == [*names]
+
+
 FAR: dict[str, tuple[int, pa.DataType, Any]] = {
     "milliseconds that would run over": (2**62, pa.timestamp("ms", "UTC"), BEYOND),
     "local milliseconds that would run over": (2**62, pa.timestamp("ms"), BEYOND),

@@ -123,7 +123,7 @@ class _Ragged:
     def cells(self, width: int) -> list[list[str | None]]:
         """The cells of these rows in the columns of the header, as far as there are any.
 
-        A row that cannot be parted (a cell of 128 KiB, a stray line end) stays whole in the first.
+        A row that cannot be parted (by a stray line end) stays whole in the first.
         """
         dialect = {
             "delimiter": self.form.delimiter,
@@ -137,7 +137,7 @@ class _Ragged:
             try:
                 cells = [_as_it_came(cell) or None for cell in next(reader, [])][:width]
             except python_csv.Error:  # a cell that Python's reader does not take, Arrow's did
-                cells = [text]
+                cells = [_as_it_came(text)]
             found.append(cells + [None] * (width - len(cells)))
         return found
 

@@ -170,14 +170,14 @@ def _listed(places: list[int]) -> str:
 def _named(names: list[str], delimiter: str | None) -> str:
     """The header with a new name for each column that needs one."""
     found: list[str] = []
-    given, taken = Counter(name.casefold() for name in names), {*OUR_NAMES}
+    given, taken = Counter(name.lower() for name in names), {*OUR_NAMES}
     for position, name in enumerate(names, 1):
         base = name if name.strip() else ("row" if position == 1 else f"column_{position}")
         new, number = base, 1
-        while new.casefold() in taken or (new != name and new.casefold() in given):
+        while new.lower() in taken or (new != name and new.lower() in given):
             number += 1
             new = f"{base}_{number}"
-        taken.add(new.casefold())
+        taken.add(new.lower())
         found.append(new)
     line = (delimiter or ", ").join(found)
     return f"`{line[:1000]}`" + ("…" if len(line) > 1000 else "")

@@ -57,7 +57,7 @@ def mixed_up_names(names: Iterable[str]) -> str:
     """
     spellings: dict[str, list[str]] = {}
     for name in dict.fromkeys(names):
-        spellings.setdefault(name.casefold(), []).append(name)
+        spellings.setdefault(name.lower(), []).append(name)
     said = [
         f"{' and '.join(repr(n[:80]) for n in sorted(alike))} differ by case only"
         for alike in spellings.values()
