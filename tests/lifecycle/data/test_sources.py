@@ -171,7 +171,7 @@ class Stored:
 
 
 def judgement(key: str, digest: str, rules: Rules = NEW) -> Stored:
-    return Stored(key, digest, **vars(rules))
+    return Stored(f"landing/d/{key}.csv", digest, **vars(rules))
 
 
 STANDING: dict[str, tuple[list[Stored], bool]] = {
@@ -185,6 +185,8 @@ STANDING: dict[str, tuple[list[Stored], bool]] = {
         [judgement("a", "2"), judgement("b", "1")],
         False,
     ),
+    "under another name, that was wrong": ([judgement("b c", "1")], False),
+    "under this name, however wrong others are": ([judgement("a", "1"), judgement("é", "1")], True),
     "under two names, once by other rules": ([judgement("b", "1"), judgement("c", "1", OLD)], True),
 }
 
@@ -193,4 +195,6 @@ STANDING: dict[str, tuple[list[Stored], bool]] = {
 def test_a_judgement_stands(case: str) -> None:
     judged, stands = STANDING[case]
 
-    assert (FileJudgement(judged, NEW).of("a", "1") is not None) is stands
+    standing = FileJudgement(judged, NEW, Source(format="csv"))
+
+    assert (standing.of("landing/d/a.csv", "1") is not None) is stands

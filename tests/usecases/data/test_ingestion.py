@@ -203,6 +203,20 @@ class TestPublishing:
         assert first == second
         assert_stands_once(tiny, rows_in=1, rows_quarantined=0)
 
+    def test_a_file_that_gets_a_right_name_is_judged_by_it(self, tiny: Installation) -> None:
+        """Its bytes are the same, so nothing but the name could be repaired."""
+        key = drop(tiny, [1.0, 2.0], "March 2014.parquet")
+        with pytest.raises(DataRejected, match=r"the file is called 'March 2014\.parquet'"):
+            ingestion(tiny, "tiny").ingest(key, RUN)
+        landing = tiny.settings.home / "store/landing/tiny"
+
+        (landing / "March 2014.parquet").rename(landing / "2014-03.parquet")
+
+        assert ingestion(tiny, "tiny").discover() == ["landing/tiny/2014-03.parquet"]
+        found = ingestion(tiny, "tiny").ingest("landing/tiny/2014-03.parquet", RUN)
+        assert (found.batch, found.rows_ok) == ("2014-03", 2)
+        assert ingestion(tiny, "tiny").discover() == []
+
     def test_new_rules_judge_again_and_keep_the_snapshot(self, tiny: Installation) -> None:
         service = ingestion(tiny, "tiny")
         before = service.ingest(drop(tiny, [1.0, 2.0]), RUN)

@@ -247,18 +247,21 @@ class FileJudgement(Generic[S]):
     """Which judgement stands for a file that lies in the landing zone.
 
     What lies there now is what counts: a file, or a rule, that comes back after another one is
-    judged again. The same file under a second name is not, as long as it stands under the first.
+    judged again. The same file under a second name is not, as long as it stands under the first;
+    unless the first name was wrong, so that the second is what repairs it.
 
     Args:
         judged: The newest judgement of each key.
         rules: Those of today.
+        source: Says which names are right.
     """
 
-    def __init__(self, judged: Iterable[S], rules: Rules) -> None:
+    def __init__(self, judged: Iterable[S], rules: Rules, source: Source) -> None:
         rows = list(judged)
         self._keys = {row.source_key for row in rows}
         by_rules = [r for r in rows if Rules(r.suite_digest, r.config_digest) == rules]
-        self._of_file = {row.source_digest: row for row in by_rules}
+        named = [row for row in by_rules if broken_name(row.source_key, source) is None]
+        self._of_file = {row.source_digest: row for row in named}
         self._of_key = {(row.source_key, row.source_digest): row for row in by_rules}
 
     def of(self, key: str, digest: str) -> S | None:

@@ -213,7 +213,8 @@ class Ingestion:
         from tenure.adapters.sql import data
 
         with self.database.begin() as connection:
-            return FileJudgement(data.judged(connection, self.dataset.name), self.rules)
+            judged = data.judged(connection, self.dataset.name)
+            return FileJudgement(judged, self.rules, self.dataset.source)
 
     def _answer(self, known: "ValidationRow") -> IngestResult:
         if known.digest is not None:

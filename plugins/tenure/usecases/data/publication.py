@@ -43,7 +43,8 @@ class Publisher:
         with self.database.begin() as connection:
             self._describe(connection)
             judged_before = data.judged(connection, self.config.name)
-            if FileJudgement(judged_before, self.rules).of(new.source_key, new.source_digest):
+            standing = FileJudgement(judged_before, self.rules, self.config.source)
+            if standing.of(new.source_key, new.source_digest):
                 return
             published = None
             if judged.draft is not None:
