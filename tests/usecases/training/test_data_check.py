@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tenure.adapters.sql import data
+from tenure.adapters.training_rows import read_shard
 from tenure.cli import app
 from tenure.config import load_all
 from tenure.errors import TenureError
@@ -226,6 +227,21 @@ def test_only_the_newest_batches_of_the_window_count(world: Any) -> None:
     for month in (2, 3):
         world.publish(month)
     assert check(world) == DataFindings((), ("loan_ok",), {})
+
+
+def test_a_subject_that_only_scoring_reads(world: Any) -> None:
+    respell(world, "subject_column: branch", "subject_column: income")
+    for month in (1, 2):
+        digest = world.publish(month, income=floats(2.0**54))
+    (problem,) = check(world).problems
+    said = "income is a float beyond 2^53, which may mean several numbers in 1 of 200 rows"
+    assert said in problem.message
+    path = world.platform.store.fetch(f"snapshots/loans/{digest}/data.parquet", digest)
+    with pytest.raises(TenureError) as refused:
+        read_shard(
+            path, 0, 9, numeric=[], categorical=[], subject="income", time=None, keys=["income"]
+        )
+    assert said.replace("200", "9") in refused.value.what
 
 
 OUTCOMES = """

@@ -137,12 +137,11 @@ def wanted_columns(
         config: The model.
         dataset: It has a time column.
         of_a_part: Whether more batches will come before anything is learned.
-        checked: Whether what only scoring reads is looked at as well.
+        checked: Whether the subject, which only scoring reads, is looked at as well.
     """
     from tenure.adapters.training_rows import WantedColumns
 
     assert dataset.time_column is not None
-    scored = (config.subject_column, *dataset.contract.key) if checked else ()
     return WantedColumns(
         numeric=config.features.numeric,
         categorical=config.features.categorical,
@@ -152,7 +151,7 @@ def wanted_columns(
         names=other_names(config, dataset),
         rule=config.label.rule,
         of_a_part=of_a_part,
-        others=scored,
+        others=(config.subject_column,) if checked else (),
     )
 
 
