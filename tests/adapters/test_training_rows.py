@@ -432,6 +432,37 @@ def test_two_kinds_of_one_category(tmp_path: Path, second: Any, says: str) -> No
         read(*paths, **LABELLED | {"numeric": [], "categorical": ["c"]})
 
 
+@pytest.mark.parametrize(
+    ("trained", "values", "says"),
+    [
+        ("number", pa.array([0.0, 3.0]), ""),
+        ("number", pa.array([0, 3], pa.decimal128(9, 2)), ""),
+        ("number", pa.nulls(2), ""),
+        ("text", pa.array(["a", "b"]).dictionary_encode(), ""),
+        (
+            "number",
+            pa.array([True, False]),
+            "c is boolean in the snapshot, and was number in train",
+        ),
+        ("boolean", pa.array([1, 0]), "c is number in the snapshot, and was boolean in training"),
+        ("text", pa.array([1, 7]), "c is number in the snapshot, and was text in training"),
+        ("number", pa.array(["1", "07"]), "c is text in the snapshot, and was number in training"),
+        ("moment", pa.array([MOMENT.date()]), "c is date in the snapshot, and was moment in train"),
+    ],
+)
+def test_a_batch_of_another_kind_than_in_training(
+    tmp_path: Path, trained: str, values: Any, says: str
+) -> None:
+    """Its values would be written as categories that training never saw."""
+    path = snapshot(tmp_path / "a", c=values)
+    how: dict[str, Any] = {"numeric": [], "categorical": ["c"], "kinds": {"c": trained}}
+    if says:
+        with pytest.raises(ConfigInvalid, match=says):
+            shard(path, **how)
+    else:
+        assert len(shard(path, **how).subjects) == len(values)
+
+
 def test_a_float_that_may_be_several_whole_numbers_is_no_category(tmp_path: Path) -> None:
     c = pa.array([2.0**53, 2.0**53 + 2])
     with pytest.raises(ConfigInvalid, match=r"c is a float beyond 2\^53, .* in 1 of 2 rows"):

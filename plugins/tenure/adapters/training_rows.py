@@ -222,6 +222,13 @@ def _check_kind(tables: Sequence[pa.Table], name: str) -> None:
         raise _Misfit(f"{name} is not of one kind in the {len(tables)} snapshots: {said}")
 
 
+def _check_kind_of_training(table: pa.Table, name: str, trained: Kind) -> None:
+    """The same value is written in one way only where it is of the kind that training saw."""
+    now = _kind(table[name].type)
+    if now not in ("null", trained) and now in get_args(Kind):
+        raise _Misfit(f"{name} is {now} in the snapshot, and was {trained} in training")
+
+
 def _kinds(tables: Sequence[pa.Table], name: str) -> Counter[str]:
     kinds = Counter(_kind(table[name].type) for table in tables)
     del kinds["null"]
@@ -292,14 +299,16 @@ def read_shard(
     time: str | None,
     keys: Sequence[str],
     names: Mapping[str, Sequence[str]] | None = None,
+    kinds: Mapping[str, Kind] | None = None,
 ) -> ShardRows:
     """Read rows `start` up to `stop` of a file: only the row groups that hold them.
 
     `names` are the names that a column may have in the file; the first that is there counts.
+    `kinds` is what the categories were in training.
 
     Raises:
-        ConfigInvalid: A column is absent, has a type that its part cannot take, or holds a whole
-            number beyond 2^53, which would be changed.
+        UnfitRows: A column is absent, has a type that its part cannot take, is of another kind
+            than in training, or holds a whole number beyond 2^53, which would be changed.
     """
     wanted = dict.fromkeys([*numeric, *categorical, subject, *keys, *([time] if time else [])])
     with _misfits(_NO_SHARD):
@@ -307,6 +316,8 @@ def read_shard(
         stored = _stored(file.schema_arrow.names, list(wanted), names or {})
         table = _slice(file, start, stop, list(dict.fromkeys(stored)))
         table = pa.table([table.column(name) for name in stored], names=list(wanted))
+        for name, kind in (kinds or {}).items():
+            _check_kind_of_training(table, name, kind)
         columns: dict[str, Any] = {n: _numbers(table, n) for n in numeric}
         columns |= {name: _texts(table, name, None) for name in categorical}
         return ShardRows(

@@ -129,6 +129,7 @@ class ShardScoring:
             time=dataset.time_column,
             keys=dataset.contract.key or (config.subject_column,),
             names=other_names(config, dataset),
+            kinds=signature.kinds,
         )
         if len(rows.subjects) != self.shard.rows:
             raise miscounted(
