@@ -1,7 +1,6 @@
 """A dataset from one file: contract and first suite, written together or not at all."""
 
 import json
-import os
 import stat
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tenure.config import DatasetConfig, load_dataset, load_platform
 from tenure.config.dataset_yaml import dataset_yaml
+from tenure.config.new_files import new_configs
 from tenure.config.problems import MAX_BYTES
 from tenure.config.suite_arguments import broken_arguments
 from tenure.config.suites import load_suite
@@ -127,7 +127,7 @@ def create(settings: Settings, wish: DatasetSpec, tell: Tell = lambda _: None) -
         config_path: _config_text(config, wish, rules, batch.rows, notes=detected.notes, said=said),
     }
     _check(wish.name, files, settings)
-    _write(files)
+    new_configs(files)
     says = summary(wish.name, wish.path.name, judgement)
     return NewDataset(
         config, tuple(files), batch.rows, rules.personal, rules.proposals, confirm, says, proof
@@ -352,28 +352,6 @@ def _check(name: str, files: Mapping[Path, str], settings: Settings) -> None:
             copy.write_text(text, "utf-8")
         config, _ = load_dataset(Path(folder), name)
         load_suite(Path(folder), name, config.contract)
-
-
-def _write(files: Mapping[Path, str]) -> None:
-    """All files or none, and never over another: each is linked to its name once it is whole."""
-    written: list[Path] = []
-    try:
-        for path, text in files.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draft = path.with_name(f".{path.name}.{os.getpid()}")
-            draft.write_text(text, "utf-8")
-            try:
-                os.link(draft, path)
-            finally:
-                draft.unlink()
-            written.append(path)
-    except OSError as error:
-        for path in written:
-            path.unlink()
-        raise _invalid(
-            f"{error.filename2 or error.filename} cannot be written: {error.strerror}.",
-            "Make the folder writable, or choose another name.",
-        ) from None
 
 
 def _refused(wish: DatasetSpec, found: str) -> ConfigInvalid:

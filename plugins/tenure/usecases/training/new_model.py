@@ -4,7 +4,6 @@ Import it inside functions: it loads SQLAlchemy.
 """
 
 import math
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from tenure.adapters.sql import training
 from tenure.config import DatasetConfig, ModelConfig, load_all, load_dataset, load_model
 from tenure.config.model_yaml import Notes, model_yaml
 from tenure.config.models import Features, Label, LandedOutcomes
+from tenure.config.new_files import new_configs
 from tenure.config.references import broken
 from tenure.errors import ConfigInvalid
 from tenure.installation import Installation
@@ -178,7 +178,7 @@ def create(platform: Installation, wish: ModelSpec, tell: Tell = lambda _: None)
     config = _config(wish, draft, len(seen.batches))
     text = model_yaml(config, heading=_heading(wish, seen, draft.features), notes=notes)
     model = _check(platform, path, text)
-    _write(path, text)
+    new_configs({path: text})
     return NewModel(
         model, path, seen.rows, seen.batches, draft.label, draft.features.left_out, _open(notes)
     )
@@ -512,23 +512,6 @@ def _check(platform: Installation, path: Path, text: str) -> ModelConfig:
             "Mend what is named, or say it differently.",
         )
     return model
-
-
-def _write(path: Path, text: str) -> None:
-    """Raises ConfigInvalid where the folder takes nothing, or somebody was faster."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(text, "utf-8")
-        try:
-            os.link(draft, path)
-        finally:
-            draft.unlink()
-    except OSError as error:
-        raise _invalid(
-            f"{path} cannot be written: {error.strerror}.",
-            "Make the folder writable, or choose another name.",
-        ) from None
 
 
 def _invalid(what: str, next_step: str) -> ConfigInvalid:

@@ -172,6 +172,8 @@ def row_count(rows: Sequence[int]) -> Proposal:
 def rows_of(sizes: Sequence[int], rows: int, cut: BatchCut, spoken: str) -> Proposal:
     """The rows of one batch; the file itself, which holds them all, passes too.
 
+    A file that was not cut into what one file will hold is itself the only one that is known.
+
     Args:
         sizes: Of the batches that the file was cut into.
         rows: Of the file.
