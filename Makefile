@@ -12,8 +12,8 @@ PYTEST := $(BIN)/python -u -m pytest -q --durations=15 --durations-min=1
 # What a run printed is kept: an interpreter that dies says where only once.
 KEPT = 2>&1 | tee .pytest_cache/$$(date +%Y%m%d-%H%M%S)-$@.log
 # In the order of tests/conftest.py: the files with many tests are not the ones that take long.
-# Three on two cores: the first lives a whole life, which often waits, and so do many tests.
-WORKERS := -n 3 --max-worker-restart=2 --dist loadfile --no-loadscope-reorder
+# Four on two cores: the first lives a whole life, which often waits, and so do many tests.
+WORKERS := -n 4 --max-worker-restart=2 --dist loadfile --no-loadscope-reorder
 ONCE ?=
 # A quarter of the processor time; `.ci/run` pays it.
 COVERAGE ?=

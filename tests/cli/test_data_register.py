@@ -49,6 +49,7 @@ def test_a_model_that_lost_a_column_and_a_reader_are_listed(
     assert json.loads(broken.output) == [
         {
             "model": "flight_late",
+            "column": "temp",
             "said": "temp is not there",
             "verdict": "breaking",
             "batch": "2013-02",

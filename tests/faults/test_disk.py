@@ -129,7 +129,6 @@ def test_started_on_a_read_only_disk(
     settle(platform, asking, unanswered=0)
 
 
-@pytest.mark.quick
 def test_killed_under_load(
     platform: Installation, process: Process, asking: Asking, faulty: Callable[[str], Path]
 ) -> None:

@@ -55,7 +55,9 @@ def lived_in(parse: Parse, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
         pytest.param(
             "promote_model.py", "flight_late__promote_model", MODEL, marks=pytest.mark.exhaustive
         ),
-        ("monitor_model.py", "flight_late__monitor_model", MODEL),
+        pytest.param(
+            "monitor_model.py", "flight_late__monitor_model", MODEL, marks=pytest.mark.exhaustive
+        ),
         pytest.param(
             "batch_score.py", "flight_late__batch_score", MODEL, marks=pytest.mark.exhaustive
         ),
@@ -106,6 +108,7 @@ def test_a_broken_yaml_keeps_its_last_valid_dags_and_says_so(
     assert f"{include / MODEL}:{line}: unknown key 'risk_teir'; did you mean 'risk_tier'?" in banner
 
 
+@pytest.mark.exhaustive
 def test_a_yaml_that_was_never_valid_hides_only_its_own_dags(
     parse: Parse, include: Path, home: Path
 ) -> None:

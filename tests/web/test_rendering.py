@@ -86,7 +86,7 @@ def test_a_plot_draws_what_a_person_wrote_without_analysis() -> None:
 
 def test_monitoring_squares_escape_their_titles() -> None:
     rows = [
-        WindowLine(1, "<b>", Verdict.FAILED, NOW, NOW + timedelta(days=day), 9, "d" * 64)
+        WindowLine(1, "<b>", Verdict.FAILED, NOW, NOW + timedelta(days=day), 9, "d" * 64, {})
         for day in range(2)
     ]
     svg = str(plots.monitoring(rows))

@@ -118,6 +118,7 @@ def scene(
     asking.database.dispose()
 
 
+@pytest.mark.exhaustive
 def test_decisions_of_both_kinds_are_told_apart_and_replay(
     scene: Scene, eventually: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +188,7 @@ def test_decisions_of_both_kinds_are_told_apart_and_replay(
     assert kinds() == ({ReplayVerdict.IDENTICAL}, {ReplayVerdict.IDENTICAL})
 
 
+@pytest.mark.exhaustive
 def test_a_swapped_file_costs_speed_and_nothing_else(scene: Scene, eventually: Any) -> None:
     """The version serves by scikit-learn, one incident is open; a champion keeps serving."""
     first = scene.life.approved(1)

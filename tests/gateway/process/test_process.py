@@ -232,7 +232,9 @@ def test_swapped_artifact_is_refused_and_the_champion_stays(
     ("port", "code", "message"),
     [
         pytest.param("free", 1, "Another gateway with the id", id="same home"),
-        pytest.param("taken", 3, "cannot bind 127.0.0.1", id="same port"),
+        pytest.param(
+            "taken", 3, "cannot bind 127.0.0.1", id="same port", marks=pytest.mark.exhaustive
+        ),
     ],
 )
 def test_second_gateway_is_refused(

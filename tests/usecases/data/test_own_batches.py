@@ -252,8 +252,8 @@ def refused(settings: Settings, frame: pd.DataFrame, time: str, path: Path) -> d
     return found
 
 
-DAILY = {"hospital", "loans"}
-"""Those that are tried every day: rare codes, and months that grow from nothing."""
+DAILY = {"hospital"}
+"""That is tried every day: rare codes."""
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ def test_a_check_asks_the_database_where_it_can(
     done = runner.invoke(app, ["check"])
     assert done.exit_code == 0
     assert done.output.splitlines()[-1] == (
-        "Not asked: whether a model serves whose YAML is gone "
+        "Not asked: whether models can learn from what is published, and whether one serves "
+        "whose YAML is gone "
         "(The lifecycle database does not answer)"
     )

@@ -81,7 +81,10 @@ def live(retire: Decommissioning, number: int, run: RunRef) -> None:
         retire.do(action, number, run)
 
 
-@pytest.mark.parametrize("every", [9, pytest.param(1, marks=pytest.mark.fault)])
+@pytest.mark.parametrize(
+    "every",
+    [pytest.param(9, marks=pytest.mark.exhaustive), pytest.param(1, marks=pytest.mark.fault)],
+)
 def test_whenever_it_dies_it_can_be_finished(
     *,
     every: int,
