@@ -438,7 +438,6 @@ def test_large_bodies_that_never_end_take_no_more_than_their_room(target: Target
     assert talk(target, target.request(large))[0] == 200
 
 
-@pytest.mark.exhaustive
 def test_a_storm_of_all_of_it_leaves_nothing_behind(target: Target) -> None:
     quick = [case.values[0] for case in CASES if case.values[1] != 408]
 
