@@ -86,7 +86,7 @@ test-all: test test-exhaustive ## The same, then whole grids and properties with
 test-exhaustive: $(STAMP) ## Only what `test-all` has beyond `test`
 	@mkdir -p .pytest_cache
 	$(PYTEST) $(WORKERS) -m "(exhaustive or hypothesis) and $(PROMPT)" \
-		--hypothesis-profile=exhaustive $(PYTEST_ARGS) $(KEPT)
+		--hypothesis-profile=exhaustive --timeout=1200 $(PYTEST_ARGS) $(KEPT)
 
 test-browser: $(STAMP) ## What a person sees, in Chromium
 	$(BIN)/python -m pytest -q -m browser $(PYTEST_ARGS)
