@@ -101,6 +101,7 @@ def change(platform: Installation, decision_id: str, column: str, value: Any) ->
         platform.store.put(key, sink.getvalue())
 
 
+@pytest.mark.exhaustive
 def test_the_whole_life_of_a_replay(
     platform: Installation, decided: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -172,7 +172,7 @@ ERRORS: list[Exception | str] = [
 ]
 
 
-@pytest.mark.parametrize("bad", ["late@1", "late@2"])
+@pytest.mark.parametrize("bad", ["late@1", pytest.param("late@2", marks=pytest.mark.exhaustive)])
 def test_what_cannot_be_judged_of_one_version_holds_up_no_other(
     replaced: Any, monkeypatch: pytest.MonkeyPatch, bad: str
 ) -> None:
