@@ -14,6 +14,7 @@ from tenure.config import load_model
 from tenure.config.suites import check
 from tenure.errors import ConfigInvalid, GateInconclusive
 from tenure.usecases.training import gates, planning
+from tenure.usecases.training import new_model as module
 from tenure.usecases.training import training as use_case
 from tenure.usecases.training.new_model import ModelSpec, NewModel, create
 from tenure.verdicts import Verdict
@@ -122,6 +123,35 @@ def test_without_a_batch_there_is_nothing_to_look_at(world: Any) -> None:
     with pytest.raises(GateInconclusive):
         made(world)
     assert not path_of(world).exists()
+
+
+def test_a_batch_that_was_repaired_counts_once(world: Any) -> None:
+    world.publish(1)
+    world.publish(1, seed=7)
+    found = made(world)
+    assert (found.batches, found.rows) == (("2013-01",), 200)
+
+
+def test_of_many_rows_some_are_looked_at(published: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_ROWS", 300)
+    found = made(published)
+    assert (found.rows, found.label.rows) == (600, 300)
+    assert "600 rows in the 3 newest batches" in found.path.read_text()
+    assert "; 300 of them were looked at" in found.path.read_text()
+
+
+def test_a_column_that_an_older_batch_lacks_is_said(published: Any) -> None:
+    path = published.platform.settings.configs / "datasets" / "loans.yaml"
+    path.write_text(path.read_text().replace("    sex:", "    age: {type: integer}\n    sex:"))
+    found = made(published)
+    assert found.left_out["age"] == "is not in all of the 3 newest batches"
+
+
+def test_without_a_moment_nothing_can_be_split(world: Any) -> None:
+    world.publish(1, rows=200, at=[None] * 200)
+    with pytest.raises(ConfigInvalid) as refused:
+        made(world)
+    assert "the time column at of loans has no value in 1 batches (2013-01)" in refused.value.what
 
 
 def test_a_label_of_words(world: Any) -> None:

@@ -97,6 +97,8 @@ class SeenRows:
         rows: How many the batches have.
         batches: Their names, oldest first.
         span: First and last moment.
+        days: Between the two.
+        absent: Columns of the contract that not every batch has.
     """
 
     table: "pa.Table"
@@ -104,6 +106,7 @@ class SeenRows:
     batches: tuple[str, ...]
     span: tuple[str, str]
     days: float
+    absent: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,7 @@ class ModelDraft:
 
 
 def create(platform: Installation, wish: ModelSpec, tell: Tell = lambda _: None) -> NewModel:
-    """ModelDraft the YAML of a model from the newest published rows; it passes `tenure check`.
+    """Draft the YAML of a model from the newest published rows; it passes `tenure check`.
 
     Args:
         platform: The installation.
@@ -204,6 +207,8 @@ def _draft(
     tell("trying each column alone")
     alone = _alone(seen.table, profile, _as_label(wish, label), roles)
     features = draft_features(profile, like_pairs(seen.table, profile), alone, roles)
+    absent = dict.fromkeys(seen.absent, f"is not in all of the {len(seen.batches)} newest batches")
+    features = replace(features, left_out={**features.left_out, **absent})
     if not (features.numeric or features.categorical):
         why = "; ".join(f"{name} {reason}" for name, reason in features.left_out.items())
         raise _invalid(f"no column is left to learn from: {why}.", "Ingest columns that tell more.")
@@ -304,25 +309,39 @@ def _rows(platform: Installation, dataset: DatasetConfig, time: str) -> SeenRows
     ]
     there = [set(pq.read_schema(file).names) for file in files]
     columns = [c for c in dataset.contract.columns if all(c in one for one in there)]
-    table = pa.concat_tables(
-        [_some(pq.read_table(file, columns=columns), len(files)) for file in files],
-        promote_options="permissive",
-    )
-    bounds = pc.min_max(table.column(time)).as_py()
-    first, last = bounds["min"], bounds["max"]
+    parts = [_some(pq.read_table(file, columns=columns), len(files)) for file in files]
+    names = ", ".join(one.batch for one in chosen)
+    try:
+        table = pa.concat_tables(parts, promote_options="permissive")
+    except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
+        raise _invalid(
+            f"the newest batches of {dataset.name} ({names}) hold one column in different types: "
+            f"{str(error).splitlines()[0]}.",
+            "Publish the older ones again in the new type.",
+        ) from None
+    bounds = pc.min_max(table.column(time)).as_py() if time in columns else {}
+    first, last = bounds.get("min"), bounds.get("max")
+    if first is None or last is None:
+        raise _invalid(
+            f"the time column {time} of {dataset.name} has no value in {len(chosen)} batches "
+            f"({names}), or not all of them have it.",
+            "Publish batches that say when what a row tells happened.",
+        )
     return SeenRows(
         table=table,
         rows=sum(one.rows for one in chosen),
         batches=tuple(one.batch for one in chosen),
         span=(f"{first:%Y-%m-%d}", f"{last:%Y-%m-%d}"),
         days=(last - first) / timedelta(days=1),
+        absent=tuple(c for c in dataset.contract.columns if c not in columns),
     )
 
 
 def _newest(published: Sequence[PublishedSnapshot], dataset: str) -> list[PublishedSnapshot]:
     """So many of the newest batches that they hold enough rows, oldest first."""
     chosen = [*choose_snapshots(published, dataset=dataset, window_batches=1)]
-    for count in range(2, 1 + min(MAX_BATCHES, len({one.id for one in published}))):
+    in_force = {one.batch: one.id for one in published}
+    for count in range(2, 1 + min(MAX_BATCHES, len({*in_force.values()}))):
         if sum(one.rows for one in chosen) >= ENOUGH_ROWS:
             break
         chosen = [*choose_snapshots(published, dataset=dataset, window_batches=count)]
@@ -332,7 +351,7 @@ def _newest(published: Sequence[PublishedSnapshot], dataset: str) -> list[Publis
 def _some(table: "pa.Table", files: int) -> "pa.Table":
     """Rows of one batch, evenly, so that all together are few enough."""
     step = math.ceil(table.num_rows * files / MAX_ROWS)
-    return table.take(range(0, table.num_rows, step)) if step > 1 else table
+    return table.take([*range(0, table.num_rows, step)]) if step > 1 else table
 
 
 def _audited(
