@@ -147,6 +147,13 @@ def test_a_column_that_an_older_batch_lacks_is_said(published: Any) -> None:
     assert found.left_out["age"] == "is not in all of the 3 newest batches"
 
 
+def test_a_snapshot_that_is_gone_is_named(world: Any) -> None:
+    digest = world.publish(1)
+    world.platform.store.delete(f"snapshots/loans/{digest}/data.parquet")
+    with pytest.raises(ConfigInvalid, match=f"{digest} of batch 2013-01 is not in the store"):
+        made(world)
+
+
 def test_without_a_moment_nothing_can_be_split(world: Any) -> None:
     world.publish(1, rows=200, at=[None] * 200)
     with pytest.raises(ConfigInvalid) as refused:
