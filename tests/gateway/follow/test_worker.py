@@ -139,9 +139,13 @@ def hanging(world: Any, number: int) -> threading.Event:
 
 
 def test_what_loads_when_nobody_waits_any_more_is_let_go(
-    world: Any, gateway: Gateway, eventually: Callable[..., Any]
+    world: Any,
+    gateway: Gateway,
+    eventually: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gateway.follower.poll()
+    monkeypatch.setattr("tenure.gateway.follow.worker._PATIENCE_SECONDS", 0.05)
     free = hanging(world, 3)
     ask(world, 1, version=13)
     gateway.follower.poll()
@@ -161,8 +165,8 @@ def test_trials_that_hang_do_not_keep_a_champion_from_coming_back(
     eventually: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tenure.gateway.follow.worker._PATIENCE_SECONDS", 0.05)
     gateway.follower.poll()
+    monkeypatch.setattr("tenure.gateway.follow.worker._PATIENCE_SECONDS", 0.05)
     numbers = range(3, 8)
     holds = [hanging(world, number) for number in numbers]
     for number in numbers:
