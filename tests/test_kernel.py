@@ -169,7 +169,7 @@ def test_an_error_reads_as_a_card() -> None:
 
 def test_only_what_can_heal_by_itself_is_tried_again() -> None:
     retryable = [kind.__name__ for kind in errors.TenureError.__subclasses__() if kind.retryable]
-    assert retryable == ["ServiceUnreachable"]
+    assert retryable == ["ObjectMissing", "ServiceUnreachable"]
 
 
 def test_the_hierarchy_at_the_top_of_the_file_names_every_class() -> None:

@@ -11,6 +11,7 @@ TenureError
 ├── TextRefused          a text from outside is too long, or holds what nobody can read
 ├── StateConflict        somebody else moved first; the work here is stale
 ├── ArtifactRefused      digest, signature or type of an artifact is not acceptable
+├── ObjectMissing        the object store has no such object (any more)
 ├── ArchiveIncomplete    an archive item did not read back as it was written
 ├── LedgerBroken         the hash chain or an invariant does not hold
 ├── PortTaken            a service cannot bind its port
@@ -88,6 +89,15 @@ class StateConflict(TenureError):
 
 class ArtifactRefused(TenureError):
     """Digest, signature or type of an artifact is not acceptable."""
+
+
+class ObjectMissing(TenureError):
+    """The object store has no such object (any more).
+
+    A task tries again: what was compacted in the meantime is listed anew.
+    """
+
+    retryable = True
 
 
 class ArchiveIncomplete(TenureError):

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from tenure.errors import ArtifactRefused
+from tenure.errors import ArtifactRefused, ObjectMissing
 from tenure.verdicts import Report
 from tenure.vocabulary import RunRef
 
@@ -78,7 +78,7 @@ class ObjectStore(Protocol):
         """Read bytes; with `digest`, raises ArtifactRefused when they differ.
 
         Raises:
-            KeyError: There is no such object.
+            ObjectMissing: There is no such object.
         """
         ...
 
@@ -86,7 +86,7 @@ class ObjectStore(Protocol):
         """A local path with the object's content (the object itself or a cached copy).
 
         Raises:
-            KeyError: There is no such object.
+            ObjectMissing: There is no such object.
         """
         ...
 
@@ -110,7 +110,7 @@ class ObjectStore(Protocol):
         """Size, time and stamp, without reading the content.
 
         Raises:
-            KeyError: There is no such object.
+            ObjectMissing: There is no such object.
         """
         ...
 
@@ -171,6 +171,18 @@ def other_bytes(key: str, *, found: str, expected: str) -> ArtifactRefused:
         still_safe="Its bytes were not used; the lifecycle database still names the right digest.",
         next_step="Restore the object from a backup or the archive, or publish it anew; find out "
         "who wrote to the store.",
+        evidence=key,
+    )
+
+
+def missing_object(key: str) -> ObjectMissing:
+    """The error of a store that has no such object."""
+    return ObjectMissing(
+        f"The object store has no {key[:200]}.",
+        still_safe="Nothing was changed by this step; gateways keep what they serve.",
+        next_step="Bring the object back from a backup of the store, under the same key: it is "
+        "compared with its SHA-256 whenever it is read. The file of a snapshot may be dropped into "
+        "the landing folder of its dataset again instead.",
         evidence=key,
     )
 

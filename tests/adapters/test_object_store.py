@@ -9,7 +9,7 @@ import pytest
 
 from tenure.adapters.confined import Limits, run_confined
 from tenure.adapters.local_store import LocalStore
-from tenure.errors import ArtifactRefused, ServiceUnreachable
+from tenure.errors import ArtifactRefused, ObjectMissing, ServiceUnreachable
 from tenure.ports import ObjectStore
 from tenure.vocabulary import digest_bytes
 
@@ -64,7 +64,7 @@ def test_what_was_borrowed_leaves_no_copy(store: ObjectStore, tmp_path: Path) ->
     assert store.get("landing/d/a.csv") == b"one"
     with pytest.raises(ArtifactRefused), store.borrow("landing/d/a.csv", ABSENT):
         raise AssertionError
-    with pytest.raises(KeyError), store.borrow("landing/d/none.csv"):
+    with pytest.raises(ObjectMissing), store.borrow("landing/d/none.csv"):
         raise AssertionError
     left = [p for p in tmp_path.rglob("*") if p.is_file() and p.read_bytes() == b"one"]
     assert [p for p in left if p.name != "a.csv"] == []
@@ -84,9 +84,9 @@ def test_what_never_changes_is_stored_once(store: ObjectStore, tmp_path: Path) -
     assert store.get("snapshots/d/a") == b"one"
 
 
-def test_an_absent_object_is_a_key_error(store: ObjectStore) -> None:
+def test_an_absent_object_is_missing(store: ObjectStore) -> None:
     for read in (store.get, store.fetch, store.info):
-        with pytest.raises(KeyError, match="not/there"):
+        with pytest.raises(ObjectMissing, match="not/there"):
             read("not/there")
     assert not store.exists("not/there")
 
@@ -162,7 +162,7 @@ class TestLocal:
 
         assert list(store.list("")) == ["real/a"]
         for key in ("link", "folder/secret", "pipe", "real"):
-            with pytest.raises(KeyError):
+            with pytest.raises(ObjectMissing):
                 store.get(key)
         with pytest.raises(ValueError, match="leads through a link"):
             store.put("folder/planted", b"x")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tenure.errors import ArchiveIncomplete, ArtifactRefused
+from tenure.errors import ArchiveIncomplete, ArtifactRefused, ObjectMissing
 from tenure.lifecycle.retirement.decommission import Item, Manifest, read_manifest
 from tenure.ports import ObjectStore
 from tenure.vocabulary import canonical_json, digest_bytes
@@ -66,7 +66,7 @@ class Archive:
         """
         try:
             return read_manifest(json.loads(self._store.get(key, digest)))
-        except KeyError as error:
+        except (ObjectMissing, KeyError) as error:
             raise incomplete([f"{key}: not there, or not a manifest"]) from error
         except (ArtifactRefused, TypeError, ValueError) as error:
             raise incomplete([f"{key}: not the bytes that were written"]) from error
@@ -103,7 +103,7 @@ class Archive:
             return source.data
         try:
             return self._store.get(source.key, source.digest)
-        except KeyError as error:
+        except ObjectMissing as error:
             raise incomplete([f"{source.name}: the original {source.key} is gone"]) from error
         except ArtifactRefused as error:
             raise incomplete([f"{source.name}: {error.what}"]) from error
@@ -111,7 +111,7 @@ class Archive:
     def _fault(self, item: Item) -> str | None:
         try:
             data = self._store.get(item.archive_key)
-        except KeyError:
+        except ObjectMissing:
             return f"{item.archive_key} is gone"
         if digest_bytes(data) != item.sha256:
             return (

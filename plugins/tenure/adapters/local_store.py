@@ -11,7 +11,14 @@ from typing import BinaryIO, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tenure.files import digest_file, disk_errors, private_folder, whole_file
-from tenure.ports import ObjectInfo, Stranger, is_object_key, no_object_key, other_bytes
+from tenure.ports import (
+    ObjectInfo,
+    Stranger,
+    is_object_key,
+    missing_object,
+    no_object_key,
+    other_bytes,
+)
 from tenure.vocabulary import digest_bytes
 
 _DRAFTS = ".tmp"
@@ -82,7 +89,7 @@ class LocalStore:
         """Read bytes; with `digest`, raises ArtifactRefused when they differ.
 
         Raises:
-            KeyError: There is no such object.
+            ObjectMissing: There is no such object.
         """
         data = self._existing(key).read_bytes()
         if digest is not None and digest_bytes(data) != digest:
@@ -93,7 +100,7 @@ class LocalStore:
         """The object's own path; read it, never write to it.
 
         Raises:
-            KeyError: There is no such object.
+            ObjectMissing: There is no such object.
             ArtifactRefused: Its SHA-256 is not `digest`.
         """
         path = self._existing(key)
@@ -141,7 +148,7 @@ class LocalStore:
         """Size, time and stamp, without reading the content.
 
         Raises:
-            KeyError: There is no such object.
+            ObjectMissing: There is no such object.
         """
         found = self._existing(key).stat()
         return ObjectInfo(
@@ -186,7 +193,7 @@ class LocalStore:
 
     def _existing(self, key: str) -> Path:
         if not self.exists(key):
-            raise KeyError(key)
+            raise missing_object(key)
         return self._path(key)
 
     @contextmanager

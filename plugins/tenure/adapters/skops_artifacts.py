@@ -17,7 +17,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from tenure.errors import ArtifactRefused
+from tenure.errors import ArtifactRefused, ObjectMissing
 from tenure.layout import artifact_key, onnx_key
 from tenure.lifecycle.model_version import VersionRecord
 from tenure.lifecycle.training.registry import (
@@ -115,7 +115,7 @@ def verified_bytes(store: ObjectStore, row: VersionRecord, public_key: Path) -> 
     digest = str(row.artifact_digest)
     try:
         return store.get(artifact_key(digest), digest)
-    except KeyError:
+    except ObjectMissing:
         raise _refused(f"{row.name}: the artifact {digest[:12]} is not in the store") from None
 
 
@@ -148,7 +148,7 @@ def verified_onnx(store: ObjectStore, row: VersionRecord, public_key: Path) -> b
         raise _refused(f"{name}: the version states no ONNX file")
     try:
         data = store.get(onnx_key(file.digest), file.digest)
-    except KeyError:
+    except ObjectMissing:
         raise _refused(f"{name}: the ONNX file {file.digest[:12]} is not in the store") from None
     check_onnx(data, row, _read(public_key))
     return data

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from tenure.config import DatasetConfig
+from tenure.errors import ObjectMissing
 from tenure.layout import landing_prefix
 from tenure.lifecycle.data.sources import is_candidate
 from tenure.ports import Clock, ObjectStore
@@ -19,5 +20,5 @@ def settling(dataset: DatasetConfig, store: ObjectStore, clock: Clock) -> list[s
 def _changed_after(store: ObjectStore, key: str, moment: datetime) -> bool:
     try:
         return store.info(key).modified > moment
-    except KeyError:  # taken away since it was listed
+    except ObjectMissing:  # taken away since it was listed
         return False

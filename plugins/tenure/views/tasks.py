@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tenure.errors import ObjectMissing
 from tenure.installation import Installation
 from tenure.layout import drawn_key, mlflow_link, parse_dag_id, report_link
 from tenure.lifecycle.data.quality import is_partly_usable
@@ -161,7 +162,7 @@ def drawing(platform: Installation, digest: str) -> bytes | None:
     """The drawn HTML of a report, as it was stored."""
     try:
         return platform.store.get(drawn_key(digest))
-    except KeyError:
+    except ObjectMissing:
         return None
 
 

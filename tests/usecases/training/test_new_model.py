@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from tenure.cli import app
 from tenure.config import load_model
 from tenure.config.suites import check
-from tenure.errors import ConfigInvalid, GateInconclusive
+from tenure.errors import ConfigInvalid, GateInconclusive, ObjectMissing
 from tenure.usecases.training import gates, planning
 from tenure.usecases.training import new_model as module
 from tenure.usecases.training import training as use_case
@@ -150,7 +150,7 @@ def test_a_column_that_an_older_batch_lacks_is_said(published: Any) -> None:
 def test_a_snapshot_that_is_gone_is_named(world: Any) -> None:
     digest = world.publish(1)
     world.platform.store.delete(f"snapshots/loans/{digest}/data.parquet")
-    with pytest.raises(ConfigInvalid, match=f"{digest} of batch 2013-01 is not in the store"):
+    with pytest.raises(ObjectMissing, match=f"store has no snapshots/loans/{digest}"):
         made(world)
 
 

@@ -13,6 +13,7 @@ from tenure.errors import (
     ConfigInvalid,
     GateFailed,
     GateInconclusive,
+    ObjectMissing,
     StateConflict,
 )
 from tenure.lifecycle.model_version import FeatureNames, SplitRows
@@ -210,6 +211,29 @@ def test_a_snapshot_that_was_changed_is_not_trained_on(world: Any) -> None:
     with pytest.raises(ArtifactRefused):
         world.train()
     assert world.versions()[0].state is State.DRAFT
+
+
+def test_a_snapshot_that_is_gone_is_missed_by_its_name(world: Any) -> None:
+    digests = [world.publish(month) for month in (1, 2)]
+    world.request()
+    world.plan()
+    world.platform.store.delete(f"snapshots/loans/{digests[0]}/data.parquet")
+    fails(world, world.train, ObjectMissing, f"has no snapshots/loans/{digests[0]}/data.parquet")
+    world.publish(1)
+    assert world.train()["version"] == 1
+
+
+def test_a_holdout_that_is_gone_is_missed_by_its_name(world: Any) -> None:
+    for month in (1, 2):
+        world.publish(month)
+    world.request()
+    world.plan()
+    world.train()
+    key = world.row().facts.holdout_key
+    world.platform.store.delete(key)
+    for judge in (world.evaluate, world.audit):
+        fails(world, judge, ObjectMissing, f"has no {key}")
+    assert world.versions()[0].state is State.TRAINED
 
 
 def test_the_config_of_the_plan_is_the_one_that_judges(world: Any) -> None:

@@ -14,6 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tenure.adapters.s3_store.answers import speaking
+from tenure.errors import ObjectMissing
 from tenure.files import digest_file, disk_errors
 from tenure.ports import ObjectInfo, Stranger, is_object_key, no_object_key, other_bytes
 from tenure.vocabulary import digest_bytes
@@ -150,7 +151,7 @@ class S3Store:
         """Read bytes; with `digest`, raises ArtifactRefused when they differ.
 
         Raises:
-            KeyError: There is no such object.
+            ObjectMissing: There is no such object.
             ServiceUnreachable: The store does not answer.
         """
         with self._speaking(key):
@@ -163,7 +164,7 @@ class S3Store:
         """A copy in the cache folder, named by its content: it never changes under a reader.
 
         Raises:
-            KeyError: There is no such object.
+            ObjectMissing: There is no such object.
             ArtifactRefused: Its SHA-256 is not `digest`.
             ServiceUnreachable: The store does not answer.
         """
@@ -217,7 +218,7 @@ class S3Store:
         """Whether there is such an object."""
         try:
             self.info(key)
-        except KeyError:
+        except ObjectMissing:
             return False
         return True
 
@@ -225,7 +226,7 @@ class S3Store:
         """Size, time and ETag, without reading the content.
 
         Raises:
-            KeyError: There is no such object.
+            ObjectMissing: There is no such object.
         """
         with self._speaking(key):
             head = self._client.head_object(**self._at(key))

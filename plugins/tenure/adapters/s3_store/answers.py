@@ -8,6 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnection
 
 from tenure.errors import NotPermitted, ServiceUnreachable
+from tenure.ports import missing_object
 
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
 _REFUSED = {"401", "403"}
@@ -15,10 +16,10 @@ _REFUSED = {"401", "403"}
 
 @contextmanager
 def speaking(bucket: str, key: str) -> Iterator[None]:
-    """Turn boto3's errors into KeyError and errors for people.
+    """Turn boto3's errors into errors for people.
 
     Raises:
-        KeyError: There is no such object.
+        ObjectMissing: There is no such object.
         FileExistsError: The condition of a put did not hold.
         NotPermitted: The server refuses these credentials.
         ServiceUnreachable: Everything else; it may heal.
@@ -43,7 +44,7 @@ def _translated(bucket: str, key: str, error: ClientError) -> Exception:
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
     if code in _ABSENT:
-        return KeyError(key)
+        return missing_object(key)
     if "412" in {code, status}:
         return FileExistsError(key)
     if status in _REFUSED:

@@ -26,6 +26,7 @@ TITLES: dict[str, str] = {
     "TextRefused": "A text cannot be taken as it is",
     "StateConflict": "Somebody else moved first",
     "ArtifactRefused": "An artifact was refused",
+    "ObjectMissing": "An object is missing in the store",
     "ArchiveIncomplete": "The archive is not complete",
     "LedgerBroken": "The ledger does not hold",
     "PortTaken": "A port is taken",

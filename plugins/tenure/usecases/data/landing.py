@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tenure.errors import DataRejected, ServiceUnreachable
+from tenure.errors import DataRejected, ObjectMissing, ServiceUnreachable
 from tenure.files import digest_file, disk_errors, whole_file
 from tenure.layout import landing_prefix
 from tenure.lifecycle.data.sources import (
@@ -106,7 +106,7 @@ class Landing:
     def _modified(self, key: str) -> datetime | None:
         try:
             return self._store.info(key).modified
-        except KeyError:  # taken away since it was listed
+        except ObjectMissing:  # taken away since it was listed
             return None
 
     def pin(self, key: str, copy: Path) -> PinnedFile:
@@ -124,7 +124,7 @@ class Landing:
                 shutil.copyfile(landed, copy)
             if self._store.info(key).stamp != before.stamp:
                 raise _still_written(key)
-        except (KeyError, FileNotFoundError):
+        except (ObjectMissing, FileNotFoundError):
             raise _gone(key) from None
         return PinnedFile(digest_file(copy), before.size, copy)
 
@@ -138,7 +138,7 @@ class Landing:
                 continue
             try:
                 now[key] = seen = self._look(key, before.get(key))
-            except KeyError:  # taken away since it was listed
+            except ObjectMissing:  # taken away since it was listed
                 continue
             except (OSError, ValueError) as error:  # about this file: the others go on
                 cause = getattr(error, "strerror", None) or str(error)

@@ -38,7 +38,7 @@ def open_snapshot(
     The record comes first: who cannot be recorded reads nothing.
 
     Raises:
-        KeyError: The store has no such object.
+        ObjectMissing: The store has no such object.
         ArtifactRefused: Its bytes are not those that were published.
     """
     with platform.database.begin() as connection:

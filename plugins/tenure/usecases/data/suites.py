@@ -13,7 +13,7 @@ from tenure.adapters import git_revisions
 from tenure.adapters.sql import suites as rows
 from tenure.config import ConfigSet, DatasetConfig, ModelConfig, load_all
 from tenure.config.suites import load_suite, parse_suite
-from tenure.errors import ArtifactRefused
+from tenure.errors import ArtifactRefused, ObjectMissing
 from tenure.installation import Installation
 from tenure.installation.identity import as_command
 from tenure.lifecycle.data.expectations import Suite
@@ -227,7 +227,7 @@ def _read(platform: Installation, both: Suite, landed: LandedBatch) -> "tuple[Ba
         return None, f"its file is gone and its snapshot holds pseudonyms of {', '.join(named)}"
     try:
         return _rebuilt(platform, landed.dataset, found), REBUILT
-    except KeyError:
+    except ObjectMissing:
         return None, "its file and its snapshot are gone"
 
 
@@ -259,7 +259,7 @@ def _landed(platform: Installation, landed: LandedBatch) -> "Batch | None":
             if key:
                 with platform.store.borrow(key, landed.source_digest) as path:
                     return read_landed(path, landed.dataset)
-        except (KeyError, ArtifactRefused):
+        except (ObjectMissing, ArtifactRefused):
             continue
     return None
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tenure.config import load_model
-from tenure.errors import ConfigInvalid, NotPermitted, StateConflict
+from tenure.errors import ConfigInvalid, NotPermitted, ObjectMissing, StateConflict
 from tenure.installation import Installation
 from tenure.installation.keys import PSEUDONYMS, SUBJECTS
 from tenure.layout import DECISIONS, log_prefix
@@ -227,7 +227,7 @@ def _files(store: ObjectStore) -> dict[Path, bool]:
     found: dict[Path, bool] = {}
     for key in store.list(log_prefix(DECISIONS)):
         if key.endswith(".parquet"):
-            with suppress(KeyError):  # replaced long ago, and deleted just now
+            with suppress(ObjectMissing):  # replaced long ago, and deleted just now
                 path = store.fetch(key)
                 found[path] = found.get(path, False) or key in live
     return found

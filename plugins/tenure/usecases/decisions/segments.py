@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from tenure.errors import ObjectMissing
 from tenure.failpoints import failpoint
 from tenure.files import digest_file
 from tenure.installation import Installation
@@ -57,7 +58,7 @@ def _manifests(store: ObjectStore, folder: Folder) -> list[CompactionManifest]:
     for key in folder.manifests:
         try:
             body = json.loads(store.get(key))
-        except KeyError:  # a later manifest took its place long before this one was deleted
+        except ObjectMissing:  # a later manifest took its place long before this one was deleted
             continue
         made_at = datetime.fromisoformat(body["made_at"])
         found.append(CompactionManifest(key, frozenset(body["replaces"]), made_at))

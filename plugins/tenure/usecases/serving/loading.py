@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tenure.config import ModelConfig, load_model
-from tenure.errors import ArtifactRefused, ConfigInvalid, TenureError
+from tenure.errors import ArtifactRefused, ConfigInvalid, ObjectMissing, TenureError
 from tenure.installation import Installation
 from tenure.layout import artifact_key, onnx_key
 from tenure.lifecycle.model_version import OnnxFile, VersionFacts, VersionRecord
@@ -89,7 +89,7 @@ class VerifiedLoader:
         digest = str(row.artifact_digest)
         try:
             path = self._cache.fetch(artifact_key(digest), digest)
-        except KeyError:
+        except ObjectMissing:
             raise refused(name, f"the artifact {digest[:12]} is not in the store") from None
         policy = self._policy(row.model)
         order = LoadOrder(
@@ -159,7 +159,7 @@ class VerifiedLoader:
             raise _NoVariant(f"{why}, allowed is {allowed:g} by now.")
         try:
             return self._cache.fetch(onnx_key(digest), digest)
-        except KeyError:
+        except ObjectMissing:
             raise _NoVariant(f"the ONNX file {digest[:12]} is not in the store.") from None
         except TenureError as error:
             raise _NoVariant(error.what) from error

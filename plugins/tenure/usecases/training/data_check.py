@@ -76,7 +76,7 @@ def check_data(
             continue
         try:
             problems += one.problems()
-        except (TenureError, KeyError, SQLAlchemyError) as error:
+        except (TenureError, SQLAlchemyError) as error:
             unchecked[name] = _reason(error)
             silent = unchecked[name] if isinstance(error, ServiceUnreachable) else ""
             continue

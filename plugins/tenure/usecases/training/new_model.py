@@ -301,7 +301,11 @@ def _rows(platform: Installation, dataset: DatasetConfig, time: str) -> SeenRows
     with platform.database.begin() as connection:
         published = training.published(connection, dataset.name)
     chosen = _newest(published, dataset.name)
-    files = [_opened(platform, dataset.name, one) for one in chosen]
+    run = as_command("new model")
+    files = [
+        open_snapshot(platform, dataset.name, one.digest, purpose="suggest", run=run)
+        for one in chosen
+    ]
     there = [set(pq.read_schema(file).names) for file in files]
     columns = [c for c in dataset.contract.columns if all(c in one for one in there)]
     parts = [_some(pq.read_table(file, columns=columns), len(files)) for file in files]
@@ -330,17 +334,6 @@ def _rows(platform: Installation, dataset: DatasetConfig, time: str) -> SeenRows
         days=(last - first) / timedelta(days=1),
         absent=tuple(c for c in dataset.contract.columns if c not in columns),
     )
-
-
-def _opened(platform: Installation, dataset: str, snapshot: PublishedSnapshot) -> Path:
-    run = as_command("new model")
-    try:
-        return open_snapshot(platform, dataset, snapshot.digest, purpose="suggest", run=run)
-    except KeyError:
-        raise _invalid(
-            f"the snapshot {snapshot.digest} of batch {snapshot.batch} is not in the store.",
-            f"Bring it back from a backup, or drop {snapshot.batch} into landing/{dataset}/ again.",
-        ) from None
 
 
 def _newest(published: Sequence[PublishedSnapshot], dataset: str) -> list[PublishedSnapshot]:

@@ -12,6 +12,7 @@ import pytest
 
 from tenure.adapters.local_store import LocalStore
 from tenure.errors import DataRejected, ServiceUnreachable
+from tenure.ports import missing_object
 from tenure.usecases.data import judge_file
 
 STRICT = {
@@ -79,7 +80,7 @@ def test_the_bound_of_the_size(gate: Any, tmp_path: Path, extra: int, read: bool
 
         def fetch(self, key: str, digest: str | None = None) -> Path:
             Counting.read = True
-            raise KeyError(key)
+            raise missing_object(key)
 
     from dataclasses import replace
 
