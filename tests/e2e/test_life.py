@@ -307,6 +307,7 @@ def command(life: Life, *words: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.exhaustive
 def test_a_broken_yaml_shows_in_the_banner_and_hides_nothing(life: Life) -> None:
     models = life.stack.layout.include / "configs" / "models"
     broken = models / "other.yaml"

@@ -15,6 +15,7 @@ MODEL = "flight_late"
 pytestmark = pytest.mark.service
 
 
+@pytest.mark.exhaustive  # http/test_draining tries the rest daily
 def test_its_models_outlive_the_signal(
     platform: Installation, life: Any, process: Any, keys: dict[str, str], eventually: Any
 ) -> None:

@@ -15,6 +15,7 @@ MODEL = "flight_late"
 pytestmark = pytest.mark.service
 
 
+@pytest.mark.exhaustive  # on fakes and in the database it is tried daily
 def test_alive_silent_and_back(
     platform: Installation, life: Any, process: Any, eventually: Callable[..., Any]
 ) -> None:

@@ -64,6 +64,7 @@ def shipped(platform: Installation, kind: str = "decisions") -> list[dict[str, A
     return [row for key in keys for row in pq.read_table(platform.store.fetch(key)).to_pylist()]
 
 
+@pytest.mark.exhaustive  # the life of tests/e2e ends a lease daily
 def test_canary_whose_lease_nobody_renews(
     life: Any, process: Any, keys: dict[str, str], eventually: Callable[..., Any]
 ) -> None:

@@ -28,6 +28,7 @@ def replaced(life: Any, old: VersionRef, seed: int) -> VersionRef:
     return new
 
 
+@pytest.mark.exhaustive  # on fakes and in the database it is tried daily
 def test_rollback_by_way_of_a_gateway(  # noqa: PLR0917  (fixtures)
     platform: Installation,
     life: Any,
