@@ -80,7 +80,8 @@ def model(  # noqa: PLR0917  (the command line fills them by name)
     as_json: AsJson = False,
 ) -> None:
     """Write the YAML of a model from the newest rows of its dataset; it can be trained at once."""
-    from tenure.usecases.training.new_model import ModelSpec, create
+    from tenure.usecases.training.model_draft import ModelSpec
+    from tenure.usecases.training.new_model import create
 
     attributes = tuple(one.strip() for one in protected.split(",") if one.strip())
     wish = ModelSpec(

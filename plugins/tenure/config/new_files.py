@@ -27,8 +27,12 @@ def new_configs(files: Mapping[Path, str]) -> None:
     except OSError as error:
         for path in written:
             path.unlink()
-        raise ConfigInvalid(
+        raise not_written(
             f"{error.filename2 or error.filename} cannot be written: {error.strerror}.",
-            still_safe="Nothing was written.",
-            next_step="Make the folder writable, or choose another name.",
+            "Make the folder writable, or choose another name.",
         ) from None
+
+
+def not_written(what: str, next_step: str) -> ConfigInvalid:
+    """The error of a config that is not made."""
+    return ConfigInvalid(what, still_safe="Nothing was written.", next_step=next_step)

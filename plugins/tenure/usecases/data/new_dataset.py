@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tenure.config import DatasetConfig, load_dataset, load_platform
 from tenure.config.dataset_yaml import dataset_yaml
-from tenure.config.new_files import new_configs
+from tenure.config.new_files import new_configs, not_written
 from tenure.config.problems import MAX_BYTES
 from tenure.config.suite_arguments import broken_arguments
 from tenure.config.suites import load_suite
@@ -136,12 +136,12 @@ def create(settings: Settings, wish: DatasetSpec, tell: Tell = lambda _: None) -
 
 def _refuse(wish: DatasetSpec, paths: Sequence[Path]) -> None:
     if not is_id(wish.name):
-        raise _invalid(
+        raise not_written(
             f"{wish.name!r} is not an id.", "Use a-z, 0-9, _ and -, and no double underscore."
         )
     for path in paths:
         if path.exists() or path.is_symlink():
-            raise _invalid(
+            raise not_written(
                 f"{wish.name} is there already: {path}.",
                 "Choose another name, or edit that file; `tenure suite suggest` proposes "
                 "expectations from history.",
@@ -162,18 +162,20 @@ def _detect(wish: DatasetSpec) -> "FileForm":
     try:
         detected = detect(wish.path)
     except NoTable as error:
-        raise _invalid(f"{_printable(wish.path.name)}: found {error}.", error.next_step) from None
+        raise not_written(
+            f"{_printable(wish.path.name)}: found {error}.", error.next_step
+        ) from None
     except UnreadableFile as error:
         raise _refused(wish, str(error)) from None
     for option, column in (("--time", wish.time), ("--entity", wish.entity)):
         if column is not None and column not in detected.types:
             known = ", ".join(detected.types)
-            raise _invalid(
+            raise not_written(
                 f"{option}: {wish.path.name} has no column {column!r}.",
                 f"Choose one of: {known[:300]}.",
             )
     if wish.time is not None and (kind := detected.types[wish.time]) != "timestamp":
-        raise _invalid(
+        raise not_written(
             f"--time: {wish.time} holds {kind}, not times.",
             "Times are read as ISO 8601 (2024-03-01T12:00:00Z), or as day, month and year where "
             "their order is certain. Leave --time out if the rows have none.",
@@ -355,15 +357,11 @@ def _check(name: str, files: Mapping[Path, str], settings: Settings) -> None:
 
 
 def _refused(wish: DatasetSpec, found: str) -> ConfigInvalid:
-    return _invalid(
+    return not_written(
         f"{_printable(wish.path.name)}: found {found}.",
         "Give a CSV (any delimiter, also gzip) or Parquet file with a header, some rows and only "
         "columns of text, numbers, booleans and times.",
     )
-
-
-def _invalid(what: str, next_step: str) -> ConfigInvalid:
-    return ConfigInvalid(what, still_safe="Nothing was written.", next_step=next_step)
 
 
 def _printable(name: str) -> str:
