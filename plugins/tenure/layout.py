@@ -18,7 +18,8 @@ BATCH_SCORE = "batch_score"
 DECOMMISSION_MODEL = "decommission_model"
 RETRAIN_MODELS = "retrain_models"
 MAINTAIN_PLATFORM = "maintain_platform"
-PLATFORM_DAGS = frozenset({RETRAIN_MODELS, MAINTAIN_PLATFORM})
+NEW_MODEL = "new_model"
+PLATFORM_DAGS = frozenset({RETRAIN_MODELS, MAINTAIN_PLATFORM, NEW_MODEL})
 """DAGs that belong to no model and no dataset."""
 
 _OWNED_BY = "__"

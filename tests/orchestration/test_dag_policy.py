@@ -28,6 +28,7 @@ TASKS = {
     "flight_late__batch_score": ["plan", "score", "finish"],
     "retrain_models": ["decide"],
     "maintain_platform": ["maintain"],
+    "new_model": ["write"],
 }
 FORMS = {
     "flight_late__train_model": {"reason": "string"},
@@ -38,6 +39,9 @@ FORMS = {
         "reason": "string",
         "successor": "string",
     },
+    "new_model": dict.fromkeys(
+        ("name", "dataset", "label", "positive", "protected", "subject", "outcomes"), "string"
+    ),
 }
 NOT_RETRIED = {"maintain_platform"}
 """Runs every five minutes anyway, so a retry would only be late."""

@@ -88,4 +88,4 @@ def test_its_dags_are_those_of_the_platform_only(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout.splitlines()[-1] == "['maintain_platform', 'retrain_models'] {}"
+    assert done.stdout.splitlines()[-1] == "['maintain_platform', 'new_model', 'retrain_models'] {}"

@@ -58,8 +58,9 @@ def create(platform: Installation, wish: ModelSpec, tell: Tell = lambda _: None)
     """As `propose`, and the file is written.
 
     Raises:
-        ConfigInvalid: Also when the folder takes no file.
+        ConfigInvalid: Also when the name is taken, or the folder takes no file.
     """
+    refuse_taken(place_of(platform, wish.name))
     proposed = propose(platform, wish, tell)
     new_configs({proposed.path: proposed.text})
     return proposed
@@ -74,14 +75,13 @@ def propose(platform: Installation, wish: ModelSpec, tell: Tell = lambda _: None
         tell: Takes what is being done, for people who wait.
 
     Raises:
-        ConfigInvalid: The name is taken, a column is none, or the rows hold no label of two
+        ConfigInvalid: The name is no id, a column is none, or the rows hold no label of two
             classes.
         GateInconclusive: Nothing of the dataset is published yet.
         ServiceUnreachable: The database or the store does not answer.
     """
     settings = platform.settings
-    path = settings.configs / "models" / f"{wish.name}.yaml"
-    _refuse_name(wish, path)
+    path = place_of(platform, wish.name)
     dataset, _ = load_dataset(settings.include, wish.dataset)
     time, subject = _check_columns(wish, dataset), _subject(wish, dataset)
     tell(f"reading the newest batches of {dataset.name}")
@@ -106,13 +106,19 @@ def propose(platform: Installation, wish: ModelSpec, tell: Tell = lambda _: None
     )
 
 
-def _refuse_name(wish: ModelSpec, path: Path) -> None:
-    if not is_id(wish.name):
+def place_of(platform: Installation, name: str) -> Path:
+    """Where the YAML of the model belongs. Raises ConfigInvalid where the name is no id."""
+    if not is_id(name):
         raise not_written(
-            f"{wish.name!r} is not an id.", "Use a-z, 0-9, _ and -, and no double underscore."
+            f"{name!r} is not an id.", "Use a-z, 0-9, _ and -, and no double underscore."
         )
+    return platform.settings.configs / "models" / f"{name}.yaml"
+
+
+def refuse_taken(path: Path) -> None:
+    """Raises ConfigInvalid where something lies there."""
     if path.exists() or path.is_symlink():
-        raise not_written(f"{wish.name} is there already: {path}.", "Choose another, or edit it.")
+        raise not_written(f"{path.stem} is there already: {path}.", "Choose another, or edit it.")
 
 
 def _check_columns(wish: ModelSpec, dataset: DatasetConfig) -> str:

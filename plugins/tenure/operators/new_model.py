@@ -1,0 +1,38 @@
+"""The task of `new_model`: what a person filled in becomes the YAML of a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tenure.operators.base import TenureOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from tenure.installation import Installation
+    from tenure.vocabulary import RunRef
+
+
+class NewModelOperator(TenureOperator):
+    """Drafts the YAML from the newest rows; writes it, or shows it to be committed."""
+
+    def work(self, platform: Installation, run: RunRef, context: Context) -> object:
+        """The model's name, whether its file is written, and the report's digest."""
+        from tenure.usecases.training.model_draft import ModelSpec
+        from tenure.usecases.training.model_form import fill_in
+
+        form: Any = context["params"]
+        wish = ModelSpec(
+            name=form["name"],
+            dataset=form["dataset"],
+            label=form["label"],
+            positive=form["positive"] or None,
+            protected=tuple(one.strip() for one in form["protected"].split(",") if one.strip()),
+            subject=form["subject"] or None,
+            outcomes=form["outcomes"] or None,
+            owner=run.user or "",
+        )
+        proposed, answer = fill_in(platform, wish, run, self.log.info)
+        for line in proposed.text.splitlines():
+            self.log.info("%s", line)
+        return answer
