@@ -19,6 +19,10 @@ from tenure.usecases.training.onnx import OnnxAttempt, attempt
 from tenure.vocabulary import RunRef, VersionRef, digest_bytes
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from sklearn.base import BaseEstimator
+
     from tenure.adapters.training_rows import TrainingRows, WantedColumns
 
 
@@ -52,59 +56,111 @@ def fit(
         ArtifactRefused: A snapshot is not the bytes that were published, or the estimator holds
             a type that no gateway would load.
     """
-    from tenure.adapters import skops_artifacts, training_rows
-    from tenure.adapters.sklearn_trainer import build, score
-    from tenure.adapters.sklearn_trainer import fit as fit_estimator
+    from tenure.adapters import skops_artifacts
+    from tenure.adapters.sklearn_trainer import score
 
-    policy, columns = config.training, config.features
-    numeric, categorical = columns.numeric, columns.categorical
     rows = _read(platform, config, dataset, snapshots, run)
+    parts = split_rows(config, rows)
+    estimator = _fitted(config, parts.train)
+    scores = score(estimator, parts.holdout.features)
+    return FittedModel(
+        artifact=skops_artifacts.dump(estimator, name=name),
+        reference=_reference(config, parts.holdout, scores),
+        facts=_facts(config, parts, scores),
+        classes=rows.classes,
+        onnx=_onnx(config, estimator, parts.holdout, scores, name),
+    )
+
+
+@dataclass(frozen=True)
+class SplitParts:
+    """The rows on either side of the split, and how many are on neither."""
+
+    train: "TrainingRows"
+    holdout: "TrainingRows"
+    counts: SplitRows
+
+
+def split_rows(config: ModelConfig, rows: "TrainingRows") -> SplitParts:
+    """The rows that are learned from, and those that judge. Raises GateInconclusive."""
+    from tenure.adapters.training_rows import pick
+
+    policy = config.training
     split = split_by_time(
         rows.times, holdout_fraction=policy.holdout_fraction, gap_hours=policy.gap_hours
     )
-    old, new = training_rows.pick(rows, split.train), training_rows.pick(rows, split.holdout)
+    counts = SplitRows(len(split.train), len(split.holdout), rows.unlabelled)
+    return SplitParts(pick(rows, split.train), pick(rows, split.holdout), counts)
+
+
+def _fitted(config: ModelConfig, rows: "TrainingRows") -> "BaseEstimator":
+    from tenure.adapters.sklearn_trainer import build, fit
+
+    policy, columns = config.training, config.features
     unfitted = build(
         policy.estimator,
         policy.parameters,
-        numeric=numeric,
-        categorical=categorical,
+        numeric=columns.numeric,
+        categorical=columns.categorical,
         seed=policy.seed,
     )
-    estimator = fit_estimator(unfitted, old.features, old.labels, label=config.label.column)
-    scores = score(estimator, new.features)
-    threshold = config.evaluation.threshold
-    measured = measure(scores, new.labels, threshold=threshold)
-    onnx = None
-    if config.serving.onnx is not None:
-        onnx = attempt(
-            config.serving.onnx,
-            estimator,
-            new.features,
-            scores,
-            features=[*numeric, *categorical],
-            threshold=threshold,
-            subject=name,
-        )
-    seen = training_rows.observed_values(old, numeric, categorical)
-    return FittedModel(
-        artifact=skops_artifacts.dump(estimator, name=name),
-        reference=training_rows.reference_bytes(
-            new, scores, threshold=threshold, numeric=numeric, categorical=categorical
-        ),
-        facts=FitFacts(
-            threshold=threshold,
-            features=FeatureNames(numeric, categorical),
-            categories=seen.categories,
-            kinds=old.kinds,
-            ranges=seen.ranges,
-            metrics=evaluation.values(measured),
-            intervals=evaluation.intervals(measured),
-            rows=SplitRows(len(old.labels), len(new.labels), rows.unlabelled),
-            base_rate=float(old.labels.mean()),
-            seed=policy.seed,
-        ),
-        classes=rows.classes,
-        onnx=onnx,
+    fitted: BaseEstimator = fit(unfitted, rows.features, rows.labels, label=config.label.column)
+    return fitted
+
+
+def _reference(
+    config: ModelConfig, holdout: "TrainingRows", scores: "NDArray[np.float64]"
+) -> bytes:
+    from tenure.adapters.training_rows import reference_bytes
+
+    columns = config.features
+    return reference_bytes(
+        holdout,
+        scores,
+        threshold=config.evaluation.threshold,
+        numeric=columns.numeric,
+        categorical=columns.categorical,
+    )
+
+
+def _facts(config: ModelConfig, parts: SplitParts, scores: "NDArray[np.float64]") -> FitFacts:
+    from tenure.adapters.training_rows import observed_values
+
+    threshold, columns = config.evaluation.threshold, config.features
+    measured = measure(scores, parts.holdout.labels, threshold=threshold)
+    observed = observed_values(parts.train, columns.numeric, columns.categorical)
+    return FitFacts(
+        threshold=threshold,
+        features=FeatureNames(columns.numeric, columns.categorical),
+        categories=observed.categories,
+        kinds=parts.train.kinds,
+        ranges=observed.ranges,
+        metrics=evaluation.values(measured),
+        intervals=evaluation.intervals(measured),
+        rows=parts.counts,
+        base_rate=float(parts.train.labels.mean()),
+        seed=config.training.seed,
+    )
+
+
+def _onnx(
+    config: ModelConfig,
+    estimator: "BaseEstimator",
+    holdout: "TrainingRows",
+    scores: "NDArray[np.float64]",
+    name: str,
+) -> OnnxAttempt | None:
+    """Only where the model's YAML asks for it."""
+    if config.serving.onnx is None:
+        return None
+    return attempt(
+        config.serving.onnx,
+        estimator,
+        holdout.features,
+        scores,
+        features=config.features.all,
+        threshold=config.evaluation.threshold,
+        subject=name,
     )
 
 
