@@ -1,8 +1,10 @@
 """Model versions for tests: complete evidence, of which a test changes what it is about."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
+from tenure.installation.provenance import environment
 from tenure.lifecycle.model_version import VersionRecord
 
 WITHOUT_THRESHOLD = "{} states no threshold; its evidence must be complete."
@@ -16,6 +18,8 @@ def facts(**changes: Any) -> dict[str, Any]:
         "reason": "a test",
         "threshold": 0.5,
         "features": {"numeric": ["a"], "categorical": []},
+        "time_column": "at",
+        "names": {},
         "categories": {},
         "kinds": {},
         "ranges": {"a": [0.0, 1.0]},
@@ -29,6 +33,7 @@ def facts(**changes: Any) -> dict[str, Any]:
         "artifact_key": "artifacts/a.skops",
         "holdout_key": "reference/m/1.parquet",
         "holdout_digest": "9" * 64,
+        "environment": asdict(environment()),
         "onnx": None,
     }
     return stated | changes

@@ -404,7 +404,7 @@ def reference_bytes(
     return sink.getvalue()
 
 
-def read_scores(path: Path) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def read_scores(path: Path | io.BytesIO) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Scores and labels of a reference file."""
     table = pq.read_table(path, columns=["score", "label"])
     return table["score"].to_numpy(), table["label"].to_numpy(zero_copy_only=False)

@@ -49,6 +49,40 @@ class SplitRows:
 
 
 @dataclass(frozen=True)
+class Environment:
+    """With what a version was made: where another is at work, scores may be others.
+
+    Args:
+        python: Its version.
+        platform: System and machine: `Linux x86_64`.
+        packages: Versions of the libraries that a model is made of, by name.
+    """
+
+    __pydantic_config__: ClassVar = _CLOSED
+
+    python: str
+    platform: str
+    packages: Mapping[str, str]
+
+    def differences(self, here: "Environment") -> tuple[str, ...]:
+        """What is another one here, by name, sorted.
+
+        >>> trained = Environment("3.12.3", "Linux x86_64", {"scikit-learn": "1.8.0"})
+        >>> trained.differences(Environment("3.12.3", "Linux x86_64", {"scikit-learn": "1.9.1"}))
+        ('scikit-learn 1.8.0, here 1.9.1',)
+        """
+        then, now = self._parts(), here._parts()
+        return tuple(
+            f"{name} {then.get(name, 'absent')}, here {now.get(name, 'absent')}"
+            for name in sorted(then.keys() | now.keys())
+            if then.get(name) != now.get(name)
+        )
+
+    def _parts(self) -> dict[str, str]:
+        return {"Python": self.python, "platform": self.platform, **self.packages}
+
+
+@dataclass(frozen=True)
 class OnnxFile:
     """An ONNX file that may stand in for the artifact.
 
@@ -105,6 +139,8 @@ class FitFacts:
     Args:
         threshold: Scores at or above it decide `positive`.
         features: What the model reads.
+        time_column: By which the rows were split.
+        names: Other names that a column of the model may have in a snapshot, by column.
         categories: Values that training saw, by categorical feature.
         kinds: What these values were in the data before they were texts, by categorical feature.
         ranges: (smallest, largest) that training saw, by numeric feature that has any value.
@@ -117,6 +153,8 @@ class FitFacts:
 
     threshold: Share
     features: FeatureNames
+    time_column: str
+    names: Mapping[str, tuple[str, ...]]
     categories: Mapping[str, tuple[str, ...]]
     kinds: Mapping[str, Kind]
     ranges: Mapping[str, tuple[float, float]]
@@ -137,6 +175,7 @@ class VersionFacts(FitFacts, DraftFacts):
         artifact_key: Where the artifact lies in the object store.
         holdout_key: Where the scored holdout lies.
         holdout_digest: SHA-256 of the scored holdout.
+        environment: With what it was trained.
         onnx: None where the model's YAML asks for no ONNX file.
     """
 
@@ -145,6 +184,7 @@ class VersionFacts(FitFacts, DraftFacts):
     artifact_key: str
     holdout_key: str
     holdout_digest: str
+    environment: Environment
     onnx: OnnxFacts | None
 
     def to_json(self) -> dict[str, object]:

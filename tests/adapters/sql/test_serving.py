@@ -161,7 +161,11 @@ def test_role_moves_watermarks_of_served_models(
         assert c.execute(query, {"m": model}).scalar_one() == (reached if set_ else None)
 
 
-@pytest.mark.parametrize("kind", ["artifact_refused", "variant_refused", "model_crashed"])
+KINDS = {"artifact_refused", "variant_refused", "other_libraries", "model_crashed"}
+STAY = {"other_libraries", "model_crashed"}
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
 def test_what_is_said_of_a_version_ends_with_its_service(platform: Installation, kind: str) -> None:
     for number in (1, 2):
         PlanSource(platform, "gw").report_failure("m", number, kind, "why")
@@ -171,16 +175,13 @@ def test_what_is_said_of_a_version_ends_with_its_service(platform: Installation,
         assert {tuple(row) for row in rows} == {("m@1", "closed"), ("m@2", "open")}
 
 
-KINDS = {"artifact_refused", "variant_refused", "model_crashed"}
-
-
 @pytest.mark.parametrize(
     ("state", "note", "left"),
     [
         pytest.param("superseded", "", set(), id="on trial"),
         pytest.param("superseded", "flipped byte.", {"variant_refused"}, id="on trial, native"),
-        pytest.param("champion", "", {"variant_refused", "model_crashed"}, id="champion"),
-        pytest.param("canary", "x", {"variant_refused", "model_crashed"}, id="canary, native"),
+        pytest.param("champion", "", {"variant_refused", *STAY}, id="champion"),
+        pytest.param("canary", "x", {"variant_refused", *STAY}, id="canary, native"),
     ],
 )
 def test_what_is_over_when_a_version_loads(

@@ -17,6 +17,7 @@ from version_rows import onnx
 from tenure.adapters import segment_files
 from tenure.adapters.decision_tables import decisions_to_parquet
 from tenure.gateway.app import create_app
+from tenure.gateway.follow import worker
 from tenure.gateway.log.records import (
     DecisionDelivery,
     DecisionRecord,
@@ -27,6 +28,7 @@ from tenure.gateway.log.records import (
     encode,
 )
 from tenure.gateway.log.shipper import DeliveryHeldBack
+from tenure.installation.provenance import environment
 from tenure.lifecycle.model_version import VersionRecord
 from tenure.lifecycle.serving import ServingPolicy
 
@@ -90,6 +92,18 @@ def test_a_refused_variant_is_reported_once_a_load(by_onnx: Any, ask: Ask, wait_
     assert "variant" not in row
     assert by_onnx.variants == {"1": "native"}
     assert by_onnx.source.refusals == ["variant_refused flight_late@1: flipped byte."]
+
+
+def test_other_libraries_than_in_training_are_named_once_a_load(
+    world: Any, ask: Ask, wait_ready: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = environment()
+    older = replace(here, packages={**here.packages, "scikit-learn": "1.0.0"})
+    monkeypatch.setattr(worker, "environment", lambda: older)
+    assert len(shipped(world, ask, wait_ready)) == 1
+    (said,) = world.source.refusals
+    assert said.startswith("other_libraries flight_late@1: scikit-learn ")
+    assert said.endswith(", here 1.0.0")
 
 
 CRASHED = "variant_refused flight_late@1: its process ended while it scored by ONNX."

@@ -1,5 +1,6 @@
 """From a retrain request to `validated`, and what happens when a gate says no."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from tenure.errors import (
     ObjectMissing,
     StateConflict,
 )
+from tenure.installation.provenance import environment
 from tenure.lifecycle.model_version import FeatureNames, SplitRows
 from tenure.lifecycle.training.registry import statement
 from tenure.usecases.training import evidence, planning
@@ -140,6 +142,25 @@ def test_a_model_below_the_gate_is_rejected_with_its_report(world: Any) -> None:
     assert report.digest == world.row().evaluation_report == error.evidence
     assert report.facts["artifact_digest"] == world.row().artifact_digest
     assert "takes no traffic" in error.still_safe
+    assert report.facts["environment_differences"] == []
+
+
+def test_other_libraries_than_in_training_are_named_in_the_evidence(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for month in (1, 2):
+        world.publish(month)
+    world.request()
+    world.plan()
+    world.train()
+    here = environment()
+    other = replace(here, packages={**here.packages, "scikit-learn": "99.0"})
+    monkeypatch.setattr(evidence, "environment", lambda: other)
+    world.evaluate()
+    report = evidence.stored(world.platform, world.row().evaluation_report)
+    assert report is not None
+    trained = here.packages["scikit-learn"]
+    assert report.facts["environment_differences"] == [f"scikit-learn {trained}, here 99.0"]
 
 
 def test_too_few_holdout_rows_are_inconclusive_and_rejected(world: Any) -> None:

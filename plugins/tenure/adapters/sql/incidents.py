@@ -116,7 +116,8 @@ def close_after_load(
     """Close what gateways said of a version before the moment at which one began to load it.
 
     That it cannot be loaded is over wherever it is loaded: who still cannot says so again. That it
-    died, or is not scored as its YAML asks, stays as long as it serves: other gateways say it once.
+    died, or is not scored as its YAML asks or by the libraries that it was trained with, stays as
+    long as it serves: other gateways say it once.
 
     Args:
         connection: Of the lifecycle database.
@@ -136,7 +137,7 @@ def close_after_load(
         )
         .exists()
     )
-    kinds = ["model_crashed", *(["variant_refused"] if is_as_asked else [])]
+    kinds = ["model_crashed", "other_libraries", *(["variant_refused"] if is_as_asked else [])]
     connection.execute(
         update(incident)
         .where(
@@ -153,6 +154,7 @@ _OF_SERVING = (
     "monitoring",
     "artifact_refused",
     "variant_refused",
+    "other_libraries",
     "model_crashed",
     "canary_stopped",
     "authorization_ends",

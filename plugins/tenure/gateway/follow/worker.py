@@ -14,6 +14,7 @@ from tenure.errors import ArtifactRefused, TenureError
 from tenure.gateway.follow.version_reports import VersionReports
 from tenure.gateway.scoring.batches import Model, Scorer
 from tenure.gateway.scoring.view import LoadedVersion
+from tenure.installation.provenance import environment
 from tenure.lifecycle.model_version import VersionFacts, VersionRecord
 from tenure.lifecycle.promotion.trial_loads import Trial
 from tenure.lifecycle.serving import Breaker, Signature, restart_delay
@@ -208,6 +209,9 @@ class Workers:
         if model.note:
             logger.warning("variant=refused version=%s cause=%s", name, model.note)
             self._reports.failed(row, "variant_refused", model.note)
+        if others := "; ".join(row.facts.environment.differences(environment())):
+            logger.warning("libraries=other version=%s differences=%s", name, others)
+            self._reports.failed(row, "other_libraries", others)
         self._reports.loaded(row, held.started_at, model.note)
         held.started_at = self._monotonic()
         scorer = Scorer(model, name=name)

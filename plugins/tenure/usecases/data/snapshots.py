@@ -21,6 +21,7 @@ Purpose = Literal[
     "diff",
     "outcomes",
     "check",
+    "reproduce",
 ]
 
 

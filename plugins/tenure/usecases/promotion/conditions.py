@@ -12,7 +12,7 @@ from tenure.adapters.sql import approvals, incidents, plans, versions
 from tenure.config import load_model
 from tenure.errors import ConfigInvalid, TenureError
 from tenure.installation import Installation
-from tenure.installation.provenance import lock_digest
+from tenure.installation.provenance import environment, lock_digest
 from tenure.layout import artifact_key
 from tenure.lifecycle.model_version import VersionRow
 from tenure.lifecycle.promotion.approval import ApprovalPolicy
@@ -173,9 +173,11 @@ def _doubts(
         said.append("Its artifact is not in the store: a gateway that restarts cannot load it.")
     here = lock_digest()
     if here not in {row.lock_digest, *approvals.accepted_locks(connection, row.id)}:
+        named = "; ".join(row.facts.environment.differences(environment()))
         said.append(
             f"It was trained with other libraries than are installed here (lock "
-            f"{str(row.lock_digest)[:12]}, now {here[:12]}), and nobody approved it with these."
+            f"{str(row.lock_digest)[:12]}, now {here[:12]}{f': {named}' if named else ''}), and "
+            "nobody approved it with these."
         )
     return said
 

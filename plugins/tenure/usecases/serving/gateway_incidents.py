@@ -38,6 +38,7 @@ class GatewayIncidents:
         said = {
             "artifact_refused": "cannot load",
             "model_crashed": "lost",
+            "other_libraries": "serves with other libraries than were trained with",
             "variant_refused": "serves by scikit-learn, not by ONNX,",
         }[kind]
         now = self._platform.clock.now()

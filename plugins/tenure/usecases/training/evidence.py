@@ -8,6 +8,7 @@ from dataclasses import replace
 from tenure.adapters.sql import reports, versions
 from tenure.errors import GateFailed, GateInconclusive, StateConflict, TenureError
 from tenure.installation import Installation
+from tenure.installation.provenance import environment
 from tenure.lifecycle.model_version import VersionFacts, VersionRow
 from tenure.lifecycle.training import evaluation
 from tenure.usecases.training.planning import pinned_config
@@ -150,6 +151,7 @@ def _bound(report: Report, row: VersionRow) -> Report:
         "mlflow_run_id": row.mlflow_run_id,
         "data_digest": row.data_digest,
         "holdout_digest": row.facts.holdout_digest,
+        "environment_differences": list(row.facts.environment.differences(environment())),
     }
     return replace(report, facts={**report.facts, **about})
 

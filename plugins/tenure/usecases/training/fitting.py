@@ -1,7 +1,8 @@
 """The heavy half of training: rows into a fitted estimator, its bytes, its scored holdout."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tenure.config import DatasetConfig, ModelConfig
@@ -48,7 +49,7 @@ def fit(
     name: str,
     run: RunRef,
 ) -> FittedModel:
-    """Split by time, fit on the older part, score the newer one; the same input, the same bytes.
+    """What a training of the model on these snapshots leaves.
 
     Raises:
         GateInconclusive: The rows cannot be split.
@@ -56,17 +57,35 @@ def fit(
         ArtifactRefused: A snapshot is not the bytes that were published, or the estimator holds
             a type that no gateway would load.
     """
+    require_trainable(platform.settings.include, config)
+    paths = [
+        open_snapshot(
+            platform, dataset.name, s.digest, purpose="training", run=run, model=config.name
+        )
+        for s in snapshots
+    ]
+    return fit_files(config, wanted_columns(config, dataset), paths, name=name)
+
+
+def fit_files(
+    config: ModelConfig, wanted: "WantedColumns", paths: Sequence[Path], *, name: str
+) -> FittedModel:
+    """Split, fit on one part, score the other; the same input, the same bytes.
+
+    It asks nothing of an installation, so that any process can do it again. Raises like `fit`.
+    """
     from tenure.adapters import skops_artifacts
     from tenure.adapters.sklearn_trainer import score
+    from tenure.adapters.training_rows import read_rows
 
-    rows = _read(platform, config, dataset, snapshots, run)
+    rows = read_rows(paths, wanted)
     parts = split_rows(config, rows)
     estimator = _fitted(config, parts.train)
     scores = score(estimator, parts.holdout.features)
     return FittedModel(
         artifact=skops_artifacts.dump(estimator, name=name),
         reference=_reference(config, parts.holdout, scores),
-        facts=_facts(config, parts, scores),
+        facts=_facts(config, wanted, parts, scores),
         classes=rows.classes,
         onnx=_onnx(config, estimator, parts.holdout, scores, name),
     )
@@ -123,7 +142,12 @@ def _reference(
     )
 
 
-def _facts(config: ModelConfig, parts: SplitParts, scores: "NDArray[np.float64]") -> FitFacts:
+def _facts(
+    config: ModelConfig,
+    wanted: "WantedColumns",
+    parts: SplitParts,
+    scores: "NDArray[np.float64]",
+) -> FitFacts:
     from tenure.adapters.training_rows import observed_values
 
     threshold, columns = config.evaluation.threshold, config.features
@@ -132,6 +156,8 @@ def _facts(config: ModelConfig, parts: SplitParts, scores: "NDArray[np.float64]"
     return FitFacts(
         threshold=threshold,
         features=FeatureNames(columns.numeric, columns.categorical),
+        time_column=wanted.time,
+        names={column: tuple(names) for column, names in wanted.names.items()},
         categories=observed.categories,
         kinds=parts.train.kinds,
         ranges=observed.ranges,
@@ -164,26 +190,6 @@ def _onnx(
     )
 
 
-def _read(
-    platform: Installation,
-    config: ModelConfig,
-    dataset: DatasetConfig,
-    snapshots: Sequence[PublishedSnapshot],
-    run: RunRef,
-) -> "TrainingRows":
-    """The rows of all snapshots. Raises like `fit`."""
-    from tenure.adapters import training_rows
-
-    require_trainable(platform.settings.include, config)
-    paths = [
-        open_snapshot(
-            platform, dataset.name, s.digest, purpose="training", run=run, model=config.name
-        )
-        for s in snapshots
-    ]
-    return training_rows.read_rows(paths, wanted_columns(config, dataset))
-
-
 def wanted_columns(
     config: ModelConfig, dataset: DatasetConfig, *, of_a_part: bool = False, checked: bool = False
 ) -> "WantedColumns":
@@ -195,19 +201,28 @@ def wanted_columns(
         of_a_part: Whether more batches will come before anything is learned.
         checked: Whether the subject, which only scoring reads, is looked at as well.
     """
+    assert dataset.time_column is not None
+    return replace(
+        columns_of(config, time=dataset.time_column, names=other_names(config, dataset)),
+        of_a_part=of_a_part,
+        others=(config.subject_column,) if checked else (),
+    )
+
+
+def columns_of(
+    config: ModelConfig, *, time: str, names: Mapping[str, Sequence[str]]
+) -> "WantedColumns":
+    """What a training reads, where the time and other names of columns are known."""
     from tenure.adapters.training_rows import WantedColumns
 
-    assert dataset.time_column is not None
     return WantedColumns(
         numeric=config.features.numeric,
         categorical=config.features.categorical,
         label=config.label.column,
-        time=dataset.time_column,
+        time=time,
         protected=config.bias.attributes,
-        names=other_names(config, dataset),
+        names=names,
         rule=config.label.rule,
-        of_a_part=of_a_part,
-        others=(config.subject_column,) if checked else (),
     )
 
 

@@ -13,7 +13,7 @@ from tenure.adapters.sql import training, versions
 from tenure.config import ModelConfig, load_dataset
 from tenure.errors import StateConflict
 from tenure.installation import Installation
-from tenure.installation.provenance import code_digest, lock_digest
+from tenure.installation.provenance import code_digest, environment, lock_digest
 from tenure.lifecycle.model_version import (
     DraftFacts,
     FitFacts,
@@ -95,6 +95,7 @@ def _facts(
         artifact_key=stored.artifact_key,
         holdout_key=stored.holdout_key,
         holdout_digest=stored.holdout_digest,
+        environment=environment(),
         onnx=onnx,
     )
 
@@ -116,6 +117,7 @@ def _save_report(
         "labels": {v: {"means": meaning, "rows": rows} for v, (meaning, rows) in classes.items()},
         "metrics": facts.metrics,
         "seed": facts.seed,
+        "environment": asdict(facts.environment),
         "artifact_digest": row.artifact_digest,
         "code_digest": row.code_digest,
         "lock_digest": row.lock_digest,
