@@ -115,11 +115,22 @@ ONE_WORD = {
         ("label: {column: late,", "label: {column: scheduled_at,"),
         "the label scheduled_at is timestamp: it must be boolean, or 0 and 1",
     ),
-    "label that is known after the gap": (
+    "random split on data with time": (
         MODEL,
-        ("horizon_hours: 24}", "horizon_hours: 24.5}"),
-        "label.horizon_hours 24.5 is longer than training.gap_hours 24: labels of the training "
-        "rows would tell of the holdout",
+        ("  gap_hours: 24", "  split: random"),
+        "training.split random on data with time: rows of flights that come later (by "
+        "scheduled_at) would teach about earlier ones; take temporal, or grouped with group_column",
+    ),
+    "stratified split on data with time": (
+        MODEL,
+        ("  gap_hours: 24", "  split: stratified"),
+        "training.split stratified on data with time: rows of flights that come later (by "
+        "scheduled_at) would teach about earlier ones; take temporal, or grouped with group_column",
+    ),
+    "group that is no column": (
+        MODEL,
+        ("  gap_hours: 24", "  group_column: pilot\n  split: grouped"),
+        "pilot is not in the contract of flights",
     ),
     "estimator that is not there": (
         MODEL,
@@ -200,7 +211,10 @@ def test_a_dataset_without_a_time_cannot_be_trained_on(include: Path) -> None:
     text = (include / DATASET).read_text().splitlines()
     assert text[line - 1].startswith("entity_column")
     said = [one.message for one in found(include)]
-    assert said == ["dataset flights has no time_column: training splits its rows by time"]
+    assert said == [
+        "dataset flights has no time_column: training.split temporal needs one; without time it "
+        "may be stratified, grouped or random"
+    ]
     config, _ = load_model(include, "flight_late")
     with pytest.raises(BrokenFile, match="no time_column"):
         require_trainable(include, config)
@@ -344,7 +358,7 @@ def test_columns_are_one_rule_for_check_and_training(include: Path) -> None:
     "case",
     [
         "dataset that is not there",
-        "label that is known after the gap",
+        "random split on data with time",
         "estimator that is not there",
         "entry point without its module",
         "parameter that is not there",

@@ -42,7 +42,8 @@ class TrainingRows:
     Args:
         features: A frame with numeric (float64) then categorical (text or None) columns.
         labels: Shape (n,).
-        times: Microseconds since 1970, shape (n,).
+        times: Microseconds since 1970, shape (n,); None of data without time.
+        groups: Values of the group column as texts, null is the empty text; None without one.
         protected: Values of the protected attributes as texts; null is the empty text.
         unlabelled: Rows that were left out because they have no label.
         classes: What each value of the label column means, and how many rows have it.
@@ -51,7 +52,8 @@ class TrainingRows:
 
     features: Any
     labels: NDArray[np.bool_]
-    times: NDArray[np.int64]
+    times: NDArray[np.int64] | None
+    groups: NDArray[np.object_] | None
     protected: Mapping[str, NDArray[np.object_]]
     unlabelled: int
     classes: Mapping[str, tuple[bool, int]]
@@ -75,8 +77,9 @@ class WantedColumns:
         numeric: Features that are numbers.
         categorical: Features that are texts; other values are written as `spell` does.
         label: What is predicted.
-        time: When it happened.
-        protected: Groups.
+        time: When it happened; None of data without time.
+        group: Rows with one value of it are on one side of the split; None without groups.
+        protected: Groups that are compared.
         names: Names that a column may have in a file, the first that is there counts.
         rule: Which labels are true.
         of_a_part: Whether more files will come: then the positive label need not occur.
@@ -86,8 +89,9 @@ class WantedColumns:
     numeric: Sequence[str]
     categorical: Sequence[str]
     label: str
-    time: str
+    time: str | None
     protected: Sequence[str]
+    group: str | None = None
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     rule: LabelRule = field(default_factory=LabelRule)
     of_a_part: bool = False
@@ -96,12 +100,14 @@ class WantedColumns:
     @property
     def texts(self) -> list[str]:
         """Columns of which each value is one text."""
-        return [*self.categorical, *self.protected, *self.others]
+        group = [] if self.group is None else [self.group]
+        return [*self.categorical, *self.protected, *group, *self.others]
 
     @property
     def all(self) -> list[str]:
         """Each column once."""
-        return list(dict.fromkeys([*self.numeric, *self.texts, self.label, self.time]))
+        time = [] if self.time is None else [self.time]
+        return list(dict.fromkeys([*self.numeric, *self.texts, self.label, *time]))
 
 
 @dataclass(frozen=True)
@@ -145,18 +151,24 @@ def examine_rows(paths: Sequence[Path], wanted: WantedColumns) -> ExaminedRows:
         **{n: reading.of(n, _each, parts, n, _texts, None) for n in wanted.categorical},
     }
     protected = {n: reading.of(n, _each, parts, n, _texts, "") for n in wanted.protected}
-    times = reading.of(wanted.time, _each, parts, wanted.time, _moments)
+    times = groups = None
+    if wanted.time is not None:
+        times = reading.of(wanted.time, _each, parts, wanted.time, _moments)
+    if wanted.group is not None:
+        groups = reading.of(wanted.group, _each, parts, wanted.group, _texts, "")
     for name in wanted.others:
         reading.of(name, _each, tables, name, _texts, "")
     labels = None if written is None else np.concatenate(written)[np.concatenate(known)]
     classes = None if labels is None else reading.of(wanted.label, _classes, labels, wanted)
     rows = None
-    if labels is not None and classes is not None and times is not None:
+    is_split = times is not None or wanted.time is None
+    if labels is not None and classes is not None and is_split:
         read = {n: values for n, values in columns.items() if values is not None}
         rows = TrainingRows(
             features=pd.DataFrame(read, range(len(labels))),
             labels=np.array([classes[text][0] for text in labels], dtype=np.bool_),
             times=times,
+            groups=groups,
             protected={n: values for n, values in protected.items() if values is not None},
             unlabelled=sum(int((~one).sum()) for one in known),
             classes=classes,
@@ -346,7 +358,8 @@ def pick(rows: TrainingRows, index: NDArray[np.intp]) -> TrainingRows:
     return TrainingRows(
         features=rows.features.iloc[index].reset_index(drop=True),
         labels=rows.labels[index],
-        times=rows.times[index],
+        times=None if rows.times is None else rows.times[index],
+        groups=None if rows.groups is None else rows.groups[index],
         protected={name: values[index] for name, values in rows.protected.items()},
         unlabelled=0,
         classes=rows.classes,
@@ -394,7 +407,9 @@ def reference_bytes(
     }
     columns |= {f"g_{n}": pa.array(values, pa.string()) for n, values in rows.protected.items()}
     columns |= {
-        "event_time": pa.array(rows.times, pa.int64()).cast(_INSTANT),
+        "event_time": pa.nulls(len(scores), _INSTANT)
+        if rows.times is None
+        else pa.array(rows.times, pa.int64()).cast(_INSTANT),
         "score": pa.array(scores, pa.float64()),
         "decision": pa.array(scores >= threshold, pa.bool_()),
         "label": pa.array(rows.labels, pa.bool_()),

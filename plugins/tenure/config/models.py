@@ -226,8 +226,10 @@ class ModelConfig(Policy):
 
     @property
     def text_columns(self) -> frozenset[str]:
-        """Columns read as they are written: categorical features and protected attributes."""
-        return frozenset({*self.features.categorical, *self.bias.attributes})
+        """Columns read as they are written: categorical features, protected attributes, groups."""
+        group = self.training.group_column
+        groups = () if group is None else (group,)
+        return frozenset({*self.features.categorical, *self.bias.attributes, *groups})
 
     @model_validator(mode="after")
     def _personal_columns_are_read_for_a_reason(self) -> "ModelConfig":

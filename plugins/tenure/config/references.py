@@ -181,6 +181,8 @@ def unexcused(model: ModelConfig, dataset: DatasetConfig) -> list[str]:
 def _columns(model: ModelConfig) -> Iterator[tuple[str, Location]]:
     """Every column that the model names with where; of several places the last counts."""
     yield model.subject_column, ("subject_column",)
+    if model.training.group_column is not None:
+        yield model.training.group_column, ("training", "group_column")
     for n, column in enumerate(model.bias.attributes):
         yield column, ("bias", "attributes", n)
     for n, column in enumerate(model.features.categorical):
@@ -210,20 +212,30 @@ def _of_dataset(found: ConfigSet, model: ModelConfig) -> Iterator[Fault]:
     dataset = found.datasets.get(model.dataset)
     if dataset is None:
         yield ("dataset",), f"dataset {model.dataset!r} has no valid YAML"
-    elif dataset.time_column is None:
-        said = f"dataset {dataset.name} has no time_column: training splits its rows by time"
-        yield ("dataset",), said
+    else:
+        yield from split_faults(model, dataset)
+
+
+def split_faults(model: ModelConfig, dataset: DatasetConfig) -> Iterator[Fault]:
+    """Why the rows of the dataset cannot be split as the model says."""
+    how, time = model.training.split, dataset.time_column
+    if how == "temporal" and time is None:
+        yield (
+            ("dataset",),
+            f"dataset {dataset.name} has no time_column: training.split temporal needs one; "
+            "without time it may be stratified, grouped or random",
+        )
+    if how in {"stratified", "random"} and time is not None:
+        yield (
+            ("training", "split"),
+            f"training.split {how} on data with time: rows of {dataset.name} that come later (by "
+            f"{time}) would teach about earlier ones; take temporal, or grouped with group_column",
+        )
 
 
 def _of_recipe(include: Path, model: ModelConfig) -> Iterator[Fault]:
     """What training does with the rows, whatever they are."""
-    policy, label = model.training, model.label
-    if label.horizon_hours > policy.gap_hours:
-        yield (
-            ("label", "horizon_hours"),
-            f"label.horizon_hours {label.horizon_hours:g} is longer than training.gap_hours "
-            f"{policy.gap_hours}: labels of the training rows would tell of the holdout",
-        )
+    policy = model.training
     folders = [include.parent / "dags", include.parent / "plugins"]
     for name, said in estimators.faults(policy.estimator, policy.parameters, folders):
         at: Location = ("training", "parameters", name) if name else ("training", "estimator")

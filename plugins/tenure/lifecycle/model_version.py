@@ -39,13 +39,25 @@ class FeatureNames:
 
 @dataclass(frozen=True)
 class SplitRows:
-    """Rows before and after the split; those without a label are in neither."""
+    """What became of each row of the snapshots; together they are all of them.
+
+    Args:
+        train: Learned from.
+        holdout: Judge.
+        unlabelled: Have no label.
+        gap: Are too close before the holdout.
+        label_unknown: Had no label yet when the holdout begins.
+        group_held_out: Belong to a group that is held out.
+    """
 
     __pydantic_config__: ClassVar = _CLOSED
 
     train: int
     holdout: int
     unlabelled: int
+    gap: int
+    label_unknown: int
+    group_held_out: int
 
 
 @dataclass(frozen=True)
@@ -139,7 +151,7 @@ class FitFacts:
     Args:
         threshold: Scores at or above it decide `positive`.
         features: What the model reads.
-        time_column: By which the rows were split.
+        time_column: By which the rows were split; None of data without time.
         names: Other names that a column of the model may have in a snapshot, by column.
         categories: Values that training saw, by categorical feature.
         kinds: What these values were in the data before they were texts, by categorical feature.
@@ -153,7 +165,7 @@ class FitFacts:
 
     threshold: Share
     features: FeatureNames
-    time_column: str
+    time_column: str | None
     names: Mapping[str, tuple[str, ...]]
     categories: Mapping[str, tuple[str, ...]]
     kinds: Mapping[str, Kind]

@@ -66,7 +66,7 @@ def test_facts_and_reference_are_as_agreed(world: Any) -> None:
     assert set(facts.ranges) == {"income"}
     assert facts.threshold == 0.5
     assert facts.seed == 7
-    assert facts.rows == SplitRows(299, 100, 0)
+    assert facts.rows == SplitRows(299, 100, 0, gap=1, label_unknown=0, group_held_out=0)
     assert set(facts.intervals) == set(facts.metrics)
     assert table.num_rows == facts.rows.holdout
     assert table.column_names == [
@@ -440,3 +440,23 @@ def test_the_declared_label_is_learned_and_said(world: Any) -> None:
         "1": {"means": False, "rows": 200},
         "2": {"means": True, "rows": 200},
     }
+
+
+@pytest.mark.parametrize(
+    "how", ["split: stratified", "split: random", "split: grouped, group_column: branch"]
+)
+def test_data_without_time_lives_the_whole_life(world: Any, how: str) -> None:
+    configs = world.platform.settings.configs
+    dataset, model = configs / "datasets" / "loans.yaml", configs / "models" / "loan_ok.yaml"
+    dataset.write_text(dataset.read_text().replace("time_column: at\n", ""))
+    model.write_text(model.read_text().replace("gap_hours: 1", how))
+    for month in (1, 2):
+        world.publish(month, branch=[f"b{n % 50}" for n in range(200)])
+    world.request()
+    world.life()
+    facts = world.row().facts
+    assert world.versions()[0].state is State.VALIDATED
+    assert facts.time_column is None
+    assert facts.rows.train + facts.rows.holdout == 400
+    table = pq.read_table(world.platform.store.fetch(facts.holdout_key, facts.holdout_digest))
+    assert table["event_time"].null_count == facts.rows.holdout

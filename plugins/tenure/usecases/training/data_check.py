@@ -15,7 +15,7 @@ from tenure.adapters.sql import training
 from tenure.config import DatasetConfig, ModelConfig
 from tenure.config.loader import ConfigSet
 from tenure.config.problems import Problem
-from tenure.config.references import column_faults, outcome_faults, place_of
+from tenure.config.references import column_faults, outcome_faults, place_of, split_faults
 from tenure.errors import ConfigInvalid, GateInconclusive, ServiceUnreachable, TenureError
 from tenure.installation import Installation
 from tenure.installation.identity import as_command
@@ -30,7 +30,7 @@ from tenure.lifecycle.training.fitness import (
 from tenure.usecases.data.compatibility import of_snapshots
 from tenure.usecases.data.privacy import require_safe_store
 from tenure.usecases.data.snapshots import open_snapshot
-from tenure.usecases.training.fitting import wanted_columns
+from tenure.usecases.training.fitting import split_rows, wanted_columns
 
 if TYPE_CHECKING:
     from tenure.adapters.training_rows import TrainingRows
@@ -116,7 +116,8 @@ class _ModelCheck:
         dataset = self._found.datasets.get(self._model.dataset)
         if dataset is None:
             return f"dataset {self._model.dataset} has no valid YAML"
-        return "" if dataset.time_column else f"dataset {dataset.name} has no time_column"
+        faults = split_faults(self._model, dataset)
+        return next((said for _, said in faults), "")
 
     def problems(self) -> list[Problem]:
         """Raises TenureError, KeyError or SQLAlchemyError when something cannot be read."""
@@ -169,21 +170,16 @@ class _ModelCheck:
             yield from self._of_split(found.rows)
 
     def _of_split(self, rows: "TrainingRows") -> Iterator[RowFault]:
-        from tenure.adapters.training_rows import pick
-        from tenure.lifecycle.training.split import split_by_time
-
         policy, label = self._model.training, self._model.label.column
         if self.waits:  # more rows will come before anything is split
             yield from valueless(rows.values(), f"the {len(rows.labels):,} rows so far")
             return
         try:
-            split = split_by_time(
-                rows.times, holdout_fraction=policy.holdout_fraction, gap_hours=policy.gap_hours
-            )
+            parts = split_rows(self._model, rows)
         except GateInconclusive as error:
             yield RowFault(error.what.rstrip("."), ("training", "gap_hours"))
             return
-        old, new = pick(rows, split.train), pick(rows, split.holdout)
+        old, new = parts.train, parts.holdout
         squared = old.magnitudes() if policy.estimator in SQUARING else {}
         yield from learning_faults(old.labels, old.values(), label=label, squared=squared)
         evaluation, bias = self._model.evaluation, self._model.bias

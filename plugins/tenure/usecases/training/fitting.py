@@ -10,10 +10,9 @@ from tenure.config.references import require_trainable
 from tenure.installation import Installation
 from tenure.layout import artifact_key, reference_key
 from tenure.lifecycle.model_version import FeatureNames, FitFacts, SplitRows, VersionRecord
-from tenure.lifecycle.training import PublishedSnapshot, evaluation
+from tenure.lifecycle.training import PublishedSnapshot, evaluation, split
 from tenure.lifecycle.training.evaluation.metrics import measure
 from tenure.lifecycle.training.registry import statement_bytes
-from tenure.lifecycle.training.split import split_by_time
 from tenure.usecases.data.compatibility import other_names
 from tenure.usecases.data.snapshots import open_snapshot
 from tenure.usecases.training.onnx import OnnxAttempt, attempt
@@ -104,12 +103,22 @@ def split_rows(config: ModelConfig, rows: "TrainingRows") -> SplitParts:
     """The rows that are learned from, and those that judge. Raises GateInconclusive."""
     from tenure.adapters.training_rows import pick
 
-    policy = config.training
-    split = split_by_time(
-        rows.times, holdout_fraction=policy.holdout_fraction, gap_hours=policy.gap_hours
+    parted = split.split_rows(
+        config.training,
+        horizon_hours=config.label.horizon_hours,
+        labels=rows.labels,
+        times=rows.times,
+        groups=rows.groups,
     )
-    counts = SplitRows(len(split.train), len(split.holdout), rows.unlabelled)
-    return SplitParts(pick(rows, split.train), pick(rows, split.holdout), counts)
+    counts = SplitRows(
+        train=len(parted.train),
+        holdout=len(parted.holdout),
+        unlabelled=rows.unlabelled,
+        gap=parted.gap,
+        label_unknown=parted.label_unknown,
+        group_held_out=parted.group_held_out,
+    )
+    return SplitParts(pick(rows, parted.train), pick(rows, parted.holdout), counts)
 
 
 def _fitted(config: ModelConfig, rows: "TrainingRows") -> "BaseEstimator":
@@ -197,11 +206,10 @@ def wanted_columns(
 
     Args:
         config: The model.
-        dataset: It has a time column.
+        dataset: Its time column splits the rows.
         of_a_part: Whether more batches will come before anything is learned.
         checked: Whether the subject, which only scoring reads, is looked at as well.
     """
-    assert dataset.time_column is not None
     return replace(
         columns_of(config, time=dataset.time_column, names=other_names(config, dataset)),
         of_a_part=of_a_part,
@@ -210,7 +218,7 @@ def wanted_columns(
 
 
 def columns_of(
-    config: ModelConfig, *, time: str, names: Mapping[str, Sequence[str]]
+    config: ModelConfig, *, time: str | None, names: Mapping[str, Sequence[str]]
 ) -> "WantedColumns":
     """What a training reads, where the time and other names of columns are known."""
     from tenure.adapters.training_rows import WantedColumns
@@ -221,6 +229,7 @@ def columns_of(
         label=config.label.column,
         time=time,
         protected=config.bias.attributes,
+        group=config.training.group_column,
         names=names,
         rule=config.label.rule,
     )

@@ -108,9 +108,10 @@ def _save_report(
     run: RunRef,
 ) -> None:
     """What the task's tab shows."""
+    newer = "rows" if facts.time_column is None else "newer rows"
     summary = (
         f"{row.name} trained on {facts.rows.train:,} rows of {', '.join(facts.batches)}, "
-        f"{facts.rows.holdout:,} newer rows held out; artifact {str(row.artifact_digest)[:12]}"
+        f"{facts.rows.holdout:,} {newer} held out; artifact {str(row.artifact_digest)[:12]}"
     )
     shown = {
         "rows": asdict(facts.rows),
@@ -191,5 +192,6 @@ def _params(
         "batches": ",".join(s.batch for s in snapshots),
         "rows.train": facts.rows.train,
         "rows.holdout": facts.rows.holdout,
+        "split": policy.split,
         "threshold": config.evaluation.threshold,
     }
