@@ -27,6 +27,7 @@ def facts(**changes: Any) -> dict[str, Any]:
         "intervals": {},
         "rows": {
             "train": 200,
+            "calibration": 0,
             "holdout": 100,
             "unlabelled": 0,
             "gap": 0,

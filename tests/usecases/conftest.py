@@ -121,6 +121,12 @@ class World:
         folder = self.platform.settings.configs
         folder.joinpath("models", f"{MODEL}.yaml").write_text(CONFIG.format(**SOUND | other))
 
+    def state(self, *lines: str) -> None:
+        """Add keys to `evaluation` of the model's YAML."""
+        path = self.platform.settings.configs / "models" / f"{MODEL}.yaml"
+        added = "".join(f"  {line}\n" for line in lines)
+        path.write_text(path.read_text().replace("evaluation:\n", f"evaluation:\n{added}"))
+
     def publish(
         self,
         month: int,

@@ -43,6 +43,7 @@ class SplitRows:
 
     Args:
         train: Learned from.
+        calibration: The threshold and the calibration come from them; 0 where nothing does.
         holdout: Judge.
         unlabelled: Have no label.
         gap: Are too close before the holdout.
@@ -53,6 +54,7 @@ class SplitRows:
     __pydantic_config__: ClassVar = _CLOSED
 
     train: int
+    calibration: int
     holdout: int
     unlabelled: int
     gap: int
@@ -149,7 +151,7 @@ class FitFacts:
     """What a fit leaves.
 
     Args:
-        threshold: Scores at or above it decide `positive`.
+        threshold: Scores at or above it decide `positive`: as declared, or chosen by the costs.
         features: What the model reads.
         time_column: By which the rows were split; None of data without time.
         names: Other names that a column of the model may have in a snapshot, by column.
@@ -159,7 +161,7 @@ class FitFacts:
         metrics: Of the holdout, those that are defined on it.
         intervals: Of these metrics, (low, high).
         rows: Rows of the split.
-        base_rate: Share of positive labels among the rows trained on.
+        base_rate: Share of positive labels among the rows that the estimator learned from.
         seed: Of the fit.
     """
 

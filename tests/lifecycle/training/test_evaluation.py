@@ -114,6 +114,7 @@ def verdict_of(gate: MetricGate, value: float | None, *, rows: int = 500, **poli
         found,
         subject="m@1",
         rows=rows,
+        threshold=0.5,
         baseline={},
         today=TODAY,
     )
@@ -145,9 +146,7 @@ def test_gate(
 
 def test_summary_names_observed_and_allowed() -> None:
     report = verdict_of(MINIMUM, 0.6)
-    assert report.summary == (
-        "1 of 1 checks failed on 500 held-out rows: roc_auc 0.6000, allowed at least 0.65"
-    )
+    assert report.summary == ("1 of 1 checks failed on 500 held-out rows: kpi:roc_auc 0.60 < 0.65")
     few = verdict_of(MINIMUM, 0.6, rows=20)
     assert few.summary == (
         "1 of 1 checks inconclusive on 20 held-out rows: rows 20 labelled rows, "
@@ -177,6 +176,7 @@ def test_the_report_carries_the_trivial_baseline() -> None:
         measure(scores, labels, threshold=0.5),
         subject="m@1",
         rows=len(labels),
+        threshold=0.5,
         baseline=trivial,
         today=TODAY,
     )

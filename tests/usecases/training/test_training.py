@@ -66,7 +66,7 @@ def test_facts_and_reference_are_as_agreed(world: Any) -> None:
     assert set(facts.ranges) == {"income"}
     assert facts.threshold == 0.5
     assert facts.seed == 7
-    assert facts.rows == SplitRows(299, 100, 0, gap=1, label_unknown=0, group_held_out=0)
+    assert facts.rows == SplitRows(299, 0, 100, 0, gap=1, label_unknown=0, group_held_out=0)
     assert set(facts.intervals) == set(facts.metrics)
     assert table.num_rows == facts.rows.holdout
     assert table.column_names == [
@@ -364,7 +364,7 @@ def test_every_task_has_a_verdict_for_its_tab(world: Any) -> None:
             "passed",
             "loan_ok@1 trained on 299 rows of 2013-01, 2013-02, 100 newer rows held out",
         ),
-        "evaluate": ("passed", "all 1 gates passed on 100 held-out rows"),
+        "evaluate": ("passed", "all 1 checks passed on 100 held-out rows"),
         "audit_bias": ("passed", "bias audit passed on 100 rows"),
         "register": ("passed", "loan_ok@1 passed its gates and waits for approval"),
     }

@@ -15,8 +15,8 @@ from tenure.errors import ConfigInvalid
 from tenure.lifecycle.training.bias.audit import audit
 from tenure.lifecycle.training.bias.disparity import Cells
 from tenure.lifecycle.training.bias.policy import BiasPolicy
+from tenure.lifecycle.training.evaluation.costs import measure_kpis
 from tenure.lifecycle.training.evaluation.gate import judge
-from tenure.lifecycle.training.evaluation.metrics import measure
 from tenure.lifecycle.training.evaluation.policy import EvaluationPolicy
 from tenure.verdicts import Check, Verdict
 
@@ -136,8 +136,17 @@ def gate_faults(
 def _of_evaluation(
     policy: EvaluationPolicy, labels: NDArray[np.bool_], today: date
 ) -> Iterator[RowFault]:
-    measured = measure(np.ones(len(labels)), labels, threshold=policy.threshold)
-    report = judge(policy, measured, subject="", rows=len(labels), baseline={}, today=today)
+    threshold = policy.threshold
+    measured = measure_kpis(np.ones(len(labels)), labels, threshold=threshold, costs=policy.costs)
+    report = judge(
+        policy,
+        measured,
+        subject="",
+        rows=len(labels),
+        threshold=threshold,
+        baseline={},
+        today=today,
+    )
     for check in _undecided(report.checks):
         is_short = check.rule == "rows"
         yield RowFault(

@@ -10,33 +10,9 @@ from tenure.errors import GateFailed, GateInconclusive, StateConflict, TenureErr
 from tenure.installation import Installation
 from tenure.installation.provenance import environment
 from tenure.lifecycle.model_version import VersionFacts, VersionRow
-from tenure.lifecycle.training import evaluation
 from tenure.usecases.training.planning import pinned_config
 from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef, State, VersionRef
-
-
-def evaluation_report(platform: Installation, version: VersionRef) -> Report:
-    """The verdict on the holdout, from the stored scores alone."""
-    import numpy as np
-
-    from tenure.adapters.training_rows import read_scores
-    from tenure.lifecycle.training.evaluation.metrics import measure
-
-    row = row_of(platform, version)
-    policy = pinned_config(platform, row).evaluation
-    facts = _facts(row)
-    scores, labels = read_scores(platform.store.fetch(facts.holdout_key, facts.holdout_digest))
-    trivial = np.full(len(labels), facts.base_rate)
-    report = evaluation.judge(
-        policy,
-        measure(scores, labels, threshold=policy.threshold),
-        subject=version.name,
-        rows=len(labels),
-        baseline=measure(trivial, labels, threshold=policy.threshold),
-        today=platform.clock.now().date(),
-    )
-    return _bound(report, row)
 
 
 def bias_report(platform: Installation, version: VersionRef) -> Report:
@@ -47,7 +23,7 @@ def bias_report(platform: Installation, version: VersionRef) -> Report:
 
     row = row_of(platform, version)
     config = pinned_config(platform, row)
-    facts = _facts(row)
+    facts = trained_facts(row)
     path = platform.store.fetch(facts.holdout_key, facts.holdout_digest)
     attributes = config.bias.attributes
     report = audit(
@@ -57,7 +33,7 @@ def bias_report(platform: Installation, version: VersionRef) -> Report:
         seed=config.training.seed,
         today=platform.clock.now().date(),
     )
-    return _bound(report, row)
+    return bound(report, row)
 
 
 def bias_audit(
@@ -144,7 +120,7 @@ def still_safe(platform: Installation, model: str) -> str:
     return f"No version of {model} serves yet, so no client is affected."
 
 
-def _bound(report: Report, row: VersionRow) -> Report:
+def bound(report: Report, row: VersionRow) -> Report:
     """Bind the evidence to the bytes that it is about."""
     about = {
         "artifact_digest": row.artifact_digest,
@@ -156,7 +132,8 @@ def _bound(report: Report, row: VersionRow) -> Report:
     return replace(report, facts={**report.facts, **about})
 
 
-def _facts(row: VersionRow) -> VersionFacts:
+def trained_facts(row: VersionRow) -> VersionFacts:
+    """The version's evidence. Raises StateConflict when it was never trained."""
     if not row.is_trained:
         raise StateConflict(
             f"{row.name} is {row.state} and has no scored holdout.",

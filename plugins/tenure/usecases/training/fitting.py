@@ -11,11 +11,13 @@ from tenure.installation import Installation
 from tenure.layout import artifact_key, reference_key
 from tenure.lifecycle.model_version import FeatureNames, FitFacts, SplitRows, VersionRecord
 from tenure.lifecycle.training import PublishedSnapshot, evaluation, split
-from tenure.lifecycle.training.evaluation.metrics import measure
+from tenure.lifecycle.training.evaluation.costs import measure_kpis
 from tenure.lifecycle.training.registry import statement_bytes
 from tenure.usecases.data.compatibility import other_names
 from tenure.usecases.data.snapshots import open_snapshot
+from tenure.usecases.training import tuning
 from tenure.usecases.training.onnx import OnnxAttempt, attempt
+from tenure.usecases.training.tuning import TunedModel
 from tenure.vocabulary import RunRef, VersionRef, digest_bytes
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ def fit(
     """What a training of the model on these snapshots leaves.
 
     Raises:
-        GateInconclusive: The rows cannot be split.
+        GateInconclusive: The rows cannot be split, or too few are left to calibrate on.
         ConfigInvalid: Columns, estimator or parameters do not fit.
         ArtifactRefused: A snapshot is not the bytes that were published, or the estimator holds
             a type that no gateway would load.
@@ -79,14 +81,14 @@ def fit_files(
 
     rows = read_rows(paths, wanted)
     parts = split_rows(config, rows)
-    estimator = _fitted(config, parts.train)
-    scores = score(estimator, parts.holdout.features)
+    tuned = tuning.fit(config, _unfitted(config), parts.train)
+    scores = score(tuned.estimator, parts.holdout.features)
     return FittedModel(
-        artifact=skops_artifacts.dump(estimator, name=name),
-        reference=_reference(config, parts.holdout, scores),
-        facts=_facts(config, wanted, parts, scores),
+        artifact=skops_artifacts.dump(tuned.estimator, name=name),
+        reference=_reference(config, tuned, parts.holdout, scores),
+        facts=_facts(config, wanted, tuned, parts, scores),
         classes=rows.classes,
-        onnx=_onnx(config, estimator, parts.holdout, scores, name),
+        onnx=_onnx(config, tuned, parts.holdout, scores, name),
     )
 
 
@@ -112,6 +114,7 @@ def split_rows(config: ModelConfig, rows: "TrainingRows") -> SplitParts:
     )
     counts = SplitRows(
         train=len(parted.train),
+        calibration=0,
         holdout=len(parted.holdout),
         unlabelled=rows.unlabelled,
         gap=parted.gap,
@@ -121,23 +124,25 @@ def split_rows(config: ModelConfig, rows: "TrainingRows") -> SplitParts:
     return SplitParts(pick(rows, parted.train), pick(rows, parted.holdout), counts)
 
 
-def _fitted(config: ModelConfig, rows: "TrainingRows") -> "BaseEstimator":
-    from tenure.adapters.sklearn_trainer import build, fit
+def _unfitted(config: ModelConfig) -> "BaseEstimator":
+    from tenure.adapters.sklearn_trainer import build
 
     policy, columns = config.training, config.features
-    unfitted = build(
+    made: BaseEstimator = build(
         policy.estimator,
         policy.parameters,
         numeric=columns.numeric,
         categorical=columns.categorical,
         seed=policy.seed,
     )
-    fitted: BaseEstimator = fit(unfitted, rows.features, rows.labels, label=config.label.column)
-    return fitted
+    return made
 
 
 def _reference(
-    config: ModelConfig, holdout: "TrainingRows", scores: "NDArray[np.float64]"
+    config: ModelConfig,
+    tuned: TunedModel,
+    holdout: "TrainingRows",
+    scores: "NDArray[np.float64]",
 ) -> bytes:
     from tenure.adapters.training_rows import reference_bytes
 
@@ -145,7 +150,7 @@ def _reference(
     return reference_bytes(
         holdout,
         scores,
-        threshold=config.evaluation.threshold,
+        threshold=tuned.threshold,
         numeric=columns.numeric,
         categorical=columns.categorical,
     )
@@ -154,33 +159,35 @@ def _reference(
 def _facts(
     config: ModelConfig,
     wanted: "WantedColumns",
+    tuned: TunedModel,
     parts: SplitParts,
     scores: "NDArray[np.float64]",
 ) -> FitFacts:
     from tenure.adapters.training_rows import observed_values
 
-    threshold, columns = config.evaluation.threshold, config.features
-    measured = measure(scores, parts.holdout.labels, threshold=threshold)
-    observed = observed_values(parts.train, columns.numeric, columns.categorical)
+    threshold, columns, learned = tuned.threshold, config.features, tuned.learned
+    costs = config.evaluation.costs
+    measured = measure_kpis(scores, parts.holdout.labels, threshold=threshold, costs=costs)
+    observed = observed_values(learned, columns.numeric, columns.categorical)
     return FitFacts(
         threshold=threshold,
         features=FeatureNames(columns.numeric, columns.categorical),
         time_column=wanted.time,
         names={column: tuple(names) for column, names in wanted.names.items()},
         categories=observed.categories,
-        kinds=parts.train.kinds,
+        kinds=learned.kinds,
         ranges=observed.ranges,
         metrics=evaluation.values(measured),
         intervals=evaluation.intervals(measured),
-        rows=parts.counts,
-        base_rate=float(parts.train.labels.mean()),
+        rows=tuned.counted(parts.counts),
+        base_rate=float(learned.labels.mean()),
         seed=config.training.seed,
     )
 
 
 def _onnx(
     config: ModelConfig,
-    estimator: "BaseEstimator",
+    tuned: TunedModel,
     holdout: "TrainingRows",
     scores: "NDArray[np.float64]",
     name: str,
@@ -190,11 +197,11 @@ def _onnx(
         return None
     return attempt(
         config.serving.onnx,
-        estimator,
+        tuned.estimator,
         holdout.features,
         scores,
         features=config.features.all,
-        threshold=config.evaluation.threshold,
+        threshold=tuned.threshold,
         subject=name,
     )
 

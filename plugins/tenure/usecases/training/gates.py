@@ -11,7 +11,7 @@ from tenure.adapters.sql import training, versions
 from tenure.errors import StateConflict
 from tenure.installation import Installation
 from tenure.lifecycle.model_version import VersionRow
-from tenure.usecases.training import evidence
+from tenure.usecases.training import appraisal, evidence
 from tenure.usecases.training.planning import planned_version
 from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef, State, VersionRef, canonical_json, op_key
@@ -34,7 +34,7 @@ def evaluate(platform: Installation, model: str, run: RunRef) -> dict[str, objec
     """
     version = planned_version(platform, model, run)
     return _settled(platform, version, run, "evaluation") or _settle(
-        platform, version, evidence.evaluation_report(platform, version), run
+        platform, version, appraisal.evaluation_report(platform, version), run
     )
 
 

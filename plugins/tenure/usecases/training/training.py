@@ -117,6 +117,7 @@ def _save_report(
         "rows": asdict(facts.rows),
         "labels": {v: {"means": meaning, "rows": rows} for v, (meaning, rows) in classes.items()},
         "metrics": facts.metrics,
+        "threshold": facts.threshold,
         "seed": facts.seed,
         "environment": asdict(facts.environment),
         "artifact_digest": row.artifact_digest,
@@ -193,5 +194,5 @@ def _params(
         "rows.train": facts.rows.train,
         "rows.holdout": facts.rows.holdout,
         "split": policy.split,
-        "threshold": config.evaluation.threshold,
+        "threshold": facts.threshold,
     }

@@ -15,7 +15,8 @@ ECE_BINS = 10
 
 _DRAWS = 1000
 _SEED = 2013
-_Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
+Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
+"""Standard errors on each side of an interval."""
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -48,8 +49,8 @@ def measure(scores: Floats, labels: Bools, *, threshold: float) -> dict[Metric, 
     likelihood = np.clip(np.where(labels, scores, 1.0 - scores), near_one, 1.0)
     return {
         "roc_auc": _roc_auc(scores, labels),
-        "brier": _mean((scores - labels) ** 2),
-        "log_loss": _mean(-np.log(likelihood)),
+        "brier": mean_estimate((scores - labels) ** 2),
+        "log_loss": mean_estimate(-np.log(likelihood)),
         "accuracy": _share(right, n),
         "precision": _share(hits, int(decided.sum())),
         "recall": _share(hits, int(labels.sum())),
@@ -81,12 +82,19 @@ def _share(part: int, whole: int) -> MetricEstimate:
     )
 
 
-def _mean(losses: Floats) -> MetricEstimate:
+def mean_estimate(losses: Floats, lowest: float | None = 0.0) -> MetricEstimate:
+    """A mean with its normal interval, which ends at `lowest`; one row has no interval."""
     value = float(losses.mean())
     if len(losses) < 2:
         return MetricEstimate(value)
-    half = float(_Z * losses.std(ddof=1) / np.sqrt(len(losses)))
-    return MetricEstimate(value, max(0.0, value - half), value + half)
+    half = float(Z * losses.std(ddof=1) / np.sqrt(len(losses)))
+    low = value - half if lowest is None else max(lowest, value - half)
+    return MetricEstimate(value, low, value + half)
+
+
+def score_bins(scores: Floats) -> NDArray[np.int64]:
+    """The bin of each score, 0…ECE_BINS - 1."""
+    return np.minimum((scores * ECE_BINS).astype(np.int64), ECE_BINS - 1)
 
 
 def _roc_auc(scores: Floats, labels: Bools) -> MetricEstimate:
@@ -94,17 +102,16 @@ def _roc_auc(scores: Floats, labels: Bools) -> MetricEstimate:
     m, n = len(positive), len(negative)
     if m < 2 or n < 2:
         return MetricEstimate(None)
-    ranks = _ranks(scores)
+    ranks = mean_ranks(scores)
     value = float((ranks[labels].sum() - m * (m + 1) / 2) / (m * n))
-    above = (ranks[labels] - _ranks(positive)) / n  # share of negatives below each positive
-    below = 1.0 - (ranks[~labels] - _ranks(negative)) / m
-    half = _Z * np.sqrt(above.var(ddof=1) / m + below.var(ddof=1) / n)
+    above = (ranks[labels] - mean_ranks(positive)) / n  # share of negatives below each positive
+    below = 1.0 - (ranks[~labels] - mean_ranks(negative)) / m
+    half = Z * np.sqrt(above.var(ddof=1) / m + below.var(ddof=1) / n)
     return MetricEstimate(value, max(0.0, float(value - half)), min(1.0, float(value + half)))
 
 
 def _ece(scores: Floats, labels: Bools) -> MetricEstimate:
-    bins = np.minimum((scores * ECE_BINS).astype(np.int64), ECE_BINS - 1)
-    cell = 2 * bins + labels
+    cell = 2 * score_bins(scores) + labels
     counts = np.bincount(cell, minlength=2 * ECE_BINS)
     sums = np.bincount(cell, weights=scores, minlength=2 * ECE_BINS)
     gain = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
@@ -121,7 +128,7 @@ def _ece(scores: Floats, labels: Bools) -> MetricEstimate:
     return MetricEstimate(float(error(counts)), float(low), float(high))
 
 
-def _ranks(values: Floats) -> Floats:
+def mean_ranks(values: Floats) -> Floats:
     """Ranks from 1; equal values share their mean rank."""
     _, place, count = np.unique(values, return_inverse=True, return_counts=True)
     return np.asarray((np.cumsum(count) - (count - 1) / 2)[place])

@@ -9,13 +9,15 @@ from tenure.lifecycle.policy import GatePolicy, Policy
 Metric = Literal[
     "roc_auc", "brier", "log_loss", "accuracy", "precision", "recall", "wrong_label_rate", "ece"
 ]
+GateMetric = Metric | Literal["expected_cost"]
+Calibration = Literal["isotonic", "sigmoid"]
 
 
 class MetricGate(Policy):
-    """A bound on one metric of the holdout; exactly one of minimum and maximum."""
+    """A KPI: a bound on one metric of the holdout; exactly one of minimum and maximum."""
 
-    metric: Metric
-    """What is measured."""
+    metric: GateMetric
+    """What is measured; `expected_cost` is the mean cost of a decision by `costs`."""
     minimum: float | None = None
     """Lowest value that passes."""
     maximum: float | None = None
@@ -28,12 +30,43 @@ class MetricGate(Policy):
         return self
 
 
+class DecisionCosts(Policy):
+    """What a wrong decision costs, in any unit; a right one costs nothing."""
+
+    false_positive: float = Field(gt=0.0)
+    """Of a yes that should have been a no."""
+    false_negative: float = Field(gt=0.0)
+    """Of a no that should have been a yes."""
+
+
 class EvaluationPolicy(GatePolicy):
     """The gate between trained and validated."""
 
     threshold: float = Field(default=0.5, ge=0.0, le=1.0)
-    """Scores at or above it decide `positive`."""
+    """Scores at or above it decide `positive`; state `costs` instead to have it chosen."""
+    costs: DecisionCosts | None = None
+    """Each version's threshold is the one that costs least on its calibration rows; null: the
+    declared `threshold`."""
+    calibration: Calibration | None = None
+    """How scores are made probabilities: `isotonic` (from about a thousand rows on) or `sigmoid`;
+    null: they stay as the estimator gives them."""
+    calibration_fraction: float = Field(default=0.2, gt=0.0, lt=1.0)
+    """Newest share of the rows before the holdout that `calibration` and `costs` learn from; the
+    estimator does not see them."""
     min_rows: int = Field(default=500, ge=1)
     """Rows of the holdout below which the gate is inconclusive."""
     gates: tuple[MetricGate, ...] = Field(min_length=1)
-    """What must hold on the holdout; all of it."""
+    """The KPIs: what must hold on the holdout, all of it. The first decides comparisons."""
+
+    @model_validator(mode="after")
+    def _one_threshold(self) -> "EvaluationPolicy":
+        if self.costs is not None and "threshold" in self.model_fields_set:
+            raise ValueError("state one of threshold and costs: costs choose the threshold")
+        if self.costs is None and any(gate.metric == "expected_cost" for gate in self.gates):
+            raise ValueError("a gate on expected_cost needs costs")
+        return self
+
+    @property
+    def needs_calibration_rows(self) -> bool:
+        """Whether something is learned from rows that the estimator does not see."""
+        return self.costs is not None or self.calibration is not None

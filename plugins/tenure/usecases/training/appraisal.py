@@ -1,0 +1,66 @@
+"""The evaluation of a trained version: metrics, costs and calibration on its stored holdout.
+
+Import it inside functions: it loads SQLAlchemy.
+"""
+
+from typing import TYPE_CHECKING
+
+from tenure.config import ModelConfig
+from tenure.installation import Installation
+from tenure.lifecycle.model_version import VersionFacts
+from tenure.lifecycle.training import evaluation
+from tenure.lifecycle.training.evaluation import Appraisal
+from tenure.usecases.training.evidence import bound, row_of, trained_facts
+from tenure.usecases.training.planning import pinned_config
+from tenure.verdicts import Report
+from tenure.vocabulary import VersionRef
+
+if TYPE_CHECKING:
+    from tenure.lifecycle.training.evaluation.metrics import Bools, Floats
+
+
+def evaluation_report(platform: Installation, version: VersionRef) -> Report:
+    """The verdict on the holdout, by the threshold that the version decides with."""
+    import numpy as np
+
+    from tenure.adapters.training_rows import read_scores
+    from tenure.lifecycle.training.evaluation.costs import measure_kpis
+
+    row = row_of(platform, version)
+    config, facts = pinned_config(platform, row), trained_facts(row)
+    policy = config.evaluation
+    scores, labels = read_scores(platform.store.fetch(facts.holdout_key, facts.holdout_digest))
+    trivial = np.full(len(labels), facts.base_rate)
+    threshold, costs = facts.threshold, policy.costs
+    report = evaluation.judge(
+        policy,
+        measure_kpis(scores, labels, threshold=threshold, costs=costs),
+        subject=version.name,
+        rows=len(labels),
+        threshold=threshold,
+        baseline=measure_kpis(trivial, labels, threshold=threshold, costs=costs),
+        today=platform.clock.now().date(),
+        findings=_of_holdout(config, facts, scores, labels),
+    )
+    return bound(report, row)
+
+
+def _of_holdout(
+    config: ModelConfig, facts: VersionFacts, scores: "Floats", labels: "Bools"
+) -> list[Appraisal]:
+    """What scores and labels of the holdout say besides the KPIs."""
+    from tenure.lifecycle.training.evaluation.calibration import reliability
+    from tenure.lifecycle.training.evaluation.costs import appraise_costs
+
+    found = [reliability(scores, labels, config.evaluation.calibration)]
+    if config.evaluation.costs is not None:
+        found.append(
+            appraise_costs(
+                scores,
+                labels,
+                config.evaluation.costs,
+                threshold=facts.threshold,
+                rule_score=config.serving.fallback_score,
+            )
+        )
+    return found

@@ -1,0 +1,123 @@
+"""Fits the estimator, and on rows that it did not see its calibration and its threshold.
+
+The calibration rows are the newest before the holdout: no decision is tuned on what judges it.
+"""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tenure.config import ModelConfig
+from tenure.errors import GateInconclusive
+from tenure.lifecycle.model_version import SplitRows
+from tenure.lifecycle.training.evaluation.costs import cheapest_threshold
+from tenure.lifecycle.training.split import Split, split_rows
+
+if TYPE_CHECKING:
+    from tenure.adapters.training_rows import TrainingRows
+
+MIN_OF_A_CLASS = 10
+"""Calibration rows of each class that a calibration or a threshold can be learned from."""
+
+
+@dataclass(frozen=True)
+class TunedModel:
+    """What came of it.
+
+    Args:
+        estimator: Fitted, and calibrated where the YAML asks for it.
+        threshold: Scores at or above it decide `positive`.
+        learned: The rows that the estimator learned from.
+        apart: How the rows before the holdout were split; None where nothing is tuned.
+    """
+
+    estimator: Any
+    threshold: float
+    learned: "TrainingRows"
+    apart: Split | None = None
+
+    def counted(self, counts: SplitRows) -> SplitRows:
+        """The rows of the split before the holdout, with those that this one took or left out."""
+        if self.apart is None:
+            return counts
+        return replace(
+            counts,
+            train=len(self.apart.train),
+            calibration=len(self.apart.holdout),
+            gap=counts.gap + self.apart.gap,
+            label_unknown=counts.label_unknown + self.apart.label_unknown,
+            group_held_out=counts.group_held_out + self.apart.group_held_out,
+        )
+
+
+def fit(config: ModelConfig, unfitted: Any, rows: "TrainingRows") -> TunedModel:
+    """Fit on the rows before the holdout, or on their older part where something is tuned.
+
+    With a calibration *and* costs, every second calibration row goes to either: a threshold that is
+    chosen on the scores of the rows that calibrated them would be chosen too well.
+
+    Args:
+        config: The model.
+        unfitted: From `sklearn_trainer.build`.
+        rows: All before the holdout.
+
+    Raises:
+        GateInconclusive: Too few rows are left for one of the parts.
+        ConfigInvalid: The estimator cannot learn from them.
+    """
+    from tenure.adapters.sklearn_calibration import calibrate
+    from tenure.adapters.sklearn_trainer import fit as fit_estimator
+    from tenure.adapters.sklearn_trainer import score
+    from tenure.adapters.training_rows import pick
+
+    policy, label = config.evaluation, config.label.column
+    if not policy.needs_calibration_rows:
+        made = fit_estimator(unfitted, rows.features, rows.labels, label=label)
+        return TunedModel(made, policy.threshold, rows)
+    apart = calibration_split(config, rows)
+    learned, newest = pick(rows, apart.train), pick(rows, apart.holdout)
+    estimator = fit_estimator(unfitted, learned.features, learned.labels, label=label)
+    first, second = newest, newest
+    if policy.calibration is not None and policy.costs is not None:
+        many = len(newest.labels)
+        order = np.arange(many) if newest.times is None else np.argsort(newest.times, kind="stable")
+        first, second = pick(newest, order[::2]), pick(newest, order[1::2])
+    threshold = policy.threshold
+    if policy.calibration is not None:
+        _require_both_classes(first, "calibration")
+        estimator = calibrate(estimator, first.features, first.labels, method=policy.calibration)
+    if policy.costs is not None:
+        _require_both_classes(second, "costs")
+        scores = score(estimator, second.features)
+        threshold = cheapest_threshold(scores, second.labels, policy.costs)
+    return TunedModel(estimator, threshold, learned, apart)
+
+
+def calibration_split(config: ModelConfig, rows: "TrainingRows") -> Split:
+    """Rows that the estimator learns from, and calibration rows, by the rule of the holdout.
+
+    Raises GateInconclusive like `fit`.
+    """
+    fraction = config.evaluation.calibration_fraction
+    return split_rows(
+        config.training.model_copy(update={"holdout_fraction": fraction}),
+        horizon_hours=config.label.horizon_hours,
+        labels=rows.labels,
+        times=rows.times,
+        groups=rows.groups,
+    )
+
+
+def _require_both_classes(rows: "TrainingRows", what: str) -> None:
+    positives = int(rows.labels.sum())
+    fewest = min(positives, len(rows.labels) - positives)
+    if fewest < MIN_OF_A_CLASS:
+        raise GateInconclusive(
+            f"evaluation.{what} has {len(rows.labels):,} calibration rows, {positives:,} of them "
+            f"positive; at least {MIN_OF_A_CLASS} of each class are needed.",
+            still_safe="No version was made; whatever serves now keeps serving.",
+            next_step="Publish more batches, raise training.window_batches or "
+            f"evaluation.calibration_fraction, or take evaluation.{what} from the model's YAML; "
+            "then trigger the training again.",
+        )
