@@ -185,8 +185,8 @@ def test_everything_is_said_at_once(world: Any) -> None:
         "branch is not",
         "income is an infinite number",
         "ok has one class only: it is true",
-        "evaluation will be inconclusive on the 100 rows that are held out: kpi:roc_auc not defined "
-        "on these rows, allowed at least 0.6 (batches 2013-01, 2013-02 of loans)",
+        "evaluation will be inconclusive on the 100 rows that are held out: kpi:roc_auc not "
+        "defined on these rows, allowed at least 0.6 (batches 2013-01, 2013-02 of loans)",
         "bias audit will be inconclusive on the 100 rows that are held out: sex has fewer than two "
         "groups to compare (batches 2013-01, 2013-02 of loans)",
     ]
