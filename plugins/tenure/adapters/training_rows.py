@@ -425,6 +425,51 @@ def read_scores(path: Path | io.BytesIO) -> tuple[NDArray[np.float64], NDArray[n
     return table["score"].to_numpy(), table["label"].to_numpy(zero_copy_only=False)
 
 
+@dataclass(frozen=True)
+class ReferenceRows:
+    """The scored holdout of a version, as another version can score it.
+
+    Args:
+        features: A frame as in `TrainingRows`, of the features that were asked for.
+        scores: The version's own, shape (n,).
+        labels: Shape (n,).
+        times: Microseconds since 1970, shape (n,).
+    """
+
+    features: Any
+    scores: NDArray[np.float64]
+    labels: NDArray[np.bool_]
+    times: NDArray[np.int64]
+
+
+def read_reference(path: Path, numeric: Sequence[str], categorical: Sequence[str]) -> ReferenceRows:
+    """Features and scores of a reference file.
+
+    Raises:
+        KeyError: A feature is not in the file; the argument is its name.
+    """
+    names = pq.read_schema(path).names
+    for name in (*numeric, *categorical):
+        if f"f_{name}" not in names:
+            raise KeyError(name)
+    table = pq.read_table(path)
+    columns: dict[str, Any] = {n: _numbers(table, f"f_{n}") for n in numeric}
+    columns |= {n: _texts(table, f"f_{n}", None) for n in categorical}
+    return ReferenceRows(
+        features=pd.DataFrame(columns, range(table.num_rows)),
+        scores=table["score"].to_numpy(),
+        labels=table["label"].to_numpy(zero_copy_only=False),
+        times=table["event_time"].cast(pa.int64()).to_numpy(),
+    )
+
+
+def time_span(path: Path) -> tuple[int, int]:
+    """When the first and the last row of a reference file happened, microseconds since 1970."""
+    found = pq.read_table(path, columns=["event_time"])["event_time"].cast(pa.int64())
+    bounds = pc.min_max(found).as_py()
+    return int(bounds["min"]), int(bounds["max"])
+
+
 class _Misfit(ValueError):
     """What does not fit, in words."""
 

@@ -1,4 +1,4 @@
-"""The evaluation of a trained version: metrics, costs and calibration on its stored holdout.
+"""The evaluation of a trained version on its holdout: KPIs, costs, calibration, comparisons.
 
 Import it inside functions: it loads SQLAlchemy.
 """
@@ -10,6 +10,7 @@ from tenure.installation import Installation
 from tenure.lifecycle.model_version import VersionFacts
 from tenure.lifecycle.training import evaluation
 from tenure.lifecycle.training.evaluation import Appraisal
+from tenure.usecases.training.champion_comparison import compare_with_champion
 from tenure.usecases.training.evidence import bound, row_of, trained_facts
 from tenure.usecases.training.planning import pinned_config
 from tenure.verdicts import Report
@@ -29,7 +30,8 @@ def evaluation_report(platform: Installation, version: VersionRef) -> Report:
     row = row_of(platform, version)
     config, facts = pinned_config(platform, row), trained_facts(row)
     policy = config.evaluation
-    scores, labels = read_scores(platform.store.fetch(facts.holdout_key, facts.holdout_digest))
+    holdout = platform.store.fetch(facts.holdout_key, facts.holdout_digest)
+    scores, labels = read_scores(holdout)
     trivial = np.full(len(labels), facts.base_rate)
     threshold, costs = facts.threshold, policy.costs
     report = evaluation.judge(
@@ -40,7 +42,10 @@ def evaluation_report(platform: Installation, version: VersionRef) -> Report:
         threshold=threshold,
         baseline=measure_kpis(trivial, labels, threshold=threshold, costs=costs),
         today=platform.clock.now().date(),
-        findings=_of_holdout(config, facts, scores, labels),
+        findings=[
+            *_of_holdout(config, facts, scores, labels),
+            compare_with_champion(platform, config, row, holdout),
+        ],
     )
     return bound(report, row)
 
@@ -50,9 +55,21 @@ def _of_holdout(
 ) -> list[Appraisal]:
     """What scores and labels of the holdout say besides the KPIs."""
     from tenure.lifecycle.training.evaluation.calibration import reliability
+    from tenure.lifecycle.training.evaluation.comparison import judge_uplift
     from tenure.lifecycle.training.evaluation.costs import appraise_costs
+    from tenure.lifecycle.training.evaluation.paired import Scored
 
-    found = [reliability(scores, labels, config.evaluation.calibration)]
+    rule_score = config.serving.fallback_score
+    found = [
+        judge_uplift(
+            config.evaluation,
+            labels,
+            Scored(scores, facts.threshold),
+            base_rate=facts.base_rate,
+            rule_score=rule_score,
+        ),
+        reliability(scores, labels, config.evaluation.calibration),
+    ]
     if config.evaluation.costs is not None:
         found.append(
             appraise_costs(
@@ -60,7 +77,7 @@ def _of_holdout(
                 labels,
                 config.evaluation.costs,
                 threshold=facts.threshold,
-                rule_score=config.serving.fallback_score,
+                rule_score=rule_score,
             )
         )
     return found

@@ -9,7 +9,7 @@ from tenure.lifecycle.policy import GatePolicy, Policy
 Metric = Literal[
     "roc_auc", "brier", "log_loss", "accuracy", "precision", "recall", "wrong_label_rate", "ece"
 ]
-GateMetric = Metric | Literal["expected_cost"]
+GateMetric = Literal[Metric, "expected_cost"]
 Calibration = Literal["isotonic", "sigmoid"]
 
 
@@ -57,6 +57,14 @@ class EvaluationPolicy(GatePolicy):
     """Rows of the holdout below which the gate is inconclusive."""
     gates: tuple[MetricGate, ...] = Field(min_length=1)
     """The KPIs: what must hold on the holdout, all of it. The first decides comparisons."""
+    champion_margin: float | None = Field(default=0.01, ge=0.0)
+    """How much worse than the champion's a version's first KPI may be on the same rows, as a
+    difference; its 95% interval must exclude more. null: the comparison only stands in the
+    report."""
+    min_uplift: float | None = Field(default=0.0, ge=0.0)
+    """How much better than the base rate and the declared rule it must measurably be, in the first
+    KPI, or in the cost of a decision where there are `costs`. null: it only stands in the
+    report."""
 
     @model_validator(mode="after")
     def _one_threshold(self) -> "EvaluationPolicy":

@@ -1,0 +1,79 @@
+"""Scores a version's holdout with the champion's artifact and compares the two, row by row.
+
+Import it inside functions: it loads SQLAlchemy.
+"""
+
+from pathlib import Path
+
+from tenure.adapters.sql import versions
+from tenure.config import ModelConfig
+from tenure.errors import ArtifactRefused, ObjectMissing
+from tenure.installation import Installation
+from tenure.lifecycle.model_version import VersionRow
+from tenure.lifecycle.training.evaluation import Appraisal
+from tenure.usecases.training.planning import pinned_config
+from tenure.vocabulary import State
+
+
+def compare_with_champion(
+    platform: Installation, config: ModelConfig, row: VersionRow, holdout: Path
+) -> Appraisal:
+    """What the paired comparison says; a champion that cannot be compared with is inconclusive.
+
+    Args:
+        platform: The installation.
+        config: The version's.
+        row: The version.
+        holdout: Its scored holdout.
+    """
+    from tenure.lifecycle.training.evaluation.comparison import incomparable, without_champion
+
+    with platform.database.begin() as connection:
+        found = versions.in_state(connection, row.model, [State.CHAMPION])
+        champion = versions.row_by_id(connection, found[0].id) if found else None
+    if champion is None:
+        return without_champion(row.model)
+    try:
+        return _compared(platform, config, row, champion, holdout)
+    except KeyError as error:
+        why = f"reads {error.args[0]}, which the version's holdout does not have"
+    except (ArtifactRefused, ObjectMissing) as error:
+        why = f"cannot be loaded: {error.what.rstrip('.')}"
+    return incomparable(config.evaluation, champion.name, why)
+
+
+def _compared(
+    platform: Installation,
+    config: ModelConfig,
+    row: VersionRow,
+    champion: VersionRow,
+    holdout: Path,
+) -> Appraisal:
+    from tenure.adapters.sklearn_trainer import score
+    from tenure.adapters.skops_artifacts import load_verified
+    from tenure.adapters.training_rows import read_reference, time_span
+    from tenure.lifecycle.training.evaluation.comparison import incomparable, judge_champion
+    from tenure.lifecycle.training.evaluation.paired import Scored
+
+    theirs, facts = pinned_config(platform, champion), champion.facts
+    if theirs.label.column != config.label.column or theirs.label.rule != config.label.rule:
+        return incomparable(config.evaluation, champion.name, "was trained on another label")
+    rows = read_reference(holdout, facts.features.numeric, facts.features.categorical)
+    their_holdout = platform.store.fetch(facts.holdout_key, facts.holdout_digest)
+    first, last = time_span(their_holdout)
+    # A temporal split learned from rows before its holdout only, another one up to its end.
+    is_temporal = str(theirs.training.split) == "temporal"
+    unseen = rows.times >= first if is_temporal else rows.times > last
+    estimator = load_verified(
+        platform.store, champion, platform.settings.signing_key.with_suffix(".pub")
+    )
+    kept = rows.features[unseen].reset_index(drop=True)
+    scores = score(estimator, kept) if len(kept) else rows.scores[unseen]
+    return judge_champion(
+        config.evaluation,
+        rows.labels[unseen],
+        Scored(rows.scores[unseen], row.facts.threshold),
+        Scored(scores, facts.threshold),
+        name=champion.name,
+        excluded=int((~unseen).sum()),
+    )
