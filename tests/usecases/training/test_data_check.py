@@ -378,7 +378,7 @@ def test_a_snapshot_that_is_gone_is_said(world: Any) -> None:
     world.platform.store.delete(f"snapshots/loans/{digest}/data.parquet")
     found = check(world)
     assert found.problems == ()
-    assert "a snapshot cannot be read" in found.unchecked["loan_ok"]
+    assert "The object store has no snapshots/loans/" in found.unchecked["loan_ok"]
 
 
 def test_a_database_that_does_not_answer_is_no_problem_of_a_yaml(world: Any) -> None:

@@ -135,7 +135,7 @@ def test_a_model_below_the_gate_is_rejected_with_its_report(world: Any) -> None:
     request = world.request()
     world.plan()
     world.train()
-    error = fails(world, world.evaluate, GateFailed, "loan_ok@1: 1 of 1 checks failed on 100 held")
+    error = fails(world, world.evaluate, GateFailed, "loan_ok@1: 1 of 4 checks failed on 100 held")
     rejected(world, request, "evaluation failed")
     report = evidence.stored(world.platform, world.row().evaluation_report)
     assert report is not None
@@ -364,7 +364,7 @@ def test_every_task_has_a_verdict_for_its_tab(world: Any) -> None:
             "passed",
             "loan_ok@1 trained on 299 rows of 2013-01, 2013-02, 100 newer rows held out",
         ),
-        "evaluate": ("passed", "all 1 checks passed on 100 held-out rows"),
+        "evaluate": ("passed", "all 4 checks passed on 100 held-out rows"),
         "audit_bias": ("passed", "bias audit passed on 100 rows"),
         "register": ("passed", "loan_ok@1 passed its gates and waits for approval"),
     }

@@ -65,7 +65,9 @@ def test_calibrated_scores_are_reproduced_and_load(world: Any, method: str) -> N
 
 
 def test_without_either_every_row_is_learned_from(world: Any) -> None:
-    assert trained(world, rows=200).rows == SplitRows(299, 0, 100, 0)
+    assert trained(world, rows=200).rows == SplitRows(
+        299, 0, 100, 0, gap=1, label_unknown=0, group_held_out=0
+    )
 
 
 def test_calibration_rows_of_one_class_are_too_little(world: Any) -> None:

@@ -3,14 +3,14 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from tenure.errors import ConfigInvalid
 from tenure.lifecycle.data.profiling import BatchProfile, ColumnProfile
 from tenure.lifecycle.data.profiling.remarks import MANY, LikePair
 from tenure.lifecycle.serving.spelling import EXACT, spell
+from tenure.lifecycle.training.evaluation.leaks import GIVEN_AWAY, ShiftedLabel
 
-GIVEN_AWAY = 0.95
-"""Area under the ROC curve from which on one column alone tells too well to be known before."""
 MAX_CATEGORIES = 255
 """Different values of a category that the boosted trees tell apart."""
 _WORDS = (
@@ -161,6 +161,7 @@ def draft_features(
     pairs: Sequence[LikePair],
     alone: Mapping[str, float],
     roles: ColumnRoles,
+    shifted: Mapping[str, ShiftedLabel] = MappingProxyType({}),
 ) -> FeatureDraft:
     """Every column is a feature, unless there is a reason against it.
 
@@ -169,6 +170,7 @@ def draft_features(
         pairs: Columns of which one tells the other.
         alone: Area under the ROC curve that a column reaches by itself, 0.5…1.
         roles: What columns are besides.
+        shifted: Columns that give the label of another row away.
     """
     left_out: dict[str, str] = {}
     kept: list[ColumnProfile] = []
@@ -176,7 +178,11 @@ def draft_features(
         if column.name == roles.label:
             continue
         names = {one.name for one in kept}
-        if reason := _reason_against(column, pairs, alone, roles, names):
+        reason = _reason_against(column, pairs, alone, roles, names)
+        if not reason and column.name in shifted:
+            one = shifted[column.name]
+            reason = f"{one.said}: alone it reaches an ROC AUC of {one.roc_auc:.3f}"
+        if reason:
             left_out[column.name] = reason
         else:
             kept.append(column)

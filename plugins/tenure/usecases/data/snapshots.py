@@ -13,6 +13,7 @@ from tenure.vocabulary import RunRef
 
 Purpose = Literal[
     "training",
+    "evaluation",
     "scoring",
     "monitoring",
     "preview",

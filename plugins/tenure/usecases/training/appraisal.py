@@ -12,16 +12,20 @@ from tenure.lifecycle.training import evaluation
 from tenure.lifecycle.training.evaluation import Appraisal
 from tenure.usecases.training.champion_comparison import compare_with_champion
 from tenure.usecases.training.evidence import bound, row_of, trained_facts
+from tenure.usecases.training.learned_rows import appraise_rows
 from tenure.usecases.training.planning import pinned_config
 from tenure.verdicts import Report
-from tenure.vocabulary import VersionRef
+from tenure.vocabulary import RunRef, VersionRef
 
 if TYPE_CHECKING:
     from tenure.lifecycle.training.evaluation.metrics import Bools, Floats
 
 
-def evaluation_report(platform: Installation, version: VersionRef) -> Report:
-    """The verdict on the holdout, by the threshold that the version decides with."""
+def evaluation_report(platform: Installation, version: VersionRef, run: RunRef) -> Report:
+    """The verdict on the holdout, by the threshold that the version decides with.
+
+    The rows are read again, so that a trainer's word is not taken for what was learned from.
+    """
     import numpy as np
 
     from tenure.adapters.training_rows import read_scores
@@ -45,6 +49,7 @@ def evaluation_report(platform: Installation, version: VersionRef) -> Report:
         findings=[
             *_of_holdout(config, facts, scores, labels),
             compare_with_champion(platform, config, row, holdout),
+            *appraise_rows(platform, config, row, run),
         ],
     )
     return bound(report, row)

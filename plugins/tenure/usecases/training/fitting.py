@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tenure.config import DatasetConfig, ModelConfig
 from tenure.config.references import require_trainable
@@ -58,14 +58,39 @@ def fit(
         ArtifactRefused: A snapshot is not the bytes that were published, or the estimator holds
             a type that no gateway would load.
     """
+    paths = _paths(platform, config, dataset, snapshots, purpose="training", run=run)
+    return fit_files(config, wanted_columns(config, dataset), paths, name=name)
+
+
+def read(
+    platform: Installation,
+    config: ModelConfig,
+    dataset: DatasetConfig,
+    snapshots: Sequence[PublishedSnapshot],
+    *,
+    run: RunRef,
+) -> "TrainingRows":
+    """The rows of all snapshots, read again to be judged. Raises like `fit`."""
+    from tenure.adapters.training_rows import read_rows
+
+    paths = _paths(platform, config, dataset, snapshots, purpose="evaluation", run=run)
+    return read_rows(paths, wanted_columns(config, dataset))
+
+
+def _paths(
+    platform: Installation,
+    config: ModelConfig,
+    dataset: DatasetConfig,
+    snapshots: Sequence[PublishedSnapshot],
+    *,
+    purpose: Literal["training", "evaluation"],
+    run: RunRef,
+) -> list[Path]:
     require_trainable(platform.settings.include, config)
-    paths = [
-        open_snapshot(
-            platform, dataset.name, s.digest, purpose="training", run=run, model=config.name
-        )
+    return [
+        open_snapshot(platform, dataset.name, s.digest, purpose=purpose, run=run, model=config.name)
         for s in snapshots
     ]
-    return fit_files(config, wanted_columns(config, dataset), paths, name=name)
 
 
 def fit_files(
@@ -94,11 +119,12 @@ def fit_files(
 
 @dataclass(frozen=True)
 class SplitParts:
-    """The rows on either side of the split, and how many are on neither."""
+    """The rows on either side of the split, how many are on neither, and where they were."""
 
     train: "TrainingRows"
     holdout: "TrainingRows"
     counts: SplitRows
+    at: split.Split
 
 
 def split_rows(config: ModelConfig, rows: "TrainingRows") -> SplitParts:
@@ -121,7 +147,7 @@ def split_rows(config: ModelConfig, rows: "TrainingRows") -> SplitParts:
         label_unknown=parted.label_unknown,
         group_held_out=parted.group_held_out,
     )
-    return SplitParts(pick(rows, parted.train), pick(rows, parted.holdout), counts)
+    return SplitParts(pick(rows, parted.train), pick(rows, parted.holdout), counts, parted)
 
 
 def _unfitted(config: ModelConfig) -> "BaseEstimator":

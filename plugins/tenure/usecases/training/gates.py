@@ -34,7 +34,7 @@ def evaluate(platform: Installation, model: str, run: RunRef) -> dict[str, objec
     """
     version = planned_version(platform, model, run)
     return _settled(platform, version, run, "evaluation") or _settle(
-        platform, version, appraisal.evaluation_report(platform, version), run
+        platform, version, appraisal.evaluation_report(platform, version, run), run
     )
 
 

@@ -22,6 +22,7 @@ from tenure.lifecycle.training.drafting import (
     draft_gates,
     draft_label,
 )
+from tenure.lifecycle.training.evaluation.leaks import ShiftedLabel
 from tenure.usecases.training.newest_rows import SeenRows
 
 if TYPE_CHECKING:
@@ -110,8 +111,8 @@ def draft_model(
         personal=personal_columns(dataset.contract),
     )
     tell("trying each column alone")
-    alone = _alone(seen.table, profile, as_label(wish, label), roles)
-    features = draft_features(profile, like_pairs(seen.table, profile), alone, roles)
+    alone, slipped = _alone(seen.table, profile, as_label(wish, label), roles)
+    features = draft_features(profile, like_pairs(seen.table, profile), alone, roles, slipped)
     absent = dict.fromkeys(seen.absent, f"is not in all of the {len(seen.batches)} newest batches")
     features = replace(features, left_out={**features.left_out, **absent})
     if not (features.numeric or features.categorical):
@@ -175,11 +176,11 @@ def _seems_protected(column: ColumnProfile, table: "pa.Table") -> bool:
 
 def _alone(
     table: "pa.Table", profile: BatchProfile, label: Label, roles: ColumnRoles
-) -> dict[str, float]:
-    """What each column tells of the label by itself, of the rows that have one."""
+) -> tuple[dict[str, float], dict[str, ShiftedLabel]]:
+    """What each column tells by itself of a row's label, and of the label of another row."""
     import pyarrow as pa
 
-    from tenure.adapters.single_columns import alone
+    from tenure.adapters.single_columns import alone, shifted
 
     labelled = table.filter(table.column(label.column).is_valid())
     codes = labelled.column(label.column).combine_chunks().dictionary_encode()
@@ -187,4 +188,5 @@ def _alone(
     others = {roles.label, roles.time, roles.subject, *roles.key}
     tried = [c.name for c in profile.columns if c.type != "timestamp" and c.name not in others]
     times = labelled.column(roles.time).cast(pa.int64()).fill_null(0).to_numpy()
-    return alone(labelled, tried, meanings[codes.indices.to_numpy()], times)
+    labels = meanings[codes.indices.to_numpy()]
+    return alone(labelled, tried, labels, times), shifted(labelled, tried, labels, times)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tenure.adapters.sql import training, versions
-from tenure.errors import ConfigInvalid, ServiceUnreachable, StateConflict
+from tenure.errors import ConfigInvalid, ObjectMissing, ServiceUnreachable, StateConflict
 from tenure.installation import Installation
 from tenure.installation.provenance import code_digest, lock_digest
 from tenure.lifecycle.model_version import VersionRow
@@ -96,7 +96,7 @@ def _stored(platform: Installation, row: VersionRow) -> Trained:
     facts = row.facts
     try:
         path = platform.store.fetch(facts.holdout_key, facts.holdout_digest)
-    except KeyError:
+    except ObjectMissing:
         raise _gone(row, f"its scored holdout {facts.holdout_key}") from None
     return Trained(
         artifact_digest=str(row.artifact_digest),
@@ -120,7 +120,7 @@ def _paths(
                     platform, dataset, one.digest, purpose="reproduce", run=run, model=row.model
                 )
             )
-        except KeyError:
+        except ObjectMissing:
             raise _gone(row, f"snapshot {one.batch} of {dataset} ({one.digest[:12]})") from None
     return found
 

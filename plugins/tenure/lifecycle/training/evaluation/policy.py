@@ -66,6 +66,13 @@ class EvaluationPolicy(GatePolicy):
     KPI, or in the cost of a decision where there are `costs`. null: it only stands in the
     report."""
 
+    accepted_leaks: dict[str, str] = Field(default_factory=dict)
+    """Features that look like a leak and are known before all the same, each with the reason."""
+    max_duplicate_share: float | None = Field(default=None, ge=0.0, le=1.0)
+    """Share of the holdout whose features may all stand in a row before it; null: only counted."""
+    max_overfit_gap: float | None = Field(default=None, ge=0.0)
+    """How far the first KPI may lie apart on learned and on held-out rows; null: only shown."""
+
     @model_validator(mode="after")
     def _one_threshold(self) -> "EvaluationPolicy":
         if self.costs is not None and "threshold" in self.model_fields_set:

@@ -1,0 +1,61 @@
+"""Looks at the rows that a version learned from: leaks, duplicates across the split, overfitting.
+
+Import it inside functions: it loads SQLAlchemy.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tenure.adapters.sql import training
+from tenure.config import ModelConfig, load_dataset
+from tenure.installation import Installation
+from tenure.lifecycle.model_version import VersionRow
+from tenure.lifecycle.training.evaluation import Appraisal
+from tenure.usecases.training import fitting, tuning
+from tenure.vocabulary import RunRef
+
+if TYPE_CHECKING:
+    from tenure.adapters.training_rows import TrainingRows
+
+
+def appraise_rows(
+    platform: Installation, config: ModelConfig, row: VersionRow, run: RunRef
+) -> list[Appraisal]:
+    """Read what the training read, split it as the training did, and look at both sides.
+
+    Raises:
+        ArtifactRefused: A snapshot or the artifact is not what was published or signed.
+        ConfigInvalid: The dataset's columns are no longer those that were trained on.
+    """
+    from tenure.adapters.single_columns import scan
+    from tenure.adapters.training_rows import pick
+    from tenure.lifecycle.training.evaluation.leaks import judge_leaks
+
+    with platform.database.begin() as connection:
+        snapshots = training.snapshots_of(connection, row.id)
+    dataset, _ = load_dataset(platform.settings.include, config.dataset)
+    rows = fitting.read(platform, config, dataset, snapshots, run=run)
+    parts = fitting.split_rows(config, rows)
+    order = np.arange(len(rows.labels)) if rows.times is None else rows.times
+    found = scan(rows.features, rows.labels, order, before=parts.at.train, holdout=parts.at.holdout)
+    learned = parts.train
+    if config.evaluation.needs_calibration_rows:
+        learned = pick(learned, tuning.calibration_split(config, learned).train)
+    return [judge_leaks(config.evaluation, found), _overfit(platform, config, row, learned)]
+
+
+def _overfit(
+    platform: Installation, config: ModelConfig, row: VersionRow, learned: "TrainingRows"
+) -> Appraisal:
+    from tenure.adapters.sklearn_trainer import score
+    from tenure.adapters.skops_artifacts import load_verified
+    from tenure.lifecycle.training.evaluation.costs import measure_kpis
+    from tenure.lifecycle.training.evaluation.leaks import judge_overfit
+
+    key = platform.settings.signing_key.with_suffix(".pub")
+    scores = score(load_verified(platform.store, row, key), learned.features)
+    policy, facts = config.evaluation, row.facts
+    measured = measure_kpis(scores, learned.labels, threshold=facts.threshold, costs=policy.costs)
+    metric = policy.gates[0].metric
+    return judge_overfit(policy, learned=measured[metric].value, held_out=facts.metrics.get(metric))
