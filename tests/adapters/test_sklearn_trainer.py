@@ -12,6 +12,7 @@ import pytest
 
 from tenure.adapters.sklearn_trainer import build, fit, score
 from tenure.adapters.skops_artifacts import dump
+from tenure.config.estimators import KNOWN
 from tenure.errors import ConfigInvalid
 from tenure.vocabulary import digest_bytes
 
@@ -42,7 +43,8 @@ def digest(name: str, seed: int = 7, **parameters: Any) -> str:
     return digest_bytes(dump(trained(name, seed, **parameters), name="m@1"))
 
 
-ESTIMATORS = ["hist_gradient_boosting", "logistic_regression", f"{__name__}:forest"]
+OURS = list(KNOWN)
+ESTIMATORS = [*OURS, f"{__name__}:forest"]
 
 
 def forest(**parameters: Any) -> Any:
@@ -110,7 +112,7 @@ def test_same_bytes_in_another_process_with_other_threads_and_hashes() -> None:
         assert printed.strip().splitlines()[-1] == here
 
 
-@pytest.mark.parametrize("name", ESTIMATORS[:2])
+@pytest.mark.parametrize("name", OURS)
 def test_unseen_and_missing_values_are_answered(name: str) -> None:
     frame = pd.DataFrame(
         {"temp": [np.nan, 1.0], "hour": [5.0, np.nan], "carrier": ["ZZ", None]},
@@ -121,7 +123,7 @@ def test_unseen_and_missing_values_are_answered(name: str) -> None:
     assert ((found > 0) & (found < 1)).all()
 
 
-@pytest.mark.parametrize("name", ESTIMATORS[:2])
+@pytest.mark.parametrize("name", OURS)
 def test_it_learns(name: str) -> None:
     from sklearn.metrics import roc_auc_score
 
@@ -217,7 +219,7 @@ def test_one_value_is_enough() -> None:
     frame, late = rows(90)
     frame["temp"] = [1.0] + [np.nan] * 89
     frame["carrier"] = ["AA"] + [None] * 89
-    for name in ESTIMATORS[:2]:
+    for name in OURS:
         estimator = build(name, {}, numeric=NUMERIC, categorical=CATEGORICAL, seed=1)
         assert np.isfinite(score(fit(estimator, frame, late), frame)).all()
 
@@ -226,3 +228,58 @@ def test_rows_that_an_estimator_refuses_are_its_refusal() -> None:
     frame, late = rows()
     with pytest.raises(ConfigInvalid, match=r"^LogisticRegression cannot learn from these rows: "):
         fit(build(f"{__name__}:strict", {}, numeric=[], categorical=[], seed=1), frame, late)
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_a_row_that_counts_twice_is_worth_two(name: str) -> None:
+    """Weights reach the learner: of two rows with one income the heavier one decides."""
+    frame = pd.DataFrame({"temp": [0.0, 0.0] * 40, "hour": [1.0] * 80})
+    frame["carrier"] = np.array(["AA"] * 80, dtype=object)
+    labels = np.array([True, False] * 40)
+    found = {}
+    for heavy in (True, False):
+        weights = np.where(labels == heavy, 9.0, 1.0)
+        estimator = build(name, {}, numeric=NUMERIC, categorical=CATEGORICAL, seed=7)
+        found[heavy] = score(fit(estimator, frame, labels, weights=weights), frame[:1])[0]
+    assert found[True] > 0.8
+    assert found[False] < 0.2
+
+
+def test_a_row_that_counts_nothing_teaches_nothing() -> None:
+    frame, late = rows()
+    weights = np.where(np.arange(600) < 500, 1.0, 0.0)
+    how: dict[str, Any] = {"numeric": NUMERIC, "categorical": CATEGORICAL, "seed": 7}
+    with_all = fit(build("random_forest", {}, **how), frame, late, weights=weights)
+    without = fit(build("random_forest", {}, **how), frame[:500], late[:500], weights=weights[:500])
+    assert score(with_all, frame).tolist() == score(without, frame).tolist()
+    with pytest.raises(ConfigInvalid, match="has one class only"):
+        fit(build("random_forest", {}, **how), frame, late, weights=late.astype(float))
+
+
+def test_what_takes_no_weights_says_so() -> None:
+    from sklearn.neighbors import KNeighborsClassifier
+
+    with pytest.raises(ConfigInvalid, match="KNeighborsClassifier takes no weights of rows"):
+        fit(KNeighborsClassifier(), rows()[0][["hour"]], rows()[1], weights=np.ones(600))
+
+
+def test_the_additive_one_is_additive() -> None:
+    """The log-odds of a step in one feature do not depend on the other features."""
+    fitted = trained("additive_boosting")
+    grid = pd.DataFrame(
+        [(t, h, c) for t in (-1.0, 0.5) for h in (3.0, 20.0) for c in ("AA", "UA")],
+        columns=[*NUMERIC, *CATEGORICAL],
+    )
+    scores = score(fitted, grid).reshape(2, 4)
+    odds = np.log(scores / (1 - scores))
+    assert np.ptp(odds[1] - odds[0]) < 1e-9
+    other = score(trained("hist_gradient_boosting"), grid).reshape(2, 4)
+    assert np.ptp(np.diff(np.log(other / (1 - other)), axis=0)) > 0.01
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_column_of_a_thousand_texts_is_a_feature(name: str) -> None:
+    frame, late = rows()
+    frame["carrier"] = np.array([f"carrier {n % 300}" for n in range(600)], dtype=object)
+    estimator = build(name, {}, numeric=NUMERIC, categorical=CATEGORICAL, seed=7)
+    assert np.isfinite(score(fit(estimator, frame, late), frame)).all()

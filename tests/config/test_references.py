@@ -127,6 +127,11 @@ ONE_WORD = {
         "training.split stratified on data with time: rows of flights that come later (by "
         "scheduled_at) would teach about earlier ones; take temporal, or grouped with group_column",
     ),
+    "weight that is no number": (
+        MODEL,
+        ("  gap_hours: 24", "  sample_weight: scheduled_at"),
+        "scheduled_at is timestamp in the contract of flights, and no weight of rows",
+    ),
     "group that is no column": (
         MODEL,
         ("  gap_hours: 24", "  group_column: pilot\n  split: grouped"),
@@ -136,7 +141,8 @@ ONE_WORD = {
         MODEL,
         estimator("hist_gradient_bosting"),
         "there is no estimator 'hist_gradient_bosting': name one of hist_gradient_boosting, "
-        "logistic_regression, or an entry point package.module:function",
+        "additive_boosting, random_forest, logistic_regression, or an entry point "
+        "package.module:function",
     ),
     "entry point without its module": (
         MODEL,
@@ -217,7 +223,7 @@ def test_a_dataset_without_a_time_cannot_be_trained_on(include: Path) -> None:
     ]
     config, _ = load_model(include, "flight_late")
     with pytest.raises(BrokenFile, match="no time_column"):
-        require_trainable(include, config)
+        require_trainable(include, config, date(2026, 1, 1))
 
 
 @pytest.mark.parametrize(
@@ -370,6 +376,50 @@ def test_a_training_is_refused_by_the_same_sentence(include: Path, case: str) ->
     spoil(include, name, *change)
     config, _ = load_model(include, "flight_late")
     with pytest.raises(BrokenFile) as refused:
-        require_trainable(include, config)
+        require_trainable(include, config, date(2026, 1, 1))
     assert refused.value.problems == found(include)
     assert refused.value.problems[0].message.startswith(message)
+
+
+WAIVER = "{by: ada, reason: The board has seen it., expires: 2026-05-31}"
+
+
+@pytest.mark.parametrize(
+    ("estimator", "waiver", "day", "said"),
+    [
+        ("logistic_regression", None, date(2026, 5, 31), None),
+        ("additive_boosting", None, date(2026, 5, 31), None),
+        (
+            "random_forest",
+            None,
+            date(2026, 5, 31),
+            "random_forest cannot be read by people: risk tier high takes logistic_regression or "
+            "additive_boosting, or training.waiver with by, reason and expires",
+        ),
+        ("random_forest", WAIVER, date(2026, 5, 31), None),
+        (
+            "random_forest",
+            WAIVER,
+            date(2026, 6, 1),
+            "the waiver of ada for random_forest ended on 2026-05-31: risk tier high takes "
+            "logistic_regression or additive_boosting",
+        ),
+    ],
+)
+def test_a_model_of_high_risk_is_one_that_people_can_read(
+    include: Path, estimator: str, waiver: str | None, day: date, said: str | None
+) -> None:
+    more = f"\n  waiver: {waiver}" if waiver else ""
+    spoil(include, MODEL, "risk_tier: limited", "risk_tier: high")
+    spoil(include, MODEL, "  gap_hours: 24", f"  gap_hours: 24{more}")
+    spoil(include, MODEL, "estimator: hist_gradient_boosting", f"estimator: {estimator}")
+    spoil(include, MODEL, "  parameters: {max_iter: 100, ", "  parameters: {} # ")
+    config, _ = load_model(include, "flight_late")
+    if said is None:
+        require_trainable(include, config, day)
+        return
+    with pytest.raises(BrokenFile) as refused:
+        require_trainable(include, config, day)
+    (problem,) = refused.value.problems
+    assert problem.message == said
+    assert problem.line > 13

@@ -24,11 +24,11 @@ def build(
     """An unfitted estimator that reads a frame of the features.
 
     Args:
-        estimator: `hist_gradient_boosting`, `logistic_regression` or `package.module:function`.
+        estimator: A name of `config.estimators`, or `package.module:function`.
         parameters: Keyword arguments of the classifier (or of the function).
         numeric: Columns with numbers; NaN is missing.
         categorical: Columns with texts; None is missing. A category that training never saw
-            counts as missing (boosting) or as no category at all (logistic regression).
+            counts as missing (boosting, forest) or as no category at all (logistic regression).
         seed: Every `random_state` that is not set.
 
     Raises:
@@ -37,10 +37,8 @@ def build(
     try:
         if ":" in estimator:
             made = _entry_point(estimator)(**parameters)
-        elif estimator == "hist_gradient_boosting":
-            made = _boosting(parameters, numeric, categorical)
-        elif estimator == "logistic_regression":
-            made = _logistic(parameters, numeric, categorical)
+        elif estimator in _BUILDERS:
+            made = _BUILDERS[estimator](parameters, numeric, categorical)
         else:
             raise _invalid(f"training.estimator {estimator!r} is not known")
     except (ImportError, AttributeError, TypeError) as error:
@@ -50,7 +48,14 @@ def build(
     return _seeded(made, seed)
 
 
-def fit(estimator: Any, frame: Any, labels: NDArray[np.bool_], *, label: str = "the label") -> Any:
+def fit(
+    estimator: Any,
+    frame: Any,
+    labels: NDArray[np.bool_],
+    *,
+    label: str = "the label",
+    weights: NDArray[np.float64] | None = None,
+) -> Any:
     """Fit in place and return it.
 
     Args:
@@ -58,6 +63,7 @@ def fit(estimator: Any, frame: Any, labels: NDArray[np.bool_], *, label: str = "
         frame: The features, shape (n, features).
         labels: Shape (n,).
         label: The name of their column.
+        weights: What each row counts, shape (n,); None where all count the same.
 
     Raises:
         ConfigInvalid: The estimator refuses its parameters or the rows, a feature has no value at
@@ -65,14 +71,20 @@ def fit(estimator: Any, frame: Any, labels: NDArray[np.bool_], *, label: str = "
     """
     from sklearn.utils._param_validation import InvalidParameterError
 
+    if weights is not None:  # a row that counts nothing teaches nothing
+        frame, labels, weights = frame[weights > 0], labels[weights > 0], weights[weights > 0]
     values = {str(name): int(number) for name, number in frame.notna().sum().items()}
     squared = frame.select_dtypes("float64").abs().max().dropna() if _squares(estimator) else {}
     if faults := list(learning_faults(labels, values, label=label, squared=dict(squared))):
         raise UnfitRows(faults, still_safe=_SAFE)
     try:
-        estimator.fit(frame, labels)
+        estimator.fit(frame, labels, **_weighted(estimator, weights))
     except InvalidParameterError as error:
         raise _invalid(f"training.parameters: {error}") from error
+    except TypeError as error:
+        if weights is None:
+            raise
+        raise _invalid(f"{type(estimator).__name__} takes no weights of rows ({error})") from error
     except ValueError as error:
         cause = str(error).splitlines()[0].rstrip(".")
         raise _invalid(
@@ -89,25 +101,57 @@ def score(estimator: Any, frame: Any) -> NDArray[np.float64]:
     return np.asarray(estimator.predict_proba(frame)[:, 1], dtype=np.float64)
 
 
+def _weighted(estimator: Any, weights: NDArray[np.float64] | None) -> dict[str, Any]:
+    """The argument that takes the weights: of a pipeline, its last step has it."""
+    if weights is None:
+        return {}
+    steps = getattr(estimator, "steps", None)
+    return {f"{steps[-1][0]}__sample_weight" if steps else "sample_weight": weights}
+
+
 def _boosting(
     parameters: Mapping[str, Any], numeric: Sequence[str], categorical: Sequence[str]
 ) -> Any:
-    from sklearn.compose import ColumnTransformer
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.pipeline import Pipeline
+
+    # Codes are read as numbers: native categories would put a `functools.partial` into the
+    # artifact, which the allow-list refuses. Without early stopping every row is trained on.
+    defaults = {"categorical_features": None, "early_stopping": False}
+    model = HistGradientBoostingClassifier(**(defaults | dict(parameters)))
+    return Pipeline([("columns", _coded(numeric, categorical)), ("model", model)])
+
+
+def _additive(
+    parameters: Mapping[str, Any], numeric: Sequence[str], categorical: Sequence[str]
+) -> Any:
+    """Each tree reads one feature, so the log-odds are a sum of one function a feature."""
+    additive = dict(parameters) | {"interaction_cst": "no_interactions"}
+    return _boosting(additive, numeric, categorical)
+
+
+def _forest(
+    parameters: Mapping[str, Any], numeric: Sequence[str], categorical: Sequence[str]
+) -> Any:
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.pipeline import Pipeline
+
+    # Leaves of one row would make an artifact larger than the data, and scores of 0 and 1.
+    model = RandomForestClassifier(**({"min_samples_leaf": 20} | dict(parameters)))
+    return Pipeline([("columns", _coded(numeric, categorical)), ("model", model)])
+
+
+def _coded(numeric: Sequence[str], categorical: Sequence[str]) -> Any:
+    """Numbers as they are, categories as their place in the alphabet; NaN is missing."""
+    from sklearn.compose import ColumnTransformer
     from sklearn.preprocessing import OrdinalEncoder
 
     codes = OrdinalEncoder(
         handle_unknown="use_encoded_value", unknown_value=np.nan, encoded_missing_value=np.nan
     )
-    columns = ColumnTransformer(
+    return ColumnTransformer(
         [("numeric", "passthrough", list(numeric)), ("categorical", codes, list(categorical))]
     )
-    # Codes are read as numbers: native categories would put a `functools.partial` into the
-    # artifact, which the allow-list refuses. Without early stopping every row is trained on.
-    defaults = {"categorical_features": None, "early_stopping": False}
-    model = HistGradientBoostingClassifier(**(defaults | dict(parameters)))
-    return Pipeline([("columns", columns), ("model", model)])
 
 
 def _logistic(
@@ -128,6 +172,14 @@ def _logistic(
     )
     model = LogisticRegression(**({"max_iter": 1000} | dict(parameters)))
     return Pipeline([("columns", columns), ("model", model)])
+
+
+_BUILDERS = {
+    "hist_gradient_boosting": _boosting,
+    "random_forest": _forest,
+    "logistic_regression": _logistic,
+    "additive_boosting": _additive,
+}
 
 
 def _entry_point(name: str) -> Any:

@@ -44,6 +44,7 @@ class TrainingRows:
         labels: Shape (n,).
         times: Microseconds since 1970, shape (n,); None of data without time.
         groups: Values of the group column as texts, null is the empty text; None without one.
+        weights: What each row counts, from 0; None where all count the same.
         protected: Values of the protected attributes as texts; null is the empty text.
         unlabelled: Rows that were left out because they have no label.
         classes: What each value of the label column means, and how many rows have it.
@@ -54,10 +55,16 @@ class TrainingRows:
     labels: NDArray[np.bool_]
     times: NDArray[np.int64] | None
     groups: NDArray[np.object_] | None
+    weights: NDArray[np.float64] | None
     protected: Mapping[str, NDArray[np.object_]]
     unlabelled: int
     classes: Mapping[str, tuple[bool, int]]
     kinds: Mapping[str, Kind]
+
+    @property
+    def meanings(self) -> dict[str, bool]:
+        """What each value of the label column means."""
+        return {value: meaning for value, (meaning, _) in self.classes.items()}
 
     def values(self) -> dict[str, int]:
         """How many rows have a value, by feature."""
@@ -80,6 +87,7 @@ class WantedColumns:
         time: When it happened; None of data without time.
         group: Rows with one value of it are on one side of the split; None without groups.
         protected: Groups that are compared.
+        weight: What a row counts; None where all count the same.
         names: Names that a column may have in a file, the first that is there counts.
         rule: Which labels are true.
         of_a_part: Whether more files will come: then the positive label need not occur.
@@ -92,6 +100,7 @@ class WantedColumns:
     time: str | None
     protected: Sequence[str]
     group: str | None = None
+    weight: str | None = None
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     rule: LabelRule = field(default_factory=LabelRule)
     of_a_part: bool = False
@@ -106,8 +115,8 @@ class WantedColumns:
     @property
     def all(self) -> list[str]:
         """Each column once."""
-        time = [] if self.time is None else [self.time]
-        return list(dict.fromkeys([*self.numeric, *self.texts, self.label, *time]))
+        one = [name for name in (self.weight, self.time) if name is not None]
+        return list(dict.fromkeys([*self.numeric, *self.texts, self.label, *one]))
 
 
 @dataclass(frozen=True)
@@ -151,7 +160,9 @@ def examine_rows(paths: Sequence[Path], wanted: WantedColumns) -> ExaminedRows:
         **{n: reading.of(n, _each, parts, n, _texts, None) for n in wanted.categorical},
     }
     protected = {n: reading.of(n, _each, parts, n, _texts, "") for n in wanted.protected}
-    times = groups = None
+    times = groups = weights = None
+    if wanted.weight is not None:
+        weights = reading.of(wanted.weight, _each, parts, wanted.weight, _weights)
     if wanted.time is not None:
         times = reading.of(wanted.time, _each, parts, wanted.time, _moments)
     if wanted.group is not None:
@@ -169,6 +180,7 @@ def examine_rows(paths: Sequence[Path], wanted: WantedColumns) -> ExaminedRows:
             labels=np.array([classes[text][0] for text in labels], dtype=np.bool_),
             times=times,
             groups=groups,
+            weights=weights,
             protected={n: values for n, values in protected.items() if values is not None},
             unlabelled=sum(int((~one).sum()) for one in known),
             classes=classes,
@@ -360,6 +372,7 @@ def pick(rows: TrainingRows, index: NDArray[np.intp]) -> TrainingRows:
         labels=rows.labels[index],
         times=None if rows.times is None else rows.times[index],
         groups=None if rows.groups is None else rows.groups[index],
+        weights=None if rows.weights is None else rows.weights[index],
         protected={name: values[index] for name, values in rows.protected.items()},
         unlabelled=0,
         classes=rows.classes,
@@ -515,6 +528,12 @@ def _numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
 def _finite_numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
     values = _numbers(table, name)
     _refuse(name, table[name], np.isinf(values), "an infinite number")
+    return values
+
+
+def _weights(table: pa.Table, name: str) -> NDArray[np.float64]:
+    values = _finite_numbers(table, name)
+    _refuse(name, table[name], ~(values >= 0), "no weight, which is a number from 0")
     return values
 
 

@@ -80,31 +80,57 @@ _FLAG = ParameterRule(flag=True)
 _NOTHING = ParameterRule()
 _BALANCED = ParameterRule(words=("balanced",))
 
+_BOOSTING: dict[str, ParameterRule] = {
+    "loss": ParameterRule(words=("log_loss",)),
+    "learning_rate": _ABOVE_0,
+    "max_iter": _whole(1),
+    "max_leaf_nodes": _whole(2),
+    "max_depth": _whole(1),
+    "min_samples_leaf": _whole(1),
+    "l2_regularization": _number(0),
+    "max_features": ParameterRule(whole=False, low=0, high=1, is_open=True, fraction=True),
+    "max_bins": _whole(2, 255),
+    "categorical_features": ParameterRule(words=("from_dtype",)),
+    "monotonic_cst": _NOTHING,
+    "interaction_cst": ParameterRule(words=("no_interactions", "pairwise")),
+    "warm_start": _FLAG,
+    "early_stopping": ParameterRule(words=("auto",), flag=True),
+    "scoring": ParameterRule(words=("loss",)),  # skops cannot save a model with a scorer
+    "validation_fraction": ParameterRule(
+        whole=False, low=0, high=1, is_open=True, is_open_above=True, fraction=True
+    ),
+    "n_iter_no_change": _whole(1),
+    "tol": _number(0),
+    "verbose": ParameterRule(whole=True, low=0, flag=True),
+    "random_state": _whole(0, 2**32 - 1),
+    "class_weight": _BALANCED,
+}
+
 KNOWN: dict[str, dict[str, ParameterRule]] = {
-    "hist_gradient_boosting": {
-        "loss": ParameterRule(words=("log_loss",)),
-        "learning_rate": _ABOVE_0,
-        "max_iter": _whole(1),
-        "max_leaf_nodes": _whole(2),
+    "hist_gradient_boosting": _BOOSTING,
+    "additive_boosting": {n: rule for n, rule in _BOOSTING.items() if n != "interaction_cst"},
+    "random_forest": {
+        "n_estimators": _whole(1),
+        "criterion": ParameterRule(words=("gini", "entropy", "log_loss")),
         "max_depth": _whole(1),
+        "min_samples_split": _whole(2),
         "min_samples_leaf": _whole(1),
-        "l2_regularization": _number(0),
-        "max_features": ParameterRule(whole=False, low=0, high=1, is_open=True, fraction=True),
-        "max_bins": _whole(2, 255),
-        "categorical_features": ParameterRule(words=("from_dtype",)),
-        "monotonic_cst": _NOTHING,
-        "interaction_cst": ParameterRule(words=("no_interactions", "pairwise")),
-        "warm_start": _FLAG,
-        "early_stopping": ParameterRule(words=("auto",), flag=True),
-        "scoring": ParameterRule(words=("loss",)),  # skops cannot save a model with a scorer
-        "validation_fraction": ParameterRule(
-            whole=False, low=0, high=1, is_open=True, is_open_above=True, fraction=True
+        "min_weight_fraction_leaf": _number(0, 0.5),
+        "max_features": ParameterRule(
+            whole=False, low=0, high=1, is_open=True, words=("sqrt", "log2"), fraction=True
         ),
-        "n_iter_no_change": _whole(1),
-        "tol": _number(0),
-        "verbose": ParameterRule(whole=True, low=0, flag=True),
+        "max_leaf_nodes": _whole(2),
+        "min_impurity_decrease": _number(0),
+        "bootstrap": _FLAG,
+        "oob_score": _FLAG,
+        "n_jobs": ParameterRule(whole=True),
         "random_state": _whole(0, 2**32 - 1),
-        "class_weight": _BALANCED,
+        "verbose": ParameterRule(whole=True, low=0, flag=True),
+        "warm_start": _FLAG,
+        "class_weight": ParameterRule(words=("balanced", "balanced_subsample")),
+        "ccp_alpha": _number(0),
+        "max_samples": ParameterRule(whole=False, low=0, high=1, is_open=True, fraction=True),
+        "monotonic_cst": _NOTHING,
     },
     "logistic_regression": {
         "C": _ABOVE_0,
@@ -124,7 +150,7 @@ KNOWN: dict[str, dict[str, ParameterRule]] = {
         "n_jobs": ParameterRule(whole=True),
     },
 }
-"""Parameters of `HistGradientBoostingClassifier` and `LogisticRegression` that a YAML can state."""
+"""Parameters of the classifiers of scikit-learn that a YAML can state."""
 
 
 def faults(

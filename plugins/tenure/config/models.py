@@ -19,6 +19,7 @@ from tenure.lifecycle.training import TrainingPolicy
 from tenure.lifecycle.training.bias import BiasPolicy
 from tenure.lifecycle.training.evaluation import EvaluationPolicy
 from tenure.lifecycle.training.labels import LabelRule
+from tenure.lifecycle.training.policy import INTERPRETABLE
 from tenure.vocabulary import Id, Role
 
 
@@ -209,10 +210,17 @@ class ModelConfig(Policy):
             raise ValueError(f"the label {self.label.column!r} is also a feature")
         if self.label.column in self.bias.attributes:
             raise ValueError(f"the label {self.label.column!r} is also an attribute of bias")
+        if self.label.column == self.training.sample_weight:
+            raise ValueError(f"the label {self.label.column!r} is also training.sample_weight")
         for column in self.features.all:
             if self.features.all.count(column) > 1:
                 raise ValueError(f"features: {column!r} stands there twice")
         return self
+
+    @property
+    def needs_waiver(self) -> bool:
+        """Whether its risk tier asks for an estimator that people can read, and it has another."""
+        return self.risk_tier == "high" and self.training.estimator not in INTERPRETABLE
 
     @property
     def columns(self) -> frozenset[str]:
@@ -221,8 +229,10 @@ class ModelConfig(Policy):
 
     @property
     def number_columns(self) -> frozenset[str]:
-        """Columns read as numbers or as yes and no: numeric features, the label."""
-        return frozenset({*self.features.numeric, self.label.column})
+        """Columns read as numbers or as yes and no: numeric features, the label, weights."""
+        weight = self.training.sample_weight
+        weights = () if weight is None else (weight,)
+        return frozenset({*self.features.numeric, self.label.column, *weights})
 
     @property
     def text_columns(self) -> frozenset[str]:

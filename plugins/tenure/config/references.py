@@ -21,6 +21,7 @@ from tenure.lifecycle.model_version import Kind
 from tenure.lifecycle.promotion.approval import independent, quorum_of
 from tenure.lifecycle.retirement.decommission import REQUESTERS, second_people
 from tenure.lifecycle.serving.spelling import is_written_as
+from tenure.lifecycle.training.policy import INTERPRETABLE
 from tenure.vocabulary import Role
 
 Fault = tuple[Location, str]
@@ -78,12 +79,13 @@ def broken(include: Path, found: ConfigSet, today: date) -> list[Problem]:
             *_of_outcomes(found, model),
             *(_of_people(model, found.platform) if found.platform else ()),
             *(_of_consumers(model.consumers, found.platform) if found.platform else ()),
+            *_of_tier(model, today),
         ]
         problems += [Problem(path, found.line(path, at), said) for at, said in said_of_it]
     return problems
 
 
-def require_trainable(include: Path, model: ModelConfig) -> None:
+def require_trainable(include: Path, model: ModelConfig, today: date) -> None:
     """Refuse a training that the files rule out, before anything is read or planned.
 
     Columns are no part of it: `column_faults` has them, and who reads snapshots adds theirs.
@@ -93,7 +95,7 @@ def require_trainable(include: Path, model: ModelConfig) -> None:
     """
     found = load_all(include)
     path = include / "configs" / "models" / f"{model.name}.yaml"
-    faults = [*_of_dataset(found, model), *_of_recipe(include, model)]
+    faults = [*_of_dataset(found, model), *_of_recipe(include, model), *_of_tier(model, today)]
     if faults:
         raise BrokenFile([Problem(path, found.line(path, at), said) for at, said in faults])
 
@@ -133,11 +135,13 @@ def _of_names(
 
 
 def _of_types(model: ModelConfig, dataset: DatasetConfig) -> Iterator[tuple[str, str]]:
-    for column in model.features.numeric:
+    weights = model.training.sample_weight
+    numbers = dict.fromkeys(model.features.numeric, "no numeric feature")
+    numbers |= {} if weights is None else {weights: "no weight of rows"}
+    for column, what in numbers.items():
         kind = _type_of(dataset, column)
         if kind is not None and kind not in _NUMBERS:
-            said = f"{column} is {kind} in the contract of {dataset.name}, and no numeric feature"
-            yield column, said
+            yield column, f"{column} is {kind} in the contract of {dataset.name}, and {what}"
     kind = _type_of(dataset, model.label.column)
     if kind is not None and (why := label_fault(model.label, kind)):
         yield model.label.column, why
@@ -181,6 +185,8 @@ def unexcused(model: ModelConfig, dataset: DatasetConfig) -> list[str]:
 def _columns(model: ModelConfig) -> Iterator[tuple[str, Location]]:
     """Every column that the model names with where; of several places the last counts."""
     yield model.subject_column, ("subject_column",)
+    if model.training.sample_weight is not None:
+        yield model.training.sample_weight, ("training", "sample_weight")
     if model.training.group_column is not None:
         yield model.training.group_column, ("training", "group_column")
     for n, column in enumerate(model.bias.attributes):
@@ -240,6 +246,26 @@ def _of_recipe(include: Path, model: ModelConfig) -> Iterator[Fault]:
     for name, said in estimators.faults(policy.estimator, policy.parameters, folders):
         at: Location = ("training", "parameters", name) if name else ("training", "estimator")
         yield at, said
+
+
+def _of_tier(model: ModelConfig, today: date) -> Iterator[Fault]:
+    """A model of tier high can be read by people, or somebody answers for it that it cannot."""
+    policy = model.training
+    if not model.needs_waiver:
+        return
+    allowed = f"risk tier high takes {' or '.join(INTERPRETABLE)}"
+    if policy.waiver is None:
+        yield (
+            ("training", "estimator"),
+            f"{policy.estimator} cannot be read by people: {allowed}, or training.waiver with by, "
+            "reason and expires",
+        )
+    elif today > policy.waiver.expires:
+        yield (
+            ("training", "waiver", "expires"),
+            f"the waiver of {policy.waiver.by} for {policy.estimator} ended on "
+            f"{policy.waiver.expires}: {allowed}",
+        )
 
 
 def _of_outcomes(found: ConfigSet, model: ModelConfig) -> Iterator[Fault]:

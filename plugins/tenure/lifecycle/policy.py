@@ -37,7 +37,12 @@ class GatePolicy(Policy):
         """The first moment after the excuse, in UTC; None of a gate that has none."""
         if self.mode == "enforce" or self.expires is None:
             return None
-        return datetime.combine(self.expires + timedelta(days=1), time(tzinfo=UTC))
+        return end_of(self.expires)
+
+
+def end_of(day: date) -> datetime:
+    """The first moment after a day, in UTC."""
+    return datetime.combine(day + timedelta(days=1), time(tzinfo=UTC))
 
 
 Share = Field(ge=0.0, le=1.0)

@@ -272,3 +272,24 @@ def test_an_excuse_that_has_ended_ends_the_authorization(
         renew(life.platform, MODEL, user="grace")
     with life.platform.database.begin() as c:
         assert versions.get_by_id(c, version.id).state is State.CHAMPION
+
+
+def test_a_waiver_that_has_ended_ends_the_authorization(
+    world: Callable[..., Any], later: Later
+) -> None:
+    """A model of high risk that nobody can read serves as long as somebody answers for it."""
+    life = world(high_risk=True)
+    today = datetime.now(tz=UTC).date()
+    stated = f"{{by: ada, reason: The board has seen it., expires: {today + timedelta(days=5)}}}"
+    config = life.remembered("\ntraining:\n", f"\ntraining:\n  waiver: {stated}\n")
+    version = life.validated(config=config)
+    for user in ("grace", "heidi"):
+        life.answer(version, user)
+    traffic.promote_first(life.platform, version.id, actor="t")
+    day = today + timedelta(days=6)
+    assert life.plan().champion_until == datetime(day.year, day.month, day.day, tzinfo=UTC)
+    (found,) = authorizations(life.platform, MODEL)
+    assert list(found.excused) == ["interpretability"]
+    later.by = timedelta(days=7)
+    with pytest.raises(NotPermitted, match="did not pass its interpretability gate and was excus"):
+        renew(life.platform, MODEL, user="grace")

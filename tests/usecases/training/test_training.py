@@ -460,3 +460,25 @@ def test_data_without_time_lives_the_whole_life(world: Any, how: str) -> None:
     assert facts.rows.train + facts.rows.holdout == 400
     table = pq.read_table(world.platform.store.fetch(facts.holdout_key, facts.holdout_digest))
     assert table["event_time"].null_count == facts.rows.holdout
+
+
+def base_score(world: Any, how: str, run_id: str) -> float:
+    """The mean score of the holdout of a version that was trained like this."""
+    model = world.platform.settings.configs / "models" / "loan_ok.yaml"
+    world.configure()
+    model.write_text(model.read_text().replace("seed: 7", f"seed: 7{how}"))
+    world.plan(run_id, user="ada")
+    facts = world.row(world.train(run_id)["version"]).facts
+    path = world.platform.store.fetch(facts.holdout_key, facts.holdout_digest)
+    return float(pq.read_table(path)["score"].to_numpy().mean())
+
+
+def test_weights_reach_the_model(world: Any) -> None:
+    """Rows of income count nine times where the label is true: it says yes more often."""
+    for month in (1, 2):
+        world.publish(month, sex=["f", "m"] * 100)
+    plain = base_score(world, "", "r1")
+    assert base_score(world, ", class_weight: {true: 9}", "r2") > plain + 0.1
+    assert base_score(world, ", class_weight: {false: 9}", "r3") < plain - 0.1
+    with pytest.raises(ConfigInvalid, match="income is no weight, which is a number from 0 in"):
+        base_score(world, ", sample_weight: income", "r4")

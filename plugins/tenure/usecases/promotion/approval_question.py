@@ -67,6 +67,9 @@ def excuses(connection: "Connection", row: VersionRow) -> dict[str, datetime]:
         gates = {} if config is None else {"evaluation": config.evaluation, "bias": config.bias}
         # An excuse of which nobody can tell the end has none to come.
         found[stage] = (gates[stage].excused_until if gates else None) or row.created_at
+    config = _planned_with(connection, row)
+    if config is not None and config.needs_waiver and config.training.waiver is not None:
+        found["interpretability"] = config.training.waiver.excused_until
     return found
 
 

@@ -27,6 +27,7 @@ from tenure.lifecycle.training.fitness import (
     learning_faults,
     valueless,
 )
+from tenure.lifecycle.training.weights import row_weights
 from tenure.usecases.data.compatibility import of_snapshots
 from tenure.usecases.data.privacy import require_safe_store
 from tenure.usecases.data.snapshots import open_snapshot
@@ -180,6 +181,10 @@ class _ModelCheck:
             yield RowFault(error.what.rstrip("."), ("training", "gap_hours"))
             return
         old, new = parts.train, parts.holdout
+        try:
+            row_weights(policy.class_weight, old.labels, old.meanings, old.weights)
+        except ConfigInvalid as error:
+            yield RowFault(error.what.rstrip("."), ("training", "class_weight"))
         squared = old.magnitudes() if policy.estimator in SQUARING else {}
         yield from learning_faults(old.labels, old.values(), label=label, squared=squared)
         evaluation, bias = self._model.evaluation, self._model.bias

@@ -86,7 +86,7 @@ def _paths(
     purpose: Literal["training", "evaluation"],
     run: RunRef,
 ) -> list[Path]:
-    require_trainable(platform.settings.include, config)
+    require_trainable(platform.settings.include, config, platform.clock.now().date())
     return [
         open_snapshot(platform, dataset.name, s.digest, purpose=purpose, run=run, model=config.name)
         for s in snapshots
@@ -263,6 +263,7 @@ def columns_of(
         time=time,
         protected=config.bias.attributes,
         group=config.training.group_column,
+        weight=config.training.sample_weight,
         names=names,
         rule=config.label.rule,
     )

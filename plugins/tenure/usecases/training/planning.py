@@ -79,7 +79,7 @@ def _plan(
 ) -> TrainingPlan | None:
     by_hand, reason = asked
     config, digest = load_model(platform.settings.include, model)
-    require_trainable(platform.settings.include, config)
+    require_trainable(platform.settings.include, config, platform.clock.now().date())
     try:
         with platform.database.begin() as connection:
             versions.register_model(

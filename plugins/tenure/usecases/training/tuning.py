@@ -13,6 +13,7 @@ from tenure.errors import GateInconclusive
 from tenure.lifecycle.model_version import SplitRows
 from tenure.lifecycle.training.evaluation.costs import cheapest_threshold
 from tenure.lifecycle.training.split import Split, split_rows
+from tenure.lifecycle.training.weights import row_weights
 
 if TYPE_CHECKING:
     from tenure.adapters.training_rows import TrainingRows
@@ -67,17 +68,16 @@ def fit(config: ModelConfig, unfitted: Any, rows: "TrainingRows") -> TunedModel:
         ConfigInvalid: The estimator cannot learn from them.
     """
     from tenure.adapters.sklearn_calibration import calibrate
-    from tenure.adapters.sklearn_trainer import fit as fit_estimator
     from tenure.adapters.sklearn_trainer import score
     from tenure.adapters.training_rows import pick
 
-    policy, label = config.evaluation, config.label.column
+    policy = config.evaluation
     if not policy.needs_calibration_rows:
-        made = fit_estimator(unfitted, rows.features, rows.labels, label=label)
+        made = _learned(config, unfitted, rows)
         return TunedModel(made, policy.threshold, rows)
     apart = calibration_split(config, rows)
     learned, newest = pick(rows, apart.train), pick(rows, apart.holdout)
-    estimator = fit_estimator(unfitted, learned.features, learned.labels, label=label)
+    estimator = _learned(config, unfitted, learned)
     first, second = newest, newest
     if policy.calibration is not None and policy.costs is not None:
         many = len(newest.labels)
@@ -92,6 +92,19 @@ def fit(config: ModelConfig, unfitted: Any, rows: "TrainingRows") -> TunedModel:
         scores = score(estimator, second.features)
         threshold = cheapest_threshold(scores, second.labels, policy.costs)
     return TunedModel(estimator, threshold, learned, apart)
+
+
+def _learned(config: ModelConfig, unfitted: Any, rows: "TrainingRows") -> Any:
+    """The estimator, fitted on the rows by their weights."""
+    from tenure.adapters.sklearn_trainer import fit as fit_estimator
+
+    return fit_estimator(
+        unfitted,
+        rows.features,
+        rows.labels,
+        label=config.label.column,
+        weights=row_weights(config.training.class_weight, rows.labels, rows.meanings, rows.weights),
+    )
 
 
 def calibration_split(config: ModelConfig, rows: "TrainingRows") -> Split:
