@@ -83,6 +83,10 @@ class TextRefused(TenureError):
     """A text from outside is too long, or holds what nobody can read or no database keeps."""
 
 
+class FileRefused(TenureError):
+    """A file that a command was given cannot be judged as it was asked."""
+
+
 class StateConflict(TenureError):
     """Somebody else moved first; the work here is stale."""
 

@@ -306,7 +306,7 @@ class OutcomeCounts:
         decisions: Decisions in the window.
         answered: Those that a model answered (not a rule).
         labelled: Those answered by a model that have an outcome; the newest outcome counts.
-        cells: Value of each protected attribute (null is "") to (tp, fp, fn, tn) of the labelled.
+        cells: Value of each protected attribute (null is None) to (tp, fp, fn, tn) of the labelled.
         score_bins: Non-empty bins of the labelled, in order of score.
         bins: How many equal bins [0, 1] was cut into.
         ambiguous: Outcomes that do not count: several callers used the request id, and the
@@ -316,7 +316,7 @@ class OutcomeCounts:
     decisions: int
     answered: int
     labelled: int
-    cells: Mapping[tuple[str, ...], tuple[int, int, int, int]]
+    cells: Mapping[tuple[str | None, ...], tuple[int, int, int, int]]
     score_bins: Sequence[ScoreBin]
     bins: int
     ambiguous: int = 0

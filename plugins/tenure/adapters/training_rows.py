@@ -45,7 +45,7 @@ class TrainingRows:
         times: Microseconds since 1970, shape (n,); None of data without time.
         groups: Values of the group column as texts, null is the empty text; None without one.
         weights: What each row counts, from 0; None where all count the same.
-        protected: Values of the protected attributes as texts; null is the empty text.
+        protected: Values of the protected attributes as texts; null is None.
         unlabelled: Rows that were left out because they have no label.
         classes: What each value of the label column means, and how many rows have it.
         kinds: What the values of each categorical feature were before they were texts.
@@ -159,7 +159,7 @@ def examine_rows(paths: Sequence[Path], wanted: WantedColumns) -> ExaminedRows:
         **{n: reading.of(n, _each, parts, n, _finite_numbers) for n in wanted.numeric},
         **{n: reading.of(n, _each, parts, n, _texts, None) for n in wanted.categorical},
     }
-    protected = {n: reading.of(n, _each, parts, n, _texts, "") for n in wanted.protected}
+    protected = {n: reading.of(n, _each, parts, n, _texts, None) for n in wanted.protected}
     times = groups = weights = None
     if wanted.weight is not None:
         weights = reading.of(wanted.weight, _each, parts, wanted.weight, _weights)

@@ -35,7 +35,7 @@ from tenure.cli import (
 )
 from tenure.cli.measured import MeasuredGroup
 from tenure.cli.output import plain
-from tenure.errors import PortTaken, ServiceUnreachable, TenureError, TextRefused
+from tenure.errors import FileRefused, PortTaken, ServiceUnreachable, TenureError, TextRefused
 
 WRONG_USAGE = 2
 UNREACHABLE = 3
@@ -79,8 +79,8 @@ for group in [
 
 
 def exit_code(error: TenureError) -> int:
-    """2 for a text that cannot be taken, 3 when a service is not there, else 1."""
-    if isinstance(error, TextRefused):
+    """2 for a text or a file that cannot be taken, 3 when a service is not there, else 1."""
+    if isinstance(error, TextRefused | FileRefused):
         return WRONG_USAGE
     return UNREACHABLE if isinstance(error, ServiceUnreachable | PortTaken) else 1
 

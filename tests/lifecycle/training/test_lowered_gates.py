@@ -73,6 +73,16 @@ def test_evaluation(changes: dict[str, Any], said: list[str]) -> None:
             id="metric",
         ),
         pytest.param(
+            {"reference": {"sex": "m"}},
+            ["bias: compared with the best-off group, now with sex=m"],
+            id="reference",
+        ),
+        pytest.param(
+            {"edges": {"race": [1, 2]}},
+            ["bias: bands from no edges, now from race 1, 2"],
+            id="bands",
+        ),
+        pytest.param(
             {"min_group_rows": 1000},
             ["bias: groups from 100 rows on were judged, now from 1,000"],
             id="group rows",

@@ -238,15 +238,16 @@ def _counts(row: Mapping[str, Any]) -> bool:
 
 def _confusion(
     rows: Sequence[Mapping[str, Any]], attributes: int
-) -> dict[tuple[str, ...], tuple[int, int, int, int]]:
+) -> dict[tuple[str | None, ...], tuple[int, int, int, int]]:
     """(tp, fp, fn, tn) of each combination of attribute values."""
     places = {(True, True): 0, (True, False): 1, (False, True): 2, (False, False): 3}
-    cells: dict[tuple[str, ...], list[int]] = {}
+    cells: dict[tuple[str | None, ...], list[int]] = {}
     for row in rows:
-        group = tuple(row[f"key_{i}"] or "" for i in range(attributes))
+        group = tuple(row[f"key_{i}"] for i in range(attributes))
         place = places[bool(row["decided"]), bool(row["label"])]
         cells.setdefault(group, [0, 0, 0, 0])[place] += int(row["rows"])
-    return {group: (c[0], c[1], c[2], c[3]) for group, c in sorted(cells.items())}
+    in_order = sorted(cells.items(), key=lambda item: [(v is None, v or "") for v in item[0]])
+    return {group: (c[0], c[1], c[2], c[3]) for group, c in in_order}
 
 
 def _score_bin(row: Mapping[str, Any]) -> ScoreBin:

@@ -24,6 +24,7 @@ TITLES: dict[str, str] = {
     "CanaryRolledBack": "The canary was rolled back",
     "NotPermitted": "Somebody may not do this",
     "TextRefused": "A text cannot be taken as it is",
+    "FileRefused": "A file cannot be judged",
     "StateConflict": "Somebody else moved first",
     "ArtifactRefused": "An artifact was refused",
     "ObjectMissing": "An object is missing in the store",

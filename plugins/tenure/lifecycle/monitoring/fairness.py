@@ -9,7 +9,7 @@ import numpy as np
 
 from tenure.lifecycle.training.bias import BiasPolicy
 from tenure.lifecycle.training.bias.audit import audit
-from tenure.lifecycle.training.bias.disparity import Cells
+from tenure.lifecycle.training.bias.cells import Cells
 from tenure.ports import OutcomeCounts
 from tenure.verdicts import Report, Verdict
 

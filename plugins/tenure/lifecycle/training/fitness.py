@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tenure.errors import ConfigInvalid
 from tenure.lifecycle.training.bias.audit import audit
-from tenure.lifecycle.training.bias.disparity import Cells
+from tenure.lifecycle.training.bias.cells import Cells, Group
 from tenure.lifecycle.training.bias.policy import BiasPolicy
 from tenure.lifecycle.training.evaluation.costs import measure_kpis
 from tenure.lifecycle.training.evaluation.gate import judge
@@ -163,7 +163,7 @@ def _of_bias(
     today: date,
 ) -> Iterator[RowFault]:
     groups = zip(*(protected[name].tolist() for name in policy.attributes), strict=True)
-    counted: dict[tuple[str, ...], tuple[int, int, int, int]] = {}
+    counted: dict[Group, tuple[int, int, int, int]] = {}
     for (group, label), rows in Counter(zip(groups, labels.tolist(), strict=True)).items():
         positive, negative, *_ = counted.get(group, (0, 0, 0, 0))
         counted[group] = (positive + rows * label, negative + rows * (not label), 0, 0)
@@ -171,11 +171,16 @@ def _of_bias(
     cells = Cells.of(policy.attributes, counted)
     undecided = _undecided(audit(cells, few_draws, subject="", seed=0, today=today).checks)
     small = [check for check in undecided if check.rule == "group rows"]
+    unlike = [check for check in undecided if check.rule == "group labels"]
     where = f"bias audit will be inconclusive on the {len(labels):,} rows that are held out"
     for check in undecided:
-        if check not in small:
+        if check not in (*small, *unlike):
             yield RowFault(f"{where}: {check.subject} has {check.observed}", ("bias", "attributes"))
-    if small and policy.small_groups == "inconclusive":
+    if policy.small_groups == "report":
+        return
+    for check in unlike if len(np.unique(labels)) == _CLASSES else ():
+        yield RowFault(f"{where}: {check.subject} has {check.observed}", ("bias", "attributes"))
+    if small:
         shown = ", ".join(f"{c.subject} ({c.value:,.0f})" for c in small[:SHOWN])
         more = f" and {len(small) - SHOWN} more" if len(small) > SHOWN else ""
         yield RowFault(

@@ -52,6 +52,10 @@ def _bias(before: BiasPolicy, now: BiasPolicy) -> Iterator[str]:
         yield "bias: intersections of attributes were judged, now they are not"
     if before.metric != now.metric:
         yield f"bias: judged by {before.metric}, now by {now.metric}"
+    if before.reference != now.reference:
+        yield f"bias: compared with {_reference(before)}, now with {_reference(now)}"
+    if before.edges != now.edges:
+        yield f"bias: bands from {_bands(before)}, now from {_bands(now)}"
     yield from _lower("min_ratio", before.min_ratio, now.min_ratio, sign=1)
     yield from _lower("max_difference", before.max_difference, now.max_difference, sign=-1)
     if now.min_group_rows > before.min_group_rows:
@@ -61,6 +65,19 @@ def _bias(before: BiasPolicy, now: BiasPolicy) -> Iterator[str]:
         )
     if before.small_groups == "inconclusive" and now.small_groups == "report":
         yield "bias: small groups made it inconclusive, now they are only reported"
+
+
+def _bands(policy: BiasPolicy) -> str:
+    named = (
+        f"{name} {', '.join(f'{edge:g}' for edge in edges)}"
+        for name, edges in sorted(policy.edges.items())
+    )
+    return "; ".join(named) or "no edges"
+
+
+def _reference(policy: BiasPolicy) -> str:
+    named = ", ".join(f"{name}={value}" for name, value in sorted(policy.reference.items()))
+    return named or "the best-off group"
 
 
 def _lower(name: str, before: float | None, now: float | None, *, sign: int) -> Iterator[str]:

@@ -19,15 +19,20 @@ def bias_report(platform: Installation, version: VersionRef) -> Report:
     """The verdict on groups, from one scan of the scored holdout."""
     from tenure.adapters.ibis_engine.confusion import confusion_cells
     from tenure.lifecycle.training.bias.audit import audit
-    from tenure.lifecycle.training.bias.disparity import Cells
+    from tenure.lifecycle.training.bias.cells import Cells
 
     row = row_of(platform, version)
     config = pinned_config(platform, row)
     facts = trained_facts(row)
     path = platform.store.fetch(facts.holdout_key, facts.holdout_digest)
     attributes = config.bias.attributes
+    counted = confusion_cells([path], attributes)
     report = audit(
-        Cells.of(attributes, confusion_cells([path], attributes)),
+        Cells.of(
+            attributes,
+            {group: cell.counts for group, cell in counted.items()},
+            {group: cell.errors for group, cell in counted.items()},
+        ),
         config.bias,
         subject=version.name,
         seed=config.training.seed,

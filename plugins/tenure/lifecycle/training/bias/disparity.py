@@ -1,161 +1,185 @@
-"""How differently groups are treated: counts of confusion cells into rates, gaps and intervals.
+"""How differently groups are treated: counts of confusion cells into rates and their intervals.
 
-*Selection rate* is the share of rows that are decided positive, *true positive rate* that share
-among positive labels, *false positive rate* that share among negative labels. The *difference* of
-an attribute is its highest group's rate minus its lowest's, the *ratio* lowest over highest.
+`base_rate` is the share of rows whose label is positive, `selection_rate` the share that is decided
+positive, `accuracy` the share that is decided as the label says; `tpr` and `fnr` are the shares of
+the positive labels that are decided positive and negative, `fpr` the share of the negative labels
+that is decided positive, `ppv` the share of the positive decisions whose label is positive.
+`calibration` is the mean of score minus label.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
-CELLS = ("tp", "fp", "fn", "tn")
+from tenure.lifecycle.training.bias.cells import Bools, Counts, Floats, GroupView
 
-Floats = NDArray[np.float64]
-Counts = NDArray[np.int64]
-Bools = NDArray[np.bool_]
-
-_NUMERATOR = np.array([[1, 1, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0]])
-_BASE = np.array([[1, 1, 1, 1], [1, 0, 1, 0], [0, 1, 0, 1]])
+RATES = ("base_rate", "selection_rate", "accuracy", "tpr", "fpr", "fnr", "ppv")
+"""The order of rates everywhere."""
+CALIBRATION = "calibration"
+_ALL = (1, 1, 1, 1)
+# Over (tp, fp, fn, tn), in the order of RATES.
+_NUMERATOR = np.array(
+    [
+        (1, 0, 1, 0),
+        (1, 1, 0, 0),
+        (1, 0, 0, 1),
+        (1, 0, 0, 0),
+        (0, 1, 0, 0),
+        (0, 0, 1, 0),
+        (1, 0, 0, 0),
+    ]
+)
+_BASE = np.array([_ALL, _ALL, _ALL, (1, 0, 1, 0), (0, 1, 0, 1), (1, 0, 1, 0), (1, 1, 0, 0)])
+_BLOCK = 4_000_000
+"""Numbers of the bootstrap that are held at once."""
 
 
 @dataclass(frozen=True)
-class Cells:
-    """Sufficient statistics of an audit.
+class Measured:
+    """All metrics of the groups of one view.
 
     Args:
-        attributes: Names of the protected attributes.
-        groups: One tuple of values (one an attribute) for each combination that occurs.
-        counts: Rows of each combination as (tp, fp, fn, tn), shape (groups, 4).
+        view: The groups.
+        metrics: Names, RATES and perhaps calibration: M of them.
+        value: Shape (groups, M); NaN where a group has no row that the metric counts.
+        rows: Rows that each metric counts, shape (groups, M).
+        judged: Whether those are enough, shape (groups, M).
+        low: Lower ends of the intervals, shape (groups, M).
+        high: Upper ends.
     """
 
-    attributes: tuple[str, ...]
-    groups: tuple[tuple[str, ...], ...]
-    counts: Counts
-
-    @classmethod
-    def of(
-        cls,
-        attributes: Sequence[str],
-        counted: Mapping[tuple[str, ...], tuple[int, int, int, int]],
-    ) -> "Cells":
-        """Cells from what an engine counted, in the order of the groups' names."""
-        groups = tuple(sorted(counted))
-        counts = np.array([counted[g] for g in groups], dtype=np.int64).reshape(len(groups), 4)
-        return cls(tuple(attributes), groups, counts)
+    view: GroupView
+    metrics: tuple[str, ...]
+    value: Floats
+    rows: Counts
+    judged: Bools
+    low: Floats
+    high: Floats
 
 
-@dataclass(frozen=True)
-class GroupView:
-    """The groups of one attribute, or of all attributes crossed.
-
-    Args:
-        name: `carrier`, or `carrier & origin`.
-        groups: Names, sorted.
-        counts: Shape (groups, 4).
-        members: Which combinations make up each group, shape (groups, combinations), 0 or 1.
-    """
-
-    name: str
-    groups: tuple[str, ...]
-    counts: Counts
-    members: Counts
+def numerators(counts: Counts | Floats) -> Counts:
+    """Rows that each rate is the share of: shape (…, 4) gives (…, 7), in the order of RATES."""
+    return np.asarray(counts @ _NUMERATOR.T)
 
 
-@dataclass(frozen=True)
-class Gap:
-    """Distance between groups of a view in one rate; None when fewer than two are judged."""
-
-    difference: float | None
-    difference_interval: tuple[float, float] | None
-    ratio: float | None
-    ratio_interval: tuple[float, float] | None
-
-
-def bases(counts: Counts) -> Counts:
-    """Rows that each rate counts: shape (…, 4) gives (…, 3), in the order of RATES."""
+def bases(counts: Counts | Floats) -> Counts:
+    """Rows that each rate counts: shape (…, 4) gives (…, 7), in the order of RATES."""
     return np.asarray(counts @ _BASE.T)
 
 
-def rates(counts: Counts) -> Floats:
-    """Selection, true positive and false positive rate: shape (…, 4) gives (…, 3).
-
-    NaN where a group has no row that the rate counts.
-    """
+def rates(counts: Counts | Floats) -> Floats:
+    """All rates: shape (…, 4) gives (…, 7); NaN where a group has no row that the rate counts."""
     base = bases(counts)
     empty = np.full(base.shape, np.nan)
-    return np.divide(counts @ _NUMERATOR.T, base, out=empty, where=base > 0)
+    return np.divide(numerators(counts), base, out=empty, where=base > 0)
 
 
-def views(cells: Cells, *, intersections: bool) -> Iterator[GroupView]:
-    """One view an attribute, then the crossing of all of them."""
-    columns: list[tuple[str, list[tuple[str, ...]]]] = [
-        (name, [(group[i],) for group in cells.groups]) for i, name in enumerate(cells.attributes)
-    ]
-    if intersections and len(cells.attributes) > 1:
-        columns.append((" & ".join(cells.attributes), list(cells.groups)))
-    for name, keys in columns:
-        groups = sorted(set(keys))
-        members = np.array([[int(key == group) for key in keys] for group in groups])
-        names = tuple(" & ".join(group) for group in groups)
-        yield GroupView(name, names, members @ cells.counts, members)
-
-
-def gap(point: Floats, low: Floats, high: Floats) -> Gap:
-    """Difference and ratio of the judged groups' rates, with intervals that hold for all groups.
-
-    When every group's true rate lies in its own interval, the true difference and ratio lie in
-    theirs. Rates that are all zero have ratio 1.
-    """
-    if len(point) < 2:
-        return Gap(None, None, None, None)
-    return Gap(
-        difference=float(point.max() - point.min()),
-        difference_interval=(
-            float(max(0.0, low.max() - high.min())),
-            float(high.max() - low.min()),
-        ),
-        ratio=_over(point.min(), point.max()),
-        ratio_interval=(_over(low.min(), high.max()), min(1.0, _over(high.min(), low.max()))),
-    )
-
-
-def simultaneous(
-    counts: Counts, draws: Counts, judged: Bools, confidence: float
-) -> tuple[Floats, Floats]:
-    """Intervals of the rates that hold for all judged groups at once, (groups, 3) each.
-
-    The studentized maximum over the groups in each draw gives one critical value a rate. Half a
-    row is added to each cell, so that a group without events is still uncertain.
+def measure(
+    groups: list[GroupView],
+    counts: Counts,
+    *,
+    min_rows: int,
+    draws: int,
+    confidence: float,
+    seed: int,
+) -> list[Measured]:
+    """Values and intervals; those of one metric hold for all judged groups of all views at once.
 
     Args:
-        counts: Shape (groups, 4).
-        draws: Resampled counts, shape (draws, groups, 4).
-        judged: Groups with enough rows, shape (groups, 3).
+        groups: Views of the same rows.
+        counts: Of all combinations, shape (combinations, 4).
+        min_rows: Rows below which a metric of a group is not judged.
+        draws: Of the bootstrap.
         confidence: Coverage for all groups together.
-
-    Source: Romano and Wolf (2005), bootstrap of the maximum of studentized deviations.
+        seed: Of the bootstrap.
     """
-    smooth = counts + 0.5
-    center = (smooth @ _NUMERATOR.T) / (smooth @ _BASE.T)
-    error = np.sqrt(center * (1 - center) / (smooth @ _BASE.T))
-    deviation = np.nan_to_num(np.abs(rates(draws) - center) / error)
-    largest = np.where(judged, deviation, 0.0).max(axis=1)  # (draws, 3)
-    critical = np.quantile(largest, confidence, axis=0)
+    together = np.concatenate([view.counts for view in groups])
+    members = np.concatenate([view.members for view in groups])
+    judged = bases(together) >= min_rows
+    critical = _critical(counts, members, judged, draws=draws, confidence=confidence, seed=seed)
+    low, high = _intervals(together, critical)
+    parts = np.cumsum([len(view.groups) for view in groups])[:-1]
+    split = [
+        np.split(part, parts) for part in (rates(together), bases(together), judged, low, high)
+    ]
+    found = [Measured(view, RATES, *columns) for view, *columns in zip(groups, *split, strict=True)]
+    if groups[0].errors is None:
+        return found
+    looked_at = max(1, int(judged[:, 0].sum()))
+    spread = NormalDist().inv_cdf(1 - (1 - confidence) / 2 / looked_at)
+    return [_with_calibration(one, spread) for one in found]
+
+
+def _intervals(counts: Counts, critical: Floats) -> tuple[Floats, Floats]:
+    center, error = _center(counts.astype(float) + 0.5)
     low, high = center - critical * error, center + critical * error
     return np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
 
 
-def resample(counts: Counts, draws: int, seed: int) -> Counts:
-    """Multinomial draws of all cells together, shape (draws, groups, 4), from smoothed counts."""
-    weights = (counts + 0.5).ravel()
-    total = int(counts.sum())
+def _critical(
+    counts: Counts, members: Counts, judged: Bools, *, draws: int, confidence: float, seed: int
+) -> Floats:
+    """How many standard errors an interval is wide to each side, shape (7,).
+
+    The studentized maximum over the judged groups in each multinomial draw gives one number a rate.
+    Half a row is added to each cell, so that a group without events is still uncertain.
+
+    Source: Romano and Wolf (2005), bootstrap of the maximum of studentized deviations.
+    """
+    alone = np.full(len(RATES), NormalDist().inv_cdf((1 + confidence) / 2))
+    if not judged.any():
+        return alone
+    weights: Floats = counts.astype(float) + 0.5
+    center, error = _center(members @ weights)
+    largest = np.concatenate(
+        [
+            np.where(judged, np.nan_to_num(np.abs(rates(drawn) - center) / error), 0.0).max(axis=1)
+            for drawn in _resampled(weights, members, int(counts.sum()), draws, seed)
+        ]
+    )
+    return np.where(judged.any(axis=0), np.quantile(largest, confidence, axis=0), alone)
+
+
+def _resampled(
+    weights: Floats, members: Counts, rows: int, draws: int, seed: int
+) -> Iterator[Floats]:
+    """Multinomial draws of all cells together, added up by group: shape (block, groups, 4)."""
     rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(total, weights / weights.sum(), size=draws)
-    return np.asarray(drawn.reshape(draws, *counts.shape))
+    share = (weights / weights.sum()).ravel()
+    block = max(1, _BLOCK // (4 * sum(members.shape)))
+    summing = members.astype(float)
+    for start in range(0, draws, block):
+        drawn = rng.multinomial(rows, share, size=min(block, draws - start))
+        yield summing @ drawn.reshape(-1, *weights.shape).astype(float)
 
 
-def _over(part: float, whole: float) -> float:
-    return float(part / whole) if whole > 0 else 1.0
+def _center(smooth: Floats) -> tuple[Floats, Floats]:
+    """Rates of counts that are all above zero, and their standard errors."""
+    base = smooth @ _BASE.T
+    center = (smooth @ _NUMERATOR.T) / base
+    return center, np.sqrt(center * (1 - center) / base)
+
+
+def _with_calibration(found: Measured, spread: float) -> Measured:
+    """Mean of score minus label, with a normal interval of Bonferroni's width."""
+    assert found.view.errors is not None
+    rows = found.rows[:, :1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean, square = (found.view.errors / rows).T
+        half = spread * np.sqrt(np.maximum(square - mean**2, 0.0) / rows[:, 0])
+    ends = (np.clip(mean - half, -1.0, 1.0), np.clip(mean + half, -1.0, 1.0))
+
+    def beside(old: Floats, new: Floats) -> Floats:
+        return np.column_stack([old, new])
+
+    return Measured(
+        view=found.view,
+        metrics=(*found.metrics, CALIBRATION),
+        value=beside(found.value, mean),
+        rows=np.column_stack([found.rows, rows]),
+        judged=np.column_stack([found.judged, found.judged[:, :1]]),
+        low=beside(found.low, ends[0]),
+        high=beside(found.high, ends[1]),
+    )
