@@ -205,6 +205,11 @@ def parse_anchor_key(key: str) -> tuple[int, str] | None:
     return (int(number), hash_) if mark and number.isdecimal() else None
 
 
+def search_key(training_key: str) -> str:
+    """What a training's search for parameters chose."""
+    return f"searches/{training_key}.json"
+
+
 def artifact_key(digest: str) -> str:
     """A model's artifact."""
     return f"artifacts/{digest}.skops"

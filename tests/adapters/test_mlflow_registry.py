@@ -9,6 +9,7 @@ import pytest
 
 from tenure.adapters.mlflow_registry import MlflowRegistry
 from tenure.errors import ServiceUnreachable
+from tenure.lifecycle.model_version import SearchTrial
 
 DIGESTS = {"tenure.artifact_digest": "a" * 64, "tenure.code_digest": "c" * 64}
 FILES = {"model/model.skops": b"skops bytes"}
@@ -130,3 +131,21 @@ def test_a_server_that_is_away_is_retryable_and_quick() -> None:
         run_of(MlflowRegistry("http://127.0.0.1:9"), "m")
     assert caught.value.retryable
     assert time.monotonic() - began < 30
+
+
+def test_trials_are_runs_below_the_training_s_and_a_retry_makes_no_more(
+    registry: MlflowRegistry, model: str
+) -> None:
+    parent = run_of(registry, model)
+    trials = [SearchTrial(1, {"C": 0.5, "dual": False}, 400, 0.61), SearchTrial(2, {}, 900, 0.58)]
+    registry.log_trials(model, parent, trials[:1])  # and then it was killed
+    for _ in range(2):
+        registry.log_trials(model, parent, trials)
+    assert run_of(registry, model) == parent
+    below = [run for run in seen(registry, model)[0] if run.info.run_id != parent]
+    assert {run.data.tags["mlflow.parentRunId"] for run in below} == {parent}
+    told = sorted((run.info.run_name, run.data.params, run.data.metrics) for run in below)
+    assert told == [
+        ("trial 1", {"C": "0.5", "dual": "False"}, {"log_loss": 0.61, "rows": 400, "round": 1}),
+        ("trial 2", {}, {"log_loss": 0.58, "rows": 900, "round": 2}),
+    ]

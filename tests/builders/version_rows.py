@@ -36,6 +36,7 @@ def facts(**changes: Any) -> dict[str, Any]:
         },
         "base_rate": 0.25,
         "seed": 7,
+        "search": None,
         "snapshots": [],
         "batches": [],
         "artifact_key": "artifacts/a.skops",

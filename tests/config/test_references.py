@@ -127,6 +127,11 @@ ONE_WORD = {
         "training.split stratified on data with time: rows of flights that come later (by "
         "scheduled_at) would teach about earlier ones; take temporal, or grouped with group_column",
     ),
+    "tried parameter out of bounds": (
+        MODEL,
+        ("  gap_hours: 24", "  search: {parameters: {max_leaf_nodes: [15, 1]}}"),
+        "max_leaf_nodes of hist_gradient_boosting must be a whole number from 2, got 1",
+    ),
     "weight that is no number": (
         MODEL,
         ("  gap_hours: 24", "  sample_weight: scheduled_at"),

@@ -57,7 +57,7 @@ def test_thresholds(threshold: float) -> None:
 
 
 def test_many_faults_are_counted() -> None:
-    assert "no features, no time_column and 16 more" in refusal({}).what
+    assert "no features, no time_column and 17 more" in refusal({}).what
 
 
 def test_a_draft_has_no_evidence_yet() -> None:

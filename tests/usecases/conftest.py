@@ -78,6 +78,7 @@ class FakeTracking:
     params: dict[str, dict[str, object]] = field(default_factory=dict)
     files: dict[tuple[str, str], bytes] = field(default_factory=dict)
     versions: dict[tuple[str, int], str] = field(default_factory=dict)
+    trials: dict[str, list[Any]] = field(default_factory=dict)
 
     def ensure_run(
         self, model: str, *, training_key: str, name: str, tags: Mapping[str, str]
@@ -95,6 +96,9 @@ class FakeTracking:
     ) -> None:
         assert self.params.setdefault(run_id, dict(params)) == dict(params)
         self.files |= {(run_id, place): content for place, content in files.items()}
+
+    def log_trials(self, model: str, run_id: str, trials: Any) -> None:
+        self.trials[run_id] = list(trials)
 
     def ensure_version(
         self,

@@ -7,15 +7,19 @@ Everything is found again by tag, so that a retry continues what a killed try be
 import logging
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tenure.errors import ServiceUnreachable
+from tenure.lifecycle.model_version import SearchTrial
 
 TRAINING_KEY = "tenure.training_key"
+TRIAL = "tenure.trial"
+PARENT = "mlflow.parentRunId"
+"""How MLflow finds runs that belong below another one."""
 VERSION = "tenure.version"
 DELETED = "tenure.deleted"
 COPY_SUFFIXES = (".skops", ".onnx")
@@ -84,6 +88,36 @@ class MlflowRegistry:
             )
             self._log_files(run_id, files)
             self._client.set_terminated(run_id, "FINISHED")
+
+    def log_trials(self, model: str, run_id: str, trials: Sequence[SearchTrial]) -> None:
+        """A run below the training's for each candidate; those that are there stay as they are.
+
+        Args:
+            model: Whose experiment it is.
+            run_id: From `ensure_run`.
+            trials: In the order in which they were done.
+        """
+        with self._reached():
+            experiment = self._experiment(model)
+            found = self._client.search_runs(
+                [experiment], filter_string=f"tags.`{PARENT}` = '{run_id}'", max_results=5000
+            )
+            known = {run.data.tags.get(TRIAL) for run in found if run.info.status == "FINISHED"}
+            for number, trial in enumerate(trials, start=1):
+                if str(number) not in known:
+                    tags = {PARENT: run_id, TRIAL: str(number)}
+                    self._log_trial(experiment, f"trial {number}", tags, trial)
+
+    def _log_trial(
+        self, experiment: str, name: str, tags: Mapping[str, str], trial: SearchTrial
+    ) -> None:
+        child = self._client.create_run(experiment, run_name=name, tags=dict(tags)).info.run_id
+        for parameter, value in trial.parameters.items():
+            self._client.log_param(child, parameter, value)
+        numbers = {"log_loss": trial.loss, "rows": float(trial.rows), "round": float(trial.round)}
+        for metric, number in numbers.items():
+            self._client.log_metric(child, metric, number)
+        self._client.set_terminated(child, "FINISHED")
 
     def ensure_version(
         self,

@@ -246,6 +246,13 @@ def _of_recipe(include: Path, model: ModelConfig) -> Iterator[Fault]:
     for name, said in estimators.faults(policy.estimator, policy.parameters, folders):
         at: Location = ("training", "parameters", name) if name else ("training", "estimator")
         yield at, said
+    tried = {} if policy.search is None else policy.search.parameters
+    for name, values in tried.items():
+        for value in values:
+            together = {**policy.parameters, name: value}
+            for about, said in estimators.faults(policy.estimator, together, folders):
+                if about == name:
+                    yield ("training", "search", "parameters", name), said
 
 
 def _of_tier(model: ModelConfig, today: date) -> Iterator[Fault]:

@@ -24,6 +24,8 @@ _SHOWN = 5
 Kind = Literal["text", "boolean", "number", "date", "moment"]
 """What the values of a category are in the data, before they are written as texts."""
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Parameter = float | int | str | bool
+"""Of an estimator."""
 Facts = TypeVar("Facts", "DraftFacts", "VersionFacts")
 
 
@@ -97,6 +99,35 @@ class Environment:
 
 
 @dataclass(frozen=True)
+class SearchTrial:
+    """One candidate of a search: the round, its parameters, rows learned from, and its loss."""
+
+    __pydantic_config__: ClassVar = _CLOSED
+
+    round: int
+    parameters: Mapping[str, Parameter]
+    rows: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class SearchFacts:
+    """What a search for parameters chose, and from what.
+
+    Args:
+        chosen: With these the version was trained.
+        ended_by: `budget` when time was spent before one candidate was left.
+        trials: In the order in which they were done; `loss` is the log loss of the folds.
+    """
+
+    __pydantic_config__: ClassVar = _CLOSED
+
+    chosen: Mapping[str, Parameter]
+    ended_by: Literal["halving", "budget"]
+    trials: tuple[SearchTrial, ...]
+
+
+@dataclass(frozen=True)
 class OnnxFile:
     """An ONNX file that may stand in for the artifact.
 
@@ -163,6 +194,7 @@ class FitFacts:
         rows: Rows of the split.
         base_rate: Share of positive labels among the rows that the estimator learned from.
         seed: Of the fit.
+        search: Which parameters were searched for; None without a search.
     """
 
     threshold: Share
@@ -177,6 +209,7 @@ class FitFacts:
     rows: SplitRows
     base_rate: Share
     seed: int
+    search: SearchFacts | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from tenure.errors import GateInconclusive
 from tenure.lifecycle.training.policy import TrainingPolicy
 from tenure.lifecycle.training.split import (
-    Split,
+    RowSplit,
     split_by_group,
     split_by_stratum,
     split_by_time,
@@ -68,7 +68,7 @@ def test_every_random_split_keeps_the_gap() -> None:
         assert len(np.intersect1d(found.train, found.holdout)) == 0
 
 
-def counted(split: Split) -> list[int]:
+def counted(split: RowSplit) -> list[int]:
     left_out = (split.gap, split.label_unknown, split.group_held_out)
     return [len(split.train), len(split.holdout), *left_out]
 

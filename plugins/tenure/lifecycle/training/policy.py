@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tenure.lifecycle.policy import Policy, end_of
 from tenure.lifecycle.serving.spelling import spell
+from tenure.lifecycle.training.search import SearchPolicy
 
 INTERPRETABLE = ("logistic_regression", "additive_boosting")
 """Estimators whose score is a sum of one part a feature, so that a person can read it."""
@@ -44,6 +45,8 @@ class TrainingPolicy(Policy):
     sample_weight: str | None = None
     """Column of numbers from 0: what each row counts while it is learned from; metrics count every
     row once."""
+    search: SearchPolicy | None = None
+    """Parameters to try; None: `parameters` as they stand."""
     waiver: Waiver | None = None
     """For risk tier high with an estimator other than `logistic_regression` or
     `additive_boosting`: who allows it, why, until when."""

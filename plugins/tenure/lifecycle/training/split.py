@@ -18,7 +18,7 @@ _HOUR = 3_600_000_000  # microseconds
 
 
 @dataclass(frozen=True)
-class Split:
+class RowSplit:
     """Row numbers of the two parts, each in the order of the rows; and how many are in neither.
 
     Args:
@@ -43,7 +43,7 @@ def split_rows(
     labels: NDArray[Any],
     times: NDArray[np.int64] | None,
     groups: NDArray[np.object_] | None,
-) -> Split:
+) -> RowSplit:
     """Split as the policy says; the same rows and seed, the same split.
 
     Args:
@@ -71,6 +71,52 @@ def split_rows(
     return split_by_stratum(strata, holdout_fraction=fraction, seed=seed)
 
 
+def folds(
+    policy: TrainingPolicy,
+    count: int,
+    *,
+    horizon_hours: float,
+    labels: NDArray[Any],
+    times: NDArray[np.int64] | None,
+    groups: NDArray[np.object_] | None,
+) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Parts of the rows that are learned from: each fold's own rows, and those that judge it.
+
+    With time, each later fold ends later, and judges by the rows that follow its own; without, each
+    is another draw. A fold is split as the policy splits. Its rows to learn from are the newest
+    last, or in an order drawn by the seed.
+
+    Raises:
+        GateInconclusive: The rows are too few for even one fold.
+    """
+    found: list[tuple[NDArray[np.intp], NDArray[np.intp]]] = []
+    for number in range(1, count + 1):
+        seeded = policy.model_copy(update={"seed": policy.seed + number})
+        index = np.arange(len(labels))
+        if times is not None:  # the newest rows judge the last fold
+            end = np.quantile(times, 0.5 + 0.5 * number / count, method="lower")
+            index = np.flatnonzero(times <= end)
+        try:
+            part = split_rows(
+                seeded,
+                horizon_hours=horizon_hours,
+                labels=labels[index],
+                times=None if times is None else times[index],
+                groups=None if groups is None else groups[index],
+            )
+        except GateInconclusive:
+            if number == count and not found:
+                raise
+            continue
+        train = index[part.train]
+        if times is None:
+            train = np.random.default_rng(seeded.seed).permutation(train)
+        else:
+            train = train[np.argsort(times[train], kind="stable")]
+        found.append((train, index[part.holdout]))
+    return found
+
+
 def split_by_time(
     times: NDArray[np.int64],
     *,
@@ -78,7 +124,7 @@ def split_by_time(
     gap_hours: int,
     horizon_hours: float = 0.0,
     groups: NDArray[np.object_] | None = None,
-) -> Split:
+) -> RowSplit:
     """Hold out the newest rows; train on older ones whose label was known when these begin.
 
     Args:
@@ -107,7 +153,7 @@ def split_by_time(
             " and no group on both sides" if groups is not None else ""
         )
         raise _too_few(len(times), int(is_new.sum()), holdout_fraction, why)
-    return Split(
+    return RowSplit(
         train=train,
         holdout=np.flatnonzero(is_new),
         gap=int(is_near.sum()),
@@ -116,7 +162,7 @@ def split_by_time(
     )
 
 
-def split_by_group(groups: NDArray[np.object_], *, holdout_fraction: float, seed: int) -> Split:
+def split_by_group(groups: NDArray[np.object_], *, holdout_fraction: float, seed: int) -> RowSplit:
     """Hold out whole groups, drawn by the seed until their rows reach the fraction.
 
     Args:
@@ -135,7 +181,7 @@ def split_by_group(groups: NDArray[np.object_], *, holdout_fraction: float, seed
     return _both(is_held, holdout_fraction, f"{len(sizes):,} groups, none on both sides")
 
 
-def split_by_stratum(strata: NDArray[Any], *, holdout_fraction: float, seed: int) -> Split:
+def split_by_stratum(strata: NDArray[Any], *, holdout_fraction: float, seed: int) -> RowSplit:
     """Hold out rows drawn by the seed: of each stratum the same share, to the nearest row.
 
     Args:
@@ -167,8 +213,8 @@ def _numbered(groups: NDArray[np.object_]) -> tuple[NDArray[np.intp], NDArray[np
     return numbers, np.bincount(numbers)
 
 
-def _both(is_held: NDArray[np.bool_], fraction: float, how: str) -> Split:
-    split = Split(np.flatnonzero(~is_held), np.flatnonzero(is_held))
+def _both(is_held: NDArray[np.bool_], fraction: float, how: str) -> RowSplit:
+    split = RowSplit(np.flatnonzero(~is_held), np.flatnonzero(is_held))
     if not len(split.train) or not len(split.holdout):
         raise _too_few(len(is_held), len(split.holdout), fraction, how)
     return split

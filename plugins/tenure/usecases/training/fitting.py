@@ -1,6 +1,6 @@
 """The heavy half of training: rows into a fitted estimator, its bytes, its scored holdout."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -9,13 +9,19 @@ from tenure.config import DatasetConfig, ModelConfig
 from tenure.config.references import require_trainable
 from tenure.installation import Installation
 from tenure.layout import artifact_key, reference_key
-from tenure.lifecycle.model_version import FeatureNames, FitFacts, SplitRows, VersionRecord
+from tenure.lifecycle.model_version import (
+    FeatureNames,
+    FitFacts,
+    SearchFacts,
+    SplitRows,
+    VersionRecord,
+)
 from tenure.lifecycle.training import PublishedSnapshot, evaluation, split
 from tenure.lifecycle.training.evaluation.costs import measure_kpis
 from tenure.lifecycle.training.registry import statement_bytes
 from tenure.usecases.data.compatibility import other_names
 from tenure.usecases.data.snapshots import open_snapshot
-from tenure.usecases.training import tuning
+from tenure.usecases.training import search, tuning
 from tenure.usecases.training.onnx import OnnxAttempt, attempt
 from tenure.usecases.training.tuning import TunedModel
 from tenure.vocabulary import RunRef, VersionRef, digest_bytes
@@ -49,6 +55,7 @@ def fit(
     *,
     name: str,
     run: RunRef,
+    training_key: str,
 ) -> FittedModel:
     """What a training of the model on these snapshots leaves.
 
@@ -59,7 +66,14 @@ def fit(
             a type that no gateway would load.
     """
     paths = _paths(platform, config, dataset, snapshots, purpose="training", run=run)
-    return fit_files(config, wanted_columns(config, dataset), paths, name=name)
+    return fit_files(
+        config,
+        wanted_columns(config, dataset),
+        paths,
+        name=name,
+        choice=search.kept_choice(platform.store, training_key),
+        keep=lambda found: search.keep_choice(platform.store, training_key, found),
+    )
 
 
 def read(
@@ -94,11 +108,25 @@ def _paths(
 
 
 def fit_files(
-    config: ModelConfig, wanted: "WantedColumns", paths: Sequence[Path], *, name: str
+    config: ModelConfig,
+    wanted: "WantedColumns",
+    paths: Sequence[Path],
+    *,
+    name: str,
+    choice: SearchFacts | None,
+    keep: Callable[[SearchFacts], None] = lambda _: None,
 ) -> FittedModel:
     """Split, fit on one part, score the other; the same input, the same bytes.
 
     It asks nothing of an installation, so that any process can do it again. Raises like `fit`.
+
+    Args:
+        config: The model.
+        wanted: Its columns.
+        paths: Snapshots, oldest first.
+        name: `model@version`.
+        choice: What a search chose before; None: search, where the YAML asks for it.
+        keep: Gets what a search chose, before the fit.
     """
     from tenure.adapters import skops_artifacts
     from tenure.adapters.sklearn_trainer import score
@@ -106,7 +134,12 @@ def fit_files(
 
     rows = read_rows(paths, wanted)
     parts = split_rows(config, rows)
-    tuned = tuning.fit(config, _unfitted(config), parts.train)
+    if choice is None:
+        choice = search.choose(config, tuning.learned_rows(config, parts.train))
+        if choice is not None:
+            keep(choice)
+    made = tuning.fit(config, _unfitted(config, choice), parts.train)
+    tuned = replace(made, search=choice)
     scores = score(tuned.estimator, parts.holdout.features)
     return FittedModel(
         artifact=skops_artifacts.dump(tuned.estimator, name=name),
@@ -124,7 +157,7 @@ class SplitParts:
     train: "TrainingRows"
     holdout: "TrainingRows"
     counts: SplitRows
-    at: split.Split
+    at: split.RowSplit
 
 
 def split_rows(config: ModelConfig, rows: "TrainingRows") -> SplitParts:
@@ -150,13 +183,13 @@ def split_rows(config: ModelConfig, rows: "TrainingRows") -> SplitParts:
     return SplitParts(pick(rows, parted.train), pick(rows, parted.holdout), counts, parted)
 
 
-def _unfitted(config: ModelConfig) -> "BaseEstimator":
+def _unfitted(config: ModelConfig, choice: SearchFacts | None) -> "BaseEstimator":
     from tenure.adapters.sklearn_trainer import build
 
     policy, columns = config.training, config.features
     made: BaseEstimator = build(
         policy.estimator,
-        policy.parameters,
+        policy.parameters if choice is None else choice.chosen,
         numeric=columns.numeric,
         categorical=columns.categorical,
         seed=policy.seed,
@@ -208,6 +241,7 @@ def _facts(
         rows=tuned.counted(parts.counts),
         base_rate=float(learned.labels.mean()),
         seed=config.training.seed,
+        search=tuned.search,
     )
 
 

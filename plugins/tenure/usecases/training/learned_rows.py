@@ -29,7 +29,6 @@ def appraise_rows(
         ConfigInvalid: The dataset's columns are no longer those that were trained on.
     """
     from tenure.adapters.single_columns import scan
-    from tenure.adapters.training_rows import pick
     from tenure.lifecycle.training.evaluation.leaks import judge_leaks
 
     with platform.database.begin() as connection:
@@ -39,9 +38,7 @@ def appraise_rows(
     parts = fitting.split_rows(config, rows)
     order = np.arange(len(rows.labels)) if rows.times is None else rows.times
     found = scan(rows.features, rows.labels, order, before=parts.at.train, holdout=parts.at.holdout)
-    learned = parts.train
-    if config.evaluation.needs_calibration_rows:
-        learned = pick(learned, tuning.calibration_split(config, learned).train)
+    learned = tuning.learned_rows(config, parts.train)
     return [judge_leaks(config.evaluation, found), _overfit(platform, config, row, learned)]
 
 

@@ -38,11 +38,18 @@ def _trained(order: Mapping[str, Any]) -> dict[str, Any]:
     from tenure.config import parse_model
     from tenure.installation.provenance import environment
     from tenure.usecases.training.fitting import columns_of, fit_files
+    from tenure.usecases.training.search import from_json
     from tenure.vocabulary import digest_bytes
 
     config = parse_model(order["config"])
     wanted = columns_of(config, time=order["time_column"], names=order["names"])
-    fitted = fit_files(config, wanted, list(map(Path, order["paths"])), name=order["name"])
+    fitted = fit_files(
+        config,
+        wanted,
+        list(map(Path, order["paths"])),
+        name=order["name"],
+        choice=from_json(order["search"]),
+    )
     return {
         "artifact_digest": digest_bytes(fitted.artifact),
         "predictions_digest": predictions_digest(read_scores(io.BytesIO(fitted.reference))[0]),

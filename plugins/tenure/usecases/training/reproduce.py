@@ -21,7 +21,7 @@ from tenure.lifecycle.model_version import VersionRow
 from tenure.lifecycle.training import PublishedSnapshot
 from tenure.lifecycle.training.reproduction import Trained, compare
 from tenure.usecases.data.snapshots import open_snapshot
-from tenure.usecases.training import evidence, refit
+from tenure.usecases.training import evidence, refit, search
 from tenure.usecases.training.planning import pinned_config
 from tenure.verdicts import Report
 from tenure.vocabulary import RunRef
@@ -63,6 +63,7 @@ def reproduce(platform: Installation, model: str, number: int, run: RunRef) -> t
         "names": {column: list(names) for column, names in row.facts.names.items()},
         "paths": [str(path) for path in _paths(platform, row, chosen, run)],
         "name": row.name,
+        "search": search.as_json(row.facts.search),
     }
     again = _again(order, row.name, platform.settings.include.parent)
     report = compare(row.name, stored, again)

@@ -22,6 +22,7 @@ from tenure.lifecycle.model_version import (
     VersionRow,
 )
 from tenure.lifecycle.training import PublishedSnapshot
+from tenure.usecases.training import search
 from tenure.usecases.training.planning import TRAINER, pinned_config, planned_version
 from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef, State, VersionRef, op_key
@@ -52,7 +53,15 @@ def train(
         chosen = training.snapshots_of(connection, version.id)
     config = pinned_config(platform, row)
     dataset, _ = load_dataset(platform.settings.include, config.dataset)
-    fitted = fitting.fit(platform, config, dataset, chosen, name=version.name, run=run)
+    fitted = fitting.fit(
+        platform,
+        config,
+        dataset,
+        chosen,
+        name=version.name,
+        run=run,
+        training_key=row.training_key,
+    )
     stored = fitting.store(platform, version, fitted)
     row = replace(
         row,
@@ -70,6 +79,8 @@ def train(
         metrics=fitted.facts.metrics,
         files={"model/model.skops": fitted.artifact} | onnx.store(platform, fitted.onnx),
     )
+    if fitted.facts.search is not None:
+        service.log_trials(model, run_id, fitted.facts.search.trials)
     row = replace(row, mlflow_run_id=run_id)
     parity = onnx.report_parity(platform, row, fitted.onnx, run) if fitted.onnx else None
     facts = _facts(fitted.facts, row.draft_facts, chosen, stored, parity)
@@ -125,6 +136,7 @@ def _save_report(
         "lock_digest": row.lock_digest,
         "mlflow_run_id": row.mlflow_run_id,
     }
+    shown |= {"search": search.as_json(facts.search)} if facts.search else {}
     shown |= {"onnx": facts.onnx.summary} if facts.onnx else {}
     report = Report("training", row.name, Verdict.PASSED, summary, facts=shown, enforced=True)
     platform.reports.save(report, model=row.model, dataset=None, run=run)

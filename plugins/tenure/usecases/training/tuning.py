@@ -10,9 +10,9 @@ import numpy as np
 
 from tenure.config import ModelConfig
 from tenure.errors import GateInconclusive
-from tenure.lifecycle.model_version import SplitRows
+from tenure.lifecycle.model_version import SearchFacts, SplitRows
 from tenure.lifecycle.training.evaluation.costs import cheapest_threshold
-from tenure.lifecycle.training.split import Split, split_rows
+from tenure.lifecycle.training.split import RowSplit, split_rows
 from tenure.lifecycle.training.weights import row_weights
 
 if TYPE_CHECKING:
@@ -31,12 +31,14 @@ class TunedModel:
         threshold: Scores at or above it decide `positive`.
         learned: The rows that the estimator learned from.
         apart: How the rows before the holdout were split; None where nothing is tuned.
+        search: What chose the parameters; None where the YAML states them.
     """
 
     estimator: Any
     threshold: float
     learned: "TrainingRows"
-    apart: Split | None = None
+    apart: RowSplit | None = None
+    search: SearchFacts | None = None
 
     def counted(self, counts: SplitRows) -> SplitRows:
         """The rows of the split before the holdout, with those that this one took or left out."""
@@ -75,7 +77,7 @@ def fit(config: ModelConfig, unfitted: Any, rows: "TrainingRows") -> TunedModel:
     if not policy.needs_calibration_rows:
         made = _learned(config, unfitted, rows)
         return TunedModel(made, policy.threshold, rows)
-    apart = calibration_split(config, rows)
+    apart = _apart(config, rows)
     learned, newest = pick(rows, apart.train), pick(rows, apart.holdout)
     estimator = _learned(config, unfitted, learned)
     first, second = newest, newest
@@ -107,11 +109,17 @@ def _learned(config: ModelConfig, unfitted: Any, rows: "TrainingRows") -> Any:
     )
 
 
-def calibration_split(config: ModelConfig, rows: "TrainingRows") -> Split:
-    """Rows that the estimator learns from, and calibration rows, by the rule of the holdout.
+def learned_rows(config: ModelConfig, rows: "TrainingRows") -> "TrainingRows":
+    """Of the rows before the holdout, those that the estimator learns from. Raises like `fit`."""
+    from tenure.adapters.training_rows import pick
 
-    Raises GateInconclusive like `fit`.
-    """
+    if not config.evaluation.needs_calibration_rows:
+        return rows
+    return pick(rows, _apart(config, rows).train)
+
+
+def _apart(config: ModelConfig, rows: "TrainingRows") -> RowSplit:
+    """Rows that the estimator learns from, and calibration rows, by the rule of the holdout."""
     fraction = config.evaluation.calibration_fraction
     return split_rows(
         config.training.model_copy(update={"holdout_fraction": fraction}),
