@@ -447,12 +447,14 @@ class ReferenceRows:
         scores: The version's own, shape (n,).
         labels: Shape (n,).
         times: Microseconds since 1970, shape (n,).
+        protected: Groups by attribute, of all attributes that are in the file.
     """
 
     features: Any
     scores: NDArray[np.float64]
     labels: NDArray[np.bool_]
     times: NDArray[np.int64]
+    protected: Mapping[str, NDArray[np.object_]]
 
 
 def read_reference(path: Path, numeric: Sequence[str], categorical: Sequence[str]) -> ReferenceRows:
@@ -473,6 +475,7 @@ def read_reference(path: Path, numeric: Sequence[str], categorical: Sequence[str
         scores=table["score"].to_numpy(),
         labels=table["label"].to_numpy(zero_copy_only=False),
         times=table["event_time"].cast(pa.int64()).to_numpy(),
+        protected={n[2:]: _texts(table, n, "") for n in names if n.startswith("g_")},
     )
 
 

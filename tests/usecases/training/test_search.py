@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tenure.errors import ServiceUnreachable
-from tenure.usecases.training import reproduce
+from tenure.usecases.training import reproduce, search
 from tenure.verdicts import Verdict
 from tenure.vocabulary import State
 

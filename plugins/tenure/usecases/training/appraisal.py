@@ -3,6 +3,7 @@
 Import it inside functions: it loads SQLAlchemy.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tenure.config import ModelConfig
@@ -48,6 +49,7 @@ def evaluation_report(platform: Installation, version: VersionRef, run: RunRef) 
         today=platform.clock.now().date(),
         findings=[
             *_of_holdout(config, facts, scores, labels),
+            _sliced(config, facts, holdout),
             compare_with_champion(platform, config, row, holdout),
             *appraise_rows(platform, config, row, run),
         ],
@@ -86,3 +88,26 @@ def _of_holdout(
             )
         )
     return found
+
+
+def _sliced(config: ModelConfig, facts: VersionFacts, holdout: Path) -> Appraisal:
+    """For whom it is worse: by cost where costs are declared, else by wrong decisions."""
+    from tenure.adapters.training_rows import read_reference
+    from tenure.lifecycle.training.evaluation.costs import losses
+    from tenure.lifecycle.training.evaluation.slices import appraise_slices, cut_numbers, cut_texts
+
+    names, costs = facts.features, config.evaluation.costs
+    rows = read_reference(holdout, names.numeric, names.categorical)
+    columns = {name: cut_numbers(rows.features[name].to_numpy()) for name in names.numeric}
+    columns |= {name: cut_texts(rows.features[name].to_numpy()) for name in names.categorical}
+    columns |= {name: cut_texts(values) for name, values in rows.protected.items()}
+    decided = rows.scores >= facts.threshold
+    wrong = (decided != rows.labels).astype(float)
+    return appraise_slices(
+        columns,
+        rows.labels,
+        decided,
+        wrong if costs is None else losses(decided, rows.labels, costs),
+        loss_name="wrong_label_rate" if costs is None else "expected_cost",
+        min_rows=config.bias.min_group_rows,
+    )
