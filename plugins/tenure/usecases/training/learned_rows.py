@@ -1,9 +1,7 @@
-"""Looks at the rows that a version learned from: leaks, duplicates across the split, overfitting.
+"""Looks at the rows that a version learned from: leaks, overfitting, what features are worth.
 
 Import it inside functions: it loads SQLAlchemy.
 """
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,11 +10,8 @@ from tenure.config import ModelConfig, load_dataset
 from tenure.installation import Installation
 from tenure.lifecycle.model_version import VersionRow
 from tenure.lifecycle.training.evaluation import Appraisal
-from tenure.usecases.training import fitting, tuning
+from tenure.usecases.training import fitting, importance, tuning
 from tenure.vocabulary import RunRef
-
-if TYPE_CHECKING:
-    from tenure.adapters.training_rows import TrainingRows
 
 
 def appraise_rows(
@@ -29,6 +24,7 @@ def appraise_rows(
         ConfigInvalid: The dataset's columns are no longer those that were trained on.
     """
     from tenure.adapters.single_columns import scan
+    from tenure.adapters.skops_artifacts import load_verified
     from tenure.lifecycle.training.evaluation.leaks import judge_leaks
 
     with platform.database.begin() as connection:
@@ -38,21 +34,34 @@ def appraise_rows(
     parts = fitting.split_rows(config, rows)
     order = np.arange(len(rows.labels)) if rows.times is None else rows.times
     found = scan(rows.features, rows.labels, order, before=parts.at.train, holdout=parts.at.holdout)
-    learned = tuning.learned_rows(config, parts.train)
-    return [judge_leaks(config.evaluation, found), _overfit(platform, config, row, learned)]
+    key = platform.settings.signing_key.with_suffix(".pub")
+    version = importance.FittedVersion(
+        load_verified(platform.store, row, key), row.facts.threshold, parts.train, parts.holdout
+    )
+    return [
+        judge_leaks(config.evaluation, found),
+        _overfit(config, row, version),
+        importance.appraise_features(_as_trained(config, row), version),
+    ]
 
 
-def _overfit(
-    platform: Installation, config: ModelConfig, row: VersionRow, learned: "TrainingRows"
-) -> Appraisal:
+def _as_trained(config: ModelConfig, row: VersionRow) -> ModelConfig:
+    """With the parameters that a search chose."""
+    found = row.facts.search
+    if found is None:
+        return config
+    policy = config.training.model_copy(update={"parameters": dict(found.chosen)})
+    return config.model_copy(update={"training": policy})
+
+
+def _overfit(config: ModelConfig, row: VersionRow, version: importance.FittedVersion) -> Appraisal:
     from tenure.adapters.sklearn_trainer import score
-    from tenure.adapters.skops_artifacts import load_verified
     from tenure.lifecycle.training.evaluation.costs import measure_kpis
     from tenure.lifecycle.training.evaluation.leaks import judge_overfit
 
-    key = platform.settings.signing_key.with_suffix(".pub")
-    scores = score(load_verified(platform.store, row, key), learned.features)
     policy, facts = config.evaluation, row.facts
+    learned = tuning.learned_rows(config, version.before)
+    scores = score(version.estimator, learned.features)
     measured = measure_kpis(scores, learned.labels, threshold=facts.threshold, costs=policy.costs)
     metric = policy.gates[0].metric
     return judge_overfit(policy, learned=measured[metric].value, held_out=facts.metrics.get(metric))

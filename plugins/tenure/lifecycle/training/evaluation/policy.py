@@ -73,6 +73,9 @@ class EvaluationPolicy(GatePolicy):
     max_overfit_gap: float | None = Field(default=None, ge=0.0)
     """How far the first KPI may lie apart on learned and on held-out rows; null: only shown."""
 
+    ablation_seconds: float | None = Field(default=None, gt=0.0)
+    """Time for retraining without each feature, the least important first; null: none is."""
+
     @model_validator(mode="after")
     def _one_threshold(self) -> "EvaluationPolicy":
         if self.costs is not None and "threshold" in self.model_fields_set:

@@ -1,0 +1,152 @@
+"""What each feature is worth to a version: shuffled in the holdout, and left out of a retraining.
+
+Import it inside functions: it loads SQLAlchemy.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tenure.config import ModelConfig
+from tenure.errors import TenureError
+from tenure.lifecycle.training.evaluation import Appraisal
+
+if TYPE_CHECKING:
+    from tenure.adapters.training_rows import TrainingRows
+    from tenure.lifecycle.training.evaluation.paired import PairedDifference, Scored
+
+MAX_ROWS = 10_000
+"""Rows of the holdout that are shuffled and scored again, evenly over it."""
+
+
+@dataclass(frozen=True)
+class FittedVersion:
+    """A version as it was trained.
+
+    Args:
+        estimator: Fitted.
+        threshold: Scores at or above it decide `positive`.
+        before: All rows before the holdout.
+        holdout: The rows that judge.
+    """
+
+    estimator: Any
+    threshold: float
+    before: "TrainingRows"
+    holdout: "TrainingRows"
+
+
+def appraise_features(
+    config: ModelConfig, fitted: FittedVersion, clock: Callable[[], float] = time.monotonic
+) -> Appraisal:
+    """Global importance, and where the YAML gives it time, drop-one ablation; facts alone.
+
+    Args:
+        config: The model; its first KPI is what features are worth something to.
+        fitted: The version.
+        clock: Seconds that only grow; `evaluation.ablation_seconds` are counted by it.
+    """
+    shuffled = _shuffled(config, fitted)
+    ranked = sorted(shuffled, key=lambda name: (-_worth(shuffled[name]), name))
+    rows = min(len(fitted.holdout.labels), MAX_ROWS)
+    stated = [{"feature": name} | _facts(shuffled[name]) for name in ranked]
+    facts: dict[str, object] = {"importance": {"rows": rows, "features": stated}}
+    seconds = config.evaluation.ablation_seconds
+    if seconds is not None:
+        facts["ablation"] = _ablation(config, fitted, ranked[::-1], seconds, clock)
+    return Appraisal(facts=facts)
+
+
+def _shuffled(config: ModelConfig, fitted: FittedVersion) -> "dict[str, PairedDifference | None]":
+    """How much better the version is than with the values of one feature dealt out at random."""
+    import numpy as np
+
+    from tenure.adapters.sklearn_trainer import score
+    from tenure.adapters.training_rows import pick
+
+    number = len(fitted.holdout.labels)
+    rows = pick(
+        fitted.holdout, np.unique(np.linspace(0, number - 1, min(number, MAX_ROWS), dtype=int))
+    )
+    as_it_is = _scored(fitted.threshold, score(fitted.estimator, rows.features))
+    found = {}
+    for name in config.features.all:
+        dealt = np.random.default_rng(config.training.seed).permutation(len(rows.labels))
+        other = rows.features.copy(deep=False)
+        other[name] = other[name].to_numpy()[dealt]
+        without = _scored(fitted.threshold, score(fitted.estimator, other))
+        found[name] = _difference(config, rows.labels, as_it_is, without)
+    return found
+
+
+def _ablation(
+    config: ModelConfig,
+    fitted: FittedVersion,
+    features: list[str],
+    seconds: float,
+    clock: Callable[[], float],
+) -> dict[str, object]:
+    """Train without each feature, the least important first, until the time is over."""
+    from tenure.adapters.sklearn_trainer import score
+
+    start, holdout = clock(), fitted.holdout
+    whole = _scored(fitted.threshold, score(fitted.estimator, holdout.features))
+    done: list[dict[str, object]] = []
+    for place, name in enumerate(features):
+        if place and clock() - start > seconds:
+            break
+        try:
+            without = _trained_without(config, fitted, name)
+        except TenureError as error:
+            done.append({"feature": name, "why_not": error.what})
+            continue
+        found = _difference(config, holdout.labels, whole, without)
+        low = None if found is None else found.better.low
+        done.append({"feature": name} | _facts(found) | {"removable": low is not None and low <= 0})
+    return {"seconds": seconds, "features": done, "not_done": features[len(done) :]}
+
+
+def _trained_without(config: ModelConfig, fitted: FittedVersion, name: str) -> "Scored":
+    """The holdout as a version scores it that never had the feature."""
+    from dataclasses import replace
+
+    from tenure.adapters.sklearn_trainer import build, score
+    from tenure.usecases.training import tuning
+
+    policy, features = config.training, config.features
+    unfitted = build(
+        policy.estimator,
+        policy.parameters,
+        numeric=[one for one in features.numeric if one != name],
+        categorical=[one for one in features.categorical if one != name],
+        seed=policy.seed,
+    )
+    before = replace(fitted.before, features=fitted.before.features.drop(columns=name))
+    tuned = tuning.fit(config, unfitted, before)
+    held_out = fitted.holdout.features.drop(columns=name)
+    return _scored(tuned.threshold, score(tuned.estimator, held_out))
+
+
+def _difference(
+    config: ModelConfig, labels: Any, one: "Scored", other: "Scored"
+) -> "PairedDifference | None":
+    from tenure.lifecycle.training.evaluation.paired import paired_difference
+
+    policy = config.evaluation
+    return paired_difference(policy.gates[0].metric, labels, one, other, policy.costs)
+
+
+def _scored(threshold: float, scores: Any) -> "Scored":
+    from tenure.lifecycle.training.evaluation.paired import Scored
+
+    return Scored(scores, threshold)
+
+
+def _worth(found: "PairedDifference | None") -> float:
+    return 0.0 if found is None or found.better.value is None else found.better.value
+
+
+def _facts(found: "PairedDifference | None") -> dict[str, object]:
+    """`better_by`: how much better the version is with the feature than without it."""
+    return {"why_not": "not defined on these rows"} if found is None else found.facts()
