@@ -39,6 +39,33 @@ BIAS = {"attributes": ["sex", "race"], "min_ratio": 0.8, "max_difference": 0.2}
             id="a floor that became a ceiling",
         ),
         pytest.param(
+            {"gates": EVALUATION["gates"][::-1]},  # type: ignore[index]
+            ["evaluation: versions were compared by roc_auc, now by ece"],
+            id="the KPI that comparisons are by",
+        ),
+        pytest.param(
+            {"champion_margin": 0.02},
+            ["evaluation: champion_margin 0.01, now 0.02"],
+            id="a wider margin",
+        ),
+        pytest.param({"champion_margin": 0.0, "min_uplift": 0.1}, [], id="stricter comparisons"),
+        pytest.param(
+            {"min_uplift": None}, ["evaluation: min_uplift 0, now none"], id="no uplift needed"
+        ),
+        pytest.param(
+            {"accepted_leaks": {"age": "asked before"}},
+            ["evaluation: age may look like a leak now (asked before)"],
+            id="an accepted leak",
+        ),
+        pytest.param(
+            {"costs": {"false_positive": 1, "false_negative": 10}},
+            [
+                "evaluation: errors cost nothing that is declared, now 1 for a wrong yes and 10 for "
+                "a wrong no"
+            ],
+            id="other costs",
+        ),
+        pytest.param(
             EXCUSE, ["evaluation: enforced, now excused until 2026-12-01 (new data)"], id="excused"
         ),
     ],

@@ -4,7 +4,11 @@ from collections.abc import Iterator
 
 from tenure.lifecycle.policy import GatePolicy
 from tenure.lifecycle.training.bias.policy import BiasPolicy
-from tenure.lifecycle.training.evaluation.policy import EvaluationPolicy, MetricGate
+from tenure.lifecycle.training.evaluation.policy import (
+    DecisionCosts,
+    EvaluationPolicy,
+    MetricGate,
+)
 
 
 def lowered_evaluation(before: EvaluationPolicy, now: EvaluationPolicy) -> tuple[str, ...]:
@@ -25,6 +29,32 @@ def _evaluation(before: EvaluationPolicy, now: EvaluationPolicy) -> Iterator[str
         same = [one for one in now.gates if one.metric == gate.metric]
         if not any(_is_as_strict(gate, one) for one in same):
             yield f"{gate.metric}: {_bound(gate)}, now {_bounds(same)}"
+    was, by = before.gates[0].metric, now.gates[0].metric
+    if was != by:
+        yield f"evaluation: versions were compared by {was}, now by {by}"
+    for name, sign in _EVALUATION_LIMITS.items():
+        yield from _lower(
+            f"evaluation: {name}", getattr(before, name), getattr(now, name), sign=sign
+        )
+    for name in sorted(now.accepted_leaks.keys() - before.accepted_leaks.keys()):
+        yield f"evaluation: {name} may look like a leak now ({now.accepted_leaks[name]})"
+    if before.costs != now.costs:
+        yield f"evaluation: errors cost {_costs(before.costs)}, now {_costs(now.costs)}"
+
+
+_EVALUATION_LIMITS = {
+    "min_uplift": 1,
+    "champion_margin": -1,
+    "max_duplicate_share": -1,
+    "max_overfit_gap": -1,
+}
+"""Limits beside the gates: 1 is a floor, -1 a ceiling; without one nothing is judged."""
+
+
+def _costs(costs: DecisionCosts | None) -> str:
+    if costs is None:
+        return "nothing that is declared"
+    return f"{costs.false_positive:g} for a wrong yes and {costs.false_negative:g} for a wrong no"
 
 
 def _is_as_strict(before: MetricGate, now: MetricGate) -> bool:
@@ -56,8 +86,8 @@ def _bias(before: BiasPolicy, now: BiasPolicy) -> Iterator[str]:
         yield f"bias: compared with {_reference(before)}, now with {_reference(now)}"
     if before.edges != now.edges:
         yield f"bias: bands from {_bands(before)}, now from {_bands(now)}"
-    yield from _lower("min_ratio", before.min_ratio, now.min_ratio, sign=1)
-    yield from _lower("max_difference", before.max_difference, now.max_difference, sign=-1)
+    yield from _lower("bias: min_ratio", before.min_ratio, now.min_ratio, sign=1)
+    yield from _lower("bias: max_difference", before.max_difference, now.max_difference, sign=-1)
     if now.min_group_rows > before.min_group_rows:
         yield (
             f"bias: groups from {before.min_group_rows:,} rows on were judged, now from "
@@ -83,7 +113,7 @@ def _reference(policy: BiasPolicy) -> str:
 def _lower(name: str, before: float | None, now: float | None, *, sign: int) -> Iterator[str]:
     """`sign` is 1 for a floor and -1 for a ceiling."""
     if before is not None and (now is None or sign * now < sign * before):
-        yield f"bias: {name} {before:g}, now {'none' if now is None else f'{now:g}'}"
+        yield f"{name} {before:g}, now {'none' if now is None else f'{now:g}'}"
 
 
 def _excused(stage: str, before: GatePolicy, now: GatePolicy) -> Iterator[str]:
