@@ -35,6 +35,7 @@ def facts(**changes: Any) -> dict[str, Any]:
             "group_held_out": 0,
         },
         "base_rate": 0.25,
+        "conformal_least": None,
         "seed": 7,
         "search": None,
         "snapshots": [],

@@ -193,6 +193,8 @@ class FitFacts:
         intervals: Of these metrics, (low, high).
         rows: Rows of the split.
         base_rate: Share of positive labels among the rows that the estimator learned from.
+        conformal_least: Probability from which on a label belongs to the set of labels of a row;
+            None where the model's YAML asks for no sets.
         seed: Of the fit.
         search: Which parameters were searched for; None without a search.
     """
@@ -208,6 +210,7 @@ class FitFacts:
     intervals: Mapping[str, tuple[float, float]]
     rows: SplitRows
     base_rate: Share
+    conformal_least: Share | None
     seed: int
     search: SearchFacts | None
 

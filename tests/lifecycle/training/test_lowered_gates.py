@@ -60,8 +60,8 @@ BIAS = {"attributes": ["sex", "race"], "min_ratio": 0.8, "max_difference": 0.2}
         pytest.param(
             {"costs": {"false_positive": 1, "false_negative": 10}},
             [
-                "evaluation: errors cost nothing that is declared, now 1 for a wrong yes and 10 for "
-                "a wrong no"
+                "evaluation: errors cost nothing that is declared, now 1 for a wrong yes and 10 "
+                "for a wrong no"
             ],
             id="other costs",
         ),

@@ -22,10 +22,12 @@ def trained(world: Any, *lines: str, rows: int = 600, **columns: Any) -> Any:
 
 
 COSTS = "costs: {false_positive: 1, false_negative: 10}"
+ALWAYS_YES_IS_CHEAP = "min_uplift: null"
+"""With half of the labels positive, no model of these rows saves anything against it."""
 
 
 def test_a_dear_miss_lowers_the_threshold_and_the_cost_of_the_holdout(world: Any) -> None:
-    facts = trained(world, COSTS)
+    facts = trained(world, COSTS, ALWAYS_YES_IS_CHEAP)
     assert 0 < facts.threshold < 0.35
     assert facts.rows.calibration == pytest.approx(180, abs=3)
     assert facts.rows.train + facts.rows.calibration + facts.rows.holdout < 1200  # two gaps
@@ -45,7 +47,7 @@ def test_a_dear_miss_lowers_the_threshold_and_the_cost_of_the_holdout(world: Any
 @pytest.mark.parametrize("method", ["isotonic", "sigmoid"])
 def test_calibrated_scores_are_reproduced_and_load(world: Any, method: str) -> None:
     world.configure(estimator="hist_gradient_boosting", auc=0.55)
-    facts = trained(world, f"calibration: {method}", COSTS)
+    facts = trained(world, f"calibration: {method}", COSTS, ALWAYS_YES_IS_CHEAP)
     row = world.row()
     key = world.platform.settings.signing_key.with_suffix(".pub")
     assert load_verified(world.platform.store, row, key).predict_proba
@@ -62,6 +64,19 @@ def test_calibrated_scores_are_reproduced_and_load(world: Any, method: str) -> N
     world.train("r2")
     again = world.row(2)
     assert (again.artifact_digest, again.facts.threshold) == (row.artifact_digest, facts.threshold)
+
+
+def test_sets_of_labels_are_a_signed_fact_and_a_gate(world: Any) -> None:
+    facts = trained(world, "conformal: {coverage: 0.8, tolerance: 0.1}")
+    assert facts.conformal_least is not None
+    assert 0 < facts.conformal_least < 0.5
+    world.evaluate()
+    report = evidence.stored(world.platform, world.row().evaluation_report)
+    assert report is not None
+    (check,) = [one for one in report.checks if one.rule == "coverage"]
+    assert check.counts is not None
+    assert check.counts[1] == facts.rows.holdout
+    assert report.facts["conformal"]["least_probability"] == facts.conformal_least  # type: ignore[index]
 
 
 def test_without_either_every_row_is_learned_from(world: Any) -> None:

@@ -63,10 +63,11 @@ def _of_holdout(
     """What scores and labels of the holdout say besides the KPIs."""
     from tenure.lifecycle.training.evaluation.calibration import reliability
     from tenure.lifecycle.training.evaluation.comparison import judge_uplift
+    from tenure.lifecycle.training.evaluation.conformal import judge_sets
     from tenure.lifecycle.training.evaluation.costs import appraise_costs
     from tenure.lifecycle.training.evaluation.paired import Scored
 
-    rule_score = config.serving.fallback_score
+    policy, rule_score = config.evaluation, config.serving.fallback_score
     found = [
         judge_uplift(
             config.evaluation,
@@ -86,6 +87,11 @@ def _of_holdout(
                 threshold=facts.threshold,
                 rule_score=rule_score,
             )
+        )
+    if policy.conformal is not None and facts.conformal_least is not None:
+        least = facts.conformal_least
+        found.append(
+            judge_sets(policy.conformal, scores, labels, least=least, min_rows=policy.min_rows)
         )
     return found
 

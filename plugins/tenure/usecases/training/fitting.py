@@ -240,6 +240,7 @@ def _facts(
         intervals=evaluation.intervals(measured),
         rows=tuned.counted(parts.counts),
         base_rate=float(learned.labels.mean()),
+        conformal_least=tuned.conformal_least,
         seed=config.training.seed,
         search=tuned.search,
     )

@@ -11,6 +11,7 @@ import numpy as np
 from tenure.config import ModelConfig
 from tenure.errors import GateInconclusive
 from tenure.lifecycle.model_version import SearchFacts, SplitRows
+from tenure.lifecycle.training.evaluation.conformal import least_probability
 from tenure.lifecycle.training.evaluation.costs import cheapest_threshold
 from tenure.lifecycle.training.split import RowSplit, split_rows
 from tenure.lifecycle.training.weights import row_weights
@@ -32,6 +33,7 @@ class TunedModel:
         learned: The rows that the estimator learned from.
         apart: How the rows before the holdout were split; None where nothing is tuned.
         search: What chose the parameters; None where the YAML states them.
+        conformal_least: Probability from which on a label is in a row's set; None without sets.
     """
 
     estimator: Any
@@ -39,6 +41,7 @@ class TunedModel:
     learned: "TrainingRows"
     apart: RowSplit | None = None
     search: SearchFacts | None = None
+    conformal_least: float | None = None
 
     def counted(self, counts: SplitRows) -> SplitRows:
         """The rows of the split before the holdout, with those that this one took or left out."""
@@ -57,8 +60,8 @@ class TunedModel:
 def fit(config: ModelConfig, unfitted: Any, rows: "TrainingRows") -> TunedModel:
     """Fit on the rows before the holdout, or on their older part where something is tuned.
 
-    With a calibration *and* costs, every second calibration row goes to either: a threshold that is
-    chosen on the scores of the rows that calibrated them would be chosen too well.
+    With a calibration *and* costs or sets, every second calibration row goes to either: a threshold
+    that is chosen on the scores of the rows that calibrated them would be chosen too well.
 
     Args:
         config: The model.
@@ -81,11 +84,11 @@ def fit(config: ModelConfig, unfitted: Any, rows: "TrainingRows") -> TunedModel:
     learned, newest = pick(rows, apart.train), pick(rows, apart.holdout)
     estimator = _learned(config, unfitted, learned)
     first, second = newest, newest
-    if policy.calibration is not None and policy.costs is not None:
+    if policy.calibration is not None and (policy.costs or policy.conformal):
         many = len(newest.labels)
         order = np.arange(many) if newest.times is None else np.argsort(newest.times, kind="stable")
         first, second = pick(newest, order[::2]), pick(newest, order[1::2])
-    threshold = policy.threshold
+    threshold, least = policy.threshold, None
     if policy.calibration is not None:
         _require_both_classes(first, "calibration")
         estimator = calibrate(estimator, first.features, first.labels, method=policy.calibration)
@@ -93,7 +96,10 @@ def fit(config: ModelConfig, unfitted: Any, rows: "TrainingRows") -> TunedModel:
         _require_both_classes(second, "costs")
         scores = score(estimator, second.features)
         threshold = cheapest_threshold(scores, second.labels, policy.costs)
-    return TunedModel(estimator, threshold, learned, apart)
+    if policy.conformal is not None:
+        scores = score(estimator, second.features)
+        least = least_probability(scores, second.labels, policy.conformal.coverage)
+    return TunedModel(estimator, threshold, learned, apart, conformal_least=least)
 
 
 def _learned(config: ModelConfig, unfitted: Any, rows: "TrainingRows") -> Any:

@@ -31,7 +31,7 @@ def judge_uplift(
 ) -> Appraisal:
     """Whether it is measurably better than the base rate, and than the declared rule.
 
-    By cost where costs are declared: then always yes and always no are compared with as well.
+    By cost where costs are declared: then always yes and always no stand for the base rate.
 
     Args:
         policy: `min_uplift` decides; without one the numbers only stand in the report.
@@ -41,9 +41,10 @@ def judge_uplift(
         rule_score: What the declared rule answers everybody; None where there is none.
     """
     metric = _uplift_metric(policy)
-    constants = {"base rate": base_rate, "declared rule": rule_score}
-    if policy.costs is not None:
-        constants |= {"always no": 0.0, "always yes": 1.0}
+    constants: dict[str, float | None] = {"base rate": base_rate}
+    if policy.costs is not None:  # then the base rate decides as one of these
+        constants = {"always no": 0.0, "always yes": 1.0}
+    constants |= {"declared rule": rule_score}
     found: dict[str, PairedDifference] = {}
     for name, score in constants.items():
         if score is not None:

@@ -39,6 +39,15 @@ class DecisionCosts(Policy):
     """Of a no that should have been a yes."""
 
 
+class ConformalPolicy(Policy):
+    """Sets of labels (yes, no, both) that hold the true one in a stated share of the rows."""
+
+    coverage: float = Field(default=0.9, gt=0.5, lt=1.0)
+    """This share."""
+    tolerance: float = Field(default=0.02, gt=0.0, lt=0.5)
+    """How far the share of the holdout may lie from it."""
+
+
 class EvaluationPolicy(GatePolicy):
     """The gate between trained and validated."""
 
@@ -50,9 +59,11 @@ class EvaluationPolicy(GatePolicy):
     calibration: Calibration | None = None
     """How scores are made probabilities: `isotonic` (from about a thousand rows on) or `sigmoid`;
     null: they stay as the estimator gives them."""
+    conformal: ConformalPolicy | None = None
+    """Judges sets of labels instead of single ones; null: there are none."""
     calibration_fraction: float = Field(default=0.2, gt=0.0, lt=1.0)
-    """Newest share of the rows before the holdout that `calibration` and `costs` learn from; the
-    estimator does not see them."""
+    """Newest share of the rows before the holdout that `calibration`, `costs` and `conformal`
+    learn from; the estimator does not see them."""
     min_rows: int = Field(default=500, ge=1)
     """Rows of the holdout below which the gate is inconclusive."""
     gates: tuple[MetricGate, ...] = Field(min_length=1)
@@ -87,4 +98,4 @@ class EvaluationPolicy(GatePolicy):
     @property
     def needs_calibration_rows(self) -> bool:
         """Whether something is learned from rows that the estimator does not see."""
-        return self.costs is not None or self.calibration is not None
+        return not (self.costs is None and self.calibration is None and self.conformal is None)
