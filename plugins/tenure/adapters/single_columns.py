@@ -109,7 +109,10 @@ def scan(
         before: Numbers of the rows that were trained or calibrated on.
         holdout: Numbers of the rows that judge.
     """
-    table, columns = pa.Table.from_pandas(frame, preserve_index=False), list(frame.columns)
+    columns = list(frame.columns)
+    if not columns:
+        return ColumnScan(rows=len(labels), alone={}, holdout=len(holdout))
+    table = pa.Table.from_pandas(frame, preserve_index=False)
     return ColumnScan(
         rows=len(labels),
         alone=alone(table, columns, labels, times),

@@ -66,6 +66,11 @@ class TrainingRows:
         """What each value of the label column means."""
         return {value: meaning for value, (meaning, _) in self.classes.items()}
 
+    @property
+    def order(self) -> NDArray[np.int64]:
+        """What the rows are sorted by: their time, else their place in the files."""
+        return np.arange(len(self.labels)) if self.times is None else self.times
+
     def values(self) -> dict[str, int]:
         """How many rows have a value, by feature."""
         return {str(name): int(number) for name, number in self.features.notna().sum().items()}

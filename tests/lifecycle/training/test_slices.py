@@ -54,6 +54,17 @@ def test_a_bad_value_is_found_alone() -> None:
     assert {"region": columns(1)["region"].names[2]} in [one["slice"] for one in found["worst"]]
 
 
+def test_the_same_rows_are_named_once() -> None:
+    cut = columns(1) | {"dry": cut_numbers(np.zeros(ROWS))}  # everybody is in one part of it
+    bad = cut["region"].codes == 2
+    loss = (np.random.default_rng(1).random(ROWS) < 0.2 + 0.3 * bad).astype(float)
+    found: Any = appraise_slices(
+        cut, bad, bad, loss, loss_name="wrong_label_rate", min_rows=100
+    ).facts["slices"]
+    assert list(found["worst"][0]["slice"]) == ["region"]
+    assert len({one["rows"] for one in found["worst"]}) == len(found["worst"])
+
+
 @pytest.mark.exhaustive
 def test_where_nobody_is_worse_hardly_ever_somebody_is_named() -> None:
     alarms = sum(bool(slices(seed)["worst"]) for seed in range(300))

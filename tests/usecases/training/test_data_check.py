@@ -431,3 +431,14 @@ def test_the_command_says_what_it_did_not_compare(
     assert valid.startswith("All valid: ")
     (only,) = said_once
     assert only.count("does not answer") == 1
+
+
+def test_a_label_that_slipped_into_a_feature_is_said_before_the_training(world: Any) -> None:
+    labels = [n * n % 7 < 3 for n in range(200)]
+    slipped = [float(one) for one in (labels[-1], *labels[:-1])]
+    for month in (1, 2):
+        world.publish(month, ok=labels, income=slipped)
+    (problem,) = check(world).problems
+    assert "leak:target: income" in problem.message
+    respell(world, "evaluation:\n", "evaluation:\n  accepted_leaks: {income: asked before}\n")
+    assert check(world).problems == ()

@@ -17,8 +17,9 @@ from tenure.lifecycle.training.bias.cells import Cells, Group
 from tenure.lifecycle.training.bias.policy import BiasPolicy
 from tenure.lifecycle.training.evaluation.costs import measure_kpis
 from tenure.lifecycle.training.evaluation.gate import judge
+from tenure.lifecycle.training.evaluation.leaks import ColumnScan, judge_leaks
 from tenure.lifecycle.training.evaluation.policy import EvaluationPolicy
-from tenure.verdicts import Check, Verdict
+from tenure.verdicts import Check, Severity, Verdict
 
 SHOWN = 5
 """Faults, or groups, that are spelled out before it is said how many more there are."""
@@ -188,6 +189,18 @@ def _of_bias(
             f"counts: {shown}{more}",
             ("bias", "min_group_rows"),
         )
+
+
+def leak_faults(policy: EvaluationPolicy, scan: ColumnScan) -> Iterator[RowFault]:
+    """Features that the evaluation will refuse, however good the model looks."""
+    for check in judge_leaks(policy, scan).checks:
+        if check.verdict is Verdict.FAILED and check.severity is Severity.CRITICAL:
+            yield RowFault(
+                f"{check.rule}: {check.observed}",
+                check.subject or ("evaluation", "max_duplicate_share"),
+                "Take it from `features`, or say in evaluation.accepted_leaks why it is known "
+                "before the label",
+            )
 
 
 def _undecided(checks: Sequence[Check]) -> list[Check]:

@@ -24,6 +24,7 @@ from tenure.lifecycle.training.fitness import (
     SQUARING,
     RowFault,
     gate_faults,
+    leak_faults,
     learning_faults,
     valueless,
 )
@@ -171,6 +172,8 @@ class _ModelCheck:
             yield from self._of_split(found.rows)
 
     def _of_split(self, rows: "TrainingRows") -> Iterator[RowFault]:
+        from tenure.adapters.single_columns import scan
+
         policy, label = self._model.training, self._model.label.column
         if self.waits:  # more rows will come before anything is split
             yield from valueless(rows.values(), f"the {len(rows.labels):,} rows so far")
@@ -189,6 +192,12 @@ class _ModelCheck:
         yield from learning_faults(old.labels, old.values(), label=label, squared=squared)
         evaluation, bias = self._model.evaluation, self._model.bias
         yield from gate_faults(evaluation, bias, new.labels, new.protected, today=self._today)
+        if evaluation.enforces(self._today):
+            at = parts.at
+            found = scan(
+                rows.features, rows.labels, rows.order, before=at.train, holdout=at.holdout
+            )
+            yield from leak_faults(evaluation, found)
 
     def _of_outcomes(self) -> Iterator[Problem]:
         """What keeps the newest outcomes that landed from being taken."""

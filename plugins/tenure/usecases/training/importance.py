@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tenure.adapters.training_rows import TrainingRows
     from tenure.lifecycle.training.evaluation.paired import PairedDifference, Scored
 
-MAX_ROWS = 10_000
+MAX_ROWS = 5_000
 """Rows of the holdout that are shuffled and scored again, evenly over it."""
 
 

@@ -3,8 +3,6 @@
 Import it inside functions: it loads SQLAlchemy.
 """
 
-import numpy as np
-
 from tenure.adapters.sql import training
 from tenure.config import ModelConfig, load_dataset
 from tenure.installation import Installation
@@ -32,8 +30,8 @@ def appraise_rows(
     dataset, _ = load_dataset(platform.settings.include, config.dataset)
     rows = fitting.read(platform, config, dataset, snapshots, run=run)
     parts = fitting.split_rows(config, rows)
-    order = np.arange(len(rows.labels)) if rows.times is None else rows.times
-    found = scan(rows.features, rows.labels, order, before=parts.at.train, holdout=parts.at.holdout)
+    at = parts.at
+    found = scan(rows.features, rows.labels, rows.order, before=at.train, holdout=at.holdout)
     key = platform.settings.signing_key.with_suffix(".pub")
     version = importance.FittedVersion(
         load_verified(platform.store, row, key), row.facts.threshold, parts.train, parts.holdout

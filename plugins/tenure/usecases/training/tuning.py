@@ -85,8 +85,7 @@ def fit(config: ModelConfig, unfitted: Any, rows: "TrainingRows") -> TunedModel:
     estimator = _learned(config, unfitted, learned)
     first, second = newest, newest
     if policy.calibration is not None and (policy.costs or policy.conformal):
-        many = len(newest.labels)
-        order = np.arange(many) if newest.times is None else np.argsort(newest.times, kind="stable")
+        order = np.argsort(newest.order, kind="stable")
         first, second = pick(newest, order[::2]), pick(newest, order[1::2])
     threshold, least = policy.threshold, None
     if policy.calibration is not None:

@@ -125,7 +125,9 @@ def _worst(
         for names, codes in _searched(columns)
         for code, z in _scores(codes[half], loss[half], min_rows)
     ]
-    best = sorted((one for one in found if one[0] > 0), key=lambda one: (-one[0], one[1], one[3]))
+    found.sort(key=lambda one: (-round(one[0], 9), len(one[1]), one[1], one[3]))
+    # Slices of the very same rows, such as a pair of which one part holds everybody, count once.
+    best = list({round(one[0], 9): one for one in reversed(found) if one[0] > 0}.values())[::-1]
     confirmed: list[tuple[float, dict[str, object]]] = []
     for _, names, codes, code in best[:CANDIDATES]:
         inside = (codes == code)[~half]
