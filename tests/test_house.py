@@ -18,7 +18,10 @@ UNTYPED_SHARE = 0.05
 """Of the functions of use cases that may have Any in their signature."""
 TESTED_ELSEWHERE = {
     "data/comparison": ("cli/test_data.py", "the command is its only caller"),
-    "data/drafting": ("usecases/data/test_new_dataset.py", "drafts the YAML of a new dataset"),
+    "onboarding/drafting": (
+        "usecases/onboarding/test_new_dataset.py",
+        "drafts the YAML of a new dataset",
+    ),
     "data/judge_file": (
         "usecases/data/ingestion/test_limits.py",
         "a process that ingestion starts",
@@ -45,9 +48,9 @@ TESTED_ELSEWHERE = {
     "retirement/retirement": ("usecases/retirement/test_crashes.py", "the frame of all steps"),
     "serving/api_keys": ("cli/test_serve.py", "the command is its only caller"),
     "serving/model_process": ("security/test_model_processes.py", "a main module: as a process"),
-    "training/evidence": ("usecases/training/test_training.py", "a step of it"),
+    "evaluation/evidence": ("usecases/training/test_training.py", "a step of it"),
     "training/fitting": ("usecases/training/test_training.py", "a step of it"),
-    "training/gates": ("usecases/training/test_training.py", "a step of it"),
+    "evaluation/gates": ("usecases/training/test_training.py", "a step of it"),
     "training/planning": ("usecases/training/test_training.py", "a step of it"),
 }
 """Use cases without a test file of their name: where they are tested, and why there."""

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tenure.usecases.training import model_form
-from tenure.usecases.training.model_draft import ModelSpec
+from tenure.usecases.onboarding import model_form
+from tenure.usecases.onboarding.model_draft import ModelSpec
 from tenure.vocabulary import RunRef
 
 pytestmark = pytest.mark.airflow

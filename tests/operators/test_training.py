@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tenure.errors import GateFailed
-from tenure.usecases.training import evidence, gates, planning, training
+from tenure.usecases.evaluation import evidence, gates
+from tenure.usecases.training import planning, training
 from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef
 

@@ -17,7 +17,8 @@ from tenure.installation import Installation
 from tenure.lifecycle.data.sources import Rules
 from tenure.lifecycle.model_version import VersionRow
 from tenure.settings import REPOSITORY, Settings
-from tenure.usecases.training import gates, planning
+from tenure.usecases.evaluation import gates
+from tenure.usecases.training import planning
 from tenure.usecases.training import training as use_case
 from tenure.verdicts import Verdict
 from tenure.vocabulary import RunRef, VersionRef, digest_bytes

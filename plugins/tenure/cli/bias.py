@@ -14,7 +14,7 @@ from tenure.verdicts import Check, Report, Verdict
 
 if TYPE_CHECKING:
     from tenure.lifecycle.training.bias import BiasPolicy
-    from tenure.usecases.training.bias_audit import FileAudit
+    from tenure.usecases.evaluation.bias_audit import FileAudit
 
 _SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".parquet", ".pq"})
 _MIN_ROWS = 30
@@ -151,7 +151,7 @@ def _require_no_options(source: str, given: Mapping[str, object]) -> None:
 
 
 def _of_version(source: str, *, as_json: bool) -> Report:
-    from tenure.usecases.training.evidence import bias_audit as audit
+    from tenure.usecases.evaluation.evidence import bias_audit as audit
     from tenure.vocabulary import RunRef
 
     model, number = split_version(source)
@@ -168,7 +168,7 @@ def _of_version(source: str, *, as_json: bool) -> Report:
 
 
 def _of_file(path: Path, given: Mapping[str, Any]) -> Report:
-    from tenure.usecases.training.bias_audit import audit_file
+    from tenure.usecases.evaluation.bias_audit import audit_file
 
     return audit_file(_file_audit(path, given))
 
@@ -176,7 +176,7 @@ def _of_file(path: Path, given: Mapping[str, Any]) -> Report:
 def _file_audit(path: Path, given: Mapping[str, Any]) -> "FileAudit":
     """Raises BadParameter, which is exit code 2, for options that do not fit together."""
     from tenure.lifecycle.training.bias.scored import AuditColumns
-    from tenure.usecases.training.bias_audit import FileAudit
+    from tenure.usecases.evaluation.bias_audit import FileAudit
 
     _require_columns(given)
     protected = tuple(name.strip() for name in given["--protected"].split(","))

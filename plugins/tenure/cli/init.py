@@ -20,7 +20,7 @@ def init(
     as_json: AsJson = False,
 ) -> None:
     """Make an empty project: configs, suites and state of its own, nothing of the demo."""
-    from tenure.usecases.operations.new_project import new_project
+    from tenure.usecases.onboarding.new_project import new_project
 
     folder = folder.absolute()
     try:

@@ -16,8 +16,8 @@ from tenure.cli.output import AsJson, plain, print_json, say
 from tenure.layout import INGEST_DATA, TRAIN_MODEL, dag_id, landing_prefix
 
 if TYPE_CHECKING:
-    from tenure.usecases.data.new_dataset import NewDataset
-    from tenure.usecases.training.new_model import NewModel
+    from tenure.usecases.onboarding.new_dataset import NewDataset
+    from tenure.usecases.onboarding.new_model import NewModel
 
 PATIENCE_SECONDS = 2.0
 group = typer.Typer(
@@ -50,8 +50,8 @@ def dataset(  # noqa: PLR0917  (the command line fills them by name)
 ) -> None:
     """Profile a file; write its contract and a first suite that it passes itself."""
     from tenure.settings import Settings
-    from tenure.usecases.data.drafting import Cut
-    from tenure.usecases.data.new_dataset import DatasetSpec, create
+    from tenure.usecases.onboarding.drafting import Cut
+    from tenure.usecases.onboarding.new_dataset import DatasetSpec, create
 
     if batch not in get_args(Cut):
         raise typer.BadParameter(f"{batch!r} is none of {', '.join(get_args(Cut))}")
@@ -80,8 +80,8 @@ def model(  # noqa: PLR0917  (the command line fills them by name)
     as_json: AsJson = False,
 ) -> None:
     """Write the YAML of a model from the newest rows of its dataset; it can be trained at once."""
-    from tenure.usecases.training.model_draft import ModelSpec
-    from tenure.usecases.training.new_model import create
+    from tenure.usecases.onboarding.model_draft import ModelSpec
+    from tenure.usecases.onboarding.new_model import create
 
     attributes = tuple(one.strip() for one in protected.split(",") if one.strip())
     wish = ModelSpec(

@@ -19,7 +19,7 @@ def reproduce(version: NamedVersion, as_json: AsJson = False) -> None:
 
     It moves nothing: the report is stored, the version stays as it is.
     """
-    from tenure.usecases.training.reproduce import reproduce as again
+    from tenure.usecases.evaluation.reproduce import reproduce as again
     from tenure.vocabulary import RunRef
 
     model, number = split_version(version)

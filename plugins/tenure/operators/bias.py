@@ -31,8 +31,8 @@ class BiasAuditOperator(TenureOperator):
 
     def work(self, platform: Installation, run: RunRef, context: Context) -> object:
         """Verdict and the report's digest."""
-        from tenure.usecases.training.evidence import audit_by_hand
-        from tenure.usecases.training.gates import audit_bias
+        from tenure.usecases.evaluation.evidence import audit_by_hand
+        from tenure.usecases.evaluation.gates import audit_bias
         from tenure.usecases.training.planning import has_plan
 
         model = str(self.model)

@@ -18,8 +18,8 @@ class NewModelOperator(TenureOperator):
 
     def work(self, platform: Installation, run: RunRef, context: Context) -> object:
         """The model's name, whether its file is written, and the report's digest."""
-        from tenure.usecases.training.model_draft import ModelSpec
-        from tenure.usecases.training.model_form import fill_in
+        from tenure.usecases.onboarding.model_draft import ModelSpec
+        from tenure.usecases.onboarding.model_form import fill_in
 
         form: Any = context["params"]
         wish = ModelSpec(

@@ -51,7 +51,7 @@ class EvaluateOperator(TenureOperator):
 
     def work(self, platform: Installation, run: RunRef, context: Context) -> object:
         """Verdict and the report's digest."""
-        from tenure.usecases.training.gates import evaluate
+        from tenure.usecases.evaluation.gates import evaluate
 
         return evaluate(platform, str(self.model), run)
 
@@ -61,7 +61,7 @@ class RegisterOperator(TenureOperator):
 
     def work(self, platform: Installation, run: RunRef, context: Context) -> object:
         """Ids and the artifact's digest; the same go to the asset event, for people."""
-        from tenure.usecases.training.gates import register
+        from tenure.usecases.evaluation.gates import register
 
         answer = register(platform, str(self.model), run)
         for asset in self.outlets:

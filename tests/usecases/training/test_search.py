@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tenure.errors import ServiceUnreachable
-from tenure.usecases.training import reproduce, search
+from tenure.usecases.evaluation import reproduce
+from tenure.usecases.training import search
 from tenure.verdicts import Verdict
 from tenure.vocabulary import State
 

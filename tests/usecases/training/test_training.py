@@ -20,7 +20,8 @@ from tenure.errors import (
 from tenure.installation.provenance import environment
 from tenure.lifecycle.model_version import FeatureNames, SplitRows
 from tenure.lifecycle.training.registry import statement
-from tenure.usecases.training import evidence, planning
+from tenure.usecases.evaluation import evidence
+from tenure.usecases.training import planning
 from tenure.vocabulary import RunRef, State, digest_bytes
 
 

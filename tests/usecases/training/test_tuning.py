@@ -8,7 +8,7 @@ import pytest
 from tenure.adapters.skops_artifacts import load_verified
 from tenure.errors import GateInconclusive
 from tenure.lifecycle.model_version import SplitRows
-from tenure.usecases.training import evidence
+from tenure.usecases.evaluation import evidence
 
 
 def trained(world: Any, *lines: str, rows: int = 600, **columns: Any) -> Any:

@@ -21,10 +21,10 @@ from tenure.lifecycle.promotion.approval import (
     ApprovalState,
     Choice,
 )
+from tenure.usecases.evaluation import evidence
 from tenure.usecases.promotion import authority
 from tenure.usecases.promotion.approval_question import question as question_of
 from tenure.usecases.promotion.approval_question import read_first
-from tenure.usecases.training import evidence
 from tenure.verdicts import Report, Verdict
 from tenure.views.approvals import page
 from tenure.vocabulary import NOTE, Role, RunRef, State, VersionRef, op_key

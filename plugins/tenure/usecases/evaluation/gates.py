@@ -11,7 +11,7 @@ from tenure.adapters.sql import training, versions
 from tenure.errors import StateConflict
 from tenure.installation import Installation
 from tenure.lifecycle.model_version import VersionRow
-from tenure.usecases.training import appraisal, evidence
+from tenure.usecases.evaluation import appraisal, evidence
 from tenure.usecases.training.planning import planned_version
 from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef, State, VersionRef, canonical_json, op_key

@@ -11,7 +11,7 @@ from tenure.cli import app
 from tenure.config import load_platform
 from tenure.errors import StateConflict
 from tenure.settings import REPOSITORY, Settings
-from tenure.usecases.operations.new_project import new_project
+from tenure.usecases.onboarding.new_project import new_project
 from tenure.vocabulary import Role
 
 runner = CliRunner()

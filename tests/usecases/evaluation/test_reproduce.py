@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from tenure.adapters.sql import reports
 from tenure.cli import app, exit_code
 from tenure.errors import ConfigInvalid, ServiceUnreachable, StateConflict
-from tenure.usecases.training import reproduce
+from tenure.usecases.evaluation import reproduce
 from tenure.vocabulary import State
 
 

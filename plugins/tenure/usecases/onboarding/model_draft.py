@@ -23,7 +23,7 @@ from tenure.lifecycle.training.drafting import (
     draft_label,
 )
 from tenure.lifecycle.training.evaluation.leaks import ShiftedLabel
-from tenure.usecases.training.newest_rows import SeenRows
+from tenure.usecases.onboarding.newest_rows import SeenRows
 
 if TYPE_CHECKING:
     import pyarrow as pa

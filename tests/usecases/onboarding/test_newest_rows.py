@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from tenure.errors import ConfigInvalid, GateInconclusive, ObjectMissing
-from tenure.usecases.training import newest_rows as module
+from tenure.usecases.onboarding import newest_rows as module
 
 
 def test_without_a_batch_there_is_nothing_to_look_at(world: Any, made: Any) -> None:

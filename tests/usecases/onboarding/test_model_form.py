@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tenure.errors import ConfigInvalid, NotPermitted
-from tenure.usecases.training import model_form
-from tenure.usecases.training.model_draft import ModelSpec
-from tenure.usecases.training.model_form import fill_in
+from tenure.usecases.onboarding import model_form
+from tenure.usecases.onboarding.model_draft import ModelSpec
+from tenure.usecases.onboarding.model_form import fill_in
 from tenure.vocabulary import RunRef
 
 WISH = ModelSpec("loan_new", "loans", "ok", subject="branch", owner="ada")
@@ -26,7 +26,7 @@ def test_the_file_is_written_and_the_report_holds_it(published: Any) -> None:
     proposed, answer = fill_in(published.platform, WISH, RUN)
     assert path_of(published).read_text() == proposed.text
     assert answer["written"] is True
-    from tenure.usecases.training.evidence import stored
+    from tenure.usecases.evaluation.evidence import stored
 
     report = stored(published.platform, str(answer["report"]))
     assert report is not None

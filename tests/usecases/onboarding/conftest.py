@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tenure.usecases.training.model_draft import ModelSpec
-from tenure.usecases.training.new_model import NewModel, create
+from tenure.usecases.onboarding.model_draft import ModelSpec
+from tenure.usecases.onboarding.new_model import NewModel, create
 
 WISH = ModelSpec("loan_new", "loans", "ok", subject="branch", owner="ada")
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from tenure.config.model_yaml import Notes
 from tenure.lifecycle.serving.spelling import spell
 from tenure.lifecycle.training.drafting import FeatureDraft
-from tenure.usecases.training.model_draft import Audited, ModelDraft, ModelSpec
-from tenure.usecases.training.newest_rows import SeenRows
+from tenure.usecases.onboarding.model_draft import Audited, ModelDraft, ModelSpec
+from tenure.usecases.onboarding.newest_rows import SeenRows
 
 _BOUNDS = {
     True: "the lowest of a group over the highest: the four-fifths rule",

@@ -15,7 +15,7 @@ from tenure.config import load_dataset
 from tenure.config.suites import load_suite
 from tenure.lifecycle.data.quality import judge
 from tenure.settings import Settings
-from tenure.usecases.data.new_dataset import DatasetSpec, NewDataset, create
+from tenure.usecases.onboarding.new_dataset import DatasetSpec, NewDataset, create
 
 MONTHS = 12
 

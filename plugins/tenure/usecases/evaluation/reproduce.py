@@ -21,12 +21,13 @@ from tenure.lifecycle.model_version import VersionRow
 from tenure.lifecycle.training import PublishedSnapshot
 from tenure.lifecycle.training.reproduction import Trained, compare
 from tenure.usecases.data.snapshots import open_snapshot
-from tenure.usecases.training import evidence, refit, search
+from tenure.usecases.evaluation import evidence, refit
+from tenure.usecases.training import search
 from tenure.usecases.training.planning import pinned_config
 from tenure.verdicts import Report
 from tenure.vocabulary import RunRef
 
-CHILD = "tenure.usecases.training.refit"
+CHILD = "tenure.usecases.evaluation.refit"
 """Main module of the process that trains."""
 
 _UNCHANGED = "Nothing was changed; the version stays as it is."

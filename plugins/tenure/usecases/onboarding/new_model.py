@@ -20,9 +20,15 @@ from tenure.lifecycle.training import TrainingPolicy
 from tenure.lifecycle.training.bias import BiasPolicy
 from tenure.lifecycle.training.drafting import ColumnRoles, LabelDraft
 from tenure.lifecycle.training.evaluation import EvaluationPolicy, MetricGate
-from tenure.usecases.training.model_draft import ModelDraft, ModelSpec, Tell, as_label, draft_model
-from tenure.usecases.training.model_notes import heading, notes_of, open_points
-from tenure.usecases.training.newest_rows import newest_rows
+from tenure.usecases.onboarding.model_draft import (
+    ModelDraft,
+    ModelSpec,
+    Tell,
+    as_label,
+    draft_model,
+)
+from tenure.usecases.onboarding.model_notes import heading, notes_of, open_points
+from tenure.usecases.onboarding.newest_rows import newest_rows
 from tenure.vocabulary import is_id
 
 _FOUR_FIFTHS = 0.8

@@ -8,7 +8,8 @@ from tenure.config import ModelConfig, load_dataset
 from tenure.installation import Installation
 from tenure.lifecycle.model_version import VersionRow
 from tenure.lifecycle.training.evaluation import Appraisal
-from tenure.usecases.training import fitting, importance, tuning
+from tenure.usecases.evaluation import importance
+from tenure.usecases.training import fitting, tuning
 from tenure.vocabulary import RunRef
 
 

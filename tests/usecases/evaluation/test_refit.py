@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tenure.usecases.training import refit
+from tenure.usecases.evaluation import refit
 from tenure.vocabulary import digest_bytes
 
 

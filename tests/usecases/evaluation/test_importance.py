@@ -8,7 +8,7 @@ import pandas as pd
 from tenure.adapters.sklearn_trainer import build, fit
 from tenure.adapters.training_rows import TrainingRows, pick
 from tenure.config.loader import parse_model
-from tenure.usecases.training.importance import FittedVersion, appraise_features
+from tenure.usecases.evaluation.importance import FittedVersion, appraise_features
 
 YAML = """
 name: made_up

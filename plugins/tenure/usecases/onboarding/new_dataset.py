@@ -29,7 +29,7 @@ from tenure.lifecycle.data.profiling.repetition import REPEATED
 from tenure.lifecycle.data.quality import Finding, QualityPolicy, judge, summary
 from tenure.lifecycle.data.sources import Column, Contract
 from tenure.settings import Settings
-from tenure.usecases.data.drafting import Cut, FirstRules, first_rules
+from tenure.usecases.onboarding.drafting import Cut, FirstRules, first_rules
 from tenure.verdicts import Verdict
 from tenure.vocabulary import Role, is_id
 

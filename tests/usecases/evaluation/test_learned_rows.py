@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tenure.errors import GateFailed
-from tenure.usecases.training import evidence
+from tenure.usecases.evaluation import evidence
 from tenure.vocabulary import State
 
 LABELS = np.random.default_rng(5).random(400) < 0.4

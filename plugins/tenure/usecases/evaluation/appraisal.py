@@ -11,9 +11,9 @@ from tenure.installation import Installation
 from tenure.lifecycle.model_version import VersionFacts
 from tenure.lifecycle.training import evaluation
 from tenure.lifecycle.training.evaluation import Appraisal
-from tenure.usecases.training.champion_comparison import compare_with_champion
-from tenure.usecases.training.evidence import bound, row_of, trained_facts
-from tenure.usecases.training.learned_rows import appraise_rows
+from tenure.usecases.evaluation.champion_comparison import compare_with_champion
+from tenure.usecases.evaluation.evidence import bound, row_of, trained_facts
+from tenure.usecases.evaluation.learned_rows import appraise_rows
 from tenure.usecases.training.planning import pinned_config
 from tenure.verdicts import Report
 from tenure.vocabulary import RunRef, VersionRef

@@ -29,7 +29,7 @@ from tenure.installation import Installation
 from tenure.lifecycle.data.quality import Judgement, Reason, judge
 from tenure.settings import REPOSITORY, Settings
 from tenure.usecases.data.ingestion import ingestion
-from tenure.usecases.data.new_dataset import DatasetSpec, create
+from tenure.usecases.onboarding.new_dataset import DatasetSpec, create
 from tenure.vocabulary import RunRef
 
 ROWS = 300

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from tenure.errors import GateInconclusive
-from tenure.usecases.training import evidence
+from tenure.usecases.evaluation import evidence
 from tenure.vocabulary import State
 
 

@@ -8,8 +8,8 @@ import os
 from tenure.config.new_files import new_configs
 from tenure.errors import NotPermitted
 from tenure.installation import Installation
-from tenure.usecases.training.model_draft import ModelSpec, Tell
-from tenure.usecases.training.new_model import NewModel, propose, refuse_taken
+from tenure.usecases.onboarding.model_draft import ModelSpec, Tell
+from tenure.usecases.onboarding.new_model import NewModel, propose, refuse_taken
 from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import Role, RunRef
 

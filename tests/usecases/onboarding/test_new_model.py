@@ -11,7 +11,8 @@ from tenure.cli import app
 from tenure.config import load_model
 from tenure.config.suites import check
 from tenure.errors import ConfigInvalid
-from tenure.usecases.training import gates, planning
+from tenure.usecases.evaluation import gates
+from tenure.usecases.training import planning
 from tenure.usecases.training import training as use_case
 from tenure.verdicts import Verdict
 from tenure.vocabulary import RunRef

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tenure.errors import GateFailed
-from tenure.usecases.training import evidence
+from tenure.usecases.evaluation import evidence
 
 
 def test_scores_that_are_no_probabilities_fail_with_numbers(world: Any) -> None:

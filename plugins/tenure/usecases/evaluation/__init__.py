@@ -1,0 +1,1 @@
+"""How good a trained version is, for whom, at what cost, and whether it can be made again."""

@@ -1,0 +1,1 @@
+"""What begins: a project, a dataset from a file, a model from the rows of its dataset."""
