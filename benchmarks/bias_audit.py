@@ -35,6 +35,7 @@ from aequitas.bias import Bias
 rows = pd.read_parquet(sys.argv[1]).rename(columns={"prediction": "score", "label": "label_value"})
 rows["both"] = rows.race + " " + rows.sex
 names = ["race", "sex", "both"]
+rows[names] = rows[names].astype(object)
 cells, _ = Group().get_crosstabs(rows[["score", "label_value", *names]], attr_cols=names)
 Bias().get_disparity_major_group(cells, original_df=rows, mask_significance=False)
 """

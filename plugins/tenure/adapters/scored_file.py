@@ -25,8 +25,10 @@ _DELIMITERS = (",", ";", "\t", "|")
 _UNIT = 10**12
 """Scores are added up in whole parts of it: equal whatever order the threads add in."""
 _OPTIONS = {"memory_limit": "768MB", "autoinstall_known_extensions": "false", "TimeZone": "UTC"}
-_PLAIN = frozenset({"BOOLEAN", "VARCHAR", "DATE", "DOUBLE"})
-_NUMBERS = ("INT", "DECIMAL", "DOUBLE", "FLOAT", "HUGE")
+_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+_PLAIN = frozenset({"BOOLEAN", "VARCHAR", "DATE", *_WHOLE, *(f"U{kind}" for kind in _WHOLE)})
+_NO_VALUE = ("STRUCT", "MAP", "UNION", "BLOB", "VARIANT")
+"""How types begin that hold no single value."""
 _KEPT = "The file was only read."
 
 
@@ -91,6 +93,11 @@ class _ScoredFile:
                     "Rename all but one",
                 )
             renamed, kind, *_ = described[places[0]]
+            if kind.startswith(_NO_VALUE) or kind.endswith("]"):
+                raise _refused(
+                    f"{self._path}: {wanted} is {kind[:40]}, which is no single value",
+                    "Name a column of texts, numbers, booleans or dates",
+                )
             escaped = str(renamed).replace('"', '""')
             self._place[wanted], self._type[wanted] = f'"{escaped}"', str(kind)
 
@@ -155,7 +162,7 @@ class _ScoredFile:
             return f"nullif({place}::VARCHAR::DOUBLE, 'nan'::DOUBLE)"
         if kind == "DOUBLE":
             return f"nullif({place}, 'nan'::DOUBLE)"
-        if kind in _PLAIN or kind.startswith("DECIMAL") or "INT" in kind:
+        if kind in _PLAIN or kind.startswith("DECIMAL"):
             return place
         return f"{place}::VARCHAR"
 

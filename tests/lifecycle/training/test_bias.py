@@ -21,6 +21,8 @@ from tenure.lifecycle.training.bias import BiasPolicy
 from tenure.lifecycle.training.bias.audit import audit
 from tenure.lifecycle.training.bias.cells import Cells, views
 from tenure.lifecycle.training.bias.disparity import RATES, rates
+from tenure.lifecycle.training.evaluation import EvaluationPolicy, MetricGate
+from tenure.lifecycle.training.fitness import gate_faults
 from tenure.verdicts import Report, Verdict
 
 TODAY = date(2026, 11, 22)
@@ -287,6 +289,44 @@ def test_a_reference_with_too_few_rows_is_inconclusive() -> None:
     )
     assert report.verdict is Verdict.INCONCLUSIVE
     assert report.checks[0].observed == "nothing to compare with g2, or too few rows of it"
+
+
+@pytest.mark.parametrize(
+    ("until", "expected"),
+    [
+        (date(2026, 11, 21), Verdict.INCONCLUSIVE),
+        (TODAY, Verdict.PASSED),
+        (date(2026, 11, 23), Verdict.PASSED),
+    ],
+)
+def test_a_decision_holds_until_its_day(until: date, expected: Verdict) -> None:
+    decision = {"why": "the law", "by": "ada", "until": until}
+    report = judged(groups((50, 50, 50, 50), (50, 50, 50, 50)), decision=decision)
+    assert report.verdict is expected
+    assert report.facts["decision"] == {"why": "the law", "by": "ada", "until": str(until)}
+    said = f"decision on metric and limits of ada, held until {until}, allowed one that holds"
+    assert (said in report.summary) == (expected is Verdict.INCONCLUSIVE)
+
+
+def test_a_lapsed_decision_is_said_before_training() -> None:
+    policy = BiasPolicy.model_validate(
+        {
+            "attributes": ("a",),
+            "max_difference": 0.1,
+            "decision": {"why": "the law", "by": "ada", "until": "2026-11-21"},
+        }
+    )
+    labels = np.array([True, False] * 200)
+    values: Any = np.array(["x", "x", "y", "y"] * 100, dtype=object)
+    evaluation = EvaluationPolicy(gates=(MetricGate(metric="brier", maximum=1.0),), min_rows=1)
+    found = list(gate_faults(evaluation, policy, labels, {"a": values}, today=TODAY))
+    assert [(one.said, one.about) for one in found] == [
+        (
+            "bias audit will be inconclusive on the 400 rows that are held out: the decision on "
+            "metric and limits of ada, held until 2026-11-21",
+            ("bias", "decision"),
+        )
+    ]
 
 
 def test_equalized_odds_judges_both_rates() -> None:

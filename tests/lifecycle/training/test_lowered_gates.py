@@ -128,3 +128,10 @@ def test_bias(changes: dict[str, Any], said: list[str]) -> None:
     before, now = (BiasPolicy.model_validate(one) for one in (BIAS, BIAS | changes))
     assert list(lowered_bias(before, now)) == said
     assert not said or list(lowered_bias(now, before)) != said
+
+
+def test_a_decision_that_is_taken_back() -> None:
+    decision = {"why": "the law", "by": "ada", "until": "2026-12-01"}
+    before, now = (BiasPolicy.model_validate(b) for b in (BIAS | {"decision": decision}, BIAS))
+    assert list(lowered_bias(before, now)) == ["bias: decided by ada, now by nobody"]
+    assert list(lowered_bias(now, before)) == []

@@ -233,7 +233,7 @@ def test_what_is_missing_is_said_and_missing_groups_are_their_own(tmp_path: Path
     assert (code, found["verdict"], found["rows"]) == (1, "inconclusive", 5)
     left_out = {"label (label) is missing": 1, "score (score) is missing": 1}
     assert found["policy"]["left_out"] == left_out
-    assert "left out: 1 rows whose label (label) is missing" in found["summary"]
+    assert "left out: 1 row whose label (label) is missing" in found["summary"]
     by_race = {tuple(g["value"]): g["n"] for g in found["groups"] if g["by"] == ["race"]}
     assert by_race == {("",): 1, ("a",): 2, ("null",): 1, (None,): 1}
     by_age = [(g["value"][0], g["n"]) for g in found["groups"] if g["by"] == ["age"]]
@@ -360,6 +360,23 @@ def test_a_strange_path_and_strange_names(tmp_path: Path) -> None:
     words = ("--label", "label", "--prediction", "p", "--protected", 'the "race"')
     _, printed, error = run(path, *words, "--json")
     assert [one["value"] for one in json.loads(printed)["groups"]] == [["a"], ["b;c"]], error
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([{"a": 1}] * 4, "odd is STRUCT(a BIGINT), which is no single value"),
+        ([[1]] * 4, "odd is BIGINT[], which is no single value"),
+        ([b"x"] * 4, "odd is BLOB, which is no single value"),
+    ],
+)
+def test_what_is_no_single_value_is_refused(tmp_path: Path, values: list[Any], said: str) -> None:
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"label": [1, 0, 1, 0], "p": [1, 0, 0, 1], "odd": values}), path)
+    words = ("--label", "label", "--prediction", "p", "--protected", "odd")
+    code, printed, error = run(path, *words)
+    assert (code, printed) == (2, "")
+    assert said in error
 
 
 def test_csv_and_parquet_say_the_same(tmp_path: Path) -> None:

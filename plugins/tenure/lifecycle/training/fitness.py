@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenure.errors import ConfigInvalid
-from tenure.lifecycle.training.bias.audit import audit
+from tenure.lifecycle.training.bias.audit import LAPSED, audit
 from tenure.lifecycle.training.bias.cells import Cells, Group
 from tenure.lifecycle.training.bias.policy import BiasPolicy
 from tenure.lifecycle.training.evaluation.costs import measure_kpis
@@ -175,7 +175,9 @@ def _of_bias(
     unlike = [check for check in undecided if check.rule == "group labels"]
     where = f"bias audit will be inconclusive on the {len(labels):,} rows that are held out"
     for check in undecided:
-        if check not in (*small, *unlike):
+        if check.rule == LAPSED:
+            yield RowFault(f"{where}: the {LAPSED} {check.observed}", ("bias", "decision"))
+        elif check not in (*small, *unlike):
             yield RowFault(f"{where}: {check.subject} has {check.observed}", ("bias", "attributes"))
     if policy.small_groups == "report":
         return

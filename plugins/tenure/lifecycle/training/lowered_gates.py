@@ -82,10 +82,7 @@ def _bias(before: BiasPolicy, now: BiasPolicy) -> Iterator[str]:
         yield "bias: intersections of attributes were judged, now they are not"
     if before.metric != now.metric:
         yield f"bias: judged by {before.metric}, now by {now.metric}"
-    if before.reference != now.reference:
-        yield f"bias: compared with {_reference(before)}, now with {_reference(now)}"
-    if before.edges != now.edges:
-        yield f"bias: bands from {_bands(before)}, now from {_bands(now)}"
+    yield from _otherwise(before, now)
     yield from _lower("bias: min_ratio", before.min_ratio, now.min_ratio, sign=1)
     yield from _lower("bias: max_difference", before.max_difference, now.max_difference, sign=-1)
     if now.min_group_rows > before.min_group_rows:
@@ -95,6 +92,16 @@ def _bias(before: BiasPolicy, now: BiasPolicy) -> Iterator[str]:
         )
     if before.small_groups == "inconclusive" and now.small_groups == "report":
         yield "bias: small groups made it inconclusive, now they are only reported"
+
+
+def _otherwise(before: BiasPolicy, now: BiasPolicy) -> Iterator[str]:
+    """What is judged in another way, which may be weaker."""
+    if before.reference != now.reference:
+        yield f"bias: compared with {_reference(before)}, now with {_reference(now)}"
+    if before.edges != now.edges:
+        yield f"bias: bands from {_bands(before)}, now from {_bands(now)}"
+    if before.decision and not now.decision:
+        yield f"bias: decided by {before.decision.by}, now by nobody"
 
 
 def _bands(policy: BiasPolicy) -> str:

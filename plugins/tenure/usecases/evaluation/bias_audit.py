@@ -56,7 +56,9 @@ def audit_file(asked: FileAudit) -> Report:
     cells = _cells(asked, [cell for cell in found if _is_whole(cell)])
     _require_references(asked, cells.banded(asked.policy.edges))
     report = audit(cells, asked.policy, subject=str(asked.path), seed=SEED, today=date.min)
-    said = "".join(f"; left out: {rows:,} rows whose {why}" for why, rows in left_out.items())
+    said = "".join(
+        f"; left out: {rows:,} row{'s' * (rows != 1)} whose {why}" for why, rows in left_out.items()
+    )
     return replace(
         report,
         summary=f"{report.summary}{said}",

@@ -20,6 +20,8 @@ from tenure.lifecycle.training.bias.disparity import CALIBRATION, RATES, Measure
 from tenure.lifecycle.training.bias.policy import JUDGED_BY, BiasPolicy
 from tenure.verdicts import Check, Report, Verdict, worst
 
+LAPSED = "decision on metric and limits"
+"""The check of a policy whose decision has ended."""
 _SHOWN = 5
 _LIMITS = ("min_ratio", "max_difference")
 _POLICY_NAMES = {shown[0]: name for name, shown in JUDGED_BY.items() if len(shown) == 1}
@@ -51,6 +53,7 @@ def audit(cells: Cells, policy: BiasPolicy, *, subject: str, seed: int, today: d
     compared = list(_comparisons(measured, policy))
     checks = sorted((c for _, c in compared if c is not None), key=lambda c: _ORDER[c.verdict])
     small = [check for one in measured for check in _small(one, policy)]
+    checks = [*_lapsed(policy, today), *checks]
     decisive = checks + (small if policy.small_groups == "inconclusive" else [])
     verdict = worst(c.verdict for c in decisive)
     total = int(cells.counts.sum())
@@ -71,12 +74,24 @@ def audit(cells: Cells, policy: BiasPolicy, *, subject: str, seed: int, today: d
             "reference": policy.reference,
             "edges": {name: list(edges) for name, edges in policy.edges.items()},
             "excuse": policy.reason,
+            "decision": policy.decision and policy.decision.model_dump(mode="json"),
             "overall": _overall(everything(cells)),
             "groups": [fact for one in measured for fact in _groups(one, policy)],
             "comparisons": [fact for fact, _ in compared],
         },
         enforced=policy.enforces(today),
     )
+
+
+def _lapsed(policy: BiasPolicy, today: date) -> Iterator[Check]:
+    """Limits that nobody stands for any more judge nothing."""
+    if policy.decision and today > policy.decision.until:
+        yield Check(
+            rule=LAPSED,
+            verdict=Verdict.INCONCLUSIVE,
+            observed=f"of {policy.decision.by}, held until {policy.decision.until}",
+            allowed="one that holds",
+        )
 
 
 def _comparisons(
@@ -241,7 +256,7 @@ def _summary(
     total: int,
 ) -> str:
     told = "; ".join(
-        f"{c.subject} {c.name} {c.observed}"
+        f"{c.subject} {c.name} {c.observed}".strip()
         + (f" [{c.interval[0]:.3f}, {c.interval[1]:.3f}]" if c.interval else "")
         + f", allowed {c.allowed}"
         for c in checks[:_SHOWN]

@@ -1,11 +1,12 @@
 """What a model's YAML may state about the equal treatment of groups."""
 
+from datetime import date
 from itertools import pairwise
 from typing import Literal
 
 from pydantic import Field, model_validator
 
-from tenure.lifecycle.policy import GatePolicy
+from tenure.lifecycle.policy import GatePolicy, Policy
 
 MetricName = Literal[
     "selection_rate",
@@ -28,6 +29,17 @@ JUDGED_BY: dict[MetricName, tuple[str, ...]] = {
     "calibration": ("calibration",),
 }
 """What each metric of a policy compares, as reports name it."""
+
+
+class BiasDecision(Policy):
+    """Who chose metric and limits for this use, and why: neither follows from the data."""
+
+    why: str = Field(min_length=1)
+    """Why this metric and these limits, and not others, fit the use and the law."""
+    by: str = Field(min_length=1)
+    """Who decided it."""
+    until: date
+    """Last day on which it holds; after it the audit is inconclusive until it is decided anew."""
 
 
 class BiasPolicy(GatePolicy):
@@ -59,6 +71,9 @@ class BiasPolicy(GatePolicy):
     """Draws behind each interval."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1.0)
     """Of each interval."""
+    decision: BiasDecision | None = None
+    """Who decided metric and limits, until when, and why; null: nobody did, and the report says
+    so."""
 
     @model_validator(mode="after")
     def _bounded(self) -> "BiasPolicy":
