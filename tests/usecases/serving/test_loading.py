@@ -27,9 +27,16 @@ SIGNED_COLUMNS = {
     "config_digest": "f" * 64,
     "lock_digest": "f" * 64,
 }
-INSTEAD_OF_NOTHING = {"metrics": {"auc": 0.5}, "intervals": {"auc": [0.4, 0.6]}}
+INSTEAD_OF_NOTHING = {
+    "metrics": {"auc": 0.5},
+    "intervals": {"auc": [0.4, 0.6]},
+    "names": {"a": ["b"]},
+}
 """What is empty in the test's version has no value that could be another one."""
-OTHERS = {"kinds": {"carrier": "number"}}
+OTHERS = {
+    "kinds": {"carrier": "number"},
+    "search": {"chosen": {}, "ended_by": "budget", "trials": []},
+}
 """Where only certain words are facts."""
 
 

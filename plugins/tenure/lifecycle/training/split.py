@@ -15,6 +15,8 @@ from tenure.lifecycle.training.policy import TrainingPolicy
 from tenure.lifecycle.training.snapshots import NOTHING_CHANGED
 
 _HOUR = 3_600_000_000  # microseconds
+_LARGEST_SHARED = 0.5
+"""Share of the older rows that may be left out because their group is held out."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,8 @@ def split_by_time(
         groups: Where given, no group is on both sides: its older rows are left out.
 
     Raises:
-        GateInconclusive: Either part would be empty.
+        GateInconclusive: Either part would be empty, or over half of the older rows are left out
+            for their group.
     """
     kept = round(len(times) * (1.0 - holdout_fraction))
     if not 0 < kept < len(times):
@@ -147,11 +150,11 @@ def split_by_time(
     is_unknown = ~is_new & ~is_near & (times + round(horizon_hours * _HOUR) >= first)
     is_old = ~is_new & ~is_near & ~is_unknown
     is_shared = is_old & _shared(groups, is_new) if groups is not None else np.zeros_like(is_old)
+    if is_shared.sum() > _LARGEST_SHARED * is_old.sum():
+        raise _too_shared(int(is_shared.sum()), int(is_old.sum()))
     train = np.flatnonzero(is_old & ~is_shared)
     if not len(train):
-        why = f"a gap of {gap_hours} h, labels known after {horizon_hours:g} h" + (
-            " and no group on both sides" if groups is not None else ""
-        )
+        why = f"a gap of {gap_hours} h and labels known after {horizon_hours:g} h"
         raise _too_few(len(times), int(is_new.sum()), holdout_fraction, why)
     return RowSplit(
         train=train,
@@ -218,6 +221,16 @@ def _both(is_held: NDArray[np.bool_], fraction: float, how: str) -> RowSplit:
     if not len(split.train) or not len(split.holdout):
         raise _too_few(len(is_held), len(split.holdout), fraction, how)
     return split
+
+
+def _too_shared(shared: int, old: int) -> GateInconclusive:
+    return GateInconclusive(
+        f"{shared:,} of the {old:,} older rows belong to a group that is held out as well: with no "
+        "group on both sides, too little is left to train on.",
+        still_safe=NOTHING_CHANGED,
+        next_step="Take training.split temporal, or a group_column whose groups do not come back "
+        "all the time, or a smaller holdout_fraction; then trigger the training again.",
+    )
 
 
 def _too_few(rows: int, holdout: int, fraction: float, how: str) -> GateInconclusive:

@@ -181,7 +181,8 @@ class _ModelCheck:
         try:
             parts = split_rows(self._model, rows)
         except GateInconclusive as error:
-            yield RowFault(error.what.rstrip("."), ("training", "gap_hours"))
+            key = "group_column" if policy.group_column else "gap_hours"
+            yield RowFault(error.what.rstrip("."), ("training", key))
             return
         old, new = parts.train, parts.holdout
         try:
