@@ -14,7 +14,7 @@ from tenure.errors import FileRefused
 from tenure.lifecycle.serving.spelling import spell
 from tenure.lifecycle.training.bias.scored import AuditColumns, ScoredCell
 
-MOST_CELLS = 50_000
+MOST_CELLS = 10_000
 """Combinations of label, decision and groups beyond which a column is no label and no group."""
 MOST_VALUES = 1_000
 """Values of one attribute."""

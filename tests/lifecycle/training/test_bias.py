@@ -1,5 +1,6 @@
 """Rates equal Fairlearn's; gaps fail when the interval says so, and not by chance."""
 
+import math
 from datetime import date
 from typing import Any
 
@@ -281,6 +282,9 @@ def test_reference_group(
     assert (told["worst"], told["best"]) == (worst, best)
     assert told[rule] == pytest.approx(value)
     assert report.verdict is Verdict.FAILED
+    [check] = report.checks
+    assert check.interval is not None
+    assert check.interval[0] < value < check.interval[1]
 
 
 def test_a_reference_with_too_few_rows_is_inconclusive() -> None:
@@ -464,6 +468,17 @@ def test_the_same_seed_gives_the_same_report() -> None:
 def test_a_policy_that_cannot_be_meant(stated: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         BiasPolicy.model_validate({"attributes": ("a",), **stated})
+
+
+def test_many_groups_are_corrected_by_bonferroni() -> None:
+    """Of 501 groups two differ: p of 98 and 2 of 100, times 501 * 500 / 2 pairs."""
+    even, low, high = (25, 25, 25, 25), (1, 1, 49, 49), (49, 49, 1, 1)
+    report = judged(groups(*[even] * 499, low, high), bootstrap_draws=100, intersections=False)
+    told = comparison(report, "selection_rate", "group")
+    assert (told["worst"], told["best"]) == (["g499"], ["g500"])
+    z = 0.96 / (0.5 * 0.5 * 0.02) ** 0.5
+    assert told["p_adjusted"] == pytest.approx(math.erfc(z / 2**0.5) * 501 * 500 / 2)
+    assert comparison(report, "accuracy", "group")["p_adjusted"] == 1.0
 
 
 def simulated(rng: Any) -> bool:

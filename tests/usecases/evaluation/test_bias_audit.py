@@ -1,6 +1,8 @@
 """`tenure bias-audit FILE`: published tables come out, nothing vanishes, what is wrong is named."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -390,3 +392,22 @@ def test_csv_and_parquet_say_the_same(tmp_path: Path) -> None:
     for one in both:
         del one["subject"], one["summary"]
     assert both[0] == both[1]
+
+
+def test_the_command_needs_no_heavy_library(tmp_path: Path) -> None:
+    """Importing any of these takes longer than the whole audit of a million rows."""
+    (tmp_path / "rows.csv").write_text(NULLS, encoding="utf-8")
+    words = ("--label", "label", "--score", "score", "--threshold", "0.5", "--protected", "race")
+    program = (
+        "import sys; from tenure.cli import app; app(standalone_mode=False); "
+        "print(*{name.split('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "bias-audit", str(tmp_path / "rows.csv"), *words],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "duckdb" in loaded
+    assert loaded & {"ibis", "pandas", "pyarrow", "scipy", "sklearn", "sqlalchemy"} == set()

@@ -262,5 +262,5 @@ def _summary(
         for c in checks[:_SHOWN]
     )
     more = f"; and {len(checks) - _SHOWN} more" if len(checks) > _SHOWN else ""
-    groups = f"; {len(small)} groups have too few rows to be judged" if small else ""
+    groups = f"; {len(small)} groups cannot be judged" if small else ""
     return f"bias audit {verdict} on {total:,} rows: {told}{more}{groups}"

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from tenure.lifecycle.training.bias.cells import Floats, Group
 from tenure.lifecycle.training.bias.disparity import CALIBRATION, RATES, Measured, numerators
 
+MOST_PAIRED = 500
+"""Groups of a view beyond which only the two farthest are tested, and corrected by Bonferroni."""
 HIGH_IS_WORSE = frozenset({"fpr", "fnr", CALIBRATION})
 """Metrics of which the best-off group has the lowest; of calibration, that nearest to zero."""
 
@@ -33,7 +35,7 @@ class Gap:
         difference_interval: Holds whatever two groups these are.
         ratio_interval: As well.
         p_adjusted: Of the hypothesis that both have the same value, two-sided, by Holm over all
-            pairs of groups that were looked at in this metric.
+            pairs of groups that were looked at in this metric (beyond 500 groups by Bonferroni).
     """
 
     metric: str
@@ -61,7 +63,12 @@ def gaps(
             difference. Without a reference it is the same.
     """
     compared = [_Compared.of(one, metric, reference) for one in measured]
-    adjusted = iter(holm([p for one in compared for p in one.p_values]))
+    p_values = [p for one in compared for p in one.p_values]
+    family = sum(one.family for one in compared)
+    if family == len(p_values):
+        adjusted = iter(holm(p_values))
+    else:
+        adjusted = iter([min(1.0, family * p) for p in p_values])
     return [one.widest([next(adjusted) for _ in one.pairs], by_ratio) for one in compared]
 
 
@@ -78,6 +85,7 @@ class _Compared:
     low: list[float]
     high: list[float]
     pairs: list[tuple[int, int]]
+    family: int
     has_reference: bool
 
     @classmethod
@@ -96,6 +104,13 @@ class _Compared:
             events = numerators(found.view.counts)[places, RATES.index(metric)]
             values = [Fraction(int(x), int(n)) for x, n in zip(events, rows, strict=True)]
             error, pooled = np.zeros(len(rows)), np.column_stack([events, rows]).astype(float)
+        has_reference = set(found.view.by) <= reference.keys()
+        if has_reference or len(groups) <= MOST_PAIRED:
+            pairs = list(_pairs(found.view.by, groups, reference))
+            family = len(pairs)
+        else:
+            pairs = [_ends(values)]
+            family = len(groups) * (len(groups) - 1) // 2
         return cls(
             metric=metric,
             by=found.view.by,
@@ -105,8 +120,9 @@ class _Compared:
             pooled=pooled,
             low=found.low[places, at].tolist(),
             high=found.high[places, at].tolist(),
-            pairs=list(_pairs(found.view.by, groups, reference)),
-            has_reference=set(found.view.by) <= reference.keys(),
+            pairs=pairs,
+            family=family,
+            has_reference=has_reference,
         )
 
     @property
@@ -133,9 +149,6 @@ class _Compared:
         most = self._farthest(by_ratio)
         lower, upper = sorted(self.pairs[most], key=self.value.__getitem__)
         worst, best = (upper, lower) if self._is_worse(upper, lower) else (lower, upper)
-        looked_at = sorted({place for pair in self.pairs for place in pair})
-        low = [self.low[g] for g in looked_at]
-        high = [self.high[g] for g in looked_at]
         is_rate = self.metric != CALIBRATION
         return Gap(
             metric=self.metric,
@@ -144,17 +157,34 @@ class _Compared:
             best=self.groups[best],
             difference=self.value[upper] - self.value[lower],
             ratio=_over(self.value[lower], self.value[upper]) if is_rate else None,
-            difference_interval=(max(0.0, max(low) - min(high)), max(high) - min(low)),
-            ratio_interval=_ratios(low, high) if is_rate else None,
+            difference_interval=self._differences(),
+            ratio_interval=self._ratios() if is_rate else None,
             p_adjusted=adjusted[most],
         )
+
+    def _compared_ends(self) -> list[tuple[list[float], list[float]]]:
+        """Lower and upper ends of the groups that are compared with each other."""
+        if not self.has_reference:
+            return [(self.low, self.high)]
+        return [([self.low[i] for i in pair], [self.high[i] for i in pair]) for pair in self.pairs]
+
+    def _differences(self) -> tuple[float, float]:
+        """When every true value lies in its own interval, the widest difference lies in this."""
+        ends = self._compared_ends()
+        lower = max(max(low) - min(high) for low, high in ends)
+        return max(0.0, lower), max(max(high) - min(low) for low, high in ends)
+
+    def _ratios(self) -> tuple[float, float]:
+        """When every true rate lies in its own interval, the lowest ratio lies in this one."""
+        ends = self._compared_ends()
+        lower = min(min(low) / max(high) if max(high) > 0 else 1.0 for low, high in ends)
+        upper = min(min(high) / max(low) if max(low) > 0 else 1.0 for low, high in ends)
+        return lower, min(1.0, upper)
 
     def _farthest(self, by_ratio: bool) -> int:
         """Its place among the pairs; the first of equals."""
         if not self.has_reference:
-            order = sorted(range(len(self.groups)), key=self.value.__getitem__)
-            one, two = sorted((order[0], order[-1]))
-            return self.pairs.index((one, two))
+            return self.pairs.index(_ends(self.value))
         ends = [sorted((self.value[one], self.value[two])) for one, two in self.pairs]
         if by_ratio:
             return min(range(len(ends)), key=lambda n: _over(*ends[n]))
@@ -178,6 +208,12 @@ def _pairs(
     yield from ((one, two) for two in range(len(groups)) for one in range(two))
 
 
+def _ends(values: Sequence[Fraction]) -> tuple[int, int]:
+    """The places of the lowest and the highest, in order; two places even if all are equal."""
+    order = sorted(range(len(values)), key=values.__getitem__)
+    return min(order[0], order[-1]), max(order[0], order[-1])
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjusted p-values that hold for all hypotheses together, whatever their dependence.
 
@@ -194,12 +230,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum(stepped, 1.0)
     return list(adjusted.tolist())
-
-
-def _ratios(low: Sequence[float], high: Sequence[float]) -> tuple[float, float]:
-    """When every group's true rate lies in its own interval, the true ratio lies in this one."""
-    upper = min(high) / max(low) if max(low) > 0 else 1.0
-    return (min(low) / max(high) if max(high) > 0 else 1.0, min(1.0, upper))
 
 
 def _over(part: Fraction, whole: Fraction) -> Fraction:
