@@ -479,16 +479,16 @@ def read_reference(path: Path, numeric: Sequence[str], categorical: Sequence[str
         features=pd.DataFrame(columns, range(table.num_rows)),
         scores=table["score"].to_numpy(),
         labels=table["label"].to_numpy(zero_copy_only=False),
-        times=table["event_time"].cast(pa.int64()).to_numpy(),
+        times=table["event_time"].cast(pa.int64()).fill_null(0).to_numpy(),
         protected={n[2:]: _texts(table, n, "") for n in names if n.startswith("g_")},
     )
 
 
-def time_span(path: Path) -> tuple[int, int]:
-    """When the first and the last row of a reference file happened, microseconds since 1970."""
+def time_span(path: Path) -> tuple[int, int] | None:
+    """First and last moment of a reference file, in microseconds since 1970; None without time."""
     found = pq.read_table(path, columns=["event_time"])["event_time"].cast(pa.int64())
     bounds = pc.min_max(found).as_py()
-    return int(bounds["min"]), int(bounds["max"])
+    return None if bounds["min"] is None else (int(bounds["min"]), int(bounds["max"]))
 
 
 class _Misfit(ValueError):

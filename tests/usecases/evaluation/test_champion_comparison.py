@@ -3,11 +3,13 @@
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import text
 
 from tenure.errors import GateInconclusive
 from tenure.usecases.evaluation import evidence
+from tenure.usecases.evaluation.champion_comparison import unseen_rows
 from tenure.vocabulary import State
 
 
@@ -97,3 +99,18 @@ def test_a_champion_that_cannot_be_compared_with(
     assert report is not None
     (check,) = [one for one in report.checks if one.rule == "champion"]
     assert check.observed == says, case
+
+
+@pytest.mark.parametrize(
+    ("case", "span", "split", "expected"),
+    [
+        ("by time: from its holdout on", (20, 40), "temporal", [False, True, True, True]),
+        ("else: after all that it had", (20, 40), "random", [False, False, False, True]),
+        ("without time nobody knows", None, "random", [False] * 4),
+    ],
+)
+def test_rows_that_the_champion_cannot_have_learned_from(
+    case: str, span: tuple[int, int] | None, split: str, expected: list[bool]
+) -> None:
+    times = np.array([10, 20, 40, 50])
+    assert unseen_rows(times, span, split).tolist() == expected, case

@@ -4,6 +4,9 @@ Import it inside functions: it loads SQLAlchemy.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from tenure.adapters.sql import versions
 from tenure.config import ModelConfig
@@ -13,6 +16,9 @@ from tenure.lifecycle.model_version import VersionRow
 from tenure.lifecycle.training.evaluation import Appraisal
 from tenure.usecases.training.planning import pinned_config
 from tenure.vocabulary import State
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def compare_with_champion(
@@ -59,11 +65,11 @@ def _compared(
     if theirs.label.column != config.label.column or theirs.label.rule != config.label.rule:
         return incomparable(config.evaluation, champion.name, "was trained on another label")
     rows = read_reference(holdout, facts.features.numeric, facts.features.categorical)
-    their_holdout = platform.store.fetch(facts.holdout_key, facts.holdout_digest)
-    first, last = time_span(their_holdout)
-    # A temporal split learned from rows before its holdout only, another one up to its end.
-    is_temporal = str(theirs.training.split) == "temporal"
-    unseen = rows.times >= first if is_temporal else rows.times > last
+    if _is_same_split(config, theirs) and facts.snapshots == row.facts.snapshots:
+        unseen = np.ones(len(rows.labels), dtype=bool)
+    else:
+        their_holdout = platform.store.fetch(facts.holdout_key, facts.holdout_digest)
+        unseen = unseen_rows(rows.times, time_span(their_holdout), str(theirs.training.split))
     estimator = load_verified(
         platform.store, champion, platform.settings.signing_key.with_suffix(".pub")
     )
@@ -77,3 +83,28 @@ def _compared(
         name=champion.name,
         excluded=int((~unseen).sum()),
     )
+
+
+def _is_same_split(one: ModelConfig, other: ModelConfig) -> bool:
+    """Whether the same rows give the same holdout."""
+    fitted = {"estimator", "parameters"}
+    mine, others = (c.training.model_dump(exclude=fitted) for c in (one, other))
+    return mine == others and one.label == other.label
+
+
+def unseen_rows(
+    times: "NDArray[np.int64]", span: tuple[int, int] | None, split: str
+) -> "NDArray[np.bool_]":
+    """Rows that the champion cannot have learned from; none where rows have no time.
+
+    A temporal split learned from rows before its holdout only, another one up to its end.
+
+    Args:
+        times: Of the rows, shape (n,).
+        span: First and last moment of the champion's holdout.
+        split: How the champion's rows were split.
+    """
+    if span is None:
+        return np.zeros(len(times), dtype=bool)
+    first, last = span
+    return times >= first if split == "temporal" else times > last
