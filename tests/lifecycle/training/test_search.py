@@ -60,7 +60,7 @@ def test_the_better_third_gets_three_times_the_rows(
     ("budget", "trials", "chosen"),
     [
         (0.5, 1, 0),  # the first is tried in any case
-        (3.0, 3, 2),  # in the first round, the best of those that were
+        (3.0, 3, 0),  # a first round that is not complete chooses nothing
         (9.0, 9, 8),
         (10.0, 10, 8),  # a later round that is not complete chooses nothing
         (13.0, 13, 8),

@@ -86,8 +86,8 @@ def search(
         tell: Gets each trial when it is done.
 
     Returns:
-        What was chosen: the best of the last round in which all were tried; of the first round,
-        the best of those that were.
+        What was chosen: the best of the last round in which all were tried. Before the end of the
+        first, in which candidates learn from few rows, that is the first candidate: the YAML's.
     """
     began, trials = monotonic(), list[SearchTrial]()
     alive, best, ended = list(tried), tried[0], "halving"
@@ -102,7 +102,7 @@ def search(
             trials.append(trial)
             tell(trial)
             judged.append(_Judged(parameters, value))
-        if judged and (ended == "halving" or not number):
+        if ended == "halving":
             judged.sort(key=lambda one: one.loss)  # stable: the earlier of equals
             best = judged[0].parameters
             alive = [one.parameters for one in judged[: max(1, len(judged) // KEEP)]]
