@@ -34,7 +34,8 @@ def version(**stated: Any) -> tuple[Any, FittedVersion]:
     columns = {"useful": labels + rng.normal(size=3000), "noise": rng.normal(size=3000)}
     frame = pd.DataFrame(columns | {"kind": kind})
     times = np.arange(3000) * 3_600_000_000
-    rows = TrainingRows(frame, labels, times, {}, 0, {}, {})
+    classes = {"false": (False, int((~labels).sum())), "true": (True, int(labels.sum()))}
+    rows = TrainingRows(frame, labels, times, None, None, {}, 0, classes, {})
     before, holdout = pick(rows, np.arange(2000)), pick(rows, np.arange(2000, 3000))
     names = config.features
     made = build(
