@@ -323,6 +323,65 @@ class OutcomeCounts:
 
 
 @dataclass(frozen=True)
+class ErrorSums:
+    """Sums over the errors (prediction minus outcome) of rows, in the unit of the label.
+
+    Args:
+        rows: How many.
+        error: Of the errors.
+        absolute: Of their absolute values.
+        squared: Of their squares.
+        fourth: Of their fourth powers, for the interval of the mean square.
+    """
+
+    rows: int
+    error: float
+    absolute: float
+    squared: float
+    fourth: float
+
+    def __add__(self, other: "ErrorSums") -> "ErrorSums":
+        """Of both sets of rows."""
+        return ErrorSums(
+            self.rows + other.rows,
+            self.error + other.error,
+            self.absolute + other.absolute,
+            self.squared + other.squared,
+            self.fourth + other.fourth,
+        )
+
+
+NO_ERRORS = ErrorSums(0, 0.0, 0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class ErrorCounts:
+    """Everything that performance and live fairness need of a window of a regression.
+
+    Args:
+        decisions: Decisions in the window.
+        answered: Those that a model answered (not a rule).
+        labelled: Those answered by a model that have an outcome; the newest outcome counts.
+        groups: Value of each protected attribute (null is "") to the sums of the labelled.
+        cells: Rows, errors and absolute errors of the labelled, the last two as sums of whole
+            millionths: they add up exactly over windows, so that a changed outcome is noticed.
+        ambiguous: As in `OutcomeCounts`.
+    """
+
+    decisions: int
+    answered: int
+    labelled: int
+    groups: Mapping[tuple[str, ...], ErrorSums]
+    cells: tuple[int, int, int, int]
+    ambiguous: int = 0
+
+    @property
+    def sums(self) -> ErrorSums:
+        """Of all groups."""
+        return sum(self.groups.values(), NO_ERRORS)
+
+
+@dataclass(frozen=True)
 class OutcomeSum:
     """Where every outcome of a model is, seen from one version; the parts add up to `received`.
 
@@ -396,6 +455,12 @@ class Engine(Protocol):
         bins: int,
     ) -> OutcomeCounts:
         """Decisions joined to their newest outcome. `attributes` are column names."""
+        ...
+
+    def errors(
+        self, decisions: DecisionFilter, outcomes: Sequence[Path], *, attributes: Sequence[str]
+    ) -> ErrorCounts:
+        """As `outcomes`, for a regression."""
         ...
 
     def outcome_sum(

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -49,11 +49,12 @@ def keys(policy: type[Policy], prefix: str = "") -> Iterator[Key]:
     """Every key, in the order of the classes; a policy's own keys follow it."""
     told = _docstrings(policy)
     for name, field in policy.model_fields.items():
-        inner = _policy_inside(field.annotation)
-        meaning = told.get(name) or (_first_line(inner) if inner else "")
+        inner = list(_policies_inside(field.annotation))
+        meaning = told.get(name) or (_first_line(inner[0]) if inner else "")
         yield Key(prefix + name, _default(field), _allowed(field), meaning)
-        if inner:
-            yield from keys(inner, f"{prefix}{name}{_mark(field.annotation)}.")
+        below = f"{prefix}{name}{_mark(field.annotation)}."
+        every = (key for one in inner for key in keys(one, below))
+        yield from dict.fromkeys(every)  # alternatives share most of their keys
 
 
 def table(kind: str) -> str:
@@ -92,11 +93,12 @@ def _first_line(policy: type[Policy]) -> str:
     return inspect.cleandoc(policy.__doc__ or "").partition("\n")[0]
 
 
-def _policy_inside(annotation: Any) -> type[Policy] | None:
+def _policies_inside(annotation: Any) -> Iterator[type[Policy]]:
+    """The policy that a key holds, or each of its alternatives."""
     if isinstance(annotation, type) and issubclass(annotation, Policy):
-        return annotation
-    inner = (_policy_inside(argument) for argument in get_args(annotation))
-    return next((policy for policy in inner if policy), None)
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _policies_inside(argument)
 
 
 def _mark(annotation: Any) -> str:
@@ -137,12 +139,14 @@ def _allowed(field: FieldInfo) -> str:
 
 
 def _named(annotation: Any) -> str:
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
     arguments = [a for a in get_args(annotation) if a is not NoneType]
     match get_origin(annotation):
         case None if annotation in _WORDS:
             return _WORDS[annotation]
         case None:
-            return "keys" if _policy_inside(annotation) else annotation.__name__
+            return "keys" if any(_policies_inside(annotation)) else annotation.__name__
         case origin if origin is Literal:
             return ", ".join(f"`{a}`" for a in arguments)
         case origin if origin is tuple:
@@ -150,7 +154,7 @@ def _named(annotation: Any) -> str:
         case origin if origin is dict:
             return f"{_named(arguments[0])}: {_named(arguments[1])}"
         case _:
-            return " or ".join(map(_named, arguments))
+            return " or ".join(dict.fromkeys(map(_named, arguments)))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ def facts(**changes: Any) -> dict[str, Any]:
     stated: dict[str, Any] = {
         "request_id": 1,
         "reason": "a test",
+        "task": "binary",
         "threshold": 0.5,
         "features": {"numeric": ["a"], "categorical": []},
         "time_column": "at",
@@ -34,7 +35,7 @@ def facts(**changes: Any) -> dict[str, Any]:
             "label_unknown": 0,
             "group_held_out": 0,
         },
-        "base_rate": 0.25,
+        "trivial_answer": 0.25,
         "conformal_least": None,
         "seed": 7,
         "search": None,

@@ -38,7 +38,7 @@ def test_the_words_for_a_version_without_a_threshold() -> None:
     ("changes", "says"),
     [
         ({"of_a_newer_release": 1}, "of_a_newer_release, which is no fact of a version"),
-        ({"threshold": None}, "threshold wrongly (Input should be a valid number)"),
+        ({"threshold": None}, "facts wrongly (Value error, a binary model with threshold None)"),
         ({"threshold": "0.5"}, "threshold wrongly (Input should be a valid number)"),
         ({"threshold": 1.1}, "threshold wrongly (Input should be less than or equal to 1)"),
         ({"features": {"numeric": []}}, "no features.categorical"),
@@ -57,14 +57,14 @@ def test_thresholds(threshold: float) -> None:
 
 
 def test_many_faults_are_counted() -> None:
-    assert "no features, no time_column and 17 more" in refusal({}).what
+    assert "no threshold, no features and 18 more" in refusal({}).what
 
 
 def test_a_draft_has_no_evidence_yet() -> None:
     draft = record(DraftFacts(request_id=4, reason="drift").to_json(), artifact_digest=None)
     assert (draft.draft_facts.request_id, draft.draft_facts.reason) == (4, "drift")
     assert not draft.is_trained
-    with pytest.raises(ArtifactRefused, match="m@1 states no threshold"):
+    with pytest.raises(ArtifactRefused, match="m@1 states no task, no threshold"):
         _ = draft.facts
 
 

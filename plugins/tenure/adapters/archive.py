@@ -147,8 +147,9 @@ def _null(value: object) -> object:
 
 
 def largest_difference(found: Sequence[float], stored: Sequence[float]) -> float:
-    """Largest difference between two rows of scores; 0 when there are none."""
-    return max((abs(a - b) for a, b in zip(found, stored, strict=True)), default=0.0)
+    """Largest difference between two rows of scores, as a part of values beyond 1; 0 of none."""
+    pairs = zip(found, stored, strict=True)
+    return max((abs(a - b) / max(1.0, abs(b)) for a, b in pairs), default=0.0)
 
 
 def incomplete(faults: Sequence[str]) -> ArchiveIncomplete:

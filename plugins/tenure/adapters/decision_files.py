@@ -40,8 +40,9 @@ class LoggedDecision:
     received_at: datetime
     event_time: datetime
     score: float
-    decision: bool
-    confidence: float
+    decision: bool | None
+    """None where the model is a regression, as is confidence."""
+    confidence: float | None
     fallback_level: str
     reason: str
     latency_ms: float
@@ -58,7 +59,7 @@ class LoggedOutcome:
     outcome_id: str
     decision_id: str | None
     request_id: str | None
-    label: bool
+    label: bool | float
     observed_at: datetime
     received_at: datetime
     caller: str | None

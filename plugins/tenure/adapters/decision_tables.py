@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 _TIME = pa.timestamp("us", tz="UTC")
-DECISION_FIELDS = {
+DECISION_FIELDS: dict[str, pa.DataType] = {
     "decision_id": pa.string(),
     "request_id": pa.string(),
     "model": pa.string(),
@@ -30,7 +30,7 @@ DECISION_FIELDS = {
     "latency_ms": pa.float64(),
 }
 SCORE_COLUMNS = ("decision_id", "score", "decision", "confidence", "refused")
-OUTCOME_FIELDS = {
+OUTCOME_FIELDS: dict[str, pa.DataType] = {
     "outcome_id": pa.string(),
     "decision_id": pa.string(),
     "request_id": pa.string(),
@@ -77,9 +77,14 @@ def scores_to_parquet(
 
 
 def outcomes_to_parquet(columns: Mapping[str, Sequence[Any]]) -> bytes:
-    """An outcome file; `caller` says whose request ids they are, where that is known."""
+    """An outcome file; `caller` says whose request ids they are, where that is known.
+
+    Labels are booleans, or float64 where the model is a regression.
+    """
     whose = {"caller": pa.string()} if "caller" in columns else {}
-    return _parquet(columns, OUTCOME_FIELDS | whose)
+    is_class = all(isinstance(label, bool) for label in columns["label"])
+    label = {} if is_class else {"label": pa.float64()}
+    return _parquet(columns, OUTCOME_FIELDS | whose | label)
 
 
 def _parquet(columns: Mapping[str, Sequence[Any]], fields: Mapping[str, pa.DataType]) -> bytes:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from tenure.lifecycle.serving.spelling import EXACT, spell
 from tenure.lifecycle.training.labels import LabelRule
+from tenure.lifecycle.training.numbers import NumberRule, OutcomeRule
 
 _IDS = ("decision_id", "request_id")
 _MOMENT = pa.timestamp("us", tz="UTC")
@@ -40,7 +41,7 @@ def read(
     *,
     digest: str,
     received_at: datetime,
-    rule: LabelRule = LabelRule(),  # noqa: B008 - frozen
+    rule: OutcomeRule = LabelRule(),  # noqa: B008 - frozen
 ) -> LandedFile:
     """Rows sorted by when they were observed; their ids are the same each time they are read.
 
@@ -51,7 +52,7 @@ def read(
         path: The snapshot.
         digest: Its SHA-256, which the ids come from.
         received_at: When it was published.
-        rule: Which labels are true.
+        rule: Which labels are true, or that they are numbers.
 
     Raises:
         KeyError: A column is missing.
@@ -62,11 +63,12 @@ def read(
     known = [name for name in _IDS if name in table.column_names]
     if not known:
         raise KeyError("decision_id or request_id")
+    is_number = isinstance(rule, NumberRule)
     fitted = pa.table(
         {
             **{name: pa.array(_ids(table, name), pa.string()) for name in known},
             **{name: pa.array(_ids(table, name), pa.string()) for name in _whose(table)},
-            "label": pa.array(_labels(table, rule), pa.bool_()),
+            "label": pa.array(_labels(table, rule), pa.float64() if is_number else pa.bool_()),
             "observed_at": _moments(table, "observed_at"),
         }
     )
@@ -112,7 +114,7 @@ def _moments(table: pa.Table, name: str) -> pa.ChunkedArray:
         raise ValueError(f"{name} is {table[name].type}, not {_MOMENT}") from error
 
 
-def _labels(table: pa.Table, rule: LabelRule) -> list[bool | None]:
+def _labels(table: pa.Table, rule: OutcomeRule) -> list[bool | float | None]:
     """What each label means; null for none. Raises ConfigInvalid like `LabelRule.meanings`."""
     written = _written(table, "label")
     counts = Counter(text for text in written if text is not None)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ def scorer(
     the very same scores on the examples.
 
     Args:
-        estimator: A fitted classifier over a frame of the features.
+        estimator: A fitted classifier or regressor over a frame of the features.
         numeric: Features that are float64 in the frame; null is NaN.
         categorical: Features that are texts (objects); null is None.
         examples: Rows to compare both ways on; they also warm the estimator up.
@@ -37,8 +38,7 @@ def scorer(
     expected = by_frame(examples)
     parts = by_matrix(estimator, [*numeric, *categorical])
     if parts is not None:
-        boosting = parts.boosting
-        direct = parts.scorer(lambda matrix: boosting.predict_proba(matrix)[:, 1])
+        direct = parts.scorer(partial(_answers, parts.boosting))
         if direct(examples) == expected:
             return direct
     return by_frame
@@ -69,29 +69,38 @@ def _by_frame(estimator: Any, numeric: Sequence[str], categorical: Sequence[str]
         data: dict[str, NDArray[Any]] = {n: np.array(columns[n], dtype=float) for n in numeric}
         data |= {n: _texts(columns[n]) for n in categorical}
         frame = pd.DataFrame(data, columns=names, copy=False)
-        scores: list[float] = np.asarray(estimator.predict_proba(frame))[:, 1].tolist()
+        scores: list[float] = _answers(estimator, frame).tolist()
         return scores
 
     return score
+
+
+def _answers(estimator: Any, rows: Any) -> Matrix:
+    """Probabilities of the positive label; of a regressor, the predicted values."""
+    if hasattr(estimator, "predict_proba"):
+        probabilities: Matrix = np.asarray(estimator.predict_proba(rows))[:, 1]
+        return probabilities
+    return np.asarray(estimator.predict(rows), dtype=float).reshape(len(rows))
 
 
 def by_matrix(estimator: Any, names: Sequence[str]) -> ByMatrix | None:
     """Numbers passed through and ordinal codes before a boosting; None for other pipelines.
 
     Args:
-        estimator: A fitted classifier.
+        estimator: A fitted classifier or regressor.
         names: Features in the order in which rows have them.
     """
     from sklearn.compose import ColumnTransformer
-    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from sklearn.pipeline import Pipeline
 
     steps = [step for _, step in getattr(estimator, "steps", ())]
     kinds = [type(step) for step in steps]
-    if type(estimator) is not Pipeline or kinds != [
-        ColumnTransformer,
-        HistGradientBoostingClassifier,
-    ]:
+    known = (
+        [ColumnTransformer, HistGradientBoostingClassifier],
+        [ColumnTransformer, HistGradientBoostingRegressor],
+    )
+    if type(estimator) is not Pipeline or kinds not in known:
         return None
     found = [_columns(step, list(columns)) for _, step, columns in steps[0].transformers_]
     if any(part is None for part in found):

@@ -1,4 +1,4 @@
-"""Fits scikit-learn classifiers from a policy; the same rows and seed give the same model."""
+"""Fits scikit-learn estimators from a policy; the same rows and seed give the same model."""
 
 import importlib
 from collections.abc import Mapping, Sequence
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenure.errors import ConfigInvalid
+from tenure.lifecycle.task import Task
 from tenure.lifecycle.training.fitness import UnfitRows, learning_faults
 
 _SAFE = "No version was made; whatever serves now keeps serving."
@@ -20,6 +21,7 @@ def build(
     numeric: Sequence[str],
     categorical: Sequence[str],
     seed: int,
+    task: Task = "binary",
 ) -> Any:
     """An unfitted estimator that reads a frame of the features.
 
@@ -30,6 +32,7 @@ def build(
         categorical: Columns with texts; None is missing. A category that training never saw
             counts as missing (boosting, forest) or as no category at all (logistic regression).
         seed: Every `random_state` that is not set.
+        task: Whether a classifier or a regressor is wanted.
 
     Raises:
         ConfigInvalid: Unknown estimator, entry point or parameter.
@@ -37,8 +40,8 @@ def build(
     try:
         if ":" in estimator:
             made = _entry_point(estimator)(**parameters)
-        elif estimator in _BUILDERS:
-            made = _BUILDERS[estimator](parameters, numeric, categorical)
+        elif estimator in _BUILDERS[task]:
+            made = _BUILDERS[task][estimator](parameters, numeric, categorical, task)
         else:
             raise _invalid(f"training.estimator {estimator!r} is not known")
     except (ImportError, AttributeError, TypeError) as error:
@@ -51,9 +54,10 @@ def build(
 def fit(
     estimator: Any,
     frame: Any,
-    labels: NDArray[np.bool_],
+    labels: NDArray[Any],
     *,
     label: str = "the label",
+    task: Task = "binary",
     weights: NDArray[np.float64] | None = None,
 ) -> Any:
     """Fit in place and return it.
@@ -61,13 +65,14 @@ def fit(
     Args:
         estimator: From `build`.
         frame: The features, shape (n, features).
-        labels: Shape (n,).
+        labels: Booleans, or numbers of a regression; shape (n,).
         label: The name of their column.
+        task: What the estimator is to predict.
         weights: What each row counts, shape (n,); None where all count the same.
 
     Raises:
         ConfigInvalid: The estimator refuses its parameters or the rows, a feature has no value at
-            all, or there is one class only.
+            all, there is one class (or one number) only, or it is of the other task.
     """
     from sklearn.utils._param_validation import InvalidParameterError
 
@@ -90,15 +95,24 @@ def fit(
         raise _invalid(
             f"{type(estimator).__name__} cannot learn from these rows: {cause}"
         ) from error
-    if not hasattr(estimator, "predict_proba"):
-        raise _invalid(f"{type(estimator).__name__} gives no probabilities")
+    _require_task(estimator, task)
     _forget_threads(estimator)
     return estimator
 
 
+def _require_task(estimator: Any, task: Task) -> None:
+    gives_probabilities = hasattr(estimator, "predict_proba")
+    if task == "binary" and not gives_probabilities:
+        raise _invalid(f"{type(estimator).__name__} gives no probabilities")
+    if task == "regression" and gives_probabilities:
+        raise _invalid(f"{type(estimator).__name__} is a classifier, and the task is a regression")
+
+
 def score(estimator: Any, frame: Any) -> NDArray[np.float64]:
-    """Probability of the positive label for each row."""
-    return np.asarray(estimator.predict_proba(frame)[:, 1], dtype=np.float64)
+    """Probability of the positive label for each row; of a regressor, the predicted value."""
+    if hasattr(estimator, "predict_proba"):
+        return np.asarray(estimator.predict_proba(frame)[:, 1], dtype=np.float64)
+    return np.asarray(estimator.predict(frame), dtype=np.float64).reshape(len(frame))
 
 
 def _weighted(estimator: Any, weights: NDArray[np.float64] | None) -> dict[str, Any]:
@@ -110,34 +124,36 @@ def _weighted(estimator: Any, weights: NDArray[np.float64] | None) -> dict[str, 
 
 
 def _boosting(
-    parameters: Mapping[str, Any], numeric: Sequence[str], categorical: Sequence[str]
+    parameters: Mapping[str, Any], numeric: Sequence[str], categorical: Sequence[str], task: Task
 ) -> Any:
-    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from sklearn.pipeline import Pipeline
 
     # Codes are read as numbers: native categories would put a `functools.partial` into the
     # artifact, which the allow-list refuses. Without early stopping every row is trained on.
     defaults = {"categorical_features": None, "early_stopping": False}
-    model = HistGradientBoostingClassifier(**(defaults | dict(parameters)))
+    kind = HistGradientBoostingClassifier if task == "binary" else HistGradientBoostingRegressor
+    model = kind(**(defaults | dict(parameters)))
     return Pipeline([("columns", _coded(numeric, categorical)), ("model", model)])
 
 
 def _additive(
-    parameters: Mapping[str, Any], numeric: Sequence[str], categorical: Sequence[str]
+    parameters: Mapping[str, Any], numeric: Sequence[str], categorical: Sequence[str], task: Task
 ) -> Any:
-    """Each tree reads one feature, so the log-odds are a sum of one function a feature."""
+    """Each tree reads one feature: log-odds, or the value, are a sum of one function a feature."""
     additive = dict(parameters) | {"interaction_cst": "no_interactions"}
-    return _boosting(additive, numeric, categorical)
+    return _boosting(additive, numeric, categorical, task)
 
 
 def _forest(
-    parameters: Mapping[str, Any], numeric: Sequence[str], categorical: Sequence[str]
+    parameters: Mapping[str, Any], numeric: Sequence[str], categorical: Sequence[str], task: Task
 ) -> Any:
-    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
     from sklearn.pipeline import Pipeline
 
     # Leaves of one row would make an artifact larger than the data, and scores of 0 and 1.
-    model = RandomForestClassifier(**({"min_samples_leaf": 20} | dict(parameters)))
+    kind = RandomForestClassifier if task == "binary" else RandomForestRegressor
+    model = kind(**({"min_samples_leaf": 20} | dict(parameters)))
     return Pipeline([("columns", _coded(numeric, categorical)), ("model", model)])
 
 
@@ -155,11 +171,27 @@ def _coded(numeric: Sequence[str], categorical: Sequence[str]) -> Any:
 
 
 def _logistic(
-    parameters: Mapping[str, Any], numeric: Sequence[str], categorical: Sequence[str]
+    parameters: Mapping[str, Any], numeric: Sequence[str], categorical: Sequence[str], _task: Task
 ) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(**({"max_iter": 1000} | dict(parameters)))
+    return _scaled(model, numeric, categorical)
+
+
+def _linear(
+    parameters: Mapping[str, Any], numeric: Sequence[str], categorical: Sequence[str], _task: Task
+) -> Any:
+    """Least squares with a small ridge: one-hot categories are collinear with the intercept."""
+    from sklearn.linear_model import Ridge
+
+    return _scaled(Ridge(**parameters), numeric, categorical)
+
+
+def _scaled(model: Any, numeric: Sequence[str], categorical: Sequence[str]) -> Any:
+    """Numbers imputed and scaled, categories one-hot, before a linear model."""
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
-    from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -170,15 +202,22 @@ def _logistic(
             ("categorical", OneHotEncoder(handle_unknown="ignore"), list(categorical)),
         ]
     )
-    model = LogisticRegression(**({"max_iter": 1000} | dict(parameters)))
     return Pipeline([("columns", columns), ("model", model)])
 
 
-_BUILDERS = {
-    "hist_gradient_boosting": _boosting,
-    "random_forest": _forest,
-    "logistic_regression": _logistic,
-    "additive_boosting": _additive,
+_BUILDERS: dict[Task, dict[str, Any]] = {
+    "binary": {
+        "hist_gradient_boosting": _boosting,
+        "random_forest": _forest,
+        "logistic_regression": _logistic,
+        "additive_boosting": _additive,
+    },
+    "regression": {
+        "hist_gradient_boosting": _boosting,
+        "random_forest": _forest,
+        "linear_regression": _linear,
+        "additive_boosting": _additive,
+    },
 }
 
 

@@ -22,6 +22,7 @@ from tenure.lifecycle.model_version import Kind
 from tenure.lifecycle.serving.spelling import EXACT, spell
 from tenure.lifecycle.training.fitness import RowFault, UnfitRows
 from tenure.lifecycle.training.labels import LabelRule
+from tenure.lifecycle.training.numbers import NumberRule, OutcomeRule
 
 _INSTANT = pa.timestamp("us", tz="UTC")
 _NO_VERSION = "No version was made; whatever serves now keeps serving."
@@ -33,6 +34,8 @@ _COMPARE = (
 )
 
 Read = TypeVar("Read")
+Labels = NDArray[Any]
+"""Booleans, or float64 of a regression."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +44,19 @@ class TrainingRows:
 
     Args:
         features: A frame with numeric (float64) then categorical (text or None) columns.
-        labels: Shape (n,).
+        labels: Booleans, or of a regression float64; shape (n,).
         times: Microseconds since 1970, shape (n,); None of data without time.
         groups: Values of the group column as texts, null is the empty text; None without one.
         weights: What each row counts, from 0; None where all count the same.
         protected: Values of the protected attributes as texts; null is None.
         unlabelled: Rows that were left out because they have no label.
-        classes: What each value of the label column means, and how many rows have it.
+        classes: What each value of the label column means, and how many rows have it; empty of a
+            regression.
         kinds: What the values of each categorical feature were before they were texts.
     """
 
     features: Any
-    labels: NDArray[np.bool_]
+    labels: Labels
     times: NDArray[np.int64] | None
     groups: NDArray[np.object_] | None
     weights: NDArray[np.float64] | None
@@ -94,7 +98,7 @@ class WantedColumns:
         protected: Groups that are compared.
         weight: What a row counts; None where all count the same.
         names: Names that a column may have in a file, the first that is there counts.
-        rule: Which labels are true.
+        rule: Which labels are true, or that they are numbers.
         of_a_part: Whether more files will come: then the positive label need not occur.
         others: Columns that are read as texts elsewhere: they are looked at, and not kept.
     """
@@ -107,7 +111,7 @@ class WantedColumns:
     group: str | None = None
     weight: str | None = None
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    rule: LabelRule = field(default_factory=LabelRule)
+    rule: OutcomeRule = field(default_factory=LabelRule)
     of_a_part: bool = False
     others: Sequence[str] = ()
 
@@ -157,7 +161,7 @@ def examine_rows(paths: Sequence[Path], wanted: WantedColumns) -> ExaminedRows:
     tables = [_read_columns(path, wanted.all, wanted.names, reading) for path in paths]
     for name in wanted.texts:
         reading.of(name, _check_kind, tables, name)
-    written = reading.of(wanted.label, _each_text, tables, wanted.label)
+    written = reading.of(wanted.label, _each_label, tables, wanted)
     known = [np.ones(len(t), dtype=bool) for t in tables] if written is None else _known(written)
     parts = [t.filter(pa.array(k)) for t, k in zip(tables, known, strict=True)]
     columns: dict[str, Any] = {
@@ -182,7 +186,7 @@ def examine_rows(paths: Sequence[Path], wanted: WantedColumns) -> ExaminedRows:
         read = {n: values for n, values in columns.items() if values is not None}
         rows = TrainingRows(
             features=pd.DataFrame(read, range(len(labels))),
-            labels=np.array([classes[text][0] for text in labels], dtype=np.bool_),
+            labels=_meant(labels, classes),
             times=times,
             groups=groups,
             weights=weights,
@@ -219,23 +223,43 @@ class _Reading:
         self.faults.setdefault(column, RowFault(said.rstrip("."), column, _COMPARE))
 
 
-def _each_text(tables: Sequence[pa.Table], name: str) -> list[NDArray[np.object_]]:
-    return [_texts(table, name, None) for table in tables]
+def _each_label(tables: Sequence[pa.Table], wanted: WantedColumns) -> list[NDArray[Any]]:
+    """Texts; float64 of a regression, where true and false are no numbers. Raises _Misfit."""
+    name = wanted.label
+    if not isinstance(wanted.rule, NumberRule):
+        return [_texts(table, name, None) for table in tables]
+    for table in tables:
+        if _kind(table[name].type) == "boolean":
+            raise _Misfit(f"{name} is boolean, and the label of a regression is a number")
+    return [_finite_numbers(table, name) for table in tables]
 
 
-def _known(written: Sequence[NDArray[np.object_]]) -> list[NDArray[np.bool_]]:
+def _known(written: Sequence[NDArray[Any]]) -> list[NDArray[np.bool_]]:
     return [pd.notna(one) for one in written]
 
 
-def _classes(labels: NDArray[np.object_], wanted: WantedColumns) -> dict[str, tuple[bool, int]]:
-    """What each value means. Raises ConfigInvalid for one that is no label, or without any."""
-    counts = Counter(labels.tolist())
-    if not counts:
+def _classes(labels: NDArray[Any], wanted: WantedColumns) -> dict[str, tuple[bool, int]]:
+    """What each value means; nothing more than it says where the labels are numbers.
+
+    Raises:
+        ConfigInvalid: A value is no label, or there is none.
+    """
+    if not len(labels):
         raise _Misfit(f"{wanted.label} has no value in any row")
+    if isinstance(wanted.rule, NumberRule):
+        return {}
+    counts = Counter(labels.tolist())
     meanings = wanted.rule.meanings(
         counts, column=wanted.label, still_safe=_NO_VERSION, of_a_part=wanted.of_a_part
     )
     return {value: (meanings[value], rows) for value, rows in sorted(counts.items())}
+
+
+def _meant(labels: NDArray[Any], classes: Mapping[str, tuple[bool, int]]) -> Labels:
+    """Labels as booleans; numbers, which have no classes, as they are."""
+    if not classes:
+        return labels.astype(np.float64)
+    return np.array([classes[text][0] for text in labels], dtype=np.bool_)
 
 
 def _each(parts: Sequence[pa.Table], name: str, read: Any, *how: object) -> Any:
@@ -412,11 +436,14 @@ def reference_bytes(
     rows: TrainingRows,
     scores: NDArray[np.float64],
     *,
-    threshold: float,
+    threshold: float | None,
     numeric: Sequence[str],
     categorical: Sequence[str],
 ) -> bytes:
-    """The scored holdout as Parquet: f_ and g_ columns, event_time, score, decision, label."""
+    """The scored holdout as Parquet: f_ and g_ columns, event_time, score, decision, label.
+
+    Of a regression (without threshold) decisions are null, and labels numbers.
+    """
     columns: dict[str, Any] = {
         f"f_{n}": pa.array(rows.features[n], pa.float64(), from_pandas=True) for n in numeric
     }
@@ -429,16 +456,18 @@ def reference_bytes(
         if rows.times is None
         else pa.array(rows.times, pa.int64()).cast(_INSTANT),
         "score": pa.array(scores, pa.float64()),
-        "decision": pa.array(scores >= threshold, pa.bool_()),
-        "label": pa.array(rows.labels, pa.bool_()),
+        "decision": pa.nulls(len(scores), pa.bool_())
+        if threshold is None
+        else pa.array(scores >= threshold, pa.bool_()),
+        "label": pa.array(rows.labels, pa.float64() if threshold is None else pa.bool_()),
     }
     sink = io.BytesIO()
     pq.write_table(pa.table(columns), sink, compression="zstd")
     return sink.getvalue()
 
 
-def read_scores(path: Path | io.BytesIO) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Scores and labels of a reference file."""
+def read_scores(path: Path | io.BytesIO) -> tuple[NDArray[np.float64], Labels]:
+    """Scores and labels of a reference file, labels as in `TrainingRows`."""
     table = pq.read_table(path, columns=["score", "label"])
     return table["score"].to_numpy(), table["label"].to_numpy(zero_copy_only=False)
 
@@ -457,7 +486,7 @@ class ReferenceRows:
 
     features: Any
     scores: NDArray[np.float64]
-    labels: NDArray[np.bool_]
+    labels: Labels
     times: NDArray[np.int64]
     protected: Mapping[str, NDArray[np.object_]]
 

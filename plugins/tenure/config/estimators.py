@@ -14,6 +14,8 @@ from functools import lru_cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
+from tenure.lifecycle.task import Task
+
 Value = float | int | str | bool
 
 _HOPS = 8
@@ -152,9 +154,51 @@ KNOWN: dict[str, dict[str, ParameterRule]] = {
 }
 """Parameters of the classifiers of scikit-learn that a YAML can state."""
 
+_REGRESSION_LOSS = ParameterRule(
+    words=("squared_error", "absolute_error", "gamma", "poisson", "quantile")
+)
+REGRESSORS: dict[str, dict[str, ParameterRule]] = {
+    "hist_gradient_boosting": {
+        **{n: r for n, r in KNOWN["hist_gradient_boosting"].items() if n != "class_weight"},
+        "loss": _REGRESSION_LOSS,
+        "quantile": _number(0, 1),
+    },
+    "additive_boosting": {
+        **{n: r for n, r in KNOWN["additive_boosting"].items() if n != "class_weight"},
+        "loss": _REGRESSION_LOSS,
+        "quantile": _number(0, 1),
+    },
+    "random_forest": {
+        **{n: r for n, r in KNOWN["random_forest"].items() if n != "class_weight"},
+        "criterion": ParameterRule(
+            words=("squared_error", "absolute_error", "friedman_mse", "poisson")
+        ),
+    },
+    "linear_regression": {
+        "alpha": _number(0),
+        "fit_intercept": _FLAG,
+        "max_iter": _whole(1),
+        "tol": _number(0),
+        "solver": ParameterRule(
+            words=("auto", "svd", "cholesky", "lsqr", "sparse_cg", "sag", "saga", "lbfgs")
+        ),
+        "positive": _FLAG,
+        "random_state": _whole(0, 2**32 - 1),
+    },
+}
+"""Parameters of `HistGradientBoostingRegressor` and of `Ridge`, for a regression."""
+
+
+def of_task(task: Task) -> Mapping[str, Mapping[str, ParameterRule]]:
+    """Estimators that training builds by name for a task, with their parameters."""
+    return REGRESSORS if task == "regression" else KNOWN
+
 
 def faults(
-    estimator: str, parameters: Mapping[str, Value], folders: Sequence[Path]
+    estimator: str,
+    parameters: Mapping[str, Value],
+    folders: Sequence[Path],
+    task: Task = "binary",
 ) -> Iterator[tuple[str, str]]:
     """What is wrong with `training`.
 
@@ -162,6 +206,7 @@ def faults(
         estimator: As the YAML names it.
         parameters: As the YAML states them.
         folders: Where workers find modules besides this Python's own path.
+        task: What is predicted.
 
     Yields:
         The name of a parameter, or nothing for the estimator itself; and a sentence.
@@ -169,9 +214,10 @@ def faults(
     if ":" in estimator:
         yield from _of_entry_point(estimator, parameters, folders)
         return
-    rules = KNOWN.get(estimator)
+    known = of_task(task)
+    rules = known.get(estimator)
     if rules is None:
-        allowed = _ENTRY_POINT.format(known=", ".join(KNOWN))
+        allowed = _ENTRY_POINT.format(known=", ".join(known))
         yield "", f"there is no estimator {estimator!r}: {allowed}"
         return
     for name, value in parameters.items():

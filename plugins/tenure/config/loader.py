@@ -10,9 +10,16 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from tenure.config.json_lines import Location
-from tenure.config.models import DatasetConfig, ModelConfig, PlatformConfig
+from tenure.config.models import (
+    ERROR_BIAS,
+    RATE_BIAS,
+    DatasetConfig,
+    ModelConfig,
+    PlatformConfig,
+)
 from tenure.config.problems import NOT_AN_ID, BrokenFile, Problem, read_bounded
 from tenure.config.yaml_lines import parse
+from tenure.lifecycle.training.bias import ErrorBiasPolicy
 from tenure.vocabulary import digest_bytes, is_id
 
 MAX_PROBLEMS = 100
@@ -22,6 +29,11 @@ MAX_REMEMBERED = 1_000
 
 C = TypeVar("C", bound=BaseModel)
 
+_ALTERNATIVES: dict[object, type[BaseModel] | None] = {
+    RATE_BIAS: None,
+    ERROR_BIAS: ErrorBiasPolicy,
+}
+"""Parts of a location that stand in no YAML, and the policy that is meant if not the first."""
 _TYPES: dict[str, tuple[str, type[BaseModel]]] = {
     "dataset": ("datasets", DatasetConfig),
     "model": ("models", ModelConfig),
@@ -131,11 +143,12 @@ def _read(path: Path, data: bytes, model: type[BaseModel]) -> tuple[Any, dict[Lo
 
 
 def _explain(path: Path, error: Any, model: type[BaseModel], lines: dict[Location, int]) -> Problem:
-    at: Location = tuple(error["loc"])
+    full: Location = tuple(error["loc"])
+    at: Location = tuple(part for part in full if part not in _ALTERNATIVES)
     known = next((at[:n] for n in range(len(at), -1, -1) if at[:n] in lines), ())
     where = ".".join(str(part)[:60] for part in at)
     if error["type"] == "extra_forbidden":
-        allowed = _allowed(model, at[:-1])
+        allowed = _allowed(model, full[:-1])
         near = difflib.get_close_matches(str(at[-1]), allowed, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         message = f"unknown key {where!r}{hint} Allowed: {', '.join(allowed)}"
@@ -155,7 +168,7 @@ def _allowed(model: type[BaseModel], at: Location) -> list[str]:
         fields = getattr(current, "model_fields", {})
         if isinstance(part, str) and part in fields:
             current = fields[part].annotation
-        current = _policy_inside(current)
+        current = _ALTERNATIVES.get(part) or _policy_inside(current)
     return sorted(getattr(current, "model_fields", {}))
 
 

@@ -1,9 +1,10 @@
 """The three kinds of YAML: platform, dataset, model. Stages own their policies."""
 
-from typing import Annotated
+from typing import Annotated, get_args
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
+from tenure.config.task_rules import task_faults
 from tenure.lifecycle.data.quality import QualityPolicy
 from tenure.lifecycle.data.sensitivity import Sensitivity
 from tenure.lifecycle.data.sources import Contract, Source
@@ -15,10 +16,12 @@ from tenure.lifecycle.promotion.canary import CanaryPolicy
 from tenure.lifecycle.retirement.decommission import DecommissionPolicy
 from tenure.lifecycle.serving import GatewayPolicy, ServingPolicy
 from tenure.lifecycle.serving.spelling import spell
+from tenure.lifecycle.task import Task
 from tenure.lifecycle.training import TrainingPolicy
-from tenure.lifecycle.training.bias import BiasPolicy
+from tenure.lifecycle.training.bias import BiasPolicy, ErrorBiasPolicy, ErrorName
 from tenure.lifecycle.training.evaluation import EvaluationPolicy
 from tenure.lifecycle.training.labels import LabelRule
+from tenure.lifecycle.training.numbers import NumberRule, OutcomeRule
 from tenure.lifecycle.training.policy import INTERPRETABLE
 from tenure.vocabulary import Id, Role
 
@@ -168,6 +171,20 @@ class Consumer(Policy):
     """Full URL, or `env:NAME` to read it from the environment."""
 
 
+def _bias_kind(value: object) -> str:
+    """Which of the two bias gates is meant: its metric says it."""
+    metric = value.get("metric") if isinstance(value, dict) else getattr(value, "metric", None)
+    return ERROR_BIAS if metric in get_args(ErrorName) else RATE_BIAS
+
+
+RATE_BIAS, ERROR_BIAS = "(rates)", "(errors)"
+"""How pydantic names the two bias gates where it says what is wrong."""
+BiasGate = Annotated[
+    Annotated[BiasPolicy, Tag(RATE_BIAS)] | Annotated[ErrorBiasPolicy, Tag(ERROR_BIAS)],
+    Discriminator(_bias_kind),
+]
+
+
 class ModelConfig(Policy):
     """`models/<name>.yaml`."""
 
@@ -181,6 +198,8 @@ class ModelConfig(Policy):
     """How many people approve a version: one for `minimal` and `limited`, two for `high`."""
     dataset: Id
     """What it is trained on."""
+    task: Task = "binary"
+    """What is predicted: `binary`, whether the label is positive; `regression`, a number."""
     label: Label
     outcomes: LandedOutcomes | None = None
     """None: outcomes are posted to the gateways."""
@@ -193,7 +212,7 @@ class ModelConfig(Policy):
     """Cron expression of the monitoring DAG; a sixth field means seconds."""
     training: TrainingPolicy = TrainingPolicy()
     evaluation: EvaluationPolicy
-    bias: BiasPolicy
+    bias: BiasGate
     approval: ApprovalPolicy = ApprovalPolicy()
     serving: ServingPolicy = ServingPolicy()
     canary: CanaryPolicy
@@ -216,6 +235,22 @@ class ModelConfig(Policy):
             if self.features.all.count(column) > 1:
                 raise ValueError(f"features: {column!r} stands there twice")
         return self
+
+    @model_validator(mode="after")
+    def _fits_its_task(self) -> "ModelConfig":
+        if faults := list(task_faults(self)):
+            raise ValueError("; ".join(faults))
+        return self
+
+    @property
+    def outcome_rule(self) -> OutcomeRule:
+        """What counts as an outcome, in training, landed and posted."""
+        return NumberRule() if self.task == "regression" else self.label.rule
+
+    @property
+    def threshold(self) -> float | None:
+        """From which score on a version decides `positive`; None of a regression."""
+        return None if self.task == "regression" else self.evaluation.threshold
 
     @property
     def needs_waiver(self) -> bool:

@@ -21,6 +21,7 @@ from tenure.lifecycle.model_version import Kind
 from tenure.lifecycle.promotion.approval import independent, quorum_of
 from tenure.lifecycle.retirement.decommission import REQUESTERS, second_people
 from tenure.lifecycle.serving.spelling import is_written_as
+from tenure.lifecycle.task import Task
 from tenure.lifecycle.training.policy import INTERPRETABLE
 from tenure.vocabulary import Role
 
@@ -28,6 +29,7 @@ Fault = tuple[Location, str]
 """Where it stands in the file, as far as it is written there; and a sentence."""
 
 _NUMBERS: tuple[ColumnType, ...] = ("number", "integer", "boolean")
+_AMOUNTS: tuple[ColumnType, ...] = ("number", "integer")
 _LABELS: tuple[ColumnType, ...] = (*_NUMBERS, "string")
 _IDS: tuple[ColumnType, ...] = ("string", "integer")
 _WRITTEN: dict[ColumnType, Kind] = {
@@ -143,18 +145,20 @@ def _of_types(model: ModelConfig, dataset: DatasetConfig) -> Iterator[tuple[str,
         if kind is not None and kind not in _NUMBERS:
             yield column, f"{column} is {kind} in the contract of {dataset.name}, and {what}"
     kind = _type_of(dataset, model.label.column)
-    if kind is not None and (why := label_fault(model.label, kind)):
+    if kind is not None and (why := label_fault(model.label, kind, model.task)):
         yield model.label.column, why
 
 
-def label_fault(label: Label, kind: ColumnType) -> str | None:
+def label_fault(label: Label, kind: ColumnType, task: Task = "binary") -> str | None:
     """Why a column of the type is no label, or None. Values are checked where rows are read."""
-    why = _unlike_labels(label, kind)
+    why = _unlike_labels(label, kind, task)
     return None if why is None else f"the label {label.column} is {kind}: {why}"
 
 
-def _unlike_labels(label: Label, kind: ColumnType) -> str | None:
+def _unlike_labels(label: Label, kind: ColumnType, task: Task) -> str | None:
     """Why no value of the type, or not each, is a label."""
+    if task == "regression":
+        return None if kind in _AMOUNTS else "the label of a regression is a number"
     rule = label.rule
     if rule.positive is None:
         return None if kind in _LABELS else "it must be boolean, or 0 and 1"
@@ -243,7 +247,7 @@ def _of_recipe(include: Path, model: ModelConfig) -> Iterator[Fault]:
     """What training does with the rows, whatever they are."""
     policy = model.training
     folders = [include.parent / "dags", include.parent / "plugins"]
-    for name, said in estimators.faults(policy.estimator, policy.parameters, folders):
+    for name, said in estimators.faults(policy.estimator, policy.parameters, folders, model.task):
         at: Location = ("training", "parameters", name) if name else ("training", "estimator")
         yield at, said
     tried = {} if policy.search is None else policy.search.parameters
@@ -260,7 +264,8 @@ def _of_tier(model: ModelConfig, today: date) -> Iterator[Fault]:
     policy = model.training
     if not model.needs_waiver:
         return
-    allowed = f"risk tier high takes {' or '.join(INTERPRETABLE)}"
+    known = [name for name in INTERPRETABLE if name in estimators.of_task(model.task)]
+    allowed = f"risk tier high takes {' or '.join(known)}"
     if policy.waiver is None:
         yield (
             ("training", "estimator"),
@@ -283,10 +288,11 @@ def _of_outcomes(found: ConfigSet, model: ModelConfig) -> Iterator[Fault]:
     if dataset is None:
         yield at, f"outcomes: dataset {model.outcomes.dataset!r} has no valid YAML"
         return
-    for said in outcome_faults(model.label, dataset):
+    for said in outcome_faults(model, dataset):
         yield at, f"outcomes: {said}"
     label = dataset.contract.columns.get("label")
-    if label and label.type != "boolean" and not model.label.rule.knows_the_negative:
+    is_binary = model.task == "binary"
+    if is_binary and label and label.type != "boolean" and not model.label.rule.knows_the_negative:
         yield (
             ("label", "positive"),
             f"outcomes: without label.negative beside {model.label.rule.positive!r} a file that "
@@ -294,12 +300,13 @@ def _of_outcomes(found: ConfigSet, model: ModelConfig) -> Iterator[Fault]:
         )
 
 
-def outcome_faults(label: Label, dataset: DatasetConfig) -> Iterator[str]:
+def outcome_faults(model: ModelConfig, dataset: DatasetConfig) -> Iterator[str]:
     """Why a dataset cannot bring outcomes, in sentences."""
     columns, name = dataset.contract.columns, dataset.name
     yield from (f"{name} has no column {one}" for one in _absent(columns))
-    if "label" in columns and (why := _unlike_labels(label, columns["label"].type)):
-        yield f"label of {name} is {columns['label'].type}: {why}"
+    kind = columns["label"].type if "label" in columns else None
+    if kind is not None and (why := _unlike_labels(model.label, kind, model.task)):
+        yield f"label of {name} is {kind}: {why}"
     for one, types in OUTCOME_COLUMNS.items():
         column = columns.get(one)
         if column and one != "label" and column.type not in types:

@@ -32,6 +32,7 @@ from tenure.gateway.log.writer import GroupLog
 from tenure.gateway.scoring.decisions import Decider
 from tenure.lifecycle.serving import GatewayPolicy, ServingPolicy
 from tenure.lifecycle.training.labels import LabelRule
+from tenure.lifecycle.training.numbers import OutcomeRule
 from tenure.ports import Clock, Ids
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class Parts:
     monotonic: Callable[[], float] = time.monotonic
     limits: GatewayPolicy = field(default_factory=GatewayPolicy)
     tokens: Tokens | None = None
-    labels: Callable[[str], LabelRule] = lambda _model: LabelRule()
+    labels: Callable[[str], OutcomeRule] = lambda _model: LabelRule()
     note_use: Callable[[Sequence[str]], None] = lambda _digests: None
     vault: Vault | None = None
     alarm: Alarm = lambda _log, _troubles: None

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from tenure.errors import ArtifactRefused
+from tenure.lifecycle.task import Task
 from tenure.verdicts import Verdict
 from tenure.vocabulary import State, canonical_json
 
@@ -182,7 +183,9 @@ class FitFacts:
     """What a fit leaves.
 
     Args:
-        threshold: Scores at or above it decide `positive`: as declared, or chosen by the costs.
+        task: What is predicted.
+        threshold: Scores at or above it decide `positive`, as declared or chosen by the costs; None
+            of a regression, which decides nothing.
         features: What the model reads.
         time_column: By which the rows were split; None of data without time.
         names: Other names that a column of the model may have in a snapshot, by column.
@@ -192,14 +195,16 @@ class FitFacts:
         metrics: Of the holdout, those that are defined on it.
         intervals: Of these metrics, (low, high).
         rows: Rows of the split.
-        base_rate: Share of positive labels among the rows that the estimator learned from.
+        trivial_answer: What the trivial model always answers: the share of positive labels among
+            the rows that the estimator learned from; of a regression, the median of their labels.
         conformal_least: Probability from which on a label belongs to the set of labels of a row;
             None where the model's YAML asks for no sets.
         seed: Of the fit.
         search: Which parameters were searched for; None without a search.
     """
 
-    threshold: Share
+    task: Task
+    threshold: Share | None
     features: FeatureNames
     time_column: str | None
     names: Mapping[str, tuple[str, ...]]
@@ -209,10 +214,15 @@ class FitFacts:
     metrics: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]
     rows: SplitRows
-    base_rate: Share
+    trivial_answer: float
     conformal_least: Share | None
     seed: int
     search: SearchFacts | None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError unless what states a threshold is the kind of task that has one."""
+        if (self.threshold is None) != (self.task == "regression"):
+            raise ValueError(f"a {self.task} model with threshold {self.threshold}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from tenure.lifecycle.training.evaluation.comparison import judge_champion, judg
 from tenure.lifecycle.training.evaluation.costs import measure_kpis
 from tenure.lifecycle.training.evaluation.gate import plain
 from tenure.lifecycle.training.evaluation.paired import Scored, paired_difference
-from tenure.lifecycle.training.evaluation.policy import GateMetric
+from tenure.lifecycle.training.evaluation.policy import ClassMetric, GateMetric
 from tenure.verdicts import Verdict
 
 EVEN = DecisionCosts(false_positive=1, false_negative=1)
@@ -34,7 +34,7 @@ def policy(metric: GateMetric = "roc_auc", **stated: Any) -> EvaluationPolicy:
     )
 
 
-@pytest.mark.parametrize("metric", get_args(GateMetric))
+@pytest.mark.parametrize("metric", [*get_args(ClassMetric), "expected_cost"])
 def test_values_are_those_of_the_metrics_and_one_model_equals_itself(metric: GateMetric) -> None:
     labels, one, two = rows(800, 1)
     found = paired_difference(metric, labels, one, two, COSTS)

@@ -19,6 +19,7 @@ from tenure.lifecycle.training.evaluation import (
     values,
 )
 from tenure.lifecycle.training.evaluation.metrics import measure, wilson
+from tenure.lifecycle.training.evaluation.policy import ClassMetric
 from tenure.verdicts import Report, Verdict
 
 TODAY = date(2026, 11, 22)
@@ -78,7 +79,7 @@ def test_certain_and_wrong_has_a_finite_log_loss() -> None:
 @pytest.mark.parametrize(
     ("case", "scores", "labels", "undefined"),
     [
-        ("no rows", [], [], set(get_args(Metric))),
+        ("no rows", [], [], set(get_args(ClassMetric))),
         ("one label only", [0.2, 0.3, 0.9], [True] * 3, {"roc_auc"}),
         ("nothing decided positive", [0.1, 0.2, 0.3, 0.3], [True, False, True, False],
          {"precision"}),
@@ -107,7 +108,7 @@ def test_intervals_cover_the_truth_about_95_times_of_100() -> None:
 
 def verdict_of(gate: MetricGate, value: float | None, *, rows: int = 500, **policy: Any) -> Report:
     found = dict.fromkeys(
-        get_args(Metric), MetricEstimate(value, 0.0, 1.0) if value else MetricEstimate(None)
+        get_args(ClassMetric), MetricEstimate(value, 0.0, 1.0) if value else MetricEstimate(None)
     )
     return judge(
         EvaluationPolicy(gates=(gate,), min_rows=500, **policy),

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,8 @@ class Life:
     shipped: int = 0
     labelled: int = 0
     folder: str = ""
+    stated: dict[str, Any] = field(default_factory=dict)
+    """Facts of its versions that are not those of a binary model."""
 
     def run(self, run_id: str = "run-1", dag: str = f"{MODEL}__monitor_model") -> RunRef:
         return RunRef(dag, run_id, "monitor")
@@ -134,6 +136,7 @@ class Life:
                 ranges={"temp": [0.0, 100.0]},
                 categories={"carrier": ["AA", "UA"]},
             )
+            stated |= self.stated
             artifact = {"artifact_digest": digest_json(count), "signature": "s", "facts": stated}
             self._move(connection, version, State.TRAINED, artifact)
         return self._carry(version, state)

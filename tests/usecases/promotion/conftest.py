@@ -54,6 +54,8 @@ class World:
     platform: Installation
     tier: str = "limited"
     numbers: itertools.count = field(default_factory=lambda: itertools.count(1))  # type: ignore[type-arg]
+    stated: dict[str, object] = field(default_factory=dict)
+    """Facts of its versions that are not those of a small binary model."""
 
     def run(self, task: str = "canary", run_id: str = "run-1") -> RunRef:
         return RunRef(f"{MODEL}__promote_model", run_id, task)
@@ -135,7 +137,7 @@ class World:
         names = ("artifact", "data", "suite", "code", "config", "lock")
         columns = {f"{name}_digest": digest for name in names} | {"mlflow_run_id": f"run-{run}"}
         columns |= {"config_digest": config} if config else {}
-        stated = facts(ranges={"a": [0, 3]})
+        stated = facts(ranges={"a": [0, 3]}, **self.stated)
         who = {"model": draft.model, "version": draft.version, "trained_by": draft.trained_by}
         row = record(stated, **who, **columns)
         signer = Signer(self.platform.settings.signing_key)

@@ -434,7 +434,7 @@ def test_the_declared_label_is_learned_and_said(world: Any) -> None:
     world.request()
     world.plan()
     world.train()
-    assert world.row().facts.base_rate == pytest.approx(0.5, abs=0.01)
+    assert world.row().facts.trivial_answer == pytest.approx(0.5, abs=0.01)
     with world.platform.database.begin() as connection:
         newest = reports.of_run(connection, "loan_ok__train_model", "r1")[0]
     assert newest.report.facts["labels"] == {

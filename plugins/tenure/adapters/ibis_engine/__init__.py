@@ -8,7 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tenure.ports import DecisionFilter, FeatureCounts, OutcomeCounts, OutcomeSum, Tally
+from tenure.ports import (
+    DecisionFilter,
+    ErrorCounts,
+    FeatureCounts,
+    OutcomeCounts,
+    OutcomeSum,
+    Tally,
+)
 
 MEMORY_LIMIT = "2GB"
 """More is spilled to disk by DuckDB."""
@@ -132,6 +139,20 @@ class IbisEngine:
             self.read(decisions.paths),
             tuple(attributes),
             bins,
+        )
+
+    def errors(
+        self, decisions: DecisionFilter, outcomes: Sequence[Path], *, attributes: Sequence[str]
+    ) -> ErrorCounts:
+        """Sums of the errors of the decisions, each joined to its newest outcome."""
+        from tenure.adapters.ibis_engine.drift import with_features
+        from tenure.adapters.ibis_engine.errors import error_counts
+
+        return error_counts(
+            with_features(self, decisions),
+            self.read(outcomes) if outcomes else None,
+            self.read(decisions.paths),
+            tuple(attributes),
         )
 
     def outcome_sum(

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import ibis
 
+from tenure.adapters.ibis_engine.errors import summed
 from tenure.adapters.ibis_engine.outcomes import labelled
 from tenure.lifecycle.promotion.canary import ShareCounts
+from tenure.lifecycle.promotion.means import ArmLoss, ShareLosses
+from tenure.lifecycle.task import Task
+from tenure.ports import NO_ERRORS, ErrorSums
 from tenure.vocabulary import BASIS_POINTS
 
 if TYPE_CHECKING:
@@ -34,6 +38,15 @@ class CanaryWindow:
     horizon_hours: float
     watermark: datetime | None
     ended: tuple[tuple[int, datetime], ...] = ()
+    task: Task = "binary"
+    """What the outcomes are; those of a regression are no events but `arm_losses`."""
+
+    @property
+    def final(self) -> datetime | None:
+        """Labels of events up to here do not change any more; None: of no event."""
+        if self.watermark is None:
+            return None
+        return self.watermark - timedelta(hours=self.horizon_hours)
 
 
 def arm_counts(
@@ -53,15 +66,49 @@ def arm_counts(
     asked = engine.read(decisions)
     rows = _in_canary(asked, window)
     long = _errors(rows)
-    if outcomes and window.watermark is not None:
-        final = window.watermark - timedelta(hours=window.horizon_hours)
-        long = ibis.union(long, _wrong_labels(rows, engine.read(outcomes), asked, final))
+    if outcomes and window.final is not None and window.task == "binary":
+        long = ibis.union(long, _wrong_labels(rows, engine.read(outcomes), asked, window.final))
     found = _count(long).to_pyarrow().to_pylist()
     cells = {(row["event"], row["share_bp"], row["arm"]): row for row in found}
     return [
         _counts(event, share, [cells.get((event, share, arm), {}) for arm in _ARMS])
         for event, share in sorted({key[:2] for key in cells})
     ]
+
+
+def arm_losses(
+    engine: "IbisEngine",
+    decisions: Sequence[Path],
+    outcomes: Sequence[Path],
+    window: CanaryWindow,
+) -> list[ShareLosses]:
+    """Absolute errors of a regression at each share, one a subject: of its first mature decision.
+
+    As in `arm_counts`, a decision belongs to the arm that was assigned, and labels are the newest
+    outcome of mature decisions only.
+    """
+    if not decisions or not outcomes or window.final is None:
+        return []
+    asked = engine.read(decisions)
+    mature = _mature(_in_canary(asked, window), engine.read(outcomes), asked, window.final)
+    order = ibis.window(group_by="subject", order_by=["received_at", "decision_id"])
+    placed = mature.mutate(
+        place=ibis.row_number().over(order), error=mature.score - mature.label.cast("float64")
+    )
+    first = placed.filter(placed.place == 0).select("share_bp", "arm", "error")
+    cells = summed(first, ("share_bp", "arm"))
+    return [
+        ShareLosses(
+            share,
+            canary=_arm_loss(cells.get((share, "canary"), NO_ERRORS)),
+            champion=_arm_loss(cells.get((share, "champion"), NO_ERRORS)),
+        )
+        for share in sorted({share for share, _ in cells})
+    ]
+
+
+def _arm_loss(sums: ErrorSums) -> ArmLoss:
+    return ArmLoss(sums.rows, sums.absolute, sums.squared)
 
 
 def _in_canary(table: Any, window: CanaryWindow) -> Any:
@@ -83,7 +130,7 @@ def _in_canary(table: Any, window: CanaryWindow) -> Any:
         "share_bp",
         "fallback_level",
         "decision",
-        *(name for name in ("caller",) if name in table.columns),
+        *(name for name in ("caller", "score") if name in table.columns),
         arm=kept.arm_assigned,
         copy=ibis.row_number().over(
             ibis.window(group_by=kept.decision_id, order_by=kept.received_at)
@@ -97,11 +144,15 @@ def _errors(rows: Any) -> Any:
 
 
 def _wrong_labels(rows: Any, outcomes: Any, asked: Any, final: datetime) -> Any:
-    """Labels of events up to `final` do not change any more."""
+    mature = _mature(rows, outcomes, asked, final)
+    return _long(mature, "wrong_label", mature.decision != mature.label)
+
+
+def _mature(rows: Any, outcomes: Any, asked: Any, final: datetime) -> Any:
+    """With labels that do not change any more: those of events up to `final`."""
     known = labelled(rows, outcomes, asked)
     until = ibis.literal(final, type="timestamp('UTC', 6)")
-    mature = known.filter(known.label.notnull(), known.event_time <= until)
-    return _long(mature, "wrong_label", mature.decision != mature.label)
+    return known.filter(known.label.notnull(), known.event_time <= until)
 
 
 def _long(rows: Any, event: str, hit: Any) -> Any:

@@ -42,7 +42,7 @@ def outcome_counts(
         cells=_confusion([row for row in cells if _counts(row)], len(attributes)),
         score_bins=[_score_bin(row) for row in sorted(_binned(rows), key=lambda r: r["bin"])],
         bins=bins,
-        ambiguous=_ambiguous(needed, outcomes, asked),
+        ambiguous=ambiguous(needed, outcomes, asked),
     )
 
 
@@ -140,7 +140,7 @@ def _shared(asked: Any) -> Any:
     )
 
 
-def _ambiguous(decisions: Any, outcomes: Any | None, asked: Any) -> int:
+def ambiguous(decisions: Any, outcomes: Any | None, asked: Any) -> int:
     """Outcomes by the request id of such a decision that count for nobody."""
     if outcomes is None:
         return 0

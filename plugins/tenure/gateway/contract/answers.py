@@ -49,6 +49,7 @@ class Parameters(msgspec.Struct):
 
     `fallback_level` says which level answered, `reason` why it was not the model, else it is empty.
     `review` marks the rows that wait for a person as well; empty when none does.
+    `confidence` is empty where the model is a regression: its answers have none.
     `cached`: the scores were known from an earlier request; the decision is a new one all the same.
     """
 
@@ -65,7 +66,7 @@ class Parameters(msgspec.Struct):
 
 
 class Scores(msgspec.Struct, tag_field="name", tag="score"):
-    """The scores, one a row."""
+    """The scores, one a row: probabilities of the positive label, or values of a regression."""
 
     shape: list[int]
     data: list[float]
@@ -73,7 +74,10 @@ class Scores(msgspec.Struct, tag_field="name", tag="score"):
 
 
 class Decisions(msgspec.Struct, tag_field="name", tag="decision"):
-    """The decisions, one a row: whether the score reaches the version's threshold."""
+    """The decisions, one a row: whether the score reaches the version's threshold.
+
+    A regression has no such output.
+    """
 
     shape: list[int]
     data: list[bool]
@@ -91,10 +95,10 @@ class InferAnswer(msgspec.Struct):
 
 
 class Prediction(msgspec.Struct):
-    """One row of `/invocations`."""
+    """One row of `/invocations`; without `decision` where the model is a regression."""
 
     score: float
-    decision: bool
+    decision: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class InvocationsAnswer(msgspec.Struct):

@@ -27,7 +27,8 @@ _Label = Annotated[
     msgspec.Meta(
         description="true or false, or exactly 0 or 1. Where the model's YAML declares "
         "`label.positive` (and `label.negative`): these values, or true and false, of which true "
-        "is the positive; a value of the label column means what it means in training."
+        "is the positive; a value of the label column means what it means in training. Of a "
+        "regression: a finite number, also as a text."
     ),
 ]
 _Values = Annotated[
@@ -67,7 +68,7 @@ class Tensor(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class RequestedOutput(msgspec.Struct, forbid_unknown_fields=True):
-    """One output that the answer is to have; without any it has both."""
+    """One output that the answer is to have; without any it has all that the model has."""
 
     name: Literal["score", "decision"]
     parameters: OutputParameters = msgspec.field(default_factory=OutputParameters)

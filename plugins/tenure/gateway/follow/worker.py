@@ -214,7 +214,8 @@ class Workers:
             self._reports.failed(row, "other_libraries", others)
         self._reports.loaded(row, held.started_at, model.note)
         held.started_at = self._monotonic()
-        scorer = Scorer(model, name=name)
+        task = "binary" if held.facts is None else held.facts.task
+        scorer = Scorer(model, name=name, task=task)
         seen = described(row, held.facts, scorer, breaker=held.breaker)
         held.seen = replace(seen, variant=model.variant)
 
@@ -250,7 +251,8 @@ def described(
     """The version; one without signed facts accepts nothing and holds up no other model."""
     signature = Signature((), ()) if facts is None else Signature.from_facts(facts)
     threshold = None if facts is None else facts.threshold
-    return LoadedVersion(row.id, row.version, threshold, signature, scorer, breaker)
+    found = LoadedVersion(row.id, row.version, threshold, signature, scorer, breaker)
+    return found if facts is None else replace(found, task=facts.task)
 
 
 def kept_digests(row: VersionRecord) -> list[str]:

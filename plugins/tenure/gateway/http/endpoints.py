@@ -7,6 +7,8 @@ from datetime import datetime
 from functools import partial
 from hashlib import blake2b
 
+import msgspec
+
 from tenure.gateway.contract import answers, bodies
 from tenure.gateway.contract.answers import Answer, Header, json_answer
 from tenure.gateway.contract.keys import Caller
@@ -21,10 +23,14 @@ from tenure.gateway.log.records import DecisionRecord
 from tenure.gateway.scoring.decisions import Decider, DecisionRequest
 from tenure.gateway.scoring.view import ServedModel
 from tenure.lifecycle.serving import GatewayPolicy
+from tenure.lifecycle.task import Task
 from tenure.ports import Clock
 
 SCORE, OUTCOME, ADMIN = "score", "outcome", "admin"
-_OUTPUTS = ("score", "decision")
+_OUTPUTS: dict[Task, tuple[str, ...]] = {
+    "binary": ("score", "decision"),
+    "regression": ("score",),
+}
 _Form = Callable[[DecisionRecord, int | None], Answer]
 """Makes the answer from a decision; scores have so many decimals, or all."""
 _HEADER_IDS = 64
@@ -132,8 +138,7 @@ class Endpoints:
             pinned=pinned,
             client=caller.client,
         )
-        asked = dict.fromkeys(output.name for output in body.outputs)
-        form = partial(_infer_answer, outputs=asked or _OUTPUTS)
+        form = partial(_infer_answer, outputs=_outputs(body, model))
         return await self._once(call, caller, model, question, raw, form=form)
 
     async def _once(
@@ -168,13 +173,24 @@ class Endpoints:
         return form(await self.decider.decide(model, question), model.policy.round_scores)
 
 
+def _outputs(body: bodies.InferBody, model: ServedModel) -> tuple[str, ...]:
+    """Those that were asked for, else all. Raises Refusal (422) for one that there is not."""
+    known = _OUTPUTS[model.champion.task]
+    asked = tuple(dict.fromkeys(output.name for output in body.outputs))
+    for name in asked:
+        if name not in known:
+            message = f"{model.name} is a regression: its outputs are {', '.join(known)}."
+            raise Refusal(422, "no_such_output", message, "outputs")
+    return asked or known
+
+
 def _infer_answer(
     record: DecisionRecord, decimals: int | None, *, outputs: Iterable[str]
 ) -> Answer:
     shape = [len(record.scores)]
     made: dict[str, answers.Scores | answers.Decisions] = {
         "score": answers.Scores(shape, _rounded(record.scores, decimals)),
-        "decision": answers.Decisions(shape, record.decisions),
+        "decision": answers.Decisions(shape, [bool(one) for one in record.decisions]),
     }
     body = answers.InferAnswer(
         record.model,
@@ -188,7 +204,7 @@ def _infer_answer(
 
 def _invocations_answer(record: DecisionRecord, decimals: int | None) -> Answer:
     predictions = [
-        answers.Prediction(score, decision)
+        answers.Prediction(score, msgspec.UNSET if decision is None else decision)
         for score, decision in zip(_rounded(record.scores, decimals), record.decisions, strict=True)
     ]
     body = answers.InvocationsAnswer(predictions, _parameters(record, decimals))
@@ -206,7 +222,7 @@ def _parameters(record: DecisionRecord, decimals: int | None) -> answers.Paramet
         arm=record.arm_answered,
         arm_assigned=record.arm_assigned,
         generation=record.generation,
-        confidence=_rounded(record.confidences, decimals),
+        confidence=_rounded([c for c in record.confidences if c is not None], decimals),
         fallback_level=record.fallback_level,
         reason=record.reason,
         review=record.review,

@@ -15,13 +15,15 @@ from tenure.gateway.log.shipper import Shipper
 from tenure.gateway.log.writer import GroupLog
 from tenure.gateway.scoring.view import LoadedVersion, ServedModel
 from tenure.lifecycle.serving import GatewayPolicy
+from tenure.lifecycle.task import Task
 
 METRICS = "metrics"
 _EXPOSITION = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
-_OUTPUTS = [
-    answers.TensorMetadata("score", "FP64", [-1]),
-    answers.TensorMetadata("decision", "BOOL", [-1]),
-]
+_SCORE = answers.TensorMetadata("score", "FP64", [-1])
+_OUTPUTS: dict[Task, list[answers.TensorMetadata]] = {
+    "binary": [_SCORE, answers.TensorMetadata("decision", "BOOL", [-1])],
+    "regression": [_SCORE],
+}
 
 
 @dataclass(frozen=True)
@@ -145,5 +147,5 @@ def _metadata(model: ServedModel, reads: LoadedVersion) -> answers.ModelMetadata
         *(answers.TensorMetadata(name, "BYTES", [-1]) for name in signature.categorical),
     ]
     return answers.ModelMetadata(
-        model.name, list(variants), variants, "tenure_sklearn", inputs, _OUTPUTS
+        model.name, list(variants), variants, "tenure_sklearn", inputs, _OUTPUTS[reads.task]
     )

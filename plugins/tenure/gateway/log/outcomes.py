@@ -13,7 +13,7 @@ from tenure.gateway.log.writer import GroupLog
 from tenure.lifecycle.decisions.decision_log import micros
 from tenure.lifecycle.serving import MAX_TEXT, GatewayPolicy, caller_digest
 from tenure.lifecycle.serving.spelling import spell
-from tenure.lifecycle.training.labels import LabelRule
+from tenure.lifecycle.training.numbers import OutcomeRule
 from tenure.ports import Clock, Ids
 
 MAX_OUTCOMES = 10_000
@@ -41,7 +41,7 @@ class OutcomeDesk:
         log: GroupLog,
         *,
         subject_key: bytes,
-        rules: Callable[[str], LabelRule],
+        rules: Callable[[str], OutcomeRule],
         clock: Clock,
         ids: Ids,
         limits: GatewayPolicy,
@@ -128,7 +128,7 @@ def _checked(
     return known(outcome.observed_at, f"{where}.observed_at")
 
 
-def _label(outcome: Outcome, number: int, rule: LabelRule) -> bool:
+def _label(outcome: Outcome, number: int, rule: OutcomeRule) -> bool | float:
     """What the label means, as in training. Raises Refusal (422)."""
     given = outcome.label
     is_short = len(given) <= MAX_TEXT if isinstance(given, str) else abs(given) < _TOO_LARGE

@@ -42,8 +42,9 @@ class DecisionRecord(msgspec.Struct, omit_defaults=True):
     latency_ms: float
     decision_ids: list[str]
     scores: list[float]
-    decisions: list[bool]
-    confidences: list[float]
+    decisions: list[bool | None]
+    """Null where the model is a regression, and so are confidences."""
+    confidences: list[float | None]
     numeric: dict[str, list[float | None]] = {}
     categorical: dict[str, list[str | None]] = {}
     seal_key: str = ""
@@ -76,7 +77,8 @@ class OutcomeRecord(msgspec.Struct):
     outcome_ids: list[str]
     decision_ids: list[str | None]
     request_ids: list[str | None]
-    labels: list[bool]
+    labels: list[bool | float]
+    """Numbers where the model is a regression."""
     observed_at: list[int]
     watermark: int | None = None
     callers: list[str | None] = []

@@ -6,7 +6,6 @@ with the load and an idle process answers at once. All of it happens in the even
 
 import asyncio
 import logging
-import math
 import re
 import threading
 import time
@@ -17,6 +16,7 @@ from typing import Protocol
 import msgspec
 
 from tenure.lifecycle.serving import Value
+from tenure.lifecycle.task import Task, is_answer
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +29,10 @@ _HANGS = 0.9
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[list[float] | str]).decode
 
+_NO_ANSWER = {
+    "binary": "score is not a probability",
+    "regression": "score is not a finite number",
+}
 TIMEOUT, ENDED = "timeout", "process ended"
 _REASON = re.compile(r"error: [A-Za-z_]\w{0,63}|wrong number of scores", re.ASCII)
 """What a process may say instead of scores: the class of an exception, never its message."""
@@ -97,10 +101,12 @@ class Scorer:
     Args:
         model: The process; this scorer alone uses it from now on.
         name: For logs, as `flight_late@3`.
+        task: What its scores have to be.
     """
 
-    def __init__(self, model: Model, *, name: str) -> None:
+    def __init__(self, model: Model, *, name: str, task: Task = "binary") -> None:
         self._model = model
+        self._task = task
         self._name = name
         self._loop: asyncio.AbstractEventLoop | None = None
         self._attaching = threading.Lock()
@@ -127,7 +133,7 @@ class Scorer:
         """One finite score a row.
 
         Raises:
-            ScoringFailed: The model raised, gave something else than probabilities, took too long
+            ScoringFailed: The model raised, gave something else than answers, took too long
                 or has been hanging on an earlier batch for that long, or its process ended.
         """
         loop = self._attached()
@@ -231,7 +237,7 @@ class Scorer:
             self._hang.cancel()
         asked, self._asked = self._asked, []
         for job, result in zip(asked, results, strict=True):
-            checked = _checked(job, result)
+            checked = _checked(job, result, self._task)
             if isinstance(checked, str):
                 _fail(job, checked)
             elif not job.scores.done():
@@ -257,14 +263,14 @@ class Scorer:
             _fail(job, ENDED)
 
 
-def _checked(job: _Job, result: list[float] | str) -> list[float] | str:
+def _checked(job: _Job, result: list[float] | str, task: Task) -> list[float] | str:
     """The scores, or why they cannot be used."""
     if isinstance(result, str):
         return _known_reason(result)
     if len(result) != len(job.rows):
         return "wrong number of scores"
-    if not all(math.isfinite(score) and 0.0 <= score <= 1.0 for score in result):
-        return "score is not a probability"
+    if not all(is_answer(task, score) for score in result):
+        return _NO_ANSWER[task]
     return result
 
 

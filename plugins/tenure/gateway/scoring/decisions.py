@@ -108,7 +108,8 @@ class Decider:
 
         Raises:
             Refusal: 409 for a pinned canary without share, 429 when too many requests wait, 503
-                when the record cannot be written.
+                when the record cannot be written, or no model of a regression answers and its
+                YAML declares no number for that.
         """
         if self._in_flight >= MAX_IN_FLIGHT:
             raise Refusal(429, "busy", f"{MAX_IN_FLIGHT} requests are being scored; try again.")
@@ -183,7 +184,10 @@ class Decider:
         return assign(subject, salt=model.held.plan.salt, share_bp=share_bp), share_bp
 
     async def _score(self, model: ServedModel, assigned: Arm, rows: Rows, began: float) -> _Scored:
-        """The first level that gives a score. Never raises: rule and review always can answer."""
+        """The first level that gives a score; rule and review always can answer a class.
+
+        Raises Refusal (503): the model is a regression without a declared number.
+        """
         named = model.canary if assigned is Arm.CANARY and model.canary else model.champion
         reason = kind = ""
         for step in fallback_chain(assigned, model.policy.timeout_seconds):
@@ -200,6 +204,11 @@ class Decider:
                 named.version, version, step.arm, step.level, reason, kind, scores, cached
             )
         rule = model.policy.fallback_score
+        if rule is None and named.task == "regression":
+            message = (
+                f"No version of {model.name} answers ({reason}), and a number is not invented."
+            )
+            raise Refusal(503, "no_answer", message)
         level = Level.REVIEW if rule is None else Level.RULE
         scores = [rule or 0.0] * rows.count
         return _Scored(named.version, named, Arm.RULE, level, reason, kind, scores)
@@ -257,22 +266,26 @@ class Decider:
             self._metrics.reviews.labels(record.model).inc(sum(record.review))
 
 
-def _for_review(policy: ServingPolicy, level: Level, confidences: list[float]) -> list[bool]:
+def _for_review(
+    policy: ServingPolicy, level: Level, confidences: Sequence[float | None]
+) -> list[bool]:
     """Which rows a person has to look at; empty when none is."""
     if level is Level.REVIEW:
         return [True] * len(confidences)
     least = policy.review_below_confidence
     if least is None or level is Level.RULE:
         return []
-    unsure = [one < least for one in confidences]
+    unsure = [one is not None and one < least for one in confidences]
     return unsure if any(unsure) else []
 
 
-def _confidences(scored: _Scored, decisions: list[bool]) -> list[float]:
-    """A rule knows nothing, so it is confident of nothing."""
+def _confidences(scored: _Scored, decisions: Sequence[bool | None]) -> list[float | None]:
+    """A rule knows nothing, so it is confident of nothing; a regression has no confidence."""
+    if scored.by.task == "regression":
+        return [None] * len(decisions)
     if scored.arm is Arm.RULE:
         return [0.0] * len(decisions)
     return [
-        confidence(score, decision=decision)
+        confidence(score, decision=bool(decision))
         for score, decision in zip(scored.scores, decisions, strict=True)
     ]

@@ -9,13 +9,15 @@ from tenure.gateway.contract.rows import RowRules
 from tenure.gateway.scoring.batches import Scorer
 from tenure.gateway.scoring.cache import ScoreCache
 from tenure.lifecycle.serving import Breaker, HeldPlan, ServingPolicy, Signature
+from tenure.lifecycle.task import Task
 
 
 @dataclass(frozen=True)
 class LoadedVersion:
     """A version that a plan names. Without a `scorer` it could not be loaded: others answer.
 
-    `threshold` is None for a version that states none; such a version is never loaded.
+    `threshold` is None for a regression, and for a version that states no facts, which is never
+    loaded. `task` says what its scores are.
 
     The breaker belongs to the version, not to a process of it: it outlives restarts.
     """
@@ -29,14 +31,20 @@ class LoadedVersion:
     cache: ScoreCache = field(default_factory=ScoreCache, compare=False)
     variant: str = "native"
     """What scores it: `native` is scikit-learn, or `onnx`."""
+    task: Task = "binary"
 
     @property
     def is_alive(self) -> bool:
         """Whether its process runs, verified and warm."""
         return self.scorer is not None and self.scorer.is_alive
 
-    def decides(self, score: float) -> bool:
-        """Whether the score is a positive decision; no score of a rule is, without a threshold."""
+    def decides(self, score: float) -> bool | None:
+        """Whether the score is a positive decision; None of a regression.
+
+        No score of a rule is positive without a threshold.
+        """
+        if self.task == "regression":
+            return None
         return self.threshold is not None and score >= self.threshold
 
 

@@ -8,7 +8,8 @@ from enum import StrEnum
 from tenure.verdicts import Verdict
 
 TOLERANCE = 1e-12
-"""Scores may differ by so much: sums of a linear model depend on how many rows came together."""
+"""Scores may differ by so much, or by this part of a value beyond 1: sums of a linear model depend
+on how many rows came together."""
 
 
 class ReplayVerdict(StrEnum):
@@ -54,14 +55,23 @@ class ReplayResult:
 
 
 def compare(
-    decision_id: str, version: str, *, logged: float, decided: bool, score: float, threshold: float
+    decision_id: str,
+    version: str,
+    *,
+    logged: float,
+    decided: bool | None,
+    score: float,
+    threshold: float | None,
 ) -> ReplayResult:
-    """Identical, within the tolerance, or different: in score or in the decision."""
+    """Identical, within the tolerance, or different: in score or in the decision.
+
+    A regression has neither threshold nor decision.
+    """
     difference = abs(score - logged)
-    now = score >= threshold
-    if now != decided or not difference <= TOLERANCE:
+    now = None if threshold is None else score >= threshold
+    if now != decided or not difference <= TOLERANCE * max(1.0, abs(logged)):
         found = ReplayVerdict.DIFFERENT
-        why = f"logged {logged!r} and {_word(decided)}, now {score!r} and {_word(now)}"
+        why = f"logged {logged!r}{_word(decided)}, now {score!r}{_word(now)}"
     elif score == logged:
         found, why = ReplayVerdict.IDENTICAL, ""
     else:
@@ -85,5 +95,7 @@ def verdict(replayed: Sequence[ReplayResult]) -> Verdict:
     return Verdict.PASSED if found and found <= GOOD else Verdict.INCONCLUSIVE
 
 
-def _word(decided: bool) -> str:
-    return "positive" if decided else "negative"
+def _word(decided: bool | None) -> str:
+    if decided is None:
+        return ""
+    return " and positive" if decided else " and negative"

@@ -9,7 +9,7 @@ from scipy import stats
 from tenure.lifecycle.monitoring.policy import MonitoringPolicy
 from tenure.lifecycle.training.evaluation import Metric, MetricEstimate
 from tenure.lifecycle.training.evaluation.metrics import ECE_BINS, wilson
-from tenure.ports import OutcomeCounts, ScoreBin
+from tenure.ports import ErrorCounts, OutcomeCounts, ScoreBin
 from tenure.verdicts import Check, Report, Verdict
 
 SCORE_BINS = 20 * ECE_BINS
@@ -81,10 +81,9 @@ def judge_performance(
         facts: Goes into the report.
     """
     measured = measure(counts, confidence=policy.confidence, seed=seed)
-    coverage = counts.labelled / counts.answered if counts.answered else 0.0
-    checks = [_coverage(counts, coverage, policy)]
+    checks = [coverage_check(counts, policy)]
     if checks[0].verdict is Verdict.PASSED:
-        checks.append(_decay(measured, holdout, policy))
+        checks.append(decay_check(measured, holdout, policy))
     decisive = checks[-1]
     what = f"{policy.metric} {decisive.observed}" if len(checks) > 1 else decisive.observed
     summary = f"Performance {decisive.verdict}: {what}; allowed {decisive.allowed}."
@@ -106,7 +105,9 @@ def judge_performance(
     )
 
 
-def _coverage(counts: OutcomeCounts, coverage: float, policy: MonitoringPolicy) -> Check:
+def coverage_check(counts: OutcomeCounts | ErrorCounts, policy: MonitoringPolicy) -> Check:
+    """Whether enough of the mature decisions have an outcome."""
+    coverage = counts.labelled / counts.answered if counts.answered else 0.0
     enough = counts.labelled > 0 and coverage >= policy.min_label_coverage
     lost = (
         f"; {counts.ambiguous:,} outcomes do not count: they do not say which of several callers "
@@ -123,11 +124,12 @@ def _coverage(counts: OutcomeCounts, coverage: float, policy: MonitoringPolicy) 
     )
 
 
-def _decay(
+def decay_check(
     measured: Mapping[Metric, MetricEstimate],
     holdout: Mapping[str, float],
     policy: MonitoringPolicy,
 ) -> Check:
+    """Whether the metric is worse than the holdout's by more than is accepted."""
     now, before = measured[policy.metric], holdout.get(policy.metric)
     if now.value is None or now.low is None or now.high is None or before is None:
         missing = "on the holdout" if before is None else "on these decisions"

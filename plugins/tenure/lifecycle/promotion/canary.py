@@ -12,6 +12,8 @@ at any number of analyses and along any ramp, with probability at most alpha.
 
 Source: Howard, Ramdas et al., "Time-uniform, nonparametric, nonasymptotic confidence sequences"
 (2021); Lindon and Malek, "Anytime-valid inference for multinomial count data" (2022).
+
+Answers of a regression have no such event; their losses are compared as means (`means`).
 """
 
 import math
@@ -25,10 +27,12 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from tenure.lifecycle.policy import Policy
+from tenure.lifecycle.promotion import means
+from tenure.lifecycle.promotion.means import ShareLosses
 from tenure.verdicts import Check, Severity, Verdict
 from tenure.vocabulary import BASIS_POINTS
 
-Event = Literal["error", "wrong_label"]
+Event = Literal["error", "wrong_label", "absolute_error"]
 
 HARM_GRID = np.geomspace(1.15, 8.0, 24)
 """Ratios that count as harm; the null is 1, an equal challenger."""
@@ -37,15 +41,17 @@ SAFE_FACTORS = np.linspace(0.25, 0.9, 16)
 
 
 class CanaryMetric(Policy):
-    """One kind of event that is counted once a subject.
+    """One kind of event that is counted once a subject, or what a subject's answer was off by.
 
     `error` is any answer that the model itself did not give: error, timeout, fallback.
     """
 
     event: Event
-    """`error`: an error, a timeout or a fallback; `wrong_label`: the outcome says otherwise."""
+    """`error`: an error, a timeout or a fallback; `wrong_label`: the outcome says otherwise;
+    `absolute_error`: how far the outcome is from the answer of a regression."""
     margin: float = Field(gt=1.0, le=10.0)
-    """Ratio of event rates, challenger to champion, that is still acceptable."""
+    """Ratio of event rates (or mean absolute errors), challenger to champion, that is still
+    acceptable."""
     min_subjects: int = Field(default=200, ge=1)
     """Subjects of the challenger below which it is not called safe; harm always counts."""
     required: bool = True
@@ -130,8 +136,10 @@ class CanaryAction(StrEnum):
 class MetricJudgement:
     """One metric in one analysis. E-values count for `harm` or `safe` from their thresholds on.
 
-    `rate_ratio` is the challenger's rate over the champion's, compared within each share; the sums
-    over all shares mix days on which the arms had different weights. None without events.
+    `rate_ratio` is the challenger's rate (or mean) over the champion's, compared within each share;
+    the sums over all shares mix days on which the arms had different weights. None without events.
+    The means are of `absolute_error` alone, over all shares, in the unit of the label; it has no
+    events.
     """
 
     event: Event
@@ -146,6 +154,8 @@ class MetricJudgement:
     log_safe: float
     harmful: bool
     safe: bool
+    canary_mean: float | None = None
+    champion_mean: float | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -157,9 +167,14 @@ class MetricJudgement:
     def describe(self) -> str:
         """The numbers in one clause."""
         ratio = f" {self.rate_ratio:.2f} times the champion's:" if self.rate_ratio else ""
+        if self.event == "absolute_error":
+            canary = _mean(self.canary_mean, self.canary_subjects)
+            champion = _mean(self.champion_mean, self.champion_subjects)
+        else:
+            canary = _rate(self.canary_events, self.canary_subjects)
+            champion = _rate(self.champion_events, self.champion_subjects)
         return (
-            f"{self.event}{ratio} canary {_rate(self.canary_events, self.canary_subjects)}, "
-            f"champion {_rate(self.champion_events, self.champion_subjects)}, "
+            f"{self.event}{ratio} canary {canary}, champion {champion}, "
             f"E(harm) {_e(self.log_harm)}, E(safe) {_e(self.log_safe)}"
         )
 
@@ -195,7 +210,8 @@ class CanaryJudgement:
                 rule=m.event,
                 verdict=m.verdict,
                 observed=m.describe(),
-                allowed=f"at most {m.margin:g} times the champion's rate"
+                allowed=f"at most {m.margin:g} times the champion's "
+                + ("mean" if m.event == "absolute_error" else "rate")
                 + ("" if m.required else " (not required)"),
                 severity=Severity.CRITICAL if m.required else Severity.INFO,
                 value=m.rate_ratio,
@@ -243,13 +259,19 @@ def rate_ratio(counts: Sequence[ShareCounts]) -> float | None:
 
 
 def judge(
-    policy: CanaryPolicy, counts: Sequence[ShareCounts], *, share_bp: int, analyses: int
+    policy: CanaryPolicy,
+    counts: Sequence[ShareCounts],
+    losses: Sequence[ShareLosses] = (),
+    *,
+    share_bp: int,
+    analyses: int,
 ) -> CanaryJudgement:
     """Decide what to do at this share.
 
     Args:
         policy: Shares, margins and bounds.
         counts: Everything counted since the canary began, one row an event and share.
+        losses: Absolute errors since then, one row a share; empty of a binary model.
         share_bp: The present share, one of `policy.observed_shares`.
         analyses: Analyses since the canary began or a person prolonged it, with this one.
 
@@ -262,7 +284,10 @@ def judge(
     harm_threshold = len(policy.metrics) / policy.alpha
     safe_threshold = 1 / policy.alpha
     metrics = tuple(
-        _judge_metric(m, counts, harm_threshold, safe_threshold) for m in policy.metrics
+        _judge_losses(m, losses, harm_threshold, safe_threshold)
+        if m.event == "absolute_error"
+        else _judge_metric(m, counts, harm_threshold, safe_threshold)
+        for m in policy.metrics
     )
     step = _step_subjects(counts, share_bp)
     action, why = _decide(policy, metrics, share_bp=share_bp, step=step, analyses=analyses)
@@ -306,6 +331,34 @@ def _judge_metric(
     )
 
 
+def _judge_losses(
+    metric: CanaryMetric,
+    losses: Sequence[ShareLosses],
+    harm_threshold: float,
+    safe_threshold: float,
+) -> MetricJudgement:
+    harm = means.log_harm(losses, margin=metric.margin)
+    safe = means.log_safe(losses, margin=metric.margin)
+    canary = sum((row.canary for row in losses), means.ArmLoss())
+    champion = sum((row.champion for row in losses), means.ArmLoss())
+    return MetricJudgement(
+        event=metric.event,
+        margin=metric.margin,
+        required=metric.required,
+        canary_subjects=canary.subjects,
+        canary_events=0,
+        champion_subjects=champion.subjects,
+        champion_events=0,
+        rate_ratio=means.loss_ratio(losses),
+        log_harm=harm,
+        log_safe=safe,
+        harmful=harm >= math.log(harm_threshold),
+        safe=safe >= math.log(safe_threshold) and canary.subjects >= metric.min_subjects,
+        canary_mean=canary.mean,
+        champion_mean=champion.mean,
+    )
+
+
 def _decide(
     policy: CanaryPolicy,
     metrics: Sequence[MetricJudgement],
@@ -344,6 +397,10 @@ def _next_share(policy: CanaryPolicy, share_bp: int) -> int:
 
 def _rate(events: int, subjects: int) -> str:
     return f"{events}/{subjects} ({events / subjects:.1%})" if subjects else "0/0"
+
+
+def _mean(mean: float | None, subjects: int) -> str:
+    return f"{mean:.4g} of {subjects}" if mean is not None else "none of 0"
 
 
 def _e(log_value: float) -> str:

@@ -19,9 +19,10 @@ class ServingPolicy(Policy):
 
     durability: Literal["fsync", "write"] = "fsync"
     """What an answer waits for: data on disk, or data with the kernel."""
-    fallback_score: float | None = Field(default=0.0, ge=0.0, le=1.0)
-    """Score of the declared rule that answers when no model can; null: there is no rule, a person
-    decides and the answer is negative until then."""
+    fallback_score: float | None = 0.0
+    """Score of the declared rule that answers when no model can: a probability, or the number that
+    a regression answers then; null: there is no rule, a person decides and the answer is negative
+    until then."""
     review_below_confidence: float | None = Field(default=None, gt=0.0, le=1.0)
     """Decisions that the model is less sure of than this go to a person as well; null: none."""
     review_hours: float = Field(default=72.0, gt=0.0, le=8_784.0)

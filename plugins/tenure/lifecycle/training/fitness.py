@@ -7,18 +7,23 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tenure.errors import ConfigInvalid
+from tenure.lifecycle.serving.spelling import spell
 from tenure.lifecycle.training.bias.audit import LAPSED, audit
 from tenure.lifecycle.training.bias.cells import Cells, Group
+from tenure.lifecycle.training.bias.error_policy import ErrorBiasPolicy
+from tenure.lifecycle.training.bias.errors import audit_errors
 from tenure.lifecycle.training.bias.policy import BiasPolicy
-from tenure.lifecycle.training.evaluation.costs import measure_kpis
 from tenure.lifecycle.training.evaluation.gate import judge
 from tenure.lifecycle.training.evaluation.leaks import ColumnScan, judge_leaks
+from tenure.lifecycle.training.evaluation.measuring import measure_answers
 from tenure.lifecycle.training.evaluation.policy import EvaluationPolicy
+from tenure.ports import ErrorSums
 from tenure.verdicts import Check, Severity, Verdict
 
 SHOWN = 5
@@ -62,7 +67,7 @@ class UnfitRows(ConfigInvalid):
 
 
 def learning_faults(
-    labels: NDArray[np.bool_],
+    labels: NDArray[Any],
     values: Mapping[str, int],
     *,
     label: str,
@@ -71,7 +76,7 @@ def learning_faults(
     """Why nothing can be learned from the rows that are trained on, whatever the estimator.
 
     Args:
-        labels: Shape (n,).
+        labels: Booleans, or numbers of a regression; shape (n,).
         values: How many of the rows have a value, by feature.
         label: The column of the labels.
         squared: Largest magnitude of each feature that the estimator scales; none where it does
@@ -89,10 +94,11 @@ def learning_faults(
     yield from valueless(values, f"the {len(labels):,} rows that are trained on")
     classes = np.unique(labels)
     if len(classes) < _CLASSES:
-        only = str(bool(classes[0])).lower() if len(classes) else "none"
+        only = spell(classes[0].item()) if len(classes) else "none"
+        what = "class" if labels.dtype == np.bool_ else "value"
         yield RowFault(
-            f"{label} has one class only: it is {only} in all of the {len(labels):,} rows that are "
-            "trained on",
+            f"{label} has one {what} only: it is {only} in all of the {len(labels):,} rows that "
+            "are trained on",
             label,
             "Take more batches (training.window_batches), or correct `label` in the model's YAML",
         )
@@ -111,15 +117,16 @@ def valueless(values: Mapping[str, int], rows: str) -> Iterator[RowFault]:
 
 def gate_faults(
     evaluation: EvaluationPolicy,
-    bias: BiasPolicy,
-    labels: NDArray[np.bool_],
+    bias: BiasPolicy | ErrorBiasPolicy,
+    labels: NDArray[Any],
     protected: Mapping[str, NDArray[np.object_]],
     *,
     today: date,
 ) -> Iterator[RowFault]:
     """Why a gate will be inconclusive whatever the model says: the gates judge one that says yes.
 
-    Where they cannot judge that one, it is for the labels and groups of the rows alone.
+    Of a regression, one that says 0. Where they cannot judge that one, it is for the labels and
+    groups of the rows alone.
 
     Args:
         evaluation: Excused, it stops nothing.
@@ -135,13 +142,14 @@ def gate_faults(
 
 
 def _of_evaluation(
-    policy: EvaluationPolicy, labels: NDArray[np.bool_], today: date
+    policy: EvaluationPolicy, labels: NDArray[Any], today: date
 ) -> Iterator[RowFault]:
-    threshold = policy.threshold
-    measured = measure_kpis(np.ones(len(labels)), labels, threshold=threshold, costs=policy.costs)
+    is_binary = labels.dtype == np.bool_
+    says = np.ones(len(labels)) if is_binary else np.zeros(len(labels))
+    threshold = policy.threshold if is_binary else None
     report = judge(
         policy,
-        measured,
+        measure_answers(says, labels, threshold=threshold, costs=policy.costs),
         subject="",
         rows=len(labels),
         threshold=threshold,
@@ -158,26 +166,24 @@ def _of_evaluation(
 
 
 def _of_bias(
-    policy: BiasPolicy,
-    labels: NDArray[np.bool_],
+    policy: BiasPolicy | ErrorBiasPolicy,
+    labels: NDArray[Any],
     protected: Mapping[str, NDArray[np.object_]],
     today: date,
 ) -> Iterator[RowFault]:
-    groups = zip(*(protected[name].tolist() for name in policy.attributes), strict=True)
-    counted: dict[Group, tuple[int, int, int, int]] = {}
-    for (group, label), rows in Counter(zip(groups, labels.tolist(), strict=True)).items():
-        positive, negative, *_ = counted.get(group, (0, 0, 0, 0))
-        counted[group] = (positive + rows * label, negative + rows * (not label), 0, 0)
-    few_draws = policy.model_copy(update={"bootstrap_draws": _FEWEST_DRAWS})
-    cells = Cells.of(policy.attributes, counted)
-    undecided = _undecided(audit(cells, few_draws, subject="", seed=0, today=today).checks)
+    checks = (
+        _error_checks(policy, labels, protected, today)
+        if isinstance(policy, ErrorBiasPolicy)
+        else _rate_checks(policy, labels, protected, today)
+    )
+    undecided = _undecided(checks)
     small = [check for check in undecided if check.rule == "group rows"]
     unlike = [check for check in undecided if check.rule == "group labels"]
     where = f"bias audit will be inconclusive on the {len(labels):,} rows that are held out"
     for check in undecided:
         if check.rule == LAPSED:
             yield RowFault(f"{where}: the {LAPSED} {check.observed}", ("bias", "decision"))
-        elif check not in (*small, *unlike):
+        elif check not in (*small, *unlike) and check.value is None:
             yield RowFault(f"{where}: {check.subject} has {check.observed}", ("bias", "attributes"))
     if policy.small_groups == "report":
         return
@@ -203,6 +209,33 @@ def leak_faults(policy: EvaluationPolicy, scan: ColumnScan) -> Iterator[RowFault
                 "Take it from `features`, or say in evaluation.accepted_leaks why it is known "
                 "before the label",
             )
+
+
+def _rate_checks(
+    policy: BiasPolicy,
+    labels: NDArray[np.bool_],
+    protected: Mapping[str, NDArray[np.object_]],
+    today: date,
+) -> Sequence[Check]:
+    groups = zip(*(protected[name].tolist() for name in policy.attributes), strict=True)
+    counted: dict[Group, tuple[int, int, int, int]] = {}
+    for (group, label), rows in Counter(zip(groups, labels.tolist(), strict=True)).items():
+        positive, negative, *_ = counted.get(group, (0, 0, 0, 0))
+        counted[group] = (positive + rows * label, negative + rows * (not label), 0, 0)
+    few_draws = policy.model_copy(update={"bootstrap_draws": _FEWEST_DRAWS})
+    cells = Cells.of(policy.attributes, counted)
+    return audit(cells, few_draws, subject="", seed=0, today=today).checks
+
+
+def _error_checks(
+    policy: ErrorBiasPolicy,
+    labels: NDArray[np.float64],
+    protected: Mapping[str, NDArray[np.object_]],
+    today: date,
+) -> Sequence[Check]:
+    found = zip(*(protected[name].tolist() for name in policy.attributes), strict=True)
+    groups = {group: ErrorSums(n, 0.0, 0.0, 0.0, 0.0) for group, n in Counter(found).items()}
+    return audit_errors(policy.attributes, groups, policy, subject="", today=today).checks
 
 
 def _undecided(checks: Sequence[Check]) -> list[Check]:

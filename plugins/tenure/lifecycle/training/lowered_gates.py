@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from tenure.lifecycle.policy import GatePolicy
+from tenure.lifecycle.training.bias.error_policy import ErrorBiasPolicy
 from tenure.lifecycle.training.bias.policy import BiasPolicy
 from tenure.lifecycle.training.evaluation.policy import (
     DecisionCosts,
@@ -16,7 +17,10 @@ def lowered_evaluation(before: EvaluationPolicy, now: EvaluationPolicy) -> tuple
     return tuple(_evaluation(before, now))
 
 
-def lowered_bias(before: BiasPolicy, now: BiasPolicy) -> tuple[str, ...]:
+BiasGate = BiasPolicy | ErrorBiasPolicy
+
+
+def lowered_bias(before: BiasGate, now: BiasGate) -> tuple[str, ...]:
     """Each limit of the bias gate that is weaker now, with both values."""
     return tuple(_bias(before, now))
 
@@ -73,7 +77,7 @@ def _bounds(gates: list[MetricGate]) -> str:
     return " and ".join(map(_bound, gates)) or "not judged"
 
 
-def _bias(before: BiasPolicy, now: BiasPolicy) -> Iterator[str]:
+def _bias(before: BiasGate, now: BiasGate) -> Iterator[str]:
     yield from _excused("bias", before, now)
     dropped = [name for name in before.attributes if name not in now.attributes]
     if dropped:
@@ -82,8 +86,8 @@ def _bias(before: BiasPolicy, now: BiasPolicy) -> Iterator[str]:
         yield "bias: intersections of attributes were judged, now they are not"
     if before.metric != now.metric:
         yield f"bias: judged by {before.metric}, now by {now.metric}"
-    yield from _otherwise(before, now)
-    yield from _lower("bias: min_ratio", before.min_ratio, now.min_ratio, sign=1)
+    if isinstance(before, BiasPolicy) and isinstance(now, BiasPolicy):
+        yield from _of_rates(before, now)
     yield from _lower("bias: max_difference", before.max_difference, now.max_difference, sign=-1)
     if now.min_group_rows > before.min_group_rows:
         yield (
@@ -115,6 +119,11 @@ def _bands(policy: BiasPolicy) -> str:
 def _reference(policy: BiasPolicy) -> str:
     named = ", ".join(f"{name}={value}" for name, value in sorted(policy.reference.items()))
     return named or "the best-off group"
+
+
+def _of_rates(before: BiasPolicy, now: BiasPolicy) -> Iterator[str]:
+    yield from _otherwise(before, now)
+    yield from _lower("bias: min_ratio", before.min_ratio, now.min_ratio, sign=1)
 
 
 def _lower(name: str, before: float | None, now: float | None, *, sign: int) -> Iterator[str]:

@@ -10,7 +10,7 @@ from tenure.lifecycle.policy import Policy, end_of
 from tenure.lifecycle.serving.spelling import spell
 from tenure.lifecycle.training.search import SearchPolicy
 
-INTERPRETABLE = ("logistic_regression", "additive_boosting")
+INTERPRETABLE = ("logistic_regression", "linear_regression", "additive_boosting")
 """Estimators whose score is a sum of one part a feature, so that a person can read it."""
 
 

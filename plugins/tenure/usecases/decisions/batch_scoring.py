@@ -13,6 +13,7 @@ from tenure.layout import PROMOTE_MODEL, dag_id, run_folder, scores_prefix
 from tenure.lifecycle.decisions.batch_scoring import SHARD_ROWS, shards
 from tenure.lifecycle.model_version import VersionRow
 from tenure.lifecycle.serving import GONE, authorization_ended
+from tenure.lifecycle.task import Task
 from tenure.usecases.decisions.batch_shard import ShardScoring, miscounted
 from tenure.verdicts import Check, Report, Verdict
 from tenure.vocabulary import RunRef, op_key
@@ -139,18 +140,20 @@ def finish(platform: Installation, model: str, run: RunRef) -> BatchScores:
     """
     from tenure.adapters.decision_files import counted, row_count
     from tenure.adapters.sql import batch_scoring as table
+    from tenure.adapters.sql import versions
 
     with platform.database.begin() as connection:
         job = table.find(connection, _run_key(model, run))
         if job is None:
             raise _no_plan(model, run)
         done = table.done_shards(connection, job.id)
+        task = versions.row_by_id(connection, job.model_version_id).facts.task
     missing = {s.number for s in shards(job.rows, job.shard_rows)} - set(done)
     if missing:
         raise _incomplete(model, missing, len(done))
     paths = [platform.store.fetch(s.scores_key, s.scores_digest) for s in done.values()]
     rows, refused = row_count(paths), counted(paths, "refused")
-    report = _report(model, job, list(done.values()), rows, refused)
+    report = _report(model, job, list(done.values()), rows, refused, task=task)
     digest = platform.reports.save(report, model=model, dataset=None, run=run)
     if report.verdict is not Verdict.PASSED:
         raise miscounted(report.summary, digest)
@@ -239,6 +242,8 @@ def _report(
     done: "Sequence[ScoredShard]",
     rows: int,
     refused: Counter[str],
+    *,
+    task: Task,
 ) -> Report:
     seconds, positive = sum(s.seconds for s in done), sum(s.positive for s in done)
     verdict = Verdict.PASSED if rows == job.rows else Verdict.FAILED
@@ -249,7 +254,7 @@ def _report(
         verdict=verdict,
         summary=f"{model}: {rows:,} of {job.rows:,} rows of {job.dataset} {job.batch} "
         f"scored in {len(done)} shards, {speed:,.0f} rows a second of scoring; "
-        f"{positive:,} decisions are positive.{_not_decided(refused)}",
+        f"{_positive(positive, task)}{_not_decided(refused)}",
         checks=(
             Check(
                 rule="rows",
@@ -272,6 +277,12 @@ def _report(
         },
         enforced=True,
     )
+
+
+def _positive(positive: int, task: Task) -> str:
+    if task == "regression":
+        return "each answer is a number."
+    return f"{positive:,} decisions are positive."
 
 
 def _not_decided(refused: Counter[str]) -> str:

@@ -13,7 +13,15 @@ from tenure.layout import run_folder, scores_key
 from tenure.lifecycle.decisions.batch_scoring import ARM, Shard, decision_id
 from tenure.lifecycle.decisions.decision_log import micros, partition
 from tenure.lifecycle.model_version import VersionRecord
-from tenure.lifecycle.serving import Arm, Level, ServingPolicy, Signature, pseudonym
+from tenure.lifecycle.serving import (
+    Arm,
+    Level,
+    ServingPolicy,
+    Signature,
+    confidence,
+    pseudonym,
+)
+from tenure.lifecycle.task import is_answer
 from tenure.usecases.data.compatibility import other_names
 from tenure.usecases.data.snapshots import open_snapshot
 from tenure.usecases.serving.gateway import GatewayInstallation
@@ -69,7 +77,7 @@ class ShardScoring:
         scores = score(estimator, rows.features) if rows.subjects else np.empty(0)
         self._check(scores)
         seconds = time.monotonic() - began
-        decisions = scores >= self.row.facts.threshold
+        decisions = self._decided(scores)
         numbers = self.shard.start + np.flatnonzero(refused == "")
         columns = self._columns(rows, numbers.tolist(), scores, decisions, seconds)
         stored = self._store(columns, rows, every.keys, refused)
@@ -77,7 +85,7 @@ class ShardScoring:
         return ScoredShard(
             number=self.shard.number,
             rows=self.shard.rows,
-            positive=int(decisions.sum()),
+            positive=sum(map(bool, decisions)),
             seconds=seconds,
             decisions_key=stored.decisions_key,
             scores_key=stored.scores_key,
@@ -139,13 +147,20 @@ class ShardScoring:
             )
         return rows
 
-    def _check(self, scores: "NDArray[np.float64]") -> None:
-        import numpy as np
+    def _decided(self, scores: "NDArray[np.float64]") -> list[bool | None]:
+        """Whether each score is a positive decision; None of a regression."""
+        threshold = self.row.facts.threshold
+        if threshold is None:
+            return [None] * len(scores)
+        return [score >= threshold for score in scores.tolist()]
 
-        bad = int((~(np.isfinite(scores) & (scores >= 0.0) & (scores <= 1.0))).sum())
+    def _check(self, scores: "NDArray[np.float64]") -> None:
+        task = self.row.facts.task
+        bad = sum(not is_answer(task, score) for score in scores.tolist())
         if bad:
+            what = "probability" if task == "binary" else "finite number"
             raise GateFailed(
-                f"{self._name} gave {bad:,} of {len(scores):,} scores that are no probability.",
+                f"{self._name} gave {bad:,} of {len(scores):,} scores that are no {what}.",
                 still_safe="Nothing of this shard was stored; other shards stand.",
                 next_step="Look at the version's evaluation and roll it back if it serves.",
             )
@@ -155,12 +170,10 @@ class ShardScoring:
         rows: "ShardRows",
         numbers: Sequence[int],
         scores: "NDArray[np.float64]",
-        decisions: "NDArray[np.bool_]",
+        decisions: Sequence[bool | None],
         seconds: float,
     ) -> dict[str, Sequence[object]]:
         """Of the decisions; `numbers` are those of the rows in the snapshot."""
-        import numpy as np
-
         count, planned = len(numbers), micros(self.job.planned_at)
         secret = self._gateway.subject_key
         run_key = self.job.run_key
@@ -184,8 +197,11 @@ class ShardScoring:
             "subject": [pseudonym(secret, subject) for subject in rows.subjects],
             "event_time": [planned] * count if rows.times is None else rows.times.tolist(),
             "score": scores.tolist(),
-            "decision": decisions.tolist(),
-            "confidence": np.where(decisions, scores, 1.0 - scores).tolist(),
+            "decision": decisions,
+            "confidence": [
+                None if decided is None else confidence(score, decision=decided)
+                for score, decided in zip(scores.tolist(), decisions, strict=True)
+            ],
         }
         return constant | own
 
@@ -230,7 +246,11 @@ class ShardScoring:
         }
         names = ("decision_id", "subject", "score", "decision", "confidence")
         every = zip(*(columns[name] for name in names), strict=True)
-        unsure = [dict(zip(names, row, strict=True)) for row in every if row[-1] < least]
+        unsure = [
+            dict(zip(names, row, strict=True))
+            for row in every
+            if row[-1] is not None and row[-1] < least
+        ]
         self._gateway.enqueue_reviews([same | row for row in unsure])
 
     def _sealed(

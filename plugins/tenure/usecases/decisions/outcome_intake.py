@@ -13,7 +13,7 @@ from tenure.installation import Installation
 from tenure.installation.keys import SUBJECTS
 from tenure.lifecycle.decisions.decision_log import micros, partition
 from tenure.lifecycle.serving import caller_digest
-from tenure.lifecycle.training.labels import LabelRule
+from tenure.lifecycle.training.numbers import OutcomeRule
 from tenure.usecases.incidents.one_by_one import cause_of, one_by_one
 from tenure.usecases.serving.log_files import RecordedFiles
 from tenure.vocabulary import RunRef
@@ -58,7 +58,7 @@ def take_outcomes(platform: Installation, run: RunRef) -> IntakeCounts:
         if one.faults:
             raise _no_outcomes(one.name, "; ".join(one.faults))
         try:
-            return _take(platform, one.config.name, one.snapshot, run, one.config.label.rule)
+            return _take(platform, one.config.name, one.snapshot, run, one.config.outcome_rule)
         except (LookupError, TypeError, ValueError) as error:  # what a file may hold
             raise _no_outcomes(one.name, cause_of(error)) from error
 
@@ -78,7 +78,7 @@ def _waiting(platform: Installation) -> list[_WaitingSnapshot]:
         with platform.database.begin() as connection:
             waiting = outcome_intake.waiting(connection, name, config.outcomes.dataset)
         dataset = every.datasets.get(config.outcomes.dataset)
-        faults = list(outcome_faults(config.label, dataset)) if dataset and waiting else []
+        faults = list(outcome_faults(config, dataset)) if dataset and waiting else []
         found += [_WaitingSnapshot(config, one, faults) for one in waiting]
     return found
 
@@ -88,7 +88,7 @@ def _take(
     model: str,
     snapshot: "OutcomeSnapshot",
     run: RunRef,
-    rule: LabelRule,
+    rule: OutcomeRule,
 ) -> tuple[int, int]:
     """Store it, then move the watermark and remember it in one transaction."""
     from tenure.adapters import landed_outcomes
@@ -132,7 +132,8 @@ def _no_outcomes(name: str, why: str) -> ConfigInvalid:
     return ConfigInvalid(
         f"{name} is no file of outcomes ({why}). An outcomes dataset has the columns decision_id "
         "or request_id, label (boolean, 0 and 1, or the values that `label.positive` and "
-        "`label.negative` of the model's YAML declare) and observed_at (timestamp).",
+        "`label.negative` of the model's YAML declare; numbers for a regression) and observed_at "
+        "(timestamp).",
         still_safe="Nothing of it was taken; other outcomes were.",
         next_step="Correct the contract of the dataset, or the model's YAML; it is tried again.",
     )

@@ -183,7 +183,7 @@ def _features(
 
 def _scorer(
     platform: Installation, version_id: int, variant: str
-) -> tuple[Score, Signature, float]:
+) -> tuple[Score, Signature, float | None]:
     """The version as gateways load it, with what scored then.
 
     Raises:
@@ -208,7 +208,7 @@ def _scorer(
 
 def _loaded(
     platform: Installation, store: ObjectStore, row: VersionRecord, variant: str
-) -> tuple[Score, Signature, float]:
+) -> tuple[Score, Signature, float | None]:
     from tenure.adapters.serving_frame import scorer
     from tenure.adapters.skops_artifacts import load_verified
 

@@ -4,7 +4,7 @@ Import it inside functions: it loads SQLAlchemy.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tenure.config import ModelConfig
 from tenure.installation import Installation
@@ -19,7 +19,9 @@ from tenure.verdicts import Report
 from tenure.vocabulary import RunRef, VersionRef
 
 if TYPE_CHECKING:
-    from tenure.lifecycle.training.evaluation.metrics import Bools, Floats
+    from numpy.typing import NDArray
+
+    from tenure.lifecycle.training.evaluation.metrics import Floats
 
 
 def evaluation_report(platform: Installation, version: VersionRef, run: RunRef) -> Report:
@@ -30,22 +32,22 @@ def evaluation_report(platform: Installation, version: VersionRef, run: RunRef) 
     import numpy as np
 
     from tenure.adapters.training_rows import read_scores
-    from tenure.lifecycle.training.evaluation.costs import measure_kpis
+    from tenure.lifecycle.training.evaluation.measuring import measure_answers
 
     row = row_of(platform, version)
     config, facts = pinned_config(platform, row), trained_facts(row)
     policy = config.evaluation
     holdout = platform.store.fetch(facts.holdout_key, facts.holdout_digest)
     scores, labels = read_scores(holdout)
-    trivial = np.full(len(labels), facts.base_rate)
+    trivial = np.full(len(labels), facts.trivial_answer)
     threshold, costs = facts.threshold, policy.costs
     report = evaluation.judge(
         policy,
-        measure_kpis(scores, labels, threshold=threshold, costs=costs),
+        measure_answers(scores, labels, threshold=threshold, costs=costs),
         subject=version.name,
         rows=len(labels),
         threshold=threshold,
-        baseline=measure_kpis(trivial, labels, threshold=threshold, costs=costs),
+        baseline=measure_answers(trivial, labels, threshold=threshold, costs=costs),
         today=platform.clock.now().date(),
         findings=[
             *_of_holdout(config, facts, scores, labels),
@@ -58,22 +60,26 @@ def evaluation_report(platform: Installation, version: VersionRef, run: RunRef) 
 
 
 def _of_holdout(
-    config: ModelConfig, facts: VersionFacts, scores: "Floats", labels: "Bools"
+    config: ModelConfig, facts: VersionFacts, scores: "Floats", labels: "NDArray[Any]"
 ) -> list[Appraisal]:
     """What scores and labels of the holdout say besides the KPIs."""
     from tenure.lifecycle.training.evaluation.calibration import reliability
     from tenure.lifecycle.training.evaluation.comparison import judge_uplift
     from tenure.lifecycle.training.evaluation.conformal import judge_sets
     from tenure.lifecycle.training.evaluation.costs import appraise_costs
+    from tenure.lifecycle.training.evaluation.error_comparison import judge_error_uplift
     from tenure.lifecycle.training.evaluation.paired import Scored
 
     policy, rule_score = config.evaluation, config.serving.fallback_score
+    if facts.threshold is None:
+        median = facts.trivial_answer
+        return [judge_error_uplift(policy, labels, scores, median=median, rule_score=rule_score)]
     found = [
         judge_uplift(
             config.evaluation,
             labels,
             Scored(scores, facts.threshold),
-            base_rate=facts.base_rate,
+            base_rate=facts.trivial_answer,
             rule_score=rule_score,
         ),
         reliability(scores, labels, config.evaluation.calibration),
@@ -102,6 +108,9 @@ def _sliced(config: ModelConfig, facts: VersionFacts, holdout: Path) -> Appraisa
     from tenure.lifecycle.training.evaluation.costs import losses
     from tenure.lifecycle.training.evaluation.slices import appraise_slices, cut_numbers, cut_texts
 
+    if facts.threshold is None:
+        why = "for whom a regression is worse is only looked at by its bias audit yet"
+        return Appraisal(facts={"slices_not_judged": why})
     names, costs = facts.features, config.evaluation.costs
     rows = read_reference(holdout, names.numeric, names.categorical)
     columns = {name: cut_numbers(rows.features[name].to_numpy()) for name in names.numeric}

@@ -59,10 +59,11 @@ def _compared(
     from tenure.adapters.skops_artifacts import load_verified
     from tenure.adapters.training_rows import read_reference, time_span
     from tenure.lifecycle.training.evaluation.comparison import incomparable, judge_champion
+    from tenure.lifecycle.training.evaluation.error_comparison import judge_error_champion
     from tenure.lifecycle.training.evaluation.paired import Scored
 
     theirs, facts = pinned_config(platform, champion), champion.facts
-    if theirs.label.column != config.label.column or theirs.label.rule != config.label.rule:
+    if theirs.label.column != config.label.column or theirs.outcome_rule != config.outcome_rule:
         return incomparable(config.evaluation, champion.name, "was trained on another label")
     rows = read_reference(holdout, facts.features.numeric, facts.features.categorical)
     if _is_same_split(config, theirs) and facts.snapshots == row.facts.snapshots:
@@ -75,13 +76,24 @@ def _compared(
     )
     kept = rows.features[unseen].reset_index(drop=True)
     scores = score(estimator, kept) if len(kept) else rows.scores[unseen]
+    labels, excluded = rows.labels[unseen], int((~unseen).sum())
+    mine = row.facts.threshold
+    if mine is None or facts.threshold is None:
+        return judge_error_champion(
+            config.evaluation,
+            labels,
+            rows.scores[unseen],
+            scores,
+            name=champion.name,
+            excluded=excluded,
+        )
     return judge_champion(
         config.evaluation,
-        rows.labels[unseen],
-        Scored(rows.scores[unseen], row.facts.threshold),
+        labels,
+        Scored(rows.scores[unseen], mine),
         Scored(scores, facts.threshold),
         name=champion.name,
-        excluded=int((~unseen).sum()),
+        excluded=excluded,
     )
 
 

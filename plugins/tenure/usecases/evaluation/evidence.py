@@ -4,12 +4,16 @@ Import it inside functions: it loads SQLAlchemy.
 """
 
 from dataclasses import replace
+from datetime import date
+from pathlib import Path
 
 from tenure.adapters.sql import reports, versions
+from tenure.config import ModelConfig
 from tenure.errors import GateFailed, GateInconclusive, StateConflict, TenureError
 from tenure.installation import Installation
 from tenure.installation.provenance import environment
 from tenure.lifecycle.model_version import VersionFacts, VersionRow
+from tenure.lifecycle.training.bias import ErrorBiasPolicy
 from tenure.usecases.training.planning import pinned_config
 from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef, State, VersionRef
@@ -17,28 +21,37 @@ from tenure.vocabulary import RunRef, State, VersionRef
 
 def bias_report(platform: Installation, version: VersionRef) -> Report:
     """The verdict on groups, from one scan of the scored holdout."""
-    from tenure.adapters.ibis_engine.confusion import confusion_cells
-    from tenure.lifecycle.training.bias.audit import audit
-    from tenure.lifecycle.training.bias.cells import Cells
-
     row = row_of(platform, version)
     config = pinned_config(platform, row)
     facts = trained_facts(row)
     path = platform.store.fetch(facts.holdout_key, facts.holdout_digest)
-    attributes = config.bias.attributes
+    return bound(_audited(config, path, version.name, platform.clock.now().date()), row)
+
+
+def _audited(config: ModelConfig, path: Path, subject: str, today: date) -> Report:
+    """The audit that the task has, of a scored holdout."""
+    from tenure.adapters.ibis_engine.confusion import confusion_cells
+    from tenure.adapters.ibis_engine.errors import group_errors
+    from tenure.lifecycle.training.bias.audit import audit
+    from tenure.lifecycle.training.bias.cells import Cells
+    from tenure.lifecycle.training.bias.errors import audit_errors
+
+    bias, attributes = config.bias, config.bias.attributes
+    if isinstance(bias, ErrorBiasPolicy):
+        groups = group_errors([path], attributes)
+        return audit_errors(attributes, groups, bias, subject=subject, today=today)
     counted = confusion_cells([path], attributes)
-    report = audit(
+    return audit(
         Cells.of(
             attributes,
             {group: cell.counts for group, cell in counted.items()},
             {group: cell.errors for group, cell in counted.items()},
         ),
-        config.bias,
-        subject=version.name,
+        bias,
+        subject=subject,
         seed=config.training.seed,
-        today=platform.clock.now().date(),
+        today=today,
     )
-    return bound(report, row)
 
 
 def bias_audit(

@@ -32,7 +32,7 @@ class FittedVersion:
     """
 
     estimator: Any
-    threshold: float
+    threshold: float | None
     before: "TrainingRows"
     holdout: "TrainingRows"
 
@@ -137,9 +137,10 @@ def _difference(
     return paired_difference(policy.gates[0].metric, labels, one, other, policy.costs)
 
 
-def _scored(threshold: float, scores: Any) -> "Scored":
+def _scored(threshold: float | None, scores: Any) -> "Scored":
     from tenure.lifecycle.training.evaluation.paired import Scored
 
+    assert threshold is not None  # no regression is looked at here
     return Scored(scores, threshold)
 
 

@@ -12,6 +12,8 @@ from tenure.usecases.evaluation import importance
 from tenure.usecases.training import fitting, tuning
 from tenure.vocabulary import RunRef
 
+_NOT_JUDGED = "leaks and the worth of features of a regression are not looked at yet"
+
 
 def appraise_rows(
     platform: Installation, config: ModelConfig, row: VersionRow, run: RunRef
@@ -31,15 +33,18 @@ def appraise_rows(
     dataset, _ = load_dataset(platform.settings.include, config.dataset)
     rows = fitting.read(platform, config, dataset, snapshots, run=run)
     parts = fitting.split_rows(config, rows)
-    at = parts.at
-    found = scan(rows.features, rows.labels, rows.order, before=at.train, holdout=at.holdout)
     key = platform.settings.signing_key.with_suffix(".pub")
     version = importance.FittedVersion(
         load_verified(platform.store, row, key), row.facts.threshold, parts.train, parts.holdout
     )
+    overfit = _overfit(config, row, version)
+    if config.task == "regression":
+        return [Appraisal(facts={"not_judged": _NOT_JUDGED}), overfit]
+    at = parts.at
+    found = scan(rows.features, rows.labels, rows.order, before=at.train, holdout=at.holdout)
     return [
         judge_leaks(config.evaluation, found),
-        _overfit(config, row, version),
+        overfit,
         importance.appraise_features(_as_trained(config, row), version),
     ]
 
@@ -55,12 +60,13 @@ def _as_trained(config: ModelConfig, row: VersionRow) -> ModelConfig:
 
 def _overfit(config: ModelConfig, row: VersionRow, version: importance.FittedVersion) -> Appraisal:
     from tenure.adapters.sklearn_trainer import score
-    from tenure.lifecycle.training.evaluation.costs import measure_kpis
     from tenure.lifecycle.training.evaluation.leaks import judge_overfit
+    from tenure.lifecycle.training.evaluation.measuring import measure_answers
 
     policy, facts = config.evaluation, row.facts
     learned = tuning.learned_rows(config, version.before)
     scores = score(version.estimator, learned.features)
-    measured = measure_kpis(scores, learned.labels, threshold=facts.threshold, costs=policy.costs)
+    threshold, costs = facts.threshold, policy.costs
+    measured = measure_answers(scores, learned.labels, threshold=threshold, costs=costs)
     metric = policy.gates[0].metric
     return judge_overfit(policy, learned=measured[metric].value, held_out=facts.metrics.get(metric))

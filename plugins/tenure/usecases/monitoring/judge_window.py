@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tenure.installation import Installation
 from tenure.lifecycle.model_version import VersionFacts
 from tenure.lifecycle.monitoring import LABELLED, UNLABELLED, Kind
+from tenure.lifecycle.training.bias import ErrorBiasPolicy
 from tenure.ports import DecisionFilter, FeatureCounts
 from tenure.usecases.monitoring.window import WatchedModel, outcome_files
 from tenure.verdicts import Report
@@ -107,10 +109,9 @@ def _judge_features(
     shares = [i / config.monitoring.bins for i in range(config.monitoring.bins + 1)]
     quantiles = engine.quantiles(reference, numeric, shares)
     ranges = {f"f_{name}": seen for name, seen in facts.ranges.items()}
-    edges = {
-        name: bin_edges(quantiles[name], (0.0, 1.0) if name == "score" else ranges.get(name))
-        for name in numeric
-    }
+    if facts.task == "binary":  # the predictions of a regression have no bounds
+        ranges["score"] = (0.0, 1.0)
+    edges = {name: bin_edges(quantiles[name], ranges.get(name)) for name in numeric}
     sides = engine.features(
         reference,
         due.decisions,
@@ -139,23 +140,32 @@ def _judge_features(
 def _judge_outcomes(
     platform: Installation, engine: "IbisEngine", watched: WatchedModel, due: DueWindow
 ) -> dict[Kind, Report]:
-    from tenure.lifecycle.monitoring.fairness import judge_fairness
-    from tenure.lifecycle.monitoring.performance import SCORE_BINS, judge_performance
-
     config = watched.config
     carried = {*watched.numeric, *watched.categorical}
     visible = [name for name in config.bias.attributes if name in carried]
     files = outcome_files(platform, config.name)
+    window = due.window
+    found = engine.outcome_sum(due.decisions, files, watched.every)
+    said = f"{window.remarks()} {found.remarks()}".strip()
+    sums = {"outcomes": asdict(found), "remarks": said}
+    facts: dict[Kind, dict[str, object]] = {
+        kind: _facts(watched, window, kind) | sums for kind in LABELLED
+    }
+    today = platform.clock.now().date()
+    if isinstance(config.bias, ErrorBiasPolicy):
+        return _of_errors(
+            engine, watched, due, files, facts, policy=config.bias, visible=visible, today=today
+        )
+    from tenure.lifecycle.monitoring.fairness import judge_fairness
+    from tenure.lifecycle.monitoring.performance import SCORE_BINS, judge_performance
+
     counts = engine.outcomes(
         due.decisions,
         files,
         attributes=[f"f_{name}" for name in visible],
         bins=SCORE_BINS,
     )
-    seed, window = config.training.seed, due.window
-    found = engine.outcome_sum(due.decisions, files, watched.every)
-    said = f"{window.remarks()} {found.remarks()}".strip()
-    sums = {"outcomes": asdict(found), "remarks": said}
+    seed = config.training.seed
     return {
         "performance": judge_performance(
             counts,
@@ -163,7 +173,7 @@ def _judge_outcomes(
             holdout=watched.row.facts.metrics,
             seed=seed,
             subject=watched.name,
-            facts=_facts(watched, window, "performance") | sums,
+            facts=facts["performance"],
         ),
         "fairness": judge_fairness(
             counts,
@@ -171,9 +181,46 @@ def _judge_outcomes(
             visible=visible,
             min_label_coverage=config.monitoring.min_label_coverage,
             seed=seed,
-            today=platform.clock.now().date(),
+            today=today,
             subject=watched.name,
-            facts=_facts(watched, window, "fairness") | sums,
+            facts=facts["fairness"],
+        ),
+    }
+
+
+def _of_errors(
+    engine: "IbisEngine",
+    watched: WatchedModel,
+    due: DueWindow,
+    files: Sequence[Path],
+    facts: Mapping[Kind, Mapping[str, object]],
+    *,
+    policy: ErrorBiasPolicy,
+    visible: Sequence[str],
+    today: date,
+) -> dict[Kind, Report]:
+    """Performance and fairness of a regression, from one scan of errors."""
+    from tenure.lifecycle.monitoring.errors import judge_error_fairness, judge_errors
+
+    monitoring = watched.config.monitoring
+    attributes = [f"f_{name}" for name in visible]
+    counts = engine.errors(due.decisions, files, attributes=attributes)
+    return {
+        "performance": judge_errors(
+            counts,
+            monitoring,
+            holdout=watched.row.facts.metrics,
+            subject=watched.name,
+            facts=facts["performance"],
+        ),
+        "fairness": judge_error_fairness(
+            counts,
+            policy,
+            visible=visible,
+            min_label_coverage=monitoring.min_label_coverage,
+            subject=watched.name,
+            today=today,
+            facts=facts["fairness"],
         ),
     }
 

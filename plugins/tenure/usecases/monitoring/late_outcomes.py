@@ -3,10 +3,12 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tenure.installation import Installation
 from tenure.lifecycle.monitoring import LATE_OUTCOMES
+from tenure.ports import DecisionFilter, ErrorCounts, OutcomeCounts
 from tenure.usecases.monitoring.results import report_incident, result_facts
 from tenure.usecases.monitoring.window import (
     CLOCKS_DIFFER,
@@ -18,8 +20,9 @@ from tenure.verdicts import Report
 from tenure.vocabulary import RunRef, digest_json
 
 if TYPE_CHECKING:
+    from tenure.adapters.ibis_engine import IbisEngine
     from tenure.adapters.sql.monitoring import JudgedBefore, LabelsThen
-    from tenure.ports import OutcomeCounts, OutcomeSum
+    from tenure.ports import OutcomeSum
 
 _log = logging.getLogger("tenure.monitoring")
 
@@ -31,7 +34,6 @@ def judge_late_outcomes(platform: Installation, watched: WatchedModel, run: RunR
     """
     from tenure.adapters.ibis_engine import IbisEngine
     from tenure.adapters.sql import monitoring
-    from tenure.lifecycle.monitoring.performance import SCORE_BINS, confusion
 
     with platform.database.begin() as connection:
         before = monitoring.judged_before(connection, watched.row.id).get("performance")
@@ -46,8 +48,8 @@ def judge_late_outcomes(platform: Installation, watched: WatchedModel, run: RunR
         return
     engine, files = IbisEngine(), outcome_files(platform, watched.row.model)  # opens no features
     rest = watched.decisions(None, judged_rows(platform, watched.row.model, before))
-    counts = engine.outcomes(replace(rest, again=True), files, attributes=(), bins=SCORE_BINS)
-    if tuple(confusion(counts)) == then.cells:
+    counts = _counted(engine, watched, replace(rest, again=True), files)
+    if _cells(counts) == then.cells:
         return
     found = engine.outcome_sum(rest, files, watched.every)
     sums = replace(found, waiting=found.waiting + found.judged_here, judged_here=0)
@@ -55,40 +57,70 @@ def judge_late_outcomes(platform: Installation, watched: WatchedModel, run: RunR
     _store(platform, watched, report, (before, then), run)
 
 
+def _counted(
+    engine: "IbisEngine", watched: WatchedModel, rest: DecisionFilter, files: Sequence[Path]
+) -> OutcomeCounts | ErrorCounts:
+    from tenure.lifecycle.monitoring.performance import SCORE_BINS
+
+    if watched.config.task == "regression":
+        return engine.errors(rest, files, attributes=())
+    return engine.outcomes(rest, files, attributes=(), bins=SCORE_BINS)
+
+
+def _cells(counts: OutcomeCounts | ErrorCounts) -> tuple[int, ...]:
+    from tenure.lifecycle.monitoring.performance import confusion
+
+    return counts.cells if isinstance(counts, ErrorCounts) else tuple(confusion(counts))
+
+
 def _judge(
     watched: WatchedModel,
-    counts: "OutcomeCounts",
+    counts: OutcomeCounts | ErrorCounts,
     before: "JudgedBefore",
     then: "LabelsThen",
     outcomes: "OutcomeSum",
 ) -> Report:
-    from tenure.lifecycle.monitoring.performance import confusion, judge_performance
+    from tenure.lifecycle.monitoring.errors import judge_errors
+    from tenure.lifecycle.monitoring.performance import judge_performance
 
-    found = judge_performance(
-        counts,
-        watched.config.monitoring,
-        holdout=watched.row.facts.metrics,
-        seed=watched.config.training.seed,
-        subject=watched.name,
-        facts={
-            "kind": LATE_OUTCOMES,
-            "model": watched.row.model,
-            "version": watched.row.version,
-            "window": [then.since.isoformat(), before.until.isoformat()],
-            "outcomes": asdict(outcomes),
-            "remarks": outcomes.remarks(),
-            "cells_then": list(then.cells),
-            "config_digest": watched.config_digest,
-            "reference_digest": watched.row.facts.holdout_digest,
-            "artifact_digest": watched.row.artifact_digest,
-        },
-    )
+    policy, holdout = watched.config.monitoring, watched.row.facts.metrics
+    facts = {
+        "kind": LATE_OUTCOMES,
+        "model": watched.row.model,
+        "version": watched.row.version,
+        "window": [then.since.isoformat(), before.until.isoformat()],
+        "outcomes": asdict(outcomes),
+        "remarks": outcomes.remarks(),
+        "cells_then": list(then.cells),
+        "config_digest": watched.config_digest,
+        "reference_digest": watched.row.facts.holdout_digest,
+        "artifact_digest": watched.row.artifact_digest,
+    }
+    if isinstance(counts, ErrorCounts):
+        found = judge_errors(counts, policy, holdout=holdout, subject=watched.name, facts=facts)
+    else:
+        found = judge_performance(
+            counts,
+            policy,
+            holdout=holdout,
+            seed=watched.config.training.seed,
+            subject=watched.name,
+            facts=facts,
+        )
+    say = _errors if isinstance(counts, ErrorCounts) else _labels
     summary = (
         f"Late outcomes {found.verdict}: of {before.decisions:,} decisions that were judged "
-        f"before, {_labels(then.cells)} then and {_labels(confusion(counts))} now. Judged again: "
+        f"before, {say(then.cells)} then and {say(_cells(counts))} now. Judged again: "
         f"{found.summary}"
     )
     return replace(found, summary=summary)
+
+
+def _errors(cells: Sequence[int]) -> str:
+    """Of rows, errors and absolute errors, the last two in millionths."""
+    rows, _, absolute, _ = cells
+    mean = f"{absolute / rows / 1e6:.4g}" if rows else "none"
+    return f"{rows:,} had an outcome (mean absolute error {mean})"
 
 
 def _labels(cells: Sequence[int]) -> str:

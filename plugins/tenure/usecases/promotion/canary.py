@@ -18,6 +18,7 @@ from tenure.errors import CanaryRolledBack, NotPermitted, StateConflict
 from tenure.installation import Installation
 from tenure.layout import DECOMMISSION_MODEL, dag_id, day_folders, keys_from_hour, log_prefix
 from tenure.lifecycle.promotion.canary import CanaryAction, CanaryJudgement, ShareCounts, judge
+from tenure.lifecycle.promotion.means import ShareLosses
 from tenure.usecases.decisions.segments import live_keys
 from tenure.usecases.promotion import traffic
 from tenure.usecases.promotion.rollback import settle_stops
@@ -81,12 +82,12 @@ class Probation:
             StateConflict: Another controller took over.
             NotPermitted: Its authorization has ended: it gets nothing, so nothing can be judged.
         """
-        counts = self._count()
+        counts, losses = self._count()
         with self.platform.database.begin() as connection:
             analyses = canary.analyses_in_budget(connection, self.version.id) + 1
         share = self.plan.share_bp
-        judgement = judge(self.config.canary, counts, share_bp=share, analyses=analyses)
-        evidence = self._save(judgement, counts) if _is_reported(judgement) else ""
+        judgement = judge(self.config.canary, counts, losses, share_bp=share, analyses=analyses)
+        evidence = self._save(judgement, counts, losses) if _is_reported(judgement) else ""
         settle_stops(self.platform, self.version.id)  # before maintenance does: it may be promoted
         with traffic.turn(self.platform, self.version.id, actor=self.actor) as mine:
             self._still_mine(mine)
@@ -98,7 +99,7 @@ class Probation:
                 share_bp=share,
                 verdict=judgement.verdict,
                 action=judgement.action,
-                facts=_facts(judgement, counts) | {"report": evidence},
+                facts=_facts(judgement, counts, losses) | {"report": evidence},
                 at=self.platform.clock.now(),
             )
             self.plan = self._act(mine, judgement, evidence)
@@ -158,13 +159,14 @@ class Probation:
             )
         self.plan = found  # an authorization was renewed meanwhile: the same plan, later ends
 
-    def _count(self) -> list[ShareCounts]:
-        from tenure.adapters.ibis_engine.arms import CanaryWindow, arm_counts
+    def _count(self) -> tuple[list[ShareCounts], list[ShareLosses]]:
+        """Events, and of a regression the losses of answers."""
+        from tenure.adapters.ibis_engine.arms import CanaryWindow, arm_counts, arm_losses
 
         with self.platform.database.begin() as connection:
             start = canary.began(connection, self.version.model, self.version.id)
             if start is None:
-                return []
+                return [], []
             watermark = canary.watermark(connection, self.version.model)
             ended = plans.ended_since(
                 connection,
@@ -172,9 +174,13 @@ class Probation:
                 start.generation,
                 now=self.platform.clock.now(),
             )
-        window = CanaryWindow(start.generation, self.config.label.horizon_hours, watermark, ended)
+        horizon, task = self.config.label.horizon_hours, self.config.task
+        window = CanaryWindow(start.generation, horizon, watermark, ended, task)
         decisions, outcomes = (self._segments(kind, start.at) for kind in ("decisions", "outcomes"))
-        return arm_counts(self.engine, decisions, outcomes, window)
+        counts = arm_counts(self.engine, decisions, outcomes, window)
+        if task != "regression":
+            return counts, []
+        return counts, arm_losses(self.engine, decisions, outcomes, window)
 
     def _segments(self, kind: str, since: datetime) -> list[Path]:
         """Files of the hours since the canary began; only these days are listed.
@@ -191,14 +197,16 @@ class Probation:
                 self.fetched[key] = self.platform.store.fetch(key)
         return [self.fetched[key] for key in keys]
 
-    def _save(self, judgement: CanaryJudgement, counts: list[ShareCounts]) -> str:
+    def _save(
+        self, judgement: CanaryJudgement, counts: list[ShareCounts], losses: list[ShareLosses]
+    ) -> str:
         report = Report(
             stage="canary",
             subject=self.version.name,
             verdict=judgement.verdict,
             summary=f"{judgement.action}: {judgement.explanation}",
             checks=judgement.checks(),
-            facts=_facts(judgement, counts) | {"generation": self.plan.generation},
+            facts=_facts(judgement, counts, losses) | {"generation": self.plan.generation},
             enforced=True,
         )
         return self.platform.reports.save(
@@ -322,7 +330,9 @@ def _is_reported(judgement: CanaryJudgement) -> bool:
     return judgement.is_final or judgement.action is CanaryAction.HOLD
 
 
-def _facts(judgement: CanaryJudgement, counts: list[ShareCounts]) -> dict[str, object]:
+def _facts(
+    judgement: CanaryJudgement, counts: list[ShareCounts], losses: list[ShareLosses]
+) -> dict[str, object]:
     """Every number behind the judgement; an e-value that overflows stays a logarithm."""
     metrics = [
         asdict(m)
@@ -339,6 +349,7 @@ def _facts(judgement: CanaryJudgement, counts: list[ShareCounts]) -> dict[str, o
         "safe_threshold": judgement.safe_threshold,
         "metrics": metrics,
         "counts": [asdict(row) for row in counts],
+        "losses": [asdict(row) for row in losses],
     }
 
 

@@ -22,7 +22,7 @@ from tenure.lifecycle.serving import (
     ServingPolicy,
     TrafficPlan,
 )
-from tenure.lifecycle.training.labels import LabelRule
+from tenure.lifecycle.training.numbers import OutcomeRule
 from tenure.settings import Settings
 from tenure.usecases.serving.gateway_incidents import GatewayIncidents
 from tenure.usecases.serving.loading import LabelRules, ServingPolicies, VerifiedLoader
@@ -73,7 +73,7 @@ class GatewayInstallation:
         """The serving policies of the model YAMLs."""
         return ServingPolicies(self.platform.settings)
 
-    def labels(self) -> Callable[[str], LabelRule]:
+    def labels(self) -> Callable[[str], OutcomeRule]:
         """What the model YAMLs say about labels."""
         return LabelRules(self.platform.settings)
 

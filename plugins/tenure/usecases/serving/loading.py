@@ -17,6 +17,7 @@ from tenure.layout import artifact_key, onnx_key
 from tenure.lifecycle.model_version import OnnxFile, VersionFacts, VersionRecord
 from tenure.lifecycle.serving import ServingPolicy
 from tenure.lifecycle.training.labels import LabelRule
+from tenure.lifecycle.training.numbers import OutcomeRule
 from tenure.settings import Settings
 from tenure.usecases.serving.model_process import LoadOrder
 
@@ -257,10 +258,10 @@ class LabelRules:
     def __init__(self, settings: Settings) -> None:
         self._models = LastValidModels(settings)
 
-    def __call__(self, model: str) -> LabelRule:
+    def __call__(self, model: str) -> OutcomeRule:
         """The rule of a model; true and false alone for one that never had a valid YAML."""
         config = self._models(model)
-        return LabelRule(positive="true") if config is None else config.label.rule
+        return LabelRule(positive="true") if config is None else config.outcome_rule
 
 
 def refused(name: str, why: str) -> ArtifactRefused:

@@ -33,6 +33,7 @@ from tenure.usecases.data.compatibility import of_snapshots
 from tenure.usecases.data.privacy import require_safe_store
 from tenure.usecases.data.snapshots import open_snapshot
 from tenure.usecases.training.fitting import split_rows, wanted_columns
+from tenure.usecases.training.planning import task_fault
 
 if TYPE_CHECKING:
     from tenure.adapters.training_rows import TrainingRows
@@ -125,7 +126,7 @@ class _ModelCheck:
         """Raises TenureError, KeyError or SQLAlchemyError when something cannot be read."""
         dataset = self._found.datasets[self._model.dataset]
         batches = self._newest(dataset.name)
-        outcomes = list(self._of_outcomes())
+        outcomes = [*self._of_task(), *self._of_outcomes()]
         if not batches:
             self.waits = "nothing is published yet"
             return outcomes
@@ -139,6 +140,12 @@ class _ModelCheck:
             for fault in self._faults(dataset, newest)
         }
         return [self._problem(fault.about, text) for fault, text in said.items()] + outcomes
+
+    def _of_task(self) -> Iterator[Problem]:
+        with self._platform.database.begin() as connection:
+            fault = task_fault(connection, self._model)
+        if fault:
+            yield self._problem(("task",), f"{fault}. Give the new task a model of its own.")
 
     def _newest(self, dataset: str) -> tuple[PublishedSnapshot, ...]:
         with self._platform.database.begin() as connection:
@@ -206,13 +213,13 @@ class _ModelCheck:
 
         config = self._model.outcomes
         dataset = None if config is None else self._found.datasets.get(config.dataset)
-        if dataset is None or list(outcome_faults(self._model.label, dataset)):
+        if dataset is None or list(outcome_faults(self._model, dataset)):
             return
         batches = self._newest(dataset.name)
         if not batches:
             return
         path = self._open(dataset.name, batches[-1].digest)
-        now, rule = self._platform.clock.now(), self._model.label.rule
+        now, rule = self._platform.clock.now(), self._model.outcome_rule
         try:
             read(path, digest=batches[-1].digest, received_at=now, rule=rule)
         except ConfigInvalid as error:

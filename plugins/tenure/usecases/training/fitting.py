@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tenure.config import DatasetConfig, ModelConfig
 from tenure.config.references import require_trainable
+from tenure.errors import ConfigInvalid
 from tenure.installation import Installation
 from tenure.layout import artifact_key, reference_key
 from tenure.lifecycle.model_version import (
@@ -16,8 +17,9 @@ from tenure.lifecycle.model_version import (
     SplitRows,
     VersionRecord,
 )
+from tenure.lifecycle.task import Task, is_answer
 from tenure.lifecycle.training import PublishedSnapshot, evaluation, split
-from tenure.lifecycle.training.evaluation.costs import measure_kpis
+from tenure.lifecycle.training.evaluation.measuring import measure_answers
 from tenure.lifecycle.training.registry import statement_bytes
 from tenure.usecases.data.compatibility import other_names
 from tenure.usecases.data.snapshots import open_snapshot
@@ -141,6 +143,7 @@ def fit_files(
     made = tuning.fit(config, _unfitted(config, choice), parts.train)
     tuned = replace(made, search=choice)
     scores = score(tuned.estimator, parts.holdout.features)
+    _require_answers(scores, config.task, name)
     return FittedModel(
         artifact=skops_artifacts.dump(tuned.estimator, name=name),
         reference=_reference(config, tuned, parts.holdout, scores),
@@ -193,8 +196,28 @@ def _unfitted(config: ModelConfig, choice: SearchFacts | None) -> "BaseEstimator
         numeric=columns.numeric,
         categorical=columns.categorical,
         seed=policy.seed,
+        task=config.task,
     )
     return made
+
+
+def _require_answers(scores: "NDArray[np.float64]", task: Task, name: str) -> None:
+    """Raises ConfigInvalid for an estimator that gives what nobody could be answered."""
+    bad = sum(not is_answer(task, score) for score in scores.tolist())
+    if bad:
+        what = "no probability" if task == "binary" else "no finite number"
+        raise ConfigInvalid(
+            f"{name}: the estimator gave {what} for {bad:,} of {len(scores):,} held-out rows.",
+            still_safe="No version was made; whatever serves now keeps serving.",
+            next_step="Look for extreme values in the features, or take another estimator.",
+        )
+
+
+def trivial_answer(labels: "NDArray[Any]", task: Task) -> float:
+    """What the trivial model always answers: the share of positive labels, or their median."""
+    import numpy as np
+
+    return float(labels.mean() if task == "binary" else np.median(labels))
 
 
 def _reference(
@@ -226,9 +249,10 @@ def _facts(
 
     threshold, columns, learned = tuned.threshold, config.features, tuned.learned
     costs = config.evaluation.costs
-    measured = measure_kpis(scores, parts.holdout.labels, threshold=threshold, costs=costs)
+    measured = measure_answers(scores, parts.holdout.labels, threshold=threshold, costs=costs)
     observed = observed_values(learned, columns.numeric, columns.categorical)
     return FitFacts(
+        task=config.task,
         threshold=threshold,
         features=FeatureNames(columns.numeric, columns.categorical),
         time_column=wanted.time,
@@ -239,7 +263,7 @@ def _facts(
         metrics=evaluation.values(measured),
         intervals=evaluation.intervals(measured),
         rows=tuned.counted(parts.counts),
-        base_rate=float(learned.labels.mean()),
+        trivial_answer=trivial_answer(learned.labels, config.task),
         conformal_least=tuned.conformal_least,
         seed=config.training.seed,
         search=tuned.search,
@@ -254,7 +278,7 @@ def _onnx(
     name: str,
 ) -> OnnxAttempt | None:
     """Only where the model's YAML asks for it."""
-    if config.serving.onnx is None:
+    if config.serving.onnx is None or tuned.threshold is None:
         return None
     return attempt(
         config.serving.onnx,
@@ -300,7 +324,7 @@ def columns_of(
         group=config.training.group_column,
         weight=config.training.sample_weight,
         names=names,
-        rule=config.label.rule,
+        rule=config.outcome_rule,
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tenure.adapters.sql import training, versions
 from tenure.config import ModelConfig, load_dataset, load_model, parse_model
 from tenure.config.references import require_trainable
-from tenure.errors import GateInconclusive, SchemaBroken, StateConflict
+from tenure.errors import ConfigInvalid, GateInconclusive, SchemaBroken, StateConflict
 from tenure.installation import Installation
 from tenure.installation.provenance import code_digest
 from tenure.lifecycle.model_version import DraftFacts, VersionRecord
@@ -56,7 +56,7 @@ def plan(
         TextRefused: The reason cannot be kept.
         GateInconclusive: Too few batches are published; the request stays open.
         SchemaBroken: A column that the model reads changed under it; the request stays open.
-        ConfigInvalid: What `tenure check` says of the model's dataset, estimator or horizon.
+        ConfigInvalid: What `tenure check` says of the model's dataset, estimator, horizon or task.
     """
     if reason:
         REASON.require(reason, "reason", still_safe="No version was drafted; no request was filed.")
@@ -93,12 +93,36 @@ def _plan(
             request = training.unfinished_request(connection, model)
             if request is None and not by_hand:
                 return None
+            if fault := task_fault(connection, config):
+                raise _other_task(fault)
             return _answer(platform, connection, config, digest, (request, run, reason))
     except (GateInconclusive, SchemaBroken) as error:
         verdict = Verdict.FAILED if isinstance(error, SchemaBroken) else Verdict.INCONCLUSIVE
         report = Report("training", model, verdict, error.what, enforced=True)
         error.evidence = platform.reports.save(report, model=model, dataset=None, run=run)
         raise
+
+
+def task_fault(connection: "Connection", config: ModelConfig) -> str | None:
+    """Why the model cannot be of this task, or None: its versions decide by another.
+
+    Decisions and outcomes of a model are of one kind, or none could be compared with another.
+    """
+    trained = [v for v in versions.all_of(connection, config.name) if v.artifact_digest]
+    if not trained:
+        return None
+    before = versions.row_by_id(connection, trained[-1].id).facts_json.get("task")
+    if before in (None, config.task):  # whose evidence is damaged says so where it is served
+        return None
+    return f"{trained[-1].name} is a {before} model, and its YAML says task: {config.task}"
+
+
+def _other_task(fault: str) -> ConfigInvalid:
+    return ConfigInvalid(
+        f"{fault}: decisions and outcomes of one model are of one kind.",
+        still_safe="No version was drafted; whatever serves now keeps serving.",
+        next_step="Give the new task a model of its own, with a YAML and a name of its own.",
+    )
 
 
 def _log_plan(platform: Installation, model: str, run: RunRef, planned: TrainingPlan) -> None:

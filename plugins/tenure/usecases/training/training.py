@@ -126,7 +126,9 @@ def _save_report(
     )
     shown = {
         "rows": asdict(facts.rows),
+        "task": facts.task,
         "labels": {v: {"means": meaning, "rows": rows} for v, (meaning, rows) in classes.items()},
+        "trivial_answer": facts.trivial_answer,
         "metrics": facts.metrics,
         "threshold": facts.threshold,
         "seed": facts.seed,
@@ -206,5 +208,6 @@ def _params(
         "rows.train": facts.rows.train,
         "rows.holdout": facts.rows.holdout,
         "split": policy.split,
-        "threshold": facts.threshold,
+        "task": config.task,
+        **({} if facts.threshold is None else {"threshold": facts.threshold}),
     }

@@ -29,7 +29,7 @@ class TunedModel:
 
     Args:
         estimator: Fitted, and calibrated where the YAML asks for it.
-        threshold: Scores at or above it decide `positive`.
+        threshold: Scores at or above it decide `positive`; None of a regression.
         learned: The rows that the estimator learned from.
         apart: How the rows before the holdout were split; None where nothing is tuned.
         search: What chose the parameters; None where the YAML states them.
@@ -37,7 +37,7 @@ class TunedModel:
     """
 
     estimator: Any
-    threshold: float
+    threshold: float | None
     learned: "TrainingRows"
     apart: RowSplit | None = None
     search: SearchFacts | None = None
@@ -79,7 +79,7 @@ def fit(config: ModelConfig, unfitted: Any, rows: "TrainingRows") -> TunedModel:
     policy = config.evaluation
     if not policy.needs_calibration_rows:
         made = _learned(config, unfitted, rows)
-        return TunedModel(made, policy.threshold, rows)
+        return TunedModel(made, config.threshold, rows)
     apart = _apart(config, rows)
     learned, newest = pick(rows, apart.train), pick(rows, apart.holdout)
     estimator = _learned(config, unfitted, learned)
@@ -110,6 +110,7 @@ def _learned(config: ModelConfig, unfitted: Any, rows: "TrainingRows") -> Any:
         rows.features,
         rows.labels,
         label=config.label.column,
+        task=config.task,
         weights=row_weights(config.training.class_weight, rows.labels, rows.meanings, rows.weights),
     )
 

@@ -55,9 +55,9 @@ def judge_uplift(
     facts = {"uplift": {name: one.facts() for name, one in found.items()}}
     if policy.min_uplift is None or len(labels) < policy.min_rows:
         return Appraisal(facts=facts)
-    checks = [_uplift_check(policy.min_uplift, name, one) for name, one in found.items()]
+    checks = [uplift_check(policy.min_uplift, name, one) for name, one in found.items()]
     if not found:
-        checks = [_undecided(NO_ROI, f"{metric} is not defined on these rows")]
+        checks = [undecided(NO_ROI, f"{metric} is not defined on these rows")]
     return Appraisal(tuple(checks), facts)
 
 
@@ -68,7 +68,8 @@ def _uplift_metric(policy: EvaluationPolicy) -> GateMetric:
     return first if first in _COMPARABLE else "brier"
 
 
-def _uplift_check(least: float, name: str, found: PairedDifference) -> Check:
+def uplift_check(least: float, name: str, found: PairedDifference) -> Check:
+    """Whether the version is better than a constant answer by more than the least."""
     low, high = found.better.low, found.better.high
     if low is None or high is None:
         verdict = Verdict.INCONCLUSIVE
@@ -119,7 +120,7 @@ def judge_champion(
         for metric in dict.fromkeys(wanted)
         if (one := paired_difference(metric, labels, challenger, champion, policy.costs))
     }
-    facts = _champion_facts(name, len(labels), excluded) | {
+    facts = champion_facts(name, len(labels), excluded) | {
         "differences": [one.facts() for one in found.values()],
         "margin": policy.champion_margin,
     }
@@ -130,8 +131,8 @@ def judge_champion(
     decisive = found.get(policy.gates[0].metric)
     if too_few or decisive is None:
         why = too_few or f"{policy.gates[0].metric} is not defined on these rows"
-        return Appraisal((_undecided(CHAMPION, f"{name}: {why}"),), appraised.facts)
-    return Appraisal((_champion_check(policy.champion_margin, name, decisive),), appraised.facts)
+        return Appraisal((undecided(CHAMPION, f"{name}: {why}"),), appraised.facts)
+    return Appraisal((champion_check(policy.champion_margin, name, decisive),), appraised.facts)
 
 
 def incomparable(policy: EvaluationPolicy, name: str, why: str) -> Appraisal:
@@ -139,7 +140,7 @@ def incomparable(policy: EvaluationPolicy, name: str, why: str) -> Appraisal:
     facts: dict[str, object] = {CHAMPION: {"name": name, "rows": 0, "why": why}}
     if policy.champion_margin is None:
         return Appraisal(facts=facts)
-    return Appraisal((_undecided(CHAMPION, f"{name} {why}"),), facts)
+    return Appraisal((undecided(CHAMPION, f"{name} {why}"),), facts)
 
 
 def without_champion(model: str) -> Appraisal:
@@ -148,7 +149,8 @@ def without_champion(model: str) -> Appraisal:
     return Appraisal(facts={CHAMPION: {"name": None, "rows": 0, "why": why}})
 
 
-def _champion_facts(name: str, rows: int, excluded: int) -> dict[str, object]:
+def champion_facts(name: str, rows: int, excluded: int) -> dict[str, object]:
+    """Who it was compared with, and on how many rows."""
     return {"name": name, "rows": rows, "rows_it_may_have_learned_from": excluded}
 
 
@@ -162,7 +164,8 @@ def _too_few(policy: EvaluationPolicy, labels: Bools, excluded: int) -> str:
     return ""
 
 
-def _champion_check(margin: float, name: str, found: PairedDifference) -> Check:
+def champion_check(margin: float, name: str, found: PairedDifference) -> Check:
+    """Whether the challenger is surely no worse by the margin; its interval is defined."""
     low, high = found.better.low, found.better.high
     assert low is not None
     assert high is not None
@@ -182,7 +185,8 @@ def _champion_check(margin: float, name: str, found: PairedDifference) -> Check:
     )
 
 
-def _undecided(rule: str, why: str) -> Check:
+def undecided(rule: str, why: str) -> Check:
+    """The check of a comparison that could not be made."""
     return Check(rule, Verdict.INCONCLUSIVE, why, "a comparison on the same rows")
 
 

@@ -41,7 +41,7 @@ def judge(
     *,
     subject: str,
     rows: int,
-    threshold: float,
+    threshold: float | None,
     baseline: Mapping[GateMetric, MetricEstimate],
     today: date,
     findings: Sequence[Appraisal] = (),
@@ -53,7 +53,7 @@ def judge(
         measured: From `measure` on the holdout.
         subject: `model@version`.
         rows: Labelled rows of the holdout; below `policy.min_rows` no metric is judged.
-        threshold: The version's: scores at or above it decide `positive`.
+        threshold: The version's: scores at or above it decide `positive`; None of a regression.
         baseline: From `measure` on the same rows, scored with the training rows' base rate.
         today: Decides whether an excuse (`mode: report_only`) still holds.
         findings: What other looks at the version say; their checks count like those of the gates.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenure.lifecycle.training.evaluation.gate import CONFIDENCE, MetricEstimate
-from tenure.lifecycle.training.evaluation.policy import Metric
+from tenure.lifecycle.training.evaluation.policy import ClassMetric, Metric
 
 ECE_BINS = 10
 """Equal bins of the score."""
@@ -41,7 +41,7 @@ def measure(scores: Floats, labels: Bools, *, threshold: float) -> dict[Metric, 
     scores = np.asarray(scores, dtype=np.float64)
     labels = np.asarray(labels, dtype=np.bool_)
     if not len(labels):
-        return {name: MetricEstimate(None) for name in get_args(Metric)}
+        return {name: MetricEstimate(None) for name in get_args(ClassMetric)}
     decided = scores >= threshold
     n, right = len(labels), int((decided == labels).sum())
     hits = int((decided & labels).sum())

@@ -6,9 +6,13 @@ from pydantic import Field, model_validator
 
 from tenure.lifecycle.policy import GatePolicy, Policy
 
-Metric = Literal[
+ClassMetric = Literal[
     "roc_auc", "brier", "log_loss", "accuracy", "precision", "recall", "wrong_label_rate", "ece"
 ]
+"""Of a binary model."""
+ErrorMetric = Literal["mae", "rmse", "median_absolute_error", "mean_error", "r2"]
+"""Of a regression; an error is prediction minus outcome, in the unit of the label."""
+Metric = Literal[ClassMetric, ErrorMetric]
 GateMetric = Literal[Metric, "expected_cost"]
 Calibration = Literal["isotonic", "sigmoid"]
 
@@ -52,7 +56,8 @@ class EvaluationPolicy(GatePolicy):
     """The gate between trained and validated."""
 
     threshold: float = Field(default=0.5, ge=0.0, le=1.0)
-    """Scores at or above it decide `positive`; state `costs` instead to have it chosen."""
+    """Scores at or above it decide `positive`; state `costs` instead to have it chosen. A
+    regression has none."""
     costs: DecisionCosts | None = None
     """Each version's threshold is the one that costs least on its calibration rows; null: the
     declared `threshold`."""
@@ -70,12 +75,12 @@ class EvaluationPolicy(GatePolicy):
     """The KPIs: what must hold on the holdout, all of it. The first decides comparisons."""
     champion_margin: float | None = Field(default=0.01, ge=0.0)
     """How much worse than the champion's a version's first KPI may be on the same rows, as a
-    difference; its 95% interval must exclude more. null: the comparison only stands in the
-    report."""
+    difference (of a regression: the mean absolute error, as a share of the champion's); its 95%
+    interval must exclude more. null: the comparison only stands in the report."""
     min_uplift: float | None = Field(default=0.0, ge=0.0)
     """How much better than the base rate and the declared rule it must measurably be, in the first
-    KPI, or in the cost of a decision where there are `costs`. null: it only stands in the
-    report."""
+    KPI, or in the cost of a decision where there are `costs`; of a regression, than the median of
+    its labels and the rule, in mean absolute error. null: it only stands in the report."""
 
     accepted_leaks: dict[str, str] = Field(default_factory=dict)
     """Features that look like a leak and are known before all the same, each with the reason."""

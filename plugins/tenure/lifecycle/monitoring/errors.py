@@ -1,0 +1,106 @@
+"""How good the champion of a regression is by now, and for whom: errors of mature decisions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+from tenure.lifecycle.monitoring.performance import coverage_check, decay_check
+from tenure.lifecycle.monitoring.policy import MonitoringPolicy
+from tenure.lifecycle.training.bias import ErrorBiasPolicy
+from tenure.lifecycle.training.bias.errors import audit_errors
+from tenure.lifecycle.training.evaluation.regression import measure_sums
+from tenure.ports import ErrorCounts
+from tenure.verdicts import Report, Verdict
+
+
+def judge_errors(
+    counts: ErrorCounts,
+    policy: MonitoringPolicy,
+    *,
+    holdout: Mapping[str, float],
+    subject: str,
+    facts: Mapping[str, Any],
+) -> Report:
+    """Compare the window with the holdout of the same version, as `judge_performance` does.
+
+    Args:
+        counts: Of a window of mature decisions.
+        policy: Metric (`mae` or `rmse`), limits.
+        holdout: Metrics of the version's holdout.
+        subject: What is judged.
+        facts: Goes into the report.
+    """
+    measured = measure_sums(counts.sums, confidence=policy.confidence)
+    checks = [coverage_check(counts, policy)]
+    if checks[0].verdict is Verdict.PASSED:
+        checks.append(decay_check(measured, holdout, policy))
+    decisive = checks[-1]
+    what = f"{policy.metric} {decisive.observed}" if len(checks) > 1 else decisive.observed
+    body = {
+        **facts,
+        "decisions": counts.decisions,
+        "answered": counts.answered,
+        "labelled": counts.labelled,
+        "cells": list(counts.cells),
+        "ambiguous_outcomes": counts.ambiguous,
+        "metrics": {k: m.value for k, m in measured.items() if m.value is not None},
+        "intervals": {k: [m.low, m.high] for k, m in measured.items() if m.low is not None},
+        "holdout": dict(holdout),
+    }
+    return Report(
+        stage="monitoring",
+        subject=subject,
+        verdict=decisive.verdict,
+        summary=f"Performance {decisive.verdict}: {what}; allowed {decisive.allowed}.",
+        checks=tuple(reversed(checks)),
+        facts=body,
+        enforced=False,
+    )
+
+
+def judge_error_fairness(
+    counts: ErrorCounts,
+    policy: ErrorBiasPolicy,
+    *,
+    visible: Sequence[str],
+    min_label_coverage: float,
+    subject: str,
+    today: date,
+    facts: Mapping[str, Any],
+) -> Report:
+    """The bias audit of the mature decisions that have an outcome, as `judge_fairness`.
+
+    Args:
+        counts: Of a window; the keys of its groups are the values of `visible`, in order.
+        policy: The model's bias gate.
+        visible: Protected attributes that decisions carry (those that are features).
+        min_label_coverage: Share of mature decisions with an outcome below which it is
+            inconclusive.
+        subject: What is judged.
+        today: Decides whether an excuse still holds.
+        facts: Goes into the report.
+    """
+    covered = counts.labelled / counts.answered if counts.answered else 0.0
+    why = ""
+    if not visible:
+        why = f"decisions carry none of {', '.join(policy.attributes)}"
+    elif not counts.labelled or covered < min_label_coverage:
+        why = (
+            f"{covered:.1%} of the mature decisions have an outcome, {min_label_coverage:.0%} "
+            "are needed"
+        )
+    if why:
+        body = {**facts, "answered": counts.answered, "labelled": counts.labelled}
+        said = f"Fairness inconclusive: {why}."
+        return Report("monitoring", subject, Verdict.INCONCLUSIVE, said, (), body, enforced=False)
+    found = audit_errors(visible, counts.groups, policy, subject=subject, today=today)
+    hidden = sorted(set(policy.attributes) - set(visible))
+    unseen = f" Not in the decisions, so not judged: {', '.join(hidden)}." if hidden else ""
+    return replace(
+        found,
+        stage="monitoring",
+        summary=f"Fairness {found.verdict}: {found.summary}.{unseen}",
+        facts={**facts, **found.facts},
+        enforced=False,
+    )

@@ -1,0 +1,164 @@
+"""Metrics, bias audit and labels of predicted numbers."""
+
+import math
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import (
+    mean_absolute_error,
+    median_absolute_error,
+    r2_score,
+    root_mean_squared_error,
+)
+
+from tenure.errors import ConfigInvalid
+from tenure.lifecycle.training.bias import ErrorBiasPolicy
+from tenure.lifecycle.training.bias.errors import audit_errors
+from tenure.lifecycle.training.evaluation.regression import measure_errors, sums_of
+from tenure.lifecycle.training.numbers import NumberRule
+from tenure.ports import ErrorSums
+from tenure.verdicts import Verdict
+
+TODAY = date(2026, 5, 1)
+
+
+def sample(n: int = 400, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    outcomes = rng.normal(5.0, 3.0, n)
+    return outcomes + rng.normal(0.5, 1.0, n), outcomes
+
+
+def test_points_are_those_of_scikit_learn() -> None:
+    predictions, outcomes = sample()
+    found = {name: one.value for name, one in measure_errors(predictions, outcomes).items()}
+    assert found == {
+        "mae": pytest.approx(mean_absolute_error(outcomes, predictions)),
+        "rmse": pytest.approx(root_mean_squared_error(outcomes, predictions)),
+        "mean_error": pytest.approx(float(np.mean(predictions - outcomes))),
+        "median_absolute_error": pytest.approx(median_absolute_error(outcomes, predictions)),
+        "r2": pytest.approx(r2_score(outcomes, predictions)),
+    }
+
+
+@pytest.mark.exhaustive
+def test_intervals_cover() -> None:
+    rng = np.random.default_rng(5)
+    truth = {  # of normal errors with mean 0.5 and deviation 1, outcomes of deviation 3
+        "mae": 0.8956,
+        "rmse": math.sqrt(1.25),
+        "mean_error": 0.5,
+        "r2": 1 - 1.25 / 9,
+        "median_absolute_error": 0.7599,
+    }
+    inside = dict.fromkeys(truth, 0)
+    for seed in rng.integers(0, 2**31, 500):
+        for name, one in measure_errors(*sample(400, int(seed))).items():
+            assert one.low is not None
+            assert one.high is not None
+            inside[name] += one.low <= truth[name] <= one.high
+    assert all(0.92 <= hits / 500 <= 0.98 for hits in inside.values()), inside
+
+
+@pytest.mark.parametrize(
+    ("predictions", "outcomes", "undefined"),
+    [
+        ([], [], {"mae", "rmse", "mean_error", "median_absolute_error", "r2"}),
+        ([1.0, 2.0], [3.0, 3.0], {"r2"}),
+        ([1e200, 0.0], [-1e200, 1.0], {"rmse", "r2"}),
+    ],
+)
+def test_what_is_not_defined_is_null(
+    predictions: list[float], outcomes: list[float], undefined: set[str]
+) -> None:
+    found = measure_errors(np.array(predictions), np.array(outcomes))
+    assert {name for name, one in found.items() if one.value is None} >= undefined
+
+
+@pytest.mark.parametrize(
+    ("value", "means"),
+    [
+        (3, 3.0),
+        (-2.5, -2.5),
+        ("12.5", 12.5),
+        ("1e3", 1000.0),
+        (2**53, 2.0**53),
+        (2**53 + 1, None),
+        (str(2**53 + 1), None),
+        ("1e999", None),
+        (math.nan, None),
+        (math.inf, None),
+        ("nan", None),
+        (True, None),
+        ("true", None),
+        ("", None),
+        ("1_000", None),
+        ("٣", None),
+        (10**400, None),
+        ("9" * 5000, None),
+    ],
+)
+def test_what_is_a_number(value: Any, means: float | None) -> None:
+    assert NumberRule().meaning(value) == means
+
+
+def test_a_column_with_words_is_refused_with_its_values() -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        NumberRule().meanings({"1.5": 3, "late": 2}, column="delay", still_safe="All.")
+    assert caught.value.what.startswith("delay is no number in 2 of 5 rows: 'late' (2 rows); ")
+
+
+def policy(**changes: Any) -> ErrorBiasPolicy:
+    return ErrorBiasPolicy(attributes=("sex",), max_difference=1.0, **changes)
+
+
+def groups(**errors: list[float]) -> dict[tuple[str, ...], ErrorSums]:
+    return {(name,): sums_of(np.array(values)) for name, values in errors.items()}
+
+
+def spread(mean: float, n: int = 200) -> list[float]:
+    return [mean + 0.1 * (-1) ** i for i in range(n)]
+
+
+@pytest.mark.parametrize(
+    ("gap", "verdict"),
+    [(0.5, Verdict.PASSED), (1.01, Verdict.INCONCLUSIVE), (2.0, Verdict.FAILED)],
+)
+def test_the_gap_of_mean_errors_is_judged_with_its_interval(gap: float, verdict: Verdict) -> None:
+    found = audit_errors(
+        ["sex"], groups(f=spread(gap), m=spread(0.0)), policy(), subject="m@1", today=TODAY
+    )
+    assert found.verdict is verdict
+    assert found.checks[0].value == pytest.approx(gap)
+
+
+def test_a_gap_in_the_sign_is_none_in_size() -> None:
+    held = groups(f=spread(3.0), m=spread(-3.0))
+    by_size = policy(metric="mean_absolute_error")
+    assert audit_errors(["sex"], held, by_size, subject="m", today=TODAY).verdict is Verdict.PASSED
+    assert audit_errors(["sex"], held, policy(), subject="m", today=TODAY).verdict is Verdict.FAILED
+
+
+@pytest.mark.parametrize(
+    ("small", "verdict"), [("inconclusive", "inconclusive"), ("report", "passed")]
+)
+def test_small_groups_are_listed(small: Any, verdict: str) -> None:
+    held = groups(f=spread(0.0), m=spread(0.1), x=[99.0, 98.0])
+    found = audit_errors(["sex"], held, policy(small_groups=small), subject="m", today=TODAY)
+    assert found.verdict == verdict
+    assert [c.subject for c in found.checks if c.rule == "group rows"] == ["sex=x"]
+    view = found.facts["views"]["sex"]  # type: ignore[index]
+    assert [(g["group"], g["rows"]) for g in view["groups"]] == [("f", 200), ("m", 200), ("x", 2)]
+
+
+@pytest.mark.exhaustive
+def test_intervals_of_the_groups_hold_together() -> None:
+    rng = np.random.default_rng(9)
+    hits = 0
+    for _ in range(400):
+        held = {(str(g),): sums_of(rng.normal(g, 1.0, 120)) for g in range(5)}
+        view = audit_errors(["g"], held, policy(), subject="m", today=TODAY).facts["views"]["g"]  # type: ignore[index]
+        ends = [one["means"]["mean_error"]["interval"] for one in view["groups"]]
+        hits += all(low <= g <= high for g, (low, high) in enumerate(ends))
+    assert 0.93 <= hits / 400 <= 0.99
