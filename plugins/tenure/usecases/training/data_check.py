@@ -200,7 +200,7 @@ class _ModelCheck:
         yield from learning_faults(old.labels, old.values(), label=label, squared=squared)
         evaluation, bias = self._model.evaluation, self._model.bias
         yield from gate_faults(evaluation, bias, new.labels, new.protected, today=self._today)
-        if evaluation.enforces(self._today):
+        if self._model.task == "binary" and evaluation.enforces(self._today):
             at = parts.at
             found = scan(
                 rows.features, rows.labels, rows.order, before=at.train, holdout=at.holdout
