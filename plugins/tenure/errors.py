@@ -9,6 +9,7 @@ TenureError
 ├── CanaryRolledBack     the challenger did harm and lost its traffic
 ├── NotPermitted         a person or role may not do this
 ├── TextRefused          a text from outside is too long, or holds what nobody can read
+├── FileRefused          a file that a command was given cannot be judged as it was asked
 ├── StateConflict        somebody else moved first; the work here is stale
 ├── ArtifactRefused      digest, signature or type of an artifact is not acceptable
 ├── ObjectMissing        the object store has no such object (any more)

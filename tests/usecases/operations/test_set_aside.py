@@ -184,7 +184,7 @@ LOOPS = {
                         name=item,
                         faults=(),
                         snapshot=None,
-                        config=SimpleNamespace(name=item, label=SimpleNamespace(rule=None)),
+                        config=SimpleNamespace(name=item, outcome_rule=None),
                     )
                     for item in ITEMS
                 ]

@@ -35,6 +35,7 @@ INSTEAD_OF_NOTHING = {
 """What is empty in the test's version has no value that could be another one."""
 OTHERS = {
     "kinds": {"carrier": "number"},
+    "conformal_least": 0.2,
     "search": {"chosen": {}, "ended_by": "budget", "trials": []},
 }
 """Where only certain words are facts."""
@@ -93,7 +94,7 @@ def test_a_changed_fact_is_refused_by_its_name(
         stated = dict(versions.row_by_id(connection, version.id).facts_json)
     names = [one.name for one in fields(VersionFacts)]
     assert stated.keys() == set(names)
-    for name in names:
+    for name in [one for one in names if one != "task"]:  # another task has other facts beside it
         other = OTHERS.get(name) or another(INSTEAD_OF_NOTHING.get(name, stated[name]))
         changed = {**stated, name: other}
         row = past_the_guards(platform, version, facts=changed)

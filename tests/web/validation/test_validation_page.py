@@ -219,7 +219,7 @@ def test_a_quarantine_file_that_cannot_be_read_does_not_hide_the_verdict(
         monkeypatch.setattr("tenure.views.failing_rows.MAX_BYTES", 10)
     answer = client.get(f"/report/{report}")
     assert answer.status_code == 200
-    words = {"gone": "KeyError", "broken": "Arrow", "huge": "bytes are too many to show here"}
+    words = {"gone": "ObjectMissing", "broken": "Arrow", "huge": "bytes are too many to show here"}
     assert words[damage] in section(answer.text, "Failing rows")
 
 

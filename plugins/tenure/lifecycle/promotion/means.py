@@ -85,7 +85,7 @@ def loss_ratio(losses: Sequence[ShareLosses]) -> float | None:
     Source: the weights of Mantel & Haenszel (1959).
 
     >>> share = ShareLosses(500, ArmLoss(100, 300.0, 900.0), ArmLoss(1000, 2000.0, 4000.0))
-    >>> loss_ratio([share])
+    >>> round(loss_ratio([share]), 9)
     1.5
     """
     above = below = 0.0

@@ -44,7 +44,7 @@ def cheapest_threshold(scores: Floats, labels: Bools, costs: DecisionCosts) -> f
 
     >>> labels = np.array([False, False, True, True])
     >>> ten = DecisionCosts(false_positive=1, false_negative=10)
-    >>> cheapest_threshold(np.array([0.1, 0.3, 0.2, 0.9]), labels, ten)
+    >>> round(cheapest_threshold(np.array([0.1, 0.3, 0.2, 0.9]), labels, ten), 9)
     0.15
     """
     order = np.argsort(scores, kind="stable")
