@@ -88,6 +88,7 @@ def test_other_seed_other_bytes() -> None:
     assert digest(name, seed=7) != digest(name, seed=8)
 
 
+@pytest.mark.exhaustive  # `tenure reproduce` does the same daily
 def test_same_bytes_in_another_process_with_other_threads_and_hashes() -> None:
     """What a retry on another machine does: other addresses, hash seed and number of cores."""
     program = (

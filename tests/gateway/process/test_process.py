@@ -258,6 +258,7 @@ def test_second_gateway_is_refused(
     assert (done.returncode, message in done.stderr) == (code, True), done.stderr
 
 
+@pytest.mark.exhaustive  # on fakes it is tried daily
 def test_database_away_and_back(
     life_of: Any, process_of: Any, tmp_path: Path, eventually: Any
 ) -> None:

@@ -180,6 +180,7 @@ def test_the_prediction_may_drift_beyond_all_bounds(regression: Any) -> None:
     assert check.value > 1.0
 
 
+@pytest.mark.exhaustive  # of a model of two classes it is tried daily
 def test_outcomes_that_change_later_are_judged_again(regression: Any) -> None:
     last = ship(regression, regression.champion(), 600)
     mature(regression, last)

@@ -252,17 +252,8 @@ def refused(settings: Settings, frame: pd.DataFrame, time: str, path: Path) -> d
     return found
 
 
-DAILY = {"hospital"}
-"""That is tried every day: rare codes."""
-
-
-@pytest.mark.parametrize(
-    ("trade", "time"),
-    [
-        pytest.param(*one, id=name, marks=() if name in DAILY else pytest.mark.exhaustive)
-        for name, one in TRADES.items()
-    ],
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(("trade", "time"), TRADES.values(), ids=TRADES.keys())
 def test_a_suite_accepts_the_months_it_was_made_from(
     folder: Settings, tmp_path: Path, trade: Callable[..., pd.DataFrame], time: str
 ) -> None:
