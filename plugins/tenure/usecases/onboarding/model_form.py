@@ -84,5 +84,5 @@ def _summary(proposed: NewModel, *, written: bool) -> str:
         f"{len(proposed.left_out)} out; {len(proposed.confirm)} points are to be confirmed"
     )
     if written:
-        return f"{drafted}. Written to {proposed.path}; its DAGs appear by themselves."
-    return f"{drafted}. {proposed.path.parent} takes no file: commit the YAML below."
+        return f"{drafted}. It is written; its DAGs appear by themselves"
+    return f"{drafted}. The folder of configs takes no file: commit the YAML below"
