@@ -362,7 +362,7 @@ class ErrorCounts:
         decisions: Decisions in the window.
         answered: Those that a model answered (not a rule).
         labelled: Those answered by a model that have an outcome; the newest outcome counts.
-        groups: Value of each protected attribute (null is "") to the sums of the labelled.
+        groups: Value of each protected attribute (None is null) to the sums of the labelled.
         cells: Rows, errors and absolute errors of the labelled, the last two as sums of whole
             millionths: they add up exactly over windows, so that a changed outcome is noticed.
         ambiguous: As in `OutcomeCounts`.
@@ -371,7 +371,7 @@ class ErrorCounts:
     decisions: int
     answered: int
     labelled: int
-    groups: Mapping[tuple[str, ...], ErrorSums]
+    groups: Mapping[tuple[str | None, ...], ErrorSums]
     cells: tuple[int, int, int, int]
     ambiguous: int = 0
 

@@ -110,7 +110,7 @@ def test_a_column_with_words_is_refused_with_its_values() -> None:
 
 
 def policy(**changes: Any) -> ErrorBiasPolicy:
-    return ErrorBiasPolicy(attributes=("sex",), max_difference=1.0, **changes)
+    return ErrorBiasPolicy(**{"attributes": ("sex",), "max_difference": 1.0, **changes})
 
 
 def groups(**errors: list[float]) -> dict[tuple[str, ...], ErrorSums]:
@@ -162,3 +162,21 @@ def test_intervals_of_the_groups_hold_together() -> None:
         ends = [one["means"]["mean_error"]["interval"] for one in view["groups"]]
         hits += all(low <= g <= high for g, (low, high) in enumerate(ends))
     assert 0.93 <= hits / 400 <= 0.99
+
+
+def test_a_missing_group_is_none_of_the_others_and_no_two_groups_become_one() -> None:
+    one = sums_of(np.array([1.0, -1.0]))
+    values = [(None, "a"), ("", "a"), ("(missing)", "a"), ("x & y", "z"), ("x", "y & z")]
+    held = dict.fromkeys(values, one)
+    report = audit_errors(
+        ["sex", "race"], held, policy(attributes=("sex", "race")), subject="m", today=TODAY
+    )
+    views: Any = report.facts["views"]
+    assert [group["group"] for group in views["sex"]["groups"]] == [
+        "''",
+        "'(missing)'",
+        "x",
+        "x & y",
+        "(missing)",
+    ]
+    assert sum(group["rows"] for group in views["sex & race"]["groups"]) == 2 * len(values)

@@ -25,15 +25,15 @@ _POWERS = {"error": 1, "absolute": 1, "squared": 2, "fourth": 4}
 
 def group_errors(
     paths: Sequence[Path], attributes: Sequence[str]
-) -> dict[tuple[str, ...], ErrorSums]:
+) -> dict[tuple[str | None, ...], ErrorSums]:
     """Sums for each combination of `g_<attribute>` values that occurs.
 
     Args:
         paths: Reference files: columns `g_<attribute>`, `score` and `label` (a number).
-        attributes: Names without the prefix; a null value is the group "".
+        attributes: Names without the prefix; a null value is the group None.
     """
     rows = IbisEngine().read(paths)
-    keys = {f"key_{i}": rows[f"g_{name}"].fill_null("") for i, name in enumerate(attributes)}
+    keys = {f"key_{i}": rows[f"g_{name}"] for i, name in enumerate(attributes)}
     return summed(rows.select(**keys, error=rows.score - rows.label), list(keys))
 
 
@@ -49,7 +49,7 @@ def error_counts(
         *(name for name in ("caller", *attributes) if name in decisions.columns),
     )
     joined = labelled(needed, outcomes, asked)
-    keys = {f"key_{i}": text(joined, name).fill_null("") for i, name in enumerate(attributes)}
+    keys = {f"key_{i}": text(joined, name) for i, name in enumerate(attributes)}
     rows = joined.select(
         **keys,
         answered=joined.fallback_level.isin(BY_MODEL),
@@ -103,7 +103,9 @@ def summed(rows: Any, keys: Sequence[str]) -> dict[tuple[Any, ...], ErrorSums]:
     )
     return {
         tuple(row[key] for key in keys): _sums(row, unit)
-        for row in sorted(found.to_pyarrow().to_pylist(), key=lambda r: [r[key] for key in keys])
+        for row in sorted(
+            found.to_pyarrow().to_pylist(), key=lambda r: [(r[key] is None, r[key]) for key in keys]
+        )
     }
 
 

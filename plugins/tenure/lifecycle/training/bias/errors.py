@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from tenure.lifecycle.training.bias.cells import Group, group_name, group_order
 from tenure.lifecycle.training.bias.error_policy import ERRORS, ErrorBiasPolicy
 from tenure.ports import NO_ERRORS, ErrorSums
 from tenure.verdicts import Check, Report, Verdict, worst
 
-Groups = Mapping[tuple[str, ...], ErrorSums]
-"""Sums of each combination of values (one an attribute) that occurs."""
+Groups = Mapping[Group, ErrorSums]
+"""Sums of each combination of values (one an attribute, None is missing) that occurs."""
 _SHOWN = 5
 _ORDER = {Verdict.FAILED: 0, Verdict.INCONCLUSIVE: 1, Verdict.PASSED: 2}
 
@@ -29,7 +30,7 @@ class GroupErrors:
 
     Args:
         view: `carrier`, or `carrier & origin`.
-        groups: Names, sorted.
+        groups: Names, sorted; `(missing)` is a missing value.
         rows: Of each group.
         means: In the order of ERRORS, shape (groups, 2); NaN without rows.
         low: Lower ends of their intervals; NaN where a group is not judged.
@@ -84,22 +85,24 @@ def audit_errors(
 
 def _views(
     attributes: Sequence[str], groups: Groups, policy: ErrorBiasPolicy
-) -> Iterator[tuple[str, dict[str, ErrorSums]]]:
+) -> Iterator[tuple[str, Groups]]:
     """One view an attribute, then the crossing of all of them."""
     for i, name in enumerate(attributes):
-        merged: dict[str, ErrorSums] = {}
+        merged: dict[Group, ErrorSums] = {}
         for group, sums in groups.items():
-            merged[group[i]] = merged.get(group[i], NO_ERRORS) + sums
-        yield name, dict(sorted(merged.items()))
+            own = (group[i],)
+            merged[own] = merged.get(own, NO_ERRORS) + sums
+        yield name, merged
     if policy.intersections and len(attributes) > 1:
-        crossed = {" & ".join(group): sums for group, sums in sorted(groups.items())}
-        yield " & ".join(attributes), crossed
+        yield " & ".join(attributes), groups
 
 
-def _measured(name: str, held: Mapping[str, ErrorSums], policy: ErrorBiasPolicy) -> GroupErrors:
-    rows = np.array([one.rows for one in held.values()], dtype=np.int64)
-    totals = np.array([[one.error, one.absolute] for one in held.values()]).reshape(-1, len(ERRORS))
-    squares = np.array([one.squared for one in held.values()]).reshape(-1, 1)
+def _measured(name: str, held: Groups, policy: ErrorBiasPolicy) -> GroupErrors:
+    groups = sorted(held, key=group_order)
+    sums = [held[group] for group in groups]
+    rows = np.array([one.rows for one in sums], dtype=np.int64)
+    totals = np.array([[one.error, one.absolute] for one in sums]).reshape(-1, len(ERRORS))
+    squares = np.array([one.squared for one in sums]).reshape(-1, 1)
     judged = rows >= policy.min_group_rows
     count = np.where(rows > 0, rows, np.nan).reshape(-1, 1)
     means = totals / count
@@ -107,9 +110,8 @@ def _measured(name: str, held: Mapping[str, ErrorSums], policy: ErrorBiasPolicy)
     together = policy.confidence ** (1 / max(int(judged.sum()), 1))
     quantile = stats.t.ppf(0.5 + together / 2, np.where(count > 1, count - 1, np.nan))
     half = np.where(judged.reshape(-1, 1), quantile * np.sqrt(variance / count), np.nan)
-    return GroupErrors(
-        name, tuple(held), tuple(rows.tolist()), means, means - half, means + half, judged
-    )
+    names = tuple(map(group_name, groups))
+    return GroupErrors(name, names, tuple(rows.tolist()), means, means - half, means + half, judged)
 
 
 def _bound(view: GroupErrors, policy: ErrorBiasPolicy) -> Check:
