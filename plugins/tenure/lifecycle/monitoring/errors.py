@@ -1,10 +1,10 @@
 """How good the champion of a regression is by now, and for whom: errors of mature decisions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import date
 from typing import Any
 
+from tenure.lifecycle.monitoring.fairness import as_live, unclear, why_unclear
 from tenure.lifecycle.monitoring.performance import coverage_check, decay_check
 from tenure.lifecycle.monitoring.policy import MonitoringPolicy
 from tenure.lifecycle.training.bias import ErrorBiasPolicy
@@ -81,26 +81,7 @@ def judge_error_fairness(
         today: Decides whether an excuse still holds.
         facts: Goes into the report.
     """
-    covered = counts.labelled / counts.answered if counts.answered else 0.0
-    why = ""
-    if not visible:
-        why = f"decisions carry none of {', '.join(policy.attributes)}"
-    elif not counts.labelled or covered < min_label_coverage:
-        why = (
-            f"{covered:.1%} of the mature decisions have an outcome, {min_label_coverage:.0%} "
-            "are needed"
-        )
-    if why:
-        body = {**facts, "answered": counts.answered, "labelled": counts.labelled}
-        said = f"Fairness inconclusive: {why}."
-        return Report("monitoring", subject, Verdict.INCONCLUSIVE, said, (), body, enforced=False)
+    if why := why_unclear(counts, policy.attributes, visible, min_label_coverage):
+        return unclear(why, subject, facts, counts)
     found = audit_errors(visible, counts.groups, policy, subject=subject, today=today)
-    hidden = sorted(set(policy.attributes) - set(visible))
-    unseen = f" Not in the decisions, so not judged: {', '.join(hidden)}." if hidden else ""
-    return replace(
-        found,
-        stage="monitoring",
-        summary=f"Fairness {found.verdict}: {found.summary}.{unseen}",
-        facts={**facts, **found.facts},
-        enforced=False,
-    )
+    return as_live(found, policy.attributes, visible, facts)

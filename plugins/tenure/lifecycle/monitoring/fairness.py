@@ -10,7 +10,7 @@ import numpy as np
 from tenure.lifecycle.training.bias import BiasPolicy
 from tenure.lifecycle.training.bias.audit import audit
 from tenure.lifecycle.training.bias.cells import Cells
-from tenure.ports import OutcomeCounts
+from tenure.ports import ErrorCounts, OutcomeCounts
 from tenure.verdicts import Report, Verdict
 
 
@@ -38,42 +38,57 @@ def judge_fairness(
         today: Decides whether an excuse still holds.
         facts: Goes into the report.
     """
-    if not visible:
-        return _unclear(
-            f"decisions carry none of {', '.join(policy.attributes)}", subject, facts, counts
-        )
-    covered = counts.labelled / counts.answered if counts.answered else 0.0
-    if not counts.labelled or covered < min_label_coverage:
-        return _unclear(
-            f"{covered:.1%} of the mature decisions have an outcome, {min_label_coverage:.0%} "
-            "are needed",
-            subject,
-            facts,
-            counts,
-        )
+    if why := why_unclear(counts, policy.attributes, visible, min_label_coverage):
+        return unclear(why, subject, facts, counts)
     cells = Cells(
         attributes=tuple(visible),
         groups=tuple(counts.cells),
         counts=np.array(list(counts.cells.values()), dtype=np.int64),
     )
     found = audit(cells, policy, subject=subject, seed=seed, today=today)
-    hidden = sorted(set(policy.attributes) - set(visible))
-    unseen = f" Not in the decisions, so not judged: {', '.join(hidden)}." if hidden else ""
-    return replace(
-        found,
-        stage="monitoring",
-        summary=f"Fairness {found.verdict}: {found.summary}.{unseen}",
-        facts={**facts, **found.facts},
-        enforced=False,
-    )
+    return as_live(found, policy.attributes, visible, facts)
 
 
-def _unclear(why: str, subject: str, facts: Mapping[str, Any], counts: OutcomeCounts) -> Report:
+def why_unclear(
+    counts: OutcomeCounts | ErrorCounts,
+    attributes: Sequence[str],
+    visible: Sequence[str],
+    min_label_coverage: float,
+) -> str:
+    """Why nothing can be said of groups; empty where something can."""
+    if not visible:
+        return f"decisions carry none of {', '.join(attributes)}"
+    covered = counts.labelled / counts.answered if counts.answered else 0.0
+    if counts.labelled and covered >= min_label_coverage:
+        return ""
+    needed = f"{min_label_coverage:.0%} are needed"
+    return f"{covered:.1%} of the mature decisions have an outcome, {needed}"
+
+
+def unclear(
+    why: str, subject: str, facts: Mapping[str, Any], counts: OutcomeCounts | ErrorCounts
+) -> Report:
+    """The report of a window of which nothing can be said."""
     return Report(
         stage="monitoring",
         subject=subject,
         verdict=Verdict.INCONCLUSIVE,
         summary=f"Fairness inconclusive: {why}.",
         facts={**facts, "answered": counts.answered, "labelled": counts.labelled},
+        enforced=False,
+    )
+
+
+def as_live(
+    found: Report, attributes: Sequence[str], visible: Sequence[str], facts: Mapping[str, Any]
+) -> Report:
+    """An audit as a monitoring result; it names the attributes that decisions do not carry."""
+    hidden = sorted(set(attributes) - set(visible))
+    unseen = f" Not in the decisions, so not judged: {', '.join(hidden)}." if hidden else ""
+    return replace(
+        found,
+        stage="monitoring",
+        summary=f"Fairness {found.verdict}: {found.summary}.{unseen}",
+        facts={**facts, **found.facts},
         enforced=False,
     )
