@@ -6,16 +6,17 @@ STAMP := $(VENV)/.tenure-installed
 LOCKS := requirements-build.txt requirements.txt requirements-local.txt requirements-dev.txt
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
 CORE := tests plugins/tenure/lifecycle plugins/tenure/layout.py plugins/tenure/verdicts.py plugins/tenure/vocabulary.py --doctest-modules
-PROMPT := (not fault or quick) and not fault_root and not soak and not browser
+PROMPT := (not fault or quick) and not fault_root and not soak and not browser and not oncall
 DAILY := $(PROMPT) and not exhaustive
 PYTEST := $(BIN)/python -u -m pytest -q --durations=15 --durations-min=1
 # What a run printed is kept: an interpreter that dies says where only once.
 KEPT = 2>&1 | tee .pytest_cache/$$(date +%Y%m%d-%H%M%S)-$@.log
 # In the order of tests/conftest.py: the files with many tests are not the ones that take long.
-# Four on two cores: the first lives a whole life, which often waits, and so do many tests.
-WORKERS := -n 4 --max-worker-restart=2 --dist loadfile --no-loadscope-reorder
+# Three on two cores: the first lives a life on a stack, which often waits. Of the exhaustive ones
+# three do, one after another, so a fourth does the rest meanwhile.
+WORKERS := -n 3 --max-worker-restart=2 --dist loadfile --no-loadscope-reorder
 ONCE ?=
-# A quarter of the processor time; `.ci/run` pays it.
+# For example `--cov --cov-report=term:skip-covered`: a quarter more processor time.
 COVERAGE ?=
 PYTEST_ARGS ?=
 
@@ -27,8 +28,8 @@ unexport PYTHONDONTWRITEBYTECODE
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install check test test-all test-exhaustive test-unit test-browser demo up down docs lock clean \
-	fault-test fault-test-root soak check-format check-lint check-types check-imports check-image check-configs
+.PHONY: help install check test test-all test-exhaustive test-unit test-browser screenshots demo up down docs lock clean \
+	fault-test fault-test-root oncall-test soak check-format check-lint check-types check-imports check-image check-configs
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -85,11 +86,16 @@ test-all: test test-exhaustive ## The same, then whole grids and properties with
 
 test-exhaustive: $(STAMP) ## Only what `test-all` has beyond `test`
 	@mkdir -p .pytest_cache
-	$(PYTEST) $(WORKERS) -m "(exhaustive or hypothesis) and $(PROMPT)" \
+	$(PYTEST) $(WORKERS) -n 4 -m "(exhaustive or hypothesis) and $(PROMPT)" \
 		--hypothesis-profile=exhaustive --timeout=1200 $(PYTEST_ARGS) $(KEPT)
 
 test-browser: $(STAMP) ## What a person sees, in Chromium
 	$(BIN)/python -m pytest -q -m browser $(PYTEST_ARGS)
+
+screenshots: $(STAMP) ## Every page at 1280 and 400 px, light and dark, into build/screenshots
+	rm -rf build/screenshots
+	TENURE_SCREENSHOTS=build/screenshots $(BIN)/python -m pytest -q -m browser -k pictured tests/web/test_screens.py
+	@echo "The pictures lie in build/screenshots; open each of them."
 
 fault-test: $(STAMP) ## Faults injected into real processes, one after another
 	$(BIN)/python -m pytest -q -m fault $(PYTEST_ARGS)
@@ -97,10 +103,13 @@ fault-test: $(STAMP) ## Faults injected into real processes, one after another
 fault-test-root: $(STAMP) ## Faults that need the kernel's help: root, mounts, network namespaces
 	$(BIN)/python -m pytest -q -m fault_root $(PYTEST_ARGS)
 
+oncall-test: $(STAMP) ## Twenty faults at random, mended by a robot that has only the incident pages
+	$(BIN)/python -m pytest -q -s -m oncall $(PYTEST_ARGS)
+
 soak: $(STAMP) ## Fifteen minutes of steady load on gateways that are restarted in turn
 	$(BIN)/python -m pytest -q -s -m soak $(PYTEST_ARGS)
 
-demo: $(STAMP) ## The whole life of one model on real data (ONCE=1 stops afterwards)
+demo: $(STAMP) ## The whole life of one model on real data (ONCE=1 stops afterwards; STORY=full adds two models)
 	@ONCE="$(ONCE)" exec $(BIN)/tenure demo
 
 up: $(STAMP) ## The embedded stack in the foreground

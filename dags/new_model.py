@@ -25,10 +25,10 @@ from tenure.vocabulary import ID_PATTERN, PLAIN
 
 
 def text(title: str, description: str) -> Param:
-    """A field of the form that may stay empty."""
+    """A field of the form that may stay empty; of a `string` alone Airflow asks for a value."""
     return Param(
-        "",
-        type="string",
+        None,
+        type=["null", "string"],
         maxLength=2000,
         pattern=PLAIN,
         title=title,
@@ -58,8 +58,17 @@ FORM = {
         maxLength=200,
         pattern=PLAIN,
         title="Label",
-        description="Column that it predicts: one of two values.",
+        description="Column that it predicts.",
     ),
+    "task": Param(
+        None,
+        type=["null", "string"],
+        enum=[None, "binary", "multiclass", "regression"],
+        values_display={"null": "guessed from the label"},
+        title="Task",
+        description="One of two values, one of a few classes, or a number. Empty: guessed.",
+    ),
+    "time": text("Time", "Column: when a row happened. Empty: the dataset's time column."),
     "positive": text("Positive value", "The value that is looked for; empty: guessed."),
     "protected": text(
         "Protected attributes",

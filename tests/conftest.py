@@ -24,12 +24,15 @@ from urllib.parse import parse_qs, urlsplit
 import psutil
 import psycopg
 import pytest
+from flight_configs import flight_configs
 from hypothesis import settings as hypothesis_settings
+from sqlalchemy import make_url
 
 from tenure.installation import Installation
 from tenure.migrations import upgrade
-from tenure.settings import REPOSITORY, Settings
+from tenure.settings import Settings
 from tenure.stack import postgres
+from tenure.vocabulary import digest_bytes
 
 # Several OpenMP threads on few cores wait for each other: fits would take seconds, not hundredths.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -41,6 +44,7 @@ os.environ.setdefault(
 _TEMPLATE = "template_tenure"
 _numbers = itertools.count(1)
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
+_MEMORY, _ENOUGH_MEMORY = Path("/dev/shm"), 2 << 30
 
 # How many examples a property gets: some on every day, many more in `make test-exhaustive`, which
 # chooses by name. A test says a number of its own only where the usual one does not fit it.
@@ -56,8 +60,8 @@ _SERVICES = {"postgres_server", "mlflow_url", "s3_server"}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whoever asks for PostgreSQL or MLflow is a service test, marked or not.
 
-    A whole life comes first, for it takes longest: one worker lives it while the others go on. Then
-    the files of the pure core, so that a broken rule is seen before a minute is spent.
+    A life on a stack comes first, for it takes longest: one worker lives it while the others go
+    on. Then the files of the pure core, so that a broken rule is seen before a minute is spent.
     """
     for item in items:
         if not _SERVICES.isdisjoint(getattr(item, "fixturenames", ())):
@@ -98,15 +102,30 @@ class Shared:
             _, _, address = json.loads(record.read_text())
         return str(address)
 
+    def databases(self) -> Path:
+        """A folder for PostgreSQL's data: in memory where there is enough, else with the rest.
+
+        A copy of a database is three hundred files, and a run makes a thousand copies.
+        """
+        with suppress(OSError):
+            if shutil.disk_usage(_MEMORY).free > _ENOUGH_MEMORY:
+                return self._in_memory
+        return self.folder / "databases"
+
+    @property
+    def _in_memory(self) -> Path:
+        return _MEMORY / f"tenure-{digest_bytes(os.fsencode(self.folder))[:12]}"
+
     def end(self) -> None:
-        """End every service that anybody started, and remove the hundreds of databases."""
+        """End every service that anybody started, and remove the databases."""
         for record in self.folder.glob("*.json"):
             pid, born, _ = json.loads(record.read_text())
             with suppress(psutil.NoSuchProcess):
                 service = psutil.Process(pid)
                 if service.create_time() == born:
                     _end(service)
-        shutil.rmtree(self.folder / "postgres" / "postgres", ignore_errors=True)
+        for place in (self._in_memory, self.folder / "databases"):
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def _end(service: psutil.Process) -> None:
@@ -145,11 +164,23 @@ def shared(pytestconfig: pytest.Config) -> Shared:
     return _shared(pytestconfig)
 
 
+@pytest.fixture(scope="module")
+def one_stack(shared: Shared) -> Iterator[None]:
+    """One whole stack at a time: two on two cores let each other's tasks die of silence."""
+    shared.folder.mkdir(exist_ok=True)
+    with (shared.folder / "stack.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres_server(shared: Shared) -> postgres.Server:
     """A real PostgreSQL of this run, with a migrated template database."""
 
-    def start(home: Path) -> tuple["subprocess.Popen[bytes]", str]:
+    def start(_: Path) -> tuple["subprocess.Popen[bytes]", str]:
+        home = shared.databases()
+        shutil.rmtree(home, ignore_errors=True)  # of a run that was killed
+        home.mkdir()
         server = postgres.start(home)
         try:
             _trust(server, home)
@@ -257,17 +288,26 @@ def database_url(postgres_server: postgres.Server) -> str:
 
 
 @pytest.fixture
-def fresh_database_url(postgres_server: postgres.Server) -> str:
+def fresh_database_url(postgres_server: postgres.Server) -> Iterator[str]:
     """A migrated lifecycle database of this test alone."""
-    return copy_of_template(postgres_server)
+    url = copy_of_template(postgres_server)
+    yield url
+    with psycopg.connect(postgres_server.conninfo("postgres"), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def flight_include(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The house's configs as far as they are about flight_late; nobody writes into it."""
+    return flight_configs(tmp_path_factory.mktemp("configs") / "include")
 
 
 @pytest.fixture
-def settings(fresh_database_url: str, tmp_path: Path) -> Settings:
+def settings(fresh_database_url: str, tmp_path: Path, flight_include: Path) -> Settings:
     """Settings on a fresh database and a fresh local store; MLflow and gateway answer nowhere."""
     return Settings(
         home=tmp_path / "home",
-        include=REPOSITORY / "include",
+        include=flight_include,
         database_url=fresh_database_url,
         store_url=(tmp_path / "home" / "store").as_uri(),
         mlflow_url="http://127.0.0.1:9",

@@ -17,10 +17,18 @@ ROOM_LINES = 2_500
 UNTYPED_SHARE = 0.05
 """Of the functions of use cases that may have Any in their signature."""
 TESTED_ELSEWHERE = {
+    "operations/action_plans": (
+        "usecases/operations/test_incident_actions.py",
+        "what each action would change is seen where it is done",
+    ),
     "data/comparison": ("cli/test_data.py", "the command is its only caller"),
     "onboarding/drafting": (
         "usecases/onboarding/test_new_dataset.py",
         "drafts the YAML of a new dataset",
+    ),
+    "evaluation/mitigation_effect": (
+        "usecases/training/test_mitigation.py",
+        "what a mitigation did and what it changed, on one fit",
     ),
     "data/judge_file": (
         "usecases/data/ingestion/test_limits.py",
@@ -29,6 +37,7 @@ TESTED_ELSEWHERE = {
     "data/publication": ("usecases/data/test_ingestion.py", "the last transaction of ingestion"),
     "data/snapshots": ("usecases/data/test_privacy.py", "one function that every reader calls"),
     "data/suggestions": ("usecases/data/test_suites.py", "the steward's tools together"),
+    "data/usability": ("usecases/data/test_compatibility.py", "the last step of an ingestion"),
     "decisions/batch_shard": ("usecases/decisions/test_batch_scoring.py", "a step of it"),
     "incidents/close_incident": (
         "cli/test_incident.py",

@@ -1,12 +1,12 @@
 """The example of docs/stewards.md is what the commands say of real flights."""
 
 import re
-import shutil
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from flight_configs import flight_configs
 from typer.testing import CliRunner
 
 from tenure.cli import app
@@ -22,11 +22,11 @@ pytestmark = pytest.mark.service
 DOCUMENT = (REPOSITORY / "docs/stewards.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.exhaustive
 def test_the_example_is_what_the_command_prints(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    include = tmp_path / "include"
-    shutil.copytree(REPOSITORY / "include", include)
+    include = flight_configs(tmp_path / "include")
     platform = Installation(replace(settings, include=include))
     landing = settings.home / "store/landing/flights"
     write_month(landing, 2)

@@ -16,7 +16,7 @@ _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 
 @contextmanager
-def whole_file(path: Path, drafts: Path | None = None) -> Iterator[BinaryIO]:
+def whole_file(path: Path, drafts: Path | None = None, *, once: bool = False) -> Iterator[BinaryIO]:
     """A stream whose bytes replace the file when all are written and synced to disk.
 
     Readers see the old file or the new one, also after a power cut. When the block raises, the old
@@ -25,6 +25,7 @@ def whole_file(path: Path, drafts: Path | None = None) -> Iterator[BinaryIO]:
     Args:
         path: Its folder must exist.
         drafts: A folder of the same file system for the unfinished file; the file's own when None.
+        once: Of several that write it at once one does; the others get FileExistsError.
     """
     draft = (drafts or path.parent) / f".{path.name[:100]}.{secrets.token_hex(8)}"
     try:
@@ -32,7 +33,11 @@ def whole_file(path: Path, drafts: Path | None = None) -> Iterator[BinaryIO]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        draft.replace(path)
+        if once:
+            os.link(draft, path)
+            draft.unlink()
+        else:
+            draft.replace(path)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise

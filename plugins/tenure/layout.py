@@ -230,6 +230,19 @@ def archive_prefix(model: str, version: int) -> str:
     return f"archive/{model}/{version}/"
 
 
+# Outages: who noticed one, and who posted it
+
+
+def outage_key(part: str) -> str:
+    """The mark of the outage of a part that is going on."""
+    return f"watch/{part}/open.json"
+
+
+def outage_mark_key(part: str, outage: str, mark: str) -> str:
+    """A mark about one outage: whose turn it is to post, or that it was posted."""
+    return f"watch/{part}/{outage}/{mark}.json"
+
+
 # Links
 
 
@@ -246,3 +259,18 @@ def run_link(airflow_url: str, dag_id: str, run_id: str) -> str:
 def report_link(airflow_url: str, digest: str) -> str:
     """The page of a report inside Airflow's UI."""
     return f"{airflow_url}/tenure/report/{digest}"
+
+
+def incident_link(airflow_url: str, number: int) -> str:
+    """The page of an incident inside Airflow's UI."""
+    return f"{airflow_url}/tenure/incident/{number}"
+
+
+def approval_link(airflow_url: str, model: str, version: int) -> str:
+    """The page that an approver of a version reads, inside Airflow's UI."""
+    return f"{airflow_url}/tenure/model/{model}/version/{version}/approval"
+
+
+def model_link(airflow_url: str, model: str) -> str:
+    """The page of a model inside Airflow's UI, with the reports of all its versions."""
+    return f"{airflow_url}/tenure/model/{model}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
+from zlib import crc32
 
 from tenure.errors import ArtifactRefused, ObjectMissing
 from tenure.verdicts import Report
@@ -365,6 +366,8 @@ class ErrorCounts:
         groups: Value of each protected attribute (None is null) to the sums of the labelled.
         cells: Rows, errors and absolute errors of the labelled, the last two as sums of whole
             millionths: they add up exactly over windows, so that a changed outcome is noticed.
+        with_interval: Of the labelled, those whose answer came with an interval.
+        covered: Of these, those whose outcome lies in it.
         ambiguous: As in `OutcomeCounts`.
     """
 
@@ -373,12 +376,54 @@ class ErrorCounts:
     labelled: int
     groups: Mapping[tuple[str | None, ...], ErrorSums]
     cells: tuple[int, int, int, int]
+    with_interval: int = 0
+    covered: int = 0
     ambiguous: int = 0
 
     @property
     def sums(self) -> ErrorSums:
         """Of all groups."""
         return sum(self.groups.values(), NO_ERRORS)
+
+
+@dataclass(frozen=True)
+class ClassCounts:
+    """Everything that performance and live fairness need of a window of a multiclass model.
+
+    Args:
+        decisions: Decisions in the window.
+        answered: Those that a model answered (not a rule).
+        labelled: Those answered by a model that have an outcome; the newest outcome counts.
+        groups: Value of each protected attribute (None is null) to the rows of the labelled, by
+            (answered class, class that came true).
+        ambiguous: As in `OutcomeCounts`.
+    """
+
+    decisions: int
+    answered: int
+    labelled: int
+    groups: Mapping[tuple[str | None, ...], Mapping[tuple[str, str], int]]
+    ambiguous: int = 0
+
+    @property
+    def pairs(self) -> dict[tuple[str, str], int]:
+        """Of all groups."""
+        found: dict[tuple[str, str], int] = {}
+        for rows in self.groups.values():
+            for pair, number in rows.items():
+                found[pair] = found.get(pair, 0) + number
+        return dict(sorted(found.items()))
+
+    @property
+    def cells(self) -> tuple[int, int, int, int]:
+        """Right ones, wrong ones, a sum of digests of what came true, and 0.
+
+        They add up exactly over windows, so that a changed outcome is noticed.
+        """
+        right = sum(n for (answer, label), n in self.pairs.items() if answer == label)
+        rows = sum(self.pairs.values())
+        digests = sum(n * crc32("\0".join(pair).encode()) for pair, n in self.pairs.items())
+        return right, rows - right, digests, 0
 
 
 @dataclass(frozen=True)
@@ -442,8 +487,12 @@ class Engine(Protocol):
         *,
         edges: Mapping[str, Sequence[float]],
         categorical: Sequence[str],
+        dates: Sequence[str] = (),
     ) -> tuple[FeatureCounts, FeatureCounts]:
-        """Counts of reference and current in one scan. `edges` rise; at least two a column."""
+        """Counts of reference and current in one scan. `edges` rise; at least two a column.
+
+        Of a column of `dates` only nulls and others are counted: new dates are no drift.
+        """
         ...
 
     def outcomes(
@@ -461,6 +510,12 @@ class Engine(Protocol):
         self, decisions: DecisionFilter, outcomes: Sequence[Path], *, attributes: Sequence[str]
     ) -> ErrorCounts:
         """As `outcomes`, for a regression."""
+        ...
+
+    def classes(
+        self, decisions: DecisionFilter, outcomes: Sequence[Path], *, attributes: Sequence[str]
+    ) -> ClassCounts:
+        """As `outcomes`, for several classes."""
         ...
 
     def outcome_sum(

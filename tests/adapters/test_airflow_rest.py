@@ -43,6 +43,9 @@ class Server:
             start = int(query["offset"][0])
             numbers = range(start, min(start + 100, self.failed))
             return {"task_instances": [mapped(n) for n in numbers]}
+        if path == "/api/v2/importErrors":
+            error = {"import_error_id": 1, "filename": "dags/a.py", "stack_trace": "KeyError: 'x'"}
+            return {"import_errors": [error], "total_entries": 1}
         assert path == "/api/v2/dags/m__train_model/dagRuns"
         return {"dag_runs": [{}] * min(self.active, 1)}
 
@@ -127,6 +130,10 @@ def test_no_more_are_read_than_asked_for(server: Server) -> None:
     assert len(reader(server).failed_tasks(SINCE, most=200)) == 200
 
 
+def test_why_files_are_not_imported(server: Server) -> None:
+    assert reader(server).import_errors() == {"dags/a.py": "KeyError: 'x'"}
+
+
 @pytest.mark.parametrize(("active", "found"), [(0, False), (1, True), (5, True)])
 def test_whether_a_dag_runs(server: Server, active: int, found: bool) -> None:
     server.active = active
@@ -188,6 +195,13 @@ def test_a_run_that_cannot_be_started(
     server.status = status
     with reader(server).session() as session, pytest.raises(error, match=words):
         session.trigger("m__train_model", {})
+
+
+@pytest.mark.parametrize(("status", "there"), [(200, True), (404, False), (500, True)])
+def test_whether_there_is_a_dag(server: Server, status: int, there: bool) -> None:
+    server.status = status
+    with reader(server).session() as session:
+        assert session.has("m__train_model") == there
 
 
 def test_the_password_is_not_shown() -> None:

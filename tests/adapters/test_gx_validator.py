@@ -457,6 +457,7 @@ def test_26_no_argument_stops_the_other_rules(name: str) -> None:
     assert usual.holds
 
 
+@pytest.mark.exhaustive
 def test_the_library_says_nothing_in_the_log_of_a_task() -> None:
     """Airflow logs at INFO; the first lines of a red task are ours."""
     program = """

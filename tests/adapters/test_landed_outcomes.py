@@ -1,5 +1,6 @@
 """Outcomes of a landed file: the same ids every time, the last observed counts."""
 
+import io
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -9,8 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tenure.adapters.decision_tables import outcomes_to_parquet
 from tenure.adapters.landed_outcomes import LandedFile, read
 from tenure.errors import ConfigInvalid
+from tenure.lifecycle.training.classes import ClassRule
 from tenure.lifecycle.training.labels import LabelRule
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -20,7 +23,7 @@ PLAIN = LabelRule()
 
 @pytest.fixture
 def landed(tmp_path: Path) -> Any:
-    def make(rule: LabelRule = PLAIN, **columns: Any) -> LandedFile:
+    def make(rule: Any = PLAIN, **columns: Any) -> LandedFile:
         values = {"request_id": ["r1"], "label": [True], "observed_at": [NOON]} | columns
         path = tmp_path / "data.parquet"
         pq.write_table(pa.table({k: v for k, v in values.items() if v is not None}), path)
@@ -132,3 +135,26 @@ def test_another_shape(
 ) -> None:
     with pytest.raises(error, match=message):
         landed(**columns)
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (["late", "early", None], ["late", "early"]),
+        ([3, None, 12], ["3", "12"]),
+        ([3.0, 4.0, None], ["3", "4"]),
+        ([True, False, None], ["true", "false"]),
+    ],
+)
+def test_classes_are_spelled_as_in_training(landed: Any, labels: Any, classes: list[str]) -> None:
+    ids, moments = ["a", "b", "c"], [NOON] * 3
+    found = landed(ClassRule(), request_id=ids, label=labels, observed_at=moments)
+    assert found.columns["label"] == classes
+    assert found.refused == 1
+    written = pq.read_table(io.BytesIO(outcomes_to_parquet(found.columns)))
+    assert written["label"].to_pylist() == classes
+
+
+def test_what_is_no_class_is_refused_by_its_rows(landed: Any) -> None:
+    with pytest.raises(ConfigInvalid, match=r"label is no class in 1 of 1 rows: '' \(1 row\)"):
+        landed(ClassRule(), label=[""])

@@ -38,11 +38,15 @@ def fitted(estimator: str, **parameters: Any) -> Any:
     return sklearn_trainer.fit(made, frame, labels)
 
 
-def by_hand(estimator: Any) -> list[float]:
+def as_frame() -> Any:
     frame = pd.DataFrame(ROWS, columns=[*NUMERIC, *CATEGORICAL])
     frame = frame.astype({"a": float, "b": float, "c": object, "d": object})
     frame[["c", "d"]] = frame[["c", "d"]].where(frame[["c", "d"]].notna(), None)
-    scores: list[float] = estimator.predict_proba(frame)[:, 1].tolist()
+    return frame
+
+
+def by_hand(estimator: Any) -> list[float]:
+    scores: list[float] = estimator.predict_proba(as_frame())[:, 1].tolist()
     return scores
 
 
@@ -61,6 +65,25 @@ def test_scores_are_those_of_the_pipeline(name: str, is_short: bool) -> None:
     assert score(ROWS) == by_hand(estimator)
     # One row alone may differ in the last digits: BLAS adds in another order.
     assert [score([row])[0] for row in ROWS] == pytest.approx(by_hand(estimator), rel=1e-12)
+    assert ("ByMatrix" in score.__qualname__) is is_short
+
+
+@pytest.mark.parametrize(
+    ("name", "is_short"), [("hist_gradient_boosting", True), ("logistic_regression", False)]
+)
+def test_of_several_classes_each_has_its_probability(name: str, is_short: bool) -> None:
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame({"a": rng.random(500), "b": rng.normal(size=500)})
+    frame["c"], frame["d"] = rng.choice(["x", "y"], 500).astype(object), "p"
+    labels = np.where(frame["b"] > 0.5, "red", np.where(frame["a"] > 0.5, "green", "blue"))
+    made = sklearn_trainer.build(
+        name, {}, numeric=NUMERIC, categorical=CATEGORICAL, seed=1, task="multiclass"
+    )
+    estimator = sklearn_trainer.fit(made, frame, labels, task="multiclass")
+    score = make(estimator)
+    found = score(ROWS)
+    assert found == sklearn_trainer.score(estimator, as_frame()).tolist()
+    assert [len(row) for row in found] == [3] * len(ROWS)
     assert ("ByMatrix" in score.__qualname__) is is_short
 
 

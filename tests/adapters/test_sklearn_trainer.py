@@ -284,3 +284,42 @@ def test_a_column_of_a_thousand_texts_is_a_feature(name: str) -> None:
     frame["carrier"] = np.array([f"carrier {n % 300}" for n in range(600)], dtype=object)
     estimator = build(name, {}, numeric=NUMERIC, categorical=CATEGORICAL, seed=7)
     assert np.isfinite(score(fit(estimator, frame, late), frame)).all()
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_several_classes_are_learned_alike_every_time(name: str) -> None:
+    frame, late = rows(300)
+    labels = np.where(late, "late", np.where(frame.hour < 12, "early", "on time"))
+
+    def learned() -> Any:
+        made = build(name, {}, numeric=NUMERIC, categorical=CATEGORICAL, seed=7, task="multiclass")
+        return fit(made, frame, labels, task="multiclass")
+
+    one, other = (dump(learned(), name="m@1") for _ in range(2))
+    assert one == other
+    found = score(learned(), frame)
+    assert found.shape == (300, 3)
+    assert found.sum(axis=1) == pytest.approx(1.0)
+    assert (np.array(["early", "late", "on time"])[found.argmax(axis=1)] == labels).mean() > 0.5
+
+
+def test_an_estimator_that_names_no_classes_is_refused() -> None:
+    frame, _ = rows(90)
+    with pytest.raises(ConfigInvalid, match="does not say in classes_"):
+        fit(Nameless(), frame, np.array(["a", "b", "c"] * 30), task="multiclass")
+
+
+class Nameless:
+    """Gives probabilities, and does not say of which classes."""
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """None."""
+        return {"deep": deep} if not deep else {}
+
+    def fit(self, *_: Any) -> "Nameless":
+        """Learns nothing."""
+        return self
+
+    def predict_proba(self, frame: Any) -> Any:
+        """Always alike."""
+        return np.full((len(frame), 3), 1 / 3)

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.service
 runner = CliRunner()
 
 
+@pytest.mark.exhaustive
 def test_a_good_and_a_broken_batch(platform: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = platform.settings
     monkeypatch.setenv("TENURE_HOME", str(settings.home))
@@ -45,7 +46,7 @@ def test_a_good_and_a_broken_batch(platform: Installation, monkeypatch: pytest.M
 
     shown = runner.invoke(app, ["data", "show", "flights", "2013-03"])
     assert shown.exit_code == 0
-    assert shown.output.startswith("flights batch 2013-03: 2 of 14 expectations failed; temp has ")
+    assert shown.output.startswith("flights batch 2013-03: 2 of 15 expectations failed; temp has ")
     assert "3,460 of 28,834 nulls (12.0%)" in shown.output
     answer = json.loads(runner.invoke(app, ["data", "show", "flights", "2013-03", "--json"]).output)
     assert answer["quarantine"].startswith("file://")

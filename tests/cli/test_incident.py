@@ -17,6 +17,7 @@ from tenure.adapters.sql.tables import incident, ledger_event
 from tenure.cli import app
 from tenure.errors import NotPermitted, StateConflict
 from tenure.installation import Installation
+from tenure.usecases.incidents.alerts import promise
 from tenure.vocabulary import Role
 
 pytestmark = pytest.mark.service
@@ -65,7 +66,7 @@ def test_what_is_open_newest_first(run: Run, platform: Installation) -> None:
     assert count == "3 open."
     first = number(platform, "artifact_refused")
     assert lines[-1] == (
-        f"{first}  2026-05-01 03:12 UTC  artifact_refused  m@1 (2 times)  m@1: \\x1b[2Jwhy"
+        f"{first}  2026-05-01 03:12 UTC  sev2  artifact_refused  m@1 (2 times)  m@1: \\x1b[2Jwhy"
     )
     assert "\x1b" not in said.stdout
 
@@ -79,6 +80,43 @@ def test_what_is_open_newest_first(run: Run, platform: Installation) -> None:
 )
 def test_json(run: Run, words: Sequence[str], kinds: list[str]) -> None:
     assert [one["kind"] for one in json.loads(run("list", *words, "--json").stdout)] == kinds
+
+
+def test_one_in_full(run: Run, platform: Installation) -> None:
+    which = number(platform, "artifact_refused")
+    said = run("show", which).stdout
+    for words in (
+        "sev2 open: A gateway cannot load a version (m@1)\n",
+        "m@1: \\x1b[2Jwhy\n",
+        "Still safe: The plan in force stays",
+        "Next step: Roll back; or put the artifact into the store",
+        "Seen 2 times",
+        "Taken by nobody.",
+        "2026-05-01 03:12 UTC  opened by postgres\n",
+    ):
+        assert words in said
+    assert "\x1b" not in said
+    whole = json.loads(run("show", which, "--json").stdout)
+    assert [one["kind"] for one in whole["timeline"]] == ["opened"]
+    assert (whole["members"], whole["seen"]) == ([], 2)
+    assert isinstance(run("show", "77").exception, StateConflict)
+
+
+def test_a_person_takes_one_and_has_it_silent(run: Run, platform: Installation) -> None:
+    which = number(platform, "artifact_refused")
+    said = run("ack", which, "--actor", "olga")
+    assert said.stdout == f"Incident {which} is olga's: artifact_refused m@1.\n"
+    said = run("snooze", which, "--hours", "2", "--actor", "olga")
+    assert said.stdout.startswith(f"Incident {which} is olga's and silent until ")
+    assert "[olga]" in run("list").stdout
+    assert run("snooze", which, "--hours", "169").exit_code == 2
+    assert isinstance(refused(run("ack", which, "--actor", "mallory")), NotPermitted)
+
+
+def test_alerts_that_nobody_took_are_counted(run: Run, platform: Installation) -> None:
+    promise(platform)
+    *_, last = run("list").stdout.splitlines()
+    assert last.startswith("3 alerts wait to be delivered since ")
 
 
 def test_a_model_that_nobody_knows_is_a_mistake(run: Run) -> None:
@@ -118,7 +156,8 @@ def test_it_says_when_by_the_clock_of_everybody(run: Run, platform: Installation
     which = number(platform, "log_damaged")
     run("close", which, *BY_OLGA)
     with platform.database.begin() as c:
-        c.execute(text("UPDATE incident SET closed_at = '2026-05-01 23:30:00-04'"))
+        query = "UPDATE incident SET closed_at = '2026-05-01 23:30:00-04' WHERE state = 'closed'"
+        c.execute(text(query))
     error = refused(run("close", which, *BY_OLGA))
     assert error.what == f"Incident {which} was closed at 2026-05-02 03:30 UTC."
 
@@ -164,7 +203,10 @@ def test_who_may_not(run: Run, platform: Installation) -> None:
     which = number(platform, "artifact_refused")
     error = refused(run("close", which, "--reason", "x", "--actor", "mallory"))
     assert isinstance(error, NotPermitted)
-    assert error.what == "mallory may not close incidents: that needs the role operator."
+    assert error.what == (
+        "mallory may not act on incidents: that needs the role operator, or steward for one about "
+        "a dataset."
+    )
     assert len(json.loads(run("list", "--json").stdout)) == 3
 
 

@@ -21,6 +21,7 @@ def installed(platform: Installation, monkeypatch: pytest.MonkeyPatch) -> Instal
     """Two ledger events, and the environment that leads the command line to them."""
     settings = platform.settings
     monkeypatch.setenv("TENURE_HOME", str(settings.home))
+    monkeypatch.setenv("TENURE_INCLUDE", str(settings.include))
     monkeypatch.setenv("TENURE_DATABASE_URL", settings.database_url)
     monkeypatch.setenv("TENURE_STORE_URL", settings.store_url)
     monkeypatch.setenv("TENURE_MLFLOW_URL", settings.mlflow_url)

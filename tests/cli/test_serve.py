@@ -59,7 +59,7 @@ def test_key_for_a_model_that_is_not_registered(run: CliRunner) -> None:
     command = ["key", "create", "app", "--scope", "score", "--model", "ghost"]
     done = run.invoke(app, command)
     assert done.exit_code == 2
-    assert "there is no model 'ghost'; there are: flight_late" in done.stderr
+    assert "there is no model 'ghost'; there are: flight_delay, flight_late, " in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,10 @@ def test_the_example_is_valid_and_shows_every_key() -> None:
     every = {key.name for key in config_reference.keys(config_reference.KINDS["model"])}
     excuses = {"evaluation.reason", "evaluation.expires"}  # shown at `bias`
     instead = {"evaluation.threshold"}  # of `costs`
+    instead |= {"serving.fallback_class", "bias.positive"}  # of a multiclass model
+    instead |= {f"evaluation.class_costs{key}" for key in ("", ".other", ".wrong")}  # as well
+    instead |= {f"bias.mitigation.{n}" for n in ("constraint", "max_violation", "decision")}
+    instead |= {f"bias.mitigation.decision.{n}" for n in ("why", "by", "until")}  # other methods
     bounds = {"evaluation.gates[].minimum", "evaluation.gates[].maximum"}
     assert bounds <= shown
     assert every - excuses - instead - shown == set()

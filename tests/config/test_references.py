@@ -1,12 +1,12 @@
 """Everything that one file says of another: each rule with its file, its line and its sentence."""
 
-import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+from flight_configs import flight_configs
 
 from tenure.config import load_all, load_dataset, load_model
 from tenure.config.models import Label
@@ -14,7 +14,6 @@ from tenure.config.problems import BrokenFile, Problem
 from tenure.config.references import broken, column_faults, label_fault, require_trainable
 from tenure.config.suites import check
 from tenure.lifecycle.data.sources import ColumnType
-from tenure.settings import REPOSITORY
 
 TODAY = date(2026, 11, 28)
 MODEL, DATASET, PLATFORM = (
@@ -40,10 +39,8 @@ contract:
 
 @pytest.fixture
 def include(tmp_path: Path) -> Path:
-    """A copy of the house's configs."""
-    copy = tmp_path / "include"
-    shutil.copytree(REPOSITORY / "include", copy)
-    return copy
+    """A copy of the house's configs, as far as they are about flight_late."""
+    return flight_configs(tmp_path / "include")
 
 
 def spoil(include: Path, name: str, old: str, new: str) -> int:
@@ -132,6 +129,21 @@ ONE_WORD = {
         ("  gap_hours: 24", "  search: {parameters: {max_leaf_nodes: [15, 1]}}"),
         "max_leaf_nodes of hist_gradient_boosting must be a whole number from 2, got 1",
     ),
+    "date that is a text": (
+        MODEL,
+        ("  numeric: [hour,", "  dates: [flight_id]\n  numeric: [hour,"),
+        "flight_id is string in the contract of flights, and no date of which parts are read",
+    ),
+    "time of the model that is none": (
+        MODEL,
+        ("  gap_hours: 24", "  time_column: flight_id"),
+        "flight_id is string in the contract of flights, and no time",
+    ),
+    "time of the model that is no column": (
+        MODEL,
+        ("  gap_hours: 24", "  time_column: landed_at"),
+        "landed_at is not in the contract of flights",
+    ),
     "weight that is no number": (
         MODEL,
         ("  gap_hours: 24", "  sample_weight: scheduled_at"),
@@ -179,6 +191,11 @@ ONE_WORD = {
         MODEL,
         ('webhook: "env:TENURE_DEMO_WEBHOOK"', 'webhook: "https://evil.example/x"'),
         "consumer passenger_app: The webhook host 'evil.example' is not in webhook_hosts",
+    ),
+    "notices of silence to a host that is not listed": (
+        PLATFORM,
+        ("webhook_hosts: [127.0.0.1]", "watch: {webhook: 'https://evil.example/x'}"),
+        "The webhook host 'evil.example' is not in webhook_hosts",
     ),
     "webhook without a variable": (
         MODEL,

@@ -415,7 +415,7 @@ def test_the_suite_of_the_house_is_valid() -> None:
     include = REPOSITORY / "include"
     config, _ = load_dataset(include, "flights")
 
-    assert len(load_suite(include, "flights", config.contract).expectations) == 14
+    assert len(load_suite(include, "flights", config.contract).expectations) == 15
     assert check(include, date(2026, 11, 28))[1] == []
 
 

@@ -4,8 +4,12 @@ import pytest
 
 from tenure.config import estimators
 from tenure.config.loader import parse_model
+from tenure.config.models import Label
+from tenure.config.references import label_fault
 from tenure.errors import ConfigInvalid
+from tenure.lifecycle.data.sources import ColumnType
 from tenure.lifecycle.training.bias import ErrorBiasPolicy
+from tenure.lifecycle.training.classes import ClassRule
 from tenure.lifecycle.training.numbers import NumberRule
 
 REGRESSION = """
@@ -83,3 +87,105 @@ def test_estimators_of_a_regression(estimator: str, parameters: dict, says: str)
     found = [said for _, said in estimators.faults(estimator, parameters, [], "regression")]
     assert all(says in said for said in found)
     assert bool(found) is bool(says)
+
+
+MULTICLASS = """
+name: delay
+purpose: tests
+owner: ada
+dataset: trips
+task: multiclass
+label: {column: cause, horizon_hours: 24}
+subject_column: id
+features: {numeric: [temp], categorical: [carrier]}
+evaluation: {gates: [{metric: balanced_accuracy, minimum: 0.5}]}
+bias: {attributes: [carrier], metric: selection_rate, positive: [1, true], max_difference: 0.5}
+serving: {fallback_class: 3}
+canary: {metrics: [{event: error, margin: 1.5}, {event: wrong_label, margin: 1.2}]}
+monitoring: {metric: macro_f1}
+"""
+
+
+def test_a_model_of_several_classes_is_read() -> None:
+    costs = "{class_costs: {other: 1, wrong: {2: {3: 9}}}, gates: ["
+    config = parse_model(MULTICLASS.replace("{gates: [", costs))
+    assert config.outcome_rule == ClassRule()
+    assert config.threshold is None
+    assert "cause" in config.text_columns - config.number_columns
+    assert config.declared_classes == {
+        ("serving", "fallback_class"): ("3",),
+        ("bias", "positive"): ("1", "true"),
+        ("evaluation", "class_costs"): ("2", "3"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("metric: balanced_accuracy", "metric: roc_auc", "evaluation.gates: roc_auc is no metric"),
+        ("{gates: [", "{threshold: 0.5, gates: [", "evaluation.threshold: the most probable"),
+        (
+            "{gates: [",
+            "{costs: {false_positive: 1, false_negative: 9}, gates: [",
+            "evaluation.costs: of yes and no; state class_costs",
+        ),
+        (
+            "{gates: [{metric: balanced_accuracy, minimum",
+            "{gates: [{metric: expected_cost, maximum",
+            "a gate on expected_cost needs costs, of several classes class_costs",
+        ),
+        ("{metric: macro_f1}", "{metric: log_loss}", "monitoring.metric: state what a multiclass"),
+        ("{metric: macro_f1}", "{metric: ece}", "monitoring.metric: state what a multiclass"),
+        ("monitoring: {metric: macro_f1}", "", "monitoring.metric: state what a multiclass model"),
+        ("wrong_label, margin", "absolute_error, margin", "canary.metrics: a multiclass model has"),
+        ("metric: selection_rate", "metric: calibration", "bias.metric: calibration is of the one"),
+        ("metric: selection_rate, positive: [1, true]", "metric: mean_error", "bias.metric: mean"),
+        ("fallback_class: 3", "", "serving.fallback_class: state the class"),
+        ("class: 3}", "class: 3, fallback_score: 0.5}", "serving.fallback_score: state serving.fa"),
+        ("class: 3}", "class: 3, onnx: {}}", "serving.onnx: only binary models"),
+        ("{column: cause,", "{column: cause, positive: a,", "label.positive: none of several"),
+        ("task: multiclass", "task: binary", "serving.fallback_class: only a multiclass model"),
+        ("task: multiclass", "task: binary", "bias.positive: a binary model states label.positive"),
+    ],
+)
+def test_what_means_nothing_of_several_classes(old: str, new: str, says: str) -> None:
+    assert old in MULTICLASS
+    with pytest.raises(ConfigInvalid) as caught:
+        parse_model(MULTICLASS.replace(old, new))
+    assert says in caught.value.what
+
+
+@pytest.mark.parametrize(
+    ("task", "says"),
+    [
+        ("regression", "evaluation.class_costs: a regression answers no class"),
+        ("binary", "evaluation.class_costs: of several classes; state costs"),
+    ],
+)
+def test_class_costs_are_of_several_classes(task: str, says: str) -> None:
+    text = MULTICLASS.replace("{gates: [", "{class_costs: {other: 1}, gates: [")
+    with pytest.raises(ConfigInvalid) as caught:
+        parse_model(text.replace("task: multiclass", f"task: {task}"))
+    assert says in caught.value.what
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("string", None),
+        ("integer", None),
+        ("boolean", "it has two classes only: write task: binary"),
+        ("number", "a class is a text or a whole number"),
+        ("timestamp", "a class is a text or a whole number"),
+    ],
+)
+def test_types_that_hold_classes(kind: ColumnType, says: str | None) -> None:
+    found = label_fault(Label(column="cause"), kind, "multiclass")
+    assert found == (says and f"the label cause is {kind}: {says}")
+
+
+def test_liblinear_tells_two_classes_apart_only() -> None:
+    stated = ("logistic_regression", {"solver": "liblinear"}, ())
+    assert list(estimators.faults(*stated, "binary")) == []
+    ((key, said),) = estimators.faults(*stated, "multiclass")
+    assert (key, said[:30]) == ("solver", "solver liblinear tells two cla")

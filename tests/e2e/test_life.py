@@ -7,7 +7,6 @@ In the middle of the canary every Airflow process is killed.
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,12 +20,15 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from flight_configs import flight_configs
 from rich.console import Console
 
+from tenure.adapters.airflow_rest import AirflowAs
 from tenure.adapters.sql.summary import VersionState
 from tenure.demo import show
 from tenure.demo.receiver import receiving
 from tenure.demo.story import DATASET, FIRST_MONTHS, MODEL, Story
+from tenure.errors import NotPermitted, StateConflict
 from tenure.settings import REPOSITORY
 from tenure.stack import processes, state
 from tenure.stack.embedded import AIRFLOW, Stack
@@ -34,7 +36,7 @@ from tenure.stack.endpoints import StackEndpoints
 from tenure.usecases.decisions import replay
 from tenure.vocabulary import State
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive, pytest.mark.timeout(4000)]
 
 LEASE_SECONDS = 15
 SETTINGS = {
@@ -80,6 +82,9 @@ class InterruptedStory(Story):
         return ended
 
     def _interrupt(self) -> None:
+        # Whatever runs at this moment is killed with Airflow, and said to have failed.
+        killed = {(task.dag_id, task.task_id) for task in self.people["olga"].unfinished_tasks()}
+        InterruptedStory.expected_failures = Story.expected_failures | killed
         kill_airflow(self.stack)
         began = time.monotonic()
         while self._plan()["share_bp"] > 0 and time.monotonic() - began < LEASE_SECONDS * 4:
@@ -112,20 +117,29 @@ def kill_airflow(stack: Stack) -> None:
 
 
 def slice_of_configs(folder: Path) -> Path:
-    """The project's configs with a canary that a small slice can decide."""
-    include = Path(shutil.copytree(REPOSITORY / "include", folder / "include"))
-    path = include / "configs" / "models" / f"{MODEL}.yaml"
-    text = path.read_text(encoding="utf-8")
-    text, changed = re.subn(r"(event: wrong_label, margin: )[0-9.]+", r"\g<1>1.5", text)
-    assert changed == 1
-    text, changed = re.subn(r"lease_seconds: \d+", f"lease_seconds: {LEASE_SECONDS}", text)
-    assert changed == 1
-    path.write_text(text, encoding="utf-8")
+    """The project's configs with a canary that a small slice can decide, in few requests.
+
+    The landing zone is looked at once a minute: what comes in the middle is ingested by hand.
+    """
+    include = flight_configs(folder / "include")
+    model = include / "configs" / "models" / f"{MODEL}.yaml"
+    rewrite(model, r"(event: wrong_label, margin: )[0-9.]+", r"\g<1>1.5")
+    rewrite(model, r"shares_bp: \[500, ", "shares_bp: [2000, ")
+    rewrite(model, r"lease_seconds: \d+", f"lease_seconds: {LEASE_SECONDS}")
+    dataset = include / "configs" / "datasets" / f"{DATASET}.yaml"
+    rewrite(dataset, r'schedule: "[^"]*"', 'schedule: "* * * * *"')
     return include
 
 
+def rewrite(path: Path, pattern: str, replacement: str) -> None:
+    """Change the one place of the file that the pattern finds."""
+    text, changed = re.subn(pattern, replacement, path.read_text(encoding="utf-8"))
+    assert changed == 1, pattern
+    path.write_text(text, encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
-def life() -> Iterator[Life]:
+def life(one_stack: None) -> Iterator[Life]:
     # A short path: the name of a Unix socket must stay below 108 bytes.
     with tempfile.TemporaryDirectory(prefix="tenure-") as name:
         folder = Path(name)
@@ -165,7 +179,7 @@ def lived(stack: Stack, notices: Path) -> Life:
         say,
         gateway_key=plain.gateway_key,
         live_share=0.06,
-        canary_pace=250.0,
+        canary_pace=120.0,
     )
     story.stack = stack
     try:
@@ -212,7 +226,9 @@ def test_with_airflow_dead_the_champion_serves_alone_within_the_lease(life: Life
 def test_the_consumer_was_told_and_the_on_call_was_paged(life: Life) -> None:
     notices = [json.loads(line) for line in life.notices.read_text().splitlines()]
     assert any(n["path"] == "/notices" and "flight_late" in n["body"] for n in notices)
-    assert any(n["path"] == "/alerts" and "flights__ingest_data" in n["body"] for n in notices)
+    alerts = [json.loads(n["body"]) for n in notices if n["path"] == "/alerts"]
+    refused = [one for one in alerts if one["kind"] == "DataRejected" and one["event"] == "opened"]
+    assert any(one["subject"].startswith("flights") for one in refused)
 
 
 @pytest.mark.parametrize("path", ["", "card", f"model/{MODEL}", "report/0"])
@@ -260,6 +276,28 @@ def test_clearing_finished_tasks_again_changes_nothing(life: Life) -> None:
     assert (life.story.facts.versions(), life.story.facts.ledger_length()) == before
 
 
+def test_what_failed_is_offered_again_in_the_name_of_who_is_logged_in(life: Life) -> None:
+    """As the button of an incident does: the run goes on only if she may, and means it."""
+    olga = life.story.people["olga"]
+    dag_id = f"{DATASET}__ingest_data"
+    failed = olga.call("GET", f"/dags/{dag_id}/dagRuns/~/taskInstances", state="failed")
+    task = next(one for one in failed["task_instances"] if one["task_id"] == "ingest")
+    login = {"username": olga.name, "password": olga.password}
+    url = life.story.settings.airflow_url
+    token = httpx.post(f"{url}/auth/token", json=login).json()["access_token"]
+    hers = AirflowAs(url, olga.name, token)
+    place = (task["task_id"], task["map_index"])
+    found = hers.clear(dag_id, task["dag_run_id"], [place], dry_run=True)
+    assert place in {(one.task_id, one.map_index) for one in found}
+    with pytest.raises(StateConflict, match="no such run"):
+        hers.clear(dag_id, "manual__nothing", [place], dry_run=True)
+    with pytest.raises(NotPermitted):
+        AirflowAs(url, olga.name, "no token").clear(
+            dag_id, task["dag_run_id"], [place], dry_run=True
+        )
+    assert hers.import_errors() == {}
+
+
 def test_a_thousand_decisions_score_the_same_again(life: Life) -> None:
     """Those of the deleted version as well: its artifact comes out of the archive."""
     platform = life.story.facts.platform
@@ -286,7 +324,7 @@ def test_a_snapshot_is_scored_in_shards_into_the_same_log(life: Life) -> None:
 def wait_for_end(life: Life, dag_id: str, run_id: str) -> None:
     """Until the run has ended again; a question that is asked again is answered again."""
     grace, olga = life.story.people["grace"], life.story.people["olga"]
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 600
     while time.monotonic() < deadline:
         for question in grace.open_questions():
             grace.answer(question, question["options"][0])
@@ -303,17 +341,16 @@ def command(life: Life, *words: str) -> "subprocess.CompletedProcess[str]":
     environment = os.environ | {"TENURE_HOME": str(life.stack.home)}
     program = [sys.executable, "-c", "from tenure.cli import main; main()", *words]
     return subprocess.run(
-        program, env=environment, capture_output=True, text=True, check=False, timeout=240
+        program, env=environment, capture_output=True, text=True, check=False, timeout=600
     )
 
 
-@pytest.mark.exhaustive
 def test_a_broken_yaml_shows_in_the_banner_and_hides_nothing(life: Life) -> None:
     models = life.stack.layout.include / "configs" / "models"
     broken = models / "other.yaml"
     broken.write_text("name: other\npurpos: none\n", encoding="utf-8")
     olga = life.story.people["olga"]
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not (errors := olga.import_errors()) and time.monotonic() < deadline:
         time.sleep(1)
     broken.unlink()
@@ -324,7 +361,7 @@ def test_a_broken_yaml_shows_in_the_banner_and_hides_nothing(life: Life) -> None
 
 def test_training_by_hand_goes_by_the_form_and_names_its_person(life: Life) -> None:
     life.story.people["ada"].trigger(f"{MODEL}__train_model", {"reason": "A new season."})
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 600
     while time.monotonic() < deadline:
         asked = life.story.facts.requests(MODEL)[-1]
         if asked.reason_code == "manual" and asked.state not in {"open", "running"}:
@@ -335,12 +372,12 @@ def test_training_by_hand_goes_by_the_form_and_names_its_person(life: Life) -> N
     assert life.story.facts.versions(MODEL)[-1].state in {"validated", "approved", "canary"}
 
 
-@pytest.mark.exhaustive
 def test_a_run_is_started_and_followed_from_the_command_line(life: Life) -> None:
     nothing = command(life, "ingest", DATASET, "--as", "olga")
     assert nothing.returncode == 0, nothing.stderr
     assert "discover: success" in nothing.stdout
-    assert re.search(r"Nothing new in \S+/landing/flights/\.\n$", nothing.stdout)
+    said = r"Nothing new in \S+/landing/flights/\.\nThe newest batch:\n  20"
+    assert re.search(said, nothing.stdout), nothing.stdout
 
     trained = command(life, "train", MODEL, "--reason", "by hand", "--as", "ada", "--json")
     answer = json.loads(trained.stdout)
@@ -353,7 +390,6 @@ def test_a_run_is_started_and_followed_from_the_command_line(life: Life) -> None
     assert command(life, "train", MODEL, "--reason", "x", "--as", "vera").returncode == 1
 
 
-@pytest.mark.exhaustive
 def test_the_document_about_rest_is_true(life: Life) -> None:
     """The last test: what it approves begins another canary."""
     text = (REPOSITORY / "docs" / "rest.md").read_text(encoding="utf-8")
@@ -373,7 +409,7 @@ def test_the_document_about_rest_is_true(life: Life) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr
     trained, *_, decided, told = done.stdout.splitlines()

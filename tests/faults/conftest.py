@@ -1,17 +1,16 @@
 """One installation, and the gateways that a test starts on it."""
 
 import re
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from asking import MODEL, Asking
+from flight_configs import flight_configs
 from served import Life, Process
 
 from tenure.installation import Installation
-from tenure.settings import REPOSITORY
 from tenure.usecases.serving.api_keys import create_key
 
 
@@ -85,7 +84,7 @@ def configure(process: Process, tmp_path: Path) -> Callable[[dict[str, str]], No
 
     def change(replacements: dict[str, str]) -> None:
         include = tmp_path / "include"
-        shutil.copytree(REPOSITORY / "include", include)
+        flight_configs(include)
         process.env["TENURE_INCLUDE"] = str(include)
         path = include / "configs" / "models" / f"{MODEL}.yaml"
         text = path.read_text()

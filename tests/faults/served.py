@@ -54,7 +54,11 @@ class Life:
                 c, model_name=MODEL, trained_by="ada", training_key=f"{seed:064}"
             )
             stated = facts(
-                features={"numeric": self.numeric, "categorical": self.categorical},
+                features={
+                    "numeric": self.numeric,
+                    "categorical": self.categorical,
+                    "dates": [],
+                },
                 categories={"carrier": ["AA", "UA"]},
                 ranges={name: [0.0, 1.0] for name in self.numeric},
             )
@@ -287,7 +291,7 @@ class Process:
     def _told(self, number: signal.Signals) -> int:
         assert self.popen is not None
         self.popen.send_signal(number)
-        return self.popen.wait(30)
+        return self.popen.wait(120)
 
     def close(self) -> None:
         if self.popen is not None and self.popen.poll() is None:

@@ -40,7 +40,7 @@ MODEL = "flight_late"
 SCORE_KEY, OUTCOME_KEY, ADMIN_KEY = "score-key", "outcome-key", "admin-key"
 METRICS_KEY = "metrics-key"
 FACTS = facts(
-    features={"numeric": ["hour", "temp"], "categorical": ["carrier"]},
+    features={"numeric": ["hour", "temp"], "categorical": ["carrier"], "dates": []},
     categories={"carrier": ["AA", "UA"]},
     ranges={"hour": [0, 23], "temp": [-20, 110]},
 )

@@ -44,7 +44,7 @@ def test_it_answers_numbers_and_logs_them(
     answer = client.post(INFER, json=ask(hour=[9.0, 10.0], temp=[1.0, 2.0], carrier=["AA", "UA"]))
     assert answer.status_code == 200, answer.text
     body = answer.json()
-    assert [o["name"] for o in body["outputs"]] == ["score"]
+    assert [o["name"] for o in body["outputs"]] == ["prediction"]
     assert body["outputs"][0]["data"] == [-7.25, -7.25]
     assert body["parameters"]["confidence"] == []
     assert body["parameters"]["review"] == []
@@ -57,13 +57,13 @@ def test_invocations_have_no_decision(made: Any) -> None:
     _, client = made
     frame = {"columns": ["hour", "temp", "carrier"], "data": [[9.0, 1.0, "AA"]]}
     answer = client.post("/invocations", json={"dataframe_split": frame})
-    assert answer.json()["predictions"] == [{"score": -7.25}]
+    assert answer.json()["predictions"] == [{"prediction": -7.25}]
 
 
 def test_metadata_say_what_it_gives(made: Any) -> None:
     _, client = made
     outputs = client.get("/v2/models/flight_late").json()["outputs"]
-    assert outputs == [{"name": "score", "datatype": "FP64", "shape": [-1]}]
+    assert outputs == [{"name": "prediction", "datatype": "FP64", "shape": [-1]}]
 
 
 def test_a_decision_that_there_is_not_is_refused(made: Any, ask: Callable[..., Any]) -> None:
@@ -71,7 +71,7 @@ def test_a_decision_that_there_is_not_is_refused(made: Any, ask: Callable[..., A
     answer = client.post(INFER, json=ask() | {"outputs": [{"name": "decision"}]})
     assert answer.status_code == 422
     assert answer.json()["code"] == "no_such_output"
-    assert answer.json()["error"] == "flight_late is a regression: its outputs are score."
+    assert answer.json()["error"] == "flight_late is a regression: its outputs are prediction."
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])

@@ -57,7 +57,7 @@ def test_thresholds(threshold: float) -> None:
 
 
 def test_many_faults_are_counted() -> None:
-    assert "no threshold, no features and 19 more" in refusal({}).what
+    assert "no threshold, no classes and 23 more" in refusal({}).what
 
 
 def test_a_draft_has_no_evidence_yet() -> None:

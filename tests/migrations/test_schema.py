@@ -15,6 +15,7 @@ EVIDENCE = {
     "approval",
     "canary_analysis",
     "config_revision",
+    "incident_event",
     "ledger_event",
     "legal_move",
     "log_segment",
@@ -73,8 +74,18 @@ def test_the_code_alone_would_build_the_same(connection: Connection, query: str)
 
 
 def test_migrating_again_changes_nothing(fresh_database_url: str) -> None:
-    upgrade(fresh_database_url)
-    upgrade(fresh_database_url)
+    engine = create_engine(fresh_database_url)
+
+    def schema() -> list[list[str]]:
+        with engine.connect() as connection:
+            queries = (COLUMNS, CONSTRAINTS, INDEXES)
+            return [sorted(map(str, connection.execute(text(query)))) for query in queries]
+
+    before = schema()
+    for _ in range(2):
+        upgrade(fresh_database_url)
+        assert schema() == before
+    engine.dispose()
 
 
 def test_migrating_again_repairs_the_rights_of_the_gateways(fresh_database_url: str) -> None:

@@ -85,6 +85,9 @@ class FailedIngestion:
     def has_active_run(self, dag_id: str) -> bool:
         return False
 
+    def import_errors(self) -> dict[str, str]:
+        return {}
+
 
 @pytest.fixture
 def watched(connected: Installation, monkeypatch: pytest.MonkeyPatch) -> Installation:
@@ -117,46 +120,88 @@ def failed() -> GateFailed:
     return GateFailed("2 of 14 failed", still_safe="Training.", next_step="Open the report.")
 
 
-def test_a_failure_is_posted_whole(monkeypatch: pytest.MonkeyPatch, receiver: int) -> None:
+def standing(platform: Installation) -> list[incidents.Incident]:
+    with platform.database.begin() as connection:
+        return incidents.every_open(connection)
+
+
+def test_a_failure_opens_an_incident_and_is_announced_with_its_link(
+    monkeypatch: pytest.MonkeyPatch, receiver: int, connected: Installation
+) -> None:
     from tenure.notifications.alerts import FailureNotifier
 
+    monkeypatch.setenv("TENURE_AIRFLOW_URL", "http://airflow")
     connect(monkeypatch, receiver, "hooks/200")
-    FailureNotifier()(context(failed()))
+    for _ in range(2):
+        FailureNotifier()(context(failed()))
     ((path, authorization, body),) = Receiver.got
+    (one,) = standing(connected)
     assert (path, authorization) == ("/hooks/200", "Bearer hunter2")
+    assert body.pop("message_id")
     assert body == {
-        "dag": "flights__ingest_data",
-        "run": "manual__1",
-        "task": "ingest",
-        "map_index": 2,
+        "incident": one.id,
+        "event": "opened",
         "kind": "GateFailed",
+        "subject": "flights: ingest",
+        "severity": "sev2",
+        "title": "SEV2 opened: A gate said no (flights: ingest)",
+        "text": "2 of 14 failed\nStill safe: Training.\nNext step: Open the report.\n"
+        f"http://airflow/tenure/incident/{one.id}",
         "cause": "2 of 14 failed",
         "still_safe": "Training.",
         "next_step": "Open the report.",
         "owner": "",
-        "url": "http://airflow/log",
+        "members": 1,
+        "url": f"http://airflow/tenure/incident/{one.id}",
     }
+    assert one.seen == 1  # the same card twice is one failure
 
 
 def test_the_card_of_the_operator_is_taken_over(
-    monkeypatch: pytest.MonkeyPatch, receiver: int
+    monkeypatch: pytest.MonkeyPatch, receiver: int, connected: Installation
 ) -> None:
+    """Also when it expected another try: this callback comes after the last one only."""
     from tenure.lifecycle.incidents.failure_card import describe
     from tenure.notifications.alerts import FailureNotifier
     from tenure.operators.base import TaskFailed
 
     connect(monkeypatch, receiver, "200")
-    error = TaskFailed("short", describe(failed(), owner="ada", log_url="http://airflow/own"))
+    soon = datetime.now(UTC) + timedelta(seconds=10)
+    error = TaskFailed("short", describe(failed(), owner="ada", next_try_at=soon))
     FailureNotifier()(context(error))
     ((_, _, body),) = Receiver.got
-    assert (body["owner"], body["cause"], body["url"]) == (
-        "ada",
-        "2 of 14 failed",
-        "http://airflow/own",
-    )
+    assert (body["owner"], body["cause"]) == ("ada", "2 of 14 failed")
 
 
-def test_whatever_was_raised_becomes_a_notice_and_its_card_is_stored(
+def test_a_green_task_repairs_and_tells_what_it_opened(
+    monkeypatch: pytest.MonkeyPatch, receiver: int, connected: Installation
+) -> None:
+    from tenure.notifications.alerts import FailureNotifier, GreenNotifier
+    from tenure.usecases.incidents.open_incident import open_incident
+
+    connect(monkeypatch, receiver, "200")
+    FailureNotifier()(context(failed()))
+    open_incident(connected, "drift:m", "drift_failed", "m@1", "PSI 2.1")
+    GreenNotifier()(context(None))
+    assert [f"{body['kind']} {body['event']}" for _, _, body in Receiver.got] == [
+        "GateFailed opened",
+        "GateFailed closed",
+        "drift_failed opened",
+    ]
+    assert [one.kind for one in standing(connected)] == ["drift_failed"]
+
+
+def test_a_green_task_is_green_without_the_database(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from tenure.notifications.alerts import GreenNotifier
+
+    monkeypatch.setenv("AIRFLOW_CONN_TENURE_DATABASE", NOWHERE)
+    GreenNotifier()(context(None))
+    assert "incidents=not-repaired reason=ServiceUnreachable" in caplog.text
+
+
+def test_whatever_was_raised_becomes_an_incident_and_its_card_is_stored(
     monkeypatch: pytest.MonkeyPatch, receiver: int, connected: Installation
 ) -> None:
     from tenure.notifications.alerts import FailureNotifier
@@ -168,7 +213,7 @@ def test_whatever_was_raised_becomes_a_notice_and_its_card_is_stored(
 
 
 @pytest.mark.parametrize("error", [None, "heartbeat timeout"])
-def test_a_killed_task_has_one_card_and_one_notice(
+def test_a_killed_task_has_one_card_and_one_alert(
     monkeypatch: pytest.MonkeyPatch, receiver: int, watched: Installation, error: object
 ) -> None:
     """Airflow calls back, then the watchdog finds it: the second one has nothing to say."""
@@ -186,9 +231,8 @@ def test_a_killed_task_has_one_card_and_one_notice(
     assert card["what"] == body["cause"]
     assert body["cause"].startswith("Try 1 of 1 of ingest[2] ended without a word")
     assert ("Airflow says: heartbeat timeout" in body["cause"]) is (error is not None)
-    with watched.database.begin() as connection:
-        (incident,) = incidents.every_open(connection)
-    assert (incident.kind, incident.summary) == ("task_killed", card["what"])
+    (incident,) = standing(watched)
+    assert (incident.kind, incident.summary) == ("Killed", card["what"])
 
 
 def test_a_killed_task_whose_card_cannot_be_stored_is_left_to_the_watchdog(
@@ -218,6 +262,22 @@ def test_a_failure_whose_card_cannot_be_stored_is_posted_all_the_same(
     assert [body["kind"] for _, _, body in Receiver.got] == ["GateFailed"]
 
 
+def test_what_a_receiver_does_not_take_is_sent_again_by_maintenance_under_the_same_id(
+    monkeypatch: pytest.MonkeyPatch, receiver: int, watched: Installation
+) -> None:
+    from tenure.notifications.alerts import FailureNotifier
+    from tenure.operators.maintenance import MaintainOperator
+
+    connect(monkeypatch, receiver, "500")
+    FailureNotifier()(context(None))
+    connect(monkeypatch, receiver, "200")
+    for _ in range(2):
+        MaintainOperator(task_id="maintain").work(watched, MAINTENANCE, {})
+    ids = [body["message_id"] for _, _, body in Receiver.got]
+    assert [path for path, _, _ in Receiver.got] == ["/500", "/200"]
+    assert len(set(ids)) == 1
+
+
 def test_without_the_connection_nothing_is_sent_and_the_log_says_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -245,6 +305,6 @@ def test_a_receiver_that_is_gone_hurts_nobody_and_its_address_stays_out_of_the_l
 
     connect(monkeypatch, 9, "secret-path")
     assert post({"task": "x"}) is False
-    assert "alert=lost reason=ConnectError" in caplog.text
+    assert "alert=lost reason=ServiceUnreachable" in caplog.text
     assert "secret-path" not in caplog.text
     assert "hunter2" not in caplog.text

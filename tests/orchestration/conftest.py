@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flight_configs import flight_configs
 
 from tenure.settings import REPOSITORY
 
@@ -34,7 +35,7 @@ def parse(tmp_path_factory: pytest.TempPathFactory) -> Parse:
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://nobody@127.0.0.1:9/none",
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
             "TENURE_HOME": str(home),
-            "TENURE_INCLUDE": str(include or REPOSITORY / "include"),
+            "TENURE_INCLUDE": str(include or flight_configs(home / "include")),
             "PYTHONPATH": str(REPOSITORY / "plugins"),
         }
         target = REPOSITORY / "dags" / file if file else REPOSITORY / "dags"
@@ -55,5 +56,5 @@ def parse(tmp_path_factory: pytest.TempPathFactory) -> Parse:
 
 @pytest.fixture(scope="session")
 def parsed(parse: Parse) -> dict[str, Any]:
-    """All DAG files over the configs of the repository."""
+    """All DAG files over the configs of one dataset and one model."""
     return parse()

@@ -67,7 +67,7 @@ def task_of(task: object) -> dict[str, object]:
     return {
         "owner": task.owner,
         "retries": task.retries,
-        "backoff": bool(task.retry_exponential_backoff),
+        "backoff": task.retry_exponential_backoff,
         "notified": bool(task.on_failure_callback),
         "links": sorted(link.name for link in task.operator_extra_links),
         "templates": [f for f, value in templated.items() if "{{" in repr(value)],

@@ -68,7 +68,7 @@ def test_what_was_remembered_is_not_believed_when_the_code_changed(
     package = Path(shutil.copytree(REPOSITORY / "plugins/tenure", tmp_path / "package"))
     monkeypatch.setattr(catalog, "_PACKAGE", package)
     catalog.models()
-    remembered = next((tmp_path / "cache/configs/models").glob("*.json"))
+    remembered = min((tmp_path / "cache/configs/models").glob("*.json"))
     body = json.loads(remembered.read_bytes())
     body["config"]["owner"] = "remembered"
     remembered.write_text(json.dumps(body))

@@ -1,13 +1,11 @@
 """Parsing is cheap, a task builds its own DAG only, and a broken YAML takes nobody down."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from tenure.settings import REPOSITORY
+from flight_configs import flight_configs
 
 pytestmark = pytest.mark.airflow
 
@@ -18,7 +16,7 @@ MODEL = Path("configs") / "models" / "flight_late.yaml"
 @pytest.fixture
 def include(tmp_path: Path) -> Path:
     """A copy of the configs that a test may break."""
-    return Path(shutil.copytree(REPOSITORY / "include", tmp_path / "include"))
+    return flight_configs(tmp_path / "include")
 
 
 @pytest.fixture
@@ -41,7 +39,7 @@ def lived_in(parse: Parse, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     """Home and configs of two models that were parsed once; then the other one was broken."""
     folder = tmp_path_factory.mktemp("lived-in")
     home = folder / "home"
-    include = Path(shutil.copytree(REPOSITORY / "include", folder / "include"))
+    include = flight_configs(folder / "include")
     second_model(include)
     parse(home=home, include=include)
     spoil(include, "other")

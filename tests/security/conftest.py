@@ -52,7 +52,8 @@ class Registry:
         """The row of a version with these bytes, signed by the trainer."""
         digest = self.store.put(artifact_key(digest_bytes(data)), data)
         stated = facts(
-            features={"numeric": ["a", "b"], "categorical": []}, ranges={"a": [0, 1], "b": [0, 1]}
+            features={"numeric": ["a", "b"], "categorical": [], "dates": []},
+            ranges={"a": [0, 1], "b": [0, 1]},
         )
         row = record(stated, model=model, version=version, artifact_digest=digest)
         return self.signed(row)

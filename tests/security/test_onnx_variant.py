@@ -57,7 +57,7 @@ class Signed:
         digest = self.registry.store.put(onnx_key(digest_bytes(data)), data)
         signed = self.registry.signer.sign(onnx_statement_bytes(row, digest))
         stated = facts(
-            features={"numeric": ["a", "b"], "categorical": ["c"]},
+            features={"numeric": ["a", "b"], "categorical": ["c"], "dates": []},
             categories={"c": ["x", "y"]},
             ranges={"a": [0, 1], "b": [0, 1]},
             onnx=onnx(**{"digest": digest, "signature": signed} | changes),
@@ -351,6 +351,7 @@ def test_copies_go_with_their_version(signed: Signed) -> None:
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.exhaustive
 def test_no_open_file_is_left_when_a_copy_goes(
     signed: Signed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,7 +53,7 @@ def test_nobody_else_looks_into_the_home(layout: Layout, server: Server) -> None
 
 def test_passwords_stay_and_new_users_get_one(layout: Layout) -> None:
     before = json.loads(layout.passwords.read_text())
-    assert set(before) == {"ada", "dora", "grace", "olga", "sam", "vera", "watchdog"}
+    assert set(before) == {"ada", "dora", "grace", "heidi", "olga", "sam", "vera", "watchdog"}
     layout.passwords.write_text(json.dumps({k: v for k, v in before.items() if k != "vera"}))
     environment.prepare(layout)
     after = json.loads(layout.passwords.read_text())

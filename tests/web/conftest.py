@@ -1,19 +1,28 @@
 """A lifecycle database with a life in it: three versions, a canary, a decommission, incidents."""
 
+from __future__ import annotations
+
 import hashlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import TYPE_CHECKING
 
 import pytest
+import version_rows
+from page_reader import FakeGuard, with_airflow
 from sqlalchemy import insert
 
 from tenure.adapters.sql import plans, versions
 from tenure.adapters.sql import tables as t
 from tenure.installation import Installation
+from tenure.lifecycle.promotion.approval import evidence_digest
 from tenure.verdicts import Check, Report, Verdict
 from tenure.vocabulary import RunRef, State
+
+if TYPE_CHECKING:
+    from fastapi.testclient import TestClient
 
 NASTY = '<script>document.title="owned"</script>'
 """Stands where data of strangers stands: column names, values, reasons."""
@@ -31,7 +40,7 @@ class Life:
         self.now = datetime.now(tz=UTC)
         self._keys = count()
 
-    def whole(self) -> "Life":
+    def whole(self) -> Life:
         with self.platform.database.begin() as connection:
             versions.register_model(
                 connection,
@@ -118,7 +127,7 @@ class Life:
                 signature="signed",
                 evaluation_report=evaluation,
                 bias_report=bias,
-                facts={"metrics": {"roc_auc": 0.712, "brier": 0.151}},
+                facts=version_rows.facts(metrics={"roc_auc": 0.712, "brier": 0.151}),
             )
         for state in (State.TRAINED, State.VALIDATED):
             self.move(ref.id, state, reason=f"gates {NASTY}")
@@ -131,7 +140,9 @@ class Life:
                     trained_by="ada",
                     answer="approve",
                     artifact_digest=digest(f"artifact {number}"),
-                    evidence_digest=evaluation,
+                    evidence_digest=evidence_digest(
+                        artifact=digest(f"artifact {number}"), evaluation=evaluation, bias=bias
+                    ),
                     note=f"better in June {NASTY}",
                     expires_at=self.now + timedelta(days=30),
                 )
@@ -270,23 +281,30 @@ class Life:
             self.move(version_id, state, "two people agreed")
 
     def monitoring(self, version_id: int) -> None:
+        weeks = [
+            (week, kind, Verdict.FAILED if kind == "drift" and week > 9 else Verdict.PASSED)
+            for week in range(12)
+            for kind in ("drift", "performance", "fairness", "quality")
+        ]
+        digests = [
+            self.report("monitoring", verdict, f"{kind} of week {week}", kind=kind)
+            for week, kind, verdict in weeks
+        ]
         with self.platform.database.begin() as connection:
-            for week in range(12):
-                for kind in ("drift", "performance", "fairness", "quality"):
-                    verdict = "failed" if kind == "drift" and week > 9 else "passed"
-                    connection.execute(
-                        insert(t.monitoring_result).values(
-                            model="flight_late",
-                            model_version_id=version_id,
-                            window_start=self.now - timedelta(days=7 * (13 - week)),
-                            window_end=self.now - timedelta(days=7 * (12 - week)),
-                            kind=kind,
-                            verdict=verdict,
-                            decisions=2_345,
-                            selection=digest(f"{week}"),
-                            report_digest=digest(f"{kind}{week}"),
-                        )
+            for (week, kind, verdict), stored in zip(weeks, digests, strict=True):
+                connection.execute(
+                    insert(t.monitoring_result).values(
+                        model="flight_late",
+                        model_version_id=version_id,
+                        window_start=self.now - timedelta(days=7 * (13 - week)),
+                        window_end=self.now - timedelta(days=7 * (12 - week)),
+                        kind=kind,
+                        verdict=str(verdict),
+                        decisions=2_345,
+                        selection=digest(f"{week}"),
+                        report_digest=stored,
                     )
+                )
             connection.execute(
                 insert(t.retrain_request).values(
                     model="flight_late",
@@ -309,9 +327,9 @@ class Life:
                     dedupe_key="drift:flight_late",
                     kind="drift",
                     subject="flight_late@2",
-                    severity="warning",
+                    severity="sev3",
                     summary=f"temp has PSI 2.1 (at most 0.25) {NASTY}",
-                    members=3,
+                    seen=3,
                 )
             )
 
@@ -344,3 +362,24 @@ def life(platform: Installation) -> Life:
 def make_life() -> Callable[[Installation], Life]:
     """For stacks that have a database of their own."""
     return Life
+
+
+@pytest.fixture
+def client(platform: Installation, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+    """A signed-in reader. Login itself is tested below, and in the browser against Airflow."""
+    from airflow.api_fastapi.common.db.common import _get_session
+    from airflow.api_fastapi.core_api.security import get_user
+    from fastapi.testclient import TestClient
+
+    from tenure.web import app, security
+
+    monkeypatch.setattr(app, "platform", lambda: platform)
+    with_airflow(monkeypatch)
+    built = app.build()
+    built.dependency_overrides |= {
+        get_user: lambda: "reader",
+        security.Guard: FakeGuard,
+        _get_session: lambda: None,
+    }
+    with TestClient(built, root_path="/tenure") as http:
+        yield http

@@ -228,6 +228,24 @@ def test_a_refused_claim_says_why(page: Callable[..., Page], site: Site, stack: 
     row.get_by_role("alert").get_by_text(f"{WAITING[1]} is held by otto").wait_for()
 
 
+def test_a_window_of_monitoring_opens_by_a_click_and_by_the_keyboard(
+    page: Callable[..., Page], site: Site
+) -> None:
+    found = page()
+    found.goto(f"{site.url}/tenure/model/flight_late")
+    found.get_by_role("link", name="Every window on one time axis").click()
+    found.locator("svg.multiple a").last.click()
+    opened = found.locator("#window h2")
+    opened.wait_for()
+    clicked = opened.text_content()
+    found.get_by_role("link", name="Close this window").click()
+    opened.wait_for(state="detached")
+    found.locator("summary").last.press("Enter")
+    found.locator("details[open] a").first.press("Enter")
+    opened.wait_for()
+    assert opened.text_content() == clicked
+
+
 def test_a_drawn_report_runs_in_a_sandbox(page: Callable[..., Page], site: Site) -> None:
     found = page()
     found.goto(f"{site.url}/tenure/report/{site.drawn}")
@@ -250,6 +268,7 @@ def test_pages_fit_their_window(
         f"{site.url}/tenure/",
         f"{site.url}/tenure/reviews",
         f"{site.url}/tenure/model/flight_late",
+        f"{site.url}/tenure/model/flight_late/monitoring",
         f"{site.url}/tenure/report/{site.drawn}",
         site.card("fails"),
         site.card("passes"),

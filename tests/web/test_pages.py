@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bad_texts import BAD_REASONS
 from markupsafe import escape
+from page_reader import FakeGuard
 
 from tenure.errors import CanaryRolledBack, GateFailed
 from tenure.installation import Installation
@@ -33,22 +34,6 @@ CARD = "/card?dag=flight_late__train_model&run=manual__2026-01-01T00:00:00%2B00:
 NASTY = '<script>document.title="owned"</script>'
 
 
-class FakeGuard:
-    """Lets everybody read everything but the DAGs that it was told to hide."""
-
-    hidden: frozenset[str] = frozenset()
-    user = "olga"
-
-    def allows(self, dag_id: str) -> bool:
-        return dag_id not in self.hidden
-
-    def require(self, dag_id: str | None) -> None:
-        from fastapi import HTTPException
-
-        if dag_id in self.hidden:
-            raise HTTPException(403)
-
-
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Say what Airflow knows about the task."""
@@ -61,33 +46,18 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return say
 
 
-@pytest.fixture
-def client(platform: Installation, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
-    """A signed-in reader. Login itself is tested below, and in the browser against Airflow."""
-    from airflow.api_fastapi.common.db.common import _get_session
-    from airflow.api_fastapi.core_api.security import get_user
-    from fastapi.testclient import TestClient
-
-    from tenure.web import app, security
-
-    monkeypatch.setattr(app, "platform", lambda: platform)
-    built = app.build()
-    built.dependency_overrides |= {
-        get_user: lambda: "reader",
-        security.Guard: FakeGuard,
-        _get_session: lambda: None,
-    }
-    with TestClient(built, root_path="/tenure") as http:
-        yield http
-
-
 @pytest.mark.parametrize(
     "path",
     [
         "/",
         "/card?dag=a&run=b&task=c",
         "/dataset/flights",
+        "/incident/1",
         "/model/flight_late",
+        "/model/flight_late/monitoring",
+        "/model/flight_late/version/2",
+        "/model/flight_late/version/2/approval",
+        "/model/flight_late/version/2/evidence.json",
         f"/report/{'a' * 64}",
         f"/report/{'a' * 64}/drawn",
         "/reviews",
@@ -111,7 +81,17 @@ def test_the_table_above_holds_every_route() -> None:
         "/",
         "/card",
         "/dataset/{name}",
+        "/incident/{number}",
+        "/incident/{number}/acknowledge",
+        "/incident/{number}/close",
+        "/incident/{number}/do/{action}",
+        "/incident/{number}/plan/{action}",
+        "/incident/{number}/snooze",
         "/model/{name}",
+        "/model/{name}/monitoring",
+        "/model/{name}/version/{number}",
+        "/model/{name}/version/{number}/approval",
+        "/model/{name}/version/{number}/evidence.json",
         "/report/{digest}",
         "/report/{digest}/drawn",
         "/reviews",
@@ -119,6 +99,16 @@ def test_the_table_above_holds_every_route() -> None:
         "/reviews/{decision_id}/claim",
         "/static/{name}",
     ]
+
+
+@pytest.mark.parametrize("act", ["acknowledge", "snooze", "close"])
+def test_nobody_acts_on_an_incident_without_a_login(act: str) -> None:
+    from fastapi.testclient import TestClient
+
+    from tenure.web.app import build
+
+    with TestClient(build()) as http:
+        assert http.post(f"/incident/1/{act}", json={}).status_code == 401
 
 
 @pytest.mark.parametrize("act", ["claim", "answer"])
@@ -187,6 +177,26 @@ def test_a_waiting_decision_is_claimed_and_answered_on_its_page(
     said = client.post(f"/reviews/{waiting}/answer", json={"decision": False, "note": "seen"})
     assert (said.status_code, said.json()["state"]) == (200, "answered")
     assert "Nothing waits" in client.get("/reviews").text
+
+
+def test_one_of_several_classes_is_answered_with_a_class(
+    client: TestClient, waiting: str, platform: Installation
+) -> None:
+    from tenure.adapters.sql import reviews
+
+    with platform.database.begin() as connection:
+        row = vars(reviews.find(connection, waiting))
+        other = waiting[:-1] + "e"
+        kept = {name: row[name] for name in row if not name.startswith(("answer", "claim", "note"))}
+        of_classes = {"decision_id": other, "version": 99, "decision": None, "predicted": "<low>"}
+        reviews.add(connection, [kept | of_classes])
+    client.post(f"/reviews/{other}/claim", json={})
+    assert '<option value="&lt;low&gt;" selected>' in client.get("/reviews").text
+    for wrong in (True, "high", "", 3):
+        said = client.post(f"/reviews/{other}/answer", json={"decision": wrong})
+        assert said.status_code == 422
+    said = client.post(f"/reviews/{other}/answer", json={"decision": "<low>"})
+    assert (said.status_code, said.json()["state"]) == (200, "answered")
 
 
 @pytest.mark.parametrize("kind", ["nul", "override", "surrogate", "escape", "long"])
@@ -308,12 +318,12 @@ def test_the_overview_shows_state_share_verdicts_and_incidents(
     for words in (
         'href="/tenure/model/flight_late"',
         "version 2",
-        "version 3 at 50%",
+        "version 3</a> at 50%",
         "monitoring of drift: failed</a>",
         "monitoring of performance: passed",
         "authorized until ",
         "1 open incident",
-        "25,713 of 28,834",
+        "0 of 28,834",
     ):
         assert words in text
 
@@ -460,6 +470,10 @@ def test_a_drawn_report_gets_a_sandbox(
         "/model/unknown",
         "/model/a__b",
         "/model/%2e%2e",
+        "/model/flight_late/version/9",
+        "/model/flight_late/version/0",
+        "/model/flight_late/version/%00/approval",
+        "/model/flight_late/version/%00/evidence.json",
         f"/report/{'0' * 64}",
         "/report/not-a-digest",
         f"/report/{'0' * 64}/drawn",

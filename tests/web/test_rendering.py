@@ -106,6 +106,11 @@ def test_facts_are_words_and_tables_no_json() -> None:
             "archived": [{"key": "a", "size": 441516}, {"key": "b", "deleted_at": None}],
             "many": [{"n": n} for n in range(60)],
             "deep": {"a": {"b": "x" * 700}},
+            "psi": 0.10333333333333333,
+            "threshold": 0.5,
+            "large": 9999.6,
+            "nested": {"a": {"b": [0.10333333333333333, 7]}},
+            "features": [{"psi": 0.10333333333333333, "n": 2}],
         }
     )
     texts = {fact.name: fact.text for fact in found}
@@ -114,9 +119,14 @@ def test_facts_are_words_and_tables_no_json() -> None:
     assert texts["window"] == "2013-06-01 09:39:59 UTC, 2013-07-01 02:45:00 UTC"
     assert (texts["batches"], texts["legal hold"], texts["deleted at"]) == ("none", "no", "none")
     assert texts["deep"].endswith(" …")
+    hovered = '<span title="0.10333333333333333">0.1033</span>'
+    assert (texts["psi"], texts["threshold"]) == (hovered, "0.5")
+    assert texts["large"] == '<span title="9999.6">10,000</span>'
+    assert texts["nested"] == '{"a": {"b": [0.1033, 7]}}'
     tables = {fact.name: fact for fact in found if fact.columns}
     assert tables["archived"].columns == ("key", "size", "deleted at")
     assert tables["archived"].rows == (("a", "441,516", "none"), ("b", "none", "none"))
+    assert tables["features"].rows == ((hovered, "2"),)
     assert (len(tables["many"].rows), tables["many"].more) == (50, 10)
 
 

@@ -1,6 +1,6 @@
 """Airflow's public REST API: what became of tasks and runs; starts a run for a person."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,6 +12,7 @@ from tenure.errors import NotPermitted, ServiceUnreachable, StateConflict
 from tenure.lifecycle.audit.reconciliation import FailedTask, TaskProgress
 
 _PAGE = 100
+_NOT_FOUND = 404
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,12 @@ class AirflowRest:
             query = {"state": ["queued", "running"], "limit": 1}
             return bool(self._get(client, f"/dags/{dag_id}/dagRuns", query)["dag_runs"])
 
+    def import_errors(self) -> dict[str, str]:
+        """Why DAG files cannot be imported, by file; raises as `failed_tasks`."""
+        with closing(self._client()) as client:
+            found = self._get(client, "/importErrors", {"limit": _PAGE})["import_errors"]
+        return {str(one["filename"]): str(one["stack_trace"]) for one in found}
+
     @contextmanager
     def session(self) -> Iterator["AirflowSession"]:
         """Logged in for the length of a block; raises as `failed_tasks`."""
@@ -95,11 +102,77 @@ class AirflowRest:
 
 
 @dataclass(frozen=True)
+class AirflowAs:
+    """Airflow in the name of a person who is logged in there: her token, so her permissions.
+
+    Args:
+        url: Base URL of the API server.
+        user: Her name, for messages.
+        token: Her JWT.
+    """
+
+    url: str
+    user: str
+    token: str = field(repr=False)
+    timeout_seconds: float = 20.0
+
+    def clear(
+        self, dag_id: str, run_id: str, tasks: Sequence[tuple[str, int]], *, dry_run: bool
+    ) -> list[TaskProgress]:
+        """Clear failed tasks of a run and what failed after them; what else they are stays.
+
+        Args:
+            dag_id: Of the run.
+            run_id: The run.
+            tasks: Task id and map index, -1 for the whole task.
+            dry_run: Only say which would be cleared.
+
+        Returns:
+            Task instances that were failed, or upstream_failed, before.
+
+        Raises:
+            NotPermitted: She may not.
+            StateConflict: There is no such run.
+            ServiceUnreachable: No answer, or one that is none of these.
+        """
+        body: dict[str, object] = {
+            "dry_run": dry_run,
+            "dag_run_id": run_id,
+            "task_ids": [[name, at] if at >= 0 else name for name, at in tasks],
+            "only_failed": True,
+            "include_downstream": True,
+            "reset_dag_runs": True,
+        }
+        with closing(self._client()) as client:
+            path = f"/dags/{dag_id}/clearTaskInstances"
+            found = AirflowSession(client, self.user)._ask("POST", dag_id, path, body)
+        return [_progress(row) for row in found["task_instances"]]
+
+    def import_errors(self) -> dict[str, str]:
+        """Why DAG files that she may see cannot be imported, by file; raises as `clear`."""
+        with closing(self._client()) as client:
+            found = AirflowSession(client, self.user)._ask(
+                "GET", "its files", f"/importErrors?limit={_PAGE}"
+            )
+        return {str(one["filename"]): str(one["stack_trace"]) for one in found["import_errors"]}
+
+    def _client(self) -> httpx.Client:
+        headers = {"Authorization": f"Bearer {self.token}"}
+        return httpx.Client(
+            base_url=self.url, timeout=self.timeout_seconds, headers=headers, trust_env=False
+        )
+
+
+@dataclass(frozen=True)
 class AirflowSession:
     """A person who is logged in: starts a run and looks how far it is."""
 
     client: httpx.Client = field(repr=False)
     user: str
+
+    def has(self, dag_id: str) -> bool:
+        """Whether there is such a DAG by now; other troubles are told by `trigger`."""
+        return _call(self.client, "GET", f"/dags/{dag_id}").status_code != _NOT_FOUND
 
     def trigger(self, dag_id: str, conf: Mapping[str, object]) -> str:
         """Start a run by hand; returns its run id.
@@ -141,7 +214,7 @@ class AirflowSession:
                 still_safe="Nothing was started.",
                 next_step="Ask as somebody who may, or let Airflow's administrator allow it.",
             )
-        if answer.status_code == 404:
+        if answer.status_code == _NOT_FOUND:
             raise StateConflict(
                 f"Airflow has no DAG {dag_id}, or no such run of it.",
                 still_safe="Nothing was started.",

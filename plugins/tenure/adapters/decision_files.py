@@ -21,8 +21,11 @@ class LoggedDecision:
     """One row of a decision file.
 
     Args:
+        answer: The class that was answered; None unless the model is multiclass.
         variant: What scored; None in files from before there was a choice.
         caller: Digest of who asked; None in files from before it was kept.
+        lower: Lower end of a regression's interval; None where the answer has none.
+        upper: Upper end.
         sealed: The features under the key of the subject; None where they stand in clear.
         features: Those in clear, by name.
     """
@@ -41,13 +44,16 @@ class LoggedDecision:
     event_time: datetime
     score: float
     decision: bool | None
-    """None where the model is a regression, as is confidence."""
+    """None unless the model is binary."""
     confidence: float | None
     fallback_level: str
     reason: str
     latency_ms: float
+    answer: str | None
     variant: str | None
     caller: str | None
+    lower: float | None
+    upper: float | None
     sealed: bytes | None
     features: Mapping[str, Value]
 
@@ -59,14 +65,14 @@ class LoggedOutcome:
     outcome_id: str
     decision_id: str | None
     request_id: str | None
-    label: bool | float
+    label: bool | str | float
     observed_at: datetime
     received_at: datetime
     caller: str | None
 
 
-_LATER = frozenset({"variant", "caller", "sealed"})
-"""Columns that the first files did not have."""
+_LATER = frozenset({"answer", "variant", "caller", "lower", "upper", "sealed"})
+"""Columns that not every file has."""
 _OF_DECISION = tuple(one.name for one in fields(LoggedDecision) if one.name != "features")
 _OF_OUTCOME = tuple(one.name for one in fields(LoggedOutcome))
 

@@ -29,7 +29,18 @@ DECISION_FIELDS: dict[str, pa.DataType] = {
     "reason": pa.string(),
     "latency_ms": pa.float64(),
 }
-SCORE_COLUMNS = ("decision_id", "score", "decision", "confidence", "refused")
+INTERVAL = ("lower", "upper")
+"""Ends of a regression's interval, only in files of versions that give one."""
+SCORE_COLUMNS = (
+    "decision_id",
+    "answer",
+    "score",
+    "decision",
+    "confidence",
+    *INTERVAL,
+    "refused",
+)
+_KINDS = DECISION_FIELDS | {"answer": pa.string()} | dict.fromkeys(INTERVAL, pa.float64())
 OUTCOME_FIELDS: dict[str, pa.DataType] = {
     "outcome_id": pa.string(),
     "decision_id": pa.string(),
@@ -50,7 +61,9 @@ def decisions_to_parquet(
     features = {f"f_{name}": pa.float64() for name in numeric}
     features |= {f"f_{name}": pa.string() for name in categorical}
     features |= {"sealed": pa.binary()} if "sealed" in columns else {}
-    features |= {name: pa.string() for name in ("variant", "caller") if name in columns}
+    texts = ("answer", "variant", "caller")
+    features |= {name: pa.string() for name in texts if name in columns}
+    features |= {name: pa.float64() for name in INTERVAL if name in columns}
     return _parquet(columns, DECISION_FIELDS | features)
 
 
@@ -70,8 +83,8 @@ def scores_to_parquet(
     table = keys.replace_schema_metadata(None).rename_columns(names)
     numbers = itertools.count()
     place = pa.array([None if why else next(numbers) for why in refused], pa.int64())
-    for name in SCORE_COLUMNS[:-1]:
-        values = pa.array(columns[name], DECISION_FIELDS[name])
+    for name in (one for one in SCORE_COLUMNS[:-1] if one in columns):
+        values = pa.array(columns[name], _KINDS[name])
         table = table.append_column(name, values.take(place))
     return _bytes(table.append_column("refused", pa.array([w or None for w in refused], "string")))
 
@@ -79,11 +92,14 @@ def scores_to_parquet(
 def outcomes_to_parquet(columns: Mapping[str, Sequence[Any]]) -> bytes:
     """An outcome file; `caller` says whose request ids they are, where that is known.
 
-    Labels are booleans, or float64 where the model is a regression.
+    Labels are booleans, texts where there are several classes, or float64 of a regression.
     """
     whose = {"caller": pa.string()} if "caller" in columns else {}
-    is_class = all(isinstance(label, bool) for label in columns["label"])
-    label = {} if is_class else {"label": pa.float64()}
+    label = {"label": pa.float64()}
+    if all(isinstance(one, bool) for one in columns["label"]):
+        label = {}
+    elif all(isinstance(one, str) for one in columns["label"]):
+        label = {"label": pa.string()}
     return _parquet(columns, OUTCOME_FIELDS | whose | label)
 
 

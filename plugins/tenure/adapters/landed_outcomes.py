@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tenure.lifecycle.serving.spelling import EXACT, spell
+from tenure.lifecycle.training.classes import ClassRule
 from tenure.lifecycle.training.labels import LabelRule
 from tenure.lifecycle.training.numbers import NumberRule, OutcomeRule
 
@@ -52,7 +53,7 @@ def read(
         path: The snapshot.
         digest: Its SHA-256, which the ids come from.
         received_at: When it was published.
-        rule: Which labels are true, or that they are numbers.
+        rule: Which labels are true, or that they are classes or numbers.
 
     Raises:
         KeyError: A column is missing.
@@ -63,12 +64,11 @@ def read(
     known = [name for name in _IDS if name in table.column_names]
     if not known:
         raise KeyError("decision_id or request_id")
-    is_number = isinstance(rule, NumberRule)
     fitted = pa.table(
         {
             **{name: pa.array(_ids(table, name), pa.string()) for name in known},
             **{name: pa.array(_ids(table, name), pa.string()) for name in _whose(table)},
-            "label": pa.array(_labels(table, rule), pa.float64() if is_number else pa.bool_()),
+            "label": pa.array(_labels(table, rule), _stored_as(rule)),
             "observed_at": _moments(table, "observed_at"),
         }
     )
@@ -114,7 +114,13 @@ def _moments(table: pa.Table, name: str) -> pa.ChunkedArray:
         raise ValueError(f"{name} is {table[name].type}, not {_MOMENT}") from error
 
 
-def _labels(table: pa.Table, rule: OutcomeRule) -> list[bool | float | None]:
+def _stored_as(rule: OutcomeRule) -> pa.DataType:
+    if isinstance(rule, ClassRule):
+        return pa.string()
+    return pa.float64() if isinstance(rule, NumberRule) else pa.bool_()
+
+
+def _labels(table: pa.Table, rule: OutcomeRule) -> list[bool | str | float | None]:
     """What each label means; null for none. Raises ConfigInvalid like `LabelRule.meanings`."""
     written = _written(table, "label")
     counts = Counter(text for text in written if text is not None)

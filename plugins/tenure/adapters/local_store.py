@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import copyfileobj
@@ -79,9 +79,14 @@ class LocalStore:
             ArtifactRefused: Other bytes lie there; they stay.
             ServiceUnreachable: The disk is full or read-only.
         """
-        if not self.exists(key):
-            return self.put_file(key, source)
         digest = digest_file(source)
+        if not self.exists(key):
+            with (
+                suppress(FileExistsError),  # somebody was faster: whose bytes, is looked at below
+                self._writing(key, once=True) as stream,
+                source.open("rb") as origin,
+            ):
+                copyfileobj(origin, stream, _CHUNK)
         self.fetch(key, digest)
         return digest
 
@@ -197,7 +202,7 @@ class LocalStore:
         return self._path(key)
 
     @contextmanager
-    def _writing(self, key: str) -> Iterator[BinaryIO]:
+    def _writing(self, key: str, *, once: bool = False) -> Iterator[BinaryIO]:
         """A stream into the object; drafts lie in a hidden folder of the store."""
         path, drafts = self._path(key), self._root / _DRAFTS
         with disk_errors(self._root):
@@ -205,7 +210,7 @@ class LocalStore:
             private_folder(path.parent)
             if path.parent.resolve() != path.parent:
                 raise ValueError(f"{path} leads through a link")
-            with whole_file(path, drafts) as stream:
+            with whole_file(path, drafts, once=once) as stream:
                 yield stream
 
 

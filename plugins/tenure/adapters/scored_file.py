@@ -6,13 +6,15 @@ Plain DuckDB, without Ibis: the whole command takes less time than its import wo
 # ruff: noqa: S608
 
 import csv
+import math
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from tenure.errors import FileRefused
 from tenure.lifecycle.serving.spelling import spell
-from tenure.lifecycle.training.bias.scored import AuditColumns, ScoredCell
+from tenure.lifecycle.training.bias.scored import AuditColumns, ErrorCell, ScoredCell
+from tenure.ports import ErrorSums
 
 MOST_CELLS = 10_000
 """Combinations of label, decision and groups beyond which a column is no label and no group."""
@@ -24,6 +26,8 @@ _PARQUET = b"PAR1"
 _DELIMITERS = (",", ";", "\t", "|")
 _UNIT = 10**12
 """Scores are added up in whole parts of it: equal whatever order the threads add in."""
+_STEPS = 2**50
+"""Errors are added up in whole parts of the largest one, as of a version's."""
 _OPTIONS = {"memory_limit": "768MB", "autoinstall_known_extensions": "false", "TimeZone": "UTC"}
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 _PLAIN = frozenset({"BOOLEAN", "VARCHAR", "DATE", *_WHOLE, *(f"U{kind}" for kind in _WHOLE)})
@@ -42,6 +46,15 @@ def count_file(path: Path, columns: AuditColumns) -> list[ScoredCell]:
     return _ScoredFile.open(path, columns).cells()
 
 
+def error_file(path: Path, columns: AuditColumns) -> list[ErrorCell]:
+    """The rows of a file of numbers by group, with sums of their errors.
+
+    Raises:
+        FileRefused: As for `count_file`, or a label or prediction is no finite number.
+    """
+    return _ScoredFile.open(path, columns).error_cells()
+
+
 class _ScoredFile:
     """One file, opened: its relation in SQL and its columns."""
 
@@ -50,6 +63,7 @@ class _ScoredFile:
         self._columns = columns
         self._database = database
         self._relation = relation
+        self._unit = 1.0
         self._place: dict[str, str] = {}
         self._type: dict[str, str] = {}
 
@@ -122,6 +136,75 @@ class _ScoredFile:
             for row in found
         ]
 
+    def error_cells(self) -> list[ErrorCell]:
+        import duckdb
+
+        try:
+            self._refuse_what_is_no_number()
+            self._rows(self._adding())
+            self._refuse_what_cannot_be_counted()
+            found = self._rows("SELECT * FROM cells")
+        except duckdb.Error as error:
+            raise _unreadable(self._path, error) from None
+        groups = len(self._columns.protected)
+        units = [math.prod((self._unit,) * power) / _STEPS for power in (1, 1, 2, 4)]
+        return [
+            ErrorCell(
+                tuple(map(_spelled, row[:groups])),
+                int(row[groups + 1]),
+                int(row[groups + 2]),
+                ErrorSums(
+                    int(row[groups + 3]),
+                    *(
+                        float(one or 0) * unit
+                        for one, unit in zip(row[groups + 4 :], units, strict=True)
+                    ),
+                ),
+            )
+            for row in found
+        ]
+
+    def _refuse_what_is_no_number(self) -> None:
+        for name in (self._columns.label, str(self._columns.prediction)):
+            if self._type[name] == "BOOLEAN":
+                raise _refused(
+                    f"{self._path}: {name} is true or false, and the label of a regression is a "
+                    "number",
+                    "Name the column with numbers, or leave --metric out",
+                )
+            value = self._number(name)
+            bad = f"(({value}) IS NULL OR NOT isfinite({value}))"
+            if self._type[name] in ("DOUBLE", "FLOAT"):  # NaN is a missing value, as for pandas
+                bad = f"isinf({value})"
+            self._refuse_row(name, bad, "which is no finite number")
+
+    def _adding(self) -> str:
+        """Sums by group, of whole parts of the largest error: equal in whatever order they come."""
+        asked = self._columns
+        keys = [self._key(name) for name in asked.protected]
+        label, prediction = (self._known(name) for name in (asked.label, str(asked.prediction)))
+        error = f"({prediction} - {label})"
+        largest = self._rows(f"SELECT max(abs({error})) FROM {self._relation}")[0][0]
+        self._unit = float(largest or 0.0) or 1.0
+        part = f"({error} / {self._unit!r}::DOUBLE)"
+        sums = (part, f"abs({part})", f"({part} ** 2)", f"({part} ** 4)")
+        parts = [
+            *(f"{key} AS g{n}" for n, key in enumerate(keys)),
+            "count(*) AS n",
+            f"count(*) - count({label})",
+            f"count({label}) - count({error})",
+            f"count({error})",
+            *(f"sum(round({one} * {_STEPS})::BIGINT)" for one in sums),
+        ]
+        return (
+            f"CREATE TEMP TABLE cells AS SELECT {', '.join(parts)} FROM {self._relation} "
+            "GROUP BY ALL ORDER BY ALL"
+        )
+
+    def _known(self, name: str) -> str:
+        """As a number, NaN as null."""
+        return _unless_nan(f"{self._number(name)}::DOUBLE")
+
     def _counting(self) -> str:
         asked = self._columns
         keys = [self._key(name) for name in asked.protected]
@@ -153,28 +236,29 @@ class _ScoredFile:
         number = self._number(name)
         steps = " ".join(f"WHEN {number} >= {edge!r} THEN {edge!r}" for edge in reversed(edges))
         below = edges[0] - max(1.0, abs(edges[0]))
-        return f"CASE WHEN {number} IS NULL OR isnan({number}) THEN NULL {steps} ELSE {below!r} END"
+        known = f"isfinite({number}) OR isinf({number})"
+        return f"CASE WHEN {known} THEN CASE {steps} ELSE {below!r} END END"
 
     def _value(self, name: str) -> str:
         """As a type that Python spells as the rest of Tenure does; NaN is null."""
         place, kind = self._place[name], self._type[name]
         if kind == "FLOAT":
-            return f"nullif({place}::VARCHAR::DOUBLE, 'nan'::DOUBLE)"
+            return _unless_nan(f"{place}::VARCHAR::DOUBLE")
         if kind == "DOUBLE":
-            return f"nullif({place}, 'nan'::DOUBLE)"
+            return _unless_nan(place)
         if kind in _PLAIN or kind.startswith("DECIMAL"):
             return place
         return f"{place}::VARCHAR"
 
     def _number(self, name: str) -> str:
-        """As a number, null where it is none.
+        """As a number, null where it is none; NaN of a file with types is null as well.
 
         DuckDB 2.0 pushes a bare TRY_CAST into its CSV reader, where it raises: hence the trim.
         """
         place, kind = self._place[name], self._type[name]
         if kind == "VARCHAR":
             return f"TRY_CAST(trim({place}) AS DOUBLE)"
-        return place if kind == "FLOAT" else f"TRY_CAST({place} AS DOUBLE)"
+        return _unless_nan(place if kind == "FLOAT" else f"TRY_CAST({place} AS DOUBLE)")
 
     def _refuse_what_cannot_be_counted(self) -> None:
         """Everything that the counts would hide; the row is looked for only when there is one."""
@@ -287,6 +371,15 @@ def _header(path: Path, delimiter: str) -> list[str]:
         raise _refused(
             f"{path} is neither Parquet nor a CSV in UTF-8: {error}", "Write it again as one"
         ) from None
+
+
+def _unless_nan(value: str) -> str:
+    """NaN as null.
+
+    The bounds that Parquet keeps of a column leave NaN out, and DuckDB 2.0 believes them: it takes
+    `isnan`, `nullif` and comparisons for answered. Not so `isfinite` and `isinf`.
+    """
+    return f"CASE WHEN isfinite({value}) OR isinf({value}) THEN {value} END"
 
 
 def _is_share(value: str) -> str:

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenure.errors import ConfigInvalid
+from tenure.lifecycle.serving.date_parts import date_parts
 from tenure.lifecycle.task import Task
 from tenure.lifecycle.training.fitness import UnfitRows, learning_faults
 
+_TWO = 2
 _SAFE = "No version was made; whatever serves now keeps serving."
 
 
@@ -20,6 +22,7 @@ def build(
     *,
     numeric: Sequence[str],
     categorical: Sequence[str],
+    dates: Sequence[str] = (),
     seed: int,
     task: Task = "binary",
 ) -> Any:
@@ -31,6 +34,8 @@ def build(
         numeric: Columns with numbers; NaN is missing.
         categorical: Columns with texts; None is missing. A category that training never saw
             counts as missing (boosting, forest) or as no category at all (logistic regression).
+        dates: Columns with moments as texts, of which an estimator by name reads the parts; an
+            entry point gets the texts.
         seed: Every `random_state` that is not set.
         task: Whether a classifier or a regressor is wanted.
 
@@ -42,6 +47,7 @@ def build(
             made = _entry_point(estimator)(**parameters)
         elif estimator in _BUILDERS[task]:
             made = _BUILDERS[task][estimator](parameters, numeric, categorical, task)
+            _read_dates(made, dates)
         else:
             raise _invalid(f"training.estimator {estimator!r} is not known")
     except (ImportError, AttributeError, TypeError) as error:
@@ -59,16 +65,18 @@ def fit(
     label: str = "the label",
     task: Task = "binary",
     weights: NDArray[np.float64] | None = None,
+    of_a_part: bool = False,
 ) -> Any:
     """Fit in place and return it.
 
     Args:
         estimator: From `build`.
         frame: The features, shape (n, features).
-        labels: Booleans, or numbers of a regression; shape (n,).
+        labels: Booleans, classes (texts), or numbers of a regression; shape (n,).
         label: The name of their column.
         task: What the estimator is to predict.
         weights: What each row counts, shape (n,); None where all count the same.
+        of_a_part: Whether a search only tries these rows: then a class may have any number of them.
 
     Raises:
         ConfigInvalid: The estimator refuses its parameters or the rows, a feature has no value at
@@ -80,8 +88,11 @@ def fit(
         frame, labels, weights = frame[weights > 0], labels[weights > 0], weights[weights > 0]
     values = {str(name): int(number) for name, number in frame.notna().sum().items()}
     squared = frame.select_dtypes("float64").abs().max().dropna() if _squares(estimator) else {}
-    if faults := list(learning_faults(labels, values, label=label, squared=dict(squared))):
-        raise UnfitRows(faults, still_safe=_SAFE)
+    faults = learning_faults(
+        labels, values, label=label, squared=dict(squared), of_a_part=of_a_part
+    )
+    if found := list(faults):
+        raise UnfitRows(found, still_safe=_SAFE)
     try:
         estimator.fit(frame, labels, **_weighted(estimator, weights))
     except InvalidParameterError as error:
@@ -95,24 +106,49 @@ def fit(
         raise _invalid(
             f"{type(estimator).__name__} cannot learn from these rows: {cause}"
         ) from error
-    _require_task(estimator, task)
-    _forget_threads(estimator)
+    _require_task(estimator, task, labels)
+    forget_threads(estimator)
     return estimator
 
 
-def _require_task(estimator: Any, task: Task) -> None:
+def _require_task(estimator: Any, task: Task, labels: NDArray[Any]) -> None:
     gives_probabilities = hasattr(estimator, "predict_proba")
-    if task == "binary" and not gives_probabilities:
+    if task != "regression" and not gives_probabilities:
         raise _invalid(f"{type(estimator).__name__} gives no probabilities")
     if task == "regression" and gives_probabilities:
         raise _invalid(f"{type(estimator).__name__} is a classifier, and the task is a regression")
+    if task == "multiclass":
+        known = [str(one) for one in getattr(estimator, "classes_", ())]
+        if known != np.unique(labels).tolist():
+            raise _invalid(
+                f"{type(estimator).__name__} does not say in classes_ that its probabilities are "
+                "of the classes of the label, sorted"
+            )
 
 
 def score(estimator: Any, frame: Any) -> NDArray[np.float64]:
-    """Probability of the positive label for each row; of a regressor, the predicted value."""
+    """Probability of the positive label for each row; of a regressor, the predicted value.
+
+    Of three classes or more the probability of each, shape (n, classes).
+    """
     if hasattr(estimator, "predict_proba"):
-        return np.asarray(estimator.predict_proba(frame)[:, 1], dtype=np.float64)
-    return np.asarray(estimator.predict(frame), dtype=np.float64).reshape(len(frame))
+        probabilities = np.asarray(estimator.predict_proba(frame), dtype=np.float64)
+        return probabilities[:, 1] if probabilities.shape[1] == _TWO else probabilities
+    one = estimator.estimators_[0] if _has_interval(estimator) else estimator
+    return np.asarray(one.predict(frame), dtype=np.float64).reshape(len(frame))
+
+
+def score_classes(estimator: Any, frame: Any) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """The classes that a classifier knows, sorted, and the probability of each for each row."""
+    names = tuple(str(name) for name in estimator.classes_)
+    return names, np.asarray(estimator.predict_proba(frame), dtype=np.float64)
+
+
+def _has_interval(estimator: Any) -> bool:
+    """Whether it is a regression with its quantiles (`interval_models.together`)."""
+    from sklearn.multioutput import MultiOutputRegressor
+
+    return type(estimator) is MultiOutputRegressor
 
 
 def _weighted(estimator: Any, weights: NDArray[np.float64] | None) -> dict[str, Any]:
@@ -132,7 +168,7 @@ def _boosting(
     # Codes are read as numbers: native categories would put a `functools.partial` into the
     # artifact, which the allow-list refuses. Without early stopping every row is trained on.
     defaults = {"categorical_features": None, "early_stopping": False}
-    kind = HistGradientBoostingClassifier if task == "binary" else HistGradientBoostingRegressor
+    kind = HistGradientBoostingRegressor if task == "regression" else HistGradientBoostingClassifier
     model = kind(**(defaults | dict(parameters)))
     return Pipeline([("columns", _coded(numeric, categorical)), ("model", model)])
 
@@ -152,7 +188,7 @@ def _forest(
     from sklearn.pipeline import Pipeline
 
     # Leaves of one row would make an artifact larger than the data, and scores of 0 and 1.
-    kind = RandomForestClassifier if task == "binary" else RandomForestRegressor
+    kind = RandomForestRegressor if task == "regression" else RandomForestClassifier
     model = kind(**({"min_samples_leaf": 20} | dict(parameters)))
     return Pipeline([("columns", _coded(numeric, categorical)), ("model", model)])
 
@@ -205,13 +241,32 @@ def _scaled(model: Any, numeric: Sequence[str], categorical: Sequence[str]) -> A
     return Pipeline([("columns", columns), ("model", model)])
 
 
+_CLASSIFIERS: dict[str, Any] = {
+    "hist_gradient_boosting": _boosting,
+    "random_forest": _forest,
+    "logistic_regression": _logistic,
+    "additive_boosting": _additive,
+}
+
+
+def _read_dates(pipeline: Any, dates: Sequence[str]) -> None:
+    """Numbers more for its model: the parts of each date, scaled where it scales numbers."""
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+    if not dates:
+        return
+    parts: Any = FunctionTransformer(date_parts)
+    if _squares(pipeline):
+        scaled = [("impute", SimpleImputer(strategy="median")), ("scale", StandardScaler())]
+        parts = Pipeline([("parts", parts), *scaled])
+    pipeline.named_steps["columns"].transformers.append(("dates", parts, list(dates)))
+
+
 _BUILDERS: dict[Task, dict[str, Any]] = {
-    "binary": {
-        "hist_gradient_boosting": _boosting,
-        "random_forest": _forest,
-        "logistic_regression": _logistic,
-        "additive_boosting": _additive,
-    },
+    "binary": _CLASSIFIERS,
+    "multiclass": _CLASSIFIERS,
     "regression": {
         "hist_gradient_boosting": _boosting,
         "random_forest": _forest,
@@ -242,7 +297,7 @@ def _squares(estimator: Any) -> bool:
     return any(type(part) is StandardScaler for part in estimator.get_params(deep=True).values())
 
 
-def _forget_threads(estimator: Any) -> None:
+def forget_threads(estimator: Any) -> None:
     """The number of cores is no part of a model: it would change the artifact's digest."""
     steps = getattr(estimator, "named_steps", {})
     mapper = getattr(steps.get("model", estimator), "_bin_mapper", None)

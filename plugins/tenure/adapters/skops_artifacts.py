@@ -34,6 +34,8 @@ TRUSTED = (
     "sklearn.calibration._SigmoidCalibration",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.tree._tree.Tree",
+    "tenure.lifecycle.serving.date_parts.date_parts",
+    "tenure.adapters.group_thresholds.GroupThresholdClassifier",
 )
 """Beyond the types that skops itself trusts; found to be all that our estimators need."""
 

@@ -18,8 +18,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from tenure.errors import ConfigInvalid
+from tenure.lifecycle.class_answers import ClassCosts
 from tenure.lifecycle.model_version import Kind
 from tenure.lifecycle.serving.spelling import EXACT, spell
+from tenure.lifecycle.training.classes import ClassRule
+from tenure.lifecycle.training.evaluation.classes import answered_classes
 from tenure.lifecycle.training.fitness import RowFault, UnfitRows
 from tenure.lifecycle.training.labels import LabelRule
 from tenure.lifecycle.training.numbers import NumberRule, OutcomeRule
@@ -35,7 +38,8 @@ _COMPARE = (
 
 Read = TypeVar("Read")
 Labels = NDArray[Any]
-"""Booleans, or float64 of a regression."""
+"""Booleans, classes (texts of a fixed width), or float64 of a regression."""
+Meaning = bool | str
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,8 @@ class TrainingRows:
 
     Args:
         features: A frame with numeric (float64) then categorical (text or None) columns.
-        labels: Booleans, or of a regression float64; shape (n,).
+        labels: Booleans, texts where there are several classes, of a regression float64; shape
+            (n,).
         times: Microseconds since 1970, shape (n,); None of data without time.
         groups: Values of the group column as texts, null is the empty text; None without one.
         weights: What each row counts, from 0; None where all count the same.
@@ -62,11 +67,11 @@ class TrainingRows:
     weights: NDArray[np.float64] | None
     protected: Mapping[str, NDArray[np.object_]]
     unlabelled: int
-    classes: Mapping[str, tuple[bool, int]]
+    classes: Mapping[str, tuple[Meaning, int]]
     kinds: Mapping[str, Kind]
 
     @property
-    def meanings(self) -> dict[str, bool]:
+    def meanings(self) -> dict[str, Meaning]:
         """What each value of the label column means."""
         return {value: meaning for value, (meaning, _) in self.classes.items()}
 
@@ -186,7 +191,7 @@ def examine_rows(paths: Sequence[Path], wanted: WantedColumns) -> ExaminedRows:
         read = {n: values for n, values in columns.items() if values is not None}
         rows = TrainingRows(
             features=pd.DataFrame(read, range(len(labels))),
-            labels=_meant(labels, classes),
+            labels=_meant(labels, classes, wanted.rule),
             times=times,
             groups=groups,
             weights=weights,
@@ -238,7 +243,7 @@ def _known(written: Sequence[NDArray[Any]]) -> list[NDArray[np.bool_]]:
     return [pd.notna(one) for one in written]
 
 
-def _classes(labels: NDArray[Any], wanted: WantedColumns) -> dict[str, tuple[bool, int]]:
+def _classes(labels: NDArray[Any], wanted: WantedColumns) -> dict[str, tuple[Meaning, int]]:
     """What each value means; nothing more than it says where the labels are numbers.
 
     Raises:
@@ -255,11 +260,14 @@ def _classes(labels: NDArray[Any], wanted: WantedColumns) -> dict[str, tuple[boo
     return {value: (meanings[value], rows) for value, rows in sorted(counts.items())}
 
 
-def _meant(labels: NDArray[Any], classes: Mapping[str, tuple[bool, int]]) -> Labels:
-    """Labels as booleans; numbers, which have no classes, as they are."""
+def _meant(
+    labels: NDArray[Any], classes: Mapping[str, tuple[Meaning, int]], rule: OutcomeRule
+) -> Labels:
+    """Labels as booleans or classes; numbers, which have no classes, as they are."""
     if not classes:
         return labels.astype(np.float64)
-    return np.array([classes[text][0] for text in labels], dtype=np.bool_)
+    kind = np.str_ if isinstance(rule, ClassRule) else np.bool_
+    return np.array([classes[text][0] for text in labels], dtype=kind)
 
 
 def _each(parts: Sequence[pa.Table], name: str, read: Any, *how: object) -> Any:
@@ -321,9 +329,10 @@ class ShardRows:
 
     Args:
         features: A frame as in `TrainingRows`.
-        subjects: Who each row is about, as text; null is the empty text.
+        subjects: Who each row is about, as text; null is the empty text, and so is every one where
+            no column says it.
         times: Microseconds since 1970, shape (n,); None without a time column.
-        keys: The columns that a row is found again by.
+        keys: The columns that a row is found again by: `row`, its number, where nothing names it.
     """
 
     features: Any
@@ -348,7 +357,7 @@ def read_shard(
     *,
     numeric: Sequence[str],
     categorical: Sequence[str],
-    subject: str,
+    subject: str | None,
     time: str | None,
     keys: Sequence[str],
     names: Mapping[str, Sequence[str]] | None = None,
@@ -363,7 +372,8 @@ def read_shard(
         UnfitRows: A column is absent, has a type that its part cannot take, is of another kind
             than in training, or holds a whole number beyond 2^53, which would be changed.
     """
-    wanted = dict.fromkeys([*numeric, *categorical, subject, *keys, *([time] if time else [])])
+    others = [name for name in (subject, time) if name is not None]
+    wanted = dict.fromkeys([*numeric, *categorical, *others, *keys])
     with _misfits(_NO_SHARD):
         file = pq.ParquetFile(path)
         stored = _stored(file.schema_arrow.names, list(wanted), names or {})
@@ -375,9 +385,11 @@ def read_shard(
         columns |= {name: _texts(table, name, None) for name in categorical}
         return ShardRows(
             features=pd.DataFrame(columns, columns=[*numeric, *categorical]),
-            subjects=list(_texts(table, subject, "")),
+            subjects=[""] * len(table) if subject is None else list(_texts(table, subject, "")),
             times=_moments(table, time) if time else None,
-            keys=table.select(list(dict.fromkeys(keys))),
+            keys=table.select(list(dict.fromkeys(keys)))
+            if keys
+            else pa.table({"row": range(start, start + len(table))}),
         )
 
 
@@ -407,6 +419,14 @@ def pick(rows: TrainingRows, index: NDArray[np.intp]) -> TrainingRows:
         classes=rows.classes,
         kinds=rows.kinds,
     )
+
+
+def evenly(rows: TrainingRows, most: int) -> TrainingRows:
+    """At most so many of the rows, evenly over them; all of them where there are no more."""
+    number = len(rows.labels)
+    if number <= most:
+        return rows
+    return pick(rows, np.unique(np.linspace(0, number - 1, most, dtype=int)))
 
 
 @dataclass(frozen=True)
@@ -439,10 +459,18 @@ def reference_bytes(
     threshold: float | None,
     numeric: Sequence[str],
     categorical: Sequence[str],
+    classes: Sequence[str] = (),
+    class_costs: ClassCosts | None = None,
+    unmitigated: tuple[NDArray[np.float64], float] | None = None,
+    interval: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
 ) -> bytes:
     """The scored holdout as Parquet: f_ and g_ columns, event_time, score, decision, label.
 
-    Of a regression (without threshold) decisions are null, and labels numbers.
+    Of a regression (without threshold) decisions are null, and labels numbers; where its answers
+    have an `interval`, its ends stand in `lower` and `upper`. Of several classes
+    labels are texts, `answer` is the class that is answered, `score` its probability, and
+    `probabilities` has those of all classes in the order of `classes`. Scores and threshold
+    of the same training without its mitigation add unmitigated_score and unmitigated_decision.
     """
     columns: dict[str, Any] = {
         f"f_{n}": pa.array(rows.features[n], pa.float64(), from_pandas=True) for n in numeric
@@ -455,21 +483,68 @@ def reference_bytes(
         "event_time": pa.nulls(len(scores), _INSTANT)
         if rows.times is None
         else pa.array(rows.times, pa.int64()).cast(_INSTANT),
-        "score": pa.array(scores, pa.float64()),
-        "decision": pa.nulls(len(scores), pa.bool_())
-        if threshold is None
-        else pa.array(scores >= threshold, pa.bool_()),
-        "label": pa.array(rows.labels, pa.float64() if threshold is None else pa.bool_()),
+        **_answers(scores, threshold, classes, class_costs),
+        "label": pa.array(rows.labels),
     }
+    if unmitigated is not None:
+        before, at = unmitigated
+        columns["unmitigated_score"] = pa.array(before, pa.float64())
+        columns["unmitigated_decision"] = pa.array(before >= at, pa.bool_())
+    if interval is not None:
+        columns |= dict(zip(("lower", "upper"), interval, strict=True))
     sink = io.BytesIO()
     pq.write_table(pa.table(columns), sink, compression="zstd")
     return sink.getvalue()
 
 
+def _answers(
+    scores: NDArray[np.float64],
+    threshold: float | None,
+    classes: Sequence[str],
+    costs: ClassCosts | None,
+) -> dict[str, Any]:
+    decisions = pa.nulls(len(scores), pa.bool_())
+    if threshold is not None:
+        decisions = pa.array(scores >= threshold, pa.bool_())
+    if not classes:
+        return {"score": pa.array(scores, pa.float64()), "decision": decisions}
+    answers = answered_classes(scores, costs)
+    return {
+        "score": pa.array(scores[np.arange(len(scores)), answers], pa.float64()),
+        "decision": decisions,
+        "answer": pa.array(np.asarray(classes, dtype=object)[answers], pa.string()),
+        "probabilities": pa.FixedSizeListArray.from_arrays(
+            pa.array(np.ascontiguousarray(scores).reshape(-1), pa.float64()), len(classes)
+        ),
+    }
+
+
+def read_unmitigated(path: Path | io.BytesIO) -> NDArray[np.float64]:
+    """Scores of the holdout without the mitigation, from a reference file that has them."""
+    scores: NDArray[np.float64] = pq.read_table(path, columns=["unmitigated_score"])[0].to_numpy()
+    return scores
+
+
 def read_scores(path: Path | io.BytesIO) -> tuple[NDArray[np.float64], Labels]:
-    """Scores and labels of a reference file, labels as in `TrainingRows`."""
-    table = pq.read_table(path, columns=["score", "label"])
-    return table["score"].to_numpy(), table["label"].to_numpy(zero_copy_only=False)
+    """Scores and labels of a reference file, labels as in `TrainingRows`.
+
+    Of several classes the scores are the probabilities of each, shape (n, classes).
+    """
+    table = pq.read_table(path)
+    return _stored_scores(table), _stored_labels(table)
+
+
+def _stored_scores(table: pa.Table) -> NDArray[np.float64]:
+    if "probabilities" not in table.column_names:
+        return np.asarray(table["score"].to_numpy(), dtype=np.float64)
+    column = table["probabilities"].combine_chunks()
+    flat = column.flatten().to_numpy()
+    return np.asarray(flat, dtype=np.float64).reshape(-1, column.type.list_size)
+
+
+def _stored_labels(table: pa.Table) -> Labels:
+    values: Labels = table["label"].to_numpy(zero_copy_only=False)
+    return values.astype(np.str_) if values.dtype == object else values
 
 
 @dataclass(frozen=True)
@@ -478,10 +553,11 @@ class ReferenceRows:
 
     Args:
         features: A frame as in `TrainingRows`, of the features that were asked for.
-        scores: The version's own, shape (n,).
+        scores: The version's own, shape (n,), or (n, classes).
         labels: Shape (n,).
         times: Microseconds since 1970, shape (n,).
         protected: Groups by attribute, of all attributes that are in the file.
+        interval: Lower and upper ends, shape (n,) each; None where answers have no interval.
     """
 
     features: Any
@@ -489,6 +565,7 @@ class ReferenceRows:
     labels: Labels
     times: NDArray[np.int64]
     protected: Mapping[str, NDArray[np.object_]]
+    interval: tuple[NDArray[np.float64], NDArray[np.float64]] | None
 
 
 def read_reference(path: Path, numeric: Sequence[str], categorical: Sequence[str]) -> ReferenceRows:
@@ -506,10 +583,13 @@ def read_reference(path: Path, numeric: Sequence[str], categorical: Sequence[str
     columns |= {n: _texts(table, f"f_{n}", None) for n in categorical}
     return ReferenceRows(
         features=pd.DataFrame(columns, range(table.num_rows)),
-        scores=table["score"].to_numpy(),
-        labels=table["label"].to_numpy(zero_copy_only=False),
+        scores=_stored_scores(table),
+        labels=_stored_labels(table),
         times=table["event_time"].cast(pa.int64()).fill_null(0).to_numpy(),
         protected={n[2:]: _texts(table, n, "") for n in names if n.startswith("g_")},
+        interval=(table["lower"].to_numpy(), table["upper"].to_numpy())
+        if "lower" in names
+        else None,
     )
 
 

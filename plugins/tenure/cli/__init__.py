@@ -32,6 +32,7 @@ from tenure.cli import (
     serve,
     stack,
     suite,
+    watch,
 )
 from tenure.cli.measured import MeasuredGroup
 from tenure.cli.output import plain
@@ -74,6 +75,7 @@ for group in [
     serve,
     stack,
     suite,
+    watch,
 ]:
     group.register(app)
 

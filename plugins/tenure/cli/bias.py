@@ -10,16 +10,18 @@ from tenure.cli.arguments import split_version
 from tenure.cli.connection import connected, login_name
 from tenure.cli.names import require_model
 from tenure.cli.output import AsJson, print_json, print_table, say
+from tenure.cli.training_data import mitigation_table, training_tables
 from tenure.verdicts import Check, Report, Verdict
 
 if TYPE_CHECKING:
-    from tenure.lifecycle.training.bias import BiasPolicy
+    from tenure.lifecycle.training.bias import BiasPolicy, ErrorBiasPolicy
     from tenure.usecases.evaluation.bias_audit import FileAudit
 
 _SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".parquet", ".pq"})
 _MIN_ROWS = 30
 _FOUR_FIFTHS = 0.8
 _RATES = ("base_rate", "selection_rate", "accuracy", "tpr", "fpr", "fnr", "ppv", "calibration")
+_ERRORS = ("mean_error", "mean_absolute_error")
 _GAPS = ("worst", "best", "difference", "ratio", "p (Holm)", "verdict")
 
 Source = Annotated[
@@ -45,7 +47,19 @@ Protected = Annotated[
 ]
 Positive = Annotated[
     str | None,
-    typer.Option("--positive", help="The positive label and prediction; without it, true or 1."),
+    typer.Option(
+        "--positive",
+        help="The positive label and prediction; without it, true or 1. Of several classes those "
+        "that count as selected, as A,B; without it each is judged against the rest.",
+    ),
+]
+FileTask = Annotated[
+    str | None,
+    typer.Option(
+        "--task",
+        help="binary or multiclass: whether label and prediction are several classes. Without it "
+        "three or more labels, none of which is a yes or no, are taken for classes, which is said.",
+    ),
 ]
 Reference = Annotated[
     list[str] | None,
@@ -64,7 +78,8 @@ Metric = Annotated[
         "--metric",
         help="What is judged: selection_rate (unless you say otherwise), accuracy, "
         "true_positive_rate, false_positive_rate, false_negative_rate, "
-        "positive_predictive_value, equalized_odds, calibration.",
+        "positive_predictive_value, equalized_odds, calibration. Of a regression mean_error or "
+        "mean_absolute_error: then label and prediction are numbers.",
     ),
 ]
 MinRatio = Annotated[
@@ -76,7 +91,11 @@ MinRatio = Annotated[
 ]
 MaxDifference = Annotated[
     float | None,
-    typer.Option("--max-difference", help="Highest group's rate minus the lowest's."),
+    typer.Option(
+        "--max-difference",
+        help="Highest group's rate minus the lowest's; of a regression, of their means, in the "
+        "unit of the label.",
+    ),
 ]
 MinRows = Annotated[
     int | None,
@@ -100,6 +119,7 @@ def bias_audit(
     threshold: Threshold = None,
     protected: Protected = None,
     positive: Positive = None,
+    task: FileTask = None,
     reference: Reference = None,
     edges: Edges = None,
     metric: Metric = None,
@@ -120,6 +140,7 @@ def bias_audit(
         "--threshold": threshold,
         "--protected": protected,
         "--positive": positive,
+        "--task": task,
         "--reference": reference or None,
         "--edges": edges or None,
         "--metric": metric,
@@ -188,16 +209,21 @@ def _file_audit(path: Path, given: Mapping[str, Any]) -> "FileAudit":
         score=given["--score"],
         threshold=given["--threshold"] or 0.0,
         edges=policy.edges,
+        numbers=given["--metric"] in _ERRORS,
     )
     if twice := sorted({name for name in columns.named if columns.named.count(name) > 1}):
         raise typer.BadParameter(f"{', '.join(twice)} is named twice: a column has one meaning")
-    return FileAudit(path, columns, given["--positive"], policy)
+    return FileAudit(path, columns, given["--positive"], policy, given["--task"])
 
 
 def _require_columns(given: Mapping[str, Any]) -> None:
     for name in ("--label", "--protected"):
         if not given[name]:
             raise typer.BadParameter(f"a file needs {name}")
+    if given["--metric"] in _ERRORS:
+        _require_numbers(given)
+        return
+    _require_task(given)
     if (given["--prediction"] is None) == (given["--score"] is None):
         raise typer.BadParameter("a file needs either --prediction or --score with --threshold")
     if (given["--score"] is None) != (given["--threshold"] is None):
@@ -206,25 +232,52 @@ def _require_columns(given: Mapping[str, Any]) -> None:
         raise typer.BadParameter(f"--threshold {given['--threshold']:g} is not from 0 to 1")
 
 
-def _policy(protected: tuple[str, ...], given: Mapping[str, Any]) -> "BiasPolicy":
+def _require_task(given: Mapping[str, Any]) -> None:
+    task = given["--task"]
+    if task not in (None, "binary", "multiclass"):
+        raise typer.BadParameter(
+            f"--task {task} is not binary or multiclass; numbers are audited with --metric "
+            "mean_error or mean_absolute_error"
+        )
+    if task != "multiclass":
+        return
+    if given["--score"] is not None:
+        raise typer.BadParameter("--score is of binary models: classes are in --prediction")
+    if given["--metric"] == "calibration":
+        raise typer.BadParameter("calibration is of the one score of a binary model")
+
+
+def _require_numbers(given: Mapping[str, Any]) -> None:
+    """Of a regression."""
+    metric = given["--metric"]
+    for name in ("--score", "--threshold", "--positive", "--task", "--min-ratio"):
+        if given[name] is not None:
+            raise typer.BadParameter(f"{name} is of classes, and {metric} of a regression")
+    for name, what in (("--prediction", "column"), ("--max-difference", "limit")):
+        if given[name] is None:
+            raise typer.BadParameter(f"{metric} needs {name}: a {what}, in the unit of the label")
+
+
+def _policy(protected: tuple[str, ...], given: Mapping[str, Any]) -> "BiasPolicy | ErrorBiasPolicy":
     from pydantic import ValidationError
 
-    from tenure.lifecycle.training.bias import BiasPolicy
+    from tenure.lifecycle.training.bias import BiasPolicy, ErrorBiasPolicy
 
     ratio, difference = given["--min-ratio"], given["--max-difference"]
+    is_regression = given["--metric"] in _ERRORS
     if ratio is None and difference is None:
         ratio = _FOUR_FIFTHS
     stated = {
         "attributes": protected,
         "metric": given["--metric"] or "selection_rate",
-        "min_ratio": ratio,
+        **({} if is_regression else {"min_ratio": ratio}),
         "max_difference": difference,
         "min_group_rows": _MIN_ROWS if given["--min-rows"] is None else given["--min-rows"],
         "reference": dict(_pairs("--reference", given)),
         "edges": {name: _numbers(name, text) for name, text in _pairs("--edges", given)},
     }
     try:
-        return BiasPolicy.model_validate(stated)
+        return (ErrorBiasPolicy if is_regression else BiasPolicy).model_validate(stated)
     except ValidationError as error:
         told = "; ".join(
             f"{'.'.join(map(str, one['loc']))}: {one['msg']}".removeprefix(": ")
@@ -266,38 +319,61 @@ def _answer(report: Report) -> dict[str, object]:
 def _print_report(report: Report) -> None:
     say(f"{report.subject}: {report.summary}", _rules(report.facts))
     for header, rows in (
-        (("group", "n", *_RATES, "sufficient"), list(_group_rows(report.facts))),
+        (("group", "n", *_shown(report.facts), "sufficient"), list(_group_rows(report.facts))),
         (("metric", "by", *_GAPS), list(_comparison_rows(report.facts))),
         (("verdict", "check", "observed", "interval", "allowed"), map(_row, report.checks)),
     ):
         print()
         print_table(header, list(rows))
+    for names, lines in (*mitigation_table(report.facts), *training_tables(report.facts)):
+        print()
+        print_table(names, lines)
 
 
 def _rules(facts: Mapping[str, Any]) -> str:
     """By what it was judged, in a sentence."""
     reference = ", ".join(f"{name}={value}" for name, value in facts["reference"].items())
+    by = (
+        "Student's"
+        if facts["metric"] in _ERRORS
+        else f"{facts['bootstrap_draws']:,} draws, seed {facts['seed']}"
+    )
     return (
         f"Judged by {facts['metric']}, compared with {reference or 'the best-off group'}; groups "
         f"from {facts['min_group_rows']:,} rows on, {facts['confidence']:.0%} intervals that hold "
-        f"for all groups at once ({facts['bootstrap_draws']:,} draws, seed {facts['seed']}), "
-        "p-values by Holm."
+        f"for all groups at once ({by}), p-values by Holm."
     )
 
 
+def _shown(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the groups are compared in."""
+    return _ERRORS if facts["metric"] in _ERRORS else _RATES
+
+
 def _group_rows(facts: Mapping[str, Any]) -> Iterator[Sequence[str]]:
-    yield ("all", f"{facts['rows']:,}", *(_rate(facts["overall"].get(r)) for r in _RATES), "")
+    shown = _shown(facts)
+    overall = facts["overall"] if facts.get("classes") else {"": facts["overall"]}
+    for name, values in overall.items():
+        rates = (_rate(values.get(rate)) for rate in shown)
+        yield (f"{_of_class(name)}all", f"{facts['rows']:,}", *rates, "")
     for group in facts["groups"]:
-        rates = (_rate(group.get(name)) for name in _RATES)
-        name = f"{' & '.join(group['by'])}={_group(group['value'])}"
+        rates = (_rate(group.get(name)) for name in shown)
+        own = _of_class(group.get("class", ""))
+        name = f"{own}{' & '.join(group['by'])}={_group(group['value'])}"
         yield (name, f"{group['n']:,}", *rates, "yes" if group["sufficient"] else "no")
+
+
+def _of_class(name: str) -> str:
+    """Before a group of a multiclass model, each class of which is judged against the rest."""
+    return f"class {name}: " if name else ""
 
 
 def _comparison_rows(facts: Mapping[str, Any]) -> Iterator[Sequence[str]]:
     for one in facts["comparisons"]:
         pair = (_group(one["worst"]), _group(one["best"])) if one["worst"] else ("", "")
         numbers = (_rate(one[name]) for name in ("difference", "ratio", "p_adjusted"))
-        yield (one["metric"], " & ".join(one["by"]), *pair, *numbers, one["verdict"] or "")
+        by = f"{_of_class(one.get('class', ''))}{' & '.join(one['by'])}"
+        yield (one["metric"], by, *pair, *numbers, one["verdict"] or "")
 
 
 def _group(value: Sequence[str | None]) -> str:

@@ -14,6 +14,7 @@ from tenure.cli.connection import connected, login_name
 from tenure.cli.erasure import erase
 from tenure.cli.names import require_model
 from tenure.cli.output import AsJson, print_json, print_table, say
+from tenure.cli.review import answered
 
 if TYPE_CHECKING:
     from tenure.lifecycle.decisions.replay import ReplayResult
@@ -29,6 +30,7 @@ _OF_REVIEW = (
     "claimed_by",
     "answered_by",
     "answer",
+    "answer_class",
     "note",
     "answered_at",
     "expires_at",
@@ -107,9 +109,9 @@ def _plain(found: "DecisionRecap") -> dict[str, object]:
 
 def _reviewed(review: "QueuedDecision") -> str:
     """What a person said, or that nobody did yet."""
-    if review.answer is None:
+    if review.person_said is None:
         return f"{review.state}, until {review.expires_at}"
-    said = "positive" if review.answer else "negative"
+    said = answered(review)
     note = f" ({review.note})" if review.note else ""
     return f"{said}, by {review.answered_by} at {review.answered_at}{note}"
 

@@ -1,7 +1,8 @@
-"""`tenure incident`: what is open, and closing what no program can see that it is over."""
+"""`tenure incident`: what is open, what it is about, and who does what about it."""
 
 from dataclasses import asdict
-from typing import Annotated
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +11,13 @@ from tenure.cli.connection import connected
 from tenure.cli.names import require_model
 from tenure.cli.output import AsJson, print_json, say
 
-group = typer.Typer(help="Open incidents.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from tenure.views.incidents import IncidentPage
+
+group = typer.Typer(help="Incidents: list, show, take, snooze, close.", no_args_is_help=True)
+Number = Annotated[int, typer.Argument(help="Its number in `tenure incident list`.")]
+_MEMBERS = 10
+"""Members that `show` prints; `--json` has all."""
 
 
 def register(app: typer.Typer) -> None:
@@ -23,24 +30,93 @@ def list_(
     model: Annotated[str | None, typer.Option("--model", help="Only about this model.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print open incidents, newest first."""
+    """Print open incidents, newest first, and how many alerts no receiver took yet."""
     from tenure.usecases.incidents.close_incident import in_utc, list_open
+    from tenure.views.incidents import waiting_alerts
 
     with connected() as platform:
         require_model(platform, model)
         found = list_open(platform, model=model)
+        waiting = waiting_alerts(platform)
     if as_json:
         print_json([asdict(one) for one in found])
         return
     for one in found:
-        times = f" ({one.members} times)" if one.members > 1 else ""
-        say(f"{one.id}  {in_utc(one.created_at)}  {one.kind}  {one.subject}{times}  {one.summary}")
+        times = f" ({one.seen} times)" if one.seen > 1 else ""
+        taken = f"  [{one.owner}]" if one.owner else ""
+        say(
+            f"{one.id}  {in_utc(one.created_at)}  {one.severity}  {one.kind}  {one.subject}{times}"
+            f"{taken}  {one.summary}"
+        )
     print(f"{len(found)} open.")
+    if waiting.number and waiting.since:
+        said = f": {waiting.last_error}" if waiting.last_error else "."
+        say(f"{waiting.number} alerts wait to be delivered since {in_utc(waiting.since)}{said}")
+
+
+@group.command("show")
+def show(incident_id: Number, as_json: AsJson = False) -> None:
+    """Print one incident: what happened, what is safe, what to do, its members and timeline."""
+    from tenure.usecases.incidents.close_incident import not_open
+    from tenure.views.incidents import incident_page
+
+    with connected() as platform:
+        page = incident_page(platform, incident_id)
+    if page is None:
+        raise not_open(incident_id, None)
+    if as_json:
+        print_json(
+            asdict(page.incident)
+            | {
+                "title": page.incident.title,
+                "still_safe": page.incident.still_safe,
+                "next_step": page.incident.next_step,
+                "members": [asdict(one) for one in page.members],
+                "timeline": [asdict(one) for one in page.timeline],
+            }
+        )
+        return
+    _print(page)
+
+
+@group.command("ack")
+def ack(incident_id: Number, actor: Actor = None, as_json: AsJson = False) -> None:
+    """Take an incident: it is yours, and is not announced again for want of an answer."""
+    from tenure.usecases.incidents.respond import acknowledge
+
+    with acting(actor) as (platform, user):
+        found = acknowledge(platform, incident_id, user=user)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        say(f"Incident {incident_id} is {user}'s: {found.kind} {found.subject}.")
+
+
+@group.command("snooze")
+def snooze_(
+    incident_id: Number,
+    hours: Annotated[
+        float, typer.Option("--hours", min=0.1, max=168, help="For how long nobody is told of it.")
+    ],
+    actor: Actor = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take an incident, and have nobody told of it for some hours; its end is told all the same."""
+    from tenure.usecases.incidents.close_incident import in_utc
+    from tenure.usecases.incidents.respond import snooze
+
+    with acting(actor) as (platform, user):
+        until = platform.clock.now() + timedelta(hours=hours)
+        found = snooze(platform, incident_id, user=user, until=until)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        say(f"Incident {incident_id} is {user}'s and silent until {in_utc(until)}.")
 
 
 @group.command("close")
 def close_(
-    incident_id: Annotated[int, typer.Argument(help="Its number in `tenure incident list`.")],
+    incident_id: Number,
     reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the ledger.")],
     actor: Actor = None,
     as_json: AsJson = False,
@@ -56,3 +132,31 @@ def close_(
         print_json(asdict(closed))
     else:
         say(f"Closed incident {incident_id}: {closed.kind} {closed.subject}.")
+
+
+def _print(page: "IncidentPage") -> None:
+    from tenure.usecases.incidents.close_incident import in_utc
+
+    one = page.incident
+    say(
+        f"{one.severity} {one.state}: {one.title} ({one.subject})",
+        one.summary,
+        f"Still safe: {one.still_safe}",
+        f"Next step: {one.next_step}",
+        f"Seen {one.seen} times, the last one {in_utc(one.last_seen_at)}. "
+        f"Taken by {one.owner or 'nobody'}.",
+    )
+    if page.members:
+        print(f"{len(page.members)} members, {page.unrepaired} not green again:")
+    for member in page.members[:_MEMBERS]:
+        state = "green" if member.repaired_at else "red"
+        say(
+            f"  {state}  {member.name}{f'  {member.item}' if member.dag_id and member.item else ''}"
+        )
+    if len(page.members) > _MEMBERS:
+        print(f"  and {len(page.members) - _MEMBERS} more")
+    for event in page.timeline:
+        times = f" x{event.number}" if event.number > 1 else ""
+        by = f" by {event.actor}" if event.actor else ""
+        note = f": {event.note}" if event.note and event.kind != "opened" else ""
+        say(f"{in_utc(event.at)}  {event.kind}{times}{by}{note}")

@@ -4,6 +4,7 @@ import getpass
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from tenure.cli.connection import connected
+from tenure.cli.next_steps import after_batch, after_dataset, after_model
 from tenure.cli.output import AsJson, plain, print_json, say
 from tenure.layout import INGEST_DATA, TRAIN_MODEL, dag_id, landing_prefix
 
 if TYPE_CHECKING:
+    from tenure.settings import Settings
     from tenure.usecases.onboarding.new_dataset import NewDataset
     from tenure.usecases.onboarding.new_model import NewModel
 
@@ -62,15 +65,21 @@ def dataset(  # noqa: PLR0917  (the command line fills them by name)
     if as_json:
         print_json(_answer(created))
     else:
-        say(*_lines(created, settings.place(landing_prefix(name))))
+        say(*_lines(created, settings, path))
 
 
 @group.command("model")
 def model(  # noqa: PLR0917  (the command line fills them by name)
     name: Annotated[str, typer.Argument(help="a-z, 0-9, _ and -.")],
     dataset: Annotated[str, typer.Option(help="What it is trained on; some of it is published.")],
-    label: Annotated[str, typer.Option(help="Column that it predicts: one of two values.")],
-    positive: Annotated[str | None, typer.Option(help="The value that is true.")] = None,
+    label: Annotated[str, typer.Option(help="Column that it predicts.")],
+    task: Annotated[
+        str | None, typer.Option(help="binary|multiclass|regression; guessed from the label.")
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option(help="Column: when it happened; the dataset's time column.")
+    ] = None,
+    positive: Annotated[str | None, typer.Option(help="The value that is true; guessed.")] = None,
     protected: Annotated[
         str, typer.Option(help="Columns, with commas: groups that are audited and not read.")
     ] = "",
@@ -80,19 +89,31 @@ def model(  # noqa: PLR0917  (the command line fills them by name)
     as_json: AsJson = False,
 ) -> None:
     """Write the YAML of a model from the newest rows of its dataset; it can be trained at once."""
+    from tenure.lifecycle.training.task_draft import TASKS
     from tenure.usecases.onboarding.model_draft import ModelSpec
     from tenure.usecases.onboarding.new_model import create
 
+    if task is not None and task not in TASKS:
+        raise typer.BadParameter(f"{task!r} is none of {', '.join(TASKS)}")
     attributes = tuple(one.strip() for one in protected.split(",") if one.strip())
     wish = ModelSpec(
-        name, dataset, label, positive, attributes, subject, outcomes, owner or getpass.getuser()
+        name,
+        dataset,
+        label,
+        positive,
+        attributes,
+        subject,
+        outcomes,
+        owner or getpass.getuser(),
+        task,
+        time,
     )
     with connected() as platform, _waiting() as tell:
         created = create(platform, wish, tell)
     if as_json:
         print_json(_model_answer(created))
     else:
-        say(*_model_lines(created))
+        say(*_model_lines(created, platform.settings))
 
 
 def _model_answer(created: "NewModel") -> dict[str, object]:
@@ -102,16 +123,14 @@ def _model_answer(created: "NewModel") -> dict[str, object]:
         "file": str(created.path),
         "rows": created.rows,
         "batches": list(created.batches),
-        "label": {
-            "column": model.label.column,
-            "positive": created.label.positive,
-            "negative": created.label.negative,
-            "share": created.label.share,
-            "rows": created.label.rows,
-        },
+        "task": {"name": model.task, "guessed_because": created.draft.task.why or None},
+        "label": {"column": model.label.column, **asdict(created.draft.target.label)},
+        "time_column": created.draft.roles.time,
+        "subject_column": model.subject_column,
         "features": {
             "numeric": list(model.features.numeric),
             "categorical": list(model.features.categorical),
+            "dates": list(model.features.dates),
         },
         "left_out": dict(created.left_out),
         "protected": list(model.bias.attributes),
@@ -119,20 +138,15 @@ def _model_answer(created: "NewModel") -> dict[str, object]:
     }
 
 
-def _model_lines(created: "NewModel") -> list[str]:
-    model, label = created.model, created.label
-    read = (*model.features.numeric, *model.features.categorical)
+def _model_lines(created: "NewModel", settings: "Settings") -> list[str]:
+    model = created.model
     return [
-        f"{created.rows:,} rows in {len(created.batches)} batches; {label.share:.1%} of "
-        f"{label.rows:,} labels are the positive one.",
-        f"The model reads {len(read)} columns: {', '.join(read)}.",
-        f"It does not read {len(created.left_out)}:",
-        *(f"  - {name} {reason}" for name, reason in created.left_out.items()),
+        *created.decided,
         f"wrote {created.path}",
         "To be confirmed:",
         *(f"  - {sentence}" for sentence in created.confirm),
-        f"Next: read the file, run `tenure check`, then `tenure train {model.name} --reason "
-        f"'the first version'`, which starts the DAG {dag_id(model.name, TRAIN_MODEL)}.",
+        f"Next: read the file, then start the DAG {dag_id(model.name, TRAIN_MODEL)}:",
+        *after_model(settings, model.name),
     ]
 
 
@@ -180,9 +194,9 @@ def _answer(created: "NewDataset") -> dict[str, object]:
     }
 
 
-def _lines(created: "NewDataset", landing: str) -> list[str]:
+def _lines(created: "NewDataset", settings: "Settings", file: Path) -> list[str]:
     dataset = created.dataset
-    suffix = "csv" if dataset.source.format == "csv" else "parquet"
+    landing = settings.place(landing_prefix(dataset.name))
     return [
         f"{created.rows:,} rows, {len(dataset.contract.columns):,} columns, "
         f"{len(created.proposals):,} expectations.",
@@ -191,8 +205,9 @@ def _lines(created: "NewDataset", landing: str) -> list[str]:
         *(f"wrote {path}" for path in created.files),
         "To be confirmed:",
         *(f"  - {sentence}" for sentence in created.confirm),
-        f"Next: read both files, run `tenure check`, and drop files into {landing} "
-        f"(such as 2024-03.{suffix}; make the folder). While `tenure up` runs, the DAG "
-        f"{dag_id(dataset.name, INGEST_DATA)} takes them, and `tenure ingest {dataset.name}` at "
-        "once.",
+        "Next: read both files, and drop a file into the landing folder. While `tenure up` runs, "
+        f"the DAG {dag_id(dataset.name, INGEST_DATA)} takes it, and `tenure ingest` at once:",
+        *after_dataset(settings, dataset, file, landing),
+        "Then a model:",
+        after_batch(dataset.name),
     ]

@@ -71,9 +71,13 @@ def claim_(
 @group.command("answer")
 def answer_(
     decision_id: Annotated[str, typer.Argument(help="Id of the decision.")],
+    *,
     positive: Annotated[
-        bool, typer.Option("--positive/--negative", help="What the decision should be.")
-    ],
+        bool | None, typer.Option("--positive/--negative", help="What the decision should be.")
+    ] = None,
+    named: Annotated[
+        str | None, typer.Option("--class", help="Which of several classes it should be.")
+    ] = None,
     note: Annotated[str, typer.Option("--note", help="Why; it stands in the ledger.")] = "",
     actor: Actor = None,
     as_json: AsJson = False,
@@ -81,15 +85,24 @@ def answer_(
     """Answer a decision that you claimed; an answer is never changed."""
     from tenure.usecases.decisions.reviews import answer
 
+    said = positive if named is None else named
+    if said is None or (positive is not None and named is not None):
+        raise typer.BadParameter("say --positive or --negative, or of several classes --class NAME")
     with acting(actor) as (platform, user):
-        row = answer(platform, decision_id, user=user, decision=positive, note=note)
+        row = answer(platform, decision_id, user=user, decision=said, note=note)
     print_json(asdict(row)) if as_json else say(_line(row))
+
+
+def answered(row: "QueuedDecision") -> str:
+    """What a person said, in a word."""
+    said = row.person_said
+    return said if isinstance(said, str) else "positive" if said else "negative"
 
 
 def _line(row: "QueuedDecision") -> str:
     who = row.answered_by or row.claimed_by or "nobody"
-    if row.answer is not None:
-        who += f": {'positive' if row.answer else 'negative'}"
+    if row.person_said is not None:
+        who += f": {answered(row)}"
     return (
         f"{row.decision_id}  {row.model}@{row.version}  score {row.score:.3f}  "
         f"{row.state} ({who})  until {row.expires_at:%Y-%m-%d %H:%M}  {row.reason}"

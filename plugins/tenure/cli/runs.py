@@ -2,15 +2,17 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tenure.cli.connection import connected, login_name
 from tenure.cli.names import require_dataset, require_model
+from tenure.cli.next_steps import after_batch, after_training
+from tenure.cli.not_taken import nothing_taken
 from tenure.cli.output import AsJson, print_json, say
-from tenure.layout import INGEST_DATA, TRAIN_MODEL, dag_id, landing_prefix
+from tenure.layout import INGEST_DATA, TRAIN_MODEL, dag_id
 
 if TYPE_CHECKING:
     from tenure.installation import Installation
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
     from tenure.views.tasks import TaskPage
 
 _USER, _PASSWORD = "TENURE_AIRFLOW_USER", "TENURE_AIRFLOW_PASSWORD"
-_NAMED = 3
-"""Files that a line names before it counts the others."""
+_PATIENCE = 60
+"""Seconds that a command waits for a file to stand still."""
 _QUIET = frozenset({"scheduled", "restarting"})
 """States of a task that a person need not read."""
 
@@ -45,11 +47,26 @@ def ingest(
     as_json: AsJson = False,
 ) -> None:
     """Take what landed now, and follow the run; exit 1 when a batch is refused."""
+    from tenure.stack.readiness import await_airflow
+
     with connected() as platform:
         require_dataset(platform, dataset)
+    await_airflow(_tell(as_json=as_json))
+    with connected() as platform:
+        if not as_json and (seconds := _settling_seconds(platform, dataset)):
+            say(f"What lies there was just written: waiting {seconds} s until it has stood still.")
+            time.sleep(seconds)
+        began = platform.clock.now()
         ended = _run(platform, dag_id(dataset, INGEST_DATA), {}, user, as_json=as_json)
-    if not as_json and not any(name.startswith("ingest ") for name in ended):
-        say(*_nothing_taken(platform, dataset))
+        if as_json:
+            return
+        if not _has_taken(ended):
+            found = nothing_taken(platform, dataset, began)
+            say(*found.lines)
+            if not found.is_well:
+                raise typer.Exit(1)
+        if not _is_read(platform, dataset):
+            say(f"No model reads {dataset} yet. Next:", after_batch(dataset))
 
 
 def train(
@@ -59,10 +76,17 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train a version now, and follow it through its gates; exit 1 when one fails."""
+    from tenure.stack.readiness import await_airflow
+
     with connected() as platform:
         require_model(platform, model)
+    await_airflow(_tell(as_json=as_json))
+    with connected() as platform:
         conf = {"reason": reason}
         _run(platform, dag_id(model, TRAIN_MODEL), conf, user, as_json=as_json)
+        if not as_json:
+            trainer, _ = _login(platform, user)
+            say(*after_training(platform, model, trainer))
 
 
 def _run(
@@ -79,7 +103,8 @@ def _run(
     began = time.monotonic()
     ended: dict[str, RunChange] = {}
     state = ""
-    with started(platform, name, conf, login=_login(platform, user)) as run:
+    tell = _tell(as_json=as_json)
+    with started(platform, name, conf, login=_login(platform, user), tell=tell) as run:
         if not as_json:
             say(f"{name} started: {run.url}")
         try:
@@ -102,22 +127,35 @@ def _run(
     return ended
 
 
-def _nothing_taken(platform: "Installation", dataset: str) -> list[str]:
-    """Why a run took no file: there is none, or those that are there were written just now."""
+def _has_taken(ended: "Mapping[str, RunChange]") -> bool:
+    return any(name.startswith("ingest ") for name in ended)
+
+
+def _settling_seconds(platform: "Installation", dataset: str) -> int:
+    """How long to wait for files that were just written; 0: there are none, or it is too long."""
     from tenure.config import load_dataset
     from tenure.views.landing import settling
 
-    place = platform.settings.place(landing_prefix(dataset))
     config, _ = load_dataset(platform.settings.include, dataset)
-    names = settling(config, platform.store, platform.clock)
-    if not names:
-        return [f"Nothing new in {place}."]
-    seconds = config.source.settle_seconds
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return [
-        f"Not taken yet: {', '.join(names[:_NAMED])}{more} in {place} changed within the last "
-        f"{seconds} s. A file is taken when it has stood still for so long: give the command again."
-    ]
+    seconds = 1 + config.source.settle_seconds
+    is_worth = seconds <= _PATIENCE and settling(config, platform.store, platform.clock)
+    return int(seconds) if is_worth else 0
+
+
+def _is_read(platform: "Installation", dataset: str) -> bool:
+    """Whether a model is trained on the dataset, or takes its outcomes from it."""
+    from tenure.config import load_all
+
+    models = load_all(platform.settings.include).models.values()
+    return any(
+        dataset in {model.dataset, model.outcomes.dataset if model.outcomes else None}
+        for model in models
+    )
+
+
+def _tell(*, as_json: bool) -> Callable[[str], None]:
+    """What takes a line for people; a program reads none."""
+    return (lambda _: None) if as_json else say
 
 
 def _login(platform: "Installation", user: str | None) -> tuple[str, str]:

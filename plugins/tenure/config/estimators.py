@@ -227,6 +227,8 @@ def faults(
             yield name, f"{name} of {estimator} must be {rules[name]}, got {value!r}"
     if estimator == "logistic_regression":
         yield from _of_solver(parameters)
+        if task == "multiclass" and parameters.get("solver") == "liblinear":
+            yield "solver", "solver liblinear tells two classes apart only; take lbfgs or saga"
 
 
 def _of_solver(parameters: Mapping[str, Value]) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from tenure.config.dataset_yaml import comment, flow, noted
 from tenure.config.models import ModelConfig
+from tenure.lifecycle.training.bias import ErrorBiasPolicy
 
 Notes = Mapping[tuple[str | int, ...], str]
 """What stands behind a line: by key, or by key and place of what is written on lines of its own."""
@@ -44,9 +45,15 @@ def _policy(key: str, policy: BaseModel, notes: Notes) -> Iterator[str]:
             yield noted(f"    - {flow(one)}", notes.get((key, name, n)))
 
 
+_KIND = ("bias", "metric")
+"""Says which of two gates it is, also where it is at its default."""
+
+
 def _told(policy: BaseModel, at: tuple[str, ...], notes: Notes) -> Iterator[tuple[str, Any]]:
     """What differs from its default or has a note, in the order of the class."""
     for name, field in type(policy).model_fields.items():
         value = getattr(policy, name)
-        if value != field.get_default(call_default_factory=True) or (*at, name) in notes:
+        is_kind = (*at, name) == _KIND and isinstance(policy, ErrorBiasPolicy)
+        is_default = value == field.get_default(call_default_factory=True)
+        if is_kind or not is_default or (*at, name) in notes:
             yield name, value

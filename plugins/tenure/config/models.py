@@ -15,10 +15,17 @@ from tenure.lifecycle.promotion.approval import ApprovalPolicy, RiskTier
 from tenure.lifecycle.promotion.canary import CanaryPolicy
 from tenure.lifecycle.retirement.decommission import DecommissionPolicy
 from tenure.lifecycle.serving import GatewayPolicy, ServingPolicy
+from tenure.lifecycle.serving.silence import WatchPolicy
 from tenure.lifecycle.serving.spelling import spell
 from tenure.lifecycle.task import Task
 from tenure.lifecycle.training import TrainingPolicy
-from tenure.lifecycle.training.bias import BiasPolicy, ErrorBiasPolicy, ErrorName
+from tenure.lifecycle.training.bias import (
+    BiasPolicy,
+    ErrorBiasPolicy,
+    ErrorName,
+    MitigationPolicy,
+)
+from tenure.lifecycle.training.classes import ClassRule
 from tenure.lifecycle.training.evaluation import EvaluationPolicy
 from tenure.lifecycle.training.labels import LabelRule
 from tenure.lifecycle.training.numbers import NumberRule, OutcomeRule
@@ -49,6 +56,7 @@ class PlatformConfig(Policy):
     webhook_hosts: tuple[str, ...] = ("127.0.0.1",)
     """Hosts that notices may be posted to."""
     gateway: GatewayPolicy = GatewayPolicy()
+    watch: WatchPolicy = WatchPolicy()
 
     def allows(self, user: str, role: Role) -> bool:
         """Whether the user has the role; names compare without case."""
@@ -73,7 +81,7 @@ class DatasetConfig(Policy):
     """Cron expression; a sixth field means seconds."""
     contract: Contract
     time_column: str | None = None
-    """When what a row tells happened. A dataset without one can be kept, not trained on."""
+    """When what a row tells happened. Without one, models state another split than `temporal`."""
     entity_column: str | None = None
     """Whom or what a row is about; a new model takes it as its subject."""
     suite: Id
@@ -155,11 +163,18 @@ class Features(Policy):
     """Columns that are read as numbers."""
     categorical: tuple[str, ...] = ()
     """Columns that are read as the text of a category."""
+    dates: tuple[str, ...] = ()
+    """Columns of times that are read by parts: year, month, day, weekday, hour, days since 1970."""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What comes as a text: categories, then dates."""
+        return self.categorical + self.dates
 
     @property
     def all(self) -> tuple[str, ...]:
-        """Numeric first, then categorical: the order everywhere."""
-        return self.numeric + self.categorical
+        """Numeric first, then texts: the order everywhere."""
+        return self.numeric + self.texts
 
 
 class Consumer(Policy):
@@ -199,12 +214,14 @@ class ModelConfig(Policy):
     dataset: Id
     """What it is trained on."""
     task: Task = "binary"
-    """What is predicted: `binary`, whether the label is positive; `regression`, a number."""
+    """What is predicted: `binary`, whether the label is positive; `multiclass`, which of three to a
+    hundred classes it is; `regression`, a number."""
     label: Label
     outcomes: LandedOutcomes | None = None
     """None: outcomes are posted to the gateways."""
-    subject_column: str
-    """Whom a decision is about: the same subject always gets the same arm of a canary."""
+    subject_column: str | None = None
+    """Whom a decision is about: the same subject always gets the same arm of a canary; null: each
+    request, and each row of a batch, is one of its own."""
     features: Features
     personal: dict[str, str] = Field(default_factory=dict)
     """Personal columns that the model reads in clear, each with the reason why it must."""
@@ -245,12 +262,39 @@ class ModelConfig(Policy):
     @property
     def outcome_rule(self) -> OutcomeRule:
         """What counts as an outcome, in training, landed and posted."""
-        return NumberRule() if self.task == "regression" else self.label.rule
+        if self.task == "binary":
+            return self.label.rule
+        return NumberRule() if self.task == "regression" else ClassRule()
+
+    @property
+    def declared_classes(self) -> dict[tuple[str, ...], tuple[str, ...]]:
+        """Classes that are named beside the rows, by key; empty unless it is multiclass."""
+        rule, bias = self.serving.fallback_class, self.bias
+        if self.task != "multiclass" or rule is None or isinstance(bias, ErrorBiasPolicy):
+            return {}
+        costs = self.evaluation.class_costs
+        return {
+            ("serving", "fallback_class"): (rule,),
+            ("bias", "positive"): bias.positive,
+            ("evaluation", "class_costs"): () if costs is None else costs.names,
+        }
 
     @property
     def threshold(self) -> float | None:
-        """From which score on a version decides `positive`; None of a regression."""
-        return None if self.task == "regression" else self.evaluation.threshold
+        """From which score on a version decides `positive`; None unless it is binary."""
+        return self.evaluation.threshold if self.task == "binary" else None
+
+    @property
+    def mitigation(self) -> MitigationPolicy | None:
+        """What the training does about gaps between groups; None: nothing."""
+        return self.bias.mitigation if isinstance(self.bias, BiasPolicy) else None
+
+    @property
+    def needs_calibration_rows(self) -> bool:
+        """Whether something is learned from rows that the estimator does not see."""
+        mitigation = self.mitigation
+        by_group = mitigation is not None and mitigation.method == "group_thresholds"
+        return by_group or self.evaluation.needs_calibration_rows
 
     @property
     def needs_waiver(self) -> bool:
@@ -260,21 +304,28 @@ class ModelConfig(Policy):
     @property
     def columns(self) -> frozenset[str]:
         """Every column of the dataset that the model names, but its time."""
-        return self.number_columns | self.text_columns | {self.subject_column}
+        subject = () if self.subject_column is None else (self.subject_column,)
+        return self.number_columns | self.text_columns | {*subject}
 
     @property
     def number_columns(self) -> frozenset[str]:
-        """Columns read as numbers or as yes and no: numeric features, the label, weights."""
+        """Columns read as numbers or as yes and no: numeric features, weights, most labels."""
         weight = self.training.sample_weight
         weights = () if weight is None else (weight,)
-        return frozenset({*self.features.numeric, self.label.column, *weights})
+        label = () if self.task == "multiclass" else (self.label.column,)
+        return frozenset({*self.features.numeric, *label, *weights})
 
     @property
     def text_columns(self) -> frozenset[str]:
-        """Columns read as they are written: categorical features, protected attributes, groups."""
+        """Columns read as they are written: texts, groups, labels of several classes."""
         group = self.training.group_column
         groups = () if group is None else (group,)
-        return frozenset({*self.features.categorical, *self.bias.attributes, *groups})
+        label = (self.label.column,) if self.task == "multiclass" else ()
+        return frozenset({*self.features.texts, *self.bias.attributes, *groups, *label})
+
+    def time_in(self, dataset: DatasetConfig) -> str | None:
+        """The column of the dataset that says when a row happened; None: nothing says it."""
+        return self.training.time_column or dataset.time_column
 
     @model_validator(mode="after")
     def _personal_columns_are_read_for_a_reason(self) -> "ModelConfig":

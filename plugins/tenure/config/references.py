@@ -30,6 +30,8 @@ Fault = tuple[Location, str]
 
 _NUMBERS: tuple[ColumnType, ...] = ("number", "integer", "boolean")
 _AMOUNTS: tuple[ColumnType, ...] = ("number", "integer")
+_CLASSES: tuple[ColumnType, ...] = ("string", "integer")
+_TIMES: tuple[ColumnType, ...] = ("timestamp",)
 _LABELS: tuple[ColumnType, ...] = (*_NUMBERS, "string")
 _IDS: tuple[ColumnType, ...] = ("string", "integer")
 _WRITTEN: dict[ColumnType, Kind] = {
@@ -82,6 +84,7 @@ def broken(include: Path, found: ConfigSet, today: date) -> list[Problem]:
             *(_of_people(model, found.platform) if found.platform else ()),
             *(_of_consumers(model.consumers, found.platform) if found.platform else ()),
             *_of_tier(model, today),
+            *_of_decision(model, today),
         ]
         problems += [Problem(path, found.line(path, at), said) for at, said in said_of_it]
     return problems
@@ -97,7 +100,12 @@ def require_trainable(include: Path, model: ModelConfig, today: date) -> None:
     """
     found = load_all(include)
     path = include / "configs" / "models" / f"{model.name}.yaml"
-    faults = [*_of_dataset(found, model), *_of_recipe(include, model), *_of_tier(model, today)]
+    faults = [
+        *_of_dataset(found, model),
+        *_of_recipe(include, model),
+        *_of_tier(model, today),
+        *_of_decision(model, today),
+    ]
     if faults:
         raise BrokenFile([Problem(path, found.line(path, at), said) for at, said in faults])
 
@@ -140,9 +148,12 @@ def _of_types(model: ModelConfig, dataset: DatasetConfig) -> Iterator[tuple[str,
     weights = model.training.sample_weight
     numbers = dict.fromkeys(model.features.numeric, "no numeric feature")
     numbers |= {} if weights is None else {weights: "no weight of rows"}
-    for column, what in numbers.items():
+    times = dict.fromkeys(model.features.dates, "no date of which parts are read")
+    times |= {} if model.training.time_column is None else {model.training.time_column: "no time"}
+    wanted = {**dict.fromkeys(numbers, _NUMBERS), **dict.fromkeys(times, _TIMES)}
+    for column, what in {**numbers, **times}.items():
         kind = _type_of(dataset, column)
-        if kind is not None and kind not in _NUMBERS:
+        if kind is not None and kind not in wanted[column]:
             yield column, f"{column} is {kind} in the contract of {dataset.name}, and {what}"
     kind = _type_of(dataset, model.label.column)
     if kind is not None and (why := label_fault(model.label, kind, model.task)):
@@ -159,6 +170,8 @@ def _unlike_labels(label: Label, kind: ColumnType, task: Task) -> str | None:
     """Why no value of the type, or not each, is a label."""
     if task == "regression":
         return None if kind in _AMOUNTS else "the label of a regression is a number"
+    if task == "multiclass":
+        return _no_classes(kind)
     rule = label.rule
     if rule.positive is None:
         return None if kind in _LABELS else "it must be boolean, or 0 and 1"
@@ -168,6 +181,12 @@ def _unlike_labels(label: Label, kind: ColumnType, task: Task) -> str | None:
     declared = [one for one in (rule.positive, rule.negative) if one is not None]
     strange = [repr(one) for one in declared if not _may_be(kind, one)]
     return f"none of its values is ever {' or '.join(strange)}" if strange else None
+
+
+def _no_classes(kind: ColumnType) -> str | None:
+    if kind == "boolean":
+        return "it has two classes only: write task: binary"
+    return None if kind in _CLASSES else "a class is a text or a whole number"
 
 
 def _may_be(kind: ColumnType, written: str) -> bool:
@@ -188,15 +207,17 @@ def unexcused(model: ModelConfig, dataset: DatasetConfig) -> list[str]:
 
 def _columns(model: ModelConfig) -> Iterator[tuple[str, Location]]:
     """Every column that the model names with where; of several places the last counts."""
-    yield model.subject_column, ("subject_column",)
-    if model.training.sample_weight is not None:
-        yield model.training.sample_weight, ("training", "sample_weight")
-    if model.training.group_column is not None:
-        yield model.training.group_column, ("training", "group_column")
+    if model.subject_column is not None:
+        yield model.subject_column, ("subject_column",)
+    for key in ("time_column", "sample_weight", "group_column"):
+        if (named := getattr(model.training, key)) is not None:
+            yield named, ("training", key)
     for n, column in enumerate(model.bias.attributes):
         yield column, ("bias", "attributes", n)
     for n, column in enumerate(model.features.categorical):
         yield column, ("features", "categorical", n)
+    for n, column in enumerate(model.features.dates):
+        yield column, ("features", "dates", n)
     for n, column in enumerate(model.features.numeric):
         yield column, ("features", "numeric", n)
     yield model.label.column, ("label", "column")
@@ -228,7 +249,7 @@ def _of_dataset(found: ConfigSet, model: ModelConfig) -> Iterator[Fault]:
 
 def split_faults(model: ModelConfig, dataset: DatasetConfig) -> Iterator[Fault]:
     """Why the rows of the dataset cannot be split as the model says."""
-    how, time = model.training.split, dataset.time_column
+    how, time = model.training.split, model.time_in(dataset)
     if how == "temporal" and time is None:
         yield (
             ("dataset",),
@@ -254,7 +275,7 @@ def _of_recipe(include: Path, model: ModelConfig) -> Iterator[Fault]:
     for name, values in tried.items():
         for value in values:
             together = {**policy.parameters, name: value}
-            for about, said in estimators.faults(policy.estimator, together, folders):
+            for about, said in estimators.faults(policy.estimator, together, folders, model.task):
                 if about == name:
                     yield ("training", "search", "parameters", name), said
 
@@ -277,6 +298,17 @@ def _of_tier(model: ModelConfig, today: date) -> Iterator[Fault]:
             ("training", "waiver", "expires"),
             f"the waiver of {policy.waiver.by} for {policy.estimator} ended on "
             f"{policy.waiver.expires}: {allowed}",
+        )
+
+
+def _of_decision(model: ModelConfig, today: date) -> Iterator[Fault]:
+    """Thresholds by group need somebody who answers for them today."""
+    decision = None if model.mitigation is None else model.mitigation.decision
+    if decision is not None and today > decision.until:
+        yield (
+            ("bias", "mitigation", "decision", "until"),
+            f"the decision of {decision.by} on {model.mitigation and model.mitigation.method} "
+            f"ended on {decision.until}: decide anew, or take the mitigation out",
         )
 
 
@@ -322,7 +354,11 @@ def _absent(columns: Collection[str]) -> Iterator[str]:
 
 
 def _of_platform(found: ConfigSet) -> Iterator[Fault]:
-    if found.platform is None or not found.models:
+    if found.platform is None:
+        return
+    if fault := _webhook_fault(found.platform.watch.webhook, found.platform):
+        yield ("watch", "webhook"), fault
+    if not found.models:
         return
     for role in NEEDED_ROLES:
         if not found.platform.roles.get(role):
@@ -352,11 +388,14 @@ def _of_people(model: ModelConfig, platform: PlatformConfig) -> Iterator[Fault]:
 
 def _of_consumers(consumers: Sequence[Consumer], platform: PlatformConfig) -> Iterator[Fault]:
     for n, one in enumerate(consumers):
-        at: Location = ("consumers", n, "webhook")
-        if one.webhook is None:
-            continue
-        if one.webhook.startswith(FROM_ENVIRONMENT):
-            if not one.webhook.removeprefix(FROM_ENVIRONMENT).isidentifier():
-                yield at, f"consumer {one.name}: `env:` must be followed by a variable's name"
-        elif fault := address_fault(one.webhook, platform.webhook_hosts):
-            yield at, f"consumer {one.name}: {fault}"
+        if fault := _webhook_fault(one.webhook, platform):
+            yield ("consumers", n, "webhook"), f"consumer {one.name}: {fault}"
+
+
+def _webhook_fault(webhook: str | None, platform: PlatformConfig) -> str | None:
+    if webhook is None:
+        return None
+    if webhook.startswith(FROM_ENVIRONMENT):
+        is_name = webhook.removeprefix(FROM_ENVIRONMENT).isidentifier()
+        return None if is_name else "`env:` must be followed by a variable's name"
+    return address_fault(webhook, platform.webhook_hosts)

@@ -83,13 +83,14 @@ class AirflowUser:
         return [q for q in found["hitl_details"] if not q["response_received"]]
 
     def answer(self, question: Mapping[str, Any], option: str) -> None:
-        """Choose an option of a required action."""
+        """Choose an option of a required action; where it has a field, say why."""
+        fields = dict.fromkeys(question["params"] or (), f"{option}: it is a demonstration.")
         task = question["task_instance"]
         self.call(
             "PATCH",
             f"/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/taskInstances/"
             f"{task['task_id']}/{task['map_index']}/hitlDetails",
-            json={"chosen_options": [option], "params_input": {}},
+            json={"chosen_options": [option], "params_input": fields},
         )
 
     def trigger(self, dag_id: str, conf: Mapping[str, object]) -> str:

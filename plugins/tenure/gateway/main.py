@@ -120,4 +120,5 @@ def parts(outside: GatewayInstallation) -> Parts:
         note_use=outside.source.note_use,
         vault=outside.vault,
         alarm=outside.source.report_log,
+        watch=outside.watch,
     )

@@ -14,11 +14,13 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from tenure.errors import ArtifactRefused
+from tenure.lifecycle.class_answers import ClassCosts
 from tenure.lifecycle.task import Task
 from tenure.verdicts import Verdict
 from tenure.vocabulary import State, canonical_json
 
 _CLOSED = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+_TWO = 2
 _SHOWN = 5
 """Wrong facts that a refusal names before it says how many more there are."""
 
@@ -32,12 +34,24 @@ Facts = TypeVar("Facts", "DraftFacts", "VersionFacts")
 
 @dataclass(frozen=True)
 class FeatureNames:
-    """What a model reads, in the order in which it was trained."""
+    """What a model reads, in the order in which it was trained.
+
+    Args:
+        numeric: Come as numbers.
+        categorical: Come as texts; dates are the last of them.
+        dates: Texts of which parts are read.
+    """
 
     __pydantic_config__: ClassVar = _CLOSED
 
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
+    dates: tuple[str, ...]
+
+    @property
+    def sorting(self) -> tuple[str, ...]:
+        """Texts that sort rows: those that are no dates."""
+        return tuple(name for name in self.categorical if name not in self.dates)
 
 
 @dataclass(frozen=True)
@@ -118,7 +132,8 @@ class SearchFacts:
     Args:
         chosen: With these the version was trained.
         ended_by: `budget` when time was spent before one candidate was left.
-        trials: In the order in which they were done; `loss` is the log loss of the folds.
+        trials: In the order in which they were done; `loss` is the log loss of the folds, of a
+            regression the mean absolute error.
     """
 
     __pydantic_config__: ClassVar = _CLOSED
@@ -126,6 +141,47 @@ class SearchFacts:
     chosen: Mapping[str, Parameter]
     ended_by: Literal["halving", "budget"]
     trials: tuple[SearchTrial, ...]
+
+
+@dataclass(frozen=True)
+class MitigationFacts:
+    """What a training did so that groups are treated more alike.
+
+    Args:
+        method: `reweighing`, `exponentiated_gradient` or `group_thresholds`.
+        attributes: Whose groups.
+        constraint: What was made alike; None of `reweighing`.
+        values: The weight of each group and label, the threshold of each group, or of the kept
+            model its `violation` and `loss` on the rows learned from, of so many `candidates`.
+        notes: What could not be done, in sentences.
+        unmitigated_threshold: The threshold of the same training without it.
+    """
+
+    __pydantic_config__: ClassVar = _CLOSED
+
+    method: str
+    attributes: tuple[str, ...]
+    constraint: str | None
+    values: Mapping[str, float]
+    notes: tuple[str, ...]
+    unmitigated_threshold: Share
+
+
+@dataclass(frozen=True)
+class IntervalFacts:
+    """How a regression makes the interval of a row.
+
+    Args:
+        coverage: Share of the outcomes that the intervals promise to hold.
+        margin: Added at either end, in the unit of the label; learned from calibration rows.
+        trivial: Interval of all outcomes of these rows, which whoever knows nothing would answer.
+    """
+
+    __pydantic_config__: ClassVar = _CLOSED
+
+    coverage: Share
+    margin: float
+    trivial: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -185,7 +241,8 @@ class FitFacts:
     Args:
         task: What is predicted.
         threshold: Scores at or above it decide `positive`, as declared or chosen by the costs; None
-            of a regression, which decides nothing.
+            unless it is binary.
+        classes: Rows that were learned from, by class; empty unless it is multiclass.
         features: What the model reads.
         time_column: By which the rows were split; None of data without time.
         names: Other names that a column of the model may have in a snapshot, by column.
@@ -196,15 +253,21 @@ class FitFacts:
         intervals: Of these metrics, (low, high).
         rows: Rows of the split.
         trivial_answer: What the trivial model always answers: the share of positive labels among
-            the rows that the estimator learned from; of a regression, the median of their labels.
+            the rows that the estimator learned from; of several classes, the share of the most
+            frequent one; of a regression, the median of their labels.
         conformal_least: Probability from which on a label belongs to the set of labels of a row;
             None where the model's YAML asks for no sets.
+        class_costs: Of answers, by the class that came true, then by the class that is answered, in
+            the order of `class_names`; None: the most probable class is answered.
+        interval: How a regression makes intervals; None where the model's YAML asks for none.
         seed: Of the fit.
         search: Which parameters were searched for; None without a search.
+        mitigation: What was done about gaps between groups; None where the YAML asks for nothing.
     """
 
     task: Task
     threshold: Share | None
+    classes: Mapping[str, int]
     features: FeatureNames
     time_column: str | None
     names: Mapping[str, tuple[str, ...]]
@@ -216,13 +279,36 @@ class FitFacts:
     rows: SplitRows
     trivial_answer: float
     conformal_least: Share | None
+    class_costs: ClassCosts | None
+    interval: IntervalFacts | None
     seed: int
     search: SearchFacts | None
+    mitigation: MitigationFacts | None
+
+    @property
+    def margin(self) -> float | None:
+        """Of the intervals of a regression; None where it gives none."""
+        return None if self.interval is None else self.interval.margin
 
     def __post_init__(self) -> None:
-        """Raises ValueError unless what states a threshold is the kind of task that has one."""
-        if (self.threshold is None) != (self.task == "regression"):
+        """Raises ValueError unless threshold and classes are stated by the task that has them."""
+        if (self.threshold is None) == (self.task == "binary"):
             raise ValueError(f"a {self.task} model with threshold {self.threshold}")
+        if (len(self.classes) > _TWO) != (self.task == "multiclass"):
+            raise ValueError(f"a {self.task} model with {len(self.classes)} classes")
+        sizes = {len(self.class_costs or ()), *map(len, self.class_costs or ())}
+        if self.class_costs is not None and sizes != {len(self.classes)}:
+            raise ValueError(f"costs that are not of its {len(self.classes)} classes")
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes in the order of their probabilities; empty unless it is multiclass."""
+        return tuple(sorted(self.classes))
+
+    @property
+    def most_frequent_class(self) -> str:
+        """The class that most rows had that were learned from, of equals the first by name."""
+        return max(self.class_names, key=self.classes.__getitem__)
 
 
 @dataclass(frozen=True, kw_only=True)

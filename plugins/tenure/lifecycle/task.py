@@ -1,17 +1,35 @@
-"""What a model predicts: a class or a number; and what that makes of answers and outcomes.
+"""What a model predicts: yes or no, one of several classes, or a number.
 
-| | binary | regression |
-|---|---|---|
-| answer (`score`) | probability of the positive label | the predicted value, finite |
-| `decision`, `confidence` | whether the score reaches the threshold; how probable that is | none |
-| outcome (`label`) | true or false | a finite number, in the unit of the label |
-| loss of an answer | whether the decision was wrong | the absolute error, in the same unit |
+| | binary | multiclass | regression |
+|---|---|---|---|
+| answer | probability of the positive label | a class, and the probability of each | a number |
+| beside it | | | `lower` and `upper` end of an interval, where the version gives one |
+| `score` | this probability | the probability of the answered class | this number |
+| `decision` | whether the score reaches the threshold | none | none |
+| `confidence` | how probable the decision is | the score | none |
+| outcome (`label`) | true or false | a class, as `spell` writes it | a number |
+| loss of an answer | whether it was wrong | whether it is another class | absolute error |
 """
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
-Task = Literal["binary", "regression"]
+Task = Literal["binary", "multiclass", "regression"]
+SUM_TOLERANCE = 1e-6
+"""How far the probabilities of all classes may add up to another number than 1."""
+
+
+def is_interval(answer: Sequence[float]) -> bool:
+    """Whether it is a prediction within its interval: three finite numbers.
+
+    >>> is_interval([5.0, 3.0, 9.0]), is_interval([5.0, 6.0, 9.0]), is_interval([5.0])
+    (True, False, False)
+    """
+    if len(answer) != 3 or not all(map(math.isfinite, answer)):
+        return False
+    point, lower, upper = answer
+    return lower <= point <= upper
 
 
 def is_answer(task: Task, score: float) -> bool:
@@ -21,3 +39,13 @@ def is_answer(task: Task, score: float) -> bool:
     (False, True, False)
     """
     return math.isfinite(score) and (task == "regression" or 0.0 <= score <= 1.0)
+
+
+def is_distribution(probabilities: Sequence[float]) -> bool:
+    """Whether these are probabilities of all classes: each from 0 to 1, together 1.
+
+    >>> is_distribution((0.5, 0.25, 0.25)), is_distribution((0.5, 0.25, 0.2))
+    (True, False)
+    """
+    one_by_one = all(is_answer("multiclass", one) for one in probabilities)
+    return one_by_one and abs(sum(probabilities) - 1.0) <= SUM_TOLERANCE

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.providers.standard.version_compat import AIRFLOW_V_3_3_PLUS
+from airflow.sdk import Param
+from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import AirflowSkipException, TaskAwaitingInput
 
 from tenure.errors import GateInconclusive
 from tenure.lifecycle.promotion.approval import Choice, quorum_of
 from tenure.links.evidence import MlflowRunLink, ReportLink
+from tenure.notifications.alerts import tell
 from tenure.operators.base import TenureOperator, explained, open_platform, run_ref
 from tenure.operators.people import assignable, who
 
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
 assert AIRFLOW_V_3_3_PLUS, "the window parks in awaiting_input, which Airflow 3.3 brought"
 
+REASON = "reason"
+"""Name of the field that a person writes into."""
 OPTIONS = {"Approve": Choice.APPROVE, "Reject": Choice.REJECT}
 
 
@@ -48,6 +53,7 @@ class ReviewOperator(HITLOperator):
             response_timeout=timedelta(hours=ask_hours),
             **kwargs,
         )
+        self.params = _reason(is_compulsory=False)
         self.model = model
         self.seat = seat
         self.ask_hours = ask_hours
@@ -67,7 +73,10 @@ class ReviewOperator(HITLOperator):
                 return {"version": version.version, "state": str(version.state)}
             self.subject, self.body = asked.subject, asked.body
             self.assigned_users = assignable(asked.approvers)
+            self.params = _reason(is_compulsory=asked.needs_reason)
             self.log.info("seat=%s version=%s asks=%s", self.seat, version.name, asked.approvers)
+            if approval.announce(platform, asked, run, hours=self.ask_hours):
+                tell(platform)
         try:
             super().execute(context)
         except TaskAwaitingInput as waiting:
@@ -88,15 +97,17 @@ class ReviewOperator(HITLOperator):
             platform, run = self._connect(context)
             given = super().execute_complete(context, event)
             choice = OPTIONS[given["chosen_options"][0]]
+            note = str(given["params_input"].get(REASON) or "").strip()
             if approval.renews(platform, self.model, run):
                 version = found_work(platform, self.model, run, context)
-                return self._renewed(platform, version, asked, who(event), choice)
+                return self._renewed(platform, version, asked, (who(event), choice, note))
             outcome = approval.answer(
                 platform,
                 (int(asked[0]), str(asked[1]), str(asked[2])),
                 user=who(event),
                 choice=choice,
                 run=run,
+                note=note,
             )
             self.log.info("seat=%s %s", self.seat, outcome.summary)
             return {"version": outcome.version.version, "report": outcome.report}
@@ -106,13 +117,13 @@ class ReviewOperator(HITLOperator):
         platform: Installation,
         version: VersionRef,
         asked: list[Any],
-        user: str,
-        choice: Choice,
+        answer: tuple[str, Choice, str],
     ) -> object:
         from tenure.usecases.promotion.authorization import decline, renew
 
+        user, choice, note = answer
         if choice is Choice.REJECT:
-            self.log.info("seat=%s %s", self.seat, decline(platform, version, user=user))
+            self.log.info("seat=%s %s", self.seat, decline(platform, version, user=user, note=note))
             return {"version": version.version, "renewed": False}
         shown = (str(asked[1]), str(asked[2]))
         renew(platform, version.model, version.version, user=user, shown=shown)
@@ -145,6 +156,19 @@ class ApproveOperator(TenureOperator):
         if outcome.standing.rejected_by:
             raise AirflowSkipException(outcome.summary)
         return {"version": version.version, "report": outcome.report}
+
+
+def _reason(*, is_compulsory: bool) -> ParamsDict:
+    """The field of the window; Airflow itself asks for it only where every answer needs it."""
+    if is_compulsory:
+        said = "A gate asks less than before: write why it may serve, or why not."
+        field = Param(None, type="string", minLength=1, format="multiline", description_md=said)
+    else:
+        said = "Compulsory when you reject; kept with your answer."
+        kinds = ["null", "string"]
+        field = Param(None, type=kinds, format="multiline", description_md=said)
+    field.schema["title"], field.source = "Reason", "task"
+    return ParamsDict({REASON: field})
 
 
 def seats(risk_tier: str) -> list[int]:

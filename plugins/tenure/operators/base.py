@@ -6,6 +6,7 @@ import logging
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, ParamsDict
@@ -22,6 +23,7 @@ from airflow.sdk.exceptions import (
 
 from tenure.airflow_settings import settings_from_airflow
 from tenure.errors import TenureError
+from tenure.installation import SystemClock
 from tenure.links.evidence import MlflowRunLink, ReportLink
 from tenure.vocabulary import RunRef
 
@@ -71,6 +73,8 @@ class TenureOperator(BaseOperator):
     operator_extra_links = (ReportLink(), MlflowRunLink())
     connected: tuple[Installation, RunRef] | None = None
     """Set while the task runs, for its links."""
+    member: str = ""
+    """What this copy of the task is at; a green run of it repairs red ones of earlier runs."""
 
     def __init__(self, *, model: str | None = None, dataset: str | None = None, **kwargs: Any):
         super().__init__(**kwargs)
@@ -161,6 +165,7 @@ def _report(
         log_url=str(getattr(ti, "log_url", "") or ""),
         try_number=int(getattr(ti, "try_number", 1) or 1),
         tries=int(getattr(ti, "max_tries", 0) or 0) + 1,
+        next_try_at=_next_try(error, ti, task),
     )
     for paragraph in card.lines():
         for line in log_lines(paragraph):
@@ -169,13 +174,35 @@ def _report(
     return card
 
 
+def _next_try(error: BaseException, ti: Any, task: Any) -> datetime | None:
+    """When Airflow has tried again at the latest, by itself; None when it does not.
+
+    Source: `TaskInstance.next_retry_datetime` of Airflow 3: with a multiplier between once and
+    twice `retry_delay * multiplier^(try - 1)`, at most `max_retry_delay`.
+    """
+    may_heal = error.retryable if isinstance(error, TenureError) else True
+    server = getattr(ti, "_ti_context_from_server", None)
+    tries_left = int(getattr(ti, "try_number", 1) or 1) <= int(getattr(ti, "max_tries", 0) or 0)
+    if not may_heal or not bool(getattr(server, "should_retry", tries_left)):
+        return None
+    if isinstance(error, AirflowTaskTerminated | AirflowFailException):
+        return None
+    delay: timedelta = getattr(task, "retry_delay", timedelta(minutes=5))
+    multiplier = float(getattr(task, "retry_exponential_backoff", 0) or 0)
+    if multiplier not in {0.0, 1.0}:
+        delay = min(delay * 2 * multiplier ** (ti.try_number - 1), timedelta(days=1))
+        delay = min(delay, getattr(task, "max_retry_delay", None) or delay)
+    return SystemClock().now() + delay
+
+
 def _store(card: FailureCard, context: Context) -> None:
     from tenure.usecases.incidents.failure_cards import save
 
     try:
         platform = open_platform()  # a connection of its own: the task's may be what broke
         try:
-            save(platform, card, run_ref(context))
+            item = str(getattr(context["ti"].task, "member", "") or "")
+            save(platform, card, run_ref(context), item=item)
         finally:
             platform.database.dispose()
     except Exception as error:  # the cause must stay the task's own, not that of its card

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from airflow.sdk import Connection
@@ -26,16 +26,10 @@ class MaintainOperator(TenureOperator):
     """Reconciles, resumes, watches for killed tasks, verifies the ledger; red only for the last."""
 
     def work(self, platform: Installation, run: RunRef, context: Context) -> object:
-        """Do every part, then alert for tasks that could not do so themselves, and tell owners."""
+        """Do every part; the last one sends the alerts about what the others found."""
         from tenure.usecases.operations.maintain import maintain
 
-        airflow = self._airflow(platform)
-        found = maintain(platform, run, airflow)
-        for task, card in found.cards:
-            alerts.post(alerts.notice(task, card))
-        for notice in found.notices:
-            alerts.post(notice)
-        return _plain(found)
+        return _plain(maintain(platform, run, self._airflow(platform), alerts=alerts.receiver()))
 
     def _airflow(self, platform: Installation) -> Airflow | None:
         from tenure.usecases.operations.maintain import airflow_rest
@@ -53,8 +47,7 @@ class MaintainOperator(TenureOperator):
 
 
 def _plain(found: Maintenance) -> dict[str, object]:
-    """Numbers of each part that was done, or its error; cards stand in the database."""
-    parts = asdict(replace(found, cards=(), notices=()))
-    del parts["cards"], parts["notices"]
+    """Numbers of each part that was done, or its error."""
+    parts = asdict(found)
     reconciled: dict[str, object] = parts.pop("reconciled")
     return reconciled | {name: part for name, part in parts.items() if part is not None}

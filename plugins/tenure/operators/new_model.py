@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from tenure.vocabulary import RunRef
 
 
+def names_in(text: str) -> tuple[str, ...]:
+    """What stands between commas, without blanks.
+
+    >>> names_in(" sex, race ,")
+    ('sex', 'race')
+    """
+    return tuple(one.strip() for one in text.split(",") if one.strip())
+
+
 class NewModelOperator(TenureOperator):
     """Drafts the YAML from the newest rows; writes it, or shows it to be committed."""
 
@@ -27,12 +36,14 @@ class NewModelOperator(TenureOperator):
             dataset=form["dataset"],
             label=form["label"],
             positive=form["positive"] or None,
-            protected=tuple(one.strip() for one in form["protected"].split(",") if one.strip()),
+            protected=names_in(form["protected"] or ""),
             subject=form["subject"] or None,
             outcomes=form["outcomes"] or None,
             owner=run.user or "",
+            task=form["task"] or None,
+            time=form["time"] or None,
         )
         proposed, answer = fill_in(platform, wish, run, self.log.info)
-        for line in proposed.text.splitlines():
+        for line in (*proposed.decided, *proposed.text.splitlines()):
             self.log.info("%s", line)
         return answer

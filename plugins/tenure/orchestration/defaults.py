@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import CronTriggerTimetable
 
-from tenure.notifications.alerts import FailureNotifier
+from tenure.notifications.alerts import FailureNotifier, GreenNotifier
 
 if TYPE_CHECKING:
     from tenure.config import DatasetConfig, ModelConfig
@@ -50,9 +50,10 @@ def dag_settings(
         "owner": getattr(model or dataset, "owner", "platform"),
         "retries": retries,
         "retry_delay": timedelta(seconds=10),
-        "retry_exponential_backoff": True,
+        "retry_exponential_backoff": 2.0,  # a factor; True would be 1
         "max_retry_delay": timedelta(minutes=5),
         "on_failure_callback": FailureNotifier(),
+        "on_success_callback": GreenNotifier(),
     }
     settings: dict[str, Any] = {
         "start_date": START,

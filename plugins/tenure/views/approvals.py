@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from tenure.config import ModelConfig
-from tenure.layout import mlflow_link
+from tenure.layout import approval_link, mlflow_link
 from tenure.lifecycle.model_version import VersionRow
 from tenure.lifecycle.promotion.approval import ApprovalQuestion
+from tenure.settings import Settings
 from tenure.verdicts import Report
 
 SHOWN = 20
@@ -21,7 +22,7 @@ def page(
     shown: Mapping[str, Report | None],
     *,
     first: Sequence[str] = (),
-    mlflow_url: str,
+    settings: Settings,
 ) -> str:
     """Markdown of one seat's window.
 
@@ -31,9 +32,13 @@ def page(
         question: What is asked.
         shown: Title to each report, None where it cannot be found.
         first: What is to be read before anything else.
-        mlflow_url: Where MLflow answers people.
+        settings: Where Airflow and MLflow answer people.
     """
+    read = approval_link(settings.airflow_url, row.model, row.version)
     head = [
+        f"[Read the approval page of {_text(row.name)}]({read}): the champion beside it, what "
+        "changed, groups worst first. *Reject* needs a reason, and so does a lowered gate.",
+        "",
         *_first(first),
         f"**{_text(config.purpose)}**",
         "",
@@ -57,7 +62,7 @@ def page(
     head += [f"| ONNX file | `{onnx.digest}` |"] if onnx else []
     head += [f"| evidence | `{question.evidence}` |"]
     if row.mlflow_run_id:
-        link = mlflow_link(mlflow_url, row.mlflow_run_id)
+        link = mlflow_link(settings.mlflow_url, row.mlflow_run_id)
         head += ["", f"[MLflow run]({link})"]
     return "\n".join(head)
 
@@ -68,6 +73,8 @@ def renewal_page(
     question: ApprovalQuestion,
     until: datetime | None,
     approvals: Sequence[tuple[str, datetime]],
+    *,
+    settings: Settings,
 ) -> str:
     """Markdown of one seat's window when a version that serves is to be renewed.
 
@@ -77,9 +84,13 @@ def renewal_page(
         question: What is asked.
         until: End of the authorization, None when there is none.
         approvals: Each approver with the end that she gave.
+        settings: Where Airflow answers people.
     """
+    read = approval_link(settings.airflow_url, row.model, row.version)
     ends = f"until {until:%Y-%m-%d %H:%M} UTC" if until else "for nothing that it is now"
     lines = [
+        f"[Read the approval page of {_text(row.name)}]({read}). *Reject* needs a reason.",
+        "",
         f"**{_text(config.purpose)}**",
         "",
         f"{_text(row.name)} is {row.state} and authorized {ends}. Nothing of it has changed: "

@@ -1,7 +1,7 @@
 """What the Tenure pages show, put together for the eye; reads only."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from tenure.errors import ObjectMissing
@@ -13,6 +13,7 @@ from tenure.verdicts import Verdict
 from tenure.vocabulary import RunRef
 
 if TYPE_CHECKING:
+    from tenure.adapters.sql.incident_members import TaskIncident
     from tenure.adapters.sql.reports import ReportRow
 
 
@@ -51,6 +52,8 @@ class TaskPage:
     mlflow_url: str = ""
     model: str | None = None
     dataset: str | None = None
+    incident: "TaskIncident | None" = None
+    """The incident that it is a member of."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +78,14 @@ _RUNNING = frozenset(
 
 def task_page(platform: Installation, run: RunRef, seen: TaskStatus | None) -> TaskPage:
     """The card of a failed task, the verdict of a green one, or what it is waiting for."""
-    from tenure.adapters.sql import reports
+    from tenure.adapters.sql import incident_members, reports
 
     with platform.database.begin() as connection:
         rows = reports.of_run(connection, run.dag_id, run.run_id)
+        incident = incident_members.of_run(connection, run)
     own = [r for r in rows if (r.task_id, r.map_index) == (run.task_id, run.map_index)]
     link = mlflow_link(platform.settings.mlflow_url, mlflow_run_of(own or rows))
-    return decide(own, run, seen, mlflow_url=link)
+    return replace(decide(own, run, seen, mlflow_url=link), incident=incident)
 
 
 def evidence_links(platform: Installation, run: RunRef) -> tuple[str, str]:

@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
+import gc
+import json
+import logging
 import re
 from functools import cache
 from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from pydantic import AfterValidator
+from sqlalchemy.exc import SQLAlchemyError
 
 from tenure.airflow_settings import settings_from_airflow
-from tenure.errors import TenureError
+from tenure.errors import ServiceUnreachable, TenureError
 from tenure.installation import Installation
-from tenure.layout import INGEST_DATA, TRAIN_MODEL, dag_id
+from tenure.layout import INGEST_DATA, PROMOTE_MODEL, TRAIN_MODEL, dag_id, parse_dag_id
 from tenure.lifecycle.incidents.failure_card import describe
-from tenure.views import models, tasks
+from tenure.usecases.promotion.approval_question import cautions
+from tenure.views import health, models, serving, tasks, versions
+from tenure.views.approval_page import approval_page, version_of_run
 from tenure.views.datasets import dataset_page
+from tenure.views.incidents import allowed, may_act
+from tenure.views.monitoring import glances, monitoring_page
 from tenure.views.validations import validation_page
 from tenure.vocabulary import NAME, RunRef, is_id
+from tenure.web.incidents import Number, action_routes, shown
 from tenure.web.rendering import HERE, render
 from tenure.web.reviews import actions, measured, visible, with_features
-from tenure.web.security import GuardDep, SessionDep, signed_in, task_status
+from tenure.web.security import (
+    Guard,
+    GuardDep,
+    SessionDep,
+    airflow_signs,
+    is_running,
+    open_windows,
+    signed_in,
+    task_status,
+)
+
+logger = logging.getLogger(__name__)
 
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
@@ -44,13 +64,22 @@ STATIC = {
 }
 _DIGEST = re.compile(r"[0-9a-f]{12,64}")
 """A digest, or enough of its beginning to be the only one."""
+_UNFINISHED = frozenset({"retrying", "waiting", "running"})
+"""Moods of a task of which more will be said without anybody doing anything on this page."""
+_NUMBER = re.compile(r"[1-9]\d{0,8}")
 Named = Annotated[str, AfterValidator(measured(NAME))]
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
 
 
 @cache
 def platform() -> Installation:
-    """One for the process: it holds the pool of database connections."""
+    """One for the process: it holds the pool of database connections.
+
+    What the process has loaded by now stays loaded. To walk all of it again and again held up one
+    page in fifteen by a third of a second (benchmarks/pages.py), so the collector leaves it alone.
+    """
+    gc.collect()
+    gc.freeze()
     return Installation(settings_from_airflow())
 
 
@@ -62,34 +91,52 @@ def build() -> FastAPI:
     app.get("/", response_class=HTMLResponse)(index)
     app.get("/card", response_class=HTMLResponse)(card)
     app.get("/model/{name}", response_class=HTMLResponse)(model)
+    app.get("/model/{name}/monitoring", response_class=HTMLResponse)(monitoring)
+    app.get("/model/{name}/version/{number}", response_class=HTMLResponse)(version)
+    app.get("/model/{name}/version/{number}/approval", response_class=HTMLResponse)(approval)
+    app.get("/model/{name}/version/{number}/evidence.json")(version_evidence)
     app.get("/dataset/{name}", response_class=HTMLResponse)(dataset)
     app.get("/report/{digest}", response_class=HTMLResponse)(report)
     app.get("/report/{digest}/drawn")(drawn)
     app.get("/reviews", response_class=HTMLResponse)(review_queue)
+    app.get("/incident/{number}", response_class=HTMLResponse)(incident)
     app.include_router(actions(platform))
+    app.include_router(action_routes(platform))
     app.get("/static/{name}")(static)
     app.add_exception_handler(TenureError, _explain)
+    app.add_exception_handler(SQLAlchemyError, _explain_airflow)
+    app.add_exception_handler(Exception, _explain_bug)
     app.add_exception_handler(RequestValidationError, _refuse)
     return app
 
 
-def index(request: Request, guard: GuardDep) -> HTMLResponse:
-    """Models, datasets and open incidents that the user may see."""
+def index(request: Request, guard: GuardDep, session: SessionDep) -> HTMLResponse:
+    """What needs a person, what is silent, then models and datasets that the user may see."""
     guard.require(None)
     seen = models.overview(platform())
     hidden = {m.name for m in seen.models if not guard.allows(dag_id(m.name, TRAIN_MODEL))}
+    shown = [m for m in seen.models if m.name not in hidden]
+    incidents = [i for i in seen.incidents if not any(i.concerns(name) for name in hidden)]
+    waiting = visible(platform(), guard)[1]
+    signs = health.life_signs(platform(), airflow_signs(session))
+    persons = len(incidents) + waiting + sum(m.asks_for_approval for m in shown)
+    now = platform().clock.now()
     return _page(
         request,
         "index.html",
-        models=[m for m in seen.models if m.name not in hidden],
+        models=shown,
         datasets=[d for d in seen.datasets if guard.allows(dag_id(d.name, INGEST_DATA))],
-        incidents=[i for i in seen.incidents if not any(i.concerns(name) for name in hidden)],
-        waiting=visible(platform(), guard)[1],
+        incidents=incidents,
+        waiting=waiting,
         partly_usable=seen.partly_usable,
+        glances=glances(platform()),
+        signs=signs,
+        verdict=health.verdict(signs, now=now, persons=persons),
+        live=is_running(session) or any(sign.state(now) == "failed" for sign in signs),
     )
 
 
-def model(request: Request, guard: GuardDep, name: str) -> HTMLResponse:
+def model(request: Request, guard: GuardDep, session: SessionDep, name: str) -> HTMLResponse:
     """One model in full."""
     if not is_id(name):
         return _absent(request, "model", name)
@@ -97,7 +144,64 @@ def model(request: Request, guard: GuardDep, name: str) -> HTMLResponse:
     found = models.model_page(platform(), name)
     if found is None:
         return _absent(request, "model", name)
-    return _page(request, "model.html", page=found, model=found.overview)
+    live = is_running(session, name)
+    return _page(request, "model.html", page=found, model=found.overview, live=live)
+
+
+def monitoring(
+    request: Request, guard: GuardDep, session: SessionDep, name: str, window: Named = ""
+) -> HTMLResponse:
+    """What monitoring found of a model, on one time axis; with `window`, that one in full."""
+    if not is_id(name):
+        return _absent(request, "model", name)
+    guard.require(dag_id(name, TRAIN_MODEL))
+    number = int(window) if _NUMBER.fullmatch(window) else None
+    found = monitoring_page(platform(), name, number)
+    if found is None:
+        return _absent(request, "model", name)
+    live = is_running(session, name)
+    return _page(request, "monitoring.html", page=found, asked=window, live=live)
+
+
+def version(request: Request, guard: GuardDep, name: str, number: str) -> HTMLResponse:
+    """One version: who answered for it, its evidence, its part of the ledger."""
+    found = _version(guard, name, number)
+    if found is None:
+        return _absent(request, "version", f"{name}@{number}")
+    return _page(request, "version.html", page=found)
+
+
+def approval(
+    request: Request, guard: GuardDep, session: SessionDep, name: str, number: str
+) -> HTMLResponse:
+    """What an approver reads before answering; the answer itself is given in Airflow."""
+    if not is_id(name) or not _NUMBER.fullmatch(number):
+        return _absent(request, "version", f"{name}@{number}")
+    guard.require(dag_id(name, TRAIN_MODEL))
+    windows = open_windows(session, dag_id(name, PROMOTE_MODEL))
+    found = approval_page(platform(), name, int(number), windows)
+    if found is None:
+        return _absent(request, "version", f"{name}@{number}")
+    first, trouble = cautions(platform(), found.version.row)
+    return _page(request, "approval.html", page=found, cautions=first, trouble=trouble)
+
+
+def version_evidence(request: Request, guard: GuardDep, name: str, number: str) -> Response:
+    """The page of a version with every report in full, to take along."""
+    found = _version(guard, name, number)
+    if found is None:
+        return _absent(request, "version", f"{name}@{number}")
+    body = json.dumps(versions.dossier(platform(), found), indent=2, ensure_ascii=False)
+    disposition = f'attachment; filename="{name}-{found.row.version}-evidence.json"'
+    headers = _HEADERS | {"Content-Disposition": disposition, "Cache-Control": "no-store"}
+    return Response(body, media_type="application/json", headers=headers)
+
+
+def _version(guard: Guard, name: str, number: str) -> versions.VersionPage | None:
+    if not is_id(name) or not _NUMBER.fullmatch(number):
+        return None
+    guard.require(dag_id(name, TRAIN_MODEL))
+    return versions.version_page(platform(), name, int(number))
 
 
 def review_queue(request: Request, guard: GuardDep) -> HTMLResponse:
@@ -108,7 +212,24 @@ def review_queue(request: Request, guard: GuardDep) -> HTMLResponse:
     return _page(request, "reviews.html", cases=cases, waiting=waiting, user=guard.user)
 
 
-def dataset(request: Request, guard: GuardDep, name: str) -> HTMLResponse:
+def incident(request: Request, guard: GuardDep, number: Number) -> HTMLResponse:
+    """One incident: what happened, what is safe, what to do, who does it."""
+    guard.require(None)
+    found = shown(platform(), guard, number)
+    if found is None:
+        return _absent(request, "incident", str(number))
+    return _page(
+        request,
+        "incident.html",
+        page=found,
+        may_act=may_act(platform(), guard.user, found.incident),
+        allows=lambda roles: allowed(platform(), guard.user, roles),
+        user=guard.user,
+        live=found.is_under_way(platform().clock.now()),
+    )
+
+
+def dataset(request: Request, guard: GuardDep, session: SessionDep, name: str) -> HTMLResponse:
     """One dataset: contract, people, batches, readers."""
     if not is_id(name):
         return _absent(request, "dataset", name)
@@ -116,7 +237,7 @@ def dataset(request: Request, guard: GuardDep, name: str) -> HTMLResponse:
     found = dataset_page(platform(), name)
     if found is None:
         return _absent(request, "dataset", name)
-    return _page(request, "dataset.html", page=found)
+    return _page(request, "dataset.html", page=found, live=is_running(session, name))
 
 
 def card(  # noqa: PLR0917 -- the query's names
@@ -133,19 +254,40 @@ def card(  # noqa: PLR0917 -- the query's names
     index = int(map_index) if re.fullmatch(r"-?\d{1,9}", map_index) else -1
     seen = task_status(session, dag, run, task, index)
     ref = RunRef(dag_id=dag, run_id=run, task_id=task, map_index=index)
-    return _page(request, "card.html", page=tasks.task_page(platform(), ref, seen))
+    found = tasks.task_page(platform(), ref, seen)
+    asked = _asked_version(ref) if found.mood == "waiting" else None
+    return _page(request, "card.html", page=found, asked=asked, live=found.mood in _UNFINISHED)
 
 
-def report(request: Request, guard: GuardDep, digest: str) -> HTMLResponse:
+def _asked_version(run: RunRef) -> tuple[str, int] | None:
+    """Model and number of the version that a waiting window of `promote_model` is about."""
+    parts = parse_dag_id(run.dag_id)
+    if parts.stage != PROMOTE_MODEL or not parts.owner:
+        return None
+    number = version_of_run(platform(), parts.owner, run.run_id)
+    return None if number is None else (parts.owner, number)
+
+
+def report(request: Request, guard: GuardDep, digest: str) -> Response:
     """The evidence of one judgement, drawn by our own escaping template."""
     page = tasks.report_page(platform(), digest) if _DIGEST.fullmatch(digest) else None
     if page is None:
-        return _absent(request, "report", digest)
+        return _of_evidence(request, guard, digest)
     guard.require(page.row.dag_id)
     found = validation_page(platform(), page) if page.row.stage == "quality" else None
     if found is not None:
         return _page(request, "validation.html", report=page.row, page=found)
     return _page(request, "report.html", report=page.row, drawn=page.drawn)
+
+
+def _of_evidence(request: Request, guard: Guard, digest: str) -> Response:
+    """What approvals are bound to is no report: its parts stand on the page of the version."""
+    named = versions.version_of_evidence(platform(), digest) if _DIGEST.fullmatch(digest) else None
+    if named is None:
+        return _absent(request, "report", digest)
+    model, number = named
+    guard.require(dag_id(model, TRAIN_MODEL))
+    return RedirectResponse(f"{_root(request)}/model/{model}/version/{number}#evidence", 307)
 
 
 def drawn(request: Request, guard: GuardDep, digest: str) -> Response:
@@ -169,16 +311,20 @@ def static(name: str) -> Response:
 
 
 def _page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
-    root = request.scope.get("root_path", "").rstrip("/")
+    root = _root(request)
     html = render(
         template,
         root=root,
         airflow=root.removesuffix("/tenure"),
         now=platform().clock.now(),
-        **values,
+        **{"live": False} | values,
     )
     headers = _HEADERS | {"Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-store"}
     return HTMLResponse(html, status_code=status, headers=headers)
+
+
+def _root(request: Request) -> str:
+    return str(request.scope.get("root_path", "")).rstrip("/")
 
 
 def _absent(request: Request, kind: str, name: str) -> HTMLResponse:
@@ -197,4 +343,18 @@ def _refuse(_request: Request, error: Exception) -> Response:
 
 def _explain(request: Request, error: Exception) -> Response:
     """A page that cannot read the lifecycle database says so like any other card."""
-    return _page(request, "trouble.html", 503, card=describe(error))
+    lost = isinstance(error, ServiceUnreachable)
+    serves = serving.what_serves(platform()) if lost else None
+    return _page(request, "trouble.html", 503, card=describe(error), serves=serves, live=lost)
+
+
+def _explain_airflow(request: Request, error: Exception) -> Response:
+    """Airflow's own database, which is asked for tasks and heartbeats."""
+    logger.warning("airflow_database=unreachable cause=%s", type(error).__name__)
+    return _explain(request, serving.airflow_lost())
+
+
+def _explain_bug(request: Request, error: Exception) -> Response:
+    """A bug is a card too: what broke is in the log of the API server, never on the page."""
+    logger.error("page=failed path=%s", request.url.path, exc_info=error)
+    return _page(request, "trouble.html", 500, card=describe(error), serves=None)

@@ -173,6 +173,6 @@ def _frame(body: Sequence[Markup], lines: Sequence[Line], label: str) -> Markup:
         '<svg class="plot" viewBox="0 0 {} {}" role="img" aria-label="{}">{}'
         '<text class="axis" x="{}" y="{}">{}</text></svg>'
     ).format(WIDTH, HEIGHT, label, Markup("").join(body), LEFT, HEIGHT - 8, label)
-    return Markup('<figure class="figure">{}<figcaption>{}</figcaption></figure>').format(
-        drawing, keys
-    )
+    return Markup(
+        '<figure class="figure" tabindex="0">{}<figcaption>{}</figcaption></figure>'
+    ).format(drawing, keys)

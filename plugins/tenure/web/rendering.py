@@ -17,8 +17,9 @@ from markupsafe import Markup, escape
 
 from tenure.layout import dag_id
 from tenure.lifecycle.incidents.failure_card import BUG, TITLES
+from tenure.views.approval_page import window_path
 from tenure.views.tasks import tone
-from tenure.web import history, plots
+from tenure.web import approval_plots, history, plots, report_plots, small_multiples
 
 HERE = Path(__file__).parent
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -29,7 +30,7 @@ _ROWS, _LONGEST = 50, 600
 _UNTOLD = frozenset({"event", "reason", "run_id", "model"})
 """Keys of an event's body that are shown elsewhere, or say nothing to a person."""
 
-_TINY, _THOUSAND, _HUGE = 0.001, 1_000, 1e9
+_TINY, _THOUSAND, _FOUR_DIGITS, _HUGE = 0.001, 1_000, 9_999, 1e9
 
 STATES = {
     "draft": "being trained",
@@ -88,6 +89,12 @@ def environment() -> Environment:
         "history": history.draw,
         "canary_plot": plots.canary,
         "monitoring_plot": plots.monitoring,
+        "report_figures": report_plots.figures,
+        "metric_plot": approval_plots.metric_plot,
+        "difference_plot": approval_plots.difference_plot,
+        "group_figures": approval_plots.group_figures,
+        "window_path": window_path,
+        "multiples": small_multiples,
     }
     return made
 
@@ -151,10 +158,29 @@ def facts(values: Mapping[str, Any]) -> list[Fact]:
 def _fact(name: str, value: object) -> Fact:
     if isinstance(value, list | tuple) and value and all(map(_is_flat, value)):
         columns = tuple(dict.fromkeys(key for one in value for key in one))
-        rows = tuple(tuple(_plain(one.get(key)) for key in columns) for one in value[:_ROWS])
+        rows = tuple(tuple(_hovered(one.get(key)) for key in columns) for one in value[:_ROWS])
         return Fact(name, "", tuple(map(sentence, columns)), rows, max(0, len(value) - _ROWS))
+    if isinstance(value, float):
+        return Fact(name, _hovered(value))
     text = _fact_text(value)
     return Fact(name, text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …")
+
+
+def _hovered(value: object) -> str:
+    """As `_plain`; a number that it rounds says itself to a pointer at rest."""
+    text = _plain(value)
+    if not isinstance(value, float) or text == str(value):
+        return text
+    return Markup('<span title="{}">{}</span>').format(value, text)
+
+
+def _rounded(value: object) -> object:
+    """Every number of nested JSON as `_plain` says it."""
+    if isinstance(value, Mapping):
+        return {key: _rounded(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(one) for one in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def _fact_text(value: object) -> str:
@@ -163,7 +189,7 @@ def _fact_text(value: object) -> str:
         return ", ".join(f"{sentence(key)} {_plain(one)}" for key, one in value.items()) or "none"
     if isinstance(value, list | tuple) and all(map(_is_plain, value)):
         return ", ".join(map(_plain, value)) or "none"
-    return _plain(value) if _is_plain(value) else json.dumps(value, ensure_ascii=False)
+    return _plain(value) if _is_plain(value) else json.dumps(_rounded(value), ensure_ascii=False)
 
 
 def _is_flat(value: object) -> bool:
@@ -175,11 +201,13 @@ def _is_plain(value: object) -> bool:
 
 
 def _plain(value: object) -> str:
-    """A single value: moments to the second, `yes` and `no`, thousands with their commas."""
+    """A single value: moments to the second, `yes` and `no`, four digits, thousands with commas."""
     if value is None or isinstance(value, bool):
         return {None: "none", True: "yes", False: "no"}[value]
     if isinstance(value, int):
         return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < _FOUR_DIGITS else f"{value:,.0f}"
     text = str(value)
     if not _MOMENT.fullmatch(text):
         return text

@@ -13,11 +13,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, HTTPException, Request
 from fastapi.responses import JSONResponse
-from pydantic import AfterValidator
+from pydantic import AfterValidator, StrictBool, StringConstraints
 
-from tenure.errors import NotPermitted, StateConflict, TenureError
+from tenure.errors import NotPermitted, StateConflict, TenureError, TextRefused
 from tenure.installation import Installation
 from tenure.layout import TRAIN_MODEL, dag_id
+from tenure.lifecycle.training.classes import LONGEST
 from tenure.usecases.decisions import replay, reviews
 from tenure.vocabulary import NOTE, TextRule
 from tenure.web.security import GuardDep
@@ -37,6 +38,7 @@ def measured(rule: TextRule) -> Callable[[str], str]:
     return check
 
 
+ClassName = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=LONGEST)]
 Note = Annotated[str, Body(), AfterValidator(measured(NOTE))]
 
 
@@ -44,12 +46,14 @@ Note = Annotated[str, Body(), AfterValidator(measured(NOTE))]
 class ReviewCase:
     """A queued decision as the page shows it.
 
-    `features` and `is_sealed` come from the decision log, for who claimed it; else None and False.
+    `features` and `is_sealed` come from the decision log, for who claimed it, who may answer one of
+    the `classes`; else None, False and none.
     """
 
     queued: QueuedDecision
     features: Mapping[str, object] | None = None
     is_sealed: bool = False
+    classes: tuple[str, ...] = ()
 
 
 def visible(platform: Installation, guard: GuardDep) -> tuple[list[QueuedDecision], int]:
@@ -68,7 +72,10 @@ def with_features(
 
 def _with_log(platform: Installation, row: QueuedDecision) -> ReviewCase:
     found = replay.show(platform, row.decision_id)
-    return ReviewCase(row) if found is None else ReviewCase(row, found.features, found.is_sealed)
+    classes = reviews.known_classes(platform, row)
+    if found is None:
+        return ReviewCase(row, classes=classes)
+    return ReviewCase(row, found.features, found.is_sealed, classes)
 
 
 def actions(platform: Callable[[], Installation]) -> APIRouter:
@@ -86,7 +93,7 @@ def actions(platform: Callable[[], Installation]) -> APIRouter:
         decision_id: UUID,
         _body: Annotated[dict[str, Any], Body()],
     ) -> JSONResponse:
-        _require_json(request)
+        require_json(request)
         _require_visible(platform(), guard, decision_id)
         return _done(lambda: reviews.claim(platform(), str(decision_id), user=guard.user))
 
@@ -95,10 +102,10 @@ def actions(platform: Callable[[], Installation]) -> APIRouter:
         request: Request,
         guard: GuardDep,
         decision_id: UUID,
-        decision: Annotated[bool, Body(strict=True)],
+        decision: Annotated[StrictBool | ClassName, Body()],
         note: Note = "",
     ) -> JSONResponse:
-        _require_json(request)
+        require_json(request)
         _require_visible(platform(), guard, decision_id)
         return _done(
             lambda: reviews.answer(
@@ -109,7 +116,8 @@ def actions(platform: Callable[[], Installation]) -> APIRouter:
     return router
 
 
-def _require_json(request: Request) -> None:
+def require_json(request: Request) -> None:
+    """415 for what a form could send."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise HTTPException(415, "Send JSON.")
 
@@ -124,10 +132,12 @@ def _require_visible(platform: Installation, guard: GuardDep, decision_id: UUID)
 def _done(act: Callable[[], QueuedDecision]) -> JSONResponse:
     try:
         row = act()
-    except (NotPermitted, StateConflict) as error:
-        return JSONResponse(_words(error), 403 if isinstance(error, NotPermitted) else 409)
+    except (NotPermitted, StateConflict, TextRefused) as error:
+        codes = {NotPermitted: 403, TextRefused: 422}
+        return JSONResponse(words_of(error), codes.get(type(error), 409))
     return JSONResponse({"state": row.state, "decision_id": row.decision_id})
 
 
-def _words(error: TenureError) -> dict[str, str]:
+def words_of(error: TenureError) -> dict[str, str]:
+    """What an error says, for the script of the page."""
     return {"error": error.what, "still_safe": error.still_safe, "next_step": error.next_step}

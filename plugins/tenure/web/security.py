@@ -7,20 +7,50 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import GetUserDep, get_user, requires_access_dag
-from airflow.models.dag import DagTag
+from airflow.jobs.job import Job
+from airflow.models.dag import DagModel, DagTag
+from airflow.models.dagrun import DagRun
+from airflow.models.errors import ParseImportError
+from airflow.models.hitl import HITLDetail
 from airflow.models.taskinstance import TaskInstance
 from fastapi import Depends, HTTPException, Request
-from sqlalchemy import select
+from sqlalchemy import func, select
 
+from tenure.layout import dag_id as dag_id_of
+from tenure.views.approval_page import ASKING_TASK, OpenWindow
+from tenure.views.health import AirflowSigns
 from tenure.views.tasks import TaskStatus
 
-__all__ = ["GetUserDep", "Guard", "SessionDep", "signed_in", "task_status"]
+__all__ = [
+    "GetUserDep",
+    "Guard",
+    "SessionDep",
+    "airflow_signs",
+    "is_running",
+    "open_windows",
+    "signed_in",
+    "task_status",
+    "token_of",
+]
+
+_PARTS = {
+    "SchedulerJob": "scheduler",
+    "TriggererJob": "triggerer",
+    "DagProcessorJob": "dag-processor",
+}
 
 signed_in = Depends(get_user)
 """For the app itself: no route of it answers without a login (401) or with a bad one (403)."""
+
+
+def token_of(request: Request) -> str:
+    """The JWT by which Airflow let this request in; empty when it was by another way."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token if scheme.lower() == "bearer" else request.cookies.get(COOKIE_NAME_JWT_TOKEN, "")
 
 
 class Guard:
@@ -83,3 +113,41 @@ def task_status(
         culprits=tuple(sorted(failed)),
         mapped=() if row else copies,
     )
+
+
+def open_windows(session: Any, dag_id: str) -> list[OpenWindow]:
+    """Required actions of the DAG that ask approvers and wait, the oldest first."""
+    ti = TaskInstance
+    rows = session.execute(
+        select(ti.run_id, ti.task_id, ti.map_index, ti.trigger_timeout, HITLDetail.created_at)
+        .join(HITLDetail, HITLDetail.ti_id == ti.id)
+        .where(ti.dag_id == dag_id, ti.task_id == ASKING_TASK, ti.state == "awaiting_input")
+        .where(HITLDetail.responded_at.is_(None))
+        .order_by(HITLDetail.created_at, ti.map_index)
+    ).all()
+    return [
+        OpenWindow(row.run_id, row.task_id, row.map_index, row.created_at, row.trigger_timeout)
+        for row in rows
+    ]
+
+
+def airflow_signs(session: Any) -> AirflowSigns:
+    """What Airflow's database says of its own processes, also while they are dead."""
+    beats = session.execute(
+        select(Job.job_type, func.max(Job.latest_heartbeat))
+        .where(Job.job_type.in_(_PARTS))
+        .group_by(Job.job_type)
+    ).all()
+    return AirflowSigns(
+        heartbeats={_PARTS[kind]: at for kind, at in beats if at is not None},
+        parsed_at=session.scalar(select(func.max(DagModel.last_parsed_time))),
+        import_errors=session.scalar(select(func.count()).select_from(ParseImportError)) or 0,
+    )
+
+
+def is_running(session: Any, owner: str | None = None) -> bool:
+    """Whether a run is queued or running: of a model's or dataset's DAGs, or of any."""
+    going = select(DagRun.id).where(DagRun.state.in_(("queued", "running")))
+    if owner is not None:
+        going = going.where(DagRun.dag_id.startswith(dag_id_of(owner, ""), autoescape=True))
+    return session.scalar(going.limit(1)) is not None

@@ -165,6 +165,16 @@ def test_feature_counts_equal_pandas(engine: IbisEngine, world: World) -> None:
         assert counts.nulls["f_carrier"] == int(frame["f_carrier"].isna().sum())
 
 
+def test_of_dates_only_nulls_are_counted(engine: IbisEngine, world: World) -> None:
+    """The texts of a column stand in for dates: which they are does not matter."""
+    _, current = engine.features(
+        [world.reference_path], window(world), edges={}, categorical=[], dates=["f_carrier"]
+    )
+    nulls = current.nulls["f_carrier"]
+    assert 0 < nulls < current.rows
+    assert current.categories["f_carrier"] == {"a date": current.rows - nulls}
+
+
 def test_a_column_that_no_file_has_is_all_null(engine: IbisEngine, world: World) -> None:
     _, current = engine.features(
         [world.reference_path], window(world), edges={"f_new": [0.0, 1.0]}, categorical=["f_other"]

@@ -56,7 +56,7 @@ def test_role_can_do_its_work(database: Database) -> None:
                 summary="x",
                 at=NOW,
             )
-        assert c.execute(select(tables.incident.c.members)).scalar_one() == 2
+        assert c.execute(select(tables.incident.c.seen)).scalar_one() == 2
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,13 @@ def test_role_can_do_its_work(database: Database) -> None:
         "UPDATE incident SET opened_by = 'tenure_gateway'",
         "UPDATE incident SET dedupe_key = 'x'",
         "INSERT INTO incident (dedupe_key, kind, subject, severity, summary, opened_by) "
-        "VALUES ('a', 'b', 'c', 'error', 'd', 'postgres')",
+        "VALUES ('a', 'b', 'c', 'sev2', 'd', 'postgres')",
+        "UPDATE incident SET owner = 'mallory', acknowledged_at = now()",
+        "UPDATE incident SET untold = false",
+        "SELECT * FROM incident_event",
+        "INSERT INTO incident_event (incident_id, kind) VALUES (1, 'closed')",
+        "SELECT * FROM incident_member",
+        "INSERT INTO outbox (op_key, topic) VALUES ('a', 'alert')",
         "DELETE FROM incident",
     ],
 )
@@ -92,9 +98,9 @@ def test_role_can_do_nothing_else(database: Database, statement: str) -> None:
     [
         "state = 'closed', closed_at = now()",
         "summary = 'nothing to see'",
-        "severity = 'warning'",
+        "severity = 'sev3'",
         "facts = '{}'",
-        "members = 1",
+        "seen = 1",
     ],
 )
 def test_role_changes_no_incident_that_it_did_not_open(
@@ -118,7 +124,7 @@ def test_role_changes_no_incident_that_it_did_not_open(
         )
         c.execute(text(f"UPDATE incident SET {change} WHERE dedupe_key = 'own'"))
     with platform.database.begin() as c:  # others may: an operator closes what a gateway opened
-        c.execute(text("UPDATE incident SET state = 'closed'"))
+        c.execute(text("UPDATE incident SET state = 'closed', closed_at = now()"))
         assert c.execute(text("SELECT summary FROM incident ORDER BY id")).scalars().first() == "x"
 
 

@@ -143,3 +143,38 @@ def test_glance_knows_the_usual_request() -> None:
     value = InferBody([Tensor("a", [1], "FP64", [1.0])], id="r:1")
     body = b'{"id":"r:1","inputs":[{"name":"a","shape":[1],"datatype":"FP64","data":[1.0]}]}'
     assert bodies._is_plain(body, value)
+
+
+DATES = Signature((), ("at",), kinds={"at": "moment"}, dates=("at",))
+
+
+@pytest.mark.parametrize(
+    ("sent", "read_as"),
+    [
+        ("2013-07-01", "2013-07-01T00:00:00Z"),
+        ("2013-07-01T09:00:00Z", "2013-07-01T09:00:00Z"),
+        ("2013-07-01 11:00+02:00", "2013-07-01T09:00:00Z"),
+        ("0001-01-01", "0001-01-01T00:00:00Z"),
+        (None, None),
+        ("2013-02-30", "not_a_date"),
+        ("0001-01-01T00:00:00+02:00", "not_a_date"),
+        ("yesterday", "not_a_date"),
+        ("", "not_a_date"),
+        ("2" * 300, "not_a_text"),
+        (1372636800, "not_a_text"),
+        (True, "not_a_text"),
+    ],
+)
+def test_dates(sent: Any, read_as: str | None) -> None:
+    """Whatever a client writes, the log and the model get one spelling; no date is made up."""
+    policy = ServingPolicy(on_unseen_category="reject", on_out_of_range="reject")
+    contract = RowRules(DATES, DATES.features, policy)
+    if read_as is not None and read_as.startswith("not_"):
+        with pytest.raises(Refusal) as refused:
+            contract.checked({"at": [sent]}, 1, 10, place="inputs")
+        assert (refused.value.code, refused.value.field) == (read_as, "inputs.at[0]")
+        assert "2013-07-01" in refused.value.message
+    else:
+        assert contract.checked({"at": [sent]}, 1, 10, place="inputs").categorical == {
+            "at": [read_as]
+        }

@@ -313,7 +313,9 @@ def test_canary_that_reads_more_than_clients_send(
     newest = plans(2, canary=12, share_bp=10_000)
     world.publish(newest)
     rows = world.source.catalog.versions
-    more = {"features": {"numeric": ["hour", "temp", "wind"], "categorical": ["carrier"]}}
+    more = {
+        "features": {"numeric": ["hour", "temp", "wind"], "categorical": ["carrier"], "dates": []}
+    }
     rows[12] = replace(rows[12], facts_json={**rows[12].facts_json, **more})
     settle(world, client, 2)
     lacking = client.post(INFER, json=ask()).json()["parameters"]

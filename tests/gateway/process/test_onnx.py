@@ -213,6 +213,7 @@ def test_a_swapped_file_costs_speed_and_nothing_else(scene: Scene, eventually: A
     assert shown.variant == "native"
 
 
+@pytest.mark.exhaustive
 def test_a_runtime_that_crashes_on_rows_costs_one_answer(scene: Scene, eventually: Any) -> None:
     """Each process that scores by ONNX would die of its first rows; the next one is native."""
     place = f"model.score.{MODEL}@1.onnx"

@@ -81,7 +81,13 @@ VALUES = {
     "a telephone number": ["+49 221 123456", "+1 (555) 010-9999"],
     "a network address": ["10.0.0.1", "192.168.255.254"],
     "a national number": ["123-45-6789"],
-    "a postal address": ["12 Main St", "Hauptstraße 7", "4b, Long Lane", "Rue 12"],
+    "a postal address": [
+        "12 Main St",
+        "Hauptstraße 7",
+        "4b, Long Lane",
+        "Rue 12",
+        "Dorpsstraat 4a",
+    ],
     "a person's name": ["Anna Schmidt", "John Q. Public", "Li Wei", "Meyer, Peter"],
     "an account": ["DE44 5001 0517 5407 3249 31", "GB33BUKB20201555555555"],
 }
@@ -112,6 +118,11 @@ def test_most_values_must_look_alike(odd: int, found: bool) -> None:
         "a@b",
         "",
         "1.5",
+        "district 5",
+        "test 12",
+        "Product 7",
+        "Best 3",
+        "hallway 2",
     ],
 )
 def test_ordinary_values(value: str) -> None:

@@ -1,5 +1,6 @@
 """Effect sizes against scipy and hand numbers; a null and a planted case with stated rates."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -136,6 +137,18 @@ def test_rare_and_new_categories_are_merged() -> None:
     assert names == ["a", "b", "other", "unseen"]
     assert a.tolist() == [9, 5, 1, 0]
     assert b.tolist() == [3, 0, 2, 4]
+
+
+def test_a_thousand_texts_that_training_saw_are_no_drift() -> None:
+    """A holdout of 1,500 rows lacks many of them: they are other, and only strangers are unseen."""
+    draw, policy = np.random.default_rng(8), MonitoringPolicy()
+    known = [f"town {n}" for n in range(1_000)]
+    sides = [
+        FeatureCounts(n, {}, {"town": dict(Counter(draw.choice(known, n).tolist()))}, {"town": 0})
+        for n in (1_500, 6_000)
+    ]
+    assert drift.shifts(*sides, policy, {"town": known})[0].verdict is Verdict.PASSED
+    assert drift.shifts(*sides, policy)[0].verdict is Verdict.FAILED
 
 
 def side(rows: int, moved: int, features: int = 10) -> FeatureCounts:

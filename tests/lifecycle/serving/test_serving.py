@@ -224,7 +224,7 @@ def test_confidence(score: float, decision: bool, expected: float) -> None:
 
 def test_signature_from_facts() -> None:
     stated = facts(
-        features={"numeric": ["a"], "categorical": ["c"]},
+        features={"numeric": ["a"], "categorical": ["c"], "dates": []},
         categories={"c": ["x", "y"]},
         ranges={"a": [1, 3]},
     )

@@ -99,14 +99,15 @@ def text(name: str, distinct: int, rows: int = ROWS, nulls: int = 0) -> ColumnPr
         (number("age", distinct=70), "is protected: it has too many values"),
         (text("email", 300), "is personal"),
         (number("void", nulls=ROWS, distinct=0, low=None, high=None), "has no value at all"),
-        (number("then", type="timestamp", low=MOMENT, high=MOMENT), "is a moment"),
+        (number("then", type="timestamp", low=MOMENT, high=MOMENT), None),
+        (number("once", type="timestamp", distinct=1, nulls=0), "has one value in all rows"),
         (number("same", distinct=1), "has one value in all rows"),
         (number("endless", high=float("inf")), "holds infinite numbers"),
         (number("huge", type="integer", high=2**53 + 1), "beyond 2^53"),
         (number("huge", type="integer", low=-(2**53) - 1), "beyond 2^53"),
         (number("count", type="integer", distinct=ROWS), "differs in every row"),
         (text("note", 501), "501 different texts: they name rows"),
-        (text("city", 256), "256 different texts; 255 can be told apart"),
+        (text("city", 256), None),
         (number("leak"), "seems to give y away: alone it reaches an ROC AUC of 0.950"),
         (number("copy"), "gives y away (by a threshold)"),
         (number("kelvin"), "tells what celsius tells (correlation 1.0000)"),
@@ -115,7 +116,7 @@ def text(name: str, distinct: int, rows: int = ROWS, nulls: int = 0) -> ColumnPr
         (number("flag", distinct=1, nulls=1), None),
         (number("money", distinct=ROWS), None),
         (text("state", 255), None),
-        (text("notes", 500, nulls=0), "500 different texts; 255"),
+        (text("notes", 500, nulls=0), None),
         (ColumnProfile("on", "boolean", ROWS, 0, 2), None),
     ],
     ids=lambda one: one.name if isinstance(one, ColumnProfile) else None,
@@ -129,7 +130,7 @@ def test_why_a_column_is_not_read(column: ColumnProfile, reason: str | None) -> 
     columns = (number("celsius"), label((True, 500), (False, 500), kind="boolean"), column)
     profile = BatchProfile("b", ROWS, columns[0 if column.name != "celsius" else 1 :])
     found = draft_features(profile, pairs, {"leak": 0.95, "money": 0.94}, ROLES)
-    read = {*found.numeric, *found.categorical}
+    read = {*found.all}
     assert (column.name in read) == (reason is None)
     assert (reason or "") in found.left_out.get(column.name, "")
     assert "y" not in read | {*found.left_out}

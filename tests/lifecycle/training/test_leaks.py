@@ -174,3 +174,73 @@ def test_overfit(most: float | None, learned: float | None, verdict: Verdict | N
 def test_nothing_that_could_be_tried_is_said() -> None:
     (check, _) = judge_leaks(EvaluationPolicy(**GATES), ColumnScan(rows=3, alone={})).checks
     assert check.observed == "nothing could be tried"
+
+
+def numbers(seed: int = 1, *, trend: float = 0.0, carried: float = 0.0) -> Any:
+    """As `planted`, of a label that is a number with a long tail.
+
+    It rises by `trend` from first to last row; each row has `carried` of the row before.
+    """
+    frame, _, times = planted(seed)
+    rng = np.random.default_rng(seed)
+    labels = np.exp(rng.normal(size=ROWS)) + trend * np.arange(ROWS) / ROWS
+    for row in range(1, ROWS if carried else 0):
+        labels[row] += carried * labels[row - 1]
+    frame["useful"] = labels * np.exp(rng.normal(size=ROWS))
+    return frame, labels, times
+
+
+@pytest.mark.parametrize("trend", [0.0, 30.0])
+@pytest.mark.parametrize(
+    "column",
+    [
+        np.array,
+        lambda labels: -1e6 * labels,
+        lambda labels: np.round(labels, 1),
+        lambda labels: np.where(np.arange(ROWS) % 5 == 0, np.nan, labels),
+        np.log,
+        lambda labels: pd.qcut(labels, 12).astype(str).astype(object),
+    ],
+)
+def test_a_number_that_a_column_knows_is_a_leak(column: Any, trend: float) -> None:
+    frame, labels, times = numbers(trend=trend)
+    frame["planted"] = column(labels)
+    texts_of_a_trend = frame["planted"].dtype == object and trend  # older rows do not have these
+    expected = [] if texts_of_a_trend else [("leak:target", "planted")]
+    assert found(frame, labels, times) == expected
+
+
+@pytest.mark.parametrize("lag", LAGS)
+def test_a_number_shifted_by_rows_is_a_leak(lag: int) -> None:
+    frame, labels, times = numbers()
+    frame["slipped"] = np.roll(labels, lag)
+    order = np.arange(ROWS)
+    seen = scan(frame, labels, times, before=order[:1500], holdout=order[1500:])
+    check = judge_leaks(EvaluationPolicy(**GATES), seen).checks[0]
+    assert (check.rule, check.subject, seen.shifted["slipped"].lag) == (
+        "leak:target",
+        "slipped",
+        lag,
+    )
+    assert "of the ranks of the label" in check.observed
+
+
+def test_honest_columns_of_numbers_raise_no_alarm() -> None:
+    """Neither do yesterday's numbers where a number carries over, or the time of a trend."""
+    for seed in range(10):
+        assert found(*numbers(seed)) == []
+        frame, labels, times = numbers(seed, carried=0.9)
+        frame["before"] = np.roll(labels, 7)
+        assert found(frame, labels, times) == []
+        frame, labels, times = numbers(seed, trend=30.0)
+        frame["day"] = np.floor(np.arange(ROWS) / 24)
+        assert found(frame, labels, times) == []
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3, 8])
+def test_few_numbers_tell_nothing(rows: int) -> None:
+    frame, labels, times = numbers()
+    frame, labels, times = frame.head(rows), np.zeros(rows), times[:rows]
+    order = np.arange(rows)
+    seen = scan(frame, labels, times, before=order[: rows // 2], holdout=order[rows // 2 :])
+    assert (dict(seen.alone), dict(seen.shifted), seen.measure) == ({}, {}, "r2")

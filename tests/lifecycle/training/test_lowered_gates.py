@@ -11,7 +11,13 @@ from tenure.lifecycle.training.lowered_gates import lowered_bias, lowered_evalua
 EXCUSE = {"mode": "report_only", "reason": "new data", "expires": "2026-12-01"}
 AUC = {"metric": "roc_auc", "minimum": 0.6}
 EVALUATION = {"min_rows": 500, "gates": [AUC, {"metric": "ece", "maximum": 0.1}]}
-BIAS = {"attributes": ["sex", "race"], "min_ratio": 0.8, "max_difference": 0.2}
+BIAS = {
+    "attributes": ["sex", "race"],
+    "min_ratio": 0.8,
+    "max_difference": 0.2,
+    "max_proxy_auc": 0.8,
+}
+SETS = {"conformal": {"coverage": 0.9, "tolerance": 0.02}}
 
 
 @pytest.mark.parametrize(
@@ -79,10 +85,36 @@ def test_evaluation(changes: dict[str, Any], said: list[str]) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        (SETS, []),
+        ({"conformal": {"coverage": 0.95, "tolerance": 0.01}}, []),
+        (
+            {"conformal": {"coverage": 0.8, "tolerance": 0.1}},
+            [
+                "evaluation: conformal.coverage 0.9, now 0.8",
+                "evaluation: conformal.tolerance 0.02, now 0.1",
+            ],
+        ),
+        (
+            {"conformal": None},
+            ["evaluation: the coverage of sets or intervals was judged, now it is not"],
+        ),
+    ],
+)
+def test_promised_coverage(changes: dict[str, Any], said: list[str]) -> None:
+    before = EvaluationPolicy.model_validate(EVALUATION | SETS)
+    now = EvaluationPolicy.model_validate(EVALUATION | changes)
+    assert list(lowered_evaluation(before, now)) == said
+    assert list(lowered_evaluation(EvaluationPolicy.model_validate(EVALUATION), now)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
         pytest.param({}, [], id="the same"),
         pytest.param({"min_ratio": 0.7}, ["bias: min_ratio 0.8, now 0.7"], id="ratio"),
         pytest.param({"min_ratio": None}, ["bias: min_ratio 0.8, now none"], id="no ratio"),
         pytest.param({"min_ratio": 0.9, "max_difference": 0.1}, [], id="stricter"),
+        pytest.param({"max_proxy_auc": 0.9}, ["bias: max_proxy_auc 0.8, now 0.9"], id="proxies"),
         pytest.param(
             {"max_difference": 0.3}, ["bias: max_difference 0.2, now 0.3"], id="difference"
         ),
@@ -103,6 +135,11 @@ def test_evaluation(changes: dict[str, Any], said: list[str]) -> None:
             {"reference": {"sex": "m"}},
             ["bias: compared with the best-off group, now with sex=m"],
             id="reference",
+        ),
+        pytest.param(
+            {"positive": ["a", "b"]},
+            ["bias: selected was each class, now it is a, b"],
+            id="positive classes",
         ),
         pytest.param(
             {"edges": {"race": [1, 2]}},

@@ -1,11 +1,12 @@
 """Metrics, bias audit and labels of predicted numbers."""
 
 import math
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from sklearn.metrics import (
     mean_absolute_error,
     median_absolute_error,
@@ -133,6 +134,30 @@ def test_the_gap_of_mean_errors_is_judged_with_its_interval(gap: float, verdict:
     assert found.checks[0].value == pytest.approx(gap)
 
 
+def test_numbers_are_compared_in_bands() -> None:
+    ages = {"19": 0.0, "24.9": 0.2, "25": 3.0, "60": 3.0}
+    held = groups(**{age: spread(mean) for age, mean in ages.items()})
+    by_age = policy(attributes=("age",), edges={"age": (25,)})
+    found = audit_errors(["age"], held, by_age, subject="m", today=TODAY)
+    shown: Any = found.facts["groups"]
+    assert [one["value"] for one in shown] == [["under 25"], ["25 and over"]]
+    assert found.checks[0].value == pytest.approx(2.9)
+    assert found.verdict is Verdict.FAILED
+
+
+@pytest.mark.parametrize(
+    ("edges", "words"),
+    [
+        ({"age": (25,)}, "edges names age, which is not in attributes"),
+        ({"sex": ()}, "edges of sex must be numbers that rise"),
+        ({"sex": (2, 2)}, "edges of sex must be numbers that rise"),
+    ],
+)
+def test_edges_of_a_regression(edges: dict[str, tuple[float, ...]], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        policy(edges=edges)
+
+
 def test_a_gap_in_the_sign_is_none_in_size() -> None:
     held = groups(f=spread(3.0), m=spread(-3.0))
     by_size = policy(metric="mean_absolute_error")
@@ -148,8 +173,15 @@ def test_small_groups_are_listed(small: Any, verdict: str) -> None:
     found = audit_errors(["sex"], held, policy(small_groups=small), subject="m", today=TODAY)
     assert found.verdict == verdict
     assert [c.subject for c in found.checks if c.rule == "group rows"] == ["sex=x"]
-    view = found.facts["views"]["sex"]  # type: ignore[index]
-    assert [(g["group"], g["rows"]) for g in view["groups"]] == [("f", 200), ("m", 200), ("x", 2)]
+    stated: Any = found.facts["groups"]
+    assert [(g["value"], g["n"], g["sufficient"]) for g in stated] == [
+        (["f"], 200, True),
+        (["m"], 200, True),
+        (["x"], 2, False),
+    ]
+    assert stated[2]["mean_error"] == 98.5
+    assert stated[2]["ci"] == {"mean_error": None, "mean_absolute_error": None}
+    assert stated[0]["selection_rate"] is None
 
 
 @pytest.mark.exhaustive
@@ -158,8 +190,9 @@ def test_intervals_of_the_groups_hold_together() -> None:
     hits = 0
     for _ in range(400):
         held = {(str(g),): sums_of(rng.normal(g, 1.0, 120)) for g in range(5)}
-        view = audit_errors(["g"], held, policy(), subject="m", today=TODAY).facts["views"]["g"]  # type: ignore[index]
-        ends = [one["means"]["mean_error"]["interval"] for one in view["groups"]]
+        found = audit_errors(["g"], held, policy(attributes=("g",)), subject="m", today=TODAY)
+        stated: Any = found.facts["groups"]
+        ends = [one["ci"]["mean_error"] for one in stated]
         hits += all(low <= g <= high for g, (low, high) in enumerate(ends))
     assert 0.93 <= hits / 400 <= 0.99
 
@@ -171,12 +204,53 @@ def test_a_missing_group_is_none_of_the_others_and_no_two_groups_become_one() ->
     report = audit_errors(
         ["sex", "race"], held, policy(attributes=("sex", "race")), subject="m", today=TODAY
     )
-    views: Any = report.facts["views"]
-    assert [group["group"] for group in views["sex"]["groups"]] == [
-        "''",
-        "'(missing)'",
-        "x",
-        "x & y",
-        "(missing)",
+    stated: Any = report.facts["groups"]
+    by_sex = [group["value"] for group in stated if group["by"] == ["sex"]]
+    assert by_sex == [[""], ["(missing)"], ["x"], ["x & y"], [None]]
+    crossed = [group["n"] for group in stated if group["by"] == ["sex", "race"]]
+    assert sum(crossed) == 2 * len(values)
+
+
+def test_a_reference_group_bands_and_a_decision_that_lapsed() -> None:
+    held = {
+        ("f", age): sums_of(np.array(spread(gap)))
+        for age, gap in (("24.5", 0.0), ("31", 0.4), ("39.9", 0.8), ("60", 2.0), (None, 0.1))
+    }
+    stated = policy(
+        attributes=("sex", "age"),
+        intersections=False,
+        edges={"age": (25, 40)},
+        reference={"age": "under 25"},
+        decision={"why": "w", "by": "board", "until": TODAY},
+    )
+    found = audit_errors(["sex", "age"], held, stated, subject="m", today=TODAY)
+    groups: Any = [g for g in found.facts["groups"] if g["by"] == ["age"]]  # type: ignore[attr-defined]
+    assert [(g["value"], g["n"]) for g in groups] == [
+        (["under 25"], 200),
+        (["25 to under 40"], 400),
+        (["40 and over"], 200),
+        ([None], 200),
     ]
-    assert sum(group["rows"] for group in views["sex & race"]["groups"]) == 2 * len(values)
+    (gap,) = [
+        c
+        for c in found.facts["comparisons"]  # type: ignore[attr-defined]
+        if c["by"] == ["age"] and c["metric"] == "mean_error"
+    ]
+    assert (gap["worst"], gap["best"]) == (["40 and over"], ["under 25"])
+    assert gap["difference"] == pytest.approx(2.0)
+    assert (gap["ratio"], gap["verdict"], gap["limit"]) == (None, "failed", 1.0)
+    assert gap["p_adjusted"] < 1e-9
+    sizes = [c for c in found.facts["comparisons"] if c["metric"] == "mean_absolute_error"]  # type: ignore[attr-defined]
+    assert [(c["by"], c["verdict"], c["ratio"] is None) for c in sizes] == [
+        (["sex"], None, True),
+        (["age"], None, False),
+    ]
+    assert found.facts["decision"]["by"] == "board"  # type: ignore[index]
+    later = audit_errors(["sex", "age"], held, stated, subject="m", today=TODAY + timedelta(days=1))
+    assert later.checks[0].rule == "decision on metric and limits"
+
+
+@pytest.mark.parametrize("keys", [{"edges": {"race": [1]}}, {"reference": {"race": "x"}}])
+def test_edges_and_references_are_of_attributes(keys: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="names race, which is not in attributes"):
+        policy(**keys)

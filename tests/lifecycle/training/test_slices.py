@@ -30,8 +30,8 @@ def slices(seed: int, bad: Any = None, extra: float = 0.3) -> Any:
     if bad is not None:
         chance[bad(cut)] += extra
     loss = (rng.random(ROWS) < chance).astype(float)
-    labels, decided = rng.random(ROWS) < 0.4, rng.random(ROWS) < 0.4
-    found = appraise_slices(cut, labels, decided, loss, loss_name="wrong_label_rate", min_rows=100)
+    means = {"base_rate": rng.random(ROWS) < 0.4, "selection_rate": rng.random(ROWS) < 0.4}
+    found = appraise_slices(cut, means, loss, loss_name="wrong_label_rate", min_rows=100)
     return found.facts["slices"]
 
 
@@ -59,7 +59,7 @@ def test_the_same_rows_are_named_once() -> None:
     bad = cut["region"].codes == 2
     loss = (np.random.default_rng(1).random(ROWS) < 0.2 + 0.3 * bad).astype(float)
     found: Any = appraise_slices(
-        cut, bad, bad, loss, loss_name="wrong_label_rate", min_rows=100
+        cut, {"base_rate": bad}, loss, loss_name="wrong_label_rate", min_rows=100
     ).facts["slices"]
     assert list(found["worst"][0]["slice"]) == ["region"]
     assert len({one["rows"] for one in found["worst"]}) == len(found["worst"])
@@ -85,7 +85,7 @@ def test_few_rows_are_not_searched() -> None:
     cut = {"kind": cut_texts(np.array(["a", "b"] * 40, dtype=object))}
     bad = np.tile([1.0, 0.0], 40)
     found: Any = appraise_slices(
-        cut, bad > 0, bad > 0, bad, loss_name="wrong_label_rate", min_rows=50
+        cut, {"base_rate": bad}, bad, loss_name="wrong_label_rate", min_rows=50
     ).facts["slices"]
     assert (found["searched"], found["worst"]) == (0, [])
     assert [one["loss"] for one in found["by_column"]["kind"]] == [1.0, 0.0]

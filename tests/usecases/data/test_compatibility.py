@@ -188,6 +188,29 @@ def test_a_renamed_column_stops_only_the_model_that_reads_it(world: World) -> No
     assert card.summary == error.value.what
 
 
+def test_a_batch_that_a_model_cannot_use_is_one_incident_of_the_steward(world: World) -> None:
+    """A cleared task and the next such batch repeat it; a whole batch closes it."""
+
+    def found() -> list[tuple[str, str]]:
+        with world.platform.database.begin() as connection:
+            rows = connection.execute(
+                text("SELECT state, facts->>'owner' FROM incident WHERE kind = 'partly_usable'")
+            )
+            return [(row[0], row[1]) for row in rows]
+
+    world.ingest(world.drop(2))
+    assert found() == []
+    third = world.drop(3, income="incomes")
+    for key in (third, third, world.drop(4, income="incomes")):
+        world.ingest(key)
+        assert found() == [("open", "sam")]
+    whole = world.drop(5)
+    world.ingest(whole)
+    assert found() == [("closed", "sam")]
+    world.ingest(third)  # an older batch says nothing of the newest
+    assert found() == [("closed", "sam")]
+
+
 @pytest.mark.parametrize(
     ("columns", "said"),
     [

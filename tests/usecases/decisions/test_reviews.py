@@ -8,7 +8,7 @@ import pytest
 
 from tenure.adapters.sql import reviews as table
 from tenure.adapters.sql import versions
-from tenure.errors import NotPermitted, StateConflict, TenureError
+from tenure.errors import NotPermitted, StateConflict, TenureError, TextRefused
 from tenure.installation import Installation
 from tenure.usecases.decisions import reviews
 
@@ -90,6 +90,13 @@ def test_claimed_then_answered_with_a_ledger_event(queue: Installation) -> None:
             f"FROM ledger_event WHERE subject = 'review:{ID}'"
         ).one()
     assert tuple(event) == ("olga", "true", "false")
+
+
+def test_yes_and_no_are_not_answered_with_a_class(queue: Installation) -> None:
+    reviews.claim(queue, ID, user="olga")
+    with pytest.raises(TextRefused, match="loan_ok@1 answers yes or no"):
+        reviews.answer(queue, ID, user="olga", decision="low")
+    assert row(queue).state == "claimed"
 
 
 def test_the_same_answer_again_is_a_no_op(queue: Installation) -> None:

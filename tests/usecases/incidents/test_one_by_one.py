@@ -16,8 +16,8 @@ pytestmark = pytest.mark.service
 
 def incidents(platform: Installation, state: str = "open") -> list[tuple[str, int]]:
     with platform.database.begin() as connection:
-        query = text("SELECT dedupe_key, members FROM incident WHERE state = :s ORDER BY id")
-        return [(row.dedupe_key, row.members) for row in connection.execute(query, {"s": state})]
+        query = text("SELECT dedupe_key, seen FROM incident WHERE state = :s ORDER BY id")
+        return [(row.dedupe_key, row.seen) for row in connection.execute(query, {"s": state})]
 
 
 class Worker:
@@ -116,7 +116,7 @@ def test_whatever_an_item_is_called_its_incident_stays_open_while_it_fails(
 
     for _ in range(2):
         one_by_one(platform, "part", [name, f"{name}2"], name=str, do=fail)
-    assert [members for _, members in incidents(platform)] == [2, 2]
+    assert [seen for _, seen in incidents(platform)] == [2, 2]
     one_by_one(platform, "part", [name], name=str, do=lambda _: None)
     assert incidents(platform) == []
 

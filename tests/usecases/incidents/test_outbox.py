@@ -81,10 +81,13 @@ def test_what_nobody_takes_is_an_incident_and_starves_nothing(
     assert deliver(platform, env={}).delivered == 1
     assert receiver.ids == ["alive"]
     with platform.database.begin() as c:
-        told = c.execute(text("SELECT summary FROM incident WHERE dedupe_key = 'outbox:message 1'"))
-        assert "The environment variable NOWHERE" in told.scalar_one()
+        told = c.execute(text("SELECT dedupe_key, summary FROM incident")).one()  # only one
+        members = text("SELECT count(*) FROM incident_member WHERE repaired_at IS NULL")
+        assert c.execute(members).scalar_one() == 501
         c.execute(text("UPDATE outbox SET delivered_at = now() WHERE id > 1"))
+        c.execute(text("UPDATE incident_member SET repaired_at = now() WHERE item <> 'message 1'"))
+    assert told.dedupe_key == "outbox:env:NOWHERE"
+    assert "The environment variable NOWHERE" in told.summary
     assert deliver(platform, env={"NOWHERE": receiver.url}).delivered == 1
     with platform.database.begin() as c:
-        query = text("SELECT state FROM incident WHERE dedupe_key = 'outbox:message 1'")
-        assert c.execute(query).scalar_one() == "closed"
+        assert c.execute(text("SELECT state FROM incident")).scalar_one() == "closed"

@@ -1,7 +1,8 @@
 """A champion with a reference, and its decisions and outcomes, on a real PostgreSQL and store."""
 
 import io
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from version_rows import facts
 
+from tenure.adapters import sealing
 from tenure.adapters.decision_tables import decisions_to_parquet, outcomes_to_parquet
 from tenure.adapters.sql import data, plans, versions
 from tenure.adapters.sql.tables import approval, model, snapshot, training_snapshot
@@ -20,6 +22,7 @@ from tenure.installation import Installation
 from tenure.lifecycle.data.sources import Rules
 from tenure.settings import Settings
 from tenure.usecases.serving.log_files import RecordedFiles
+from tenure.usecases.serving.subject_keys import subject_keys
 from tenure.verdicts import Verdict
 from tenure.vocabulary import RunRef, State, VersionRef, digest_bytes, digest_json
 
@@ -132,7 +135,7 @@ class Life:
                 holdout_key=key,
                 holdout_digest=digest_bytes(holdout),
                 metrics={"wrong_label_rate": 0.2},
-                features={"numeric": ["temp"], "categorical": ["carrier"]},
+                features={"numeric": ["temp"], "categorical": ["carrier"], "dates": []},
                 ranges={"temp": [0.0, 100.0]},
                 categories={"carrier": ["AA", "UA"]},
             )
@@ -217,6 +220,22 @@ class Life:
     def champion(self, months: tuple[int, ...] = ()) -> VersionRef:
         return self.version(state=State.CHAMPION, months=months)
 
+    def sealed(
+        self, ids: list[str], temps: Sequence[float], carriers: Sequence[str]
+    ) -> list[bytes]:
+        """Features of each decision under the key of its subject."""
+        keys = subject_keys(self.platform, set(ids), make=True)
+        return [
+            sealing.seal(
+                keys[name] or b"",
+                json.dumps(
+                    {"numeric": {"temp": temp}, "categorical": {"carrier": carrier}}
+                ).encode(),
+                about=name,
+            )
+            for name, temp, carrier in zip(ids, temps, carriers, strict=True)
+        ]
+
     def ship(
         self,
         version: VersionRef,
@@ -227,8 +246,12 @@ class Life:
         warmer: float = 0.0,
         carrier: str = "AA",
         labelled: bool = True,
+        is_personal: bool = False,
     ) -> datetime:
-        """Decisions a minute apart with their outcomes; returns the last event_time."""
+        """Decisions a minute apart with their outcomes; returns the last event_time.
+
+        What is personal is sealed row by row, as gateways do.
+        """
         self.shipped += 1
         rng = np.random.default_rng(self.shipped)
         ids = [f"{self.shipped}-{i}" for i in range(count)]
@@ -257,7 +280,11 @@ class Life:
             "f_temp": list(rng.normal(50 + warmer, 10, count)),
             "f_carrier": [carrier if i % 3 else "UA" for i in range(count)],
         }
-        shipped = decisions_to_parquet(columns, numeric=["temp"], categorical=["carrier"])
+        clear: dict[str, Any] = {"numeric": ["temp"], "categorical": ["carrier"]}
+        if is_personal:
+            columns["sealed"] = self.sealed(ids, columns.pop("f_temp"), columns.pop("f_carrier"))
+            clear = {"numeric": [], "categorical": []}
+        shipped = decisions_to_parquet(columns, **clear)
         today = datetime.now(tz=UTC)
         folder = f"model={MODEL}/date={today:%Y-%m-%d}/hour={today:%H}"
         RecordedFiles(self.platform, "g").put(

@@ -83,9 +83,19 @@ def regression(life: Any) -> Any:
 
 
 def ship(
-    life: Any, version: Any, count: int, *, error: float = 10.0, shift: float = 0.0, bias: float = 0
+    life: Any,
+    version: Any,
+    count: int,
+    *,
+    error: float = 10.0,
+    shift: float = 0.0,
+    bias: float = 0,
+    half: float | None = None,
 ) -> datetime:
-    """Decisions a minute apart with outcomes; `bias` minutes too many are predicted for UA."""
+    """Decisions a minute apart with outcomes; `bias` minutes too many are predicted for UA.
+
+    Intervals reach `half` minutes to either side.
+    """
     life.shipped += 1
     rng = np.random.default_rng(life.shipped)
     ids = [f"{life.shipped}-{i}" for i in range(count)]
@@ -116,6 +126,8 @@ def ship(
         "f_temp": list(rng.normal(50, 10, count)),
         "f_carrier": carriers,
     }
+    if half is not None:
+        columns |= {"lower": (predicted - half).tolist(), "upper": (predicted + half).tolist()}
     files = RecordedFiles(life.platform, "g")
     today = datetime.now(tz=UTC)
     folder = f"model=late/date={today:%Y-%m-%d}/hour={today:%H}"
@@ -159,6 +171,34 @@ def test_a_sound_window_passes(regression: Any) -> None:
         "performance": "passed",
         "fairness": "passed",
     }
+
+
+TOLERANT = "{conformal: {tolerance: 0.05}, gates:"
+
+
+@pytest.mark.parametrize(
+    ("half", "verdict", "asks"),
+    [
+        (23.0, "passed", TOLERANT),
+        (10.0, "failed", TOLERANT),
+        (10.0, "failed", "{gates:"),  # what serves promises it, whatever the YAML asks now
+    ],
+)
+def test_the_share_of_outcomes_in_their_interval_is_watched(
+    regression: Any, half: float, verdict: str, asks: str
+) -> None:
+    """Errors have the mean 10 and an exponential tail: 90% are below 23."""
+    path = regression.platform.settings.include / "configs" / "models" / "late.yaml"
+    path.write_text(MODEL.replace("{gates:", asks))
+    regression.stated["interval"] = {"coverage": 0.9, "margin": half, "trivial": [-30, 90]}
+    last = ship(regression, regression.champion(), 600, half=half)
+    mature(regression, last)
+    monitor(regression.platform, "late", regression.run())
+    assert verdicts(regression)["performance"] == verdict
+    (row,) = [r for r in regression.rows("monitoring_result") if r["kind"] == "performance"]
+    assert ("600 mature outcomes lie in their interval" in row["facts"]["summary"]) is (
+        verdict == "failed"
+    )
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,10 @@ def test_a_deleted_version_has_no_reference_and_is_counted(replaced: Any) -> Non
     assert "its reference was deleted" in str(seen.former[0].facts["summary"])
 
 
-@pytest.mark.parametrize("place", ["monitoring.judged", "monitoring.recorded"])
+@pytest.mark.parametrize(
+    "place",
+    [pytest.param("monitoring.judged", marks=pytest.mark.exhaustive), "monitoring.recorded"],
+)
 def test_killed_between_judged_and_recorded(replaced: Any, place: str) -> None:
     """By the kernel, in a process of its own: afterwards each decision is judged once."""
     code = (
@@ -143,6 +146,7 @@ def test_killed_between_judged_and_recorded(replaced: Any, place: str) -> None:
     assert sum_closes(replaced)
 
 
+@pytest.mark.exhaustive
 def test_a_run_that_looked_before_another_one_stored_stores_nothing(
     replaced: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,7 +176,8 @@ ERRORS: list[Exception | str] = [
 ]
 
 
-@pytest.mark.parametrize("bad", ["late@1", pytest.param("late@2", marks=pytest.mark.exhaustive)])
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("bad", ["late@1", "late@2"])
 def test_what_cannot_be_judged_of_one_version_holds_up_no_other(
     replaced: Any, monkeypatch: pytest.MonkeyPatch, bad: str
 ) -> None:

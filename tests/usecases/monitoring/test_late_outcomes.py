@@ -4,6 +4,8 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from tenure.layout import report_key
 from tenure.usecases.monitoring.monitor import monitor
 
@@ -58,6 +60,7 @@ def test_labels_that_come_later_are_judged_once(life: Any) -> None:
     assert len(late(life)) == 1
 
 
+@pytest.mark.exhaustive
 def test_labels_that_are_corrected_later_open_an_incident(life: Any) -> None:
     judged(life)
     life.label(1, 1000, wrong=500)

@@ -4,6 +4,7 @@ import json
 import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -206,6 +207,22 @@ def test_a_picture_that_fails_is_a_warning(
     assert "cause=ValueError: no picture today" in caplog.text
 
 
+@pytest.mark.parametrize("is_personal", [False, True])
+def test_a_drift_report_holds_the_whole_window_by_bin_and_nothing_that_is_sealed(
+    life: Any, *, is_personal: bool
+) -> None:
+    life.ship(life.champion(), 400, is_personal=is_personal)
+    results = monitor(life.platform, "late", life.run()).results
+    drift = next(row for row in results if row.kind == "drift")
+    report = json.loads(life.platform.store.get(report_key(drift.report_digest)))
+    assert {check["subject"] for check in report["checks"]} == {"temp", "carrier", "score"}
+    assert report["facts"]["traffic"] == {"decisions": 400, "by_no_model": 0}
+    shown = report["facts"]["distributions"]
+    assert set(shown) == ({"score"} if is_personal else {"temp", "carrier", "score"})
+    assert all(sum(one["current"]) == 400 for one in shown.values())
+    assert draw(life.platform, "late", life.run()) == ([] if is_personal else [ANY])
+
+
 def sums(life: Any, results: list[JudgedWindow]) -> dict[str, Any]:
     report = next(r.report_digest for r in results if r.kind == "drift")
     found: dict[str, Any] = json.loads(life.platform.store.get(report_key(report)))["facts"]["sum"]
@@ -213,6 +230,7 @@ def sums(life: Any, results: list[JudgedWindow]) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.exhaustive
 def test_what_is_shipped_after_its_window_is_judged_once_and_named(life: Any) -> None:
     champion = life.champion()
     end = life.ship(champion, 2000)

@@ -8,7 +8,8 @@ def test_a_label_of_words(world: Any, made: Any) -> None:
     for month in (1, 2):
         world.publish(month, rows=200)
     found = made(label="sex", subject="branch")
-    assert (found.label.negative, found.label.is_guess) != (None, False)
+    label = found.draft.target.label
+    assert (label.negative, label.is_guess) != (None, False)
     model = found.model
     assert {model.label.positive, model.label.negative} == {"f", "m"}
     assert model.bias.attributes == ("ok",)

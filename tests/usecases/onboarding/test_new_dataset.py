@@ -386,4 +386,12 @@ def test_the_answer_for_people(
     assert lines[2] == "28 of 28 days of at would pass by these rules."
     assert "… judging" in done.stderr
     assert "  - email seems to hold an e-mail address: personal" in lines
-    assert lines[-1].startswith("Next: read both files, run `tenure check`, and drop files into ")
+    landing = empty.place("landing/d/")
+    assert lines[-6:] == [
+        "  tenure check",
+        f"  mkdir -p {landing} && cp {tmp_path / 'a.csv'} {landing}a.csv",
+        "  tenure up   # in a terminal of its own, in this folder; it stays until Ctrl-C",
+        "  tenure ingest d --as ada",
+        "Then a model:",
+        "  tenure new model NAME --dataset d --label COLUMN",
+    ]

@@ -27,7 +27,7 @@ def test_of_many_rows_some_are_looked_at(
 ) -> None:
     monkeypatch.setattr(module, "MAX_ROWS", 300)
     found = made()
-    assert (found.rows, found.label.rows) == (600, 300)
+    assert (found.rows, found.draft.target.label.rows) == (600, 300)
     assert "600 rows in the 3 newest batches" in found.path.read_text()
     assert "; 300 of them were looked at" in found.path.read_text()
 

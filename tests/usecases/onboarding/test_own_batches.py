@@ -289,6 +289,7 @@ BROKEN: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
 }
 
 
+@pytest.mark.exhaustive
 def test_a_broken_month_is_refused(folder: Settings, tmp_path: Path) -> None:
     year = hospital(np.random.default_rng(5), 0)
     made(folder, tmp_path / "year.csv", year, "admitted")
@@ -304,6 +305,7 @@ def test_a_broken_month_is_refused(folder: Settings, tmp_path: Path) -> None:
     assert accepted == []
 
 
+@pytest.mark.exhaustive
 def test_what_it_refuses_it_names(folder: Settings, tmp_path: Path) -> None:
     """A month in which every tenth count is no number is the source's fault, not the suite's."""
     year = retail(np.random.default_rng(3), 0).astype({"units": object}).reset_index(drop=True)

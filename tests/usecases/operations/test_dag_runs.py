@@ -8,7 +8,12 @@ import pytest
 
 from tenure.errors import ServiceUnreachable
 from tenure.lifecycle.audit.reconciliation import TaskProgress
-from tenure.usecases.operations.dag_runs import SILENT_SECONDS, StartedRun
+from tenure.usecases.operations.dag_runs import (
+    APPEAR_SECONDS,
+    SILENT_SECONDS,
+    StartedRun,
+    await_dag,
+)
 
 
 def silence() -> ServiceUnreachable:
@@ -67,3 +72,23 @@ def test_airflow_may_be_silent_for_two_minutes() -> None:
     with pytest.raises(ServiceUnreachable):
         list(script.follow())
     assert sum(script.paused) == SILENT_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("looks", "waited", "told"),
+    [(0, 0, 0), (3, 3, 1), (10_000, APPEAR_SECONDS, 1)],
+)
+def test_a_dag_whose_yaml_is_new_is_waited_for(looks: int, waited: float, told: int) -> None:
+    """For a while: what never appears is refused by the trigger."""
+    answers = iter([False] * looks + [True])
+    paused: list[float] = []
+    said: list[str] = []
+
+    class Session:
+        def has(self, dag_id: str) -> bool:
+            assert dag_id == "m__train_model"
+            return next(answers)
+
+    session: Any = Session()
+    await_dag(session, "m__train_model", said.append, paused.append)
+    assert (sum(paused), len(said)) == (waited, told)

@@ -6,11 +6,11 @@ from unittest.mock import ANY
 import pytest
 from sqlalchemy import text
 
-from tenure.adapters.sql import versions
+from tenure.adapters.sql import reports, versions
 from tenure.errors import LedgerBroken, ServiceUnreachable
 from tenure.installation import Installation
 from tenure.lifecycle.audit.reconciliation import FailedTask
-from tenure.lifecycle.incidents.failure_card import describe
+from tenure.lifecycle.incidents.failure_card import FailureCard, describe
 from tenure.usecases.incidents.failure_cards import save
 from tenure.usecases.incidents.outbox import Delivery
 from tenure.usecases.operations.maintain import RequestCounts, SweepCounts, WatchCounts, maintain
@@ -62,12 +62,16 @@ class Tasks:
 
     failed: list[FailedTask] = field(default_factory=list)
     active: set[str] = field(default_factory=set)
+    broken: dict[str, str] = field(default_factory=dict)
 
     def failed_tasks(self, since: datetime) -> list[FailedTask]:
         return [one for one in self.failed if one.ended_at is None or one.ended_at >= since]
 
     def has_active_run(self, dag_id: str) -> bool:
         return dag_id in self.active
+
+    def import_errors(self) -> dict[str, str]:
+        return self.broken
 
 
 @pytest.fixture
@@ -228,20 +232,26 @@ def killed(**changes: Any) -> FailedTask:
     return FailedTask(**(values | changes))
 
 
+def written(platform: Installation) -> list[FailureCard]:
+    """The cards of the run, newest first."""
+    with platform.database.begin() as c:
+        rows = reports.of_run(c, f"{MODEL}__train_model", "manual__1")
+    return [FailureCard.from_facts(row.report.facts) for row in rows]
+
+
 def test_a_killed_task_gets_the_card_that_it_could_not_write(
     platform: Installation, aliases: Aliases
 ) -> None:
     make(platform, 1, "champion")
     found = maintain(platform, RUN, Tasks([killed(), killed(dag_id="etl")]), aliases)
-    ((run, card),) = found.cards
-    assert run == RunRef(f"{MODEL}__train_model", "manual__1", "train")
-    assert card.kind == "Killed"
-    assert card.owner == "ada"
+    assert found.watchdog == WatchCounts(failed=2, killed=1)
+    (card,) = written(platform)
+    assert (card.kind, card.owner) == ("Killed", "ada")
     assert "ended at" in card.what
     assert card.log_url.endswith(f"/dags/{MODEL}__train_model/runs/manual__1/tasks/train")
-    assert "task_killed" in incidents(platform)
+    assert incidents(platform)["Killed"] == card.what
     again = maintain(platform, RUN, Tasks([killed()]), aliases)
-    assert again.cards == ()
+    assert again.watchdog == WatchCounts(failed=1, killed=0)
 
 
 def test_a_task_that_is_killed_after_a_try_that_said_why_gets_a_card(
@@ -250,11 +260,10 @@ def test_a_task_that_is_killed_after_a_try_that_said_why_gets_a_card(
     make(platform, 1, "champion")
     first = describe(ServiceUnreachable("MLflow is down.", still_safe="all", next_step="wait"))
     save(platform, first, RunRef(f"{MODEL}__train_model", "manual__1", "train"))
-    found = maintain(platform, RUN, Tasks([killed(tries=1)]), aliases)
-    assert found.cards == ()
-    found = maintain(platform, RUN, Tasks([killed(tries=2)]), aliases)
-    assert [card.kind for _, card in found.cards] == ["Killed"]
-    assert maintain(platform, RUN, Tasks([killed(tries=2)]), aliases).cards == ()
+    for tries, number in ((1, 0), (2, 1), (2, 0)):
+        found = maintain(platform, RUN, Tasks([killed(tries=tries)]), aliases)
+        assert found.watchdog == WatchCounts(failed=1, killed=number)
+    assert [card.kind for card in written(platform)] == ["Killed", "ServiceUnreachable"]
 
 
 def test_a_request_that_no_run_works_on_is_closed(platform: Installation, aliases: Aliases) -> None:
@@ -305,6 +314,22 @@ def test_gateways_that_are_long_silent_are_forgotten(
     assert left == ["cut-off", "serves"]
 
 
+def test_maintenance_says_that_it_lives_and_whether_mlflow_answered(
+    platform: Installation, aliases: Aliases
+) -> None:
+    from tenure.adapters.sql import health
+
+    make(platform, 1, "champion")
+    aliases.is_down = True
+    for names in (["maintain_platform"], ["maintain_platform", "mlflow"]):
+        maintain(platform, RUN, None, aliases)
+        with platform.database.begin() as connection:
+            beats = health.heartbeats(connection)
+        assert sorted(beats) == names
+        assert {one.period_seconds for one in beats.values()} == {300.0}
+        aliases.is_down = False
+
+
 @pytest.mark.parametrize("error", [KeyError("a bug"), ValueError("a\x00b"), TypeError("no")])
 def test_a_bug_of_one_part_keeps_no_other_from_its_work(
     platform: Installation, aliases: Aliases, monkeypatch: pytest.MonkeyPatch, error: Exception
@@ -333,7 +358,7 @@ def test_a_killed_task_that_cannot_be_told_holds_up_no_other(
 ) -> None:
     from tenure.usecases.operations import maintain as module
 
-    write = module.report_killed
+    write = module.save
     names = [f"{MODEL}__{stage}" for stage in ("train_model", "monitor_model", "promote_model")]
     make(platform, 1, "champion")
 
@@ -342,11 +367,11 @@ def test_a_killed_task_that_cannot_be_told_holds_up_no_other(
             raise ValueError("half of a pair \ud800\x00")
         write(platform, card, run)
 
-    monkeypatch.setattr(module, "report_killed", explode)
+    monkeypatch.setattr(module, "save", explode)
     dead = [killed(dag_id=name) for name in names]
     found = maintain(platform, RUN, Tasks(failed=dead), aliases)
     assert found.watchdog == WatchCounts(failed=3, killed=2)
     with platform.database.begin() as c:
         keys = c.execute(text("SELECT dedupe_key FROM incident")).scalars().all()
     assert f"watchdog:{names[bad]}.train" in keys
-    assert len([key for key in keys if key.startswith("killed:")]) == 2
+    assert len([key for key in keys if key.startswith("Killed:")]) == 2

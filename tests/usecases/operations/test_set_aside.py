@@ -131,7 +131,6 @@ LOOPS = {
         lambda platform, _: maintain._watch(
             platform,
             SimpleNamespace(failed_tasks=given([])),  # type: ignore[arg-type]
-            [],
         ),
         lambda work: {
             (maintain, "silent_deaths"): given(
@@ -149,7 +148,7 @@ LOOPS = {
                     for item in ITEMS
                 ]
             ),
-            (maintain, "report_killed"): lambda _, __, run: work.on(run.dag_id),
+            (maintain, "save"): lambda _, __, run: work.on(run.dag_id),
         },
     ),
     "compaction": Loop(
@@ -168,11 +167,11 @@ LOOPS = {
         },
     ),
     "authorizations": Loop(
-        lambda platform, _: conditions.watch(platform, []),
+        lambda platform, _: conditions.watch(platform),
         lambda work: {
             (versions, "models"): given(["m"]),
             (versions, "in_state"): given(named()),
-            (conditions, "_watch"): lambda _, version: work.on(version.name) or ([], []),
+            (conditions, "_watch"): lambda _, version: work.on(version.name) or [],
         },
     ),
     "outcomes": Loop(

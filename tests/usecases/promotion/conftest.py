@@ -1,7 +1,6 @@
 """Versions at any point of their life, and traffic for them, on a real PostgreSQL and store."""
 
 import itertools
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -10,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from flight_configs import flight_configs
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -23,7 +23,7 @@ from tenure.installation import Installation
 from tenure.layout import artifact_key
 from tenure.lifecycle.promotion.approval import Choice
 from tenure.lifecycle.training.registry import statement_bytes
-from tenure.settings import REPOSITORY, Settings
+from tenure.settings import Settings
 from tenure.usecases.promotion import approval, traffic
 from tenure.usecases.serving import loading
 from tenure.usecases.serving.log_files import RecordedFiles
@@ -162,7 +162,13 @@ class World:
             traffic.promote(mine, plan, evidence="e" * 64)
         return self.now(version)
 
-    def answer(self, version: VersionRef, user: str, choice: Choice = Choice.APPROVE) -> State:
+    def answer(
+        self,
+        version: VersionRef,
+        user: str,
+        choice: Choice = Choice.APPROVE,
+        note: str = "as a test wants it",
+    ) -> State:
         asked = approval.ask(self.platform, version)
         assert asked is not None
         approval.answer(
@@ -171,6 +177,7 @@ class World:
             user=user,
             choice=choice,
             run=self.run("review"),
+            note=note,
         )
         return self.now(version).state
 
@@ -263,7 +270,7 @@ def fitted(n: int) -> Pipeline:
 def configured(settings: Settings, folder: Path, *, high_risk: bool = False) -> Settings:
     """The same installation with configs of its own: a quick canary, approvers, an operator."""
     include = folder / "include"
-    shutil.copytree(REPOSITORY / "include", include)
+    flight_configs(include)
     people = include / "configs" / "platform.yaml"
     people.write_text(
         "roles:\n  approver: [grace, heidi, ada]\n  operator: [olga]\n  decommissioner: [dora]\n"

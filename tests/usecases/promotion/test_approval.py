@@ -1,9 +1,10 @@
 """Questions and answers on a real database, which refuses what Python would let through."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tenure.adapters.sql import versions
 from tenure.errors import NotPermitted, StateConflict
 from tenure.lifecycle.promotion.approval import Choice
 from tenure.lifecycle.training.registry import onnx_statement_bytes, statement_bytes
+from tenure.usecases.incidents.alerts import deliver_alerts
 from tenure.usecases.promotion import approval, traffic
 from tenure.usecases.serving.gateway import PlanSource
 from tenure.vocabulary import State, VersionRef, digest_bytes
@@ -141,7 +143,12 @@ def test_a_late_answer_is_not_recorded(world: Callable[..., Any]) -> None:
     traffic.promote_first(life.platform, version.id, actor="test")
     with pytest.raises(StateConflict, match="is champion already; the answer reject came too late"):
         approval.answer(
-            life.platform, given, user="heidi", choice=Choice.REJECT, run=life.run("review")
+            life.platform,
+            given,
+            user="heidi",
+            choice=Choice.REJECT,
+            run=life.run("review"),
+            note="too late",
         )
     assert life.count("approval") == 1
 
@@ -355,7 +362,9 @@ def test_an_approver_reads_first_until_when_a_gate_is_excused(world: Callable[..
     asked = approval.ask(life.platform, life.now(life.excused(days=5)))
     assert asked is not None
     ends = datetime.now(tz=UTC).date() + timedelta(days=6)
-    assert asked.body.startswith(
+    link = "/tenure/model/flight_late/version/1/approval)"
+    assert link in asked.body.splitlines()[0]
+    assert asked.body.partition("\n\n")[2].startswith(
         "**Read this first**\n\n- It did not pass its bias gate and is excused until "
         f"{ends} 00:00 UTC: from then on it may not serve, however long an approval holds.\n"
     ), asked.body
@@ -374,14 +383,16 @@ def test_an_approver_reads_first_what_was_rejected_before_and_which_gate_was_low
     life.answer(champion, "grace")
     traffic.promote_first(life.platform, champion.id, actor="test")
     rejected = life.validated(config=life.remembered("max_difference: 0.25", "max_difference: 0.2"))
-    life.answer(rejected, "heidi", Choice.REJECT)
+    life.answer(rejected, "heidi", Choice.REJECT, note="It fails the late shift.")
     again = life.validated(config=usual, same_bytes_as=2)
     asked = approval.ask(life.platform, life.now(again))
     assert asked is not None
-    first, _, rest = asked.body.partition("\n\n**")
+    first, _, rest = asked.body.partition("\n\n**Read this")[2].partition("\n\n**")
+    today = f"{datetime.now(tz=UTC):%Y-%m-%d}"
     assert first == (
-        "**Read this first**\n\n"
-        "- flight\\_late@2 has the same bytes and was rejected by heidi.\n"
+        " first**\n\n"
+        f"- flight\\_late@2 has the same bytes and was rejected by heidi on {today}: It fails the "
+        "late shift.\n"
         "- Since flight\\_late@2 \\(the last one rejected\\) the gate was lowered: bias: "
         "max\\_difference 0.2, now 0.25."
     ), asked.body
@@ -389,3 +400,58 @@ def test_an_approver_reads_first_what_was_rejected_before_and_which_gate_was_low
     other = approval.ask(life.platform, life.now(life.validated(config=usual)))
     assert other is not None
     assert "has the same bytes" not in other.body
+
+
+LOWERED = ("max_difference: 0.25", "max_difference: 0.3")
+
+
+@pytest.mark.parametrize(
+    ("choice", "lowered", "note", "says"),
+    [
+        (Choice.REJECT, False, "", "rejected flight_late@2 and wrote no reason"),
+        (Choice.REJECT, False, "Drift in June.", None),
+        (Choice.APPROVE, False, "", None),
+        (Choice.APPROVE, True, "", r"1 of its gates may ask less than before: .*0\.25, now 0\.3"),
+        (Choice.APPROVE, True, "Agreed with the board.", None),
+    ],
+)
+def test_a_rejection_and_a_lowered_gate_need_a_reason(
+    world: Callable[..., Any], choice: Choice, lowered: bool, note: str, says: str | None
+) -> None:
+    life = world()
+    champion = life.validated(config=life.remembered())
+    life.answer(champion, "grace")
+    traffic.promote_first(life.platform, champion.id, actor="test")
+    version = life.validated(config=life.remembered(*LOWERED) if lowered else life.remembered())
+    asked = approval.ask(life.platform, version)
+    assert asked is not None
+    assert asked.needs_reason is lowered
+    if says is None:
+        assert life.answer(version, "heidi", choice, note) is not State.VALIDATED
+        return
+    with pytest.raises(NotPermitted, match=says) as refused:
+        life.answer(version, "heidi", choice, note)
+    assert "Reason" in refused.value.next_step
+    assert life.now(version).state is State.VALIDATED
+    assert life.count("approval") == 1
+
+
+def test_approvers_are_told_once_that_they_are_asked(world: Callable[..., Any]) -> None:
+    """Through the outbox, to the receiver of alerts; no incident is made of a question."""
+    life = world(high_risk=True)
+    version = life.validated()
+    asked = approval.ask(life.platform, version)
+    assert asked is not None
+    seats = [life.run("review", run_id) for run_id in ("r1", "r1", "r2")]
+    new = [approval.announce(life.platform, asked, one, hours=72) for one in seats]
+    assert new == [True, False, True]
+    taken: list[Mapping[str, object]] = []
+    receiver = SimpleNamespace(send=lambda body, message_id: taken.append(body))
+    for _ in range(2):
+        deliver_alerts(life.platform, receiver)
+    assert [one["event"] for one in taken] == ["asked", "asked"]
+    assert taken[0]["title"] == "May flight_late@1 serve? (0 of 2 approved)"
+    text = str(taken[0]["text"])
+    assert text.startswith("grace, heidi: Read the approval page, then answer in Airflow until ")
+    assert text.endswith("/tenure/model/flight_late/version/1/approval")
+    assert life.count("incident") == 0

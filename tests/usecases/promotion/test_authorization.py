@@ -274,14 +274,32 @@ def test_an_excuse_that_has_ended_ends_the_authorization(
         assert versions.get_by_id(c, version.id).state is State.CHAMPION
 
 
-def test_a_waiver_that_has_ended_ends_the_authorization(
-    world: Callable[..., Any], later: Later
+@pytest.mark.parametrize(
+    ("section", "stated", "excused", "says"),
+    [
+        (
+            "training",
+            "waiver: {by: ada, reason: The board has seen it., expires: LAST}",
+            "interpretability",
+            "did not pass its interpretability gate and was excus",
+        ),
+        (
+            "bias",
+            "mitigation: {method: group_thresholds, attributes: [carrier], constraint: "
+            "false_positive_rate, decision: {why: tests, by: ada, until: LAST}}",
+            "thresholds by group",
+            "decides people by thresholds of their group, which somebody answered for until",
+        ),
+    ],
+)
+def test_what_somebody_answers_for_ends_the_authorization_with_its_day(
+    world: Callable[..., Any], later: Later, *, section: str, stated: str, excused: str, says: str
 ) -> None:
-    """A model of high risk that nobody can read serves as long as somebody answers for it."""
+    """A model that nobody can read, or that decides by group, serves while somebody answers."""
     life = world(high_risk=True)
     today = datetime.now(tz=UTC).date()
-    stated = f"{{by: ada, reason: The board has seen it., expires: {today + timedelta(days=5)}}}"
-    config = life.remembered("\ntraining:\n", f"\ntraining:\n  waiver: {stated}\n")
+    stated = stated.replace("LAST", str(today + timedelta(days=5)))
+    config = life.remembered(f"\n{section}:\n", f"\n{section}:\n  {stated}\n")
     version = life.validated(config=config)
     for user in ("grace", "heidi"):
         life.answer(version, user)
@@ -289,7 +307,7 @@ def test_a_waiver_that_has_ended_ends_the_authorization(
     day = today + timedelta(days=6)
     assert life.plan().champion_until == datetime(day.year, day.month, day.day, tzinfo=UTC)
     (found,) = authorizations(life.platform, MODEL)
-    assert list(found.excused) == ["interpretability"]
+    assert list(found.excused) == [excused]
     later.by = timedelta(days=7)
-    with pytest.raises(NotPermitted, match="did not pass its interpretability gate and was excus"):
+    with pytest.raises(NotPermitted, match=says):
         renew(life.platform, MODEL, user="grace")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tenure.usecases.promotion import traffic
 from tenure.vocabulary import State
 
 pytestmark = [pytest.mark.airflow, pytest.mark.service]
@@ -30,10 +32,10 @@ def context(task: Any, run_id: str = "r1", **params: object) -> Any:
     return {"ti": ti, "task_instance": ti, "dag_run": run, "params": params}
 
 
-def response(user: str | None, option: str) -> dict[str, Any]:
+def response(user: str | None, option: str, reason: str = "") -> dict[str, Any]:
     return {
         "chosen_options": [option],
-        "params_input": {},
+        "params_input": {"reason": reason} if reason else {},
         "responded_at": datetime(2013, 7, 1, tzinfo=UTC),
         "responded_by_user": {"id": user, "name": user} if user else None,
     }
@@ -111,10 +113,16 @@ def test_a_wrong_person_is_red_and_the_window_is_asked_again(life: Any) -> None:
 def test_a_rejection_is_green_and_skips_the_rest(life: Any) -> None:
     from airflow.sdk.exceptions import AirflowSkipException
 
+    from tenure.operators.base import TaskFailed
+
     version = life.validated()
     review, approve, _ = tasks()
     shown = asked(review)
-    review.execute_complete(context(review), response("grace", "Reject"), asked=shown)
+    with pytest.raises(TaskFailed, match="wrote no reason"):
+        review.execute_complete(context(review), response("grace", "Reject"), asked=shown)
+    assert life.windows[0]["params"]["reason"]["schema"]["type"] == ["null", "string"]
+    said = response("grace", "Reject", "Worse at night.")
+    review.execute_complete(context(review), said, asked=shown)
     assert life.now(version).state is State.REJECTED
     review.execute(context(review))
     with pytest.raises(AirflowSkipException, match="rejected by grace"):
@@ -229,10 +237,27 @@ def test_review_renews_a_champion_that_the_form_names(life: Any, option: str) ->
         review.execute(named)
     assert life.windows[0]["subject"].startswith("May flight_late@1 serve on?")
     shown = waiting.value.kwargs["asked"]  # type: ignore[index]
-    done = review.execute_complete(named, response("grace", option), asked=shown)
+    done = review.execute_complete(named, response("grace", option, "The board."), asked=shown)
     assert done == {"version": 1, "renewed": option == "Approve"}
     assert life.plan().generation == before.generation + (option == "Approve")
     assert life.now(version).state is State.CHAMPION
     approve.execute(context(approve, version=version.version))
     canary.execute(context(canary, version=version.version))
     assert life.plan().generation == before.generation + (option == "Approve")
+
+
+def test_the_window_asks_for_a_reason_where_a_gate_was_lowered(life: Any) -> None:
+    """Airflow sends the field as JSON, and its form wants it filled before it takes any answer."""
+    champion = life.validated(config=life.remembered())
+    life.answer(champion, "grace")
+    traffic.promote_first(life.platform, champion.id, actor="test")
+    lowered = life.remembered("max_difference: 0.25", "max_difference: 0.3")
+    version = life.validated(config=lowered)
+    review, _, _ = tasks()
+    shown = asked(review)
+    field = json.loads(json.dumps(life.windows[0]["params"]))["reason"]
+    assert (field["value"], field["schema"]["type"]) == (None, "string")
+    assert field["schema"]["minLength"] == 1
+    said = response("grace", "Approve", "Agreed with the board.")
+    review.execute_complete(context(review), said, asked=shown)
+    assert life.now(version).state is State.APPROVED

@@ -75,7 +75,6 @@ def test_what_monitoring_found_of_a_replaced_champion_is_closed(
                 dedupe_key=f"monitoring:{version.model}:{version.version}",
                 kind="performance_failed",
                 subject=version.name,
-                severity="error",
                 summary="worse",
                 facts={},
                 at=life.platform.clock.now(),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sklearn.compose import make_column_transformer
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 from version_rows import facts
@@ -26,12 +27,22 @@ from tenure.usecases.retirement.decommissioning import Decommissioning, verify
 from tenure.vocabulary import RunRef, State, VersionRef, digest_bytes
 
 MODEL = "flight_late"
-FACTS = facts(features={"numeric": ["hour"], "categorical": ["dest"]})
+FACTS = facts(features={"numeric": ["hour"], "categorical": ["dest"], "dates": []})
 
 pytestmark = pytest.mark.service
 
 
-def fitted() -> tuple[object, pd.DataFrame]:
+TASKS: dict[str, tuple[type, dict[str, object]]] = {
+    "binary": (HistGradientBoostingClassifier, {}),
+    "multiclass": (
+        HistGradientBoostingClassifier,
+        {"task": "multiclass", "threshold": None, "classes": {"day": 9, "eve": 9, "night": 9}},
+    ),
+    "regression": (HistGradientBoostingRegressor, {"task": "regression", "threshold": None}),
+}
+
+
+def fitted(task: str = "binary") -> tuple[object, pd.DataFrame]:
     rng = np.random.default_rng(7)
     frame = pd.DataFrame(
         {
@@ -43,21 +54,35 @@ def fitted() -> tuple[object, pd.DataFrame]:
     frame.loc[4, "dest"] = None
     encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
     columns = make_column_transformer((encoder, ["dest"]), remainder="passthrough")
-    model = make_pipeline(columns, HistGradientBoostingClassifier(max_iter=10, random_state=7))
-    return model.fit(frame, frame["hour"].fillna(0) > 12), frame
+    model = make_pipeline(columns, TASKS[task][0](max_iter=10, random_state=7))
+    hours = frame["hour"].fillna(0)
+    labels = {
+        "binary": hours > 12,
+        "multiclass": np.array(["night", "day", "eve"])[(hours // 8).astype(int)],
+        "regression": hours * 2,
+    }
+    return model.fit(frame, labels[task]), frame
+
+
+def scored(model: Any, frame: pd.DataFrame, task: str) -> Any:
+    """What the trainer stores as `score`."""
+    if task == "regression":
+        return model.predict(frame)
+    probabilities = model.predict_proba(frame)
+    return probabilities.max(axis=1) if task == "multiclass" else probabilities[:, 1]
 
 
 @pytest.fixture
 def archived(
     platform: Installation, retire: Decommissioning, run: RunRef
-) -> Callable[[float], VersionRef]:
+) -> Callable[..., VersionRef]:
     """Archives a real model whose stored scores are off by what is asked."""
 
-    def make(off_by: float) -> VersionRef:
-        model, frame = fitted()
+    def make(off_by: float, task: str = "binary") -> VersionRef:
+        model, frame = fitted(task)
         data = dump(model, name=f"{MODEL}@1")
         digest = platform.store.put(artifact_key(digest_bytes(data)), data)
-        scores = model.predict_proba(frame)[:, 1] + off_by  # type: ignore[attr-defined]
+        scores = scored(model, frame, task) + off_by
         table = pa.table(
             {"f_hour": frame["hour"].to_numpy(), "f_dest": frame["dest"].tolist(), "score": scores}
         )
@@ -65,7 +90,7 @@ def archived(
         scratch.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(table, scratch)
         platform.store.put_file(reference_key(MODEL, 1), scratch)
-        ref = _register(platform, digest)
+        ref = _register(platform, digest, FACTS | TASKS[task][1])
         retire.request(1, reason="old", successor="", run=run)
         retire.confirm(1, agrees=True, person="grace")
         for action in (StepAction.NOTIFY, StepAction.ARCHIVE, StepAction.DELETE):
@@ -75,7 +100,7 @@ def archived(
     return make
 
 
-def _register(platform: Installation, digest: str) -> VersionRef:
+def _register(platform: Installation, digest: str, stated: dict[str, Any]) -> VersionRef:
     others = ("data", "suite", "code", "config", "lock")
     with platform.database.begin() as c:
         versions.register_model(c, name=MODEL, owner="ada", risk_tier="limited", purpose="tests")
@@ -85,7 +110,7 @@ def _register(platform: Installation, digest: str) -> VersionRef:
             report = platform.store.put(report_key(digest_bytes(name.encode())), name.encode())
             digests[f"{name}_report"] = report
         versions.set_columns(
-            c, ref.id, facts=FACTS, mlflow_run_id="r1", artifact_digest=digest, **digests
+            c, ref.id, facts=stated, mlflow_run_id="r1", artifact_digest=digest, **digests
         )
         signer = Signer(platform.settings.signing_key)
         signature = signer.sign(statement_bytes(versions.row_by_id(c, ref.id)))
@@ -97,10 +122,11 @@ def _register(platform: Installation, digest: str) -> VersionRef:
     return replace(ref, state=State.REJECTED)
 
 
+@pytest.mark.parametrize("task", TASKS)
 def test_a_deleted_model_comes_back_and_predicts_the_same(
-    platform: Installation, archived: Callable[[float], VersionRef]
+    platform: Installation, archived: Callable[..., VersionRef], task: str
 ) -> None:
-    ref = archived(0.0)
+    ref = archived(0.0, task)
     assert not platform.store.exists(artifact_key(ref.artifact_digest or ""))
     found = verify(platform, MODEL, 1)
     assert found.archive == f"{MODEL}@1"

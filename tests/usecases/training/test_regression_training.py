@@ -1,5 +1,6 @@
 """A regression from its YAML to a validated version, on a real PostgreSQL and store."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -7,10 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from tenure.adapters.skops_artifacts import load_verified
+from tenure.cli import app
 from tenure.config import load_all
-from tenure.errors import ConfigInvalid, GateFailed
+from tenure.errors import ConfigInvalid, GateFailed, GateInconclusive
 from tenure.usecases.evaluation import evidence
 from tenure.usecases.evaluation.appraisal import evaluation_report
 from tenure.usecases.training.data_check import check_data
@@ -30,6 +33,7 @@ features: {{numeric: [income], categorical: [branch]}}
 training: {{estimator: {estimator}, window_batches: 2, gap_hours: 1, seed: 7}}
 evaluation:
   min_rows: 50
+  {conformal}
   gates: [{{metric: mae, maximum: {mae}}}, {{metric: r2, minimum: 0.5}}]
 bias: {{attributes: [sex], metric: mean_error, max_difference: {gap}, min_group_rows: 20}}
 serving: {{fallback_score: 100}}
@@ -46,17 +50,19 @@ def prepared(
     gap: float = 4.0,
     unfair: float = 0.0,
     label: Any = None,
+    conformal: str = "",
+    noise: float = 5.0,
 ) -> Any:
     """Two batches with an amount of about 100 + 20 income, of which every tenth is not known."""
     configs = world.platform.settings.configs
-    text = MODEL.format(estimator=estimator, mae=mae, gap=gap)
+    text = MODEL.format(estimator=estimator, mae=mae, gap=gap, conformal=conformal)
     configs.joinpath("models", "loan_ok.yaml").write_text(text)
     path = configs / "datasets" / "loans.yaml"
     path.write_text(path.read_text().replace("ok: {type: boolean}", "amount: {type: number}"))
     for month in (1, 2):
         rng = np.random.default_rng(month)
         income, sex = rng.normal(size=200), rng.choice(["f", "m"], 200)
-        amount = 100 + 20 * income + rng.normal(0, 5, 200) + unfair * (sex == "m")
+        amount = 100 + 20 * income + rng.normal(0, noise, 200) + unfair * (sex == "m")
         values = [None if i % 10 == 0 else float(v) for i, v in enumerate(amount)]
         world.publish(month, content=_file(month, income, sex, label or values))
     world.request()
@@ -103,15 +109,99 @@ def test_it_becomes_a_validated_version(world: Any, estimator: str) -> None:
     assert report.facts["threshold"] is None
     trivial, mine = report.facts["baseline"], report.facts["metrics"]
     assert trivial["mae"] > 2 * mine["mae"]  # type: ignore[index]
-    bias = evidence.bias_report(world.platform, version)
-    view = bias.facts["views"]["sex"]  # type: ignore[index]
+    bias = evidence.bias_report(world.platform, version, world.run("r1", "audit"))
+    stated: Any = bias.facts["groups"]
     errors = holdout["score"].to_numpy() - holdout["label"].to_numpy()
-    for group in view["groups"]:
-        mask = holdout["g_sex"].to_numpy(zero_copy_only=False) == group["group"]
-        means = group["means"]
-        assert group["rows"] == mask.sum()
-        assert means["mean_error"]["value"] == pytest.approx(errors[mask].mean())
-        assert means["mean_absolute_error"]["value"] == pytest.approx(np.abs(errors[mask]).mean())
+    assert len(stated) == 2
+    for group in stated:
+        mask = holdout["g_sex"].to_numpy(zero_copy_only=False) == group["value"][0]
+        assert group["n"] == mask.sum()
+        assert group["mean_error"] == pytest.approx(errors[mask].mean())
+        assert group["mean_absolute_error"] == pytest.approx(np.abs(errors[mask]).mean())
+
+
+def test_its_audit_is_shown_by_the_command(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared(world)
+    world.plan()
+    world.train()
+    settings = world.platform.settings
+    monkeypatch.setenv("TENURE_HOME", str(settings.home))
+    monkeypatch.setenv("TENURE_INCLUDE", str(settings.include))
+    monkeypatch.setenv("TENURE_DATABASE_URL", settings.database_url)
+    monkeypatch.setenv("TENURE_STORE_URL", settings.store_url)
+    told = json.loads(CliRunner().invoke(app, ["bias-audit", "loan_ok@1", "--json"]).stdout)
+    assert [one["value"] for one in told["groups"]] == [["f"], ["m"]]
+    assert told["overall"]["mean_absolute_error"] == pytest.approx(world.row().facts.metrics["mae"])
+    assert "sex=f" in CliRunner().invoke(app, ["bias-audit", "loan_ok@1"]).stdout
+
+
+@pytest.mark.parametrize("estimator", ["hist_gradient_boosting", "random_forest"])
+def test_it_answers_with_intervals(world: Any, estimator: str) -> None:
+    prepared(world, estimator=estimator, conformal="conformal: {tolerance: 0.1}", mae=15, gap=30)
+    world.life()
+    facts = world.row().facts
+    assert facts.rows.calibration > 0
+    assert facts.interval.coverage == 0.9
+    holdout = pq.read_table(world.platform.store.fetch(facts.holdout_key, facts.holdout_digest))
+    score, lower, upper, label = (
+        holdout[name].to_numpy() for name in ("score", "lower", "upper", "label")
+    )
+    assert (lower <= score).all()
+    assert (score <= upper).all()
+    report = evaluation_report(world.platform, world.versions()[0], world.run("r1", "evaluate"))
+    stated: Any = report.facts["conformal"]
+    assert stated["covered"] == ((lower <= label) & (label <= upper)).mean()
+    assert stated["mean_width"] == pytest.approx((upper - lower).mean())
+    assert stated["width_ratio"] < 0.6
+    assert [group["value"] for group in stated["groups"]] == ["f", "m"]
+    assert any(check.rule == "coverage" for check in report.checks)
+    bins: Any = report.facts["residuals"]
+    assert sum(one["rows"] for one in bins) == len(label)
+
+
+def test_leaks_slices_and_the_worth_of_features_are_looked_at(world: Any) -> None:
+    prepared(world)
+    world.life()
+    report = evaluation_report(world.platform, world.versions()[0], world.run("r1", "evaluate"))
+    leaks, slices, worth = (report.facts[name] for name in ("leaks", "slices", "importance"))
+    assert leaks["measure"] == "r2"  # type: ignore[index]
+    assert 0.8 < leaks["alone"]["income"] < 0.95  # type: ignore[index]
+    assert slices["loss"] == "absolute_error"  # type: ignore[index]
+    assert {"mean_outcome", "mean_prediction", "loss"} < set(slices["by_column"]["sex"][0])  # type: ignore[index]
+    best: Any = worth["features"][0]  # type: ignore[index]
+    assert (best["feature"], best["metric"]) == ("income", "mae")
+    assert best["interval"][0] > 5
+
+
+def test_a_number_that_a_feature_knows_is_refused(world: Any) -> None:
+    prepared(world, noise=0.01)
+    found = check_data(world.platform, load_all(world.platform.settings.include))
+    assert "leak:target: income gives the label away" in found.problems[0].message
+    world.plan()
+    world.train()
+    with pytest.raises(GateFailed, match="leak:target income gives the label away"):
+        world.evaluate()
+
+
+def test_parameters_are_searched_for_by_mean_absolute_error(world: Any) -> None:
+    search = "search: {parameters: {alpha: [0.1, 1000000.0]}, candidates: 2, folds: 2}"
+    prepared(world, estimator=f"linear_regression, {search}, parameters: {{alpha: 1000000.0}}")
+    found = check_data(world.platform, load_all(world.platform.settings.include))
+    assert found.problems == ()
+    world.plan()
+    world.train()
+    facts = world.row().facts.search
+    assert facts.chosen == {"alpha": 0.1}
+    assert [trial.parameters["alpha"] for trial in facts.trials] == [1000000.0, 0.1]
+    assert facts.trials[0].loss > 10 > facts.trials[1].loss
+
+
+def test_too_few_rows_for_an_interval_are_said(world: Any) -> None:
+    prepared(world, conformal="conformal: {coverage: 0.99}\n  calibration_fraction: 0.1")
+    world.plan()
+    with pytest.raises(GateInconclusive) as caught:
+        world.train()
+    assert "an interval for 99% of the outcomes needs 99." in caught.value.what
 
 
 @pytest.mark.parametrize(
@@ -160,7 +250,8 @@ def test_a_model_keeps_its_task(world: Any) -> None:
     world.train()
     path = world.platform.settings.configs / "models" / "loan_ok.yaml"
     binary = path.read_text()
-    path.write_text(MODEL.format(estimator="linear_regression", mae=9, gap=9))
+    text = MODEL.format(estimator="linear_regression", mae=9, gap=9, conformal="")
+    path.write_text(text)
     says = "loan_ok@1 is a binary model, and its YAML says task: regression"
     found = check_data(world.platform, load_all(world.platform.settings.include))
     assert any(says in problem.message for problem in found.problems)

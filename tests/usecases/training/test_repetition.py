@@ -217,6 +217,7 @@ def gateway(world: Any) -> Iterator[Process]:
     made.close()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.fault
 @pytest.mark.quick
 def test_a_full_disk_leaves_a_draft_that_the_next_try_finishes(

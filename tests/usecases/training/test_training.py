@@ -62,7 +62,7 @@ def test_facts_and_reference_are_as_agreed(world: Any) -> None:
     table = pq.read_table(store.fetch(facts.holdout_key, facts.holdout_digest))
     assert facts.holdout_key == "reference/loan_ok/1.parquet"
     assert facts.artifact_key == f"artifacts/{world.row().artifact_digest}.skops"
-    assert facts.features == FeatureNames(("income",), ("branch",))
+    assert facts.features == FeatureNames(("income",), ("branch",), ())
     assert facts.categories == {"branch": ("n", "s")}
     assert set(facts.ranges) == {"income"}
     assert facts.threshold == 0.5

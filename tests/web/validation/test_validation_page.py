@@ -294,3 +294,13 @@ def test_who_may_not_see_the_dag_sees_neither_page(
     monkeypatch.setattr(guard, "hidden", frozenset({"orders__ingest_data"}))
     for path in ("/dataset/orders", f"/report/{report}", f"/report/{report}/drawn"):
         assert client.get(path).status_code == 403
+
+
+def test_rows_of_a_repaired_batch_do_not_wait(client: TestClient, shop: Any) -> None:
+    broken = shop.batch("2013-03", no_price=30)
+    assert "wait for the repaired batch" in client.get(f"/report/{broken}").text
+    shop.batch("2013-03")
+    page = client.get(f"/report/{broken}").text
+    assert "wait for the repaired batch" not in page
+    assert "0 published, the batch was repaired since" in page
+    assert "is published" in page

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tenure.ports import (
+    ClassCounts,
     DecisionFilter,
     ErrorCounts,
     FeatureCounts,
@@ -110,8 +111,9 @@ class IbisEngine:
         *,
         edges: Mapping[str, Sequence[float]],
         categorical: Sequence[str],
+        dates: Sequence[str] = (),
     ) -> tuple[FeatureCounts, FeatureCounts]:
-        """Bin, category and null counts of both sides in one scan."""
+        """Bin, category and null counts of both sides in one scan; a date is there or null."""
         from tenure.adapters.ibis_engine.drift import feature_counts, with_features
 
         return feature_counts(
@@ -119,6 +121,7 @@ class IbisEngine:
             with_features(self, current, only_opened=True),
             edges,
             tuple(categorical),
+            tuple(dates),
         )
 
     def outcomes(
@@ -155,6 +158,20 @@ class IbisEngine:
             tuple(attributes),
         )
 
+    def classes(
+        self, decisions: DecisionFilter, outcomes: Sequence[Path], *, attributes: Sequence[str]
+    ) -> ClassCounts:
+        """Classes that were answered and that came true, of the newest outcome of each decision."""
+        from tenure.adapters.ibis_engine.classes import class_counts
+        from tenure.adapters.ibis_engine.drift import with_features
+
+        return class_counts(
+            with_features(self, decisions),
+            self.read(outcomes) if outcomes else None,
+            self.read(decisions.paths),
+            tuple(attributes),
+        )
+
     def outcome_sum(
         self, decisions: DecisionFilter, outcomes: Sequence[Path], every: Sequence[Path]
     ) -> OutcomeSum:
@@ -164,7 +181,7 @@ class IbisEngine:
 
         if not outcomes:
             return OutcomeSum(0)
-        table = marked(self, decisions)
+        table = marked(self, decisions, columns=("decision_id", "event_time"))
         return outcome_sum(
             table.mutate(is_due=is_due(table, decisions)),
             self.read(outcomes),

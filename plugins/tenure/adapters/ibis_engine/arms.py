@@ -66,8 +66,10 @@ def arm_counts(
     asked = engine.read(decisions)
     rows = _in_canary(asked, window)
     long = _errors(rows)
-    if outcomes and window.final is not None and window.task == "binary":
-        long = ibis.union(long, _wrong_labels(rows, engine.read(outcomes), asked, window.final))
+    if outcomes and window.final is not None and window.task != "regression":
+        said = "answer" if window.task == "multiclass" else "decision"
+        known = engine.read(outcomes)
+        long = ibis.union(long, _wrong_labels(rows, known, asked, window.final, said=said))
     found = _count(long).to_pyarrow().to_pylist()
     cells = {(row["event"], row["share_bp"], row["arm"]): row for row in found}
     return [
@@ -130,7 +132,7 @@ def _in_canary(table: Any, window: CanaryWindow) -> Any:
         "share_bp",
         "fallback_level",
         "decision",
-        *(name for name in ("caller", "score") if name in table.columns),
+        *(name for name in ("caller", "score", "answer") if name in table.columns),
         arm=kept.arm_assigned,
         copy=ibis.row_number().over(
             ibis.window(group_by=kept.decision_id, order_by=kept.received_at)
@@ -143,9 +145,10 @@ def _errors(rows: Any) -> Any:
     return _long(rows, "error", rows.fallback_level != "model")
 
 
-def _wrong_labels(rows: Any, outcomes: Any, asked: Any, final: datetime) -> Any:
+def _wrong_labels(rows: Any, outcomes: Any, asked: Any, final: datetime, *, said: str) -> Any:
+    """Whether the outcome says otherwise than the column `said`."""
     mature = _mature(rows, outcomes, asked, final)
-    return _long(mature, "wrong_label", mature.decision != mature.label)
+    return _long(mature, "wrong_label", mature[said] != mature.label)
 
 
 def _mature(rows: Any, outcomes: Any, asked: Any, final: datetime) -> Any:

@@ -24,15 +24,18 @@ class ConfusionCell:
 
 
 def confusion_cells(
-    paths: Sequence[Path], attributes: Sequence[str]
+    paths: Sequence[Path], attributes: Sequence[str], *, prefix: str = ""
 ) -> dict[tuple[str | None, ...], ConfusionCell]:
     """The rows of each combination of `g_<attribute>` values that occurs.
 
     Args:
         paths: Reference files: columns `g_<attribute>`, `decision`, `label` and `score`.
         attributes: Names without the prefix; a null value is the group None.
+        prefix: Of the columns `decision` and `score`: `unmitigated_`.
     """
     rows = IbisEngine().read(paths)
+    decision, scored = rows[f"{prefix}decision"], rows[f"{prefix}score"]
+    rows = rows.mutate(decision=decision, score=scored)
     rows = rows.filter(rows.decision.notnull(), rows.label.notnull())
     keys = {f"k{i}": rows[f"g_{name}"] for i, name in enumerate(attributes)}
     error = rows.score.cast("float64") - rows.label.cast("float64")

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 BY_MODEL = ("model", "champion")
 """Fallback levels at which a model gave the answer."""
+A_DATE = "a date"
+"""Stands for every date: those that come later are new, and no change of the data."""
 _NULL = -1
 _SIDES = ("reference", "current")
 
@@ -63,17 +65,18 @@ def feature_counts(
     current: Any,
     edges: Mapping[str, Sequence[float]],
     categorical: Sequence[str],
+    dates: Sequence[str] = (),
 ) -> tuple[FeatureCounts, FeatureCounts]:
     """One expression: every value becomes (side, column, code) and the codes are counted."""
     sides = list(zip((reference, _scores_of_models(current)), _SIDES, strict=True))
     parts = []
     if edges:
         parts.append(_count_bins([_binned(table, side, edges) for table, side in sides], edges))
-    if categorical:
-        parts.append(_count_values([_valued(table, side, categorical) for table, side in sides]))
+    if texts := (*categorical, *dates):
+        parts.append(_count_values([_valued(t, side, categorical, dates) for t, side in sides]))
     rows = ibis.union(*parts) if len(parts) > 1 else parts[0]
     found = rows.to_pyarrow().to_pylist()
-    first, second = (_assemble(found, side, edges, categorical) for side in _SIDES)
+    first, second = (_assemble(found, side, edges, texts) for side in _SIDES)
     return first, second
 
 
@@ -91,11 +94,12 @@ def text(table: Any, name: str) -> Any:
 
 
 def _scores_of_models(table: Any) -> Any:
-    """The score of a rule is not the model's: null where no model answered."""
+    """The score, or class, of a rule is not the model's: null where no model answered."""
     if not {"score", "fallback_level"} <= set(table.columns):
         return table
     by_model = table.fallback_level.isin(BY_MODEL)
-    return table.mutate(score=ibis.ifelse(by_model, table.score, ibis.null()))
+    said = [name for name in ("score", "answer") if name in table.columns]
+    return table.mutate(**{n: ibis.ifelse(by_model, table[n], ibis.null()) for n in said})
 
 
 def _binned(table: Any, side: str, edges: Mapping[str, Sequence[float]]) -> Any:
@@ -103,10 +107,12 @@ def _binned(table: Any, side: str, edges: Mapping[str, Sequence[float]]) -> Any:
     return table.select(side=ibis.literal(side), **codes)
 
 
-def _valued(table: Any, side: str, categorical: Sequence[str]) -> Any:
-    return table.select(
-        side=ibis.literal(side), **{name: text(table, name) for name in categorical}
-    )
+def _valued(table: Any, side: str, categorical: Sequence[str], dates: Sequence[str]) -> Any:
+    columns = {name: text(table, name) for name in categorical}
+    for name in dates:
+        written = text(table, name)
+        columns[name] = ibis.ifelse(written.isnull(), written, A_DATE)
+    return table.select(side=ibis.literal(side), **columns)
 
 
 def _bin(value: Any, edges: Sequence[float]) -> Any:

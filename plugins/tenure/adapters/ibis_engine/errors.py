@@ -20,6 +20,7 @@ _STEPS = 2.0**50
 _MILLIONTHS = 1e6
 _LARGEST = 9e12
 """Beyond it an error counts as this large where changes are looked for."""
+_ENDS = ("lower", "upper")
 _POWERS = {"error": 1, "absolute": 1, "squared": 2, "fourth": 4}
 
 
@@ -46,28 +47,39 @@ def error_counts(
         "request_id",
         "fallback_level",
         "score",
-        *(name for name in ("caller", *attributes) if name in decisions.columns),
+        *(name for name in ("caller", *_ENDS, *attributes) if name in decisions.columns),
     )
-    joined = labelled(needed, outcomes, asked)
+    joined = _with_ends(labelled(needed, outcomes, asked))
     keys = {f"key_{i}": text(joined, name) for i, name in enumerate(attributes)}
     rows = joined.select(
         **keys,
         answered=joined.fallback_level.isin(BY_MODEL),
         error=joined.score - joined.label.cast("float64"),
+        is_inside=joined.label.cast("float64").between(joined.lower, joined.upper),
     )
     counted = rows.filter(rows.answered, rows.error.notnull())
+    inside = counted.aggregate(rows=counted.is_inside.count(), inside=counted.is_inside.sum())
+    (covered,) = inside.to_pyarrow().to_pylist()
     whole = _millionths(counted)
     sums = rows.aggregate(decisions=rows.count(), answered=rows.answered.sum())
     totals = sums.to_pyarrow().to_pylist()[0]
-    groups = summed(counted.drop("answered"), list(keys))
+    groups = summed(counted.drop("answered", "is_inside"), list(keys))
     return ErrorCounts(
         decisions=int(totals["decisions"]),
         answered=int(totals["answered"] or 0),
         labelled=whole[0],
         groups=groups,
         cells=(*whole, 0),
+        with_interval=int(covered["rows"]),
+        covered=int(covered["inside"] or 0),
         ambiguous=ambiguous(needed, outcomes, asked),
     )
+
+
+def _with_ends(rows: Any) -> Any:
+    """Files of versions that give no intervals have no such columns."""
+    absent = {name: ibis.null().cast("float64") for name in _ENDS if name not in rows.columns}
+    return rows.mutate(**absent) if absent else rows
 
 
 def _millionths(rows: Any) -> tuple[int, int, int]:

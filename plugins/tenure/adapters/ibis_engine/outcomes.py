@@ -133,7 +133,7 @@ def _joined(decisions: Any, outcomes: Any, asked: Any) -> Any:
 
 def _shared(asked: Any) -> Any:
     """Request ids that several callers used."""
-    asked = _with_caller(asked)
+    asked = _with_caller(asked).select("request_id", _CALLER)
     callers = asked.group_by("request_id").aggregate(callers=asked.caller.fill_null("").nunique())
     return callers.filter(callers.callers > 1).select(
         "request_id", is_shared=ibis.literal(value=True)

@@ -113,13 +113,18 @@ def accepted_locks(connection: Connection, version_id: int) -> set[str]:
 
 @dataclass(frozen=True)
 class RefusedBytes:
-    """That a version with certain bytes was rejected, or taken out of traffic."""
+    """That a version with certain bytes was rejected, or taken out of traffic.
+
+    `note` is what the last person wrote who rejected it; None where nobody did.
+    """
 
     model: str
     version: int
     dst: State
     actor: str
     body: Mapping[str, object]
+    at: datetime
+    note: str | None
 
     @property
     def name(self) -> str:
@@ -129,6 +134,13 @@ class RefusedBytes:
 
 def refusals_of(connection: Connection, artifact: str, *, but: int) -> list[RefusedBytes]:
     """When the same bytes were rejected or rolled back as another version, the newest first."""
+    note = (
+        select(approval.c.note)
+        .where(approval.c.model_version_id == model_version.c.id, approval.c.answer == "reject")
+        .order_by(approval.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
     query = (
         select(
             model_version.c.model,
@@ -136,6 +148,8 @@ def refusals_of(connection: Connection, artifact: str, *, but: int) -> list[Refu
             ledger_event.c.dst,
             ledger_event.c.actor,
             ledger_event.c.body,
+            ledger_event.c.at,
+            note.label("note"),
         )
         .join(ledger_event, ledger_event.c.subject == func.concat("mv:", model_version.c.id))
         .where(

@@ -1,38 +1,90 @@
-"""Incidents: one open row for one thing, whoever sees it and however often."""
+"""Incidents: one open row for one cause, whoever sees it and however often."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, DateTime, cast, func, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    DateTime,
+    case,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from tenure.adapters.sql.incident_members import Member, join, repaired_now
 from tenure.adapters.sql.rows import as_row, columns_of
-from tenure.adapters.sql.tables import incident, model_version
-from tenure.vocabulary import State, storable
+from tenure.adapters.sql.tables import dataset, incident, model_version
+from tenure.adapters.sql.tables import model as model_table
+from tenure.lifecycle.incidents.kinds import IncidentSeverity, kind_of
+from tenure.vocabulary import Role, State, storable
 
 
 @dataclass(frozen=True)
 class Incident:
-    """What somebody has to look at; `members` counts how often it was seen."""
+    """What somebody has to look at; `seen` counts how often it was found.
+
+    `owner` is who acknowledged it; `escalation` why people were told once more.
+    """
 
     id: int
     dedupe_key: str
     kind: str
     subject: str
-    severity: str
+    severity: IncidentSeverity
     summary: str
     state: str
-    members: int
+    seen: int
     facts: Mapping[str, object]
     created_at: datetime
+    last_seen_at: datetime
+    escalation: str | None
+    owner: str | None
+    acknowledged_at: datetime | None
+    snoozed_until: datetime | None
     closed_at: datetime | None
+    closed_by: str | None
+    closed_reason: str | None
 
     @property
     def model(self) -> str | None:
         """The model that its facts name; where none is named, the subject has to tell."""
         named = self.facts.get("model")
         return str(named) if named else None
+
+    @property
+    def dataset(self) -> str | None:
+        """The dataset that its facts name."""
+        named = self.facts.get("dataset")
+        return str(named) if named else None
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """Who may act on it: operators, and stewards when it is about a dataset."""
+        return (Role.OPERATOR,) if self.dataset is None else (Role.OPERATOR, Role.STEWARD)
+
+    @property
+    def title(self) -> str:
+        """Its kind in words of a person."""
+        return kind_of(self.kind).title
+
+    @property
+    def still_safe(self) -> str:
+        """What is not affected: by the failure card, else by the table of kinds."""
+        return str(self.facts.get("still_safe") or kind_of(self.kind).still_safe)
+
+    @property
+    def next_step(self) -> str:
+        """What to do, from the same place."""
+        return str(self.facts.get("next_step") or kind_of(self.kind).next_step)
 
     def concerns(self, model: str) -> bool:
         """Whether it is about the model: by its subject (`m`, `m@2`, `m/…`) or its facts."""
@@ -52,24 +104,66 @@ def open_incident(
     subject: str,
     summary: str,
     at: datetime,
-    severity: str = "error",
+    severity: IncidentSeverity | None = None,
     facts: Mapping[str, object] | None = None,
-) -> None:
-    """Open the incident, or count one more in the open one and bring its words up to date."""
-    said = {"summary": storable(summary), "severity": severity, "facts": dict(facts or {})}
+    member: Member | None = None,
+) -> int:
+    """Open the incident, or count once more in the open one and bring its words up to date.
+
+    An open one only becomes graver. One that became so, or whose `facts["stage"]` is another text
+    than before, is announced once more; any other repetition announces nothing.
+
+    Args:
+        connection: Of the lifecycle database.
+        dedupe_key: The cause: kind, subject, and the column or file.
+        kind: One of `lifecycle/incidents/kinds.py`, or the class of an error.
+        subject: What it is about.
+        summary: What happened, with numbers.
+        at: Now.
+        severity: That of the table of kinds, unless a reason is known here.
+        facts: `model`, `dataset`, `owner`, `report`, `still_safe`, `next_step`, `stage` are read.
+        member: What joins it.
+
+    Returns:
+        Its number.
+    """
+    grave = severity or kind_of(kind).severity
+    said = {"summary": storable(summary), "facts": dict(facts or {}), "last_seen_at": at}
     fresh = upsert(incident).values(
         dedupe_key=storable(dedupe_key),
         kind=kind,
         subject=storable(subject),
+        severity=str(grave),
         created_at=at,
         **said,
     )
-    connection.execute(
+    number: int = connection.execute(
         fresh.on_conflict_do_update(
             index_elements=["dedupe_key"],
             index_where=text("state = 'open'"),
-            set_={"members": incident.c.members + 1, **said},
-        )
+            set_={
+                "seen": incident.c.seen + 1,
+                "severity": func.least(incident.c.severity, fresh.excluded.severity),
+                "escalation": _escalation(fresh.excluded),
+                **said,
+            },
+        ).returning(incident.c.id)
+    ).scalar_one()
+    if member is not None:
+        join(connection, number, member, at)
+    return number
+
+
+def _escalation(new: Any) -> ColumnElement[Any]:
+    """Why people are told again; what it said before, when there is no reason."""
+    stage = new.facts["stage"].astext
+    return case(
+        (
+            new.severity < incident.c.severity,
+            literal("It became graver: ") + incident.c.severity + " → " + new.severity + ".",
+        ),
+        (stage.is_distinct_from(incident.c.facts["stage"].astext) & stage.is_not(None), stage),
+        else_=incident.c.escalation,
     )
 
 
@@ -87,6 +181,36 @@ def every_open(connection: Connection) -> list[Incident]:
     return [as_row(Incident, row) for row in connection.execute(query).mappings()]
 
 
+def find(connection: Connection, incident_id: int) -> Incident | None:
+    """The incident, open or closed."""
+    row = connection.execute(select(*_INCIDENT).where(incident.c.id == incident_id)).first()
+    return None if row is None else as_row(Incident, row)
+
+
+def concerned(connection: Connection, found: Incident) -> tuple[list[str], list[str]]:
+    """Known models and datasets that it is about."""
+    models = connection.execute(select(model_table.c.name).order_by(model_table.c.name)).scalars()
+    datasets = connection.execute(select(dataset.c.name).order_by(dataset.c.name)).scalars()
+    return (
+        [name for name in models if found.concerns(name)],
+        [name for name in datasets if name == found.dataset or found.concerns(name)],
+    )
+
+
+def owner_of(connection: Connection, found: Incident) -> str | None:
+    """Who answers for it: whom its facts name, the model's owner, else the dataset's steward."""
+    if named := found.facts.get("owner"):
+        return str(named)
+    models, datasets = concerned(connection, found)
+    if models:
+        query = select(model_table.c.owner).where(model_table.c.name == models[0])
+    elif datasets:
+        query = select(dataset.c.steward).where(dataset.c.name == datasets[0])
+    else:
+        return None
+    return connection.execute(query).scalar()
+
+
 def locked(connection: Connection, incident_id: int) -> Incident | None:
     """The incident, or None; who else would change it waits until this transaction ends."""
     query = select(*_INCIDENT).where(incident.c.id == incident_id).with_for_update()
@@ -94,14 +218,66 @@ def locked(connection: Connection, incident_id: int) -> Incident | None:
     return None if row is None else as_row(Incident, row)
 
 
-def close_incident(connection: Connection, *, dedupe_key: str, at: datetime) -> bool:
-    """Close the open incident of the key; False when there is none."""
+def acknowledge(
+    connection: Connection,
+    incident_id: int,
+    *,
+    user: str,
+    at: datetime,
+    snoozed_until: datetime | None = None,
+) -> None:
+    """It is hers now; with a moment, it is also silent until then."""
+    values: dict[str, object] = {"owner": user, "acknowledged_at": at}
+    if snoozed_until is not None:
+        values["snoozed_until"] = snoozed_until
+    connection.execute(update(incident).where(incident.c.id == incident_id).values(**values))
+
+
+def close_incident(
+    connection: Connection,
+    *,
+    dedupe_key: str,
+    at: datetime,
+    by: str | None = None,
+    reason: str | None = None,
+) -> bool:
+    """Close the open incident of the key; False when there is none.
+
+    Args:
+        connection: Of the lifecycle database.
+        dedupe_key: Its cause.
+        at: Now.
+        by: The person who closes it; None when it is over.
+        reason: Why.
+    """
     closed = connection.execute(
         update(incident)
         .where(incident.c.dedupe_key == dedupe_key, incident.c.state == "open")
-        .values(state="closed", closed_at=at)
+        .values(state="closed", closed_at=at, closed_by=by, closed_reason=reason)
     )
     return bool(closed.rowcount)
+
+
+def close_repaired(connection: Connection, repaired: ColumnElement[bool], at: datetime) -> int:
+    """Note which members are green again, and close incidents that have no other member.
+
+    Args:
+        connection: Of the lifecycle database.
+        repaired: Which members, as `incident_members` spells it.
+        at: Now.
+
+    Returns:
+        How many incidents were closed.
+    """
+    waiting = repaired_now(connection, repaired, at)
+    if not waiting:
+        return 0
+    closed = connection.execute(
+        update(incident)
+        .where(incident.c.id.in_(waiting), incident.c.state == "open")
+        .values(state="closed", closed_at=at, closed_reason="Each of its members is green again.")
+    )
+    return closed.rowcount
 
 
 def close_after_load(
@@ -146,7 +322,7 @@ def close_after_load(
             func.coalesce(said_at, incident.c.created_at) < before,
             or_(incident.c.kind == "artifact_refused", incident.c.kind.in_(kinds) & ~is_live),
         )
-        .values(state="closed", closed_at=at)
+        .values(state="closed", closed_at=at, closed_reason="A gateway loaded the version.")
     )
 
 
@@ -172,5 +348,5 @@ def close_incidents_of(connection: Connection, *, version: str, at: datetime) ->
             or_(*(incident.c.dedupe_key.startswith(f"{kind}:") for kind in _OF_SERVING)),
             incident.c.state == "open",
         )
-        .values(state="closed", closed_at=at)
+        .values(state="closed", closed_at=at, closed_reason="The version serves no more.")
     )

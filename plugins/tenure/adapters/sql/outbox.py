@@ -8,6 +8,7 @@ from sqlalchemy import Connection, select, update
 
 from tenure.adapters.sql.rows import as_row
 from tenure.adapters.sql.tables import outbox
+from tenure.lifecycle.incidents.alert_text import ALERT
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,56 @@ def pending(connection: Connection, *, topic: str | None = None, limit: int = 50
     """Ids of messages that are not delivered, those that were tried least first, then oldest.
 
     So what no receiver takes, however much of it there is, holds up nothing that came later.
+    Alerts have a way of their own.
     """
-    query = select(outbox.c.id).where(outbox.c.delivered_at.is_(None))
+    query = select(outbox.c.id).where(outbox.c.delivered_at.is_(None), outbox.c.topic != ALERT)
     if topic is not None:
         query = query.where(outbox.c.topic == topic)
     return list(
         connection.execute(query.order_by(outbox.c.attempts, outbox.c.id).limit(limit)).scalars()
     )
+
+
+def pending_alerts(connection: Connection, *, only_new: bool = False) -> list[int]:
+    """Ids of alerts that are not delivered, those that were tried least first, then oldest.
+
+    Of an incident only the oldest one: that it is closed is not told before that it is open.
+
+    Args:
+        connection: Of the lifecycle database.
+        only_new: Leave those that a receiver did not take before.
+    """
+    earlier = outbox.alias()
+    held_up = (
+        select(earlier.c.id)
+        .where(
+            earlier.c.topic == ALERT,
+            earlier.c.delivered_at.is_(None),
+            earlier.c.id < outbox.c.id,
+            earlier.c.body["incident"] == outbox.c.body["incident"],
+        )
+        .exists()
+    )
+    query = select(outbox.c.id).where(
+        outbox.c.topic == ALERT, outbox.c.delivered_at.is_(None), ~held_up
+    )
+    if only_new:
+        query = query.where(outbox.c.attempts == 0)
+    ordered = query.order_by(outbox.c.attempts, outbox.c.id).limit(500)
+    return list(connection.execute(ordered).scalars())
+
+
+def waiting(connection: Connection) -> list[Message]:
+    """All messages that are not delivered, oldest first; alerts are not among them."""
+    query = select(*_COLUMNS).where(outbox.c.delivered_at.is_(None), outbox.c.topic != ALERT)
+    rows = connection.execute(query.order_by(outbox.c.id)).mappings()
+    return [as_row(Message, row) for row in rows]
+
+
+def promised_at(connection: Connection, op_key: str) -> datetime | None:
+    """When the message of this key was put into the outbox; None when it was not."""
+    query = select(outbox.c.created_at).where(outbox.c.op_key == op_key)
+    return connection.execute(query).scalar()
 
 
 def claim(connection: Connection, message_id: int) -> Message | None:
@@ -48,6 +92,11 @@ def claim(connection: Connection, message_id: int) -> Message | None:
 def delivered(connection: Connection, message_id: int, *, at: datetime) -> None:
     """The receiver took it."""
     _note(connection, message_id, delivered_at=at, last_error=None)
+
+
+def for_nobody(connection: Connection, message_id: int, *, at: datetime, why: str) -> None:
+    """There is no receiver, and there need not be one: it does not wait for one."""
+    _note(connection, message_id, delivered_at=at, last_error=why)
 
 
 def failed(connection: Connection, message_id: int, *, error: str) -> None:

@@ -88,6 +88,12 @@ class ModelOverview:
         """Of the model."""
         return self.about.name
 
+    @property
+    def asks_for_approval(self) -> bool:
+        """Whether a version waits for approvers, and no canary is in the way."""
+        states = {version.state for version in self.versions}
+        return State.VALIDATED in states and State.CANARY not in states
+
 
 @dataclass(frozen=True)
 class NewestBatch:

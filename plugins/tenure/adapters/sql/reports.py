@@ -54,9 +54,13 @@ class SqlReports:
 
 def insert(
     connection: Connection, report: Report, *, model: str | None, dataset: str | None, run: RunRef
-) -> None:
-    """The row alone: for failure cards, which must stand even when the object store is down."""
-    connection.execute(
+) -> bool:
+    """The row alone: for failure cards, which must stand even when the object store is down.
+
+    Returns:
+        Whether it is new.
+    """
+    put = connection.execute(
         upsert(reports)
         .values(
             digest=report.digest,
@@ -73,7 +77,9 @@ def insert(
             map_index=run.map_index,
         )
         .on_conflict_do_nothing()
+        .returning(reports.c.id)
     )
+    return put.first() is not None
 
 
 _COLUMNS = (*(c for c in reports.c if c.name not in {"id", "body"}), reports.c.body.label("report"))

@@ -15,14 +15,19 @@ _DUE = ("open", "claimed")
 
 @dataclass(frozen=True)
 class QueuedDecision:
-    """A decision in the review queue: what the model answered, who holds it, what a person said."""
+    """A decision in the review queue: what the model answered, who holds it, what a person said.
+
+    A binary model answers a `decision` and the person an `answer`; of several classes it is one
+    that was `predicted`, and the person's `answer_class`.
+    """
 
     decision_id: str
     model: str
     version: int
     subject: str
     score: float
-    decision: bool
+    decision: bool | None
+    predicted: str | None
     confidence: float
     fallback_level: str
     reason: str
@@ -31,11 +36,22 @@ class QueuedDecision:
     claim_until: datetime | None
     answered_by: str | None
     answer: bool | None
+    answer_class: str | None
     note: str
     answered_at: datetime | None
     expires_at: datetime
     received_at: datetime
     created_at: datetime
+
+    @property
+    def model_said(self) -> bool | str | None:
+        """What the model answered."""
+        return self.decision if self.predicted is None else self.predicted
+
+    @property
+    def person_said(self) -> bool | str | None:
+        """What the person answered; None while nobody did."""
+        return self.answer if self.answer_class is None else self.answer_class
 
 
 def add(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
@@ -104,21 +120,24 @@ def answer(
     decision_id: str,
     *,
     user: str,
-    answer: bool,
+    answer: bool | str,
     note: str,
     now: datetime,
 ) -> bool:
-    """Answer what this person holds; False when the person does not hold it any more."""
+    """Answer what this person holds, with yes or no, or with a class.
+
+    False when the person does not hold it any more.
+    """
     mine = and_(
         review.c.state == "claimed",
         review.c.claimed_by == user,
         review.c.claim_until > now,
         review.c.expires_at > now,
     )
-    values = {
+    values: dict[str, object] = {
         "state": "answered",
         "answered_by": user,
-        "answer": answer,
+        "answer_class" if isinstance(answer, str) else "answer": answer,
         "note": note,
         "answered_at": now,
     }

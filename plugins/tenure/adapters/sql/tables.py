@@ -269,6 +269,15 @@ gateway_ack = Table(
     _at("alive_at"),
 )
 
+heartbeat = Table(
+    "heartbeat",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("period_seconds", Float, nullable=False),
+    _at("seen_at"),
+    CheckConstraint("period_seconds > 0", name="positive_period"),
+)
+
 trial = Table(
     "trial",
     metadata,
@@ -382,17 +391,70 @@ incident = Table(
     metadata,
     _id(),
     Column("dedupe_key", String(250), nullable=False),
-    Column("kind", String(32), nullable=False),
+    Column("kind", String(64), nullable=False),
     Column("subject", Text, nullable=False),
     Column("severity", String(16), nullable=False),
     Column("summary", Text, nullable=False),
     Column("state", String(16), nullable=False, server_default="open"),
-    Column("members", Integer, nullable=False, server_default="1"),
+    Column("seen", Integer, nullable=False, server_default="1"),
     _json("facts"),
     _at(),
+    _at("last_seen_at"),
+    Column("escalation", Text),
+    Column("owner", String(250)),
+    Column("acknowledged_at", DateTime(timezone=True)),
+    Column("snoozed_until", DateTime(timezone=True)),
     Column("closed_at", DateTime(timezone=True)),
+    Column("closed_by", String(250)),
+    Column("closed_reason", Text),
+    Column("told_event", BigInteger, nullable=False, server_default=text("0")),
+    Column("untold", Boolean, nullable=False, server_default=text("true")),
     Column("opened_by", String(64), nullable=False, server_default=text("CURRENT_USER")),
+    CheckConstraint("severity IN ('sev1', 'sev2', 'sev3')", name="known_severity"),
+    CheckConstraint("(state = 'closed') = (closed_at IS NOT NULL)", name="closed_at_a_moment"),
     Index("uq_open_incident", "dedupe_key", unique=True, postgresql_where=text("state = 'open'")),
+    Index("ix_untold_incident", "id", postgresql_where=text("untold")),
+)
+
+incident_member = Table(
+    "incident_member",
+    metadata,
+    _id(),
+    Column("incident_id", BigInteger, ForeignKey("incident.id"), nullable=False),
+    Column("name", String(1000), nullable=False),
+    Column("item", Text, nullable=False, server_default=""),
+    Column("dag_id", String(250)),
+    Column("run_id", String(250)),
+    Column("task_id", String(250)),
+    Column("map_index", Integer, nullable=False, server_default="-1"),
+    Column("report_digest", String(64)),
+    Column("seen", Integer, nullable=False, server_default="1"),
+    Column("first_at", DateTime(timezone=True), nullable=False),
+    Column("last_at", DateTime(timezone=True), nullable=False),
+    Column("repaired_at", DateTime(timezone=True)),
+    UniqueConstraint("incident_id", "name"),
+    Index(
+        "ix_unrepaired_member",
+        "dag_id",
+        "task_id",
+        postgresql_where=text("repaired_at IS NULL"),
+    ),
+)
+
+incident_event = Table(
+    "incident_event",
+    metadata,
+    _id(),
+    Column("incident_id", BigInteger, ForeignKey("incident.id"), nullable=False, index=True),
+    Column("kind", String(16), nullable=False),
+    Column("actor", String(250)),
+    Column("note", Text, nullable=False, server_default=""),
+    _at("at"),
+    CheckConstraint(
+        "kind IN ('opened', 'joined', 'escalated', 'acknowledged', 'snoozed', 'closed', "
+        "'alerted', 'not_alerted', 'acted')",
+        name="known_kind",
+    ),
 )
 
 appeal = Table(
@@ -508,7 +570,8 @@ review = Table(
     Column("version", Integer, nullable=False),
     Column("subject", String(64), nullable=False),
     Column("score", Float, nullable=False),
-    Column("decision", Boolean, nullable=False),
+    Column("decision", Boolean),
+    Column("predicted", String(128)),
     Column("confidence", Float, nullable=False),
     Column("fallback_level", String(16), nullable=False),
     Column("reason", Text, nullable=False),
@@ -517,14 +580,26 @@ review = Table(
     _moment("claim_until"),
     Column("answered_by", String(250)),
     Column("answer", Boolean),
+    Column("answer_class", String(128)),
     Column("note", Text, nullable=False, server_default=""),
     _moment("answered_at"),
     Column("expires_at", DateTime(timezone=True), nullable=False),
     Column("received_at", DateTime(timezone=True), nullable=False),
     _at(),
     CheckConstraint("state IN ('open', 'claimed', 'answered', 'expired')", name="known_state"),
-    CheckConstraint("(state = 'answered') = (answer IS NOT NULL)", name="answered"),
-    CheckConstraint("(answer IS NULL) = (answered_by IS NULL)", name="by_somebody"),
+    CheckConstraint("(decision IS NULL) <> (predicted IS NULL)", name="one_decision"),
+    CheckConstraint(
+        "(answer IS NULL OR decision IS NOT NULL) "
+        "AND (answer_class IS NULL OR predicted IS NOT NULL)",
+        name="answer_of_its_kind",
+    ),
+    CheckConstraint(
+        "(state = 'answered') = (answer IS NOT NULL OR answer_class IS NOT NULL)",
+        name="answered",
+    ),
+    CheckConstraint(
+        "(answer IS NULL AND answer_class IS NULL) = (answered_by IS NULL)", name="by_somebody"
+    ),
     Index("ix_review_due", "state", "expires_at"),
 )
 

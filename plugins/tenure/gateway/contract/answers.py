@@ -66,7 +66,7 @@ class Parameters(msgspec.Struct):
 
 
 class Scores(msgspec.Struct, tag_field="name", tag="score"):
-    """The scores, one a row: probabilities of the positive label, or values of a regression."""
+    """The scores, one a row: probabilities of the positive label."""
 
     shape: list[int]
     data: list[float]
@@ -76,7 +76,7 @@ class Scores(msgspec.Struct, tag_field="name", tag="score"):
 class Decisions(msgspec.Struct, tag_field="name", tag="decision"):
     """The decisions, one a row: whether the score reaches the version's threshold.
 
-    A regression has no such output.
+    Only a binary model has this output.
     """
 
     shape: list[int]
@@ -84,21 +84,80 @@ class Decisions(msgspec.Struct, tag_field="name", tag="decision"):
     datatype: Literal["BOOL"] = "BOOL"
 
 
+class Labels(msgspec.Struct, tag_field="name", tag="label"):
+    """The classes that a multiclass model answers, one a row, as texts."""
+
+    shape: list[int]
+    data: list[str]
+    datatype: Literal["BYTES"] = "BYTES"
+
+
+class ClassNames(msgspec.Struct):
+    """Of which classes the columns of `probability` are, in their order."""
+
+    classes: list[str]
+
+
+class Probabilities(msgspec.Struct, tag_field="name", tag="probability"):
+    """Probabilities of all classes of a multiclass model, row by row; of shape [rows, classes]."""
+
+    shape: list[int]
+    data: list[float]
+    parameters: ClassNames
+    datatype: Literal["FP64"] = "FP64"
+
+
+class Predictions(msgspec.Struct, tag_field="name", tag="prediction"):
+    """The numbers that a regression predicts, one a row, in the unit of its label."""
+
+    shape: list[int]
+    data: list[float]
+    datatype: Literal["FP64"] = "FP64"
+
+
+class LowerEnds(msgspec.Struct, tag_field="name", tag="lower"):
+    """The lower end of each prediction's interval; absent where a rule answered."""
+
+    shape: list[int]
+    data: list[float]
+    datatype: Literal["FP64"] = "FP64"
+
+
+class UpperEnds(msgspec.Struct, tag_field="name", tag="upper"):
+    """The upper end of each prediction's interval; absent where a rule answered."""
+
+    shape: list[int]
+    data: list[float]
+    datatype: Literal["FP64"] = "FP64"
+
+
+Output = Scores | Decisions | Labels | Probabilities | Predictions | LowerEnds | UpperEnds
+
+
 class InferAnswer(msgspec.Struct):
-    """Answer of `/infer`; `outputs` are those that were asked for, else scores, then decisions."""
+    """Answer of `/infer`; `outputs` are those that were asked for, else all of the model."""
 
     model_name: str
     model_version: str
     id: str
     parameters: Parameters
-    outputs: list[Scores | Decisions]
+    outputs: list[Output]
 
 
 class Prediction(msgspec.Struct):
-    """One row of `/invocations`; without `decision` where the model is a regression."""
+    """One row of `/invocations`: `score` and `decision`, or `label` and its `probability`.
 
-    score: float
+    Of several classes there is the probability of each. A regression has the prediction, with the
+    ends of its interval where the version gives them.
+    """
+
+    score: float | msgspec.UnsetType = msgspec.UNSET
     decision: bool | msgspec.UnsetType = msgspec.UNSET
+    label: str | msgspec.UnsetType = msgspec.UNSET
+    probability: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
+    prediction: float | msgspec.UnsetType = msgspec.UNSET
+    lower: float | msgspec.UnsetType = msgspec.UNSET
+    upper: float | msgspec.UnsetType = msgspec.UNSET
 
 
 class InvocationsAnswer(msgspec.Struct):
@@ -147,12 +206,16 @@ class ServerMetadata(msgspec.Struct):
     extensions: list[str]
 
 
-class TensorMetadata(msgspec.Struct):
-    """A feature or an output of a model; -1 stands for the number of rows."""
+class TensorMetadata(msgspec.Struct, omit_defaults=True):
+    """A feature or an output of a model; -1 stands for the number of rows.
+
+    `coverage` of `parameters` is the share of outcomes that intervals promise to hold.
+    """
 
     name: str
     datatype: str
     shape: list[int]
+    parameters: dict[str, float] = {}
 
 
 class ModelMetadata(msgspec.Struct):
@@ -165,6 +228,8 @@ class ModelMetadata(msgspec.Struct):
     platform: str
     inputs: list[TensorMetadata]
     outputs: list[TensorMetadata]
+    classes: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """Of a multiclass model: those of `probability`, in its order."""
 
 
 class Plan(msgspec.Struct):

@@ -27,7 +27,8 @@ _Label = Annotated[
     msgspec.Meta(
         description="true or false, or exactly 0 or 1. Where the model's YAML declares "
         "`label.positive` (and `label.negative`): these values, or true and false, of which true "
-        "is the positive; a value of the label column means what it means in training. Of a "
+        "is the positive; a value of the label column means what it means in training. Of "
+        "several classes: a class, as it is written in training. Of a "
         "regression: a finite number, also as a text."
     ),
 ]
@@ -70,7 +71,7 @@ class Tensor(msgspec.Struct, forbid_unknown_fields=True):
 class RequestedOutput(msgspec.Struct, forbid_unknown_fields=True):
     """One output that the answer is to have; without any it has all that the model has."""
 
-    name: Literal["score", "decision"]
+    name: Literal["score", "decision", "label", "probability", "prediction", "lower", "upper"]
     parameters: OutputParameters = msgspec.field(default_factory=OutputParameters)
 
 

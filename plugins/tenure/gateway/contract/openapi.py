@@ -126,6 +126,8 @@ def _values(column: FeatureRule) -> dict[str, dict[str, Any]]:
         text: dict[str, Any] = {"type": "string", "maxLength": MAX_TEXT}
         if column.known is not None:
             text |= {"enum": sorted(column.known)}
+        if column.is_date:
+            text |= {"examples": ["2013-07-01", "2013-07-01T09:00:00Z"]}
         if column.spelling is not None:
             written, close = (f"^({p})$" for p in (column.spelling.written, column.spelling.close))
             text |= {"anyOf": [{"pattern": written}, {"not": {"pattern": close}}]}

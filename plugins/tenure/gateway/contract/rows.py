@@ -21,9 +21,10 @@ from tenure.gateway.contract.tensors import (
     values_of,
 )
 from tenure.lifecycle.serving import MAX_TEXT, ServingPolicy, Signature, Value
-from tenure.lifecycle.serving.spelling import EXACT, Spelling, spell
+from tenure.lifecycle.serving.spelling import EXACT, Spelling, respell_moment, spell
 
 _WIDTH = 40
+_DATE_EXAMPLES = "2013-07-01 or 2013-07-01T09:00:00Z"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class FeatureRule:
         span: (smallest, largest) that is accepted; None for any.
         known: Texts that are accepted; None for any.
         spelling: How its categories are written; None for free texts.
+        is_date: Whether the texts are moments, of which parts are read.
     """
 
     is_numeric: bool
@@ -59,6 +61,7 @@ class FeatureRule:
     span: tuple[float, float] | None
     known: frozenset[str] | None
     spelling: Spelling | None = None
+    is_date: bool = False
 
     def numbers(self, values: Sequence[Any], where: str) -> list[float | None]:
         """The values as numbers. Raises Refusal."""
@@ -68,8 +71,13 @@ class FeatureRule:
         ]
 
     def texts(self, values: list[Any], where: str) -> list[str | None]:
-        """The values, which are texts. Raises Refusal."""
+        """The values, which are texts; dates as training wrote them. Raises Refusal."""
         known, nullable, spelling = self.known, self.nullable, self.spelling
+        if self.is_date:
+            return [
+                None if value is None and nullable else self._date(value, f"{where}[{position}]")
+                for position, value in enumerate(values)
+            ]
         for position, value in enumerate(values):
             if value is None and nullable:
                 continue
@@ -82,6 +90,14 @@ class FeatureRule:
                 message = f"{value[:_WIDTH]!r} was never seen in training."
                 raise Refusal(422, "unseen_category", message, f"{where}[{position}]")
         return values
+
+    def _date(self, value: object, where: str) -> str:
+        if type(value) is not str or len(value) > MAX_TEXT:
+            raise self._no_text(value, where)
+        if (written := respell_moment(value)) is None:
+            message = f"{value[:_WIDTH]!r} is no date: write {_DATE_EXAMPLES}."
+            raise Refusal(422, "not_a_date", message, where)
+        return written
 
     def _number(self, value: object, where: str, position: int) -> float:
         number = _finite(value)
@@ -106,7 +122,9 @@ class FeatureRule:
         if value is None:
             return Refusal(422, "null", "The model's YAML does not accept null here.", where)
         message = f"{shown(value)} is not a text of at most {MAX_TEXT} characters."
-        if (written := self._written(value)) is not None:
+        if self.is_date:
+            message += f" A date is written as {_DATE_EXAMPLES}."
+        elif (written := self._written(value)) is not None:
             message += f" As a category it is written {written!r}."
         return Refusal(422, "not_a_text", message, where)
 
@@ -135,7 +153,14 @@ class RowRules:
         self.columns: Mapping[str, FeatureRule] = {
             **{n: FeatureRule(True, nullable, spans.get(n), None) for n in accepts.numeric},
             **{
-                n: FeatureRule(False, nullable, None, known.get(n), accepts.spelling(n))
+                n: FeatureRule(
+                    False,
+                    nullable,
+                    None,
+                    known.get(n),
+                    accepts.spelling(n),
+                    is_date=n in accepts.dates,
+                )
                 for n in accepts.categorical
             },
         }

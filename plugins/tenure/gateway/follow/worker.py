@@ -215,7 +215,9 @@ class Workers:
         self._reports.loaded(row, held.started_at, model.note)
         held.started_at = self._monotonic()
         task = "binary" if held.facts is None else held.facts.task
-        scorer = Scorer(model, name=name, task=task)
+        classes = 0 if held.facts is None else len(held.facts.classes)
+        with_interval = held.facts is not None and held.facts.interval is not None
+        scorer = Scorer(model, name=name, task=task, classes=classes, with_interval=with_interval)
         seen = described(row, held.facts, scorer, breaker=held.breaker)
         held.seen = replace(seen, variant=model.variant)
 
@@ -252,7 +254,16 @@ def described(
     signature = Signature((), ()) if facts is None else Signature.from_facts(facts)
     threshold = None if facts is None else facts.threshold
     found = LoadedVersion(row.id, row.version, threshold, signature, scorer, breaker)
-    return found if facts is None else replace(found, task=facts.task)
+    if facts is None:
+        return found
+    coverage = None if facts.interval is None else facts.interval.coverage
+    return replace(
+        found,
+        task=facts.task,
+        classes=facts.class_names,
+        coverage=coverage,
+        class_costs=facts.class_costs,
+    )
 
 
 def kept_digests(row: VersionRecord) -> list[str]:

@@ -7,8 +7,6 @@ from datetime import datetime
 from functools import partial
 from hashlib import blake2b
 
-import msgspec
-
 from tenure.gateway.contract import answers, bodies
 from tenure.gateway.contract.answers import Answer, Header, json_answer
 from tenure.gateway.contract.keys import Caller
@@ -27,9 +25,10 @@ from tenure.lifecycle.task import Task
 from tenure.ports import Clock
 
 SCORE, OUTCOME, ADMIN = "score", "outcome", "admin"
-_OUTPUTS: dict[Task, tuple[str, ...]] = {
-    "binary": ("score", "decision"),
-    "regression": ("score",),
+_KINDS: dict[Task, str] = {
+    "binary": "binary model",
+    "multiclass": "multiclass model",
+    "regression": "regression",
 }
 _Form = Callable[[DecisionRecord, int | None], Answer]
 """Makes the answer from a decision; scores have so many decimals, or all."""
@@ -175,11 +174,12 @@ class Endpoints:
 
 def _outputs(body: bodies.InferBody, model: ServedModel) -> tuple[str, ...]:
     """Those that were asked for, else all. Raises Refusal (422) for one that there is not."""
-    known = _OUTPUTS[model.champion.task]
+    known = model.outputs
     asked = tuple(dict.fromkeys(output.name for output in body.outputs))
     for name in asked:
         if name not in known:
-            message = f"{model.name} is a regression: its outputs are {', '.join(known)}."
+            what = _KINDS[model.champion.task]
+            message = f"{model.name} is a {what}: its outputs are {', '.join(known)}."
             raise Refusal(422, "no_such_output", message, "outputs")
     return asked or known
 
@@ -187,28 +187,70 @@ def _outputs(body: bodies.InferBody, model: ServedModel) -> tuple[str, ...]:
 def _infer_answer(
     record: DecisionRecord, decimals: int | None, *, outputs: Iterable[str]
 ) -> Answer:
-    shape = [len(record.scores)]
-    made: dict[str, answers.Scores | answers.Decisions] = {
-        "score": answers.Scores(shape, _rounded(record.scores, decimals)),
-        "decision": answers.Decisions(shape, [bool(one) for one in record.decisions]),
-    }
+    made = _of_classes(record, decimals) if record.answers else _of_scores(record, decimals)
     body = answers.InferAnswer(
         record.model,
         str(record.version),
         record.request_id,
         _parameters(record, decimals),
-        [made[name] for name in outputs],
+        [made[name] for name in outputs if name in made] or list(made.values()),
     )
     return json_answer(body, headers=_headers(record))
 
 
-def _invocations_answer(record: DecisionRecord, decimals: int | None) -> Answer:
-    predictions = [
-        answers.Prediction(score, msgspec.UNSET if decision is None else decision)
-        for score, decision in zip(_rounded(record.scores, decimals), record.decisions, strict=True)
+def _of_scores(record: DecisionRecord, decimals: int | None) -> dict[str, answers.Output]:
+    shape, scores = [len(record.scores)], _rounded(record.scores, decimals)
+    if any(one is not None for one in record.decisions):
+        decisions = [bool(one) for one in record.decisions]
+        return {
+            "score": answers.Scores(shape, scores),
+            "decision": answers.Decisions(shape, decisions),
+        }
+    found: dict[str, answers.Output] = {"prediction": answers.Predictions(shape, scores)}
+    if record.lower:
+        found["lower"] = answers.LowerEnds(shape, _rounded(record.lower, decimals))
+        found["upper"] = answers.UpperEnds(shape, _rounded(record.upper, decimals))
+    return found
+
+
+def _of_classes(record: DecisionRecord, decimals: int | None) -> dict[str, answers.Output]:
+    rows, names = len(record.answers), record.classes
+    flat = [one for row in record.probabilities for one in row]
+    return {
+        "label": answers.Labels([rows], record.answers),
+        "probability": answers.Probabilities(
+            [rows, len(names)], _rounded(flat, decimals), answers.ClassNames(names)
+        ),
+    }
+
+
+def _class_predictions(record: DecisionRecord, decimals: int | None) -> list[answers.Prediction]:
+    rows = zip(record.answers, record.probabilities, strict=True)
+    return [
+        answers.Prediction(
+            label=answer,
+            probability=dict(zip(record.classes, _rounded(list(row), decimals), strict=True)),
+        )
+        for answer, row in rows
     ]
+
+
+def _invocations_answer(record: DecisionRecord, decimals: int | None) -> Answer:
+    predictions = _class_predictions(record, decimals) or _predictions(record, decimals)
     body = answers.InvocationsAnswer(predictions, _parameters(record, decimals))
     return json_answer(body, headers=_headers(record))
+
+
+def _predictions(record: DecisionRecord, decimals: int | None) -> list[answers.Prediction]:
+    scores = _rounded(record.scores, decimals)
+    if any(one is not None for one in record.decisions):
+        pairs = zip(scores, record.decisions, strict=True)
+        return [answers.Prediction(score=one, decision=bool(made)) for one, made in pairs]
+    if not record.lower:
+        return [answers.Prediction(prediction=one) for one in scores]
+    ends = (_rounded(end, decimals) for end in (record.lower, record.upper))
+    rows = zip(scores, *ends, strict=True)
+    return [answers.Prediction(prediction=p, lower=low, upper=up) for p, low, up in rows]
 
 
 def _rounded(values: list[float], decimals: int | None) -> list[float]:

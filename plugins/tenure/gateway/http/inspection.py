@@ -6,6 +6,8 @@ from datetime import UTC
 from importlib.metadata import version
 from threading import Event
 
+from msgspec import UNSET
+
 from tenure.gateway.contract import answers, openapi
 from tenure.gateway.contract.answers import Answer, json_answer
 from tenure.gateway.contract.metrics import Metrics
@@ -15,15 +17,9 @@ from tenure.gateway.log.shipper import Shipper
 from tenure.gateway.log.writer import GroupLog
 from tenure.gateway.scoring.view import LoadedVersion, ServedModel
 from tenure.lifecycle.serving import GatewayPolicy
-from tenure.lifecycle.task import Task
 
 METRICS = "metrics"
 _EXPOSITION = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
-_SCORE = answers.TensorMetadata("score", "FP64", [-1])
-_OUTPUTS: dict[Task, list[answers.TensorMetadata]] = {
-    "binary": [_SCORE, answers.TensorMetadata("decision", "BOOL", [-1])],
-    "regression": [_SCORE],
-}
 
 
 @dataclass(frozen=True)
@@ -147,5 +143,28 @@ def _metadata(model: ServedModel, reads: LoadedVersion) -> answers.ModelMetadata
         *(answers.TensorMetadata(name, "BYTES", [-1]) for name in signature.categorical),
     ]
     return answers.ModelMetadata(
-        model.name, list(variants), variants, "tenure_sklearn", inputs, _OUTPUTS[reads.task]
+        model.name,
+        list(variants),
+        variants,
+        "tenure_sklearn",
+        inputs,
+        _outputs(reads),
+        list(reads.classes) or UNSET,
     )
+
+
+def _outputs(version: LoadedVersion) -> list[answers.TensorMetadata]:
+    promised = {} if version.coverage is None else {"coverage": version.coverage}
+    return [
+        answers.TensorMetadata(
+            name,
+            _DATATYPES.get(name, "FP64"),
+            [-1, len(version.classes)] if name == "probability" else [-1],
+            promised if name in ("lower", "upper") else {},
+        )
+        for name in version.outputs
+    ]
+
+
+_DATATYPES = {"decision": "BOOL", "label": "BYTES"}
+"""Of outputs that are no numbers."""

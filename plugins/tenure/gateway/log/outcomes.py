@@ -128,7 +128,7 @@ def _checked(
     return known(outcome.observed_at, f"{where}.observed_at")
 
 
-def _label(outcome: Outcome, number: int, rule: OutcomeRule) -> bool | float:
+def _label(outcome: Outcome, number: int, rule: OutcomeRule) -> bool | str | float:
     """What the label means, as in training. Raises Refusal (422)."""
     given = outcome.label
     is_short = len(given) <= MAX_TEXT if isinstance(given, str) else abs(given) < _TOO_LARGE

@@ -43,8 +43,9 @@ class DecisionRecord(msgspec.Struct, omit_defaults=True):
     decision_ids: list[str]
     scores: list[float]
     decisions: list[bool | None]
-    """Null where the model is a regression, and so are confidences."""
+    """Null unless the model is binary."""
     confidences: list[float | None]
+    """Null where the model is a regression."""
     numeric: dict[str, list[float | None]] = {}
     categorical: dict[str, list[str | None]] = {}
     seal_key: str = ""
@@ -52,6 +53,12 @@ class DecisionRecord(msgspec.Struct, omit_defaults=True):
     sealed_values: bytes = b""
     sealed: list[bytes] = []
     """Features of each row under the subject's key, as they are shipped; empty: plain."""
+    answers: list[str] = []
+    """The class of each row, of which the score is the probability; empty unless the model is
+    multiclass."""
+    probabilities: list[tuple[float, ...]] = []
+    """Of each row those of all `classes`: for the answer, not for the table."""
+    classes: list[str] = []
     review: list[bool] = []
     """Rows that a person has to look at; empty when none is."""
     cached: bool = False
@@ -60,6 +67,9 @@ class DecisionRecord(msgspec.Struct, omit_defaults=True):
     """What scored: `native`, `onnx`, or nothing where no model answered."""
     caller: str | None = None
     """Digest of who asked; None in records of before it was kept."""
+    lower: list[float] = []
+    """Lower end of each row's interval; empty where answers have none, as are upper ends."""
+    upper: list[float] = []
 
 
 class Values(msgspec.Struct, array_like=True):
@@ -77,8 +87,8 @@ class OutcomeRecord(msgspec.Struct):
     outcome_ids: list[str]
     decision_ids: list[str | None]
     request_ids: list[str | None]
-    labels: list[bool | float]
-    """Numbers where the model is a regression."""
+    labels: list[bool | str | float]
+    """Classes where the model has several, numbers where it is a regression."""
     observed_at: list[int]
     watermark: int | None = None
     callers: list[str | None] = []
@@ -120,6 +130,8 @@ _ONE_A_ROW = {
     "decision": "decisions",
     "confidence": "confidences",
 }
+_WHERE_ANY_HAS = {"sealed": "sealed", "answer": "answers", "lower": "lower", "upper": "upper"}
+"""Only in a table where a record has them; null in the rows of the others."""
 
 
 def decision_table(records: Sequence[DecisionRecord]) -> Table:
@@ -129,7 +141,7 @@ def decision_table(records: Sequence[DecisionRecord]) -> Table:
     """
     numeric = list(dict.fromkeys(name for r in records for name in r.numeric))
     categorical = list(dict.fromkeys(name for r in records for name in r.categorical))
-    has_sealed = any(record.sealed for record in records)
+    some = {c: a for c, a in _WHERE_ANY_HAS.items() if any(getattr(r, a) for r in records)}
     has_onnx = any(record.variant == "onnx" for record in records)
     columns: dict[str, list[Any]] = defaultdict(list)
     for record in records:
@@ -139,8 +151,8 @@ def decision_table(records: Sequence[DecisionRecord]) -> Table:
         for column in _SAME_FOR_ALL_ROWS:
             columns[column] += [getattr(record, column)] * rows
         absent: list[None] = [None] * rows
-        if has_sealed:
-            columns["sealed"] += record.sealed or absent
+        for column, attribute in some.items():
+            columns[column] += getattr(record, attribute) or absent
         if has_onnx:
             columns["variant"] += [record.variant] * rows
         for name in numeric:
@@ -227,6 +239,7 @@ def for_review(record: DecisionRecord) -> list[dict[str, Any]]:
             "subject": record.subject,
             "score": record.scores[n],
             "decision": record.decisions[n],
+            "predicted": record.answers[n] if record.answers else None,
             "confidence": record.confidences[n],
             "fallback_level": record.fallback_level,
             "reason": record.reason or "low confidence",

@@ -9,30 +9,34 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import msgspec
 
-from tenure.lifecycle.serving import Value
-from tenure.lifecycle.task import Task, is_answer
+from tenure.lifecycle.serving import RowAnswer, Value
+from tenure.lifecycle.task import Task, is_answer, is_distribution, is_interval
 
 logger = logging.getLogger(__name__)
 
 Row = Sequence[Value]
+"""What a version says of a row: one score, or the probability of each of several classes."""
 
 BATCH_ROWS = 64
 _HANGS = 0.9
 """Part of a request's time in the process after which that is to blame, not the queue."""
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[list[float] | str]).decode
+_decode = msgspec.msgpack.Decoder(list[list[float | tuple[float, ...]] | str]).decode
 
 _NO_ANSWER = {
     "binary": "score is not a probability",
+    "multiclass": "scores are not the probabilities of all classes",
     "regression": "score is not a finite number",
 }
+_NO_INTERVAL = "prediction is not a finite number within its interval"
 TIMEOUT, ENDED = "timeout", "process ended"
 _REASON = re.compile(r"error: [A-Za-z_]\w{0,63}|wrong number of scores", re.ASCII)
 """What a process may say instead of scores: the class of an exception, never its message."""
@@ -91,7 +95,7 @@ class Model(Protocol):
 @dataclass(frozen=True, eq=False)
 class _Job:
     rows: Sequence[Row]
-    scores: "asyncio.Future[Sequence[float]]"
+    scores: "asyncio.Future[Sequence[RowAnswer]]"
     timeout_seconds: float
 
 
@@ -102,11 +106,22 @@ class Scorer:
         model: The process; this scorer alone uses it from now on.
         name: For logs, as `flight_late@3`.
         task: What its scores have to be.
+        classes: How many classes it tells apart; 0 unless it is multiclass.
+        with_interval: Whether each number has to come with an interval.
     """
 
-    def __init__(self, model: Model, *, name: str, task: Task = "binary") -> None:
+    def __init__(
+        self,
+        model: Model,
+        *,
+        name: str,
+        task: Task = "binary",
+        classes: int = 0,
+        with_interval: bool = False,
+    ) -> None:
         self._model = model
         self._task = task
+        self._check = _check_of(task, classes, with_interval=with_interval)
         self._name = name
         self._loop: asyncio.AbstractEventLoop | None = None
         self._attaching = threading.Lock()
@@ -129,8 +144,8 @@ class Scorer:
         """Whether the process ended by itself, with rows in its hands."""
         return bool(self._asked) and not (self._was_killed or self.is_alive)
 
-    async def score(self, rows: Sequence[Row], *, timeout_seconds: float) -> Sequence[float]:
-        """One finite score a row.
+    async def score(self, rows: Sequence[Row], *, timeout_seconds: float) -> Sequence[RowAnswer]:
+        """One finite score a row, the probabilities of its classes, or a number and its interval.
 
         Raises:
             ScoringFailed: The model raised, gave something else than answers, took too long
@@ -229,7 +244,7 @@ class Scorer:
             logger.error("model=talks_nonsense version=%s cause=%s", self._name, error)  # noqa: TRY400
             self._end(ENDED)
 
-    def _settle(self, results: Sequence[list[float] | str]) -> None:
+    def _settle(self, results: Sequence[Sequence[RowAnswer] | str]) -> None:
         """Hand over what the process answered; its word is checked, for it runs foreign code."""
         if len(results) != len(self._asked):
             raise ValueError(f"{len(results)} results for {len(self._asked)} requests")
@@ -237,7 +252,7 @@ class Scorer:
             self._hang.cancel()
         asked, self._asked = self._asked, []
         for job, result in zip(asked, results, strict=True):
-            checked = _checked(job, result, self._task)
+            checked = _checked(job, result, self._check)
             if isinstance(checked, str):
                 _fail(job, checked)
             elif not job.scores.done():
@@ -263,15 +278,46 @@ class Scorer:
             _fail(job, ENDED)
 
 
-def _checked(job: _Job, result: list[float] | str, task: Task) -> list[float] | str:
+def _checked(
+    job: _Job, result: Sequence[RowAnswer] | str, check: "_AnswerCheck"
+) -> Sequence[RowAnswer] | str:
     """The scores, or why they cannot be used."""
     if isinstance(result, str):
         return _known_reason(result)
     if len(result) != len(job.rows):
         return "wrong number of scores"
-    if not all(is_answer(task, score) for score in result):
-        return _NO_ANSWER[task]
+    if not all(check.holds(one) for one in result):
+        return check.else_
     return result
+
+
+@dataclass(frozen=True)
+class _AnswerCheck:
+    """What each answer has to be, and what is said where one is not."""
+
+    holds: Callable[[RowAnswer], bool]
+    else_: str
+
+
+def _check_of(task: Task, classes: int, *, with_interval: bool) -> _AnswerCheck:
+    if classes:
+        return _AnswerCheck(_is_of(classes), _NO_ANSWER[task])
+    if with_interval:
+        return _AnswerCheck(_is_interval, _NO_INTERVAL)
+    return _AnswerCheck(partial(_is_number, task), _NO_ANSWER[task])
+
+
+def _is_number(task: Task, one: RowAnswer) -> bool:
+    return isinstance(one, float) and is_answer(task, one)
+
+
+def _is_interval(one: RowAnswer) -> bool:
+    return not isinstance(one, float) and is_interval(one)
+
+
+def _is_of(classes: int) -> Callable[[RowAnswer], bool]:
+    """Whether something is the probabilities of so many classes."""
+    return lambda one: not isinstance(one, float) and len(one) == classes and is_distribution(one)
 
 
 def _known_reason(said: str) -> str:

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from tenure.lifecycle.serving import Value
+from tenure.lifecycle.serving import RowAnswer, Value
 
 Row = Sequence[Value]
 
@@ -15,9 +15,9 @@ class ScoreCache:
     """
 
     def __init__(self) -> None:
-        self._scores: OrderedDict[Row, float] = OrderedDict()
+        self._scores: OrderedDict[Row, RowAnswer] = OrderedDict()
 
-    def find(self, rows: Sequence[Row]) -> list[float] | None:
+    def find(self, rows: Sequence[Row]) -> list[RowAnswer] | None:
         """The scores of the rows when every one of them is known."""
         if not self._scores:
             return None
@@ -29,7 +29,7 @@ class ScoreCache:
             self._scores.move_to_end(row)
         return scores
 
-    def keep(self, rows: Sequence[Row], scores: Sequence[float], *, most: int) -> None:
+    def keep(self, rows: Sequence[Row], scores: Sequence[RowAnswer], *, most: int) -> None:
         """Remember scores; what was asked for least recently goes when there are too many."""
         self._scores.update(zip(rows, scores, strict=True))
         while len(self._scores) > most:

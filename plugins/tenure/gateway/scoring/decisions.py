@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from tenure.gateway.contract.metrics import Metrics
@@ -12,11 +12,13 @@ from tenure.gateway.log.records import DecisionRecord, encode
 from tenure.gateway.log.writer import GroupLog, unlogged
 from tenure.gateway.scoring.batches import ScoringFailed
 from tenure.gateway.scoring.view import LoadedVersion, ServedModel
+from tenure.lifecycle.class_answers import answered_class
 from tenure.lifecycle.decisions.decision_log import micros
 from tenure.lifecycle.serving import (
     Arm,
     FallbackStep,
     Level,
+    RowAnswer,
     ServingPolicy,
     Value,
     assign,
@@ -25,6 +27,7 @@ from tenure.lifecycle.serving import (
     confidence,
     fallback_chain,
     pseudonym,
+    score_of,
 )
 from tenure.ports import Clock, Ids
 
@@ -63,6 +66,12 @@ class _Scored:
     """The reason as metrics may have it."""
     scores: list[float]
     cached: bool = False
+    answers: list[str] = field(default_factory=list)
+    """Of several classes the one of each row, of which the score is the probability."""
+    probabilities: list[tuple[float, ...]] = field(default_factory=list)
+    lower: list[float] = field(default_factory=list)
+    """Ends of the interval of each row; empty where there are none."""
+    upper: list[float] = field(default_factory=list)
 
     @property
     def variant(self) -> str | None:
@@ -108,8 +117,8 @@ class Decider:
 
         Raises:
             Refusal: 409 for a pinned canary without share, 429 when too many requests wait, 503
-                when the record cannot be written, or no model of a regression answers and its
-                YAML declares no number for that.
+                when the record cannot be written, or no version of a model that is not binary
+                answers and its YAML declares no answer for that.
         """
         if self._in_flight >= MAX_IN_FLIGHT:
             raise Refusal(429, "busy", f"{MAX_IN_FLIGHT} requests are being scored; try again.")
@@ -150,9 +159,14 @@ class Decider:
             numeric=dict(question.rows.numeric),
             categorical=dict(question.rows.categorical),
             cached=scored.cached,
+            answers=scored.answers,
+            probabilities=scored.probabilities,
+            classes=list(scored.by.classes) if scored.answers else [],
             review=_for_review(model.policy, scored.level, confidences),
             variant=scored.variant,
             caller=caller_digest(self._subject_key, question.client),
+            lower=scored.lower,
+            upper=scored.upper,
         )
         payload = encode(self._sealed(record))
         await self._log.append(payload, sync=model.policy.durability == "fsync")
@@ -184,9 +198,9 @@ class Decider:
         return assign(subject, salt=model.held.plan.salt, share_bp=share_bp), share_bp
 
     async def _score(self, model: ServedModel, assigned: Arm, rows: Rows, began: float) -> _Scored:
-        """The first level that gives a score; rule and review always can answer a class.
+        """The first level that gives a score; rule and review always can say yes or no.
 
-        Raises Refusal (503): the model is a regression without a declared number.
+        Raises Refusal (503): the model is no binary one, and its YAML declares no answer.
         """
         named = model.canary if assigned is Arm.CANARY and model.canary else model.champion
         reason = kind = ""
@@ -200,18 +214,26 @@ class Decider:
                 kind = kind or f"{step.arm.value}: {error.kind}"
                 continue
             assert version is not None
-            return _Scored(
-                named.version, version, step.arm, step.level, reason, kind, scores, cached
+            points = [score_of(one) for one in scores]
+            by_model = _Scored(
+                named.version, version, step.arm, step.level, reason, kind, points, cached
             )
+            return (
+                _of_classes(by_model, scores) if version.classes else _with_ends(by_model, scores)
+            )
+        if model.policy.fallback_class is not None:
+            by_rule = _Scored(named.version, named, Arm.RULE, Level.RULE, reason, kind, [])
+            return _of_no_class(by_rule, model.policy.fallback_class, rows.count)
         rule = model.policy.fallback_score
-        if rule is None and named.task == "regression":
+        if named.task == "multiclass" or (rule is None and named.task == "regression"):
+            what = "class" if named.task == "multiclass" else "number"
             message = (
-                f"No version of {model.name} answers ({reason}), and a number is not invented."
+                f"No version of {model.name} answers ({reason}), and a {what} is not invented."
             )
             raise Refusal(503, "no_answer", message)
         level = Level.REVIEW if rule is None else Level.RULE
-        scores = [rule or 0.0] * rows.count
-        return _Scored(named.version, named, Arm.RULE, level, reason, kind, scores)
+        same = [rule or 0.0] * rows.count
+        return _Scored(named.version, named, Arm.RULE, level, reason, kind, same)
 
     async def _ask(
         self,
@@ -220,7 +242,7 @@ class Decider:
         step: FallbackStep,
         rows: Rows,
         began: float,
-    ) -> tuple[list[float], bool]:
+    ) -> tuple[list[RowAnswer], bool]:
         """The scores, and whether they were known. Raises ScoringFailed."""
         ended = model.held.ended(step.arm, began)
         if ended is not None:
@@ -248,7 +270,7 @@ class Decider:
 
     def _cached(
         self, model: ServedModel, version: LoadedVersion, rows: Sequence[Sequence[Value]]
-    ) -> list[float] | None:
+    ) -> list[RowAnswer] | None:
         scores = version.cache.find(rows)
         self._metrics.cache.labels(model.name, "hit" if scores else "miss").inc(len(rows))
         return scores
@@ -264,6 +286,32 @@ class Decider:
             ).inc(len(record.decision_ids))
         if record.review:
             self._metrics.reviews.labels(record.model).inc(sum(record.review))
+
+
+def _with_ends(scored: _Scored, found: Sequence[RowAnswer]) -> _Scored:
+    """With the interval of each row, where the version gives one."""
+    ends = [one for one in found if not isinstance(one, float)]
+    return replace(scored, lower=[one[1] for one in ends], upper=[one[2] for one in ends])
+
+
+def _of_classes(scored: _Scored, found: Sequence[RowAnswer]) -> _Scored:
+    """The most probable, or the cheapest class of each row, of equals the first by name."""
+    rows: list[tuple[float, ...]] = found  # type: ignore[assignment]  # checked: of all classes
+    names, costs = scored.by.classes, scored.by.class_costs
+    places = [answered_class(row, costs) for row in rows]
+    scores = [row[place] for row, place in zip(rows, places, strict=True)]
+    answers = [names[place] for place in places]
+    return replace(scored, scores=scores, answers=answers, probabilities=rows)
+
+
+def _of_no_class(scored: _Scored, answer: str, rows: int) -> _Scored:
+    """What the declared rule says, which knows nothing: each class is as probable as another."""
+    count = len(scored.by.classes)
+    alike = (1.0 / count,) * count if count else ()
+    score = alike[0] if alike else 0.0
+    return replace(
+        scored, scores=[score] * rows, answers=[answer] * rows, probabilities=[alike] * rows
+    )
 
 
 def _for_review(
@@ -285,6 +333,8 @@ def _confidences(scored: _Scored, decisions: Sequence[bool | None]) -> list[floa
         return [None] * len(decisions)
     if scored.arm is Arm.RULE:
         return [0.0] * len(decisions)
+    if scored.answers:
+        return list(scored.scores)
     return [
         confidence(score, decision=bool(decision))
         for score, decision in zip(scored.scores, decisions, strict=True)

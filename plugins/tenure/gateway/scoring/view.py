@@ -8,6 +8,7 @@ from tenure.gateway.contract.keys import Caller
 from tenure.gateway.contract.rows import RowRules
 from tenure.gateway.scoring.batches import Scorer
 from tenure.gateway.scoring.cache import ScoreCache
+from tenure.lifecycle.class_answers import ClassCosts
 from tenure.lifecycle.serving import Breaker, HeldPlan, ServingPolicy, Signature
 from tenure.lifecycle.task import Task
 
@@ -17,7 +18,8 @@ class LoadedVersion:
     """A version that a plan names. Without a `scorer` it could not be loaded: others answer.
 
     `threshold` is None for a regression, and for a version that states no facts, which is never
-    loaded. `task` says what its scores are.
+    loaded. `task` says what its scores are, `classes` of which classes they are where there are
+    several.
 
     The breaker belongs to the version, not to a process of it: it outlives restarts.
     """
@@ -32,6 +34,18 @@ class LoadedVersion:
     variant: str = "native"
     """What scores it: `native` is scikit-learn, or `onnx`."""
     task: Task = "binary"
+    classes: tuple[str, ...] = ()
+    coverage: float | None = None
+    """What the intervals of a regression promise; None where it gives none."""
+    class_costs: ClassCosts | None = None
+    """Of answers, where the cheapest class is answered and not the most probable one."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What it answers, by name."""
+        if self.task == "regression":
+            return ("prediction",) if self.coverage is None else ("prediction", "lower", "upper")
+        return ("score", "decision") if self.task == "binary" else ("label", "probability")
 
     @property
     def is_alive(self) -> bool:
@@ -39,11 +53,11 @@ class LoadedVersion:
         return self.scorer is not None and self.scorer.is_alive
 
     def decides(self, score: float) -> bool | None:
-        """Whether the score is a positive decision; None of a regression.
+        """Whether the score is a positive decision; None unless the model is binary.
 
         No score of a rule is positive without a threshold.
         """
-        if self.task == "regression":
+        if self.task != "binary":
             return None
         return self.threshold is not None and score >= self.threshold
 
@@ -71,6 +85,11 @@ class ServedModel:
     def live(self) -> tuple[LoadedVersion, ...]:
         """The versions of the plan, champion first."""
         return (self.champion,) if self.canary is None else (self.champion, self.canary)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What a live version may answer, by name."""
+        return tuple(dict.fromkeys(name for one in self.live for name in one.outputs))
 
     @property
     def is_ready(self) -> bool:

@@ -51,7 +51,12 @@ _WAYS = (
     "street|st|road|rd|avenue|ave|lane|ln|drive|dr|boulevard|blvd|way|court|ct|square|place|"
     "straße|strasse|str|weg|allee|platz|gasse|rue|calle|via|laan|straat|ulica|ul"
 )
-_ADDRESS = rf"(?i:[0-9]{{1,5}}[a-z]?,? .*\b({_WAYS})\b.*|.*({_WAYS})\.? [0-9]{{1,4}} ?[a-z]?(,.*)?)"
+_ENDINGS = "straße|strasse|str|weg|allee|platz|gasse|laan|straat"
+"""Ways that end a longer word: Hauptstr. 5; of the others, `district 5` would have one."""
+_ADDRESS = (
+    rf"(?i:[0-9]{{1,5}}[a-z]?,? .*\b({_WAYS})\b.*|"
+    rf".*(\b({_WAYS})|({_ENDINGS}))\.? [0-9]{{1,4}} ?[a-z]?(,.*)?)"
+)
 _NAMES = (
     "james mary john robert patricia jennifer michael linda david elizabeth william barbara "
     "richard susan joseph jessica thomas sarah charles karen christopher lisa daniel nancy "

@@ -407,3 +407,18 @@ def broken_name(key: str, source: Source) -> str | None:
     if not re.fullmatch(BATCH_NAME, stem):
         return f"the file is called {name[:80]!r}, expected letters, digits, '.', '_', '=' and '-'"
     return None
+
+
+def landing_name(name: str, source: Source) -> str:
+    """What a file is to be called in the landing folder, whatever it is called elsewhere.
+
+    >>> source = Source(format="csv")
+    >>> landing_name("my rents.tsv", source), landing_name("a.txt.gz", source)
+    ('my_rents.csv', 'a.csv.gz')
+    >>> landing_name("rents.csv", source), landing_name("a.pq", Source())
+    ('rents.csv', 'a.parquet')
+    """
+    if broken_name(name, source) is None:
+        return name
+    is_packed = name.lower().endswith(".gz") and source.format == "csv"
+    return batch_of(name[:-3] if is_packed else name) + source.suffixes[-1 if is_packed else 0]

@@ -12,6 +12,10 @@ TOLERANCE = 1e-12
 on how many rows came together."""
 
 
+Ends = tuple[float, float] | None
+"""Of an interval."""
+
+
 class ReplayVerdict(StrEnum):
     """What a replay of one decision found."""
 
@@ -41,7 +45,7 @@ class ReplayResult:
         version: `model@version` that answered; empty when the decision is not known.
         logged: Score in the log.
         score: Score now; None when nothing could be scored.
-        difference: Absolute difference of the two.
+        difference: Absolute difference of the two, or of two ends of their intervals if larger.
         why: For people.
     """
 
@@ -59,20 +63,35 @@ def compare(
     version: str,
     *,
     logged: float,
-    decided: bool | None,
+    decided: bool | str | None,
     score: float,
     threshold: float | None,
+    answer: str | None = None,
+    ends: Ends = None,
+    logged_ends: Ends = None,
 ) -> ReplayResult:
-    """Identical, within the tolerance, or different: in score or in the decision.
+    """Identical, within the tolerance, or different: in score, in what was decided, or interval.
 
-    A regression has neither threshold nor decision.
+    Args:
+        decision_id: Of the decision.
+        version: `model@version` that answered.
+        logged: The score in the log.
+        decided: The decision, or the class that was answered, in the log; None of a regression.
+        score: The score now.
+        threshold: Of a binary version.
+        answer: The class that a multiclass version answers now.
+        ends: Lower and upper end of a regression's interval now; None where it gives none.
+        logged_ends: Those of the log.
     """
-    difference = abs(score - logged)
-    now = None if threshold is None else score >= threshold
-    if now != decided or not difference <= TOLERANCE * max(1.0, abs(logged)):
+    parts = [(score, logged), *zip(ends or (), logged_ends or (), strict=False)]
+    difference = max(abs(one - other) for one, other in parts)
+    now = answer if threshold is None else score >= threshold
+    close = all(abs(a - b) <= TOLERANCE * max(1.0, abs(b)) for a, b in parts)
+    if now != decided or not close or (ends is None) != (logged_ends is None):
         found = ReplayVerdict.DIFFERENT
-        why = f"logged {logged!r}{_word(decided)}, now {score!r}{_word(now)}"
-    elif score == logged:
+        then = f"{logged!r}{_word(decided)}{_between(logged_ends)}"
+        why = f"logged {then}, now {score!r}{_word(now)}{_between(ends)}"
+    elif all(one == other for one, other in parts):
         found, why = ReplayVerdict.IDENTICAL, ""
     else:
         found, why = ReplayVerdict.CLOSE, f"differs by {difference:.3g}"
@@ -95,7 +114,13 @@ def verdict(replayed: Sequence[ReplayResult]) -> Verdict:
     return Verdict.PASSED if found and found <= GOOD else Verdict.INCONCLUSIVE
 
 
-def _word(decided: bool | None) -> str:
+def _between(ends: Ends) -> str:
+    return "" if ends is None else f" [{ends[0]!r}, {ends[1]!r}]"
+
+
+def _word(decided: bool | str | None) -> str:
     if decided is None:
         return ""
+    if isinstance(decided, str):
+        return f" for class {decided!r}"
     return " and positive" if decided else " and negative"

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from tenure.errors import TenureError
@@ -63,6 +63,7 @@ class FailureCard:
     """One failed try of one task, as a person must read it.
 
     `kind` is the error's class; `evidence` a report digest, path or URL; tries count from 1.
+    `next_try_at` (ISO 8601, UTC) is by when Airflow's next try is due; None when there is none.
     """
 
     kind: str
@@ -76,6 +77,7 @@ class FailureCard:
     log_url: str = ""
     try_number: int = 1
     tries: int = 1
+    next_try_at: str | None = None
 
     @property
     def title(self) -> str:
@@ -105,7 +107,16 @@ class FailureCard:
             f"Still safe: {self.still_safe}",
             f"Next step: {self.next_step}",
         ]
+        if self.next_try_at:
+            rows.append(f"Next try: by itself, due by {self.next_try}; nobody is paged before")
         return rows + ([f"Evidence: {self.evidence}"] if self.evidence else [])
+
+    @property
+    def next_try(self) -> str:
+        """`12:03:40 UTC`; empty when there is none."""
+        if self.next_try_at is None:
+            return ""
+        return f"{datetime.fromisoformat(self.next_try_at).astimezone(UTC):%H:%M:%S} UTC"
 
     def report(self, run: RunRef) -> Report:
         """The card as the evidence row that is stored."""
@@ -134,6 +145,7 @@ def describe(
     log_url: str = "",
     try_number: int = 1,
     tries: int = 1,
+    next_try_at: datetime | None = None,
 ) -> FailureCard:
     """The card of any error; what is no TenureError is a bug and says so."""
     where: dict[str, Any] = {
@@ -143,6 +155,7 @@ def describe(
         "log_url": log_url,
         "try_number": try_number,
         "tries": max(tries, try_number),
+        "next_try_at": next_try_at and next_try_at.isoformat(),
     }
     if isinstance(error, TenureError):
         return FailureCard(

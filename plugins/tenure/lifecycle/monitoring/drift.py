@@ -4,9 +4,10 @@ Verdicts rest on the population stability index (PSI) and its interval. Kolmogor
 chi-squared stand beside it; their p-values inform, since at many rows they are always 0.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -147,28 +148,39 @@ def shift(
 
 
 def merged(
-    reference: Mapping[str, int], current: Mapping[str, int], most: int
+    reference: Mapping[str, int],
+    current: Mapping[str, int],
+    most: int,
+    known: Collection[str] = (),
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Counts of the reference's commonest categories; the rest of them is `other`, new is `unseen`.
 
-    Fewer cells, so that a column of a thousand values does not drown in its own noise.
+    Fewer cells, so that a column of a thousand values does not drown in its own noise. What
+    training saw is not new, also where the reference happens to lack it.
     """
+    seen = {*reference, *known}
     common = sorted(reference, key=lambda value: (-reference[value], value))[:most]
     names = [*common, OTHER, UNSEEN]
 
     def counts(side: Mapping[str, int]) -> np.ndarray:
         cells = {name: side.get(name, 0) for name in common}
-        rest = sum(n for v, n in side.items() if v in reference and v not in cells)
-        new = sum(n for v, n in side.items() if v not in reference)
+        rest = sum(n for v, n in side.items() if v in seen and v not in cells)
+        new = sum(n for v, n in side.items() if v not in seen)
         return np.array([*cells.values(), rest, new], dtype=float)
 
     return names, counts(reference), counts(current)
 
 
 def shifts(
-    reference: FeatureCounts, current: FeatureCounts, policy: MonitoringPolicy
+    reference: FeatureCounts,
+    current: FeatureCounts,
+    policy: MonitoringPolicy,
+    known: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> list[Shift]:
-    """Every column that was counted, the furthest moved first; nulls are a bin of their own."""
+    """Every column that was counted, the furthest moved first; nulls are a bin of their own.
+
+    `known` are the values that training saw, by categorical feature.
+    """
     found = []
     for name in current.bins:
         sides = [
@@ -176,7 +188,8 @@ def shifts(
         ]
         found.append(shift(name, "numeric", sides[0], sides[1], policy))
     for name in current.categories:
-        _, a, b = merged(reference.categories[name], current.categories[name], policy.bins)
+        before, now = reference.categories[name], current.categories[name]
+        _, a, b = merged(before, now, policy.bins, known.get(name, ()))
         sides = [np.append(a, reference.nulls[name]), np.append(b, current.nulls[name])]
         found.append(shift(name, "categorical", sides[0], sides[1], policy))
     return sorted(found, key=lambda s: (-s.low, -s.psi, s.feature))

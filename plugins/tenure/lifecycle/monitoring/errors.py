@@ -5,13 +5,15 @@ from datetime import date
 from typing import Any
 
 from tenure.lifecycle.monitoring.fairness import as_live, unclear, why_unclear
-from tenure.lifecycle.monitoring.performance import coverage_check, decay_check
+from tenure.lifecycle.monitoring.performance import decay_check, label_coverage_check
 from tenure.lifecycle.monitoring.policy import MonitoringPolicy
 from tenure.lifecycle.training.bias import ErrorBiasPolicy
 from tenure.lifecycle.training.bias.errors import audit_errors
+from tenure.lifecycle.training.evaluation.conformal import coverage_check
+from tenure.lifecycle.training.evaluation.policy import ConformalPolicy
 from tenure.lifecycle.training.evaluation.regression import measure_sums
 from tenure.ports import ErrorCounts
-from tenure.verdicts import Report, Verdict
+from tenure.verdicts import Check, Report, Verdict
 
 
 def judge_errors(
@@ -19,6 +21,7 @@ def judge_errors(
     policy: MonitoringPolicy,
     *,
     holdout: Mapping[str, float],
+    promised: ConformalPolicy | None,
     subject: str,
     facts: Mapping[str, Any],
 ) -> Report:
@@ -28,20 +31,25 @@ def judge_errors(
         counts: Of a window of mature decisions.
         policy: Metric (`mae` or `rmse`), limits.
         holdout: Metrics of the version's holdout.
+        promised: Share of outcomes that its intervals promise to hold; None where it gives none.
         subject: What is judged.
         facts: Goes into the report.
     """
     measured = measure_sums(counts.sums, confidence=policy.confidence)
-    checks = [coverage_check(counts, policy)]
+    checks = [label_coverage_check(counts, policy)]
     if checks[0].verdict is Verdict.PASSED:
+        checks += _intervals(counts, promised, policy.confidence)
         checks.append(decay_check(measured, holdout, policy))
-    decisive = checks[-1]
-    what = f"{policy.metric} {decisive.observed}" if len(checks) > 1 else decisive.observed
+    decisive = max(reversed(checks), key=lambda check: _SEVERITY.index(check.verdict))
+    named = f"{decisive.rule} " if decisive.rule != checks[0].rule else ""
+    what = f"{named}{decisive.observed}"
     body = {
         **facts,
         "decisions": counts.decisions,
         "answered": counts.answered,
         "labelled": counts.labelled,
+        "with_interval": counts.with_interval,
+        "covered": counts.covered,
         "cells": list(counts.cells),
         "ambiguous_outcomes": counts.ambiguous,
         "metrics": {k: m.value for k, m in measured.items() if m.value is not None},
@@ -57,6 +65,24 @@ def judge_errors(
         facts=body,
         enforced=False,
     )
+
+
+def _intervals(
+    counts: ErrorCounts, promised: ConformalPolicy | None, confidence: float
+) -> list[Check]:
+    """Whether the share of outcomes in their intervals is still what was promised."""
+    if promised is None or not counts.with_interval:
+        return []
+    said = "mature outcomes lie in their interval"
+    share = (counts.covered, counts.with_interval)
+    return [
+        coverage_check(
+            promised, *share, said, rule="interval coverage", confidence=confidence, min_rows=1
+        )
+    ]
+
+
+_SEVERITY = (Verdict.PASSED, Verdict.INCONCLUSIVE, Verdict.FAILED)
 
 
 def judge_error_fairness(

@@ -10,7 +10,7 @@ import numpy as np
 from tenure.lifecycle.training.bias import BiasPolicy
 from tenure.lifecycle.training.bias.audit import audit
 from tenure.lifecycle.training.bias.cells import Cells
-from tenure.ports import ErrorCounts, OutcomeCounts
+from tenure.ports import ClassCounts, ErrorCounts, OutcomeCounts
 from tenure.verdicts import Report, Verdict
 
 
@@ -50,7 +50,7 @@ def judge_fairness(
 
 
 def why_unclear(
-    counts: OutcomeCounts | ErrorCounts,
+    counts: OutcomeCounts | ClassCounts | ErrorCounts,
     attributes: Sequence[str],
     visible: Sequence[str],
     min_label_coverage: float,
@@ -66,7 +66,10 @@ def why_unclear(
 
 
 def unclear(
-    why: str, subject: str, facts: Mapping[str, Any], counts: OutcomeCounts | ErrorCounts
+    why: str,
+    subject: str,
+    facts: Mapping[str, Any],
+    counts: OutcomeCounts | ClassCounts | ErrorCounts,
 ) -> Report:
     """The report of a window of which nothing can be said."""
     return Report(

@@ -9,12 +9,14 @@ from scipy import stats
 from tenure.lifecycle.monitoring.policy import MonitoringPolicy
 from tenure.lifecycle.training.evaluation import Metric, MetricEstimate
 from tenure.lifecycle.training.evaluation.metrics import ECE_BINS, wilson
-from tenure.ports import ErrorCounts, OutcomeCounts, ScoreBin
+from tenure.ports import ClassCounts, ErrorCounts, OutcomeCounts, ScoreBin
 from tenure.verdicts import Check, Report, Verdict
 
 SCORE_BINS = 20 * ECE_BINS
 """Fine enough for roc_auc: the error is at most half the share of pairs that fall into one bin."""
-HIGHER_IS_BETTER = frozenset({"roc_auc", "accuracy", "precision", "recall"})
+HIGHER_IS_BETTER = frozenset(
+    {"roc_auc", "accuracy", "precision", "recall", "balanced_accuracy", "macro_f1"}
+)
 _DRAWS = 1000
 _EQUAL = 1e-12
 """0.8 less 10% is not quite 0.72 in binary; at the limit is not beyond it."""
@@ -81,7 +83,7 @@ def judge_performance(
         facts: Goes into the report.
     """
     measured = measure(counts, confidence=policy.confidence, seed=seed)
-    checks = [coverage_check(counts, policy)]
+    checks = [label_coverage_check(counts, policy)]
     if checks[0].verdict is Verdict.PASSED:
         checks.append(decay_check(measured, holdout, policy))
     decisive = checks[-1]
@@ -105,7 +107,9 @@ def judge_performance(
     )
 
 
-def coverage_check(counts: OutcomeCounts | ErrorCounts, policy: MonitoringPolicy) -> Check:
+def label_coverage_check(
+    counts: OutcomeCounts | ClassCounts | ErrorCounts, policy: MonitoringPolicy
+) -> Check:
     """Whether enough of the mature decisions have an outcome."""
     coverage = counts.labelled / counts.answered if counts.answered else 0.0
     enough = counts.labelled > 0 and coverage >= policy.min_label_coverage

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from tenure.errors import NotPermitted
 from tenure.lifecycle.policy import Policy
-from tenure.vocabulary import digest_json
+from tenure.vocabulary import digest_json, op_key
 
 RiskTier = Literal["minimal", "limited", "high"]
 
@@ -37,6 +37,18 @@ class Choice(StrEnum):
 
     APPROVE = "approve"
     REJECT = "reject"
+
+
+@dataclass(frozen=True)
+class Caution:
+    """What an approver has to know before any number.
+
+    `kind` is `same_bytes` (they were refused before), `excused` (from a gate, until a date) or
+    `lowered`: a gate asks less than before, or nobody can tell.
+    """
+
+    kind: Literal["same_bytes", "excused", "lowered"]
+    text: str
 
 
 @dataclass(frozen=True)
@@ -159,6 +171,43 @@ def admit(
             "Clear this task: the question is asked again with what is true now.",
         )
     return _is_new(question, answers, answer, after)
+
+
+def require_reason(
+    question: ApprovalQuestion, user: str, choice: Choice, note: str, cautions: Sequence[Caution]
+) -> None:
+    """Refuse a rejection, or a yes to a lowered gate, of which nobody would know why.
+
+    Args:
+        question: What was asked.
+        user: Who answered.
+        choice: What was answered.
+        note: What the person wrote.
+        cautions: What was to be read first.
+
+    Raises:
+        NotPermitted: The reason is missing.
+    """
+    if note.strip():
+        return
+    lowered = [one.text for one in cautions if one.kind == "lowered"]
+    if choice is Choice.REJECT:
+        why = f"{user} rejected {question.name} and wrote no reason; its owner needs it."
+    elif lowered:
+        why = (
+            f"{user} approved {question.name} without a reason, and {len(lowered)} of its gates "
+            f"may ask less than before: {lowered[0]}."
+        )
+    else:
+        return
+    raise _refused(
+        why, "Clear this task: the question is asked again. Answer it with a text in Reason."
+    )
+
+
+def begin_key(model: str, run_id: str) -> str:
+    """Of the ledger event that says which version a run of `promote_model` is about."""
+    return op_key("promotion.begin", f"model:{model}", {"run_id": run_id})
 
 
 def standing(

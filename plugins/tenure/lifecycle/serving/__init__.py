@@ -27,7 +27,14 @@ from tenure.lifecycle.serving.plan import (
     supersedes,
 )
 from tenure.lifecycle.serving.policy import OnnxPolicy, ServingPolicy
-from tenure.lifecycle.serving.signature import MAX_TEXT, Score, Signature, Value
+from tenure.lifecycle.serving.signature import (
+    MAX_TEXT,
+    RowAnswer,
+    Score,
+    Signature,
+    Value,
+    score_of,
+)
 
 __all__ = [
     "GONE",
@@ -46,6 +53,7 @@ __all__ = [
     "JwtPolicy",
     "Level",
     "OnnxPolicy",
+    "RowAnswer",
     "Scope",
     "Score",
     "ServingPolicy",
@@ -61,5 +69,6 @@ __all__ = [
     "hold",
     "pseudonym",
     "restart_delay",
+    "score_of",
     "supersedes",
 ]

@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tenure.lifecycle.policy import Policy
+from tenure.lifecycle.serving.spelling import spell
 
 
 class OnnxPolicy(Policy):
@@ -23,8 +24,11 @@ class ServingPolicy(Policy):
     """Score of the declared rule that answers when no model can: a probability, or the number that
     a regression answers then; null: there is no rule, a person decides and the answer is negative
     until then."""
+    fallback_class: str | None = None
+    """Class that the declared rule of a multiclass model answers when no model can."""
     review_below_confidence: float | None = Field(default=None, gt=0.0, le=1.0)
-    """Decisions that the model is less sure of than this go to a person as well; null: none."""
+    """Decisions that the model is less sure of than this go to a person as well (of several
+    classes: by the probability of the answered one); null: none."""
     review_hours: float = Field(default=72.0, gt=0.0, le=8_784.0)
     """How long a decision waits for a person, up to a year; then the gateway's answer stands."""
     model_memory_mb: int = Field(default=1024, ge=64)
@@ -48,3 +52,8 @@ class ServingPolicy(Policy):
     """Scores kept by version and features; 0 is off. A hit is a decision like any other."""
     onnx: OnnxPolicy | None = None
     """A faster way to the same decisions; null: every version is scored by scikit-learn."""
+
+    @field_validator("fallback_class", mode="before")
+    @classmethod
+    def _class_is_written(cls, value: object) -> object:
+        return spell(value) if isinstance(value, bool | int | float) else value

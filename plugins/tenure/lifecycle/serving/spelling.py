@@ -160,7 +160,12 @@ def _day(text: str) -> str | None:
     return moment.date().isoformat() if moment and is_day else None
 
 
-def _instant(text: str) -> str | None:
+def respell_moment(text: str) -> str | None:
+    """How a moment in ISO 8601 is written, in UTC; None for a text that is none.
+
+    >>> respell_moment("2013-07-01"), respell_moment("2013-07-01 11:00+02:00"), respell_moment("x")
+    ('2013-07-01T00:00:00Z', '2013-07-01T09:00:00Z', None)
+    """
     moment = _read_moment(text)
     return None if moment is None else spell(moment)
 
@@ -187,6 +192,6 @@ _MOMENT = Spelling(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]*[1-9])?Z",
     _ANY_DAY,
     "2013-07-01T09:00:00Z",
-    _instant,
+    respell_moment,
 )
 _SPELLINGS = {"boolean": _BOOLEAN, "number": _NUMBER, "date": _DATE, "moment": _MOMENT}

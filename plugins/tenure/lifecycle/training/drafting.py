@@ -12,7 +12,10 @@ from tenure.lifecycle.serving.spelling import EXACT, spell
 from tenure.lifecycle.training.evaluation.leaks import GIVEN_AWAY, ShiftedLabel
 
 MAX_CATEGORIES = 255
-"""Different values of a category that the boosted trees tell apart."""
+"""Different values of a category that the boosted trees tell apart; of more, neighbors in the
+alphabet share a place."""
+MAX_TEXTS = 5_000
+"""Different texts that a version remembers of one category."""
 _WORDS = (
     "1 true t yes y ja oui si positive pos late default defaulted bad churn churned fraud failed "
     "fail sick ill dead died"
@@ -57,8 +60,8 @@ class ColumnRoles:
 
     Args:
         label: What is predicted.
-        time: When it happened.
-        subject: Whom a row is about.
+        time: When it happened; None: nothing says it.
+        subject: Whom a row is about; None: nothing says it.
         key: Columns that name a row.
         protected: Columns that are not read because of what they say of a person.
         audited: Attributes whose groups are compared.
@@ -66,8 +69,8 @@ class ColumnRoles:
     """
 
     label: str
-    time: str
-    subject: str
+    time: str | None
+    subject: str | None
     key: tuple[str, ...] = ()
     protected: tuple[str, ...] = ()
     audited: tuple[str, ...] = ()
@@ -80,7 +83,15 @@ class FeatureDraft:
 
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
+    dates: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
+    many: Mapping[str, int] = field(default_factory=dict)
+    """Categories of more values than are told apart, with how many they have."""
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every column that is read."""
+        return self.numeric + self.categorical + self.dates
 
 
 def draft_label(column: ColumnProfile, positive: str | None, *, next_step: str) -> LabelDraft:
@@ -162,15 +173,18 @@ def draft_features(
     alone: Mapping[str, float],
     roles: ColumnRoles,
     shifted: Mapping[str, ShiftedLabel] = MappingProxyType({}),
+    *,
+    measure: tuple[str, float] = ("an ROC AUC", GIVEN_AWAY),
 ) -> FeatureDraft:
     """Every column is a feature, unless there is a reason against it.
 
     Args:
         profile: Of the rows.
         pairs: Columns of which one tells the other.
-        alone: Area under the ROC curve that a column reaches by itself, 0.5…1.
+        alone: What a column reaches by itself, 0…1: the area under the ROC curve.
         roles: What columns are besides.
         shifted: Columns that give the label of another row away.
+        measure: What `alone` is called, and from where on it is too good.
     """
     left_out: dict[str, str] = {}
     kept: list[ColumnProfile] = []
@@ -178,10 +192,15 @@ def draft_features(
         if column.name == roles.label:
             continue
         names = {one.name for one in kept}
-        reason = _reason_against(column, pairs, alone, roles, names)
+        reason = (
+            _by_role(column.name, roles)
+            or _by_values(column)
+            or _by_leak(column.name, pairs, alone, roles.label, measure)
+            or _by_likeness(column.name, pairs, names)
+        )
         if not reason and column.name in shifted:
             one = shifted[column.name]
-            reason = f"{one.said}: alone it reaches an ROC AUC of {one.roc_auc:.3f}"
+            reason = f"{one.said}: alone it reaches an ROC AUC of {one.reached:.3f}"
         if reason:
             left_out[column.name] = reason
         else:
@@ -189,23 +208,11 @@ def draft_features(
     return FeatureDraft(
         numeric=tuple(c.name for c in kept if c.type in {"integer", "number"}),
         categorical=tuple(c.name for c in kept if c.type in {"string", "boolean"}),
+        dates=tuple(c.name for c in kept if c.type == "timestamp"),
         left_out=left_out,
-    )
-
-
-def _reason_against(
-    column: ColumnProfile,
-    pairs: Sequence[LikePair],
-    alone: Mapping[str, float],
-    roles: ColumnRoles,
-    kept: set[str],
-) -> str:
-    """The first reason not to read the column; empty when there is none."""
-    return (
-        _by_role(column.name, roles)
-        or _by_values(column)
-        or _by_leak(column.name, pairs, alone, roles.label)
-        or _by_likeness(column.name, pairs, kept)
+        many={
+            c.name: c.distinct for c in kept if c.type == "string" and c.distinct > MAX_CATEGORIES
+        },
     )
 
 
@@ -230,10 +237,6 @@ def _value_reasons(column: ColumnProfile) -> Iterator[tuple[bool, str]]:
     is_whole, is_text = column.type == "integer", column.type == "string"
     texts = f"has {column.distinct:,} different texts"
     yield not column.values, "has no value at all"
-    yield (
-        column.type == "timestamp",
-        "is a moment: make what it tells (an hour, a number of days) a column of its own",
-    )
     yield column.distinct == 1 and not column.nulls, "has one value in all rows"
     yield any(math.isinf(b) for b in bounds), "holds infinite numbers"
     yield (
@@ -249,18 +252,25 @@ def _value_reasons(column: ColumnProfile) -> Iterator[tuple[bool, str]]:
         f"{texts}: they name rows rather than sort them",
     )
     yield (
-        is_text and column.distinct > MAX_CATEGORIES,
-        f"{texts}; {MAX_CATEGORIES} can be told apart",
+        is_text and column.distinct > MAX_TEXTS,
+        f"{texts}, more than the {MAX_TEXTS:,} that a version remembers",
     )
 
 
-def _by_leak(name: str, pairs: Sequence[LikePair], alone: Mapping[str, float], label: str) -> str:
+def _by_leak(
+    name: str,
+    pairs: Sequence[LikePair],
+    alone: Mapping[str, float],
+    label: str,
+    measure: tuple[str, float],
+) -> str:
+    called, too_good = measure
     for pair in pairs:
         if label in {pair.first, pair.second} and name in {pair.first, pair.second}:
             return f"gives {label} away" + (f" ({pair.how})" if pair.how else ": it is the same")
-    if alone.get(name, 0.0) >= GIVEN_AWAY:
+    if alone.get(name, 0.0) >= too_good:
         return (
-            f"seems to give {label} away: alone it reaches an ROC AUC of {alone[name]:.3f}; "
+            f"seems to give {label} away: alone it reaches {called} of {alone[name]:.3f}; "
             "read it only if it is known before"
         )
     return ""
@@ -314,23 +324,34 @@ def draft_gates(
         label: With the share of the positive p; the Brier score of the constant p is p(1-p).
         features: Only these count as columns that a model has to beat.
         alone: Area under the ROC curve of each column alone.
-        days: That the data cover.
+        days: That the data cover; 0 without time.
         holdout_fraction: Share of the rows that judge.
     """
-    read = {n: alone[n] for n in (*features.numeric, *features.categorical) if n in alone}
+    read = {n: alone[n] for n in features.all if n in alone}
     best = max(read.items(), key=lambda item: item[1], default=None)
     holdout = int(label.rows * holdout_fraction)
     p = label.share
+    rows, group_rows, gap = bounds_of_rows(label.rows, days, holdout_fraction)
     lowest = best[1] - 2 * auc_error(best[1], holdout * p, holdout * (1 - p)) if best else 0.0
     return GateDraft(
         roc_auc=max(_LEAST_AUC, math.floor(100 * lowest) / 100),
         best=best,
         brier=max(0.01, math.ceil(100 * p * (1 - p)) / 100),
         threshold=0.5 if _RARE <= p <= 1 - _RARE else round(p, 3),
-        min_rows=max(1, min(_USUAL_ROWS, holdout // 2)),
-        min_group_rows=max(10, min(_USUAL_GROUP, holdout // 20)),
-        gap_hours=_HOURS if days >= _LEAST_DAYS else 0,
+        min_rows=rows,
+        min_group_rows=group_rows,
+        gap_hours=gap,
         base_rate=p,
+    )
+
+
+def bounds_of_rows(rows: int, days: float, holdout_fraction: float) -> tuple[int, int, int]:
+    """Rows that a holdout and a group need, and hours before the holdout that are left out."""
+    holdout = int(rows * holdout_fraction)
+    return (
+        max(1, min(_USUAL_ROWS, holdout // 2)),
+        max(10, min(_USUAL_GROUP, holdout // 20)),
+        _HOURS if days >= _LEAST_DAYS else 0,
     )
 
 

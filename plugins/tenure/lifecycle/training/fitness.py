@@ -3,7 +3,7 @@
 A training refuses by these rules, and so do its gates; `tenure check` lists all that they will say.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -16,9 +16,11 @@ from tenure.errors import ConfigInvalid
 from tenure.lifecycle.serving.spelling import spell
 from tenure.lifecycle.training.bias.audit import LAPSED, audit
 from tenure.lifecycle.training.bias.cells import Cells, Group
+from tenure.lifecycle.training.bias.class_audit import audit_classes
 from tenure.lifecycle.training.bias.error_policy import ErrorBiasPolicy
 from tenure.lifecycle.training.bias.errors import audit_errors
 from tenure.lifecycle.training.bias.policy import BiasPolicy
+from tenure.lifecycle.training.classes import class_faults, listed
 from tenure.lifecycle.training.evaluation.gate import judge
 from tenure.lifecycle.training.evaluation.leaks import ColumnScan, judge_leaks
 from tenure.lifecycle.training.evaluation.measuring import measure_answers
@@ -72,15 +74,17 @@ def learning_faults(
     *,
     label: str,
     squared: Mapping[str, float],
+    of_a_part: bool = False,
 ) -> Iterator[RowFault]:
     """Why nothing can be learned from the rows that are trained on, whatever the estimator.
 
     Args:
-        labels: Booleans, or numbers of a regression; shape (n,).
+        labels: Booleans, classes (texts), or numbers of a regression; shape (n,).
         values: How many of the rows have a value, by feature.
         label: The column of the labels.
         squared: Largest magnitude of each feature that the estimator scales; none where it does
             not.
+        of_a_part: Whether a search only tries these rows: then a class may have any number.
     """
     for name, largest in squared.items():
         if largest > LARGEST_SQUARED:
@@ -92,16 +96,43 @@ def learning_faults(
                 "as hist_gradient_boosting",
             )
     yield from valueless(values, f"the {len(labels):,} rows that are trained on")
-    classes = np.unique(labels)
+    classes, numbers = np.unique(labels, return_counts=True)
     if len(classes) < _CLASSES:
         only = spell(classes[0].item()) if len(classes) else "none"
-        what = "class" if labels.dtype == np.bool_ else "value"
+        what = "value" if labels.dtype.kind == "f" else "class"
         yield RowFault(
             f"{label} has one {what} only: it is {only} in all of the {len(labels):,} rows that "
             "are trained on",
             label,
             "Take more batches (training.window_batches), or correct `label` in the model's YAML",
         )
+    elif labels.dtype.kind == "U" and not of_a_part:
+        counts = dict(zip(classes.tolist(), map(int, numbers), strict=True))
+        for said, remedy in class_faults(counts, label=label):
+            yield RowFault(said, label, remedy)
+
+
+def declared_class_faults(
+    declared: Mapping[tuple[str, ...], Sequence[str]], labels: NDArray[Any]
+) -> Iterator[RowFault]:
+    """Classes that the model's YAML names, and no row that is learned from has.
+
+    Args:
+        declared: Classes by the key that names them.
+        labels: Of the rows that are trained on, texts of shape (n,).
+    """
+    if not declared:
+        return
+    names, numbers = np.unique(labels, return_counts=True)
+    rows = dict(zip(names.tolist(), map(int, numbers), strict=True))
+    for key, classes in declared.items():
+        for name in (one for one in classes if one not in rows):
+            yield RowFault(
+                f"{'.'.join(key)} names {name!r}, which is no class of the {len(labels):,} rows "
+                f"that are trained on; they have {listed(rows)}",
+                key,
+                f"Name one of these in {'.'.join(key)}",
+            )
 
 
 def valueless(values: Mapping[str, int], rows: str) -> Iterator[RowFault]:
@@ -144,12 +175,15 @@ def gate_faults(
 def _of_evaluation(
     policy: EvaluationPolicy, labels: NDArray[Any], today: date
 ) -> Iterator[RowFault]:
-    is_binary = labels.dtype == np.bool_
+    is_binary, is_class = labels.dtype == np.bool_, labels.dtype.kind == "U"
     says = np.ones(len(labels)) if is_binary else np.zeros(len(labels))
+    names = tuple(np.unique(labels).tolist()) if is_class else ()
+    if names:
+        says = np.eye(len(names))[np.zeros(len(labels), dtype=int)]
     threshold = policy.threshold if is_binary else None
     report = judge(
         policy,
-        measure_answers(says, labels, threshold=threshold, costs=policy.costs),
+        measure_answers(says, labels, threshold=threshold, costs=policy.error_costs, classes=names),
         subject="",
         rows=len(labels),
         threshold=threshold,
@@ -187,7 +221,8 @@ def _of_bias(
             yield RowFault(f"{where}: {check.subject} has {check.observed}", ("bias", "attributes"))
     if policy.small_groups == "report":
         return
-    for check in unlike if len(np.unique(labels)) == _CLASSES else ():
+    is_binary = labels.dtype == np.bool_
+    for check in unlike if is_binary and len(np.unique(labels)) == _CLASSES else ():
         yield RowFault(f"{where}: {check.subject} has {check.observed}", ("bias", "attributes"))
     if small:
         shown = ", ".join(f"{c.subject} ({c.value:,.0f})" for c in small[:SHOWN])
@@ -213,16 +248,24 @@ def leak_faults(policy: EvaluationPolicy, scan: ColumnScan) -> Iterator[RowFault
 
 def _rate_checks(
     policy: BiasPolicy,
-    labels: NDArray[np.bool_],
+    labels: NDArray[Any],
     protected: Mapping[str, NDArray[np.object_]],
     today: date,
 ) -> Sequence[Check]:
     groups = zip(*(protected[name].tolist() for name in policy.attributes), strict=True)
+    few_draws = policy.model_copy(update={"bootstrap_draws": _FEWEST_DRAWS})
+    if labels.dtype.kind == "U":
+        of_classes: dict[Group, Counter[tuple[str, str]]] = defaultdict(Counter)
+        for group, label in zip(groups, labels.tolist(), strict=True):
+            of_classes[group][label, label] += 1
+        found = audit_classes(
+            policy.attributes, of_classes, few_draws, subject="", seed=0, today=today
+        )
+        return found.checks
     counted: dict[Group, tuple[int, int, int, int]] = {}
     for (group, label), rows in Counter(zip(groups, labels.tolist(), strict=True)).items():
         positive, negative, *_ = counted.get(group, (0, 0, 0, 0))
         counted[group] = (positive + rows * label, negative + rows * (not label), 0, 0)
-    few_draws = policy.model_copy(update={"bootstrap_draws": _FEWEST_DRAWS})
     cells = Cells.of(policy.attributes, counted)
     return audit(cells, few_draws, subject="", seed=0, today=today).checks
 

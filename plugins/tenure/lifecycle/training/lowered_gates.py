@@ -6,6 +6,8 @@ from tenure.lifecycle.policy import GatePolicy
 from tenure.lifecycle.training.bias.error_policy import ErrorBiasPolicy
 from tenure.lifecycle.training.bias.policy import BiasPolicy
 from tenure.lifecycle.training.evaluation.policy import (
+    ClassErrorCosts,
+    ConformalPolicy,
     DecisionCosts,
     EvaluationPolicy,
     MetricGate,
@@ -42,8 +44,22 @@ def _evaluation(before: EvaluationPolicy, now: EvaluationPolicy) -> Iterator[str
         )
     for name in sorted(now.accepted_leaks.keys() - before.accepted_leaks.keys()):
         yield f"evaluation: {name} may look like a leak now ({now.accepted_leaks[name]})"
-    if before.costs != now.costs:
-        yield f"evaluation: errors cost {_costs(before.costs)}, now {_costs(now.costs)}"
+    yield from _conformal(before.conformal, now.conformal)
+    was_cost, costs = before.error_costs, now.error_costs
+    if was_cost != costs:
+        yield f"evaluation: errors cost {_costs(was_cost)}, now {_costs(costs)}"
+
+
+def _conformal(before: ConformalPolicy | None, now: ConformalPolicy | None) -> Iterator[str]:
+    """What sets of labels, or intervals, promise."""
+    if before is None:
+        return
+    if now is None:
+        yield "evaluation: the coverage of sets or intervals was judged, now it is not"
+        return
+    name = "evaluation: conformal."
+    yield from _lower(f"{name}coverage", before.coverage, now.coverage, sign=1)
+    yield from _lower(f"{name}tolerance", before.tolerance, now.tolerance, sign=-1)
 
 
 _EVALUATION_LIMITS = {
@@ -55,9 +71,16 @@ _EVALUATION_LIMITS = {
 """Limits beside the gates: 1 is a floor, -1 a ceiling; without one nothing is judged."""
 
 
-def _costs(costs: DecisionCosts | None) -> str:
+def _costs(costs: DecisionCosts | ClassErrorCosts | None) -> str:
     if costs is None:
         return "nothing that is declared"
+    if isinstance(costs, ClassErrorCosts):
+        named = [
+            f"{cost:g} for {answer!r} instead of {true!r}"
+            for true, row in sorted(costs.wrong.items())
+            for answer, cost in sorted(row.items())
+        ]
+        return ", ".join([*named, f"{costs.other:g} for {'any other' if named else 'each'}"])
     return f"{costs.false_positive:g} for a wrong yes and {costs.false_negative:g} for a wrong no"
 
 
@@ -86,9 +109,14 @@ def _bias(before: BiasGate, now: BiasGate) -> Iterator[str]:
         yield "bias: intersections of attributes were judged, now they are not"
     if before.metric != now.metric:
         yield f"bias: judged by {before.metric}, now by {now.metric}"
+    yield from _otherwise(before, now)
     if isinstance(before, BiasPolicy) and isinstance(now, BiasPolicy):
-        yield from _of_rates(before, now)
+        if before.mitigation != now.mitigation:
+            yield f"bias: mitigated by {_mitigated(before)}, now by {_mitigated(now)}"
+        yield from _selected(before, now)
+        yield from _lower("bias: min_ratio", before.min_ratio, now.min_ratio, sign=1)
     yield from _lower("bias: max_difference", before.max_difference, now.max_difference, sign=-1)
+    yield from _lower("bias: max_proxy_auc", before.max_proxy_auc, now.max_proxy_auc, sign=-1)
     if now.min_group_rows > before.min_group_rows:
         yield (
             f"bias: groups from {before.min_group_rows:,} rows on were judged, now from "
@@ -98,7 +126,7 @@ def _bias(before: BiasGate, now: BiasGate) -> Iterator[str]:
         yield "bias: small groups made it inconclusive, now they are only reported"
 
 
-def _otherwise(before: BiasPolicy, now: BiasPolicy) -> Iterator[str]:
+def _otherwise(before: BiasGate, now: BiasGate) -> Iterator[str]:
     """What is judged in another way, which may be weaker."""
     if before.reference != now.reference:
         yield f"bias: compared with {_reference(before)}, now with {_reference(now)}"
@@ -108,7 +136,22 @@ def _otherwise(before: BiasPolicy, now: BiasPolicy) -> Iterator[str]:
         yield f"bias: decided by {before.decision.by}, now by nobody"
 
 
-def _bands(policy: BiasPolicy) -> str:
+def _mitigated(policy: BiasPolicy) -> str:
+    one = policy.mitigation
+    if one is None:
+        return "nothing"
+    said = f"{one.method} of {' and '.join(one.attributes)}"
+    said += f" for {one.constraint}" if one.constraint else ""
+    return f"{said}, decided by {one.decision.by}" if one.decision else said
+
+
+def _selected(before: BiasPolicy, now: BiasPolicy) -> Iterator[str]:
+    if before.positive != now.positive:
+        was, by = (", ".join(one.positive) or "each class" for one in (before, now))
+        yield f"bias: selected was {was}, now it is {by}"
+
+
+def _bands(policy: BiasGate) -> str:
     named = (
         f"{name} {', '.join(f'{edge:g}' for edge in edges)}"
         for name, edges in sorted(policy.edges.items())
@@ -116,14 +159,9 @@ def _bands(policy: BiasPolicy) -> str:
     return "; ".join(named) or "no edges"
 
 
-def _reference(policy: BiasPolicy) -> str:
+def _reference(policy: BiasGate) -> str:
     named = ", ".join(f"{name}={value}" for name, value in sorted(policy.reference.items()))
     return named or "the best-off group"
-
-
-def _of_rates(before: BiasPolicy, now: BiasPolicy) -> Iterator[str]:
-    yield from _otherwise(before, now)
-    yield from _lower("bias: min_ratio", before.min_ratio, now.min_ratio, sign=1)
 
 
 def _lower(name: str, before: float | None, now: float | None, *, sign: int) -> Iterator[str]:

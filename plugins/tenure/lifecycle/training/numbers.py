@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from tenure.errors import ConfigInvalid
 from tenure.lifecycle.serving.spelling import EXACT
+from tenure.lifecycle.training.classes import ClassRule
 from tenure.lifecycle.training.labels import LabelRule
 
 _SHOWN = 5
@@ -84,5 +85,5 @@ class NumberRule:
         )
 
 
-OutcomeRule = LabelRule | NumberRule
+OutcomeRule = LabelRule | ClassRule | NumberRule
 """What counts as an outcome, by the task of a model."""

@@ -12,6 +12,7 @@ from tenure.lifecycle.training.search import SearchPolicy
 
 INTERPRETABLE = ("logistic_regression", "linear_regression", "additive_boosting")
 """Estimators whose score is a sum of one part a feature, so that a person can read it."""
+Split = Literal["temporal", "grouped", "stratified", "random"]
 
 
 class Waiver(Policy):
@@ -52,7 +53,9 @@ class TrainingPolicy(Policy):
     `additive_boosting`: who allows it, why, until when."""
     window_batches: int = Field(default=3, ge=1)
     """Newest published batches that are trained on."""
-    split: Literal["temporal", "grouped", "stratified", "random"] = "temporal"
+    time_column: str | None = None
+    """Column that says when a row happened; null: the dataset's `time_column`."""
+    split: Split = "temporal"
     """How rows are held out: the newest; so that no group is on both sides (with time, the newest,
     and older rows of their groups are left out); with the label's shares kept; at random. The last
     two are refused on data with time."""

@@ -28,6 +28,8 @@ BEGIN
     GRANT UPDATE (last_used_at) ON gateway_key TO tenure_gateway;
     -- Says which plan it took up, and that it is there.
     GRANT SELECT, INSERT, UPDATE ON gateway_ack TO tenure_gateway;
+    -- Sees whether maintenance is silent; it cannot say that it is not.
+    GRANT SELECT ON heartbeat TO tenure_gateway;
     -- Answers trials.
     GRANT SELECT ON trial TO tenure_gateway;
     GRANT SELECT, INSERT ON trial_answer TO tenure_gateway;
@@ -40,11 +42,13 @@ BEGIN
     -- Queues decisions for a person; it cannot answer for one.
     GRANT SELECT, INSERT ON review TO tenure_gateway;
     -- Opens incidents, counts repetitions, closes those that are over: of its own only
-    -- (guards_incidents.sql). What an incident is about does not change.
+    -- (guards_incidents.sql). What an incident is about does not change; who acknowledged it, its
+    -- members and its timeline are none of their business.
     GRANT SELECT ON incident TO tenure_gateway;
-    GRANT INSERT (dedupe_key, kind, subject, severity, summary, facts, created_at)
+    GRANT INSERT (dedupe_key, kind, subject, severity, summary, facts, created_at, last_seen_at)
         ON incident TO tenure_gateway;
-    GRANT UPDATE (severity, summary, state, members, facts, closed_at)
+    GRANT UPDATE (severity, summary, state, seen, facts, last_seen_at, escalation, closed_at,
+                  closed_by, closed_reason)
         ON incident TO tenure_gateway;
 END
 $$;

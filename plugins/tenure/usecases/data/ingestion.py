@@ -93,6 +93,10 @@ class Ingestion:
                 self._judge(source_key, pinned, run)
                 known = self._standing().of(source_key, pinned.digest)
         assert known is not None
+        if known.digest is not None:
+            from tenure.usecases.data.usability import report_usability
+
+            report_usability(self.database, self.dataset, known, self.clock.now())
         return self._answer(known)
 
     def _report_unread(self, found: Sequence[UnreadFile]) -> None:
@@ -116,8 +120,11 @@ class Ingestion:
                 kind="landing_not_read",
                 subject=self.dataset.name,
                 summary=summary,
-                severity="warning",
-                facts={"steward": self.dataset.steward, "number": len(unread)},
+                facts={
+                    "dataset": self.dataset.name,
+                    "owner": self.dataset.steward,
+                    "number": len(unread),
+                },
                 at=now,
             )
 

@@ -103,8 +103,8 @@ def reader(model: ModelConfig, dataset: DatasetConfig) -> Reader:
         model.name,
         numbers=model.number_columns,
         texts=model.text_columns,
-        subject=model.subject_column,
-        time=dataset.time_column or "",
+        subject=model.subject_column or "",
+        time=model.time_in(dataset) or "",
         clear=model.personal,
     ).mapped(dataset.contract.renamed())
 

@@ -271,7 +271,7 @@ def _report(
             "generation": job.generation,
             "rows": rows,
             "shards": len(done),
-            "positive": positive,
+            "positive": positive if task == "binary" else None,
             "refused": dict(refused.most_common()),
             "scores": scores_prefix(model, job.run_key),
         },
@@ -282,6 +282,8 @@ def _report(
 def _positive(positive: int, task: Task) -> str:
     if task == "regression":
         return "each answer is a number."
+    if task == "multiclass":
+        return "each answer is a class."
     return f"{positive:,} decisions are positive."
 
 

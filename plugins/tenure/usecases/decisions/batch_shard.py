@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from tenure.config import DatasetConfig, ModelConfig, load_dataset
@@ -21,7 +21,7 @@ from tenure.lifecycle.serving import (
     confidence,
     pseudonym,
 )
-from tenure.lifecycle.task import is_answer
+from tenure.lifecycle.task import Task, is_answer, is_distribution
 from tenure.usecases.data.compatibility import other_names
 from tenure.usecases.data.snapshots import open_snapshot
 from tenure.usecases.serving.gateway import GatewayInstallation
@@ -76,10 +76,14 @@ class ShardScoring:
         estimator = load_verified(self.platform.store, self.row, public_key)
         scores = score(estimator, rows.features) if rows.subjects else np.empty(0)
         self._check(scores)
+        scores, answers = self._answers(scores)
+        ends = self._ends(estimator, rows)
         seconds = time.monotonic() - began
         decisions = self._decided(scores)
         numbers = self.shard.start + np.flatnonzero(refused == "")
-        columns = self._columns(rows, numbers.tolist(), scores, decisions, seconds)
+        columns = self._columns(rows, numbers.tolist(), scores, decisions, seconds) | ends
+        if answers is not None:
+            columns |= {"answer": answers, "confidence": scores.tolist()}
         stored = self._store(columns, rows, every.keys, refused)
         self._ask_people(columns)
         return ScoredShard(
@@ -134,8 +138,8 @@ class ShardScoring:
             numeric=signature.numeric,
             categorical=signature.categorical,
             subject=config.subject_column,
-            time=dataset.time_column,
-            keys=dataset.contract.key or (config.subject_column,),
+            time=config.time_in(dataset),
+            keys=dataset.contract.key or tuple(filter(None, [config.subject_column])),
             names=other_names(config, dataset),
             kinds=signature.kinds,
         )
@@ -148,19 +152,52 @@ class ShardScoring:
         return rows
 
     def _decided(self, scores: "NDArray[np.float64]") -> list[bool | None]:
-        """Whether each score is a positive decision; None of a regression."""
+        """Whether each score is a positive decision; None unless the model is binary."""
         threshold = self.row.facts.threshold
         if threshold is None:
             return [None] * len(scores)
         return [score >= threshold for score in scores.tolist()]
 
+    def _answers(
+        self, scores: "NDArray[np.float64]"
+    ) -> "tuple[NDArray[np.float64], list[str] | None]":
+        """Of several classes the answered one of each row, and its probability."""
+        import numpy as np
+
+        from tenure.lifecycle.training.evaluation.classes import answered_classes
+
+        names = self.row.facts.class_names
+        if not names:
+            return scores, None
+        if not len(scores):
+            return np.empty(0), []
+        places = answered_classes(scores, self.row.facts.class_costs)
+        found = scores[np.arange(len(scores)), places]
+        return found, [names[place] for place in places.tolist()]
+
+    def _ends(self, estimator: object, rows: "ShardRows") -> dict[str, list[float]]:
+        """Of each row's interval, by column; empty where the version gives none."""
+        from tenure.adapters.interval_models import predict_ends
+        from tenure.lifecycle.training.evaluation.prediction_intervals import widened
+
+        stated = self.row.facts.interval
+        if stated is None:
+            return {}
+        if not rows.subjects:
+            return {"lower": [], "upper": []}
+        found = widened(predict_ends(estimator, rows.features), stated.margin)
+        self._check(found.lower)
+        self._check(found.upper)
+        return {"lower": found.lower.tolist(), "upper": found.upper.tolist()}
+
     def _check(self, scores: "NDArray[np.float64]") -> None:
         task = self.row.facts.task
-        bad = sum(not is_answer(task, score) for score in scores.tolist())
+        is_one = is_distribution if task == "multiclass" else partial(is_answer, task)
+        bad = sum(not is_one(score) for score in scores.tolist())
         if bad:
-            what = "probability" if task == "binary" else "finite number"
             raise GateFailed(
-                f"{self._name} gave {bad:,} of {len(scores):,} scores that are no {what}.",
+                f"{self._name} gave {bad:,} of {len(scores):,} scores that are no "
+                f"{_ANSWERS[task]}.",
                 still_safe="Nothing of this shard was stored; other shards stand.",
                 next_step="Look at the version's evaluation and roll it back if it serves.",
             )
@@ -191,19 +228,29 @@ class ShardScoring:
             "latency_ms": 1000.0 * seconds / self.shard.rows,
         }
         constant = {name: [value] * count for name, value in same.items()}
+        requests = [f"{ARM}:{run_folder(run_key)}:{n}" for n in numbers]
+        subjects = zip(rows.subjects, requests, strict=True)
         own: dict[str, Sequence[object]] = {
             "decision_id": [decision_id(run_key, planned // 1000, n) for n in numbers],
-            "request_id": [f"{ARM}:{run_folder(run_key)}:{n}" for n in numbers],
-            "subject": [pseudonym(secret, subject) for subject in rows.subjects],
+            "request_id": requests,
+            "subject": [pseudonym(secret, subject or request) for subject, request in subjects],
             "event_time": [planned] * count if rows.times is None else rows.times.tolist(),
             "score": scores.tolist(),
             "decision": decisions,
-            "confidence": [
-                None if decided is None else confidence(score, decision=decided)
-                for score, decided in zip(scores.tolist(), decisions, strict=True)
-            ],
+            "confidence": self._confidences(scores, decisions),
         }
         return constant | own
+
+    def _confidences(
+        self, scores: "NDArray[np.float64]", decisions: Sequence[bool | None]
+    ) -> list[float | None]:
+        """As online: of several classes the score itself, of a regression none."""
+        if self.row.facts.classes:
+            return list(scores.tolist())
+        return [
+            None if decided is None else confidence(score, decision=decided)
+            for score, decided in zip(scores.tolist(), decisions, strict=True)
+        ]
 
     def _store(
         self,
@@ -245,13 +292,14 @@ class ShardScoring:
             "received_at": self.job.planned_at,
         }
         names = ("decision_id", "subject", "score", "decision", "confidence")
-        every = zip(*(columns[name] for name in names), strict=True)
+        every = list(zip(*(columns[name] for name in names), strict=True))
+        answers = columns.get("answer") or [None] * len(every)
         unsure = [
-            dict(zip(names, row, strict=True))
-            for row in every
+            same | dict(zip(names, row, strict=True)) | {"predicted": answer}
+            for row, answer in zip(every, answers, strict=True)
             if row[-1] is not None and row[-1] < least
         ]
-        self._gateway.enqueue_reviews([same | row for row in unsure])
+        self._gateway.enqueue_reviews(unsure)
 
     def _sealed(
         self, columns: Mapping[str, Sequence[object]], rows: "ShardRows"
@@ -274,6 +322,13 @@ class ShardScoring:
         names = (map(str, columns[name]) for name in ("subject", "decision_id"))
         wanted = zip(*names, values, strict=True)
         return [found or b"" for found in vault.seal_for_good(list(wanted))]
+
+
+_ANSWERS: dict[Task, str] = {
+    "binary": "probability",
+    "multiclass": "probabilities of all classes",
+    "regression": "finite number",
+}
 
 
 def miscounted(what: str, evidence: str | None) -> GateFailed:

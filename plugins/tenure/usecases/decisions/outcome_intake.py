@@ -132,8 +132,8 @@ def _no_outcomes(name: str, why: str) -> ConfigInvalid:
     return ConfigInvalid(
         f"{name} is no file of outcomes ({why}). An outcomes dataset has the columns decision_id "
         "or request_id, label (boolean, 0 and 1, or the values that `label.positive` and "
-        "`label.negative` of the model's YAML declare; numbers for a regression) and observed_at "
-        "(timestamp).",
+        "`label.negative` of the model's YAML declare; classes, or numbers for a regression) and "
+        "observed_at (timestamp).",
         still_safe="Nothing of it was taken; other outcomes were.",
         next_step="Correct the contract of the dataset, or the model's YAML; it is tried again.",
     )

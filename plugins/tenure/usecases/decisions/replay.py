@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from tenure.errors import ArchiveIncomplete, ArtifactRefused, StateConflict
 from tenure.installation import Installation
 from tenure.layout import DECISIONS, OUTCOMES, hour_folder, keys_from_day, log_prefix
+from tenure.lifecycle.class_answers import answered_class
 from tenure.lifecycle.decisions.replay import GOOD, ReplayResult, ReplayVerdict, compare
-from tenure.lifecycle.model_version import VersionRecord
-from tenure.lifecycle.serving import Score, Signature, Value
+from tenure.lifecycle.model_version import VersionFacts, VersionRecord
+from tenure.lifecycle.serving import Score, Signature, Value, score_of
 from tenure.ports import ObjectStore
 from tenure.usecases.decisions.segments import live_keys
 from tenure.usecases.serving.subject_keys import destroyed, opener
@@ -145,7 +146,7 @@ def _replayed(
             yield _not_scored(row, ReplayVerdict.NO_MODEL, why)
         return
     try:
-        score, signature, threshold = _scorer(platform, version_id, variant)
+        score, signature, facts = _scorer(platform, version_id, variant)
     except ArtifactRefused as error:
         yield from (_not_scored(row, ReplayVerdict.REFUSED, error.what) for row in rows)
         return
@@ -158,14 +159,32 @@ def _replayed(
             yield _not_scored(row, ReplayVerdict.ERASED, "the key of its subject was destroyed")
             continue
         values = [features.get(name) for name in signature.features]
+        said = score([values])[0]
+        now, answer = _answered(facts, said)
         yield compare(
             row.decision_id,
             _name(row),
             logged=row.score,
-            decided=row.decision,
-            score=score([values])[0],
-            threshold=threshold,
+            decided=row.answer if facts.classes else row.decision,
+            score=now,
+            threshold=facts.threshold,
+            answer=answer,
+            ends=_ends(facts, said),
+            logged_ends=None if row.lower is None or row.upper is None else (row.lower, row.upper),
         )
+
+
+def _ends(facts: VersionFacts, said: Any) -> tuple[float, float] | None:
+    """Of the interval of a regression that gives one."""
+    return None if facts.interval is None else (said[1], said[2])
+
+
+def _answered(facts: VersionFacts, said: Any) -> tuple[float, str | None]:
+    """The score, and the class that it is of where there are several."""
+    if not facts.classes:
+        return score_of(said), None
+    place = answered_class(said, facts.class_costs)
+    return said[place], facts.class_names[place]
 
 
 def _features(
@@ -183,7 +202,7 @@ def _features(
 
 def _scorer(
     platform: Installation, version_id: int, variant: str
-) -> tuple[Score, Signature, float | None]:
+) -> "tuple[Score, Signature, VersionFacts]":
     """The version as gateways load it, with what scored then.
 
     Raises:
@@ -208,7 +227,7 @@ def _scorer(
 
 def _loaded(
     platform: Installation, store: ObjectStore, row: VersionRecord, variant: str
-) -> tuple[Score, Signature, float | None]:
+) -> "tuple[Score, Signature, VersionFacts]":
     from tenure.adapters.serving_frame import scorer
     from tenure.adapters.skops_artifacts import load_verified
 
@@ -223,8 +242,9 @@ def _loaded(
             numeric=signature.numeric,
             categorical=signature.categorical,
             examples=signature.examples(),
+            margin=row.facts.margin,
         )
-    return score, signature, row.facts.threshold
+    return score, signature, row.facts
 
 
 def _look_up(platform: Installation, ids: Sequence[str]) -> "dict[str, LoggedDecision]":

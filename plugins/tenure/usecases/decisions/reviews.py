@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from tenure.errors import NotPermitted, StateConflict
+from tenure.errors import NotPermitted, StateConflict, TextRefused
 from tenure.failpoints import failpoint
 from tenure.installation import Installation
 from tenure.usecases.incidents.one_by_one import one_by_one
@@ -76,14 +76,36 @@ def claim(platform: Installation, decision_id: str, *, user: str) -> "QueuedDeci
     return found
 
 
+def known_classes(platform: Installation, found: "QueuedDecision") -> tuple[str, ...]:
+    """The classes that a person may answer: those of the version; of a binary one there are none.
+
+    Raises ArtifactRefused where the version's facts cannot be read.
+    """
+    from tenure.adapters.sql import versions
+
+    if found.predicted is None:
+        return ()
+    with platform.database.begin() as connection:
+        version = versions.get(connection, found.model, found.version)
+        row = None if version is None else versions.row_by_id(connection, version.id)
+    return (found.predicted,) if row is None else row.facts.class_names
+
+
 def answer(
-    platform: Installation, decision_id: str, *, user: str, decision: bool, note: str = ""
+    platform: Installation, decision_id: str, *, user: str, decision: bool | str, note: str = ""
 ) -> "QueuedDecision":
     """Answer a claimed decision, once and with a ledger event; the same answer again is a no-op.
 
+    Args:
+        platform: The installation.
+        decision_id: Of the decision.
+        user: Who answers.
+        decision: Yes or no; of several classes the name of one that the version knows.
+        note: Why.
+
     Raises:
         NotPermitted: The person is no operator.
-        TextRefused: The note cannot be kept.
+        TextRefused: The note cannot be kept, or the answer is not of the kind of the decision.
         StateConflict: The person does not hold it, or it is closed or unknown.
     """
     from tenure.adapters.sql import incidents, reviews
@@ -91,6 +113,7 @@ def answer(
     _permit(platform, user)
     if note:
         NOTE.require(note, "note", still_safe=_SAFE)
+    _require_kind(platform, decision_id, decision)
     now = platform.clock.now()
     with platform.database.begin() as connection:
         given = reviews.answer(
@@ -110,7 +133,7 @@ def answer(
                 body={
                     "model": found.model,
                     "version": found.version,
-                    "model_said": found.decision,
+                    "model_said": found.model_said,
                     "person_said": decision,
                     "note": note,
                 },
@@ -118,10 +141,32 @@ def answer(
             )
             incidents.close_incident(connection, dedupe_key=_key(found.model), at=now)
             failpoint("review.answered")
-    said = found and (found.answered_by, found.answer) == (user, decision)
+    said = found and (found.answered_by, found.person_said) == (user, decision)
     if found is None or not (given or said):
         raise _conflict(decision_id, found, now)
     return found
+
+
+def _require_kind(platform: Installation, decision_id: str, decision: bool | str) -> None:
+    found = find(platform, decision_id)
+    if found is None:
+        return  # which is said by the answer itself
+    classes = known_classes(platform, found)
+    if isinstance(decision, bool) and not classes:
+        return
+    if isinstance(decision, str) and decision in classes:
+        return
+    said = "yes or no" if isinstance(decision, bool) else f"class {decision[:_SHOWN_OF_A_CLASS]!r}"
+    allowed = f"one of {', '.join(classes)} (--class)" if classes else "yes or no (--positive)"
+    raise TextRefused(
+        f"{decision_id} cannot be answered with {said}: {found.model}@{found.version} answers "
+        f"{'classes' if classes else 'yes or no'}.",
+        still_safe=_SAFE,
+        next_step=f"Answer {allowed}.",
+    )
+
+
+_SHOWN_OF_A_CLASS = 40
 
 
 def expire(platform: Installation) -> dict[str, int]:

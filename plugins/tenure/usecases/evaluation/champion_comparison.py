@@ -20,6 +20,8 @@ from tenure.vocabulary import State
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from tenure.lifecycle.training.evaluation.metrics import Floats
+
 
 def compare_with_champion(
     platform: Installation, config: ModelConfig, row: VersionRow, holdout: Path
@@ -76,8 +78,18 @@ def _compared(
     )
     kept = rows.features[unseen].reset_index(drop=True)
     scores = score(estimator, kept) if len(kept) else rows.scores[unseen]
+    if not len(kept) and facts.classes:
+        scores = np.zeros((0, len(facts.classes)))
     labels, excluded = rows.labels[unseen], int((~unseen).sum())
     mine = row.facts.threshold
+    if row.facts.classes and facts.classes:
+        return _of_classes(
+            (config, theirs),
+            row,
+            champion,
+            (rows.scores[unseen], scores, labels),
+            excluded=excluded,
+        )
     if mine is None or facts.threshold is None:
         return judge_error_champion(
             config.evaluation,
@@ -92,6 +104,50 @@ def _compared(
         labels,
         Scored(rows.scores[unseen], mine),
         Scored(scores, facts.threshold),
+        name=champion.name,
+        excluded=excluded,
+    )
+
+
+def _of_classes(
+    configs: tuple[ModelConfig, ModelConfig],
+    row: VersionRow,
+    champion: VersionRow,
+    answered: "tuple[Floats, Floats, NDArray[np.str_]]",
+    *,
+    excluded: int,
+) -> Appraisal:
+    """Both versions on one list of classes: they may have learned others.
+
+    Each answers by its own costs; what its answers cost is by those of the version.
+
+    Args:
+        configs: The version's and the champion's.
+        row: The version.
+        champion: The champion.
+        answered: Probabilities of the version, of the champion, and the classes that came true.
+        excluded: Rows of the holdout that the champion may have learned from.
+    """
+    from tenure.lifecycle.training.evaluation.class_comparison import judge_class_champion
+    from tenure.lifecycle.training.evaluation.classes import answer_names, class_scores, spread
+
+    *scores, labels = answered
+    every = tuple(sorted(row.facts.classes.keys() | champion.facts.classes.keys()))
+    both = [
+        class_scores(
+            every,
+            spread(one, names, every),
+            labels,
+            answer_names(names, one, config.evaluation.class_costs),
+        )
+        for config, names, one in zip(
+            configs, (row.facts.class_names, champion.facts.class_names), scores, strict=True
+        )
+    ]
+    return judge_class_champion(
+        configs[0].evaluation,
+        both[0],
+        both[1],
         name=champion.name,
         excluded=excluded,
     )

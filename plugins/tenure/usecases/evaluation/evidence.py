@@ -13,37 +13,72 @@ from tenure.errors import GateFailed, GateInconclusive, StateConflict, TenureErr
 from tenure.installation import Installation
 from tenure.installation.provenance import environment
 from tenure.lifecycle.model_version import VersionFacts, VersionRow
-from tenure.lifecycle.training.bias import ErrorBiasPolicy
+from tenure.lifecycle.training.bias import BiasPolicy, ErrorBiasPolicy
 from tenure.usecases.training.planning import pinned_config
 from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef, State, VersionRef
 
 
-def bias_report(platform: Installation, version: VersionRef) -> Report:
-    """The verdict on groups, from one scan of the scored holdout."""
+def bias_report(platform: Installation, version: VersionRef, run: RunRef) -> Report:
+    """The verdict on groups: one scan of the scored holdout, and a look at the training rows."""
+    from tenure.usecases.evaluation.mitigation_effect import UNMITIGATED, with_trade_off
+    from tenure.usecases.evaluation.training_data_audit import with_training_data
+
     row = row_of(platform, version)
     config = pinned_config(platform, row)
     facts = trained_facts(row)
     path = platform.store.fetch(facts.holdout_key, facts.holdout_digest)
-    return bound(_audited(config, path, version.name, platform.clock.now().date()), row)
+    today = platform.clock.now().date()
+    report = _audited(config, path, version.name, today)
+    if facts.mitigation is not None and isinstance(config.bias, BiasPolicy):
+        before = audit_scored(
+            config, config.bias, path, subject=version.name, today=today, prefix=UNMITIGATED
+        )
+        report = with_trade_off(config, facts, path, report, before)
+    return bound(with_training_data(platform, config, row, report, run), row)
 
 
 def _audited(config: ModelConfig, path: Path, subject: str, today: date) -> Report:
     """The audit that the task has, of a scored holdout."""
-    from tenure.adapters.ibis_engine.confusion import confusion_cells
+    from tenure.adapters.ibis_engine.classes import group_classes
     from tenure.adapters.ibis_engine.errors import group_errors
-    from tenure.lifecycle.training.bias.audit import audit
-    from tenure.lifecycle.training.bias.cells import Cells
+    from tenure.lifecycle.training.bias.class_audit import audit_classes
     from tenure.lifecycle.training.bias.errors import audit_errors
 
-    bias, attributes = config.bias, config.bias.attributes
+    bias = config.bias
     if isinstance(bias, ErrorBiasPolicy):
-        groups = group_errors([path], attributes)
-        return audit_errors(attributes, groups, bias, subject=subject, today=today)
-    counted = confusion_cells([path], attributes)
+        groups = group_errors([path], bias.attributes)
+        return audit_errors(bias.attributes, groups, bias, subject=subject, today=today)
+    if config.task == "multiclass":
+        return audit_classes(
+            bias.attributes,
+            group_classes([path], bias.attributes),
+            bias,
+            subject=subject,
+            seed=config.training.seed,
+            today=today,
+        )
+    return audit_scored(config, bias, path, subject=subject, today=today)
+
+
+def audit_scored(
+    config: ModelConfig,
+    bias: BiasPolicy,
+    path: Path,
+    *,
+    subject: str,
+    today: date,
+    prefix: str = "",
+) -> Report:
+    """The audit of the decisions of a scored holdout; with a prefix, of other decisions in it."""
+    from tenure.adapters.ibis_engine.confusion import confusion_cells
+    from tenure.lifecycle.training.bias.audit import audit
+    from tenure.lifecycle.training.bias.cells import Cells
+
+    counted = confusion_cells([path], bias.attributes, prefix=prefix)
     return audit(
         Cells.of(
-            attributes,
+            bias.attributes,
             {group: cell.counts for group, cell in counted.items()},
             {group: cell.errors for group, cell in counted.items()},
         ),
@@ -72,7 +107,7 @@ def bias_audit(
         StateConflict: There is no such version, or it was never trained.
     """
     version = _named(platform, model, number)
-    report = bias_report(platform, version)
+    report = bias_report(platform, version, run)
     return report, platform.reports.save(report, model=model, dataset=None, run=run)
 
 

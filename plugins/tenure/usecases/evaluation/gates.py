@@ -46,7 +46,7 @@ def audit_bias(platform: Installation, model: str, run: RunRef) -> dict[str, obj
     """
     version = planned_version(platform, model, run)
     return _settled(platform, version, run, "bias") or _settle(
-        platform, version, evidence.bias_report(platform, version), run
+        platform, version, evidence.bias_report(platform, version, run), run
     )
 
 

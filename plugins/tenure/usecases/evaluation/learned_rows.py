@@ -12,7 +12,9 @@ from tenure.usecases.evaluation import importance
 from tenure.usecases.training import fitting, tuning
 from tenure.vocabulary import RunRef
 
-_NOT_JUDGED = "leaks and the worth of features of a regression are not looked at yet"
+MAX_LEARNED = 10_000
+"""Rows that were learned from and are scored again, evenly over them, to be held against the
+holdout."""
 
 
 def appraise_rows(
@@ -35,13 +37,22 @@ def appraise_rows(
     parts = fitting.split_rows(config, rows)
     key = platform.settings.signing_key.with_suffix(".pub")
     version = importance.FittedVersion(
-        load_verified(platform.store, row, key), row.facts.threshold, parts.train, parts.holdout
+        load_verified(platform.store, row, key),
+        row.facts.threshold,
+        parts.train,
+        parts.holdout,
+        row.facts.class_names,
     )
     overfit = _overfit(config, row, version)
-    if config.task == "regression":
-        return [Appraisal(facts={"not_judged": _NOT_JUDGED}), overfit]
     at = parts.at
-    found = scan(rows.features, rows.labels, rows.order, before=at.train, holdout=at.holdout)
+    found = scan(
+        rows.features,
+        rows.labels,
+        rows.times,
+        before=at.train,
+        holdout=at.holdout,
+        dates=config.features.dates,
+    )
     return [
         judge_leaks(config.evaluation, found),
         overfit,
@@ -60,13 +71,16 @@ def _as_trained(config: ModelConfig, row: VersionRow) -> ModelConfig:
 
 def _overfit(config: ModelConfig, row: VersionRow, version: importance.FittedVersion) -> Appraisal:
     from tenure.adapters.sklearn_trainer import score
+    from tenure.adapters.training_rows import evenly
     from tenure.lifecycle.training.evaluation.leaks import judge_overfit
     from tenure.lifecycle.training.evaluation.measuring import measure_answers
 
     policy, facts = config.evaluation, row.facts
-    learned = tuning.learned_rows(config, version.before)
+    learned = evenly(tuning.learned_rows(config, version.before), MAX_LEARNED)
     scores = score(version.estimator, learned.features)
-    threshold, costs = facts.threshold, policy.costs
-    measured = measure_answers(scores, learned.labels, threshold=threshold, costs=costs)
+    threshold, costs = facts.threshold, policy.error_costs
+    measured = measure_answers(
+        scores, learned.labels, threshold=threshold, costs=costs, classes=facts.class_names
+    )
     metric = policy.gates[0].metric
     return judge_overfit(policy, learned=measured[metric].value, held_out=facts.metrics.get(metric))

@@ -10,6 +10,8 @@ from tenure.usecases.incidents.open_incident import dedupe_key
 from tenure.vocabulary import REASON, Role, op_key
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from tenure.adapters.sql.incidents import Incident
 
 _ORDERS = {"canary_stopped"}
@@ -34,6 +36,47 @@ def close_incident(platform: Installation, key: str) -> None:
         incidents.close_incident(connection, dedupe_key=dedupe_key(key), at=platform.clock.now())
 
 
+def close_item(connection: "Connection", key: str, item: str, at: datetime) -> None:
+    """An item of the incident works again; the incident closes with its last one.
+
+    Args:
+        connection: Of the lifecycle database.
+        key: The incident's, as `dedupe_key` gives it.
+        item: The member.
+        at: Now.
+    """
+    from tenure.adapters.sql import incidents
+    from tenure.adapters.sql.incident_members import of_item
+
+    incidents.close_repaired(connection, of_item(key, item), at)
+
+
+def may_act(platform: Installation, user: str, found: "Incident") -> bool:
+    """Operators may act on every incident, stewards on those about a dataset."""
+    return any(platform.config.allows(user, role) for role in found.roles)
+
+
+def require_acting(platform: Installation, user: str, found: "Incident | None") -> None:
+    """Refuse who may not act on it; of one that does not exist only operators are told so.
+
+    Raises:
+        NotPermitted: The person may not.
+    """
+    allowed = (
+        platform.config.allows(user, Role.OPERATOR)
+        if found is None
+        else may_act(platform, user, found)
+    )
+    if not allowed:
+        raise NotPermitted(
+            f"{user} may not act on incidents: that needs the role operator, or steward for one "
+            "about a dataset.",
+            still_safe=_SAFE,
+            next_step="Ask an operator, or add the name to `roles.operator` in "
+            "include/configs/platform.yaml.",
+        )
+
+
 def close_by_person(
     platform: Installation, incident_id: int, *, user: str, reason: str
 ) -> "Incident":
@@ -42,19 +85,19 @@ def close_by_person(
     What still holds opens a new one as soon as somebody sees it again.
 
     Raises:
-        NotPermitted: The person is no operator.
+        NotPermitted: The person may not act on it.
         TextRefused: The reason cannot be kept.
         StateConflict: There is none, it is closed, or it is an order that must be carried out.
     """
     from tenure.adapters.sql import incidents
 
-    _permit(platform, user)
     REASON.require(reason, "reason", still_safe=_SAFE)
     with platform.database.begin() as connection:
         platform.ledger.take_turn(connection)  # before the row, as a move does: else both wait
         found = incidents.locked(connection, incident_id)
+        require_acting(platform, user, found)
         if found is None or found.state != "open" or found.kind in _ORDERS:
-            raise _conflict(incident_id, found)
+            raise not_open(incident_id, found)
         platform.ledger.note(
             connection,
             subject=f"incident:{incident_id}",
@@ -69,8 +112,10 @@ def close_by_person(
             op_key=op_key("incident.close_by_person", f"incident:{incident_id}", {}),
         )
         at = platform.clock.now()
-        incidents.close_incident(connection, dedupe_key=found.dedupe_key, at=at)
-    return replace(found, state="closed", closed_at=at)
+        incidents.close_incident(
+            connection, dedupe_key=found.dedupe_key, at=at, by=user, reason=reason
+        )
+    return replace(found, state="closed", closed_at=at, closed_by=user, closed_reason=reason)
 
 
 def in_utc(moment: datetime) -> str:
@@ -85,17 +130,8 @@ def _model(found: "Incident") -> dict[str, str]:
     return {"model": model} if model else {}
 
 
-def _permit(platform: Installation, user: str) -> None:
-    if not platform.config.allows(user, Role.OPERATOR):
-        raise NotPermitted(
-            f"{user} may not close incidents: that needs the role operator.",
-            still_safe=_SAFE,
-            next_step="Ask an operator, or add the name to `roles.operator` in "
-            "include/configs/platform.yaml.",
-        )
-
-
-def _conflict(incident_id: int, found: "Incident | None") -> StateConflict:
+def not_open(incident_id: int, found: "Incident | None") -> StateConflict:
+    """Why nothing can be done about it: there is none, it is closed, or it is an order."""
     step = "Compare the number with `tenure incident list`."
     if found is None:
         what = f"There is no incident {incident_id}."

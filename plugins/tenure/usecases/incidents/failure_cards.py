@@ -1,29 +1,86 @@
-"""Stores failure cards: each under its task, as evidence."""
+"""Stores failure cards: each under its task, as evidence, and opens the incident of its cause."""
+
+import re
+from typing import TYPE_CHECKING
 
 from tenure.installation import Installation
+from tenure.lifecycle.incidents.cause import broken_columns, cause_of_card
 from tenure.lifecycle.incidents.failure_card import FailureCard
-from tenure.usecases.incidents.open_incident import open_incident
+from tenure.usecases.incidents.open_incident import dedupe_key
 from tenure.vocabulary import RunRef
 
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
-def save(platform: Installation, card: FailureCard, run: RunRef) -> str:
-    """Store the card under its task and return its digest."""
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def save(platform: Installation, card: FailureCard, run: RunRef, *, item: str = "") -> str:
+    """Store the card under its task, and let the task join the incident of its cause.
+
+    A card that stands already changes nothing. One of a try after which Airflow tries again by
+    itself opens no incident.
+
+    Args:
+        platform: The installation.
+        card: Of one try.
+        run: The task.
+        item: What the task was at, when it has copies.
+
+    Returns:
+        The digest of the card.
+    """
     from tenure.adapters.sql import reports
 
     report = card.report(run)
     with platform.database.begin() as connection:
-        reports.insert(connection, report, model=card.model, dataset=card.dataset, run=run)
+        is_new = reports.insert(connection, report, model=card.model, dataset=card.dataset, run=run)
+        if is_new and card.next_try_at is None:
+            _join(platform, connection, card, run, item)
     return report.digest
 
 
-def report_killed(platform: Installation, card: FailureCard, run: RunRef) -> None:
-    """Store the card of a task that was killed, and open the incident about it."""
-    save(platform, card, run)
-    open_incident(
-        platform,
-        f"killed:{run.dag_id}:{run.task_id}",
-        "task_killed",
-        f"{run.dag_id}.{run.task_id}",
-        card.what,
-        run_id=run.run_id,
+def repaired(platform: Installation, run: RunRef, *, item: str = "") -> int:
+    """The task is green: it is repaired in every open incident; how many closed by that."""
+    from tenure.adapters.sql import incidents
+    from tenure.adapters.sql.incident_members import of_task
+
+    with platform.database.begin() as connection:
+        return incidents.close_repaired(connection, of_task(run, item), platform.clock.now())
+
+
+def _join(
+    platform: Installation, connection: "Connection", card: FailureCard, run: RunRef, item: str
+) -> None:
+    from tenure.adapters.sql import incidents
+    from tenure.adapters.sql.incident_members import Member
+
+    cause = cause_of_card(card, run, _broken(connection, card.evidence))
+    named = {
+        "model": card.model,
+        "dataset": card.dataset,
+        "owner": card.owner,
+        "report": card.evidence,
+        "still_safe": card.still_safe,
+        "next_step": card.next_step,
+    }
+    incidents.open_incident(
+        connection,
+        dedupe_key=dedupe_key(cause.key),
+        kind=cause.kind[:64],
+        subject=f"{cause.subject}: {cause.detail}" if cause.detail else cause.subject,
+        summary=card.what,
+        facts={key: value for key, value in named.items() if value},
+        member=Member(item=item, run=run, report_digest=card.report(run).digest),
+        at=platform.clock.now(),
     )
+
+
+def _broken(connection: "Connection", evidence: str | None) -> tuple[str, ...]:
+    """Columns of the failed checks of the report that a card names."""
+    from tenure.adapters.sql import reports
+
+    if evidence is None or not _DIGEST.fullmatch(evidence):
+        return ()
+    row = reports.by_digest(connection, evidence)
+    return () if row is None else broken_columns(row.report.checks)

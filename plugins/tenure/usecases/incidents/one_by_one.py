@@ -8,7 +8,7 @@ from typing import TypeVar
 from tenure.errors import ServiceUnreachable, TenureError
 from tenure.installation import Installation
 from tenure.usecases.incidents.close_incident import close_incident
-from tenure.usecases.incidents.open_incident import dedupe_key, open_incident
+from tenure.usecases.incidents.open_incident import dedupe_key, open_incident, words_of
 from tenure.vocabulary import storable
 
 _log = logging.getLogger("tenure.one_by_one")
@@ -78,7 +78,9 @@ def set_aside(platform: Installation, part: str, name: str, error: Exception) ->
     cause = cause_of(error)
     _log.error("set_aside part=%s item=%s cause=%s%s", part, storable(name), cause, trace_of(error))
     summary = f"{name} was set aside by {part}, and the rest went on: {cause}"
-    open_incident(platform, _key(part, name), type(error).__name__, name, summary)
+    open_incident(
+        platform, _key(part, name), type(error).__name__, name, summary, facts=words_of(error)
+    )
 
 
 def _key(part: str, name: str) -> str:

@@ -1,20 +1,26 @@
 """Delivers what the outbox promised: at least once, one message at a time, never in the way."""
 
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from tenure.errors import ConfigInvalid
 from tenure.installation import Installation
 from tenure.lifecycle.incidents.webhook import FROM_ENVIRONMENT
-from tenure.usecases.incidents.close_incident import close_incident
+from tenure.usecases.incidents.close_incident import close_incident, close_item
 from tenure.usecases.incidents.one_by_one import cause_of, set_aside
+from tenure.usecases.incidents.open_incident import dedupe_key, open_incident, words_of
 from tenure.vocabulary import storable
 
 if TYPE_CHECKING:
     from tenure.adapters.sql.outbox import Message
     from tenure.adapters.webhook import Webhook
+
+
+_log = logging.getLogger("tenure.outbox")
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,8 @@ def deliver(
 ) -> Delivery:
     """Send every pending message once; what fails stays pending, with an incident while it does.
 
+    Alerts are not among them: `alerts.deliver_alerts` sends those.
+
     A message goes to the `webhook` of its body (a URL, or `env:NAME`); one without a webhook is
     for nobody outside and counts as delivered.
     """
@@ -39,6 +47,33 @@ def deliver(
     webhook = Webhook(platform.config.webhook_hosts)
     with platform.database.begin() as connection:
         waiting = outbox.pending(connection, topic=topic)
+    return _send_all(platform, webhook, waiting, env)
+
+
+def waiting_at(platform: Installation, key: str) -> "list[Message]":
+    """Messages that wait for the receiver of an incident, oldest first."""
+    from tenure.adapters.sql import outbox
+
+    with platform.database.begin() as connection:
+        return [one for one in outbox.waiting(connection) if _key(one) == key]
+
+
+def deliver_at(
+    platform: Installation, key: str, *, env: Mapping[str, str] | None = None
+) -> Delivery:
+    """Send what waits for the receiver of an incident once more, as `deliver` does."""
+    from tenure.adapters.webhook import Webhook
+
+    webhook = Webhook(platform.config.webhook_hosts)
+    return _send_all(platform, webhook, [one.id for one in waiting_at(platform, key)], env)
+
+
+def _send_all(
+    platform: Installation,
+    webhook: "Webhook",
+    waiting: Sequence[int],
+    env: Mapping[str, str] | None,
+) -> Delivery:
     done = [_tried(platform, webhook, one, os.environ if env is None else env) for one in waiting]
     return Delivery(delivered=done.count(True), failed=done.count(False))
 
@@ -49,12 +84,56 @@ def _tried(
     """As `_one`; whatever is wrong about this message, the others go on."""
     try:
         done = _one(platform, webhook, message_id, env)
+    except _NotTaken as error:
+        _report(platform, error.message, error.cause)
+        return False
     except Exception as error:
         set_aside(platform, "outbox", f"message {message_id}", error)
         return False
     if done:
         close_incident(platform, f"outbox:message {message_id}")
     return done
+
+
+class _NotTaken(Exception):
+    """A receiver did not take a message."""
+
+    def __init__(self, message: "Message", cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.message, self.cause = message, cause
+
+
+def _report(platform: Installation, message: "Message", error: Exception) -> None:
+    """All that one receiver does not take is one incident; its members are the messages."""
+    place = _receiver(message)
+    cause = cause_of(error)
+    _log.error("undelivered receiver=%s message=%s cause=%s", place, message.id, cause)
+    open_incident(
+        platform,
+        _key(message),
+        type(error).__name__,
+        place,
+        f"Messages to {place} are not taken: {cause}",
+        member=f"message {message.id}",
+        facts=words_of(error),
+    )
+
+
+def _key(message: "Message") -> str:
+    return dedupe_key(f"outbox:{_receiver(message)}")
+
+
+def _receiver(message: "Message") -> str:
+    """The consumer, and host or variable of its address, whose path may hold a secret."""
+    address = str(message.body.get("webhook"))
+    place = address
+    if not address.startswith(FROM_ENVIRONMENT):
+        try:
+            place = urlsplit(address).netloc.rpartition("@")[2] or "an address without a host"
+        except ValueError:
+            place = "an address that cannot be read"
+    consumer = message.body.get("consumer")
+    return f"{consumer} at {place}" if consumer else place
 
 
 def _one(
@@ -65,7 +144,7 @@ def _one(
     The row stays locked while the receiver is asked, so that two senders never ask at once.
 
     Raises:
-        Exception: The receiver did not take it, which the row says.
+        _NotTaken: The receiver did not take it, which the row says.
     """
     from tenure.adapters.sql import outbox
 
@@ -80,9 +159,11 @@ def _one(
             outbox.failed(connection, message_id, error=storable(cause_of(error)))
             failure = error
         else:
-            outbox.delivered(connection, message_id, at=platform.clock.now())
+            now = platform.clock.now()
+            outbox.delivered(connection, message_id, at=now)
+            close_item(connection, _key(message), f"message {message_id}", now)
     if failure is not None:
-        raise failure
+        raise _NotTaken(message, failure)
     return True
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from tenure.installation import Installation
 from tenure.lifecycle.model_version import VersionFacts
 from tenure.lifecycle.monitoring import LABELLED, UNLABELLED, Kind
-from tenure.lifecycle.training.bias import ErrorBiasPolicy
+from tenure.lifecycle.training.bias import BiasPolicy, ErrorBiasPolicy
 from tenure.ports import DecisionFilter, FeatureCounts
 from tenure.usecases.monitoring.window import WatchedModel, outcome_files
 from tenure.verdicts import Report
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tenure.adapters.ibis_engine import IbisEngine
     from tenure.adapters.sql.monitoring import JudgedBefore
     from tenure.lifecycle.monitoring.window import Window
+    from tenure.lifecycle.training.evaluation.policy import ConformalPolicy
 
 T = TypeVar("T")
 
@@ -100,6 +101,7 @@ def _with_remarks(report: Report) -> Report:
 def _judge_features(
     platform: Installation, engine: "IbisEngine", watched: WatchedModel, due: DueWindow
 ) -> dict[Kind, Report]:
+    from tenure.lifecycle.monitoring.distributions import pictured
     from tenure.lifecycle.monitoring.drift import bin_edges, judge_drift, shifts
     from tenure.lifecycle.monitoring.quality import judge_quality
 
@@ -109,22 +111,36 @@ def _judge_features(
     shares = [i / config.monitoring.bins for i in range(config.monitoring.bins + 1)]
     quantiles = engine.quantiles(reference, numeric, shares)
     ranges = {f"f_{name}": seen for name, seen in facts.ranges.items()}
-    if facts.task == "binary":  # the predictions of a regression have no bounds
+    if facts.task != "regression":  # the predictions of a regression have no bounds
         ranges["score"] = (0.0, 1.0)
     edges = {name: bin_edges(quantiles[name], ranges.get(name)) for name in numeric}
     sides = engine.features(
         reference,
         due.decisions,
         edges=edges,
-        categorical=[f"f_{name}" for name in watched.categorical],
+        categorical=[
+            *(f"f_{name}" for name in watched.categorical),
+            *(["answer"] if facts.classes else []),
+        ],
+        dates=[f"f_{name}" for name in watched.dates],
     )
     bare = [_without_prefix(side) for side in sides]
     known = {name: list(values) for name, values in facts.categories.items()}
+    if facts.classes:
+        known["answer"] = list(facts.class_names)
     policy, window = config.monitoring, due.window
-    drifted = shifts(bare[0], bare[1], policy)
+    drifted = shifts(bare[0], bare[1], policy, known)
+    shown = pictured(
+        bare[0],
+        bare[1],
+        policy,
+        edges=_bare(edges),
+        known=known,
+        is_sealed=engine.opened is not None,
+    )
     return {
         "drift": judge_drift(
-            drifted, policy, subject=watched.name, facts=_facts(watched, window, "drift")
+            drifted, policy, subject=watched.name, facts=_facts(watched, window, "drift") | shown
         ),
         "quality": judge_quality(
             bare[0],
@@ -141,7 +157,7 @@ def _judge_outcomes(
     platform: Installation, engine: "IbisEngine", watched: WatchedModel, due: DueWindow
 ) -> dict[Kind, Report]:
     config = watched.config
-    carried = {*watched.numeric, *watched.categorical}
+    carried = {*watched.numeric, *watched.categorical, *watched.dates}
     visible = [name for name in config.bias.attributes if name in carried]
     files = outcome_files(platform, config.name)
     window = due.window
@@ -154,6 +170,10 @@ def _judge_outcomes(
     today = platform.clock.now().date()
     if isinstance(config.bias, ErrorBiasPolicy):
         return _of_errors(
+            engine, watched, due, files, facts, policy=config.bias, visible=visible, today=today
+        )
+    if config.task == "multiclass":
+        return _of_classes(
             engine, watched, due, files, facts, policy=config.bias, visible=visible, today=today
         )
     from tenure.lifecycle.monitoring.fairness import judge_fairness
@@ -188,6 +208,46 @@ def _judge_outcomes(
     }
 
 
+def _of_classes(
+    engine: "IbisEngine",
+    watched: WatchedModel,
+    due: DueWindow,
+    files: Sequence[Path],
+    facts: Mapping[Kind, Mapping[str, object]],
+    *,
+    policy: BiasPolicy,
+    visible: Sequence[str],
+    today: date,
+) -> dict[Kind, Report]:
+    """Performance and fairness of a multiclass model, from one scan of classes."""
+    from tenure.lifecycle.monitoring.classes import judge_class_fairness, judge_classes
+
+    config = watched.config
+    attributes = [f"f_{name}" for name in visible]
+    counts = engine.classes(due.decisions, files, attributes=attributes)
+    return {
+        "performance": judge_classes(
+            counts,
+            config.monitoring,
+            holdout=watched.row.facts.metrics,
+            known=watched.row.facts.classes,
+            seed=config.training.seed,
+            subject=watched.name,
+            facts=facts["performance"],
+        ),
+        "fairness": judge_class_fairness(
+            counts,
+            policy,
+            visible=visible,
+            min_label_coverage=config.monitoring.min_label_coverage,
+            seed=config.training.seed,
+            subject=watched.name,
+            today=today,
+            facts=facts["fairness"],
+        ),
+    }
+
+
 def _of_errors(
     engine: "IbisEngine",
     watched: WatchedModel,
@@ -210,6 +270,7 @@ def _of_errors(
             counts,
             monitoring,
             holdout=watched.row.facts.metrics,
+            promised=promised_coverage(watched),
             subject=watched.name,
             facts=facts["performance"],
         ),
@@ -223,6 +284,20 @@ def _of_errors(
             facts=facts["fairness"],
         ),
     }
+
+
+def promised_coverage(watched: WatchedModel) -> "ConformalPolicy | None":
+    """What the version's intervals promise, within what the model's YAML tolerates.
+
+    It promises that also when the YAML asks for no intervals any more: by the usual tolerance.
+    """
+    from tenure.lifecycle.training.evaluation.policy import ConformalPolicy
+
+    stated = watched.row.facts.interval
+    if stated is None:
+        return None
+    policy = watched.config.evaluation.conformal or ConformalPolicy()
+    return policy.model_copy(update={"coverage": stated.coverage})
 
 
 def reference_file(platform: Installation, facts: VersionFacts) -> Path:

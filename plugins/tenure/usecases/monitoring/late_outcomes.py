@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from tenure.installation import Installation
 from tenure.lifecycle.monitoring import LATE_OUTCOMES
-from tenure.ports import DecisionFilter, ErrorCounts, OutcomeCounts
+from tenure.ports import ClassCounts, DecisionFilter, ErrorCounts, OutcomeCounts
+from tenure.usecases.monitoring.judge_window import promised_coverage
 from tenure.usecases.monitoring.results import report_incident, result_facts
 from tenure.usecases.monitoring.window import (
     CLOCKS_DIFFER,
@@ -59,27 +60,30 @@ def judge_late_outcomes(platform: Installation, watched: WatchedModel, run: RunR
 
 def _counted(
     engine: "IbisEngine", watched: WatchedModel, rest: DecisionFilter, files: Sequence[Path]
-) -> OutcomeCounts | ErrorCounts:
+) -> OutcomeCounts | ClassCounts | ErrorCounts:
     from tenure.lifecycle.monitoring.performance import SCORE_BINS
 
     if watched.config.task == "regression":
         return engine.errors(rest, files, attributes=())
+    if watched.config.task == "multiclass":
+        return engine.classes(rest, files, attributes=())
     return engine.outcomes(rest, files, attributes=(), bins=SCORE_BINS)
 
 
-def _cells(counts: OutcomeCounts | ErrorCounts) -> tuple[int, ...]:
+def _cells(counts: OutcomeCounts | ClassCounts | ErrorCounts) -> tuple[int, ...]:
     from tenure.lifecycle.monitoring.performance import confusion
 
-    return counts.cells if isinstance(counts, ErrorCounts) else tuple(confusion(counts))
+    return tuple(confusion(counts)) if isinstance(counts, OutcomeCounts) else counts.cells
 
 
 def _judge(
     watched: WatchedModel,
-    counts: OutcomeCounts | ErrorCounts,
+    counts: OutcomeCounts | ClassCounts | ErrorCounts,
     before: "JudgedBefore",
     then: "LabelsThen",
     outcomes: "OutcomeSum",
 ) -> Report:
+    from tenure.lifecycle.monitoring.classes import judge_classes
     from tenure.lifecycle.monitoring.errors import judge_errors
     from tenure.lifecycle.monitoring.performance import judge_performance
 
@@ -97,7 +101,24 @@ def _judge(
         "artifact_digest": watched.row.artifact_digest,
     }
     if isinstance(counts, ErrorCounts):
-        found = judge_errors(counts, policy, holdout=holdout, subject=watched.name, facts=facts)
+        found = judge_errors(
+            counts,
+            policy,
+            holdout=holdout,
+            promised=promised_coverage(watched),
+            subject=watched.name,
+            facts=facts,
+        )
+    elif isinstance(counts, ClassCounts):
+        found = judge_classes(
+            counts,
+            policy,
+            holdout=holdout,
+            known=watched.row.facts.classes,
+            seed=watched.config.training.seed,
+            subject=watched.name,
+            facts=facts,
+        )
     else:
         found = judge_performance(
             counts,
@@ -108,6 +129,8 @@ def _judge(
             facts=facts,
         )
     say = _errors if isinstance(counts, ErrorCounts) else _labels
+    if isinstance(counts, ClassCounts):
+        say = _classes
     summary = (
         f"Late outcomes {found.verdict}: of {before.decisions:,} decisions that were judged "
         f"before, {say(then.cells)} then and {say(_cells(counts))} now. Judged again: "
@@ -121,6 +144,12 @@ def _errors(cells: Sequence[int]) -> str:
     rows, _, absolute, _ = cells
     mean = f"{absolute / rows / 1e6:.4g}" if rows else "none"
     return f"{rows:,} had an outcome (mean absolute error {mean})"
+
+
+def _classes(cells: Sequence[int]) -> str:
+    """Of right ones and wrong ones."""
+    right, wrong = cells[:2]
+    return f"{right + wrong:,} had an outcome (the answer was wrong in {wrong:,})"
 
 
 def _labels(cells: Sequence[int]) -> str:

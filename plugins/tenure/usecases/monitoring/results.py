@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tenure.failpoints import failpoint
 from tenure.installation import Installation
 from tenure.layout import drawn_key, selection_key
+from tenure.lifecycle.incidents.kinds import IncidentSeverity
 from tenure.lifecycle.monitoring import Kind
 from tenure.usecases.monitoring.judge_window import DueWindow
 from tenure.usecases.monitoring.window import WatchedModel
@@ -20,13 +21,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("tenure.monitoring")
 _NO_MORE = "Of a version that serves no more, shipped or labelled later: "
-_SEVERITY: dict[Kind, str] = {
-    "performance": "error",
-    "fairness": "error",
-    "late_outcomes": "error",
-    "drift": "warning",
-    "quality": "warning",
-}
 
 
 def store(
@@ -123,7 +117,7 @@ def report_incident(
             dedupe_key=own if whose else key,
             kind=f"{kind}_failed",
             subject=watched.name,
-            severity="warning" if whose else _SEVERITY[kind],
+            severity=IncidentSeverity.SEV3 if whose else None,
             summary=f"{whose}{report.summary}",
             facts={"model": watched.row.model, "report": digest},
             at=now,

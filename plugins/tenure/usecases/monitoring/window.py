@@ -57,8 +57,13 @@ class WatchedModel:
 
     @property
     def categorical(self) -> tuple[str, ...]:
-        """Features of this version, whatever the YAML says by now."""
-        return self.row.facts.features.categorical
+        """Features of this version, whatever the YAML says by now; without dates."""
+        return self.row.facts.features.sorting
+
+    @property
+    def dates(self) -> tuple[str, ...]:
+        """Features of this version that are dates."""
+        return self.row.facts.features.dates
 
     @property
     def paths(self) -> tuple[Path, ...]:

@@ -304,7 +304,10 @@ def _confirm(config: DatasetConfig, detected: "FileForm", rules: FirstRules) -> 
     if not key and all(p.type != REPEATED for p in rules.proposals):
         found.append("no rule notices rows that come twice: they often do, or are too few to tell")
     if config.time_column is None:
-        found.append("no time_column: without one no model can be trained on it")
+        found.append(
+            "no time_column: models are trained on rows drawn by lot, and nothing tests whether "
+            "the future is like the past"
+        )
     return (*found, *detected.notes, *rules.remarks)
 
 

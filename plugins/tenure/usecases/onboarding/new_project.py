@@ -21,15 +21,16 @@ webhook_hosts: [127.0.0.1]
 _README = """\
 # A Tenure project
 
-    tenure new dataset NAME --from FILE --time COLUMN   # contract and first suite, from a sample
-    tenure check                                        # every problem, by file and line
-    tenure up                                           # Airflow, MLflow, gateway, until Ctrl-C
+    tenure new dataset NAME --from FILE   # contract and first suite, from a sample
+    tenure check                          # every problem, by file and line
+    tenure up                             # Airflow, MLflow, gateway, until Ctrl-C
+    tenure ingest NAME                    # in another terminal: takes in what lies in landing/NAME/
+    tenure new model MODEL --dataset NAME --label COLUMN
+    tenure train MODEL --reason WHY       # a version, through its gates; then people approve it
 
 Run the commands in this folder (`tenure` is `.venv/bin/tenure` of the checkout: put that folder on
-the PATH). `tenure` takes the nearest folder that holds
-`include/configs/platform.yaml`, and keeps its state in `var/`. Models are YAML files in
-`include/configs/models/`; then `tenure ingest DATASET` and `tenure train MODEL` start a run and
-follow it.
+the PATH); each prints the next one. `tenure` takes the nearest folder that holds
+`include/configs/platform.yaml`, and keeps its state in `var/`.
 """
 _FILES = {
     "include/configs/platform.yaml": _PLATFORM,

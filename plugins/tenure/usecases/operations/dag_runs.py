@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 ENDED = frozenset({"success", "failed"})
 SILENT_SECONDS = 120.0
 """How long Airflow may not answer while a run is followed."""
+APPEAR_SECONDS = 90.0
+"""How long a DAG may take to appear whose YAML was just written."""
 _LOOK_SECONDS = 1.0
 
 
@@ -82,7 +84,12 @@ class StartedRun:
 
 @contextmanager
 def started(
-    platform: Installation, dag_id: str, conf: Mapping[str, object], *, login: tuple[str, str]
+    platform: Installation,
+    dag_id: str,
+    conf: Mapping[str, object],
+    *,
+    login: tuple[str, str],
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Iterator[StartedRun]:
     """Start a run with these values of its form; the session ends with the block.
 
@@ -91,6 +98,7 @@ def started(
         dag_id: What to start.
         conf: Values of its form.
         login: Name and password of the person; Tenure's own checks see the name.
+        tell: Takes what is waited for.
 
     Raises:
         NotPermitted: Airflow refuses the login, or the person may not.
@@ -101,5 +109,21 @@ def started(
 
     airflow_url = platform.settings.airflow_url
     with AirflowRest(airflow_url, *login).session() as session:
+        await_dag(session, dag_id, tell)
         run_id = session.trigger(dag_id, conf)
         yield StartedRun(session, dag_id, run_id, run_link(airflow_url, dag_id, run_id))
+
+
+def await_dag(
+    session: "AirflowSession",
+    dag_id: str,
+    tell: Callable[[str], None],
+    pause: Callable[[float], None] = time.sleep,
+) -> None:
+    """Return when Airflow knows the DAG, or should have long ago."""
+    waited = 0.0
+    while not session.has(dag_id) and waited < APPEAR_SECONDS:
+        if not waited:
+            tell(f"Airflow has not read {dag_id} yet: waiting for it, up to {APPEAR_SECONDS:.0f} s")
+        pause(_LOOK_SECONDS)
+        waited += _LOOK_SECONDS

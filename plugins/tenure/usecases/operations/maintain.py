@@ -8,15 +8,23 @@ from urllib.parse import quote
 
 from tenure.errors import LedgerBroken
 from tenure.installation import Installation
-from tenure.layout import TRAIN_MODEL, dag_id
+from tenure.layout import MAINTAIN_PLATFORM, TRAIN_MODEL, dag_id
 from tenure.lifecycle.audit.ledger import broken_ledger
 from tenure.lifecycle.audit.reconciliation import DEAD_AFTER, FailedTask, silent_deaths
-from tenure.lifecycle.incidents.failure_card import FailureCard, killed_card
+from tenure.lifecycle.incidents.failure_card import killed_card
+from tenure.lifecycle.serving.silence import MAINTENANCE_SECONDS
 from tenure.usecases.decisions.outcome_intake import IntakeCounts, take_outcomes
 from tenure.usecases.decisions.reviews import expire
 from tenure.usecases.decisions.segments import CompactionCounts, SealCounts, compact, seal
-from tenure.usecases.incidents.failure_cards import report_killed
+from tenure.usecases.incidents.alerts import (
+    AlertCounts,
+    AlertReceiver,
+    deliver_alerts,
+    escalate,
+)
+from tenure.usecases.incidents.failure_cards import save
 from tenure.usecases.incidents.one_by_one import one_by_one
+from tenure.usecases.operations.broken_files import FileCounts, report_configs, report_imports
 from tenure.usecases.operations.ledger import verify_ledger
 from tenure.usecases.operations.reconcile import (
     PartFailure,
@@ -26,7 +34,7 @@ from tenure.usecases.operations.reconcile import (
     reconcile,
 )
 from tenure.usecases.promotion.authority import RevisionCounts, take_up
-from tenure.usecases.promotion.conditions import AuthorizationCounts, Notice, watch
+from tenure.usecases.promotion.conditions import AuthorizationCounts, watch
 from tenure.vocabulary import RunRef
 
 if TYPE_CHECKING:
@@ -51,6 +59,10 @@ class Airflow(Protocol):
 
     def has_active_run(self, dag_id: str) -> bool:
         """Whether a run of the DAG is queued or running."""
+        ...
+
+    def import_errors(self) -> dict[str, str]:
+        """Why DAG files cannot be imported, by file."""
         ...
 
 
@@ -94,8 +106,9 @@ class Maintenance:
         people: Whether `platform.yaml` is another one, which is a ledger event.
         watchdog: Killed tasks; None without a login to Airflow.
         requests: Retrain requests that no run works on; None without a login to Airflow.
-        cards: Failure cards that were written for killed tasks, with their task.
-        notices: What owners of models are to be told, each once.
+        configs: YAML files and suites that are broken.
+        imports: DAG files that Airflow cannot import; None without a login to Airflow.
+        alerts: What people were told of all this.
     """
 
     reconciled: Reconciliation
@@ -108,12 +121,18 @@ class Maintenance:
     people: RevisionCounts | PartFailure
     watchdog: WatchCounts | PartFailure | None
     requests: RequestCounts | PartFailure | None
-    cards: tuple[tuple[RunRef, FailureCard], ...] = ()
-    notices: tuple[Notice, ...] = ()
+    configs: FileCounts | PartFailure
+    imports: FileCounts | PartFailure | None
+    alerts: AlertCounts | PartFailure
 
 
 def maintain(
-    platform: Installation, run: RunRef, airflow: Airflow | None, registry: Registry | None = None
+    platform: Installation,
+    run: RunRef,
+    airflow: Airflow | None,
+    registry: Registry | None = None,
+    *,
+    alerts: AlertReceiver | None = None,
 ) -> Maintenance:
     """Do every part; only a broken ledger makes it fail.
 
@@ -122,32 +141,47 @@ def maintain(
         run: The task.
         airflow: None when there is no login for it: then nobody watches for killed tasks.
         registry: MLflow; the one of the settings when None.
+        alerts: Who takes alerts; None when there is nobody.
 
     Raises:
         LedgerBroken: After everything else was done.
     """
-    cards: list[tuple[RunRef, FailureCard]] = []
-    notices: list[Notice] = []
     done = Maintenance(
         reconciled=reconcile(platform, run, registry),
         sweep=attempt(platform, "sweep", lambda: _sweep(platform)),
         outcomes=attempt(platform, "outcomes", lambda: take_outcomes(platform, run)),
         reviews=attempt(platform, "reviews", lambda: expire(platform)),
-        authorizations=attempt(platform, "authorizations", lambda: watch(platform, notices)),
+        authorizations=attempt(platform, "authorizations", lambda: watch(platform)),
         compaction=attempt(platform, "compaction", lambda: compact(platform)),
         seal=attempt(platform, "seal", lambda: seal(platform, actor=run.dag_id)),
         people=attempt(platform, "people", lambda: take_up(platform, seen_by=run.dag_id)),
-        watchdog=attempt(platform, "watchdog", lambda: _watch(platform, airflow, cards))
+        watchdog=attempt(platform, "watchdog", lambda: _watch(platform, airflow))
         if airflow
         else None,
         requests=attempt(platform, "requests", lambda: _requests(platform, airflow))
         if airflow
         else None,
+        configs=attempt(platform, "configs", lambda: report_configs(platform)),
+        imports=attempt(platform, "imports", lambda: report_imports(platform, airflow))
+        if airflow
+        else None,
+        alerts=attempt(platform, "alerts", lambda: _alerts(platform, alerts)),
     )
+    _say_alive(platform, done)
     ledger = done.reconciled.ledger
     if isinstance(ledger, PartFailure) and ledger.kind == LedgerBroken.__name__:
         raise broken_ledger(ledger.error)
-    return replace(done, cards=tuple(cards), notices=tuple(notices))
+    return done
+
+
+def _say_alive(platform: Installation, done: Maintenance) -> None:
+    """The sign of life of maintenance, and of MLflow when it answered: gateways miss it."""
+    from tenure.adapters.sql import health
+
+    answered = not isinstance(done.reconciled.aliases, PartFailure)
+    with platform.database.begin() as connection:
+        for name in (MAINTAIN_PLATFORM, *(["mlflow"] if answered else [])):
+            health.beat(connection, name, period_seconds=MAINTENANCE_SECONDS)
 
 
 def airflow_rest(url: str, user: str, password: str) -> Airflow:
@@ -168,9 +202,13 @@ def _sweep(platform: Installation) -> SweepCounts:
     return SweepCounts(removed, forgotten, gone)
 
 
-def _watch(
-    platform: Installation, airflow: Airflow, cards: list[tuple[RunRef, FailureCard]]
-) -> WatchCounts:
+def _alerts(platform: Installation, receiver: AlertReceiver | None) -> AlertCounts:
+    """The last part: it tells what all others found."""
+    escalated = escalate(platform)
+    return replace(deliver_alerts(platform, receiver), escalated=escalated)
+
+
+def _watch(platform: Installation, airflow: Airflow) -> WatchCounts:
     """Write the card of every failed task that was killed before it could write its own."""
     from tenure.adapters.sql import maintenance
 
@@ -189,14 +227,13 @@ def _watch(
             owner=owners.get(task.owner or "", "platform"),
             log_url=_task_url(platform, task),
         )
-        report_killed(platform, card, run)
-        cards.append((run, card))
+        save(platform, card, run)
 
     dead = silent_deaths(failed, spoken=spoken, names=owners, now=now)
-    one_by_one(
+    written = one_by_one(
         platform, "watchdog", dead, name=lambda task: f"{task.dag_id}.{task.task_id}", do=write
     )
-    return WatchCounts(len(failed), len(cards))
+    return WatchCounts(len(failed), len(written))
 
 
 def _task_url(platform: Installation, task: FailedTask) -> str:

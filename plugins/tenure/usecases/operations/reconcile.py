@@ -12,7 +12,7 @@ from tenure.lifecycle.audit.ledger import ChainCheck, broken_ledger
 from tenure.lifecycle.audit.reconciliation import ORPHAN_GRACE, alias_repairs
 from tenure.usecases.incidents.close_incident import close_incident
 from tenure.usecases.incidents.one_by_one import cause_of, one_by_one, trace_of
-from tenure.usecases.incidents.open_incident import open_incident
+from tenure.usecases.incidents.open_incident import open_incident, words_of
 from tenure.usecases.incidents.outbox import Delivery, deliver
 from tenure.usecases.operations.ledger import check_chain, put_anchor
 from tenure.usecases.retirement.decommissioning import Mirror, decommissioning
@@ -118,7 +118,7 @@ def attempt(platform: Installation, name: str, part: Callable[[], T]) -> T | Par
     except Exception as error:
         cause, kind = cause_of(error), type(error).__name__
         _log.error("part=%s error=%s cause=%s%s", name, kind, cause, trace_of(error))
-        open_incident(platform, f"maintenance:{name}", kind, name, cause)
+        open_incident(platform, f"maintenance:{name}", kind, name, cause, facts=words_of(error))
         return PartFailure(cause, kind)
     close_incident(platform, f"maintenance:{name}")
     numbers = found if isinstance(found, Mapping) else vars(found)
@@ -196,7 +196,7 @@ def _report_orphan(platform: Installation, one: "OrphanedCanary") -> None:
         f"The canary {one.name} has no controller: its lease ended at "
         f"{one.lease_until:%H:%M:%S} UTC. Gateways serve 100% champion. Clear the task canary "
         f"of {dag_id(one.model, PROMOTE_MODEL)}: it takes over at {one.share_bp / 100:g}%.",
-        generation=one.generation,
+        facts={"model": one.model, "generation": one.generation},
     )
 
 

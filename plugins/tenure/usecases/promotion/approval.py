@@ -13,6 +13,8 @@ from tenure.config import load_model
 from tenure.errors import NotPermitted, StateConflict
 from tenure.installation import Installation
 from tenure.installation.provenance import lock_digest
+from tenure.layout import approval_link
+from tenure.lifecycle.incidents.alert_text import ALERT, QuestionFacts, question_body
 from tenure.lifecycle.model_version import VersionRow
 from tenure.lifecycle.promotion import approval
 from tenure.lifecycle.promotion.approval import (
@@ -42,7 +44,9 @@ NAMED = (*OPEN, State.CHAMPION, State.SUPERSEDED)
 class SeatQuestion:
     """What the window of one seat shows; `approvers` may answer it now.
 
-    `artifact` and `evidence` are the digests that the answer will be bound to.
+    `artifact` and `evidence` are the digests that the answer will be bound to. `needs_reason` says
+    that a yes needs a reason as well: a gate asks less than before. `cautions` are how many things
+    are to be read first.
     """
 
     version: VersionRef
@@ -51,6 +55,8 @@ class SeatQuestion:
     approvers: tuple[str, ...]
     subject: str
     body: str
+    needs_reason: bool = False
+    cautions: int = 0
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ def find_work(
     choice is noted in the ledger once a run: every seat and every later try sees the same version,
     whatever was validated meanwhile.
     """
-    key = _begin_key(model, run)
+    key = approval.begin_key(model, run.run_id)
     with platform.database.begin() as connection:
         chosen = approvals.chosen_version(connection, key)
         if chosen is not None:
@@ -98,7 +104,7 @@ def find_work(
 def renews(platform: Installation, model: str, run: RunRef) -> bool:
     """Whether the version of this run served when the run began: it is renewed, not promoted."""
     with platform.database.begin() as connection:
-        return approvals.began_as_renewal(connection, _begin_key(model, run))
+        return approvals.began_as_renewal(connection, approval.begin_key(model, run.run_id))
 
 
 def ask(platform: Installation, version: VersionRef) -> SeatQuestion | None:
@@ -137,9 +143,47 @@ def ask(platform: Installation, version: VersionRef) -> SeatQuestion | None:
         approvers=people,
         subject=f"May {question.name} serve? ({len(now.approvers)} of {question.quorum} approved)",
         body=page(
-            config, row, question, shown, first=first, mlflow_url=platform.settings.mlflow_url
+            config,
+            row,
+            question,
+            shown,
+            first=[one.text for one in first],
+            settings=platform.settings,
         ),
+        needs_reason=any(one.kind == "lowered" for one in first),
+        cautions=len(first),
     )
+
+
+def announce(platform: Installation, asked: SeatQuestion, run: RunRef, *, hours: int) -> bool:
+    """Promise the approvers a message that they are asked; once a run, however many its seats.
+
+    Args:
+        platform: The installation.
+        asked: What the window shows.
+        run: The task that asks.
+        hours: How long the window stays open.
+
+    Returns:
+        Whether it was not promised before.
+    """
+    version = asked.version
+    facts = QuestionFacts(
+        subject=version.name,
+        question=asked.subject,
+        approvers=asked.approvers,
+        until=platform.clock.now() + timedelta(hours=hours),
+        cautions=asked.cautions,
+        url=approval_link(platform.settings.airflow_url, version.model, version.version),
+    )
+    intent = {"run_id": run.run_id, "evidence": asked.evidence}
+    with platform.database.begin() as connection:
+        return platform.ledger.enqueue(
+            connection,
+            topic=ALERT,
+            body=question_body(facts),
+            op_key=op_key("approval.asked", f"mv:{version.id}", intent),
+        )
 
 
 def answer(
@@ -159,7 +203,7 @@ def answer(
         user: Who answered, as the event says; never read from XCom.
         choice: What was answered.
         run: The task that asked.
-        note: What the person wrote.
+        note: What the person wrote: a rejection, and a yes to a lowered gate, need it.
 
     Raises:
         NotPermitted: The answer does not count; nothing is recorded.
@@ -183,6 +227,7 @@ def answer(
         allowed = by.config.allows(user, Role.APPROVER)
         if approval.admit(question, before, given, is_approver=allowed, after=now):
             _still_open(row, choice)
+            approval.require_reason(question, user, choice, note, read_first(connection, row))
             record(platform, connection, version, given, before, note=note, by=by)
             before = [*before, given]
         now_stands = approval.standing(question, before, now=now)
@@ -256,10 +301,6 @@ def conclude(platform: Installation, version: VersionRef, run: RunRef) -> Approv
             next_step="Clear `review`: the missing seats are asked again.",
         )
     return _outcome(platform, version.id, question, stands, run)
-
-
-def _begin_key(model: str, run: RunRef) -> str:
-    return op_key("promotion.begin", f"model:{model}", {"run_id": run.run_id})
 
 
 def _choose(connection: "Connection", model: str, wanted: int | None) -> VersionRef | None:

@@ -3,15 +3,17 @@
 Import it inside functions: it loads SQLAlchemy.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tenure.adapters.sql import approvals, reports, training, versions
 from tenure.config import ModelConfig, parse_model
-from tenure.errors import ConfigInvalid
+from tenure.errors import ArtifactRefused, ConfigInvalid
+from tenure.installation import Installation
 from tenure.lifecycle.model_version import VersionRow
+from tenure.lifecycle.policy import end_of
 from tenure.lifecycle.promotion import approval
-from tenure.lifecycle.promotion.approval import ApprovalQuestion
+from tenure.lifecycle.promotion.approval import ApprovalQuestion, Caution
 from tenure.lifecycle.training.lowered_gates import lowered_bias, lowered_evaluation
 from tenure.verdicts import Verdict
 from tenure.vocabulary import State
@@ -70,22 +72,32 @@ def excuses(connection: "Connection", row: VersionRow) -> dict[str, datetime]:
     config = _planned_with(connection, row)
     if config is not None and config.needs_waiver and config.training.waiver is not None:
         found["interpretability"] = config.training.waiver.excused_until
+    if config is not None and config.mitigation is not None and config.mitigation.decision:
+        found[BY_GROUP] = end_of(config.mitigation.decision.until)
     return found
 
 
-def read_first(connection: "Connection", row: VersionRow) -> tuple[str, ...]:
+def read_first(connection: "Connection", row: VersionRow) -> tuple[Caution, ...]:
     """What an approver has to know before any number: refused bytes, excuses, lowered gates.
 
     The gates are those that the version was planned with, beside those of the last champion and of
     the last version that was rejected.
     """
     said = [
-        f"{one.name} has the same bytes and was {_WORDS[one.dst]} by {_who(one)}"
+        Caution(
+            "same_bytes",
+            f"{one.name} has the same bytes and was {_WORDS[one.dst]} by {_who(one)} on "
+            f"{one.at.astimezone(UTC):%Y-%m-%d}{_why(one)}",
+        )
         for one in approvals.refusals_of(connection, str(row.artifact_digest), but=row.id)
     ]
     said += [
-        f"It did not pass its {stage} gate and is excused until {end:%Y-%m-%d %H:%M} UTC: from "
-        "then on it may not serve, however long an approval holds"
+        Caution(
+            "excused",
+            f"It {_EXCUSED.get(stage, f'did not pass its {stage} gate and is excused')} until "
+            f"{end:%Y-%m-%d %H:%M} UTC: from then on it may not serve, however long an approval "
+            "holds",
+        )
         for stage, end in excuses(connection, row).items()
     ]
     for state in (State.CHAMPION, State.REJECTED):
@@ -93,18 +105,38 @@ def read_first(connection: "Connection", row: VersionRow) -> tuple[str, ...]:
         if other is not None:
             earlier = versions.row_by_id(connection, other.id)
             since = f"Since {other.name} ({_LAST[state]})"
-            said += [f"{since} {one}" for one in _lowered(connection, earlier, row)]
+            said += [
+                Caution("lowered", f"{since} {one}") for one in _lowered(connection, earlier, row)
+            ]
     return tuple(said)
 
 
+def cautions(platform: Installation, row: VersionRow) -> tuple[tuple[Caution, ...], str]:
+    """As `read_first`, for the page; and why they cannot be known, which is empty when they are."""
+    try:
+        with platform.database.begin() as connection:
+            return read_first(connection, row), ""
+    except ArtifactRefused as error:
+        return (), error.what
+
+
+BY_GROUP = "thresholds by group"
+"""Ends when the decision ends that groups are decided by rules of their own."""
+_EXCUSED = {
+    BY_GROUP: "decides people by thresholds of their group, which somebody answers for",
+}
 _WORDS = {State.REJECTED: "rejected", State.ROLLED_BACK: "taken out of traffic"}
 _LAST = {State.CHAMPION: "the last champion", State.REJECTED: "the last one rejected"}
 
 
 def _who(one: approvals.RefusedBytes) -> str:
-    people, reason = one.body.get("by"), one.body.get("reason")
-    who = ", ".join(map(str, people)) if isinstance(people, list) and people else one.actor
-    return f"{who}: {reason}" if reason else who
+    people = one.body.get("by")
+    return ", ".join(map(str, people)) if isinstance(people, list) and people else one.actor
+
+
+def _why(one: approvals.RefusedBytes) -> str:
+    reason = one.note or one.body.get("reason")
+    return f": {str(reason).rstrip('.')}" if reason else ""
 
 
 def _lowered(connection: "Connection", earlier: VersionRow, row: VersionRow) -> list[str]:

@@ -17,9 +17,14 @@ from tenure.lifecycle.promotion import approval
 from tenure.lifecycle.promotion.approval import ApprovalAnswer, ApprovalQuestion, Choice
 from tenure.usecases.promotion import authority, traffic
 from tenure.usecases.promotion.approval import SeatQuestion, record
-from tenure.usecases.promotion.approval_question import excuses, question, require_evidence
+from tenure.usecases.promotion.approval_question import (
+    BY_GROUP,
+    excuses,
+    question,
+    require_evidence,
+)
 from tenure.views.approvals import renewal_page
-from tenure.vocabulary import Role, State, VersionRef, op_key
+from tenure.vocabulary import NOTE, Role, State, VersionRef, op_key
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -106,15 +111,17 @@ def ask_renewal(platform: Installation, version: VersionRef) -> SeatQuestion | N
         evidence=asked.evidence,
         approvers=people,
         subject=f"May {version.name} serve on? (authorization renewed without a training)",
-        body=renewal_page(config, row, asked, found.until, found.approvals),
+        body=renewal_page(
+            config, row, asked, found.until, found.approvals, settings=platform.settings
+        ),
     )
 
 
-def decline(platform: Installation, version: VersionRef, *, user: str) -> str:
-    """Write down that an approver does not renew; the authorization lasts until its end.
+def decline(platform: Installation, version: VersionRef, *, user: str, note: str) -> str:
+    """Write down that an approver does not renew, and why; the authorization lasts until its end.
 
     Raises:
-        NotPermitted: The person is no approver.
+        NotPermitted: The person is no approver, or wrote no reason.
     """
     if not platform.config.allows(user, Role.APPROVER):
         raise NotPermitted(
@@ -122,13 +129,26 @@ def decline(platform: Installation, version: VersionRef, *, user: str) -> str:
             still_safe="Nothing was recorded; its authorization lasts until its end.",
             next_step="Clear this task and let an approver answer.",
         )
+    if not note.strip():
+        raise NotPermitted(
+            f"{user} does not renew {version.name} and wrote no reason; its owner needs it.",
+            still_safe="Nothing was recorded; its authorization lasts until its end.",
+            next_step="Clear this task: the question is asked again. Answer it with a text in "
+            "Reason.",
+        )
+    NOTE.require(note, "note", still_safe="Nothing was recorded; the window can open again.")
     with platform.database.begin() as connection:
         until = read(connection, version).until
         platform.ledger.note(
             connection,
             subject=f"authorization:{version.id}",
             actor=user,
-            body={"version": version.name, "answer": "not renewed", "until": str(until)},
+            body={
+                "version": version.name,
+                "answer": "not renewed",
+                "reason": note,
+                "until": str(until),
+            },
             op_key=op_key(
                 "authorization.decline",
                 f"mv:{version.id}",
@@ -218,9 +238,11 @@ def _require_excused(mine: traffic.Turn, row: VersionRow, now: datetime) -> None
     """Refuse to renew what an excuse that has ended let through."""
     ended = {stage: until for stage, until in excuses(mine.connection, row).items() if until <= now}
     for stage, until in ended.items():
+        why = f"did not pass its {stage} gate and was excused"
+        if stage == BY_GROUP:
+            why = "decides people by thresholds of their group, which somebody answered for"
         raise NotPermitted(
-            f"{row.name} did not pass its {stage} gate and was excused until {until:%Y-%m-%d}; an "
-            "approval does not renew an excuse.",
+            f"{row.name} {why} until {until:%Y-%m-%d}; an approval does not renew an excuse.",
             still_safe="No approval was recorded; the declared rule answers in its place.",
             next_step="Train a version that passes, or one under an excuse that is dated anew.",
         )

@@ -21,7 +21,7 @@ from tenure.lifecycle.serving import authorization_ended
 from tenure.usecases.incidents.close_incident import in_utc
 from tenure.usecases.incidents.one_by_one import one_by_one
 from tenure.usecases.promotion.authorization import Authorization, read
-from tenure.vocabulary import Role, State, VersionRef, op_key
+from tenure.vocabulary import Role, State, VersionRef
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,9 +34,6 @@ ENDS, ENDED, IN_DOUBT = "authorization_ends", "authorization_ended", "authorizat
 """Kinds of incidents about what lets a version serve."""
 _LIVE = (State.CHAMPION, State.CANARY)
 _log = logging.getLogger("tenure.maintenance")
-
-Notice = Mapping[str, object]
-"""What the owner of a model is told: kind, model, version, owner, cause, still_safe, next_step."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +48,13 @@ class AuthorizationCounts:
 
 @dataclass(frozen=True)
 class _Finding:
-    """One thing to say about one version; `about` makes it another one than before."""
+    """One thing to say about one version; another `stage` than before is told once more."""
 
     kind: str
     version: VersionRef
     cause: str
     about: Mapping[str, object]
-    severity: str = "error"
+    stage: str = ""
 
     @property
     def key(self) -> str:
@@ -72,12 +69,10 @@ class _Finding:
         )
 
 
-def watch(platform: Installation, notices: list[Notice]) -> AuthorizationCounts:
+def watch(platform: Installation) -> AuthorizationCounts:
     """Open, renew and close incidents about the authorization of whatever serves.
 
-    Args:
-        platform: The installation.
-        notices: Gets what owners were not told before; each is in the outbox as well.
+    Each is announced when it opens, and once more when less time is left, or other doubts hold.
     """
     with platform.database.begin() as connection:
         live = [
@@ -92,28 +87,25 @@ def watch(platform: Installation, notices: list[Notice]) -> AuthorizationCounts:
         name=lambda version: version.name,
         do=lambda version: _watch(platform, version),
     )
-    for _, fresh in done:
-        notices += fresh
-    kinds = [finding.kind for found, _ in done for finding in found]
+    kinds = [finding.kind for found in done for finding in found]
     return AuthorizationCounts(len(live), *(kinds.count(kind) for kind in (ENDS, ENDED, IN_DOUBT)))
 
 
-def _watch(platform: Installation, version: VersionRef) -> tuple[list[_Finding], list[Notice]]:
-    """Of one version, and what its owner was not told before; else it is in doubt."""
-    notices: list[Notice] = []
+def _watch(platform: Installation, version: VersionRef) -> list[_Finding]:
+    """Of one version; what cannot be judged is in doubt."""
     with platform.database.begin() as connection:
         platform.ledger.take_turn(connection)
         plan = plans.newest(connection, version.model)
         try:
             found = _findings(platform, connection, version, plan)
         except TenureError as error:
-            found = [_Finding(IN_DOUBT, version, error.what, {"cause": error.what})]
+            found = [_Finding(IN_DOUBT, version, error.what, {}, stage=error.what)]
         for finding in found:
-            _open(platform, connection, finding, notices)
+            _open(platform, connection, finding)
         for kind in {ENDS, ENDED, IN_DOUBT} - {finding.kind for finding in found}:
             key, now = f"{kind}:{version.name}", platform.clock.now()
             incidents.close_incident(connection, dedupe_key=key, at=now)
-    return found, notices
+    return found
 
 
 def _findings(
@@ -125,9 +117,8 @@ def _findings(
     doubts = _doubts(platform, connection, row, authorization)
     found = [] if ends is None else [ends]
     if doubts:
-        found.append(
-            _Finding(IN_DOUBT, version, f"{version.name}: {' '.join(doubts)}", {"d": doubts})
-        )
+        said = " ".join(doubts)
+        found.append(_Finding(IN_DOUBT, version, f"{version.name}: {said}", {}, stage=said))
     return found
 
 
@@ -147,7 +138,7 @@ def _end(platform: Installation, version: VersionRef, plan: "PlanRow | None") ->
     if due is None:
         return None
     cause = f"{version.name} is authorized until {in_utc(until)}; from then on {instead}."
-    return _Finding(ENDS, version, cause, about, severity="warning")
+    return _Finding(ENDS, version, cause, about, stage=f"At most {due} days are left. {cause}")
 
 
 def _until(plan: "PlanRow", version: VersionRef) -> "datetime | None":
@@ -182,33 +173,23 @@ def _doubts(
     return said
 
 
-def _open(
-    platform: Installation, connection: "Connection", found: _Finding, notices: list[Notice]
-) -> None:
+def _open(platform: Installation, connection: "Connection", found: _Finding) -> None:
     version = found.version
+    facts = {
+        "model": version.model,
+        "owner": approvals.owner_of(connection, version.model),
+        "next_step": found.next_step,
+        **found.about,
+    }
     incidents.open_incident(
         connection,
         dedupe_key=found.key,
         kind=found.kind,
         subject=version.name,
-        summary=f"{found.cause} {found.next_step}",
-        severity=found.severity,
-        facts={"model": version.model, **found.about},
+        summary=found.cause,
+        facts=facts | ({"stage": found.stage} if found.stage else {}),
         at=platform.clock.now(),
     )
-    notice = {
-        "kind": found.kind,
-        "model": version.model,
-        "version": version.version,
-        "owner": approvals.owner_of(connection, version.model),
-        "cause": found.cause,
-        "still_safe": "Every request is answered, and every decision says at which level.",
-        "next_step": found.next_step,
-    }
-    key = op_key(f"notice.{found.kind}", f"mv:{version.id}", dict(found.about))
-    if platform.ledger.enqueue(connection, topic="authorization", body=notice, op_key=key):
-        notices.append(notice)
-        _log.warning("notice=%s version=%s", found.kind, version.name)
 
 
 def _valid_days(platform: Installation, version: VersionRef) -> int:

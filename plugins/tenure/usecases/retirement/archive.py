@@ -142,6 +142,8 @@ def _replay(platform: Installation, folder: Path) -> tuple[int, float]:
     from tenure.adapters.local_store import LocalStore
     from tenure.adapters.serving_frame import scorer
     from tenure.adapters.skops_artifacts import load_verified
+    from tenure.lifecycle.class_answers import answered_class
+    from tenure.lifecycle.serving import score_of
 
     row = record_from_json(json.loads((folder / "version.json").read_bytes()))
     samples = json.loads((folder / "samples.json").read_bytes())
@@ -153,7 +155,14 @@ def _replay(platform: Installation, folder: Path) -> tuple[int, float]:
     features = [*names.numeric, *names.categorical]
     rows = [[one["features"][name] for name in features] for one in samples]
     score = scorer(estimator, numeric=names.numeric, categorical=names.categorical, examples=rows)
-    difference = largest_difference(score(rows), [one["score"] for one in samples])
+    answers = score(rows)
+    # Of several classes samples hold the probability of the answered one.
+    costs, several = row.facts.class_costs, bool(row.facts.classes)
+    scores = [
+        a[answered_class(a, costs)] if several and not isinstance(a, float) else score_of(a)
+        for a in answers
+    ]
+    difference = largest_difference(scores, [one["score"] for one in samples])
     if not difference <= TOLERANCE:
         raise incomplete([f"artifact: predictions differ by up to {difference:.3g}"])
     return len(samples), difference

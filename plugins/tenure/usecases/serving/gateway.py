@@ -28,6 +28,7 @@ from tenure.usecases.serving.gateway_incidents import GatewayIncidents
 from tenure.usecases.serving.loading import LabelRules, ServingPolicies, VerifiedLoader
 from tenure.usecases.serving.log_files import RecordedFiles
 from tenure.usecases.serving.subject_keys import SubjectVault
+from tenure.usecases.serving.watch import Probes, Watch
 from tenure.vocabulary import is_id
 
 PATIENCE_SECONDS = 10.0
@@ -144,6 +145,12 @@ class GatewayInstallation:
     def vault(self) -> SubjectVault:
         """Keys of personal features."""
         return SubjectVault(self.platform, self.folder / "wal" / "keys")
+
+    @cached_property
+    def watch(self) -> Watch:
+        """What misses a silent database, scheduler or maintenance."""
+        probes = Probes(self.platform, self.platform.clock.now())
+        return Watch(self.platform, self.gateway, probes.look)
 
     @contextmanager
     def alone(self) -> Iterator[None]:

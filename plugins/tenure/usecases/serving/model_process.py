@@ -19,7 +19,7 @@ from tenure.adapters.model_process import Pipe, confinement
 from tenure.errors import ArtifactRefused
 from tenure.failpoints import failpoint
 from tenure.lifecycle.model_version import VersionRecord
-from tenure.lifecycle.serving import Score, Signature, Value
+from tenure.lifecycle.serving import RowAnswer, Score, Signature, Value
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -30,8 +30,10 @@ _WARM = (
     "sklearn.compose",
     "sklearn.ensemble",
     "sklearn.linear_model",
+    "sklearn.multioutput",
     "sklearn.pipeline",
     "skops.io",
+    "tenure.adapters.group_thresholds",
     "tenure.adapters.serving_frame",
     "tenure.adapters.skops_artifacts",
 )
@@ -126,7 +128,7 @@ def serve(pipe: Pipe, score: Score, *, name: str) -> None:
         pipe.send(encode(answers(score, jobs)))
 
 
-def answers(score: Score, jobs: Sequence[Job]) -> list[list[float] | str]:
+def answers(score: Score, jobs: Sequence[Job]) -> list[list[RowAnswer] | str]:
     """Scores or the error of each job; together first, so that 64 rows cost as much as one.
 
     When that fails each is scored alone, so that one bad row does not spoil the others.
@@ -135,7 +137,7 @@ def answers(score: Score, jobs: Sequence[Job]) -> list[list[float] | str]:
     whole = _attempt(score, rows)
     if isinstance(whole, str):
         return [whole] if len(jobs) == 1 else [_attempt(score, job) for job in jobs]
-    result: list[list[float] | str] = []
+    result: list[list[RowAnswer] | str] = []
     start = 0
     for job in jobs:
         result.append(whole[start : start + len(job)])
@@ -143,7 +145,7 @@ def answers(score: Score, jobs: Sequence[Job]) -> list[list[float] | str]:
     return result
 
 
-def _attempt(score: Score, rows: Job) -> list[float] | str:
+def _attempt(score: Score, rows: Job) -> list[RowAnswer] | str:
     try:
         scores = list(score(rows))
     except Exception as error:  # the model's code is not ours; whatever it raises, others answer
@@ -196,6 +198,7 @@ def _load(
         numeric=signature.numeric,
         categorical=signature.categorical,
         examples=signature.examples(),
+        margin=row.facts.margin,
     )
     if trouble or not onnx:
         return native, trouble

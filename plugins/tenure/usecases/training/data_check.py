@@ -23,6 +23,7 @@ from tenure.lifecycle.training import PublishedSnapshot, in_force
 from tenure.lifecycle.training.fitness import (
     SQUARING,
     RowFault,
+    declared_class_faults,
     gate_faults,
     leak_faults,
     learning_faults,
@@ -34,6 +35,7 @@ from tenure.usecases.data.privacy import require_safe_store
 from tenure.usecases.data.snapshots import open_snapshot
 from tenure.usecases.training.fitting import split_rows, wanted_columns
 from tenure.usecases.training.planning import task_fault
+from tenure.usecases.training.tuning import calibration_fault, learned_rows
 
 if TYPE_CHECKING:
     from tenure.adapters.training_rows import TrainingRows
@@ -187,6 +189,7 @@ class _ModelCheck:
             return
         try:
             parts = split_rows(self._model, rows)
+            learned = learned_rows(self._model, parts.train)
         except GateInconclusive as error:
             key = "group_column" if policy.group_column else "gap_hours"
             yield RowFault(error.what.rstrip("."), ("training", key))
@@ -197,13 +200,21 @@ class _ModelCheck:
         except ConfigInvalid as error:
             yield RowFault(error.what.rstrip("."), ("training", "class_weight"))
         squared = old.magnitudes() if policy.estimator in SQUARING else {}
-        yield from learning_faults(old.labels, old.values(), label=label, squared=squared)
+        yield from declared_class_faults(self._model.declared_classes, learned.labels)
+        yield from learning_faults(learned.labels, learned.values(), label=label, squared=squared)
+        if said := calibration_fault(self._model, old):
+            yield RowFault(said, ("evaluation", "calibration"))
         evaluation, bias = self._model.evaluation, self._model.bias
         yield from gate_faults(evaluation, bias, new.labels, new.protected, today=self._today)
-        if self._model.task == "binary" and evaluation.enforces(self._today):
+        if evaluation.enforces(self._today):
             at = parts.at
             found = scan(
-                rows.features, rows.labels, rows.order, before=at.train, holdout=at.holdout
+                rows.features,
+                rows.labels,
+                rows.times,
+                before=at.train,
+                holdout=at.holdout,
+                dates=self._model.features.dates,
             )
             yield from leak_faults(evaluation, found)
 

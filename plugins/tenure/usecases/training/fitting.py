@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,6 +11,7 @@ from tenure.config.references import require_trainable
 from tenure.errors import ConfigInvalid
 from tenure.installation import Installation
 from tenure.layout import artifact_key, reference_key
+from tenure.lifecycle.class_answers import ClassCosts
 from tenure.lifecycle.model_version import (
     FeatureNames,
     FitFacts,
@@ -17,13 +19,15 @@ from tenure.lifecycle.model_version import (
     SplitRows,
     VersionRecord,
 )
-from tenure.lifecycle.task import Task, is_answer
+from tenure.lifecycle.task import Task, is_answer, is_distribution
 from tenure.lifecycle.training import PublishedSnapshot, evaluation, split
 from tenure.lifecycle.training.evaluation.measuring import measure_answers
+from tenure.lifecycle.training.fitness import UnfitRows, declared_class_faults
 from tenure.lifecycle.training.registry import statement_bytes
+from tenure.lifecycle.training.snapshots import NOTHING_CHANGED
 from tenure.usecases.data.compatibility import other_names
 from tenure.usecases.data.snapshots import open_snapshot
-from tenure.usecases.training import search, tuning
+from tenure.usecases.training import mitigation, search, tuning
 from tenure.usecases.training.onnx import OnnxAttempt, attempt
 from tenure.usecases.training.tuning import TunedModel
 from tenure.vocabulary import RunRef, VersionRef, digest_bytes
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
     from tenure.adapters.training_rows import TrainingRows, WantedColumns
+    from tenure.lifecycle.training.evaluation.prediction_intervals import Interval
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class FittedModel:
     artifact: bytes
     reference: bytes
     facts: FitFacts
-    classes: Mapping[str, tuple[bool, int]]
+    classes: Mapping[str, tuple[bool | str, int]]
     """What each value of the label column means, and how many rows have it."""
     onnx: OnnxAttempt | None = None
     """Only where the model's YAML asks for it."""
@@ -136,21 +141,36 @@ def fit_files(
 
     rows = read_rows(paths, wanted)
     parts = split_rows(config, rows)
+    learned = tuning.learned_rows(config, parts.train)
+    if faults := list(declared_class_faults(config.declared_classes, learned.labels)):
+        raise UnfitRows(faults, still_safe=NOTHING_CHANGED)
     if choice is None:
-        choice = search.choose(config, tuning.learned_rows(config, parts.train))
+        choice = search.choose(config, learned)
         if choice is not None:
             keep(choice)
     made = tuning.fit(config, _unfitted(config, choice), parts.train)
-    tuned = replace(made, search=choice)
-    scores = score(tuned.estimator, parts.holdout.features)
+    tuned = _with_twin(config, replace(made, search=choice), parts)
+    ends = _ends(tuned, parts.holdout)
+    scores = score(tuned.estimator, parts.holdout.features) if ends is None else ends[:, 0]
     _require_answers(scores, config.task, name)
+    interval = _interval(tuned, ends, config.task, name)
     return FittedModel(
         artifact=skops_artifacts.dump(tuned.estimator, name=name),
-        reference=_reference(config, tuned, parts.holdout, scores),
+        reference=_reference(config, tuned, parts.holdout, scores, interval),
         facts=_facts(config, wanted, tuned, parts, scores),
         classes=rows.classes,
         onnx=_onnx(config, tuned, parts.holdout, scores, name),
     )
+
+
+def _with_twin(config: ModelConfig, tuned: TunedModel, parts: "SplitParts") -> TunedModel:
+    """With what the same training makes without its mitigation, for the report to compare with."""
+    done = tuned.mitigation
+    if done is None or done.unmitigated is not None:
+        return tuned
+    plain = mitigation.without(config)
+    twin = tuning.fit(plain, _unfitted(plain, tuned.search), parts.train)
+    return replace(tuned, mitigation=done.beside(twin.estimator, twin.threshold))
 
 
 @dataclass(frozen=True)
@@ -195,17 +215,26 @@ def _unfitted(config: ModelConfig, choice: SearchFacts | None) -> "BaseEstimator
         policy.parameters if choice is None else choice.chosen,
         numeric=columns.numeric,
         categorical=columns.categorical,
+        dates=columns.dates,
         seed=policy.seed,
         task=config.task,
     )
     return made
 
 
+_NO_ANSWER: dict[Task, str] = {
+    "binary": "no probability",
+    "multiclass": "no probabilities of all classes, which add up to 1,",
+    "regression": "no finite number",
+}
+
+
 def _require_answers(scores: "NDArray[np.float64]", task: Task, name: str) -> None:
     """Raises ConfigInvalid for an estimator that gives what nobody could be answered."""
-    bad = sum(not is_answer(task, score) for score in scores.tolist())
+    is_one = is_distribution if task == "multiclass" else partial(is_answer, task)
+    bad = sum(not is_one(score) for score in scores.tolist())
     if bad:
-        what = "no probability" if task == "binary" else "no finite number"
+        what = _NO_ANSWER[task]
         raise ConfigInvalid(
             f"{name}: the estimator gave {what} for {bad:,} of {len(scores):,} held-out rows.",
             still_safe="No version was made; whatever serves now keeps serving.",
@@ -213,10 +242,36 @@ def _require_answers(scores: "NDArray[np.float64]", task: Task, name: str) -> No
         )
 
 
+def _ends(tuned: TunedModel, holdout: "TrainingRows") -> "NDArray[np.float64] | None":
+    """Prediction and quantiles of each row; None where the model's YAML asks for no intervals."""
+    from tenure.adapters.interval_models import predict_ends
+
+    return None if tuned.interval is None else predict_ends(tuned.estimator, holdout.features)
+
+
+def _interval(
+    tuned: TunedModel, ends: "NDArray[np.float64] | None", task: Task, name: str
+) -> "Interval | None":
+    """Of each row; None where there are none. Raises like `_require_answers`."""
+    from tenure.lifecycle.training.evaluation.prediction_intervals import widened
+
+    if tuned.interval is None or ends is None:
+        return None
+    found = widened(ends, tuned.interval.margin)
+    for end in (found.lower, found.upper):
+        _require_answers(end, task, name)
+    return found
+
+
 def trivial_answer(labels: "NDArray[Any]", task: Task) -> float:
-    """What the trivial model always answers: the share of positive labels, or their median."""
+    """What the trivial model always answers: the share of positive labels, or their median.
+
+    Of several classes it is the share of the most frequent one.
+    """
     import numpy as np
 
+    if task == "multiclass":
+        return float(np.unique(labels, return_counts=True)[1].max() / len(labels))
     return float(labels.mean() if task == "binary" else np.median(labels))
 
 
@@ -225,17 +280,38 @@ def _reference(
     tuned: TunedModel,
     holdout: "TrainingRows",
     scores: "NDArray[np.float64]",
+    interval: "Interval | None",
 ) -> bytes:
     from tenure.adapters.training_rows import reference_bytes
 
-    columns = config.features
+    columns, done = config.features, tuned.mitigation
     return reference_bytes(
         holdout,
         scores,
         threshold=tuned.threshold,
         numeric=columns.numeric,
-        categorical=columns.categorical,
+        categorical=columns.texts,
+        classes=tuple(class_rows(tuned.learned.labels, config.task)),
+        class_costs=cost_matrix(config, class_rows(tuned.learned.labels, config.task)),
+        unmitigated=None if done is None else (done.scores(holdout), done.threshold),
+        interval=None if interval is None else (interval.lower, interval.upper),
     )
+
+
+def class_rows(labels: "NDArray[Any]", task: Task) -> dict[str, int]:
+    """Rows of each class, sorted by name; empty unless the task is multiclass."""
+    import numpy as np
+
+    if task != "multiclass":
+        return {}
+    names, numbers = np.unique(labels, return_counts=True)
+    return dict(zip(names.tolist(), map(int, numbers), strict=True))
+
+
+def cost_matrix(config: ModelConfig, classes: Mapping[str, int]) -> ClassCosts | None:
+    """What answers cost, in the order of the classes; None where the YAML declares no costs."""
+    costs, names = config.evaluation.class_costs, tuple(sorted(classes))
+    return None if costs is None else costs.matrix(names, names)
 
 
 def _facts(
@@ -248,13 +324,17 @@ def _facts(
     from tenure.adapters.training_rows import observed_values
 
     threshold, columns, learned = tuned.threshold, config.features, tuned.learned
-    costs = config.evaluation.costs
-    measured = measure_answers(scores, parts.holdout.labels, threshold=threshold, costs=costs)
+    costs = config.evaluation.error_costs
+    classes = class_rows(learned.labels, config.task)
+    measured = measure_answers(
+        scores, parts.holdout.labels, threshold=threshold, costs=costs, classes=tuple(classes)
+    )
     observed = observed_values(learned, columns.numeric, columns.categorical)
     return FitFacts(
         task=config.task,
         threshold=threshold,
-        features=FeatureNames(columns.numeric, columns.categorical),
+        classes=classes,
+        features=FeatureNames(columns.numeric, columns.texts, columns.dates),
         time_column=wanted.time,
         names={column: tuple(names) for column, names in wanted.names.items()},
         categories=observed.categories,
@@ -265,8 +345,11 @@ def _facts(
         rows=tuned.counted(parts.counts),
         trivial_answer=trivial_answer(learned.labels, config.task),
         conformal_least=tuned.conformal_least,
+        class_costs=cost_matrix(config, classes),
+        interval=tuned.interval,
         seed=config.training.seed,
         search=tuned.search,
+        mitigation=None if tuned.mitigation is None else tuned.mitigation.facts(config),
     )
 
 
@@ -298,14 +381,14 @@ def wanted_columns(
 
     Args:
         config: The model.
-        dataset: Its time column splits the rows.
+        dataset: Its time column splits the rows, unless the model names another.
         of_a_part: Whether more batches will come before anything is learned.
         checked: Whether the subject, which only scoring reads, is looked at as well.
     """
     return replace(
-        columns_of(config, time=dataset.time_column, names=other_names(config, dataset)),
+        columns_of(config, time=config.time_in(dataset), names=other_names(config, dataset)),
         of_a_part=of_a_part,
-        others=(config.subject_column,) if checked else (),
+        others=(config.subject_column,) if checked and config.subject_column else (),
     )
 
 
@@ -317,7 +400,7 @@ def columns_of(
 
     return WantedColumns(
         numeric=config.features.numeric,
-        categorical=config.features.categorical,
+        categorical=config.features.texts,
         label=config.label.column,
         time=time,
         protected=config.bias.attributes,

@@ -14,6 +14,7 @@ from tenure.config import ModelConfig, load_dataset
 from tenure.errors import StateConflict
 from tenure.installation import Installation
 from tenure.installation.provenance import code_digest, environment, lock_digest
+from tenure.layout import model_link
 from tenure.lifecycle.model_version import (
     DraftFacts,
     FitFacts,
@@ -71,7 +72,7 @@ def train(
     )
     service = mlflow or platform.mlflow
     run_id = service.ensure_run(
-        model, training_key=row.training_key, name=version.name, tags=_tags(row)
+        model, training_key=row.training_key, name=version.name, tags=_tags(platform, version, row)
     )
     service.log(
         run_id,
@@ -115,7 +116,7 @@ def _save_report(
     platform: Installation,
     row: VersionRow,
     facts: VersionFacts,
-    classes: Mapping[str, tuple[bool, int]],
+    classes: Mapping[str, tuple[bool | str, int]],
     run: RunRef,
 ) -> None:
     """What the task's tab shows."""
@@ -180,8 +181,10 @@ def _trained(version: VersionRef) -> dict[str, object]:
     }
 
 
-def _tags(row: VersionRow) -> dict[str, str]:
+def _tags(platform: Installation, version: VersionRef, row: VersionRow) -> dict[str, str]:
+    page = model_link(platform.settings.airflow_url, version.model)
     return {
+        "mlflow.note.content": f"[{version.name} in Tenure]({page}): its reports and its fate",
         "tenure.artifact_digest": str(row.artifact_digest),
         "tenure.data_digest": str(row.data_digest),
         "tenure.suite_digest": str(row.suite_digest),

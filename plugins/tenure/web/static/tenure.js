@@ -1,16 +1,21 @@
 // The Airflow UI shows these pages in a frame that may open no window and move no parent.
 (function () {
   "use strict";
-  // The review queue: claim or answer, then show the queue as it is now.
+  // The review queue and an incident: act, then show the page as it is now.
   document.addEventListener("click", function (event) {
     var button = event.target.closest("button[data-act]");
     if (!button) return;
-    var row = button.closest("[data-review]");
+    var row = button.closest("[data-act-on]");
     var act = button.dataset.act;
-    var note = row.querySelector("input");
-    var body = act === "answer" ? { decision: button.dataset.decision === "true", note: note ? note.value : "" } : {};
+    var text = button.parentElement.querySelector("input") || row.querySelector("input");
+    var named = row.querySelector("select"); // hours, or of several classes one; else yes or no
+    var decision = named ? named.value : button.dataset.decision === "true";
+    var body = {};
+    if (act === "answer") body = { decision: decision, note: text ? text.value : "" };
+    if (act === "snooze") body = { hours: Number(named.value) };
+    if (act === "close") body = { reason: text.value };
     row.querySelectorAll("button").forEach(function (one) { one.disabled = true; });
-    fetch(row.dataset.review + "/" + act, {
+    fetch(row.dataset.actOn + "/" + act, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(body),
@@ -19,12 +24,84 @@
         return answer.ok ? window.location.reload() : answer.json().then(function (said) { throw said; });
       })
       .catch(function (said) {
-        var place = row.querySelector("[role=alert]");
-        place.textContent = said.error ? said.error + " " + said.next_step : "Airflow did not answer. Try again.";
+        var place = (button.closest(".actions") || row).querySelector("[role=alert]");
+        place.textContent = said.error ? said.error + " " + (said.next_step || "") : "Airflow did not answer. Try again.";
         place.hidden = false;
         row.querySelectorAll("button").forEach(function (one) { one.disabled = false; });
       });
   });
+  // What an incident offers: first the sentence of the dry run, then the button that does it.
+  document.addEventListener("click", function (event) {
+    var button = event.target.closest("button[data-plan], button[data-do]");
+    if (!button) return;
+    var deed = button.closest(".deed");
+    var planned = deed.querySelector(".planned");
+    var refusal = deed.querySelector("[role=alert]");
+    var text = deed.querySelector("input");
+    var isPlan = button.hasAttribute("data-plan");
+    var body = { note: text ? text.value : "" };
+    if (!isPlan) body.seen = planned.dataset.seen;
+    refusal.hidden = true;
+    button.disabled = true;
+    var path = isPlan ? "/plan/" + button.dataset.plan : "/do/" + button.dataset.do;
+    fetch(button.closest("[data-act-on]").dataset.actOn + path, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    })
+      .then(function (answer) {
+        return answer.json().then(function (said) { if (!answer.ok) throw said; return said; });
+      })
+      .then(function (said) {
+        if (!isPlan) return window.location.reload();
+        planned.querySelector("p").textContent = said.sentence;
+        planned.querySelector("button").hidden = !said.changes;
+        planned.dataset.seen = said.seen;
+        planned.hidden = false;
+        button.disabled = false;
+      })
+      .catch(function (said) {
+        refusal.textContent = said.error ? said.error + " " + (said.next_step || "") : "Airflow did not answer. Try again.";
+        refusal.hidden = false;
+        planned.hidden = true;
+        button.disabled = false;
+      });
+  });
+  // Relative times go on by themselves; a page where something runs is fetched again, unless
+  // nobody looks or somebody writes.
+  function span(seconds) {
+    var units = [[86400, "d"], [3600, "h"], [60, "min"]];
+    for (var i = 0; i < units.length; i += 1) {
+      if (seconds >= 2 * units[i][0]) return Math.round(seconds / units[i][0]) + " " + units[i][1];
+    }
+    return Math.round(seconds) + " s";
+  }
+  var loaded = Date.now();
+  function tick() {
+    document.querySelectorAll("time[data-age]").forEach(function (one) {
+      var age = Number(one.dataset.age) + (Date.now() - loaded) / 1000;
+      one.textContent = age >= 0 ? span(age) + " ago" : "in " + span(-age);
+    });
+  }
+  setInterval(tick, 5000);
+  var refresh = Number(document.documentElement.dataset.refresh || 0);
+  function isWriting() {
+    return Array.prototype.some.call(document.querySelectorAll("input, textarea"), function (one) {
+      return one === document.activeElement || one.value !== one.defaultValue;
+    });
+  }
+  function isOpened() {
+    return document.querySelector("details[open][data-opened], .planned:not([hidden])") !== null;
+  }
+  document.addEventListener("click", function (event) {
+    var summary = event.target.closest("summary");
+    if (summary) summary.parentElement.dataset.opened = "";
+  });
+  if (refresh) {
+    setInterval(function () {
+      if (!document.hidden && !isWriting() && !isOpened()) window.location.reload();
+    }, refresh * 1000);
+  }
   var outer = null;
   try {
     if (window.parent !== window) outer = window.parent.document;

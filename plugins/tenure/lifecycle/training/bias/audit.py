@@ -17,18 +17,28 @@ import numpy as np
 from tenure.lifecycle.training.bias.cells import Cells, GroupView, everything, group_name, views
 from tenure.lifecycle.training.bias.comparison import Gap, gaps
 from tenure.lifecycle.training.bias.disparity import CALIBRATION, RATES, Measured, measure, rates
-from tenure.lifecycle.training.bias.policy import JUDGED_BY, BiasPolicy
+from tenure.lifecycle.training.bias.policy import JUDGED_BY, BiasDecision, BiasPolicy
 from tenure.verdicts import Check, Report, Verdict, worst
 
 LAPSED = "decision on metric and limits"
 """The check of a policy whose decision has ended."""
+LAPSED_THRESHOLDS = "decision on thresholds by group"
+"""The check of a mitigation whose decision has ended."""
 _SHOWN = 5
 _LIMITS = ("min_ratio", "max_difference")
 _POLICY_NAMES = {shown[0]: name for name, shown in JUDGED_BY.items() if len(shown) == 1}
 _ORDER = {Verdict.FAILED: 0, Verdict.INCONCLUSIVE: 1, Verdict.PASSED: 2}
 
 
-def audit(cells: Cells, policy: BiasPolicy, *, subject: str, seed: int, today: date) -> Report:
+def audit(
+    cells: Cells,
+    policy: BiasPolicy,
+    *,
+    subject: str,
+    seed: int,
+    today: date,
+    both_labels: bool = True,
+) -> Report:
     """Judge every view of the cells against the policy.
 
     Args:
@@ -37,6 +47,7 @@ def audit(cells: Cells, policy: BiasPolicy, *, subject: str, seed: int, today: d
         subject: `model@version`.
         seed: Of the multinomial bootstrap.
         today: Decides whether an excuse (`mode: report_only`) still holds.
+        both_labels: Whether a group needs rows of either label to be judged.
 
     Raises:
         ConfigInvalid: A value of an attribute with edges is no number.
@@ -52,8 +63,8 @@ def audit(cells: Cells, policy: BiasPolicy, *, subject: str, seed: int, today: d
     )
     compared = list(_comparisons(measured, policy))
     checks = sorted((c for _, c in compared if c is not None), key=lambda c: _ORDER[c.verdict])
-    small = [check for one in measured for check in _small(one, policy)]
-    checks = [*_lapsed(policy, today), *checks]
+    small = [check for one in measured for check in _small(one, policy, both_labels)]
+    checks = [*lapsed(_decisions(policy), today), *checks]
     decisive = checks + (small if policy.small_groups == "inconclusive" else [])
     verdict = worst(c.verdict for c in decisive)
     total = int(cells.counts.sum())
@@ -76,22 +87,31 @@ def audit(cells: Cells, policy: BiasPolicy, *, subject: str, seed: int, today: d
             "excuse": policy.reason,
             "decision": policy.decision and policy.decision.model_dump(mode="json"),
             "overall": _overall(everything(cells)),
-            "groups": [fact for one in measured for fact in _groups(one, policy)],
+            "groups": [fact for one in measured for fact in _groups(one, policy, both_labels)],
             "comparisons": [fact for fact, _ in compared],
         },
         enforced=policy.enforces(today),
     )
 
 
-def _lapsed(policy: BiasPolicy, today: date) -> Iterator[Check]:
-    """Limits that nobody stands for any more judge nothing."""
-    if policy.decision and today > policy.decision.until:
-        yield Check(
-            rule=LAPSED,
-            verdict=Verdict.INCONCLUSIVE,
-            observed=f"of {policy.decision.by}, held until {policy.decision.until}",
-            allowed="one that holds",
-        )
+def _decisions(policy: BiasPolicy) -> dict[str, BiasDecision | None]:
+    """Those that must hold, by the rule of their check."""
+    decisions = {LAPSED: policy.decision}
+    if policy.mitigation is not None:
+        decisions[LAPSED_THRESHOLDS] = policy.mitigation.decision
+    return decisions
+
+
+def lapsed(decisions: Mapping[str, BiasDecision | None], today: date) -> Iterator[Check]:
+    """Limits that nobody stands for any more judge nothing; nor do thresholds."""
+    for rule, decision in decisions.items():
+        if decision is not None and today > decision.until:
+            yield Check(
+                rule=rule,
+                verdict=Verdict.INCONCLUSIVE,
+                observed=f"of {decision.by}, held until {decision.until}",
+                allowed="one that holds",
+            )
 
 
 def _comparisons(
@@ -184,16 +204,16 @@ def _digits(point: float, limit: float) -> str:
     return f"{point:.{digits}f}"
 
 
-def _small(found: Measured, policy: BiasPolicy) -> Iterator[Check]:
+def _small(found: Measured, policy: BiasPolicy, both_labels: bool) -> Iterator[Check]:
     """The groups that cannot be judged, each with the first of its reasons."""
     for g, group in enumerate(found.view.groups):
-        for check in _short(found, g, policy):
+        for check in _short(found, g, policy, both_labels):
             subject = f"{found.view.name}={group_name(group)}"
             yield replace(check, subject=subject, columns=found.view.by)
             break
 
 
-def _short(found: Measured, g: int, policy: BiasPolicy) -> Iterator[Check]:
+def _short(found: Measured, g: int, policy: BiasPolicy, both_labels: bool) -> Iterator[Check]:
     """Of what a group has too few."""
     for metric in policy.judged:
         if metric in found.metrics:
@@ -203,7 +223,7 @@ def _short(found: Measured, g: int, policy: BiasPolicy) -> Iterator[Check]:
                 yield _too_few("group rows", rows, counted, policy.min_group_rows)
     tp, fp, fn, tn = found.view.counts[g].tolist()
     for kind, rows in (("positive", tp + fn), ("negative", fp + tn)):
-        if rows == 0:
+        if both_labels and rows == 0:
             yield _too_few("group labels", rows, f"{kind} labels", 1)
 
 
@@ -218,7 +238,7 @@ def _too_few(rule: str, rows: int, what: str, least: int) -> Check:
     )
 
 
-def _groups(found: Measured, policy: BiasPolicy) -> Iterator[dict[str, object]]:
+def _groups(found: Measured, policy: BiasPolicy, both_labels: bool) -> Iterator[dict[str, object]]:
     for g, group in enumerate(found.view.groups):
         values = [None if np.isnan(v) else float(v) for v in found.value[g]]
         ends = zip(found.low[g].tolist(), found.high[g].tolist(), strict=True)
@@ -231,7 +251,7 @@ def _groups(found: Measured, policy: BiasPolicy) -> Iterator[dict[str, object]]:
                 metric: None if value is None else list(pair)
                 for metric, value, pair in zip(found.metrics, values, ends, strict=True)
             },
-            "sufficient": not any(_short(found, g, policy)),
+            "sufficient": not any(_short(found, g, policy, both_labels)),
         }
 
 

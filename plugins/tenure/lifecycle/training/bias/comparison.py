@@ -17,8 +17,10 @@ from tenure.lifecycle.training.bias.disparity import CALIBRATION, RATES, Measure
 
 MOST_PAIRED = 500
 """Groups of a view beyond which only the two farthest are tested, and corrected by Bonferroni."""
-HIGH_IS_WORSE = frozenset({"fpr", "fnr", CALIBRATION})
-"""Metrics of which the best-off group has the lowest; of calibration, that nearest to zero."""
+HIGH_IS_WORSE = frozenset({"fpr", "fnr", "mean_absolute_error"})
+"""Metrics of which the best-off group has the lowest."""
+AROUND_ZERO = frozenset({CALIBRATION, "mean_error"})
+"""Metrics of which the best-off group has that nearest to zero; they have no ratios."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Gap:
         worst: The group that is worse off.
         best: The other one.
         difference: Higher value minus lower.
-        ratio: Lower value over higher, 1 when both are zero; None of calibration.
+        ratio: Lower value over higher, 1 when both are zero; None of a mean that may be below 0.
         difference_interval: Holds whatever two groups these are.
         ratio_interval: As well.
         p_adjusted: Of the hypothesis that both have the same value, two-sided, by Holm over all
@@ -62,7 +64,11 @@ def gaps(
         by_ratio: Whether the widest gap is that of the lowest ratio; else of the largest
             difference. Without a reference it is the same.
     """
-    compared = [_Compared.of(one, metric, reference) for one in measured]
+    return widest([Compared.of(one, metric, reference) for one in measured], by_ratio=by_ratio)
+
+
+def widest(compared: Sequence["Compared"], *, by_ratio: bool) -> list[Gap | None]:
+    """As `gaps`, of groups that are measured in any way."""
     p_values = [p for one in compared for p in one.p_values]
     family = sum(one.family for one in compared)
     if family == len(p_values):
@@ -73,7 +79,7 @@ def gaps(
 
 
 @dataclass(frozen=True)
-class _Compared:
+class Compared:
     """The judged groups of one view in one metric, and the pairs that are looked at."""
 
     metric: str
@@ -89,7 +95,8 @@ class _Compared:
     has_reference: bool
 
     @classmethod
-    def of(cls, found: Measured, metric: str, reference: Mapping[str, str]) -> "_Compared":
+    def of(cls, found: Measured, metric: str, reference: Mapping[str, str]) -> "Compared":
+        """Of rates, or of mean errors of scores."""
         at = found.metrics.index(metric)
         places = np.flatnonzero(found.judged[:, at])
         groups = [found.view.groups[g] for g in places]
@@ -104,26 +111,51 @@ class _Compared:
             events = numerators(found.view.counts)[places, RATES.index(metric)]
             values = [Fraction(int(x), int(n)) for x, n in zip(events, rows, strict=True)]
             error, pooled = np.zeros(len(rows)), np.column_stack([events, rows]).astype(float)
-        has_reference = set(found.view.by) <= reference.keys()
+        ends = found.low[places, at].tolist(), found.high[places, at].tolist()
+        return cls.paired(
+            metric,
+            found.view.by,
+            groups,
+            values=values,
+            error=error,
+            pooled=pooled,
+            ends=ends,
+            reference=reference,
+        )
+
+    @classmethod
+    def paired(
+        cls,
+        metric: str,
+        by: tuple[str, ...],
+        groups: list[Group],
+        *,
+        values: list[Fraction],
+        error: Floats,
+        pooled: NDArray[np.float64] | None,
+        ends: tuple[list[float], list[float]],
+        reference: Mapping[str, str],
+    ) -> "Compared":
+        """Judged groups with their values, and the pairs of them that are looked at.
+
+        Args:
+            metric: Its name in reports.
+            by: The attributes.
+            groups: Judged ones.
+            values: Of each.
+            error: Standard error of each; of rates it is not looked at.
+            pooled: Events and rows of each rate, shape (groups, 2); None of means.
+            ends: Lower and upper ends of their simultaneous intervals.
+            reference: As in `gaps`.
+        """
+        has_reference = set(by) <= reference.keys()
         if has_reference or len(groups) <= MOST_PAIRED:
-            pairs = list(_pairs(found.view.by, groups, reference))
+            pairs = list(_pairs(by, groups, reference))
             family = len(pairs)
         else:
             pairs = [_ends(values)]
             family = len(groups) * (len(groups) - 1) // 2
-        return cls(
-            metric=metric,
-            by=found.view.by,
-            groups=groups,
-            value=values,
-            error=error,
-            pooled=pooled,
-            low=found.low[places, at].tolist(),
-            high=found.high[places, at].tolist(),
-            pairs=pairs,
-            family=family,
-            has_reference=has_reference,
-        )
+        return cls(metric, by, groups, values, error, pooled, *ends, pairs, family, has_reference)
 
     @property
     def p_values(self) -> list[float]:
@@ -149,16 +181,16 @@ class _Compared:
         most = self._farthest(by_ratio)
         lower, upper = sorted(self.pairs[most], key=self.value.__getitem__)
         worst, best = (upper, lower) if self._is_worse(upper, lower) else (lower, upper)
-        is_rate = self.metric != CALIBRATION
+        has_ratio = self.metric not in AROUND_ZERO
         return Gap(
             metric=self.metric,
             by=self.by,
             worst=self.groups[worst],
             best=self.groups[best],
             difference=self.value[upper] - self.value[lower],
-            ratio=_over(self.value[lower], self.value[upper]) if is_rate else None,
+            ratio=_over(self.value[lower], self.value[upper]) if has_ratio else None,
             difference_interval=self._differences(),
-            ratio_interval=self._ratios() if is_rate else None,
+            ratio_interval=self._ratios() if has_ratio else None,
             p_adjusted=adjusted[most],
         )
 
@@ -191,7 +223,7 @@ class _Compared:
         return max(range(len(ends)), key=lambda n: ends[n][1] - ends[n][0])
 
     def _is_worse(self, upper: int, lower: int) -> bool:
-        if self.metric == CALIBRATION:
+        if self.metric in AROUND_ZERO:
             return abs(self.value[upper]) >= abs(self.value[lower])
         return self.metric in HIGH_IS_WORSE
 

@@ -1,12 +1,14 @@
 """What a model's YAML may state about the equal treatment of groups."""
 
+from collections.abc import Mapping
 from datetime import date
 from itertools import pairwise
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tenure.lifecycle.policy import GatePolicy, Policy
+from tenure.lifecycle.serving.spelling import spell
 
 MetricName = Literal[
     "selection_rate",
@@ -31,6 +33,12 @@ JUDGED_BY: dict[MetricName, tuple[str, ...]] = {
 """What each metric of a policy compares, as reports name it."""
 
 
+Constraint = Literal[
+    "selection_rate", "true_positive_rate", "false_positive_rate", "equalized_odds"
+]
+"""What a mitigation makes alike."""
+
+
 class BiasDecision(Policy):
     """Who chose metric and limits for this use, and why: neither follows from the data."""
 
@@ -40,6 +48,56 @@ class BiasDecision(Policy):
     """Who decided it."""
     until: date
     """Last day on which it holds; after it the audit is inconclusive until it is decided anew."""
+
+
+class MitigationPolicy(Policy):
+    """What a training does so that groups are treated more alike; the audit judges the result."""
+
+    method: Literal["reweighing", "exponentiated_gradient", "group_thresholds"]
+    """`reweighing` (rows count so that label and group are independent), `exponentiated_gradient`
+    (Fairlearn's reduction; its best single model is kept) or `group_thresholds` (each group is
+    decided at a threshold of its own, so every request states its group)."""
+    attributes: tuple[str, ...] = Field(min_length=1)
+    """Of `bias.attributes`, those whose groups are made alike; of several, crossed."""
+    constraint: Constraint | None = None
+    """What is made alike, for all methods but `reweighing`; `equalized_odds` takes both rates, and
+    no single threshold a group can do that."""
+    max_violation: float = Field(default=0.02, gt=0.0, lt=1.0)
+    """Of `exponentiated_gradient`: how far a group's rate may lie from that of all, on the rows
+    that are learned from."""
+    decision: BiasDecision | None = None
+    """Required for `group_thresholds`: who decided that groups are decided by rules of their own,
+    why, until when. In lending and hiring that is disparate treatment."""
+
+    @model_validator(mode="after")
+    def _constrained(self) -> "MitigationPolicy":
+        if (self.method == "reweighing") != (self.constraint is None):
+            raise ValueError("state a constraint, but none for method: reweighing")
+        if self.method == "group_thresholds":
+            if self.constraint == "equalized_odds":
+                raise ValueError("one threshold a group cannot meet equalized_odds: name one rate")
+            if self.decision is None:
+                raise ValueError(
+                    "group_thresholds decides people by rules of their group, which in lending and "
+                    "hiring is disparate treatment: state decision with why, by and until"
+                )
+        return self
+
+
+def require_attributes(
+    attributes: tuple[str, ...],
+    edges: Mapping[str, tuple[float, ...]],
+    reference: Mapping[str, str],
+) -> None:
+    """Raises ValueError unless edges and reference groups are of attributes, each named once."""
+    if len({*attributes}) < len(attributes):
+        raise ValueError("attributes names a column twice")
+    for key, stated in (("edges", edges), ("reference", reference)):
+        if unknown := sorted({*stated} - {*attributes}):
+            raise ValueError(f"{key} names {', '.join(unknown)}, which is not in attributes")
+    for name, bounds in edges.items():
+        if not bounds or any(high <= low for low, high in pairwise(bounds)):
+            raise ValueError(f"edges of {name} must be numbers that rise")
 
 
 class BiasPolicy(GatePolicy):
@@ -58,6 +116,9 @@ class BiasPolicy(GatePolicy):
     """Lowest group's rate over the highest's; 0.8 is the four-fifths rule."""
     max_difference: float | None = Field(default=None, ge=0.0, le=1.0)
     """Highest group's rate minus the lowest's."""
+    positive: tuple[str, ...] = ()
+    """Of a multiclass model: the classes that count as selected; without any, each class is judged
+    against the rest. `accuracy` is of the class itself either way."""
     reference: dict[str, str] = Field(default_factory=dict)
     """The group of an attribute that all others are compared with; without one, with the
     best-off."""
@@ -67,13 +128,26 @@ class BiasPolicy(GatePolicy):
     small_groups: Literal["inconclusive", "report"] = "inconclusive"
     """What groups below the minimum, or without both labels, do to the verdict; `report` shows
     them and judges the rest."""
+    max_proxy_auc: float | None = Field(default=None, ge=0.5, le=1.0)
+    """How well the features of the training rows may tell a group from the others (area under the
+    ROC curve, alone or together; 1 where the attribute is a feature); null: from 0.8 on it stands
+    in the report as a finding and decides nothing."""
     bootstrap_draws: int = Field(default=1000, ge=100)
     """Draws behind each interval."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1.0)
     """Of each interval."""
+    mitigation: MitigationPolicy | None = None
+    """What the training does about gaps; null: nothing. The report shows both models."""
     decision: BiasDecision | None = None
     """Who decided metric and limits, until when, and why; null: nobody did, and the report says
     so."""
+
+    @field_validator("positive", mode="before")
+    @classmethod
+    def _classes_are_written(cls, value: object) -> object:
+        if not isinstance(value, list | tuple):
+            return value
+        return [spell(one) if isinstance(one, bool | int | float) else one for one in value]
 
     @model_validator(mode="after")
     def _bounded(self) -> "BiasPolicy":
@@ -85,14 +159,10 @@ class BiasPolicy(GatePolicy):
 
     @model_validator(mode="after")
     def _about_attributes(self) -> "BiasPolicy":
-        if len({*self.attributes}) < len(self.attributes):
-            raise ValueError("attributes names a column twice")
-        for key in ("edges", "reference"):
-            if unknown := sorted({*getattr(self, key)} - {*self.attributes}):
-                raise ValueError(f"{key} names {', '.join(unknown)}, which is not in attributes")
-        for name, edges in self.edges.items():
-            if not edges or any(high <= low for low, high in pairwise(edges)):
-                raise ValueError(f"edges of {name} must be numbers that rise")
+        require_attributes(self.attributes, self.edges, self.reference)
+        mitigated = () if self.mitigation is None else self.mitigation.attributes
+        if unknown := sorted({*mitigated} - {*self.attributes}):
+            raise ValueError(f"mitigation names {', '.join(unknown)}, which is not in attributes")
         return self
 
     @property

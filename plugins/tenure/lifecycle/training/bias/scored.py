@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tenure.ports import ErrorSums
+
 
 @dataclass(frozen=True)
 class AuditColumns:
@@ -16,6 +18,7 @@ class AuditColumns:
         score: A probability of the positive label, 0…1.
         threshold: A score from here on is positive.
         edges: Where the bands of a numeric attribute begin.
+        numbers: Whether label and prediction are numbers of a regression.
     """
 
     label: str
@@ -24,12 +27,30 @@ class AuditColumns:
     score: str | None = None
     threshold: float = math.nan
     edges: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    numbers: bool = False
 
     @property
     def named(self) -> tuple[str, ...]:
         """All of them, as they were asked for."""
         given = (self.label, self.prediction, self.score, *self.protected)
         return tuple(name for name in given if name is not None)
+
+
+@dataclass(frozen=True)
+class ErrorCell:
+    """Rows of one group, with sums of their errors.
+
+    Args:
+        group: As in `ScoredCell`.
+        without_label: Rows that have none; they are in no sum.
+        without_prediction: Rows with a label that have none.
+        sums: Of the others.
+    """
+
+    group: tuple[str | None, ...]
+    without_label: int
+    without_prediction: int
+    sums: ErrorSums
 
 
 @dataclass(frozen=True)

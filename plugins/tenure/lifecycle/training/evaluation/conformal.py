@@ -30,7 +30,17 @@ def least_probability(scores: Floats, labels: Bools, coverage: float) -> float:
     >>> least_probability(np.array([0.9, 0.8, 0.3, 0.1]), np.array([True, True, False, False]), 0.5)
     0.8
     """
-    true = np.sort(np.where(labels, scores, 1.0 - scores))[::-1]
+    return least_of(np.where(labels, scores, 1.0 - scores), coverage)
+
+
+def least_of(likelihood: Floats, coverage: float) -> float:
+    """As `least_probability`, where the probability of the true label of each row is known.
+
+    Args:
+        likelihood: These probabilities, shape (n,); 0 of a label that the model does not know.
+        coverage: Share of new rows, like these ones, whose set shall hold the true label.
+    """
+    true = np.sort(likelihood)[::-1]
     place = math.ceil((len(true) + 1) * coverage - 1e-9)
     return float(true[place - 1]) if place <= len(true) else 0.0
 
@@ -39,9 +49,6 @@ def judge_sets(
     policy: ConformalPolicy, scores: Floats, labels: Bools, *, least: float, min_rows: int
 ) -> Appraisal:
     """Whether the sets hold the true label as often as they promise, on the holdout.
-
-    Passed within the tolerance; failed when the whole interval of the coverage lies beyond it;
-    else, and with fewer than `min_rows` rows, inconclusive.
 
     Args:
         policy: What is promised.
@@ -64,6 +71,35 @@ def judge_sets(
         "sizes": {str(n): int((size == n).sum()) for n in (0, 1, 2)},
         "covered_of_one_label": float(held[alone].mean()) if alone.any() else None,
     }
+    check = coverage_check(policy, covered, rows, "sets hold the true label", min_rows=min_rows)
+    return Appraisal((check,), {"conformal": facts})
+
+
+def coverage_check(
+    policy: ConformalPolicy,
+    covered: int,
+    rows: int,
+    what: str,
+    *,
+    min_rows: int,
+    rule: str = "coverage",
+    confidence: float = CONFIDENCE,
+) -> Check:
+    """Whether sets or intervals cover what they promise.
+
+    Passed within the tolerance; failed when the whole interval of the coverage lies beyond it;
+    else, and with fewer than `min_rows` rows, inconclusive.
+
+    Args:
+        policy: What is promised.
+        covered: Rows that are covered.
+        rows: Of how many.
+        what: For people: `sets hold the true label`.
+        min_rows: Rows below which nothing is judged.
+        rule: Name of the check.
+        confidence: Of the interval of the coverage.
+    """
+    interval = wilson(covered, rows, confidence)
     low, high = policy.coverage - policy.tolerance, policy.coverage + policy.tolerance
     verdict = Verdict.INCONCLUSIVE
     if rows >= max(min_rows, 1):
@@ -71,17 +107,16 @@ def judge_sets(
             verdict = Verdict.PASSED
         elif interval[1] < low or interval[0] > high:
             verdict = Verdict.FAILED
-    check = Check(
-        rule="coverage",
+    return Check(
+        rule=rule,
         verdict=verdict,
-        observed=f"{covered:,} of {rows:,} sets hold the true label "
+        observed=f"{covered:,} of {rows:,} {what} "
         f"({covered / max(rows, 1):.1%} [{interval[0]:.1%}, {interval[1]:.1%}])",
         allowed=f"{low:.1%} to {high:.1%}",
         value=covered / rows if rows else None,
         counts=(covered, rows),
         interval=interval,
     )
-    return Appraisal((check,), {"conformal": facts})
 
 
 _ROUNDING = 1e-12

@@ -88,11 +88,11 @@ def appraise_costs(
     }
     if rule_score is not None:
         others["rule"] = np.full(len(labels), rule_score >= threshold)
-    found: dict[str, object] = {"chosen": _thousand(chosen)}
+    found: dict[str, object] = {"chosen": per_thousand(chosen)}
     saved: dict[str, object] = {}
     for name, decided in others.items():
         cost = losses(decided, labels, costs)
-        found[name], saved[name] = _thousand(cost), _thousand(cost - chosen)
+        found[name], saved[name] = per_thousand(cost), per_thousand(cost - chosen)
     curve = [
         [round(float(t), 2), PER_DECISIONS * float(losses(scores >= t, labels, costs).mean())]
         for t in _CURVE
@@ -101,7 +101,7 @@ def appraise_costs(
     return Appraisal(facts={"costs": stated | found | {"saved_against": saved, "curve": curve}})
 
 
-def _thousand(cost: Floats) -> dict[str, object]:
+def per_thousand(cost: Floats) -> dict[str, object]:
     """Of so many decisions, with the interval of the mean."""
     found = mean_estimate(cost, lowest=None)
     assert found.value is not None

@@ -5,17 +5,19 @@ One rule for a version that is judged and for a model that is drafted.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tenure.lifecycle.training.evaluation.gate import Appraisal
-from tenure.lifecycle.training.evaluation.metrics import Bools, Floats
+from tenure.lifecycle.training.evaluation.metrics import Bools, Floats, mean_ranks
 from tenure.lifecycle.training.evaluation.policy import EvaluationPolicy
 from tenure.verdicts import Check, Severity, Verdict
 
 GIVEN_AWAY = 0.95
-"""Area under the ROC curve from which on one column alone tells too well to be known before."""
+"""What one column alone reaches, from which on it tells too well to be known before: area under
+the ROC curve, or of numbers the explained share of the variance of their ranks."""
 LAGS = (-3, -2, -1, 1, 2, 3)
 """Rows by which a label may have slipped into a feature."""
 MOVES_WITH_ORDER = 0.98
@@ -27,7 +29,33 @@ MIN_NAMED = 500
 _PRIOR = 10.0
 """Rows of the base rate that each bin is given, so that rare values do not tell much."""
 
+_PRIOR_OF_RANKS = 1.0
+
 Codes = NDArray[np.int64]
+Told = Literal["roc_auc", "mean_roc_auc", "r2"]
+"""By what it is measured how well a column tells the label: yes or no, each of several classes, or
+the rank of a number."""
+LIMITS: dict[Told, float] = {"roc_auc": GIVEN_AWAY, "mean_roc_auc": 0.99, "r2": GIVEN_AWAY}
+"""What `GIVEN_AWAY` is in each measure. Classes may be honestly told apart by one column: a leaf of
+an iris reaches a mean of 0.98."""
+_REACHES: dict[Told, str] = {
+    "roc_auc": "alone it reaches an ROC AUC of {:.3f}",
+    "mean_roc_auc": "alone it reaches a mean ROC AUC of {:.3f} over the classes",
+    "r2": "alone it explains {:.1%} of the ranks of the label",
+}
+
+
+_ONE_ROW: dict[Told, Told] = {"roc_auc": "roc_auc", "mean_roc_auc": "roc_auc", "r2": "r2"}
+"""How the label of another row is measured: of several classes, the one that is told best."""
+
+
+def reaches(measure: Told, value: float) -> str:
+    """For people.
+
+    >>> reaches("roc_auc", 1.0), reaches("r2", 0.975)
+    ('alone it reaches an ROC AUC of 1.000', 'alone it explains 97.5% of the ranks of the label')
+    """
+    return _REACHES[measure].format(value)
 
 
 @dataclass(frozen=True)
@@ -35,12 +63,12 @@ class ShiftedLabel:
     """A column that gives away the label of another row.
 
     Args:
-        roc_auc: What it reaches by itself, 0…1.
+        reached: What it reaches by itself, 0…1, in the measure of the scan.
         lag: How many rows before its own that label stands; after it where negative.
         order: `time` or `file`: the order in which rows are counted.
     """
 
-    roc_auc: float
+    reached: float
     lag: int
     order: str
 
@@ -62,13 +90,16 @@ class ColumnScan:
 
     Args:
         rows: Looked at, before and in the holdout.
-        alone: Area under the ROC curve of each feature by itself.
+        alone: What each feature reaches by itself, 0…1.
         shifted: Features that give the label of another row away.
         with_order: Rank correlation of numeric features with an order of the rows that itself gives
             the label away.
         named: Features that name rows, and how many different values they have.
         duplicates: Rows of the holdout whose features all stand in a row before it as well.
         holdout: Rows of the holdout.
+        measure: Of what features reach.
+        of_one: Of several classes, features that tell one of them from the rest with an area of at
+            least `GIVEN_AWAY`: the class that each tells best, and the area.
     """
 
     rows: int
@@ -78,6 +109,67 @@ class ColumnScan:
     named: Mapping[str, int] = field(default_factory=dict)
     duplicates: int = 0
     holdout: int = 0
+    measure: Told = "roc_auc"
+    of_one: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+
+    @property
+    def limit(self) -> float:
+        """What a feature alone may not reach."""
+        return LIMITS[self.measure]
+
+
+def ranked(labels: NDArray[Any]) -> NDArray[Any]:
+    """Classes as they are; numbers as their ranks, 0…1: no outlier outweighs all other rows."""
+    if labels.dtype == np.bool_ or not len(labels):
+        return labels
+    return mean_ranks(labels) / len(labels)
+
+
+def told_by_codes(codes: Codes, labels: NDArray[Any]) -> float | None:
+    """How well a column tells classes (`area_of_codes`) or ranks (`explained_by_codes`)."""
+    if labels.dtype == np.bool_:
+        return area_of_codes(codes, labels)
+    return explained_by_codes(codes, labels)
+
+
+def explained_by_codes(codes: Codes, ranks: Floats) -> float | None:
+    """Share of the variance of the last quarter that means of the first three quarters explain.
+
+    Args:
+        codes: Numbers of values from 0 on, shape (n,), oldest first.
+        ranks: From `ranked`, shape (n,).
+
+    Returns:
+        0…1, also where the means explain nothing; None when either part has one value only.
+    """
+    first, size = len(codes) * 3 // 4, int(codes.max(initial=0)) + 1
+    tried, old = ranks[first:], ranks[:first]
+    if not len(tried) or np.ptp(tried) == 0 or np.ptp(old) == 0:
+        return None
+    rows = np.bincount(codes[:first], minlength=size)
+    sums = np.bincount(codes[:first], old, minlength=size)
+    means = (sums + _PRIOR_OF_RANKS * old.mean()) / (rows + _PRIOR_OF_RANKS)
+    left = ((tried - means[codes[first:]]) ** 2).sum()
+    return max(0.0, float(1 - left / ((tried - tried.mean()) ** 2).sum()))
+
+
+def explained_by_ranks(values: Floats, ranks: Floats) -> float:
+    """Squared rank correlation on the last quarter: what binned means miss where rows have a trend.
+
+    Args:
+        values: Ranks of a column, shape (n,), oldest first; NaN is missing, and half of them must
+            not be.
+        ranks: From `ranked`, shape (n,).
+    """
+    first = len(values) * 3 // 4
+    newest = values[first:]
+    there = ~np.isnan(newest)
+    if there.sum() < max(2, len(newest) // 2) or np.ptp(newest[there]) == 0:
+        return 0.0
+    tried = ranks[first:][there]
+    if np.ptp(tried) == 0:
+        return 0.0
+    return float(np.corrcoef(newest[there], tried)[0, 1] ** 2)
 
 
 def area_of_codes(codes: Codes, labels: Bools) -> float | None:
@@ -139,12 +231,15 @@ def judge_leaks(policy: EvaluationPolicy, scan: ColumnScan) -> Appraisal:
 
     What `policy.accepted_leaks` names stands in the report with its reason, and decides nothing.
     """
-    checks = [*_column_checks(policy, scan), _duplicate_check(policy, scan)]
+    checks = [*_column_checks(policy, scan), *_one_class_checks(scan)]
+    checks.append(_duplicate_check(policy, scan))
     facts: dict[str, object] = {
         "rows": scan.rows,
+        "measure": scan.measure,
         "alone": dict(scan.alone),
         "shifted": {name: vars(one) for name, one in scan.shifted.items()},
         "with_order": dict(scan.with_order),
+        "of_one_class": {name: list(one) for name, one in scan.of_one.items()},
         "named": dict(scan.named),
         "duplicates": scan.duplicates,
         "holdout": scan.holdout,
@@ -157,7 +252,7 @@ def _column_checks(policy: EvaluationPolicy, scan: ColumnScan) -> Iterator[Check
     if not known:
         best = max(scan.alone.items(), key=lambda item: item[1], default=None)
         seen = f"{best[0]} alone reaches {best[1]:.3f}" if best else "nothing could be tried"
-        below = f"below {GIVEN_AWAY:g}"
+        below = f"below {scan.limit:g}"
         yield Check("leak", Verdict.PASSED, seen, below, value=best[1] if best else None)
     for rule, name, said, value, limit in known:
         reason = policy.accepted_leaks.get(name)
@@ -177,19 +272,35 @@ def _column_checks(policy: EvaluationPolicy, scan: ColumnScan) -> Iterator[Check
 def _leaks(scan: ColumnScan) -> Iterator[tuple[str, str, str, float, float | None]]:
     """(rule, feature, what of it, value, limit)."""
     for name, area in scan.alone.items():
-        if area >= GIVEN_AWAY:
-            said = f"gives the label away: alone it reaches an ROC AUC of {area:.3f}"
-            yield "leak:target", name, said, area, GIVEN_AWAY
+        if area >= scan.limit:
+            said = f"gives the label away: {reaches(scan.measure, area)}"
+            yield "leak:target", name, said, area, scan.limit
     for name, one in scan.shifted.items():
-        if scan.alone.get(name, 0.0) < GIVEN_AWAY:
-            said = f"{one.said}: alone it reaches an ROC AUC of {one.roc_auc:.3f}"
-            yield "leak:target", name, said, one.roc_auc, GIVEN_AWAY
+        if scan.alone.get(name, 0.0) < scan.limit:
+            said = f"{one.said}: {reaches(_ONE_ROW[scan.measure], one.reached)}"
+            yield "leak:target", name, said, one.reached, GIVEN_AWAY
     for name, rho in scan.with_order.items():
         said = f"follows the order of the rows, which gives the label away (correlation {rho:.3f})"
         yield "leak:time", name, said, rho, MOVES_WITH_ORDER
     for name, distinct in scan.named.items():
         said = f"has {distinct:,} different values: it names rows"
         yield "leak:id", name, said, float(distinct), None
+
+
+def _one_class_checks(scan: ColumnScan) -> Iterator[Check]:
+    """They only report: one of several classes may well be plain to see."""
+    for name, (told, area) in scan.of_one.items():
+        if scan.alone[name] < scan.limit:
+            yield Check(
+                rule="leak:one_class",
+                verdict=Verdict.PASSED,
+                observed=f"{name} tells class {told} from all others with an ROC AUC of {area:.3f}",
+                allowed="any, as long as it does not tell the other classes as well",
+                subject=name,
+                severity=Severity.INFO,
+                columns=(name,),
+                value=area,
+            )
 
 
 def _duplicate_check(policy: EvaluationPolicy, scan: ColumnScan) -> Check:

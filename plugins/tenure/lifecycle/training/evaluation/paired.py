@@ -32,7 +32,10 @@ assert set(get_args(GateMetric)) >= _HIGHER
 
 @dataclass(frozen=True)
 class Scored:
-    """Rows as one model scores them: scores of shape (n,), decided at its own threshold, 0…1."""
+    """Rows as one model scores them: scores of shape (n,), decided at its own threshold, 0…1.
+
+    A regression decides nothing: its threshold is NaN.
+    """
 
     scores: Floats
     threshold: float
@@ -105,7 +108,7 @@ def _influence(
     if metric == "roc_auc":
         return _of_auc(scores, labels)
     if metric == "ece":
-        return _of_ece(scores, labels)
+        return calibration_influence(scores, labels) if len(labels) else None
     if metric == "precision":
         return _of_ratio(decided & labels, decided)
     if metric == "recall":
@@ -153,9 +156,8 @@ def _of_auc(scores: Floats, labels: Bools) -> tuple[float, Floats] | None:
     return value, rows
 
 
-def _of_ece(scores: Floats, labels: Bools) -> tuple[float, Floats] | None:
-    if not len(labels):
-        return None
+def calibration_influence(scores: Floats, labels: Bools) -> tuple[float, Floats]:
+    """The calibration error, and what each row adds to it to first order, shape (n,), n > 0."""
     bins = score_bins(scores)
     sums = np.bincount(bins, scores - labels, minlength=ECE_BINS)
     value = float(np.abs(sums).sum() / len(labels))

@@ -1,18 +1,26 @@
 """What a model's YAML may state about its evaluation."""
 
+from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from tenure.lifecycle.class_answers import ClassCosts
 from tenure.lifecycle.policy import GatePolicy, Policy
+from tenure.lifecycle.serving.spelling import spell
 
 ClassMetric = Literal[
     "roc_auc", "brier", "log_loss", "accuracy", "precision", "recall", "wrong_label_rate", "ece"
 ]
 """Of a binary model."""
+MulticlassMetric = Literal[
+    "accuracy", "balanced_accuracy", "macro_f1", "log_loss", "wrong_label_rate", "brier", "ece"
+]
+"""Of a multiclass model: mean recall and mean F1 count each class the same; `brier` is 0 to 2, and
+`ece` of the probability of the answered class."""
 ErrorMetric = Literal["mae", "rmse", "median_absolute_error", "mean_error", "r2"]
 """Of a regression; an error is prediction minus outcome, in the unit of the label."""
-Metric = Literal[ClassMetric, ErrorMetric]
+Metric = Literal[ClassMetric, "balanced_accuracy", "macro_f1", ErrorMetric]
 GateMetric = Literal[Metric, "expected_cost"]
 Calibration = Literal["isotonic", "sigmoid"]
 
@@ -21,7 +29,8 @@ class MetricGate(Policy):
     """A KPI: a bound on one metric of the holdout; exactly one of minimum and maximum."""
 
     metric: GateMetric
-    """What is measured; `expected_cost` is the mean cost of a decision by `costs`."""
+    """What is measured; `expected_cost` is the mean cost of a decision by `costs`, of several
+    classes by `class_costs`."""
     minimum: float | None = None
     """Lowest value that passes."""
     maximum: float | None = None
@@ -43,8 +52,59 @@ class DecisionCosts(Policy):
     """Of a no that should have been a yes."""
 
 
+class ClassErrorCosts(Policy):
+    """What a wrong answer of a multiclass model costs, in any unit; a right one costs nothing."""
+
+    other: float = Field(gt=0.0)
+    """Of each wrong answer that `wrong` does not name."""
+    wrong: dict[str, dict[str, float]] = Field(default_factory=dict)
+    """By the class that came true, then by the class that was answered; from 0."""
+
+    @field_validator("wrong", mode="before")
+    @classmethod
+    def _classes_are_written(cls, value: object) -> object:
+        return _written(value) if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _of_errors(self) -> "ClassErrorCosts":
+        for true, answers in self.wrong.items():
+            if true in answers:
+                raise ValueError(f"wrong: {true!r} answered {true!r} is right, and costs nothing")
+            if bad := [name for name, cost in answers.items() if cost < 0]:
+                raise ValueError(f"wrong: {true!r} answered {bad[0]!r} must cost a number from 0")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Classes that are named, sorted."""
+        return tuple(sorted({*self.wrong, *(one for row in self.wrong.values() for one in row)}))
+
+    def matrix(self, true: Sequence[str], answered: Sequence[str]) -> ClassCosts:
+        """The cost of each answer, by each class that came true."""
+        return tuple(
+            tuple(
+                0.0 if one == name else self.wrong.get(name, {}).get(one, self.other)
+                for one in answered
+            )
+            for name in true
+        )
+
+
+def _written(value: dict[object, object]) -> dict[object, object]:
+    """The same with classes as `spell` writes them, one level of mappings down as well."""
+    return {
+        spell(name) if isinstance(name, bool | int | float) else name: _written(below)
+        if isinstance(below, dict)
+        else below
+        for name, below in value.items()
+    }
+
+
 class ConformalPolicy(Policy):
-    """Sets of labels (yes, no, both) that hold the true one in a stated share of the rows."""
+    """Sets of labels, or intervals of a regression, that hold the truth so often.
+
+    An interval comes with each answer, sets are only judged.
+    """
 
     coverage: float = Field(default=0.9, gt=0.5, lt=1.0)
     """This share."""
@@ -56,16 +116,20 @@ class EvaluationPolicy(GatePolicy):
     """The gate between trained and validated."""
 
     threshold: float = Field(default=0.5, ge=0.0, le=1.0)
-    """Scores at or above it decide `positive`; state `costs` instead to have it chosen. A
-    regression has none."""
+    """Scores at or above it decide `positive`; state `costs` instead to have it chosen. Only binary
+    models have one."""
     costs: DecisionCosts | None = None
     """Each version's threshold is the one that costs least on its calibration rows; null: the
     declared `threshold`."""
+    class_costs: ClassErrorCosts | None = None
+    """A multiclass model answers the class that costs least by its probabilities; null: the most
+    probable one."""
     calibration: Calibration | None = None
     """How scores are made probabilities: `isotonic` (from about a thousand rows on) or `sigmoid`;
     null: they stay as the estimator gives them."""
     conformal: ConformalPolicy | None = None
-    """Judges sets of labels instead of single ones; null: there are none."""
+    """Judges sets of labels beside single ones; a regression answers with intervals. null: there
+    are none."""
     calibration_fraction: float = Field(default=0.2, gt=0.0, lt=1.0)
     """Newest share of the rows before the holdout that `calibration`, `costs` and `conformal`
     learn from; the estimator does not see them."""
@@ -79,8 +143,10 @@ class EvaluationPolicy(GatePolicy):
     interval must exclude more. null: the comparison only stands in the report."""
     min_uplift: float | None = Field(default=0.0, ge=0.0)
     """How much better than the base rate and the declared rule it must measurably be, in the first
-    KPI, or in the cost of a decision where there are `costs`; of a regression, than the median of
-    its labels and the rule, in mean absolute error. null: it only stands in the report."""
+    KPI, or in the cost of a decision where there are `costs` or `class_costs`; of several classes,
+    than always the most frequent one (with costs the cheapest one) and the rule; of a regression,
+    than the median of its labels and the rule, in mean absolute error. null: it only stands in the
+    report."""
 
     accepted_leaks: dict[str, str] = Field(default_factory=dict)
     """Features that look like a leak and are known before all the same, each with the reason."""
@@ -96,9 +162,14 @@ class EvaluationPolicy(GatePolicy):
     def _one_threshold(self) -> "EvaluationPolicy":
         if self.costs is not None and "threshold" in self.model_fields_set:
             raise ValueError("state one of threshold and costs: costs choose the threshold")
-        if self.costs is None and any(gate.metric == "expected_cost" for gate in self.gates):
-            raise ValueError("a gate on expected_cost needs costs")
+        if self.error_costs is None and any(one.metric == "expected_cost" for one in self.gates):
+            raise ValueError("a gate on expected_cost needs costs, of several classes class_costs")
         return self
+
+    @property
+    def error_costs(self) -> DecisionCosts | ClassErrorCosts | None:
+        """What errors cost by declaration, whichever task it is."""
+        return self.costs or self.class_costs
 
     @property
     def needs_calibration_rows(self) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,8 +63,7 @@ def cut_texts(values: NDArray[np.object_]) -> SlicedColumn:
 
 def appraise_slices(
     columns: Mapping[str, SlicedColumn],
-    labels: Bools,
-    decided: Bools,
+    means: Mapping[str, NDArray[Any]],
     loss: Floats,
     *,
     loss_name: str,
@@ -73,10 +73,10 @@ def appraise_slices(
 
     Args:
         columns: Features and protected attributes of the holdout.
-        labels: What came true, shape (n,).
-        decided: The decisions, shape (n,).
+        means: What is stated of each slice besides its loss, by name: the means of these values
+            of each row, shape (n,): `base_rate` of labels, `selection_rate` of decisions.
         loss: Of each row, shape (n,); higher is worse.
-        loss_name: What it is: `wrong_label_rate`, `expected_cost`.
+        loss_name: What it is: `wrong_label_rate`, `expected_cost`, `absolute_error`.
         min_rows: Rows, in each half, below which a slice is not searched.
 
     Returns:
@@ -86,7 +86,7 @@ def appraise_slices(
     """
     by_column = {
         name: [
-            _stated(one.names[code], one.codes == code, labels, decided, loss)
+            _stated(one.names[code], one.codes == code, {**means, "loss": loss})
             for code in np.unique(one.codes)
         ]
         for name, one in columns.items()
@@ -103,16 +103,9 @@ def appraise_slices(
     return Appraisal(facts={"slices": stated})
 
 
-def _stated(
-    name: str, inside: Bools, labels: Bools, decided: Bools, loss: Floats
-) -> dict[str, object]:
-    return {
-        "value": name,
-        "rows": int(inside.sum()),
-        "base_rate": float(labels[inside].mean()),
-        "selection_rate": float(decided[inside].mean()),
-        "loss": float(loss[inside].mean()),
-    }
+def _stated(name: str, inside: Bools, means: Mapping[str, NDArray[Any]]) -> dict[str, object]:
+    found = {what: float(values[inside].mean()) for what, values in means.items()}
+    return {"value": name, "rows": int(inside.sum()), **found}
 
 
 def _worst(

@@ -29,6 +29,12 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON config_revision
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON config_revision
     FOR EACH STATEMENT EXECUTE FUNCTION tenure_refuse_change();
 
+-- What happened to an incident, and who did what about it.
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON incident_event
+    FOR EACH ROW EXECUTE FUNCTION tenure_refuse_change();
+CREATE TRIGGER no_truncate BEFORE TRUNCATE ON incident_event
+    FOR EACH STATEMENT EXECUTE FUNCTION tenure_refuse_change();
+
 -- The ledger.
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON ledger_event
     FOR EACH ROW EXECUTE FUNCTION tenure_refuse_change();

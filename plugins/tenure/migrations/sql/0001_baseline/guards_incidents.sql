@@ -3,6 +3,7 @@
 
 -- Refuses a change of an incident that another role opened, by whoever may not change every column:
 -- a gateway. It could close, or empty, what monitoring or maintenance say of the version it serves.
+-- And nobody opens a closed one again. What people are told about is marked as untold.
 CREATE FUNCTION tenure_incident_update() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -13,9 +14,68 @@ BEGIN
             OLD.id, OLD.opened_by, current_user
             USING ERRCODE = 'check_violation';
     END IF;
+    IF OLD.state = 'closed' AND NEW.state <> 'closed' THEN
+        RAISE EXCEPTION 'tenure: incident % is closed; what is found again opens another', OLD.id
+            USING ERRCODE = 'check_violation';
+    END IF;
+    IF NEW.state <> OLD.state OR NEW.escalation IS DISTINCT FROM OLD.escalation THEN
+        NEW.untold := true;
+    END IF;
     RETURN NEW;
 END
 $$;
 
 CREATE TRIGGER incident_update BEFORE UPDATE ON incident
     FOR EACH ROW EXECUTE FUNCTION tenure_incident_update();
+
+
+-- Writes the timeline, whoever changes an incident. It runs with the rights of its owner: a gateway
+-- opens and closes incidents, but may not write into the timeline itself.
+CREATE FUNCTION tenure_incident_timeline() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO incident_event (incident_id, kind, actor, note, at)
+        VALUES (NEW.id, 'opened', NEW.opened_by, NEW.summary, NEW.created_at);
+        RETURN NULL;
+    END IF;
+    IF NEW.escalation IS NOT NULL AND NEW.escalation IS DISTINCT FROM OLD.escalation THEN
+        INSERT INTO incident_event (incident_id, kind, note)
+        VALUES (NEW.id, 'escalated', NEW.escalation);
+    END IF;
+    IF NEW.acknowledged_at IS NOT NULL
+        AND (NEW.acknowledged_at, NEW.owner) IS DISTINCT FROM (OLD.acknowledged_at, OLD.owner)
+    THEN
+        INSERT INTO incident_event (incident_id, kind, actor, at)
+        VALUES (NEW.id, 'acknowledged', NEW.owner, NEW.acknowledged_at);
+    END IF;
+    IF NEW.snoozed_until IS NOT NULL AND NEW.snoozed_until IS DISTINCT FROM OLD.snoozed_until THEN
+        INSERT INTO incident_event (incident_id, kind, actor, note)
+        VALUES (NEW.id, 'snoozed', NEW.owner,
+                'until ' || to_char(NEW.snoozed_until AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')
+                || ' UTC');
+    END IF;
+    IF NEW.state = 'closed' AND OLD.state <> 'closed' THEN
+        INSERT INTO incident_event (incident_id, kind, actor, note, at)
+        VALUES (NEW.id, 'closed', NEW.closed_by, coalesce(NEW.closed_reason, ''), NEW.closed_at);
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER incident_timeline AFTER INSERT OR UPDATE ON incident
+    FOR EACH ROW EXECUTE FUNCTION tenure_incident_timeline();
+
+
+-- Notes in the timeline who joined an incident.
+CREATE FUNCTION tenure_incident_joined() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    INSERT INTO incident_event (incident_id, kind, note, at)
+    VALUES (NEW.incident_id, 'joined', NEW.name, NEW.first_at);
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER incident_joined AFTER INSERT ON incident_member
+    FOR EACH ROW EXECUTE FUNCTION tenure_incident_joined();

@@ -55,7 +55,8 @@ CREATE TABLE review (
     version         integer           NOT NULL,
     subject         varchar(64)       NOT NULL,
     score           double precision  NOT NULL,
-    decision        boolean           NOT NULL,
+    decision        boolean,
+    predicted       varchar(128),
     confidence      double precision  NOT NULL,
     fallback_level  varchar(16)       NOT NULL,
     reason          text              NOT NULL,
@@ -64,6 +65,7 @@ CREATE TABLE review (
     claim_until     timestamptz,
     answered_by     varchar(250),
     answer          boolean,
+    answer_class    varchar(128),
     note            text              NOT NULL DEFAULT '',
     answered_at     timestamptz,
     expires_at      timestamptz       NOT NULL,
@@ -74,8 +76,17 @@ CREATE TABLE review (
     CONSTRAINT fk_review_model FOREIGN KEY (model) REFERENCES model (name),
     CONSTRAINT ck_review_known_state
         CHECK (state IN ('open', 'claimed', 'answered', 'expired')),
-    CONSTRAINT ck_review_answered CHECK ((state = 'answered') = (answer IS NOT NULL)),
-    CONSTRAINT ck_review_by_somebody CHECK ((answer IS NULL) = (answered_by IS NULL))
+    CONSTRAINT ck_review_one_decision CHECK ((decision IS NULL) <> (predicted IS NULL)),
+    CONSTRAINT ck_review_answer_of_its_kind CHECK (
+        (answer IS NULL OR decision IS NOT NULL)
+        AND (answer_class IS NULL OR predicted IS NOT NULL)
+    ),
+    CONSTRAINT ck_review_answered CHECK (
+        (state = 'answered') = (answer IS NOT NULL OR answer_class IS NOT NULL)
+    ),
+    CONSTRAINT ck_review_by_somebody CHECK (
+        (answer IS NULL AND answer_class IS NULL) = (answered_by IS NULL)
+    )
 );
 
 CREATE INDEX ix_review_due ON review (state, expires_at);

@@ -51,23 +51,79 @@ CREATE UNIQUE INDEX uq_one_open_retrain ON retrain_request (model)
     WHERE state IN ('open', 'running');
 
 
--- Something that a person should look at. Refuses a second open one of the same key: it counts as
--- one more member instead.
+-- Something that a person should look at. Refuses a second open one of the same key: what was seen
+-- again is counted instead.
 CREATE TABLE incident (
-    id          bigint        GENERATED ALWAYS AS IDENTITY,
-    dedupe_key  varchar(250)  NOT NULL,
-    kind        varchar(32)   NOT NULL,
-    subject     text          NOT NULL,
-    severity    varchar(16)   NOT NULL,
-    summary     text          NOT NULL,
-    state       varchar(16)   NOT NULL DEFAULT 'open',
-    members     integer       NOT NULL DEFAULT 1,
-    facts       jsonb         NOT NULL DEFAULT '{}',
-    created_at  timestamptz   NOT NULL DEFAULT now(),
-    closed_at   timestamptz,
-    opened_by   varchar(64)   NOT NULL DEFAULT current_user,  -- the role of the database
+    id               bigint        GENERATED ALWAYS AS IDENTITY,
+    dedupe_key       varchar(250)  NOT NULL,
+    kind             varchar(64)   NOT NULL,
+    subject          text          NOT NULL,
+    severity         varchar(16)   NOT NULL,
+    summary          text          NOT NULL,
+    state            varchar(16)   NOT NULL DEFAULT 'open',
+    seen             integer       NOT NULL DEFAULT 1,
+    facts            jsonb         NOT NULL DEFAULT '{}',
+    created_at       timestamptz   NOT NULL DEFAULT now(),
+    last_seen_at     timestamptz   NOT NULL DEFAULT now(),
+    escalation       text,                                    -- why somebody is told once more
+    owner            varchar(250),                            -- who acknowledged it
+    acknowledged_at  timestamptz,
+    snoozed_until    timestamptz,
+    closed_at        timestamptz,
+    closed_by        varchar(250),                            -- a person; nobody when it was over
+    closed_reason    text,
+    told_event       bigint        NOT NULL DEFAULT 0,        -- the last event with an alert
+    untold           boolean       NOT NULL DEFAULT true,     -- whether there may be a later one
+    opened_by        varchar(64)   NOT NULL DEFAULT current_user,  -- the role of the database
 
-    CONSTRAINT pk_incident PRIMARY KEY (id)
+    CONSTRAINT pk_incident PRIMARY KEY (id),
+    CONSTRAINT ck_incident_known_severity CHECK (severity IN ('sev1', 'sev2', 'sev3')),
+    CONSTRAINT ck_incident_closed_at_a_moment CHECK ((state = 'closed') = (closed_at IS NOT NULL))
 );
 
 CREATE UNIQUE INDEX uq_open_incident ON incident (dedupe_key) WHERE state = 'open';
+CREATE INDEX ix_untold_incident ON incident (id) WHERE untold;
+
+
+-- What an incident is made of: task instances with their failure cards, or items of a list.
+CREATE TABLE incident_member (
+    id             bigint         GENERATED ALWAYS AS IDENTITY,
+    incident_id    bigint         NOT NULL,
+    name           varchar(1000)  NOT NULL,
+    item           text           NOT NULL DEFAULT '',
+    dag_id         varchar(250),
+    run_id         varchar(250),
+    task_id        varchar(250),
+    map_index      integer        NOT NULL DEFAULT -1,
+    report_digest  varchar(64),
+    seen           integer        NOT NULL DEFAULT 1,
+    first_at       timestamptz    NOT NULL,
+    last_at        timestamptz    NOT NULL,
+    repaired_at    timestamptz,
+
+    CONSTRAINT pk_incident_member PRIMARY KEY (id),
+    CONSTRAINT uq_incident_member_incident_id_name UNIQUE (incident_id, name),
+    CONSTRAINT fk_incident_member_incident_id FOREIGN KEY (incident_id) REFERENCES incident (id)
+);
+
+CREATE INDEX ix_unrepaired_member ON incident_member (dag_id, task_id) WHERE repaired_at IS NULL;
+
+
+-- The timeline of an incident. Triggers write it (guards_incidents.sql), so that nobody forgets to.
+CREATE TABLE incident_event (
+    id           bigint        GENERATED ALWAYS AS IDENTITY,
+    incident_id  bigint        NOT NULL,
+    kind         varchar(16)   NOT NULL,
+    actor        varchar(250),
+    note         text          NOT NULL DEFAULT '',
+    at           timestamptz   NOT NULL DEFAULT now(),
+
+    CONSTRAINT pk_incident_event PRIMARY KEY (id),
+    CONSTRAINT fk_incident_event_incident_id FOREIGN KEY (incident_id) REFERENCES incident (id),
+    CONSTRAINT ck_incident_event_known_kind CHECK (
+        kind IN ('opened', 'joined', 'escalated', 'acknowledged', 'snoozed', 'closed', 'alerted',
+                 'not_alerted', 'acted')
+    )
+);
+
+CREATE INDEX ix_incident_event_incident_id ON incident_event (incident_id);

@@ -72,6 +72,17 @@ CREATE TABLE gateway_ack (
 );
 
 
+-- The last sign of life of what runs by itself, by the database's clock: who watches reads it.
+CREATE TABLE heartbeat (
+    name            varchar(64)       NOT NULL,
+    period_seconds  double precision  NOT NULL,  -- silent after more than two of them
+    seen_at         timestamptz       NOT NULL DEFAULT now(),
+
+    CONSTRAINT pk_heartbeat PRIMARY KEY (name),
+    CONSTRAINT ck_heartbeat_positive_period CHECK (period_seconds > 0)
+);
+
+
 -- The digest of a client's key, and what the key may do. Without models it is good for all.
 CREATE TABLE gateway_key (
     key_digest       varchar(64)  NOT NULL,

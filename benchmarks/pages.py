@@ -1,0 +1,168 @@
+"""What a page costs: each page of a filled installation against the smallest page of the same app.
+
+Run: `.venv/bin/python benchmarks/pages.py [ROUNDS] [MODELS]`
+
+A real server and a real PostgreSQL; the login is left out, since Airflow's is not ours. The rows
+are those of the browser tests, and MODELS more models with a history of their own.
+"""
+
+import importlib.util
+import os
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "tests" / "builders"))
+
+
+def main(rounds: int, models: int) -> None:
+    """Print the table of benchmarks/RESULTS.md."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        os.environ["AIRFLOW_HOME"] = str(home / "airflow")
+        os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "True"
+        with _database(home) as url, _served(home, url, models) as (address, paths):
+            _report(_measure(address, paths, rounds))
+
+
+@contextmanager
+def _database(home: Path) -> Iterator[str]:
+    from tenure.migrations import upgrade
+    from tenure.stack import postgres
+
+    server = postgres.start(home)
+    try:
+        import psycopg
+
+        with psycopg.connect(server.conninfo("postgres"), autocommit=True) as connection:
+            connection.execute("CREATE DATABASE pages")
+        upgrade(server.url("pages"))
+        yield server.url("pages")
+    finally:
+        postgres.stop(server)
+
+
+@contextmanager
+def _served(home: Path, url: str, models: int) -> Iterator[tuple[str, dict[str, str]]]:
+    import uvicorn
+    from airflow.api_fastapi.common.db.common import _get_session
+    from airflow.api_fastapi.core_api.security import get_user
+    from fastapi import FastAPI
+    from filled_site import FilledSite, window
+    from flight_configs import flight_configs
+    from page_reader import FakeGuard, signs
+    from shop import Shop
+
+    from tenure.installation import Installation
+    from tenure.settings import Settings
+    from tenure.web import app, security
+
+    nowhere = "http://127.0.0.1:9"
+    include, store = flight_configs(home / "include"), (home / "store").as_uri()
+    settings = Settings(home, include, url, store, nowhere, nowhere, nowhere)
+    platform = Installation(settings)
+    life = _life(platform)
+    filled = FilledSite(life, Shop(platform, home))
+    paths = filled.fill()
+    _more_models(life, models)
+    with platform.database.begin() as connection:
+        connection.exec_driver_sql("ANALYZE")
+    replaced: dict[str, Any] = {
+        "settings_from_airflow": lambda: settings,
+        "airflow_signs": lambda _session: signs(),
+        "is_running": lambda *_: False,
+        "open_windows": lambda *_: [window(life.now)],
+        "task_status": filled.tasks,
+    }
+    for name, value in replaced.items():
+        setattr(app, name, value)
+    built = app.build()
+    built.dependency_overrides |= {
+        get_user: lambda: "reader",
+        security.Guard: FakeGuard,
+        _get_session: lambda: None,
+    }
+    outer = FastAPI()
+    outer.mount("/tenure", built)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(outer, log_level="error", lifespan="off"))
+        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/tenure", paths
+        server.should_exit = True
+        thread.join(20)
+    platform.database.engine.dispose()
+
+
+def _life(platform: Any) -> Any:
+    place = HERE.parent / "tests" / "web" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("life_of_the_tests", place)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Life(platform)
+
+
+def _more_models(life: Any, models: int) -> None:
+    """Each with a monitored window of four kinds, as the overview shows them."""
+    from tenure.adapters.sql import versions
+    from tenure.verdicts import Report, Verdict
+    from tenure.vocabulary import RunRef
+
+    for number in range(models):
+        name = f"model_{number:03d}"
+        with life.platform.database.begin() as connection:
+            versions.register_model(
+                connection, name=name, owner="ada", risk_tier="limited", purpose="A benchmark."
+            )
+        for stage in ("training", "evaluation", "bias", "monitoring"):
+            report = Report(
+                stage, f"{name}@1", Verdict.PASSED, "fine", facts={"kind": "drift"}, enforced=False
+            )
+            run = RunRef(f"{name}__train_model", "r", stage)
+            life.platform.reports.save(report, model=name, dataset=None, run=run)
+
+
+def _measure(address: str, paths: dict[str, str], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each request, all pages in turn, the smallest page of the app among them."""
+    import httpx
+
+    work = {"(smallest: a style sheet)": "/static/tenure.css"} | dict(sorted(paths.items()))
+    taken: dict[str, list[float]] = {name: [] for name in work}
+    with httpx.Client(timeout=60) as http:
+        for turn in range(rounds + 1):
+            for name, path in work.items():
+                begin = time.perf_counter()
+                answer = http.get(address + path)
+                spent = time.perf_counter() - begin
+                assert answer.status_code in {200, 404}, (name, answer.status_code)
+                if turn:  # the first one fills caches
+                    taken[name].append(spent)
+    return taken
+
+
+def _report(taken: dict[str, list[float]]) -> None:
+    smallest = median(next(iter(taken.values())))
+    print("| page | median ms | p95 ms | median / smallest page |")
+    print("|---|---|---|---|")
+    for name, seconds in sorted(taken.items(), key=lambda one: -median(one[1])):
+        ordered = sorted(seconds)
+        p95 = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
+        mid = median(seconds)
+        print(f"| {name} | {1000 * mid:.0f} | {1000 * p95:.0f} | {mid / smallest:.1f} |")
+
+
+if __name__ == "__main__":
+    main(*(int(one) for one in (sys.argv[1:] + ["40", "10"][len(sys.argv) - 1 :])))

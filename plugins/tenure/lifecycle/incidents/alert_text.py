@@ -1,0 +1,121 @@
+"""What an alert says: templates, filled with what is stored about the incident."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from tenure.lifecycle.incidents.kinds import kind_of
+
+ALERT = "alert"
+"""Topic of messages for the people on call; they go to the Airflow connection `tenure_alerts`."""
+PAGING = ("opened", "escalated", "closed")
+"""Events of a timeline of which somebody is told."""
+_TITLES = {
+    "opened": "{severity} opened: {title} ({subject})",
+    "escalated": "{severity} needs somebody: {title} ({subject})",
+    "closed": "{severity} closed: {title} ({subject})",
+    "asked": "For {owner}: {title} ({subject})",
+}
+_TEXTS = {
+    "opened": "{summary}\nStill safe: {still_safe}\nNext step: {next_step}\n{url}",
+    "escalated": "{note}\n{summary}\nStill safe: {still_safe}\nNext step: {next_step}\n{url}",
+    "closed": "{note}\nIt was: {summary}\n{url}",
+    "asked": "{note}\n{summary}\nStill safe: {still_safe}\nNext step: {next_step}\n{url}",
+}
+_OVER = "It is over."
+
+
+@dataclass(frozen=True)
+class AlertFacts:
+    """What the templates are filled with; `note` is why it was escalated or closed, and by whom."""
+
+    incident: int
+    kind: str
+    subject: str
+    severity: str
+    summary: str
+    still_safe: str
+    next_step: str
+    owner: str
+    members: int
+    url: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class QuestionFacts:
+    """What approvers are told when they are asked.
+
+    Args:
+        subject: The version, `model@version`.
+        question: As the window says it.
+        approvers: Who may answer.
+        until: When the window closes.
+        cautions: How many things are to be read first.
+        url: The page that they read.
+    """
+
+    subject: str
+    question: str
+    approvers: tuple[str, ...]
+    until: datetime
+    cautions: int
+    url: str
+
+
+def question_body(facts: QuestionFacts) -> Mapping[str, object]:
+    """The message that a required action waits; it belongs to no incident."""
+    people = ", ".join(facts.approvers)
+    ends = f"{facts.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    things = "1 thing is" if facts.cautions == 1 else f"{facts.cautions} things are"
+    first = f" {things} to be read first." if facts.cautions else ""
+    read = f"Read the approval page, then answer in Airflow until {ends}."
+    return {
+        "event": "asked",
+        "kind": "approval",
+        "subject": facts.subject,
+        "severity": "info",
+        "title": facts.question,
+        "text": f"{people}: {read}{first}\n{facts.url}",
+        "cause": facts.question,
+        "still_safe": "The version waits without traffic; what serves now keeps serving.",
+        "next_step": read,
+        "approvers": list(facts.approvers),
+        "until": facts.until.isoformat(),
+        "url": facts.url,
+    }
+
+
+def alert_body(event: str, facts: AlertFacts) -> Mapping[str, object]:
+    """The message about one event: the parts for programs, `title` and `text` for people.
+
+    Args:
+        event: `opened`, `escalated`, `closed`, or `asked`: a question to its owner.
+        facts: Of the incident.
+    """
+    words = {
+        "severity": facts.severity.upper(),
+        "title": kind_of(facts.kind).title,
+        "subject": facts.subject,
+        "summary": facts.summary,
+        "still_safe": facts.still_safe,
+        "next_step": facts.next_step,
+        "note": facts.note or _OVER,
+        "owner": facts.owner,
+        "url": facts.url,
+    }
+    return {
+        "incident": facts.incident,
+        "event": event,
+        "kind": facts.kind,
+        "subject": facts.subject,
+        "severity": facts.severity,
+        "title": _TITLES[event].format(**words),
+        "text": _TEXTS[event].format(**words),
+        "cause": facts.summary,
+        "still_safe": facts.still_safe,
+        "next_step": facts.next_step,
+        "owner": facts.owner,
+        "members": facts.members,
+        "url": facts.url,
+    }

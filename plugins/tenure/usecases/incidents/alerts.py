@@ -1,0 +1,224 @@
+"""Alerts: each opening, escalation and closing of an incident is told once, however long it takes.
+
+What happened to an incident stands in its timeline; `promise` puts a message about it into the
+outbox, in the transaction that notes that it did; `deliver_alerts` sends what is promised. A task
+that opened an incident tries at once, `maintain_platform` tries again until somebody took it.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from tenure.installation import Installation
+from tenure.layout import incident_link
+from tenure.lifecycle.incidents.alert_text import ALERT, AlertFacts, alert_body
+from tenure.lifecycle.incidents.kinds import ESCALATE_AFTER
+from tenure.usecases.incidents.one_by_one import cause_of
+from tenure.vocabulary import op_key, storable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+    from tenure.adapters.sql.incident_timeline import TimelineEvent
+    from tenure.adapters.sql.incidents import Incident
+
+CONNECTION = "tenure_alerts"
+"""The Airflow connection to the receiver."""
+NO_RECEIVER = f"There is no Airflow connection {CONNECTION}: nobody was told."
+_IN_A_ROW = 2
+"""Failures in a row after which a receiver is left alone until the next time."""
+_log = logging.getLogger("tenure.alerts")
+
+
+class AlertReceiver(Protocol):
+    """Who is on call, as a program reaches them."""
+
+    def send(self, body: Mapping[str, object], *, message_id: str) -> None:
+        """Hand over one message; raises when it was not taken. The id is that of all its tries."""
+        ...
+
+
+@dataclass(frozen=True)
+class AlertCounts:
+    """Alerts that were promised now, taken by the receiver, must be sent again, or are for nobody.
+
+    `escalated` are incidents that were announced once more by this call.
+    """
+
+    promised: int = 0
+    delivered: int = 0
+    failed: int = 0
+    for_nobody: int = 0
+    escalated: int = 0
+
+
+def escalate(platform: Installation) -> int:
+    """Announce once more what nobody acknowledged in time, and what was snoozed until now."""
+    from tenure.adapters.sql import incident_timeline
+
+    now = platform.clock.now()
+    with platform.database.begin() as connection:
+        return incident_timeline.wake(connection, at=now) + sum(
+            incident_timeline.escalate(
+                connection,
+                severity=severity,
+                before=now - allowed,
+                why=f"Nobody acknowledged it within {allowed.total_seconds() / 60:g} minutes.",
+            )
+            for severity, allowed in ESCALATE_AFTER.items()
+        )
+
+
+def promise(platform: Installation) -> int:
+    """Put a message about each untold event into the outbox; how many there were.
+
+    Several events of an incident that nobody was told of are one message: about the newest state.
+    """
+    from tenure.adapters.sql import incident_timeline
+
+    with platform.database.begin() as connection:
+        waiting = incident_timeline.untold(connection)
+    return sum(_promise(platform, number) for number in waiting)
+
+
+def deliver_alerts(
+    platform: Installation, receiver: AlertReceiver | None, *, only_new: bool = False
+) -> AlertCounts:
+    """Promise what is untold, and send what is promised, an incident's messages in their order.
+
+    Args:
+        platform: The installation.
+        receiver: Who takes them; None when there is nobody: then the timeline says so.
+        only_new: Leave those that the receiver did not take before: maintenance sends these again.
+    """
+    from tenure.adapters.sql import outbox
+
+    promised = promise(platform)
+    done: list[bool | None] = []
+    tried: set[int] = set()
+    while done[-_IN_A_ROW:] != [False] * _IN_A_ROW:
+        with platform.database.begin() as connection:
+            waiting = outbox.pending_alerts(connection, only_new=only_new)
+        fresh = next((one for one in waiting if one not in tried), None)
+        if fresh is None:
+            break
+        tried.add(fresh)
+        done.append(_deliver(platform, receiver, fresh))
+    taken = done.count(True)
+    return AlertCounts(
+        promised=promised,
+        delivered=taken if receiver else 0,
+        for_nobody=0 if receiver else taken,
+        failed=done.count(False),
+    )
+
+
+def _promise(platform: Installation, number: int) -> bool:
+    from tenure.adapters.sql import incident_timeline, incidents
+
+    with platform.database.begin() as connection:
+        found = incidents.locked(connection, number)
+        events = incident_timeline.untold_events(connection, number)
+        if found is None or not events:
+            incident_timeline.told(connection, number, events)
+            return False
+        event = _newest(events)
+        is_silent = found.snoozed_until is not None and found.snoozed_until > platform.clock.now()
+        if not (is_silent and event.kind == "escalated"):
+            _enqueue(platform, connection, found, event)
+        incident_timeline.told(connection, number, events)
+    return True
+
+
+def _newest(events: "Sequence[TimelineEvent]") -> "TimelineEvent":
+    """What is told of several: that it is closed, else that it is open, else why again."""
+    kinds = {one.kind: one for one in events}
+    return next(kinds[kind] for kind in ("closed", "opened", "escalated") if kind in kinds)
+
+
+def facts_of(
+    platform: Installation,
+    connection: "Connection",
+    found: "Incident",
+    *,
+    note: str,
+    owner: str | None = None,
+) -> AlertFacts:
+    """What a message about an incident says of it now.
+
+    Args:
+        platform: The installation.
+        connection: The transaction that it is promised in.
+        found: The incident.
+        note: Why it is told.
+        owner: Whom it is for; whoever took it, or answers for it, when not given.
+    """
+    from tenure.adapters.sql import incident_members
+
+    return AlertFacts(
+        incident=found.id,
+        kind=found.kind,
+        subject=found.subject,
+        severity=str(found.severity),
+        summary=found.summary,
+        still_safe=found.still_safe,
+        next_step=found.next_step,
+        owner=owner or found.owner or str(found.facts.get("owner") or ""),
+        members=incident_members.number(connection, found.id),
+        url=incident_link(platform.settings.airflow_url, found.id),
+        note=note,
+    )
+
+
+def _enqueue(
+    platform: Installation, connection: "Connection", found: "Incident", event: "TimelineEvent"
+) -> None:
+    by = f" Closed by {event.actor}." if event.kind == "closed" and event.actor else ""
+    note = "" if event.kind == "opened" else f"{event.note}{by}".strip()
+    body = alert_body(event.kind, facts_of(platform, connection, found, note=note))
+    key = op_key(ALERT, f"incident:{found.id}", {"event": event.id})
+    platform.ledger.enqueue(connection, topic=ALERT, body=body, op_key=key)
+
+
+def _deliver(
+    platform: Installation, receiver: AlertReceiver | None, message_id: int
+) -> bool | None:
+    """True when it was taken, or there is nobody to take it; None when another process has it.
+
+    The row stays locked while the receiver is asked, so that two senders never ask at once.
+    """
+    from tenure.adapters.sql import incident_timeline, outbox
+
+    with platform.database.begin() as connection:
+        message = outbox.claim(connection, message_id)
+        if message is None:
+            return None
+        number, event = message.body.get("incident"), str(message.body["event"])
+
+        def note(kind: str, said: str) -> None:
+            if number is not None:  # a question to approvers belongs to none
+                incident_timeline.note(connection, int(str(number)), kind, said, at=now)
+
+        now = platform.clock.now()
+        if receiver is None:
+            outbox.for_nobody(connection, message_id, at=now, why=NO_RECEIVER)
+            note("not_alerted", NO_RECEIVER)
+            return True
+        try:
+            receiver.send(
+                dict(message.body) | {"message_id": message.op_key}, message_id=message.op_key
+            )
+        except Exception as error:  # whatever it is, it is tried again
+            cause = storable(cause_of(error))
+            _log.warning("alert=waits incident=%s event=%s cause=%s", number, event, cause)
+            outbox.failed(connection, message_id, error=cause)
+            return False
+        outbox.delivered(connection, message_id, at=now)
+        tries = f" at try {message.attempts + 1}" if message.attempts else ""
+        said = f"{event}: taken by {CONNECTION}{tries}"
+        note("alerted", said)
+    _log.info("alert=sent incident=%s event=%s", number, event)
+    return True

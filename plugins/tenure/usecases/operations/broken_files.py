@@ -1,0 +1,110 @@
+"""Opens an incident for each broken config or suite, and each DAG file that is not imported."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tenure.installation import Installation
+from tenure.usecases.incidents.close_incident import close_incident
+from tenure.usecases.incidents.open_incident import dedupe_key, open_incident
+
+_CONFIG, _IMPORT = "config", "import"
+_BANNER = "check_configs.py"
+"""It fails to import when a config is broken, which is told of the config."""
+_WORDS = {
+    "still_safe": "Other DAGs go on; those of this file keep its last valid form.",
+    "next_step": "Correct the lines, or ask the owner to; then check the file again here, or wait "
+    "for maintenance. `tenure check` says the same on a terminal.",
+}
+_SHOWN = 1_000
+"""Characters of an error of an import, from its end: the cause stands there."""
+
+
+class ImportErrors(Protocol):
+    """What is asked of Airflow."""
+
+    def import_errors(self) -> dict[str, str]:
+        """Why DAG files cannot be imported, by file."""
+        ...
+
+
+@dataclass(frozen=True)
+class FileCounts:
+    """Files that are broken now."""
+
+    broken: int
+
+
+def report_configs(platform: Installation) -> FileCounts:
+    """One incident a file; it closes when the file is right, or gone."""
+    from tenure.config.problems import describe
+    from tenure.config.suites import check
+
+    include = platform.settings.include
+    _, problems = check(include, platform.clock.now().date())
+    by_file = {
+        path: describe([one for one in problems if one.path == path])
+        for path in sorted({one.path for one in problems})
+    }
+    for path, said in by_file.items():
+        name = _short(path, include)
+        open_incident(
+            platform,
+            f"{_CONFIG}:{name}",
+            "ConfigInvalid",
+            name,
+            said,
+            facts=_WORDS | _whose(name),
+        )
+    _close_others(platform, _CONFIG, {_short(path, include) for path in by_file})
+    return FileCounts(len(by_file))
+
+
+def problems_of(platform: Installation, name: str) -> list[str]:
+    """What is wrong with a config or suite now, as its incident names the file."""
+    from tenure.config.suites import check
+
+    include = platform.settings.include
+    _, problems = check(include, platform.clock.now().date())
+    return [str(one) for one in problems if _short(one.path, include) == name]
+
+
+def report_imports(platform: Installation, airflow: ImportErrors) -> FileCounts:
+    """One incident a file; it closes when Airflow imports it, or knows it no more."""
+    found = {name: said for name, said in airflow.import_errors().items() if _is_bare(name)}
+    for name, said in found.items():
+        open_incident(platform, f"{_IMPORT}:{name}", "dag_import_error", name, _tail(said))
+    _close_others(platform, _IMPORT, found)
+    return FileCounts(len(found))
+
+
+def _is_bare(name: str) -> bool:
+    return Path(name).name != _BANNER
+
+
+def _short(path: Path, include: Path) -> str:
+    return str(path.relative_to(include)) if path.is_relative_to(include) else str(path)
+
+
+def _whose(name: str) -> dict[str, str]:
+    """The model or dataset that a config is about, so that its owner can be asked."""
+    *_, folder, _ = ("", *Path(name).parts)
+    kind = {"models": "model", "datasets": "dataset", "expectations": "dataset"}.get(folder)
+    return {kind: Path(name).stem} if kind else {}
+
+
+def _tail(said: str) -> str:
+    text = said.strip()
+    return text if len(text) <= _SHOWN else f"… {text[-_SHOWN:]}"
+
+
+def _close_others(
+    platform: Installation, prefix: str, broken: "set[str] | Mapping[str, str]"
+) -> None:
+    from tenure.adapters.sql import maintenance
+
+    with platform.database.begin() as connection:
+        still_open = maintenance.open_incidents(connection, f"{prefix}:")
+    for key in {*still_open} - {dedupe_key(f"{prefix}:{name}") for name in broken}:
+        close_incident(platform, key)
