@@ -7,14 +7,12 @@ import dataclasses
 import json
 import shutil
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import httpx
 import numpy as np
 import pyarrow as pa
@@ -135,17 +133,8 @@ class RideReplay(Replay):
     def request(self, flight: Flight) -> dict[str, Any]:
         return super().request({**flight, "flight_id": flight["ride_id"]})
 
-    async def _tell(
-        self, session: aiohttp.ClientSession, flights: Sequence[Flight], day: date
-    ) -> None:
-        body = {
-            "outcomes": [{"request_id": f["ride_id"], "label": f["minutes"]} for f in flights],
-            "watermark": f"{day + timedelta(1)}T00:00:00+00:00",
-        }
-        url = f"{self.url}/v2/models/{self.model}/outcomes"
-        async with session.post(url, json=body) as response:
-            response.raise_for_status()
-            self.outcomes += len(flights)
+    def outcome(self, flight: Flight) -> dict[str, Any]:
+        return {"request_id": flight["ride_id"], "label": flight["minutes"]}
 
 
 class Rides(Story):
@@ -194,24 +183,12 @@ class Rides(Story):
 
     def probation(self, number: int, *, month: int) -> None:
         """Live rides until the canary has ended."""
-        ended = threading.Event()
         first = datetime(2013, 4, 1, tzinfo=UTC) + timedelta(days=60 * (month - 21))
         live = rides(month, 60 * A_DAY, first)
         for n, ride in enumerate(live):
             ride["scheduled_at"] = first + timedelta(days=n // A_DAY, seconds=n % A_DAY)
         client = self.client(pace=150.0)
-        worker = threading.Thread(
-            target=client.run, args=(live,), kwargs={"until": ended.is_set}, daemon=True
-        )
-        worker.start()
-        try:
-            self._wait(
-                f"the canary of version {number}",
-                lambda: self._in(number, {State.CHAMPION, State.ROLLED_BACK}),
-            )
-        finally:
-            ended.set()
-            worker.join()
+        self._probation(client, live, lambda: self._in(number, {State.CHAMPION, State.ROLLED_BACK}))
         assert client.refused == 0
 
     def client(self, pace: float) -> RideReplay:

@@ -44,15 +44,27 @@ class Replay:
     outcomes: int = 0
     arms: dict[str, int] = field(default_factory=dict)
 
-    def run(self, flights: Sequence[Flight], *, until: Callable[[], bool] | None = None) -> None:
+    def run(
+        self,
+        flights: Sequence[Flight],
+        *,
+        until: Callable[[], bool] = bool,
+        hold: Callable[[], bool] = bool,
+    ) -> None:
         """Replay the flights in order of time; stops early when `until()` says so.
 
         After each day the outcomes of the day before are posted and the watermark moves to the
-        end of the day, so that only labels that a real client would know are ever told.
-        """
-        asyncio.run(self._run(flights, until or (lambda: False)))
+        end of the day, so that only labels that a real client would know are ever told. No day
+        begins while `hold()` says so.
 
-    async def _run(self, flights: Sequence[Flight], until: Callable[[], bool]) -> None:
+        Raises:
+            aiohttp.ClientError: The gateway does not answer, or refuses outcomes.
+        """
+        asyncio.run(self._run(flights, until, hold))
+
+    async def _run(
+        self, flights: Sequence[Flight], until: Callable[[], bool], hold: Callable[[], bool]
+    ) -> None:
         headers = {"Authorization": f"Bearer {self.key}"}
         limit = aiohttp.TCPConnector(limit=self.connections)
         async with aiohttp.ClientSession(headers=headers, connector=limit) as session:
@@ -60,6 +72,8 @@ class Replay:
             known: list[Flight] = []
             with self.log.open("a", encoding="utf-8") as log:
                 for day, today in by_day(flights):
+                    while hold() and not until():
+                        await asyncio.sleep(0.5)
                     if until():
                         break
                     await self._score_all(session, today, log.write)
@@ -87,8 +101,8 @@ class Replay:
     async def _score(
         self, session: aiohttp.ClientSession, flight: Flight, write: Callable[[str], Any]
     ) -> None:
-        answer = await self._ask(session, json.dumps(self.request(flight)))
-        if answer is None:
+        status, answer = await self._post(session, "infer", self.request(flight))
+        if status != 200:
             self.refused += 1
             return
         facts = answer["parameters"]
@@ -97,40 +111,43 @@ class Replay:
         row = {"request_id": answer["id"], "decision_ids": facts["decision_ids"]}
         write(json.dumps(row) + "\n")
 
-    async def _ask(self, session: aiohttp.ClientSession, body: str) -> dict[str, Any] | None:
-        """The answer; None when it is refused, or the gateway stays too busy (503).
+    async def _post(
+        self, session: aiohttp.ClientSession, path: str, body: dict[str, Any]
+    ) -> tuple[int, dict[str, Any]]:
+        """Status and answer, after more tries while the gateway is too busy (503) or cut the line.
 
         The same request may be sent again: its id makes it the same decision.
         """
+        url = f"{self.url}/v2/models/{self.model}/{path}"
         for pause in _PAUSES_SECONDS:
             await asyncio.sleep(pause)
-            async with session.post(
-                f"{self.url}/v2/models/{self.model}/infer",
-                data=body,
-                headers={"Content-Type": "application/json"},
-            ) as response:
-                answer: dict[str, Any] = await response.json(content_type=None)
-                if response.status == 200:
-                    return answer
-                if response.status != 503:
-                    return None
-        return None
+            try:
+                async with session.post(url, json=body) as response:
+                    answer: dict[str, Any] = await response.json(content_type=None)
+            except (aiohttp.ClientConnectionError, TimeoutError):
+                if pause == _PAUSES_SECONDS[-1]:
+                    raise
+                continue
+            if response.status != 503:
+                break
+        return response.status, answer
 
     async def _tell(
         self, session: aiohttp.ClientSession, flights: Sequence[Flight], day: date
     ) -> None:
         """Post what became of yesterday's flights; the watermark is the end of `day`."""
         body = {
-            "outcomes": [{"request_id": f["flight_id"], "label": bool(f["late"])} for f in flights],
+            "outcomes": [self.outcome(flight) for flight in flights],
             "watermark": f"{day + timedelta(1)}T00:00:00+00:00",
         }
-        async with session.post(
-            f"{self.url}/v2/models/{self.model}/outcomes",
-            data=json.dumps(body),
-            headers={"Content-Type": "application/json"},
-        ) as response:
-            response.raise_for_status()
-            self.outcomes += len(flights)
+        status, answer = await self._post(session, "outcomes", body)
+        if status >= 400:
+            raise aiohttp.ClientError(f"{len(flights)} outcomes were answered {status}: {answer}")
+        self.outcomes += len(flights)
+
+    def outcome(self, flight: Flight) -> dict[str, Any]:
+        """What became of the flight."""
+        return {"request_id": flight["flight_id"], "label": bool(flight["late"])}
 
     def request(self, flight: Flight) -> dict[str, Any]:
         """The flight as an Open Inference Protocol request."""

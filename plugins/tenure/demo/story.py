@@ -3,7 +3,8 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from tenure.config import load_model
 from tenure.demo.airflow_api import AirflowUser
-from tenure.demo.client import Replay, sample_month
+from tenure.demo.client import Flight, Replay, sample_month
 from tenure.demo.patience import Patience
 from tenure.demo.summary import Summary
 from tenure.demo.upstream import write_month
@@ -223,20 +224,11 @@ class Story:
         return row.reason_code, self.page(f"model/{MODEL}")
 
     def _canary(self, months: tuple[int, ...]) -> tuple[str, str]:
-        ended = threading.Event()
         client = self._client(self.canary_pace)
         flights = [
             f for m in months for f in sample_month(self.month(m), self.canary_share, SEED + m)
         ]
-        worker = threading.Thread(
-            target=client.run, args=(flights,), kwargs={"until": ended.is_set}, daemon=True
-        )
-        worker.start()
-        try:
-            version = self._wait("the canary's verdict", self._canary_ended)
-        finally:
-            ended.set()
-            worker.join()
+        version = self._probation(client, flights, self._canary_ended)
         analyses = self.facts.analyses(version.id)
         outcome = "promoted" if version.state is State.CHAMPION else "rolled back"
         self.canary = {"analyses": len(analyses), "outcome": outcome}
@@ -244,6 +236,58 @@ class Story:
         self.say(f"{len(analyses)} analyses at {shares}; {client.arms}: {outcome}")
         self._wait("shipping", lambda: self._shipped(self._answered()) or None)
         return outcome, self.page(f"model/{MODEL}")
+
+    def _probation(
+        self,
+        client: Replay,
+        flights: Sequence[Flight],
+        ended: "Callable[[], VersionState | None]",
+    ) -> "VersionState":
+        """Live requests until the canary has ended.
+
+        The client keeps step with the analyses: what it sends while nobody judges and nothing is on
+        trial is lost as evidence, and the flights do not last for ever.
+
+        Raises:
+            StateConflict: The client failed, or all is replayed and there is no verdict.
+        """
+        over = threading.Event()
+        config, _ = load_model(self.settings.include, client.model)
+        a_step = client.requests_per_second * config.canary.analysis_seconds
+        newest = self.facts.versions(client.model)[-1].id
+
+        def analyses() -> int:
+            return len(self.facts.analyses(newest))
+
+        def ahead() -> bool:
+            try:
+                return 0 < a_step * (analyses() + 2) < client.answered + client.refused
+            except ServiceUnreachable:
+                return True
+
+        def look() -> "VersionState | None":
+            if (found := ended()) is None and replay.done():
+                replay.result()
+                judged.append(analyses())
+                if judged[-1] > judged[0] + 2:
+                    raise StateConflict(
+                        f"The client has replayed all {len(flights):,} flights "
+                        f"({client.arms}, {client.refused:,} refused), and the canary has no "
+                        f"verdict after {judged[-1]} analyses.",
+                        still_safe="The champion serves.",
+                        next_step=f"Open {self.page(f'model/{client.model}')}.",
+                    )
+            return found
+
+        judged: list[int] = []
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            replay = pool.submit(client.run, flights, until=over.is_set, hold=ahead)
+            try:
+                found = self._wait("the canary's verdict", look)
+            finally:
+                over.set()
+        replay.result()
+        return found
 
     def _canary_ended(self) -> "VersionState | None":
         row = self._version(2)
