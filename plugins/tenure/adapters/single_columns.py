@@ -31,7 +31,7 @@ BINS = 32
 _SEED = 7
 MOST_SCANNED = 10
 """Classes that are each told from the rest, the most frequent first."""
-MAX_SHIFTED_ROWS = 50_000
+MAX_SHIFTED_ROWS = 20_000
 """Newest (or last) rows that are looked at for a label that was shifted."""
 
 Codes = NDArray[np.int64]
@@ -166,8 +166,9 @@ def _tried(
     column: pa.ChunkedArray, orders: Mapping[str, Codes], labels: NDArray[Any]
 ) -> Iterator[ShiftedLabel]:
     for kind, order in orders.items():
-        codes, sorted_labels = _codes(column, order)[order], labels[order]
-        numbers = None if labels.dtype == np.bool_ else _ranks(column, order)
+        taken, every = column.take(pa.array(order)), np.arange(len(order))
+        codes, sorted_labels = _codes(taken, every), labels[order]
+        numbers = None if labels.dtype == np.bool_ else _ranks(taken, every)
         for lag in LAGS:
             mine, others = codes[max(lag, 0) :], sorted_labels[max(-lag, 0) :]
             rows = min(len(mine), len(others))
