@@ -117,8 +117,8 @@ class CanaryOperator(TenureOperator):
             params={},
             subject=f"No verdict about canary {name}: keep observing or roll back?",
             body=f"{judgement.explanation}\n\nIts lease ends now and the champion serves 100%. "
-            f"*{PROLONG}* starts another {probation.config.canary.max_analyses} analyses at the "
-            "same share. An operator must answer.",
+            f"{_what_prolongs(judgement, probation.config.canary.max_analyses)} "
+            "An operator must answer.",
             assigned_users=assignable(probation.platform.config.roles.get(Role.OPERATOR, ())),
         )
         raise TaskAwaitingInput(
@@ -126,3 +126,13 @@ class CanaryOperator(TenureOperator):
             kwargs={"version_id": probation.version.id},
             timeout=timedelta(hours=self.ask_hours),
         )
+
+
+def _what_prolongs(judgement: CanaryJudgement, analyses: int) -> str:
+    if judgement.split is not None and judgement.split.wrong:
+        return (
+            "What was counted says nothing about the version: look for gateways that do not log, "
+            f"or do not follow the plan. *{PROLONG}* judges the same counts again and holds again; "
+            f"after *{GIVE_UP}* a new training can begin a canary of its own."
+        )
+    return f"*{PROLONG}* starts another {analyses} analyses at the same share."

@@ -131,6 +131,30 @@ def decide(rows: list[ShareCounts], share: int = 5000, analyses: int = 1) -> Can
             "inconclusive",
             id="equal so far",
         ),
+        pytest.param(
+            [*SAFE, counts(5000, (0, 4000), (0, 5000), "error")],
+            5000,
+            1,
+            "hold",
+            "inconclusive",
+            id="a wrong split beats safe",
+        ),
+        pytest.param(
+            [counts(500, (900, 1000), (0, 1000), "error")],
+            500,
+            1,
+            "hold",
+            "inconclusive",
+            id="and harm",
+        ),
+        pytest.param(
+            [counts(500, (50, 200), (1000, 9000), "wrong_label")],
+            500,
+            1,
+            "advance",
+            "inconclusive",
+            id="labels that are late for one arm are no wrong split",
+        ),
     ],
 )
 def test_judgements(
@@ -138,6 +162,14 @@ def test_judgements(
 ) -> None:
     found = decide(rows, share, analyses)
     assert (found.action, found.verdict) == (CanaryAction(action), Verdict(verdict))
+
+
+def test_a_wrong_split_is_said_with_its_numbers_and_checked_first() -> None:
+    found = decide([*SAFE, counts(5000, (0, 4000), (0, 5000), "error")])
+    said = "the traffic is not split as planned: 4000 of 9000 subjects were the canary's (44.4%)"
+    assert found.explanation.startswith(f"{said} at a share of 50%")
+    first = found.checks()[0]
+    assert (first.rule, first.verdict, first.limit) == ("sample_ratio", Verdict.FAILED, 0.5)
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,28 @@ def test_every_analysis_renews_the_lease_with_a_new_generation(world: Callable[.
     assert after.lease_until > before.lease_until
 
 
+def test_traffic_that_is_not_split_as_planned_is_judged_by_nobody(
+    world: Callable[..., Any],
+) -> None:
+    """The canary's wrong answers are there, but half of the champion's decisions are not."""
+    life, probation, _, challenger = on_probation(world)
+    generation = life.plan().generation
+    life.traffic(share_bp=500, canary=(90, 100), champion=(270, 900), generation=generation)
+    judgement = probation.analyse()
+    assert judgement.action is CanaryAction.HOLD
+    assert "100 of 1000 subjects were the canary's (10.0%)" in judgement.explanation
+    assert life.now(challenger).state is State.CANARY
+    assert life.plan().generation == generation
+    with life.platform.database.begin() as connection:
+        query = "SELECT facts FROM canary_analysis ORDER BY number DESC LIMIT 1"
+        facts = connection.exec_driver_sql(query).scalar_one()
+        stored = connection.exec_driver_sql("SELECT body FROM report WHERE stage = 'canary'")
+        report = stored.scalar_one()
+    assert facts["split"]["wrong"] is True
+    assert facts["split"]["champion_subjects"] == 900
+    assert next(c["rule"] for c in report["checks"] if c["verdict"] == "failed") == "sample_ratio"
+
+
 def test_without_verdict_it_holds_and_lets_the_lease_end(world: Callable[..., Any]) -> None:
     life, probation, _, challenger = on_probation(world)
     actions = [probation.analyse().action for _ in range(3)]

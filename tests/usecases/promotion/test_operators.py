@@ -180,6 +180,20 @@ def test_a_held_canary_waits_for_an_operator(life: Any, monkeypatch: pytest.Monk
     assert life.now(version).state is State.ROLLED_BACK
 
 
+def test_an_operator_reads_that_waiting_does_not_mend_a_wrong_split(life: Any) -> None:
+    from airflow.sdk.exceptions import TaskAwaitingInput
+
+    life.champion()
+    life.approved()
+    _, _, canary = tasks()
+    life.traffic(share_bp=500, canary=(0, 200), champion=(0, 800), generation=2)
+    with pytest.raises(TaskAwaitingInput):
+        canary.execute(context(canary))
+    body = life.windows[-1]["body"]
+    assert "the traffic is not split as planned: 200 of 1000 subjects" in body
+    assert "judges the same counts again and holds again" in body
+
+
 def test_long_pauses_are_left_to_the_triggerer(life: Any) -> None:
     from airflow.sdk.exceptions import TaskDeferred
 

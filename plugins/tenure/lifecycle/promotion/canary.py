@@ -13,7 +13,8 @@ at any number of analyses and along any ramp, with probability at most alpha.
 Source: Howard, Ramdas et al., "Time-uniform, nonparametric, nonasymptotic confidence sequences"
 (2021); Lindon and Malek, "Anytime-valid inference for multinomial count data" (2022).
 
-Answers of a regression have no such event; their losses are compared as means (`means`).
+Answers of a regression have no such event; their losses are compared as means (`means`). Where the
+traffic was not split as the plan says (`split`), neither arm tells anything, and the judging stops.
 """
 
 import math
@@ -29,6 +30,7 @@ from pydantic import Field, model_validator
 from tenure.lifecycle.policy import Policy
 from tenure.lifecycle.promotion import means
 from tenure.lifecycle.promotion.means import ShareLosses
+from tenure.lifecycle.promotion.split import Split, judge_split
 from tenure.verdicts import Check, Severity, Verdict
 from tenure.vocabulary import BASIS_POINTS
 
@@ -183,7 +185,8 @@ class MetricJudgement:
 class CanaryJudgement:
     """One analysis: what to do, why, and every number behind it.
 
-    `step_subjects` are the challenger's subjects at the present share.
+    `step_subjects` are the challenger's subjects at the present share. `split` is that of the share
+    where it is most in doubt, None before the first subject.
     """
 
     action: CanaryAction
@@ -195,6 +198,7 @@ class CanaryJudgement:
     metrics: tuple[MetricJudgement, ...]
     harm_threshold: float
     safe_threshold: float
+    split: Split | None = None
 
     @property
     def is_final(self) -> bool:
@@ -205,7 +209,7 @@ class CanaryJudgement:
         """The metrics for a report, harmful ones first."""
         order = {Verdict.FAILED: 0, Verdict.INCONCLUSIVE: 1, Verdict.PASSED: 2}
         rows = sorted(self.metrics, key=lambda m: order[m.verdict])
-        return tuple(
+        return self._of_split() + tuple(
             Check(
                 rule=m.event,
                 verdict=m.verdict,
@@ -219,6 +223,21 @@ class CanaryJudgement:
             )
             for m in rows
         )
+
+    def _of_split(self) -> tuple[Check, ...]:
+        if self.split is None:
+            return ()
+        split = self.split
+        check = Check(
+            rule="sample_ratio",
+            verdict=Verdict.FAILED if split.wrong else Verdict.PASSED,
+            observed=f"{split.describe()}, E {_e(split.log_e)}",
+            allowed="the share of the plan, but for chance",
+            severity=Severity.CRITICAL,
+            value=split.canary_subjects / (split.canary_subjects + split.champion_subjects),
+            limit=split.share_bp / BASIS_POINTS,
+        )
+        return (check,)
 
 
 def log_e_value(counts: Sequence[ShareCounts], *, null: float, grid: NDArray[np.float64]) -> float:
@@ -276,7 +295,8 @@ def judge(
         analyses: Analyses since the canary began or a person prolonged it, with this one.
 
     Returns:
-        Harm rolls back at any time. Promotion needs every required metric safe at the last
+        A wrong split holds: nothing that was counted can be believed. Harm rolls back at any time.
+        Promotion needs every required metric safe at the last
         observed share. Too little traffic waits; it never advances.
     """
     # Harm on any metric ends the canary, so they share alpha; safety needs them all, so each
@@ -290,7 +310,11 @@ def judge(
         for m in policy.metrics
     )
     step = _step_subjects(counts, share_bp)
-    action, why = _decide(policy, metrics, share_bp=share_bp, step=step, analyses=analyses)
+    split = _split(policy, counts)
+    if split is not None and split.wrong:
+        action, why = CanaryAction.HOLD, f"the traffic is not split as planned: {split.describe()}"
+    else:
+        action, why = _decide(policy, metrics, share_bp=share_bp, step=step, analyses=analyses)
     verdicts = {CanaryAction.ROLL_BACK: Verdict.FAILED, CanaryAction.PROMOTE: Verdict.PASSED}
     return CanaryJudgement(
         action=action,
@@ -302,7 +326,18 @@ def judge(
         metrics=metrics,
         harm_threshold=harm_threshold,
         safe_threshold=safe_threshold,
+        split=split,
     )
+
+
+def _split(policy: CanaryPolicy, counts: Sequence[ShareCounts]) -> Split | None:
+    """Of all subjects: `error` counts every decision, while labels may come late for one arm."""
+    asked = [
+        (row.share_bp, row.canary_subjects, row.champion_subjects)
+        for row in counts
+        if row.event == "error" and 0 < row.share_bp < BASIS_POINTS
+    ]
+    return judge_split(asked, shares=max(len(policy.observed_shares), len(asked)))
 
 
 def _judge_metric(

@@ -348,6 +348,7 @@ def _facts(
         "harm_threshold": judgement.harm_threshold,
         "safe_threshold": judgement.safe_threshold,
         "metrics": metrics,
+        "split": asdict(judgement.split) if judgement.split else None,
         "counts": [asdict(row) for row in counts],
         "losses": [asdict(row) for row in losses],
     }
