@@ -184,6 +184,17 @@ def record(
     )
 
 
+def published_from(connection: Connection, source_key: str) -> int | None:
+    """Id of the snapshot that was published last from a landed file; None when none was."""
+    query = (
+        select(validation.c.snapshot_id)
+        .where(validation.c.source_key == source_key, validation.c.snapshot_id.is_not(None))
+        .order_by(validation.c.id.desc())
+        .limit(1)
+    )
+    return connection.execute(query).scalar_one_or_none()
+
+
 def snapshots(connection: Connection, dataset_name: str) -> list[SnapshotRow]:
     """Every snapshot of every batch, in the order in which it passed last.
 

@@ -58,7 +58,7 @@ def compare(platform: Installation, first: str, second: str) -> SnapshotComparis
         ConfigInvalid: A name fits no snapshot, or several.
         ArtifactRefused: A snapshot is not the bytes that were published.
     """
-    a, b = (_resolve(platform, name) for name in (first, second))
+    a, b = (named_snapshot(platform, name) for name in (first, second))
     before, after = (_profile(platform, row) for row in (a, b))
     hidden = _hidden(platform, a.dataset) | _hidden(platform, b.dataset)
     names = dict.fromkeys(c.name for profile in (before, after) for c in profile.columns)
@@ -66,15 +66,26 @@ def compare(platform: Installation, first: str, second: str) -> SnapshotComparis
     return SnapshotComparison(a, b, tuple(columns))
 
 
-def _resolve(platform: Installation, name: str) -> "SnapshotRow":
-    """The snapshot's row; of a batch that was repaired the one in force."""
+def named_snapshot(platform: Installation, name: str) -> "SnapshotRow":
+    """The snapshot's row; of a batch or a file that was repaired the one in force.
+
+    Args:
+        platform: The installation.
+        name: The beginning of its digest, `dataset:batch`, or the key of its landed file.
+
+    Raises:
+        ConfigInvalid: The name fits no snapshot, or several.
+    """
     from tenure.adapters.sql import data
 
     dataset, colon, batch = name.partition(":")
     with platform.database.begin() as connection:
         datasets = [dataset] if colon else list(data.registered(connection))
         rows = [row for d in datasets for row in data.snapshots(connection, d)]
-    if colon:
+        of_file = data.published_from(connection, name) if "/" in name else None
+    if of_file is not None:
+        found = [row for row in rows if row.id == of_file]
+    elif colon:
         found = [row for row in rows if row.batch == batch][-1:]
     else:
         known = {row.id: row for row in rows if row.digest.startswith(name)}
@@ -85,8 +96,8 @@ def _resolve(platform: Installation, name: str) -> "SnapshotRow":
     raise ConfigInvalid(
         f"{name!r} {what}.",
         still_safe="Nothing was changed.",
-        next_step=f"Give at least {_SHORTEST} characters of a digest, or DATASET:BATCH; "
-        "`tenure data list` shows both.",
+        next_step=f"Give at least {_SHORTEST} characters of a digest, DATASET:BATCH, or the key of "
+        "a landed file that was published; `tenure data list` shows them.",
     )
 
 

@@ -76,7 +76,7 @@ def note_read(platform: Installation, ids: Sequence[str], *, how: str, reader: s
     Args:
         platform: The installation.
         ids: Of the decisions.
-        how: `show` or `replay`.
+        how: `show`, `replay` or `lineage`.
         reader: The person.
     """
     body = {"event": "decisions_read", "how": how, "decisions": len(ids)}

@@ -44,6 +44,15 @@ def live_keys(store: ObjectStore, prefix: str) -> list[str]:
     return [key for one in folders(store.list(prefix)) for key in _live(store, one)]
 
 
+def answers_by_version(platform: Installation, model: str) -> dict[int, int]:
+    """Logged answers by the number of the version that they name; reads a column of every file."""
+    from tenure.adapters import decision_files
+
+    keys = live_keys(platform.store, log_prefix("decisions", model))
+    found = decision_files.counted(map(platform.store.fetch, keys), "version")
+    return {int(number): answers for number, answers in sorted(found.items())}
+
+
 def segment_name(key: str) -> str:
     """What a file was shipped as, without its folder and suffix."""
     return key.rpartition("/")[2].removesuffix(".parquet")
