@@ -164,6 +164,8 @@ class FilledSite:
             "approval": f"/model/{MODEL}/version/5/approval",
             "approval-champion": f"/model/{MODEL}/version/2/approval",
             "approval-first": f"/model/{MODEL}/version/1/approval",
+            "lineage-version": f"/model/{MODEL}/version/2/lineage",
+            "lineage-snapshot": f"/dataset/flights/snapshot/{_digest('2013-03')}",
             "dataset-flights": "/dataset/flights",
             "dataset-orders": "/dataset/orders",
             "reviews": "/reviews",

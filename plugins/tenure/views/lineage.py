@@ -117,6 +117,15 @@ def of_snapshot(platform: Installation, snapshot: int) -> SnapshotLineage:
         )
 
 
+def of_published(platform: Installation, dataset: str, digest: str) -> SnapshotLineage | None:
+    """As `of_snapshot`, by the whole digest; None when the dataset has no such snapshot."""
+    from tenure.adapters.sql import data
+
+    with platform.database.begin() as connection:
+        found = data.snapshot_of(connection, dataset, digest)
+    return of_snapshot(platform, found.id) if found else None
+
+
 def _stretches(steps: "Sequence[PlanStep]") -> list[Serving]:
     """Plans that follow each other with the same part are one stretch."""
     found: list[Serving] = []

@@ -6,6 +6,7 @@ import gc
 import json
 import logging
 import re
+from dataclasses import replace
 from functools import cache
 from typing import Annotated, Any
 
@@ -21,7 +22,7 @@ from tenure.installation import Installation
 from tenure.layout import INGEST_DATA, PROMOTE_MODEL, TRAIN_MODEL, dag_id, parse_dag_id
 from tenure.lifecycle.incidents.failure_card import describe
 from tenure.usecases.promotion.approval_question import cautions
-from tenure.views import health, models, serving, tasks, versions
+from tenure.views import health, lineage, models, serving, tasks, versions
 from tenure.views.approval_page import approval_page, version_of_run
 from tenure.views.datasets import dataset_page
 from tenure.views.incidents import allowed, may_act
@@ -95,7 +96,9 @@ def build() -> FastAPI:
     app.get("/model/{name}/version/{number}", response_class=HTMLResponse)(version)
     app.get("/model/{name}/version/{number}/approval", response_class=HTMLResponse)(approval)
     app.get("/model/{name}/version/{number}/evidence.json")(version_evidence)
+    app.get("/model/{name}/version/{number}/lineage", response_class=HTMLResponse)(version_lineage)
     app.get("/dataset/{name}", response_class=HTMLResponse)(dataset)
+    app.get("/dataset/{name}/snapshot/{digest}", response_class=HTMLResponse)(snapshot_lineage)
     app.get("/report/{digest}", response_class=HTMLResponse)(report)
     app.get("/report/{digest}/drawn")(drawn)
     app.get("/reviews", response_class=HTMLResponse)(review_queue)
@@ -195,6 +198,39 @@ def version_evidence(request: Request, guard: GuardDep, name: str, number: str) 
     disposition = f'attachment; filename="{name}-{found.row.version}-evidence.json"'
     headers = _HEADERS | {"Content-Disposition": disposition, "Cache-Control": "no-store"}
     return Response(body, media_type="application/json", headers=headers)
+
+
+def version_lineage(request: Request, guard: GuardDep, name: str, number: str) -> HTMLResponse:
+    """From a version back to its landed files, and to the traffic that it had."""
+    if not is_id(name) or not _NUMBER.fullmatch(number):
+        return _absent(request, "version", f"{name}@{number}")
+    guard.require(dag_id(name, TRAIN_MODEL))
+    found = lineage.of_version(platform(), name, int(number))
+    if found is None:
+        return _absent(request, "version", f"{name}@{number}")
+    return _page(request, "lineage.html", back=found, title=found.row.name)
+
+
+def snapshot_lineage(request: Request, guard: GuardDep, name: str, digest: str) -> HTMLResponse:
+    """From a snapshot forward to what learned from it; models not to be seen are counted only."""
+    if not is_id(name):
+        return _absent(request, "dataset", name)
+    guard.require(dag_id(name, INGEST_DATA))
+    found = lineage.of_published(platform(), name, digest)
+    if found is None:
+        return _absent(request, "snapshot", f"{name} {digest}")
+
+    def seen(model: str) -> bool:
+        return guard.allows(dag_id(model, TRAIN_MODEL))
+
+    shown = replace(
+        found,
+        reached=[one for one in found.reached if seen(one.learner.model)],
+        scored=[one for one in found.scored if seen(one.model)],
+    )
+    hidden = len(found.reached) + len(found.scored) - len(shown.reached) - len(shown.scored)
+    title = f"{name} {found.source.origin.batch}"
+    return _page(request, "lineage.html", back=None, forward=shown, hidden=hidden, title=title)
 
 
 def _version(guard: Guard, name: str, number: str) -> versions.VersionPage | None:
