@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
@@ -19,7 +20,7 @@ from tenure.demo.summary import Summary
 from tenure.demo.upstream import write_month
 from tenure.errors import ServiceUnreachable, StateConflict
 from tenure.installation import Installation
-from tenure.layout import DECOMMISSION_MODEL, dag_id, landing_prefix, parse_dag_id
+from tenure.layout import DECOMMISSION_MODEL, PROMOTE_MODEL, dag_id, landing_prefix, parse_dag_id
 from tenure.settings import Settings
 from tenure.verdicts import Verdict
 from tenure.vocabulary import State
@@ -38,6 +39,8 @@ LIVE_MONTH = 6
 LATER_MONTHS = (4, 5, 6)
 CANARY_MONTHS = (7, 8)
 READING_TIME = timedelta(seconds=5)
+_UNJUDGED_SECONDS = 600.0
+"""A canary that nobody has judged for so long will not be judged any more."""
 EXPECTED_FAILURES = frozenset(
     {("flights__ingest_data", "ingest"), ("flight_late__promote_model", "canary")}
 )
@@ -249,45 +252,55 @@ class Story:
         trial is lost as evidence, and the flights do not last for ever.
 
         Raises:
-            StateConflict: The client failed, or all is replayed and there is no verdict.
+            StateConflict: All is replayed and there is no verdict, or nobody judges any more.
+            aiohttp.ClientError: The client failed.
         """
         over = threading.Event()
         config, _ = load_model(self.settings.include, client.model)
-        a_step = client.requests_per_second * config.canary.analysis_seconds
+        pause = config.canary.analysis_seconds
         newest = self.facts.versions(client.model)[-1].id
 
         def analyses() -> int:
             return len(self.facts.analyses(newest))
 
-        def ahead() -> bool:
-            try:
-                return 0 < a_step * (analyses() + 2) < client.answered + client.refused
-            except ServiceUnreachable:
-                return True
-
         def look() -> "VersionState | None":
-            if (found := ended()) is None and replay.done():
+            if (found := ended()) is not None:
+                return found
+            if patience.is_over():
+                raise self._no_verdict(client, f"nobody has judged for {_UNJUDGED_SECONDS:.0f} s")
+            if replay.done():
                 replay.result()
                 judged.append(analyses())
                 if judged[-1] > judged[0] + 2:
-                    raise StateConflict(
-                        f"The client has replayed all {len(flights):,} flights "
-                        f"({client.arms}, {client.refused:,} refused), and the canary has no "
-                        f"verdict after {judged[-1]} analyses.",
-                        still_safe="The champion serves.",
-                        next_step=f"Open {self.page(f'model/{client.model}')}.",
-                    )
-            return found
+                    raise self._no_verdict(client, f"all {len(flights):,} flights are replayed")
+            return None
 
         judged: list[int] = []
+        patience = Patience(analyses, _UNJUDGED_SECONDS)
         with ThreadPoolExecutor(max_workers=1) as pool:
-            replay = pool.submit(client.run, flights, until=over.is_set, hold=ahead)
+            replay = pool.submit(
+                client.run,
+                flights,
+                until=over.is_set,
+                hold=partial(_is_ahead, client, analyses, pause),
+            )
             try:
                 found = self._wait("the canary's verdict", look)
             finally:
                 over.set()
         replay.result()
         return found
+
+    def _no_verdict(self, client: Replay, why: str) -> StateConflict:
+        newest = self.facts.versions(client.model)[-1]
+        return StateConflict(
+            f"The canary {client.model}@{newest.version} has no verdict after "
+            f"{len(self.facts.analyses(newest.id))} analyses, and {why}; answers by arm "
+            f"{client.arms}, {client.refused:,} refused.",
+            still_safe="The champion serves.",
+            next_step=f"Look at the task canary of {dag_id(client.model, PROMOTE_MODEL)} in "
+            f"{self.settings.airflow_url}, and open {self.page(f'model/{client.model}')}.",
+        )
 
     def _canary_ended(self) -> "VersionState | None":
         row = self._version(2)
@@ -439,6 +452,15 @@ class Story:
                     next_step="Open the tab Tenure of the red task in Airflow.",
                     evidence=row.digest,
                 )
+
+
+def _is_ahead(client: Replay, analyses: Callable[[], int], pause: float) -> bool:
+    """Whether it has sent what two analyses more than there are would have seen at its pace."""
+    try:
+        due = client.requests_per_second * pause * (analyses() + 2)
+    except ServiceUnreachable:
+        return True
+    return 0 < due < client.answered + client.refused
 
 
 def _first(rows: Iterable[T]) -> T | None:

@@ -263,9 +263,17 @@ def _airflow(layout: Layout, endpoints: StackEndpoints, server: Server) -> dict[
             "TASK_INSTANCE_HEARTBEAT_TIMEOUT": 60,
             "ORPHANED_TASKS_CHECK_INTERVAL": 30,
         },
-        # Seconds until a worker sees that its process ended. Whoever answers a waiting task before
-        # that makes Airflow believe that the task was killed (it is tried again).
-        "WORKERS": {"MIN_HEARTBEAT_INTERVAL": 1},
+        "WORKERS": {
+            # Seconds until a worker sees that its process ended. Whoever answers a waiting task
+            # before that makes Airflow believe that the task was killed (it is tried again).
+            "MIN_HEARTBEAT_INTERVAL": 1,
+            # An API server that starts again takes a minute on a busy machine, and its first answer
+            # half of one. Airflow's own pace (five calls in fifteen seconds) uses up all tries of a
+            # task meanwhile; these calls last for two minutes and more.
+            "EXECUTION_API_RETRIES": 20,
+            "EXECUTION_API_RETRY_WAIT_MAX": 15,
+            "EXECUTION_API_TIMEOUT": 30,
+        },
         "DAG_PROCESSOR": {
             "REFRESH_INTERVAL": 5,
             "MIN_FILE_PROCESS_INTERVAL": 15,
