@@ -18,6 +18,9 @@ from tenure.lifecycle.incidents.failure_card import describe
 from tenure.lifecycle.promotion.approval import begin_key, evidence_digest
 from tenure.usecases.incidents import failure_cards
 from tenure.usecases.incidents.alerts import deliver_alerts
+from tenure.usecases.incidents.close_incident import close_incident
+from tenure.usecases.incidents.open_incident import open_incident
+from tenure.usecases.incidents.remediation import finish, remediate
 from tenure.usecases.operations.ledger import check_chain, put_anchor
 from tenure.verdicts import Check, Report, Verdict
 from tenure.views.approval_page import OpenWindow
@@ -392,6 +395,7 @@ class FilledSite:
         bug = RunRef(f"{MODEL}__train_model", "manual__9", "train")
         card = describe(KeyError("temp"), model=MODEL, owner="ada")
         failure_cards.save(self.platform, card, bug)
+        self._restored()
         deliver_alerts(self.platform, None)
         self.paths["card-failed"] = _card("train_model", "manual__0", "evaluate")
         self.paths["card-bug"] = _card("train_model", "manual__9", "train")
@@ -399,10 +403,23 @@ class FilledSite:
         self.paths["card-running"] = _card("promote_model", "manual__7", "canary")
         with self.platform.database.begin() as connection:
             rows = connection.execute(
-                t.incident.select().where(t.incident.c.state == "open").order_by(t.incident.c.id)
+                t.incident.select().where(t.incident.c.state != "closed").order_by(t.incident.c.id)
             ).all()
         for row in rows:
             self.paths[f"incident-{row.kind}"] = f"/incident/{row.id}"
+
+    def _restored(self) -> None:
+        """A grave one whose service is right again, with one remediation done and one to come."""
+        key = f"monitoring:{MODEL}:fairness"
+        said = "selection rate 0.31 of EV against 0.52 of UA, allowed is 0.1 less"
+        one = open_incident(self.platform, key, "fairness_failed", f"{MODEL}@1", said)
+        close_incident(self.platform, key)
+        due = self.platform.clock.now().date() + timedelta(days=7)
+        for action in ("Train without the carrier.", "Ask the carrier why its times are late."):
+            written = {"user": "olga", "action": action, "owner": "ada", "due": due}
+            remediate(self.platform, one, **written)
+            if action.startswith("Train"):
+                finish(self.platform, one, user="ada", note="Version 3 has no carrier.")
 
     def _verify_ledger(self) -> None:
         head = check_chain(self.platform).chain.head

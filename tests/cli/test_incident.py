@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -39,7 +39,7 @@ def run(platform: Installation, monkeypatch: pytest.MonkeyPatch) -> Run:
         versions.register_model(c, name="m", owner="ada", risk_tier="limited", purpose="t")
         for kind, subject, times in (
             ("artifact_refused", "m@1", 2),
-            ("log_damaged", "gw-b", 1),
+            ("log_waiting", "gw-b", 1),
             ("canary_stopped", "m@2", 1),
         ):
             for _ in range(times):
@@ -74,7 +74,7 @@ def test_what_is_open_newest_first(run: Run, platform: Installation) -> None:
 @pytest.mark.parametrize(
     ("words", "kinds"),
     [
-        ((), ["canary_stopped", "log_damaged", "artifact_refused"]),
+        ((), ["canary_stopped", "log_waiting", "artifact_refused"]),
         (("--model", "m"), ["canary_stopped", "artifact_refused"]),
     ],
 )
@@ -147,13 +147,13 @@ def test_a_person_closes_one_and_says_why(run: Run, platform: Installation) -> N
 
 
 def test_one_of_a_gateway_is_of_no_model(run: Run, platform: Installation) -> None:
-    run("close", number(platform, "log_damaged"), *BY_OLGA)
+    run("close", number(platform, "log_waiting"), *BY_OLGA)
     with platform.database.begin() as c:
         assert "model" not in c.execute(select(ledger_event.c.body)).scalar_one()
 
 
 def test_it_says_when_by_the_clock_of_everybody(run: Run, platform: Installation) -> None:
-    which = number(platform, "log_damaged")
+    which = number(platform, "log_waiting")
     run("close", which, *BY_OLGA)
     with platform.database.begin() as c:
         query = "UPDATE incident SET closed_at = '2026-05-01 23:30:00-04' WHERE state = 'closed'"
@@ -249,7 +249,7 @@ def test_the_order_to_roll_a_canary_back_is_not_taken_away(
 
 
 def test_nothing_to_close(run: Run, platform: Installation) -> None:
-    which = number(platform, "log_damaged")
+    which = number(platform, "log_waiting")
     assert json.loads(run("close", which, *BY_OLGA, "--json").stdout)["state"] == "closed"
     error = refused(run("close", which, *BY_OLGA))
     assert isinstance(error, StateConflict)
@@ -258,6 +258,48 @@ def test_nothing_to_close(run: Run, platform: Installation) -> None:
 
 
 def test_a_reason_is_needed(run: Run, platform: Installation) -> None:
-    which = number(platform, "log_damaged")
+    which = number(platform, "log_waiting")
     assert run("close", which, "--reason", "  ", "--actor", "olga").exit_code == 2
     assert run("close", which, "--actor", "olga").exit_code == 2
+
+
+def test_a_sev1_is_over_when_it_is_remediated(run: Run, platform: Installation) -> None:
+    with platform.database.begin() as c:
+        which = str(
+            incidents.open_incident(
+                c,
+                dedupe_key="monitoring:m:fairness",
+                kind="fairness_failed",
+                subject="m@1",
+                summary="0.31 against 0.52",
+                at=NOW,
+            )
+        )
+    error = refused(run("close", which, *BY_OLGA))
+    assert isinstance(error, StateConflict)
+    assert "tenure incident remediate" in error.next_step
+    with platform.database.begin() as c:
+        incidents.close_incident(c, dedupe_key="monitoring:m:fairness", at=NOW)
+    listed = run("list").stdout
+    assert "m@1  [restored; remediation which nobody wrote]  0.31 against 0.52" in listed
+    assert "3 open, 1 wait for remediation." in listed
+    due = f"{datetime.now(UTC) + timedelta(days=7):%Y-%m-%d}"
+    words = ("--action", "Train without the postcode.", "--owner", "ada", "--due")
+    assert run("remediate", which, *words, "tomorrow", "--actor", "olga").exit_code == 2
+    said = run("remediate", which, *words, due, "--actor", "olga", "--json")
+    number = json.loads(said.stdout)["remediation"]
+    said = run("remediate", which, *words, due, "--actor", "olga")
+    assert said.stdout.startswith(f"Remediation {number + 1} of incident {which} is ada's, due on ")
+    assert f"[restored; remediation due on {due}]" in run("list").stdout
+    assert isinstance(refused(run("remediated", which, "--note", "x")), StateConflict)
+    done = ("--note", "m@2 has none.")
+    said = run("remediated", which, *done, "--remediation", str(number))
+    assert said.stdout == f"Remediation {number} is done; incident {which} is restored.\n"
+    shown = run("show", which).stdout
+    assert f"Remediation {number} of ada: Train without the postcode.; done by olga 2" in shown
+    assert f"Remediation {number + 1} of ada: Train without the postcode.; due on {due}" in shown
+    assert "Next step: Service is restored." in shown
+    assert json.loads(run("remediated", which, *done, "--json").stdout)["state"] == "closed"
+    assert "3 open." in run("list").stdout
+    whole = json.loads(run("show", which, "--json").stdout)
+    assert [one["done_note"] for one in whole["remediations"]] == ["m@2 has none."] * 2

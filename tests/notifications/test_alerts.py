@@ -122,7 +122,7 @@ def failed() -> GateFailed:
 
 def standing(platform: Installation) -> list[incidents.Incident]:
     with platform.database.begin() as connection:
-        return incidents.every_open(connection)
+        return incidents.unclosed(connection)
 
 
 def test_a_failure_opens_an_incident_and_is_announced_with_its_link(

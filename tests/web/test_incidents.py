@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tenure.adapters.sql import incidents
+from tenure.adapters.sql import incidents, remediations
 from tenure.adapters.sql.tables import incident_member
 from tenure.installation import Installation
 from tenure.lifecycle.incidents.failure_card import describe
 from tenure.usecases.incidents.alerts import deliver_alerts
+from tenure.usecases.incidents.close_incident import close_incident
 from tenure.usecases.incidents.failure_cards import repaired, save
 from tenure.usecases.incidents.open_incident import open_incident
 from tenure.vocabulary import RunRef
@@ -45,7 +46,7 @@ def number(life: Any, platform: Installation) -> int:
     runs = [failed(platform, n) for n in range(7)]
     deliver_alerts(platform, None)
     with platform.database.begin() as connection:
-        one = next(i for i in incidents.every_open(connection) if i.kind == "KeyError")
+        one = next(i for i in incidents.unclosed(connection) if i.kind == "KeyError")
         connection.execute(  # as if only the first had been cleared
             incident_member.update()
             .where(incident_member.c.run_id == runs[0].run_id)
@@ -293,3 +294,43 @@ def test_a_button_that_a_role_does_not_allow_is_a_sentence(
     text = client.get(f"/incident/{number}").text
     assert "<strong>Roll back</strong> needs the role operator." in text
     assert "data-plan" not in text
+
+
+def test_a_sev1_is_remediated_on_its_page(
+    client: TestClient, life: Any, platform: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life.whole()
+    number = open_incident(platform, "k", "fairness_failed", "flight_late@2", "0.31 against 0.52")
+    page = f"/incident/{number}"
+    text = client.get(page).text
+    assert "Nobody wrote yet what is done about the cause." in text
+    assert 'data-act="remediate" data-fields' in text
+    assert 'data-act="close"' not in text
+    answer = client.post(f"{page}/close", json={"reason": "It was nothing."})
+    assert answer.status_code == 409
+    assert "is of severity 1" in answer.json()["error"]
+    close_incident(platform, "k")
+    text = client.get(page).text
+    for words in ("service <strong>restored", "It waits for its remediation.", "Write on its page"):
+        assert words in text
+    assert "1 waits for remediation" in client.get("/").text
+    assert "service restored" in client.get("/model/flight_late").text
+    due = str(datetime.now(UTC).date() + timedelta(days=7))
+    body = {"action": f"No postcode {NASTY}", "owner": "vera", "due": due}
+    for wrong in ({"due": "soon"}, {"due": ""}, {"action": " "}):
+        assert client.post(f"{page}/remediate", json=body | wrong).status_code in {409, 422}
+    assert client.post(f"{page}/remediate", json=body).json()["state"] == "restored"
+    with platform.database.begin() as connection:
+        (entry,) = remediations.of_incident(connection, number)
+    done = f"{page}/remediated/{entry.id}"
+    monkeypatch.setattr("page_reader.FakeGuard.user", "grace")
+    assert f"due on {due}" in client.get(page).text
+    assert "data-act=" not in client.get(page).text
+    assert client.post(f"{page}/remediate", json=body).status_code == 403
+    assert client.post(done, json={"note": "x"}).status_code == 403
+    monkeypatch.setattr("page_reader.FakeGuard.user", "vera")
+    assert f'data-act="remediated/{entry.id}" data-fields' in client.get(page).text
+    assert client.post(done, json={"note": "Trained."}).json()["state"] == "closed"
+    text = client.get(page).text
+    assert "Its remediation is done: Trained." in text
+    assert "<script>document" not in text

@@ -89,6 +89,8 @@ def test_the_table_above_holds_every_route() -> None:
         "/incident/{number}/close",
         "/incident/{number}/do/{action}",
         "/incident/{number}/plan/{action}",
+        "/incident/{number}/remediate",
+        "/incident/{number}/remediated/{entry}",
         "/incident/{number}/snooze",
         "/model/{name}",
         "/model/{name}/monitoring",
@@ -105,7 +107,7 @@ def test_the_table_above_holds_every_route() -> None:
     ]
 
 
-@pytest.mark.parametrize("act", ["acknowledge", "snooze", "close"])
+@pytest.mark.parametrize("act", ["acknowledge", "snooze", "close", "remediate", "remediated/1"])
 def test_nobody_acts_on_an_incident_without_a_login(act: str) -> None:
     from fastapi.testclient import TestClient
 

@@ -1,7 +1,7 @@
 """`tenure incident`: what is open, what it is about, and who does what about it."""
 
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,9 +12,12 @@ from tenure.cli.names import require_model
 from tenure.cli.output import AsJson, print_json, say
 
 if TYPE_CHECKING:
+    from tenure.adapters.sql.incidents import Incident
     from tenure.views.incidents import IncidentPage
 
-group = typer.Typer(help="Incidents: list, show, take, snooze, close.", no_args_is_help=True)
+group = typer.Typer(
+    help="Incidents: list, show, take, snooze, remediate, close.", no_args_is_help=True
+)
 Number = Annotated[int, typer.Argument(help="Its number in `tenure incident list`.")]
 _MEMBERS = 10
 """Members that `show` prints; `--json` has all."""
@@ -30,7 +33,7 @@ def list_(
     model: Annotated[str | None, typer.Option("--model", help="Only about this model.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print open incidents, newest first, and how many alerts no receiver took yet."""
+    """Print what is open or waits for its remediation, and how many alerts no receiver took."""
     from tenure.usecases.incidents.close_incident import in_utc, list_open
     from tenure.views.incidents import waiting_alerts
 
@@ -46,9 +49,10 @@ def list_(
         taken = f"  [{one.owner}]" if one.owner else ""
         say(
             f"{one.id}  {in_utc(one.created_at)}  {one.severity}  {one.kind}  {one.subject}{times}"
-            f"{taken}  {one.summary}"
+            f"{taken}{_restored(one)}  {one.summary}"
         )
-    print(f"{len(found)} open.")
+    restored = sum(one.state == "restored" for one in found)
+    print(f"{len(found) - restored} open{f', {restored} wait for remediation' * bool(restored)}.")
     if waiting.number and waiting.since:
         said = f": {waiting.last_error}" if waiting.last_error else "."
         say(f"{waiting.number} alerts wait to be delivered since {in_utc(waiting.since)}{said}")
@@ -73,6 +77,7 @@ def show(incident_id: Number, as_json: AsJson = False) -> None:
                 "next_step": page.incident.next_step,
                 "members": [asdict(one) for one in page.members],
                 "timeline": [asdict(one) for one in page.timeline],
+                "remediations": [asdict(one) for one in page.remediations],
             }
         )
         return
@@ -114,6 +119,54 @@ def snooze_(
         say(f"Incident {incident_id} is {user}'s and silent until {in_utc(until)}.")
 
 
+@group.command("remediate")
+def remediate_(  # noqa: PLR0917 -- the words of the command
+    incident_id: Number,
+    action: Annotated[str, typer.Option("--action", help="What is done about the cause.")],
+    owner: Annotated[str, typer.Option("--owner", help="Who does it.")],
+    due: Annotated[
+        datetime, typer.Option("--due", formats=["%Y-%m-%d"], help="The last day, in UTC.")
+    ],
+    actor: Actor = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write what is done about the cause of a sev1, which is not over before that is done."""
+    from tenure.usecases.incidents.remediation import remediate
+
+    with acting(actor) as (platform, user):
+        found = remediate(
+            platform, incident_id, user=user, action=action.strip(), owner=owner, due=due.date()
+        )
+    if as_json:
+        print_json(asdict(found))
+    else:
+        say(
+            f"Remediation {found.remediation} of incident {incident_id} is {owner}'s, due on "
+            f"{due:%Y-%m-%d}. When it is done: `tenure incident remediated {incident_id}`."
+        )
+
+
+@group.command("remediated")
+def remediated(
+    incident_id: Number,
+    note: Annotated[str, typer.Option("--note", help="What was done, and where it is seen.")],
+    remediation: Annotated[
+        int | None, typer.Option("--remediation", help="Its number, where several are not done.")
+    ] = None,
+    actor: Actor = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say that a remediation is done; the last one closes an incident that is restored."""
+    from tenure.usecases.incidents.remediation import finish
+
+    with acting(actor) as (platform, user):
+        found = finish(platform, incident_id, user=user, note=note.strip(), remediation=remediation)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        say(f"Remediation {found.remediation} is done; incident {incident_id} is {found.state}.")
+
+
 @group.command("close")
 def close_(
     incident_id: Number,
@@ -121,7 +174,10 @@ def close_(
     actor: Actor = None,
     as_json: AsJson = False,
 ) -> None:
-    """Close an incident that is over; one that is not opens again when it is seen again."""
+    """Close an incident that is over; one that is not opens again when it is seen again.
+
+    One of severity 1 is over when its remediation is done: `tenure incident remediate`.
+    """
     from tenure.usecases.incidents.close_incident import close_by_person
 
     if not reason.strip():
@@ -132,6 +188,13 @@ def close_(
         print_json(asdict(closed))
     else:
         say(f"Closed incident {incident_id}: {closed.kind} {closed.subject}.")
+
+
+def _restored(one: "Incident") -> str:
+    if one.state != "restored":
+        return ""
+    due = f"due on {one.remediation_due}" if one.remediation_due else "which nobody wrote"
+    return f"  [restored; remediation {due}]"
 
 
 def _print(page: "IncidentPage") -> None:
@@ -146,6 +209,13 @@ def _print(page: "IncidentPage") -> None:
         f"Seen {one.seen} times, the last one {in_utc(one.last_seen_at)}. "
         f"Taken by {one.owner or 'nobody'}.",
     )
+    for entry in page.remediations:
+        done = (
+            f"done by {entry.done_by} {in_utc(entry.done_at)}: {entry.done_note}"
+            if entry.done_at
+            else f"due on {entry.due}"
+        )
+        say(f"Remediation {entry.id} of {entry.owner}: {entry.action}; {done}")
     if page.members:
         print(f"{len(page.members)} members, {page.unrepaired} not green again:")
     for member in page.members[:_MEMBERS]:

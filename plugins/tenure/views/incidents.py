@@ -15,6 +15,7 @@ from tenure.lifecycle.incidents.actions import (
     roles_of,
 )
 from tenure.lifecycle.incidents.failure_card import FailureCard
+from tenure.lifecycle.incidents.kinds import IncidentSeverity
 from tenure.vocabulary import Role
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tenure.adapters.sql.incident_members import MemberLine
     from tenure.adapters.sql.incident_timeline import TimelineEvent, WaitingAlerts
     from tenure.adapters.sql.incidents import Incident
+    from tenure.adapters.sql.remediations import Remediation
 
 __all__ = ["IncidentPage", "Moment", "incident_page", "may_act", "traits_of", "waiting_alerts"]
 
@@ -61,13 +63,14 @@ class IncidentPage:
     """An incident with its members and its timeline.
 
     `words` is what happened, what is safe and what to do; `models` and `datasets` are known ones
-    that it is about.
+    that it is about; `remediations` what is done about the cause of one of severity 1.
     """
 
     incident: "Incident"
     words: FailureCard
     members: "Sequence[MemberLine]"
     timeline: Sequence[Moment]
+    remediations: "Sequence[Remediation]"
     models: Sequence[str]
     datasets: Sequence[str]
     traits: IncidentTraits
@@ -88,6 +91,11 @@ class IncidentPage:
         return self.incident.state == "open" and bool(done) and now - done[-1] < UNDER_WAY
 
     @property
+    def takes_remediations(self) -> bool:
+        """Whether it is over only when what is done about its cause is done."""
+        return self.incident.severity is IncidentSeverity.SEV1
+
+    @property
     def unrepaired(self) -> int:
         """Members that are not green again."""
         return sum(one.repaired_at is None for one in self.members)
@@ -95,7 +103,12 @@ class IncidentPage:
 
 def incident_page(platform: Installation, number: int) -> IncidentPage | None:
     """One incident, open or closed; None when there is none."""
-    from tenure.adapters.sql import incident_members, incident_timeline, incidents
+    from tenure.adapters.sql import (
+        incident_members,
+        incident_timeline,
+        incidents,
+        remediations,
+    )
 
     with platform.database.begin() as connection:
         found = incidents.find(connection, number)
@@ -109,6 +122,7 @@ def incident_page(platform: Installation, number: int) -> IncidentPage | None:
             words=FailureCard(found.kind, found.summary, found.still_safe, found.next_step),
             members=members,
             timeline=folded(incident_timeline.of_incident(connection, number)),
+            remediations=remediations.of_incident(connection, number),
             models=models,
             datasets=datasets,
             traits=traits_of(connection, found, red),

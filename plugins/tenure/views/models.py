@@ -35,7 +35,7 @@ def overview(platform: Installation) -> Overview:
         return Overview(
             models=sql.models(connection),
             datasets=datasets,
-            incidents=incidents.every_open(connection),
+            incidents=incidents.unclosed(connection),
             partly_usable=validations.partly_usable(connection, judged),
         )
 

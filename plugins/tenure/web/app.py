@@ -122,8 +122,9 @@ def index(request: Request, guard: GuardDep, session: SessionDep) -> HTMLRespons
     incidents = [i for i in seen.incidents if not any(i.concerns(name) for name in hidden)]
     waiting = visible(platform(), guard)[1]
     signs = health.life_signs(platform(), airflow_signs(session))
-    persons = len(incidents) + waiting + sum(m.asks_for_approval for m in shown)
     now = platform().clock.now()
+    waiting_for = [i for i in incidents if i.needs_person(now)]
+    persons = len(waiting_for) + waiting + sum(m.asks_for_approval for m in shown)
     return _page(
         request,
         "index.html",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Body, HTTPException, Request
@@ -20,7 +20,7 @@ from tenure.errors import NotPermitted, StateConflict, TenureError, TextRefused
 from tenure.installation import Installation
 from tenure.layout import INGEST_DATA, TRAIN_MODEL, dag_id
 from tenure.lifecycle.incidents.actions import IncidentAction
-from tenure.usecases.incidents import close_incident, respond
+from tenure.usecases.incidents import close_incident, remediation, respond
 from tenure.usecases.operations import incident_actions
 from tenure.views.incidents import IncidentPage, incident_page
 from tenure.vocabulary import REASON
@@ -65,7 +65,7 @@ def shown(platform: Installation, guard: GuardDep, number: int) -> IncidentPage 
 
 
 def action_routes(platform: Callable[[], Installation]) -> APIRouter:
-    """`POST /incident/{number}/acknowledge`, `/snooze`, `/close`, `/plan/…` and `/do/…`.
+    """`POST /incident/{number}/acknowledge`, `/snooze`, `/close`, `/remediate` and the like.
 
     Args:
         platform: Returns the installation.
@@ -96,8 +96,40 @@ def action_routes(platform: Callable[[], Installation]) -> APIRouter:
             )
         )
 
+    _add_remediations(router, platform)
     _add_deeds(router, platform)
     return router
+
+
+def _add_remediations(router: APIRouter, platform: Callable[[], Installation]) -> None:
+    """What is done about the cause, then that it is done."""
+
+    @router.post("/incident/{number}/remediate")
+    def remediate(  # noqa: PLR0917 -- the names of the request
+        request: Request,
+        guard: GuardDep,
+        number: Number,
+        action: Reason,
+        owner: Reason,
+        due: Annotated[date, Body()],
+    ) -> JSONResponse:
+        _require_visible(request, platform(), guard, number)
+        return _done(
+            lambda: remediation.remediate(
+                platform(), number, user=guard.user, action=action, owner=owner, due=due
+            )
+        )
+
+    @router.post("/incident/{number}/remediated/{entry}")
+    def remediated(
+        request: Request, guard: GuardDep, number: Number, entry: Number, note: Reason
+    ) -> JSONResponse:
+        _require_visible(request, platform(), guard, number)
+        return _done(
+            lambda: remediation.finish(
+                platform(), number, user=guard.user, note=note, remediation=entry
+            )
+        )
 
 
 def _add_deeds(router: APIRouter, platform: Callable[[], Installation]) -> None:
@@ -188,6 +220,6 @@ def _require_visible(
 def _done(act: Callable[[], IncidentState]) -> JSONResponse:
     try:
         found = act()
-    except (NotPermitted, StateConflict) as error:
+    except (NotPermitted, StateConflict, TextRefused) as error:
         return JSONResponse(words_of(error), 403 if isinstance(error, NotPermitted) else 409)
     return JSONResponse({"state": found.state, "incident": found.id})

@@ -84,6 +84,10 @@ def test_role_can_do_its_work(database: Database) -> None:
         "SELECT * FROM incident_event",
         "INSERT INTO incident_event (incident_id, kind) VALUES (1, 'closed')",
         "SELECT * FROM incident_member",
+        "SELECT * FROM remediation",
+        "INSERT INTO remediation (incident_id, action, owner, due, written_by) "
+        "VALUES (1, 'a', 'b', now(), 'c')",
+        "UPDATE incident SET remediated_at = now()",
         "INSERT INTO outbox (op_key, topic) VALUES ('a', 'alert')",
         "DELETE FROM incident",
     ],
@@ -120,12 +124,24 @@ def test_role_changes_no_incident_that_it_did_not_open(
         )
     with database.begin() as c:
         incidents.open_incident(
-            c, dedupe_key="own", kind="model_crashed", subject="m@1", summary="x", at=NOW
+            c, dedupe_key="own", kind="artifact_refused", subject="m@1", summary="x", at=NOW
         )
         c.execute(text(f"UPDATE incident SET {change} WHERE dedupe_key = 'own'"))
     with platform.database.begin() as c:  # others may: an operator closes what a gateway opened
         c.execute(text("UPDATE incident SET state = 'closed', closed_at = now()"))
         assert c.execute(text("SELECT summary FROM incident ORDER BY id")).scalars().first() == "x"
+
+
+def test_role_restores_a_grave_incident_and_closes_none(database: Database) -> None:
+    with database.begin() as c:
+        for _ in range(2):  # it came back
+            incidents.open_incident(
+                c, dedupe_key="own", kind="model_crashed", subject="m@1", summary="x", at=NOW
+            )
+            assert incidents.close_incident(c, dedupe_key="own", at=NOW)
+            assert c.execute(select(tables.incident.c.state)).scalars().all() == ["restored"]
+    with pytest.raises(StateConflict, match="sev1_is_remediated"), database.begin() as c:
+        c.execute(text("UPDATE incident SET state = 'closed', closed_at = now()"))
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,13 @@
 """One cause is one incident; of each opening, escalation and closing people are told once."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pager import Clock, Pager
 from sqlalchemy import text
 
-from tenure import installation
 from tenure.adapters.sql import incident_members, incident_timeline
-from tenure.adapters.sql.incidents import Incident, every_open, find
+from tenure.adapters.sql.incidents import Incident, unclosed, find
 from tenure.errors import ServiceUnreachable
 from tenure.installation import Installation
 from tenure.lifecycle.audit.reconciliation import FailedTask
@@ -29,44 +27,9 @@ WATCHDOG = RunRef("maintain_platform", "r1", "maintain")
 KILLED = RunRef("flights__ingest_data", "manual__7", "ingest", 3)
 
 
-@dataclass
-class Pager:
-    """A receiver that may be away; it keeps what it took."""
-
-    is_away: bool = False
-    asked: int = 0
-    taken: list[Mapping[str, object]] = field(default_factory=list)
-
-    def send(self, body: Mapping[str, object], *, message_id: str) -> None:
-        self.asked += 1
-        if self.is_away:
-            raise ServiceUnreachable("The pager answered 503.", still_safe="s", next_step="n")
-        assert body["message_id"] == message_id
-        self.taken.append(body)
-
-    @property
-    def events(self) -> list[str]:
-        return [f"{one['kind']} {one['event']}" for one in self.taken]
-
-
-class Clock:
-    """Moves the clock of this process."""
-
-    def __init__(self) -> None:
-        self.by = timedelta(0)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    now = lambda _: datetime.now(tz=UTC) + made.by  # noqa: E731
-    monkeypatch.setattr(installation.SystemClock, "now", now)
-    return made
-
-
 def standing(platform: Installation) -> list[Incident]:
     with platform.database.begin() as connection:
-        return every_open(connection)
+        return unclosed(connection)
 
 
 def timeline(platform: Installation, number: int) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tenure.adapters.sql.incidents import Incident, every_open
+from tenure.adapters.sql.incidents import Incident, unclosed
 from tenure.installation import Installation
 from tenure.settings import Settings
 from tenure.usecases.operations.broken_files import FileCounts, report_configs, report_imports
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.service
 
 def standing(platform: Installation) -> list[Incident]:
     with platform.database.begin() as connection:
-        return every_open(connection)
+        return unclosed(connection)
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def red(platform: Installation, *runs: str) -> int:
 
 def only_open(platform: Installation) -> incidents.Incident:
     with platform.database.begin() as connection:
-        (one,) = incidents.every_open(connection)
+        (one,) = incidents.unclosed(connection)
     return one
 
 
@@ -134,7 +134,7 @@ def test_a_broken_file_is_over_only_when_it_is_right(platform: Installation) -> 
     path.write_text(right, encoding="utf-8")
     assert "is right" in do(platform, number, RELOAD, Airflow())
     with platform.database.begin() as connection:
-        assert incidents.every_open(connection) == []
+        assert incidents.unclosed(connection) == []
     assert len(acted(platform, number)) == in_ledger(platform, number) == 1
 
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from tenure import installation
-from tenure.adapters.sql.incidents import every_open
+from tenure.adapters.sql.incidents import unclosed
 from tenure.layout import artifact_key
 from tenure.usecases.incidents.alerts import promise
 from tenure.usecases.promotion import approval, canary, conditions, traffic
@@ -36,7 +36,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Later:
 
 def open_kinds(life: Any) -> dict[str, str]:
     with life.platform.database.begin() as c:
-        return {one.kind: one.summary for one in every_open(c)}
+        return {one.kind: one.summary for one in unclosed(c)}
 
 
 def look(life: Any) -> tuple[AuthorizationCounts, list[str]]:
@@ -79,7 +79,7 @@ def test_the_owner_hears_of_the_end_30_7_and_1_days_before_and_at_it(
     assert "authorization ended: " in said["authorization_ended"]
     assert "the declared rule answers in its place." in said["authorization_ended"]
     with life.platform.database.begin() as c:
-        (ended_now,) = every_open(c)
+        (ended_now,) = unclosed(c)
     assert "`tenure authorization renew flight_late --version 1`" in ended_now.next_step
     renew(life.platform, MODEL, user="grace")
     assert look(life) == (AuthorizationCounts(1, 0, 0, 0), [])
@@ -108,7 +108,7 @@ def test_of_a_canary_the_champion_takes_the_place(world: Callable[..., Any], lat
     assert found == AuthorizationCounts(live=2, ending=0, ended=2, in_doubt=0)
     assert sorted(told) == [f"authorization_ended flight_late@{n}" for n in (1, 2)]
     with life.platform.database.begin() as c:
-        said = {one.subject: one.summary for one in every_open(c)}
+        said = {one.subject: one.summary for one in unclosed(c)}
     assert "the champion answers in its place." in said["flight_late@2"]
 
 

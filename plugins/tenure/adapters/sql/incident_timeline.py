@@ -18,8 +18,8 @@ _e, _i = incident_event.c, incident.c
 class TimelineEvent:
     """What happened to an incident; `actor` is a person, a role of the database, or None.
 
-    `kind` is opened, joined, escalated, acknowledged, snoozed, closed, alerted, not_alerted or
-    acted.
+    `kind` is opened, joined, escalated, acknowledged, snoozed, restored, remediation, remediated,
+    closed, alerted, not_alerted or acted.
     """
 
     id: int
@@ -102,15 +102,15 @@ def escalate(
 
 
 def wake(connection: Connection, *, at: datetime) -> int:
-    """End the snooze of open incidents whose moment has come."""
+    """End the snooze of incidents whose moment has come."""
     found = connection.execute(
-        select(_i.id, _i.snoozed_until).where(_i.state == "open", _i.snoozed_until <= at)
+        select(_i.id, _i.snoozed_until).where(_i.state != "closed", _i.snoozed_until <= at)
     ).all()
     for number, until in found:
         moment = f"{until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         connection.execute(
             update(incident)
-            .where(_i.id == number, _i.state == "open")
+            .where(_i.id == number, _i.state != "closed")
             .values(snoozed_until=None, escalation=f"It was snoozed until {moment} and lasts.")
         )
     return len(found)

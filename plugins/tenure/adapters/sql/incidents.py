@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -12,7 +12,9 @@ from sqlalchemy import (
     case,
     cast,
     func,
+    exists,
     literal,
+    null,
     or_,
     select,
     text,
@@ -24,7 +26,8 @@ from tenure.adapters.sql.incident_members import Member, join, repaired_now
 from tenure.adapters.sql.rows import as_row, columns_of
 from tenure.adapters.sql.tables import dataset, incident, model_version
 from tenure.adapters.sql.tables import model as model_table
-from tenure.lifecycle.incidents.kinds import IncidentSeverity, kind_of
+from tenure.lifecycle.incidents.alert_text import REMEDIATE
+from tenure.lifecycle.incidents.kinds import SEV1, IncidentSeverity, kind_of
 from tenure.vocabulary import Role, State, storable
 
 
@@ -32,7 +35,9 @@ from tenure.vocabulary import Role, State, storable
 class Incident:
     """What somebody has to look at; `seen` counts how often it was found.
 
-    `owner` is who acknowledged it; `escalation` why people were told once more.
+    `owner` is who acknowledged it; `escalation` why people were told once more. `state` is open,
+    closed, or restored: a sev1 that was over at `restored_at`, by `closed_by` and `closed_reason`,
+    and waits for the remediation that is due first at `remediation_due`.
     """
 
     id: int
@@ -50,6 +55,9 @@ class Incident:
     owner: str | None
     acknowledged_at: datetime | None
     snoozed_until: datetime | None
+    restored_at: datetime | None
+    remediation_due: date | None
+    remediated_at: datetime | None
     closed_at: datetime | None
     closed_by: str | None
     closed_reason: str | None
@@ -83,8 +91,16 @@ class Incident:
 
     @property
     def next_step(self) -> str:
-        """What to do, from the same place."""
+        """What to do, from the same place; of a restored one, what it waits for."""
+        if self.state == "restored":
+            return REMEDIATE
         return str(self.facts.get("next_step") or kind_of(self.kind).next_step)
+
+    def needs_person(self, now: datetime) -> bool:
+        """Whether somebody has to act now: of a restored one, until a remediation is under way."""
+        if self.state == "restored":
+            return self.remediation_due is None or self.remediation_due < now.astimezone(UTC).date()
+        return self.state == "open"
 
     def concerns(self, model: str) -> bool:
         """Whether it is about the model: by its subject (`m`, `m@2`, `m/…`) or its facts."""
@@ -111,7 +127,8 @@ def open_incident(
     """Open the incident, or count once more in the open one and bring its words up to date.
 
     An open one only becomes graver. One that became so, or whose `facts["stage"]` is another text
-    than before, is announced once more; any other repetition announces nothing.
+    than before, is announced once more; any other repetition announces nothing. One of the same
+    subject that waits for its remediation is open again, and announced.
 
     Args:
         connection: Of the lifecycle database.
@@ -129,6 +146,7 @@ def open_incident(
     """
     grave = severity or kind_of(kind).severity
     said = {"summary": storable(summary), "facts": dict(facts or {}), "last_seen_at": at}
+    _reopen(connection, storable(dedupe_key), storable(subject))
     fresh = upsert(incident).values(
         dedupe_key=storable(dedupe_key),
         kind=kind,
@@ -154,6 +172,29 @@ def open_incident(
     return number
 
 
+def _reopen(connection: Connection, dedupe_key: str, subject: str) -> None:
+    """What comes back before its remediation is done is the same incident."""
+    again = incident.alias()
+    is_open = exists().where(again.c.dedupe_key == dedupe_key, again.c.state == "open")
+    moment = func.to_char(incident.c.restored_at.op("AT TIME ZONE")("UTC"), "YYYY-MM-DD HH24:MI")
+    connection.execute(
+        update(incident)
+        .where(
+            incident.c.dedupe_key == dedupe_key,
+            incident.c.subject == subject,
+            incident.c.state == "restored",
+            ~is_open,
+        )
+        .values(
+            state="open",
+            escalation=literal("It came back: service had been restored at ") + moment + " UTC.",
+            restored_at=None,
+            closed_by=None,
+            closed_reason=None,
+        )
+    )
+
+
 def _escalation(new: Any) -> ColumnElement[Any]:
     """Why people are told again; what it said before, when there is no reason."""
     stage = new.facts["stage"].astext
@@ -175,9 +216,13 @@ def open_summary(connection: Connection, dedupe_key: str) -> str | None:
     return connection.execute(query).scalar()
 
 
-def every_open(connection: Connection) -> list[Incident]:
-    """Incidents that nobody closed, newest first."""
-    query = select(*_INCIDENT).where(incident.c.state == "open").order_by(incident.c.id.desc())
+def unclosed(connection: Connection) -> list[Incident]:
+    """Incidents that are open or wait for their remediation, open and newest first."""
+    query = (
+        select(*_INCIDENT)
+        .where(incident.c.state != "closed")
+        .order_by(incident.c.state == "restored", incident.c.id.desc())
+    )
     return [as_row(Incident, row) for row in connection.execute(query).mappings()]
 
 
@@ -241,7 +286,7 @@ def close_incident(
     by: str | None = None,
     reason: str | None = None,
 ) -> bool:
-    """Close the open incident of the key; False when there is none.
+    """Close the open incident of the key, or let it wait for its remediation; False for none.
 
     Args:
         connection: Of the lifecycle database.
@@ -253,6 +298,35 @@ def close_incident(
     closed = connection.execute(
         update(incident)
         .where(incident.c.dedupe_key == dedupe_key, incident.c.state == "open")
+        .values(**_over(at, reason, by))
+    )
+    return bool(closed.rowcount)
+
+
+def _over(at: datetime, reason: str | None, by: str | None = None) -> dict[str, Any]:
+    """The columns of an incident that is over; a sev1 without remediation is only restored."""
+    waits = (incident.c.severity == str(SEV1)) & incident.c.remediated_at.is_(None)
+    moment = literal(at, DateTime(timezone=True))
+    return {
+        "state": case((waits, "restored"), else_="closed"),
+        "restored_at": case((waits, moment), else_=null()),
+        "closed_at": case((waits, null()), else_=moment),
+        "closed_by": by,
+        "closed_reason": reason,
+    }
+
+
+def close_restored(
+    connection: Connection, incident_id: int, *, at: datetime, by: str, reason: str
+) -> bool:
+    """Close one that waits for nothing else than a remediation, which is done; else False."""
+    closed = connection.execute(
+        update(incident)
+        .where(
+            incident.c.id == incident_id,
+            incident.c.state == "restored",
+            incident.c.remediated_at.is_not(None),
+        )
         .values(state="closed", closed_at=at, closed_by=by, closed_reason=reason)
     )
     return bool(closed.rowcount)
@@ -275,7 +349,7 @@ def close_repaired(connection: Connection, repaired: ColumnElement[bool], at: da
     closed = connection.execute(
         update(incident)
         .where(incident.c.id.in_(waiting), incident.c.state == "open")
-        .values(state="closed", closed_at=at, closed_reason="Each of its members is green again.")
+        .values(**_over(at, "Each of its members is green again."))
     )
     return closed.rowcount
 
@@ -322,7 +396,7 @@ def close_after_load(
             func.coalesce(said_at, incident.c.created_at) < before,
             or_(incident.c.kind == "artifact_refused", incident.c.kind.in_(kinds) & ~is_live),
         )
-        .values(state="closed", closed_at=at, closed_reason="A gateway loaded the version.")
+        .values(**_over(at, "A gateway loaded the version."))
     )
 
 
@@ -348,5 +422,5 @@ def close_incidents_of(connection: Connection, *, version: str, at: datetime) ->
             or_(*(incident.c.dedupe_key.startswith(f"{kind}:") for kind in _OF_SERVING)),
             incident.c.state == "open",
         )
-        .values(state="closed", closed_at=at, closed_reason="The version serves no more.")
+        .values(**_over(at, "The version serves no more."))
     )

@@ -187,11 +187,12 @@ def seats(connection: Connection, model: str) -> list[ServedSeat]:
 def incidents_then(connection: Connection, model: str, at: datetime) -> list[Incident]:
     """Incidents of monitoring that were open then: opened, repeated or closed by that result."""
     mine = t.incident.c
+    over = func.coalesce(mine.restored_at, mine.closed_at)
     query = select(*columns_of(Incident, t.incident)).where(
         mine.facts["model"].astext == model,
         mine.kind.endswith("_failed"),
         mine.created_at <= at,
-        or_(mine.closed_at.is_(None), mine.closed_at >= at),
+        or_(over.is_(None), over >= at),
     )
     rows = connection.execute(query.order_by(mine.id.desc())).mappings()
     return [as_row(Incident, row) for row in rows]

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, func, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from tenure.adapters.sql import tables as t
-from tenure.adapters.sql.incidents import Incident, every_open
+from tenure.adapters.sql.incidents import Incident, unclosed
 from tenure.adapters.sql.rows import as_row
 from tenure.verdicts import Verdict
 from tenure.vocabulary import State
@@ -165,7 +165,7 @@ def _overviews(connection: Connection, found: Sequence[ModelLine]) -> list[Model
     versions = _versions(connection, names)
     plans = {plan.model: plan for plan in _newest_plans(connection, names)}
     verdicts = _newest_verdicts(connection, names)
-    incidents = every_open(connection)
+    incidents = unclosed(connection)
     return [
         ModelOverview(
             about=one,

@@ -5,6 +5,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     Float,
     ForeignKey,
@@ -404,6 +405,9 @@ incident = Table(
     Column("owner", String(250)),
     Column("acknowledged_at", DateTime(timezone=True)),
     Column("snoozed_until", DateTime(timezone=True)),
+    Column("restored_at", DateTime(timezone=True)),
+    Column("remediation_due", Date),
+    Column("remediated_at", DateTime(timezone=True)),
     Column("closed_at", DateTime(timezone=True)),
     Column("closed_by", String(250)),
     Column("closed_reason", Text),
@@ -411,7 +415,12 @@ incident = Table(
     Column("untold", Boolean, nullable=False, server_default=text("true")),
     Column("opened_by", String(64), nullable=False, server_default=text("CURRENT_USER")),
     CheckConstraint("severity IN ('sev1', 'sev2', 'sev3')", name="known_severity"),
+    CheckConstraint("state IN ('open', 'restored', 'closed')", name="known_state"),
     CheckConstraint("(state = 'closed') = (closed_at IS NOT NULL)", name="closed_at_a_moment"),
+    CheckConstraint(
+        "state <> 'closed' OR severity <> 'sev1' OR remediated_at IS NOT NULL",
+        name="sev1_is_remediated",
+    ),
     Index("uq_open_incident", "dedupe_key", unique=True, postgresql_where=text("state = 'open'")),
     Index("ix_untold_incident", "id", postgresql_where=text("untold")),
 )
@@ -441,6 +450,22 @@ incident_member = Table(
     ),
 )
 
+remediation = Table(
+    "remediation",
+    metadata,
+    _id(),
+    Column("incident_id", BigInteger, ForeignKey("incident.id"), nullable=False, index=True),
+    Column("action", Text, nullable=False),
+    Column("owner", String(250), nullable=False),
+    Column("due", Date, nullable=False),
+    Column("written_by", String(250), nullable=False),
+    _at("written_at"),
+    Column("done_at", DateTime(timezone=True)),
+    Column("done_by", String(250)),
+    Column("done_note", Text),
+    CheckConstraint("num_nulls(done_at, done_by, done_note) IN (0, 3)", name="done_by_somebody"),
+)
+
 incident_event = Table(
     "incident_event",
     metadata,
@@ -452,7 +477,7 @@ incident_event = Table(
     _at("at"),
     CheckConstraint(
         "kind IN ('opened', 'joined', 'escalated', 'acknowledged', 'snoozed', 'closed', "
-        "'alerted', 'not_alerted', 'acted')",
+        "'alerted', 'not_alerted', 'acted', 'restored', 'remediation', 'remediated')",
         name="known_kind",
     ),
 )

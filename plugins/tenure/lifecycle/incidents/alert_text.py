@@ -8,26 +8,33 @@ from tenure.lifecycle.incidents.kinds import kind_of
 
 ALERT = "alert"
 """Topic of messages for the people on call; they go to the Airflow connection `tenure_alerts`."""
-PAGING = ("opened", "escalated", "closed")
+PAGING = ("opened", "escalated", "restored", "closed")
 """Events of a timeline of which somebody is told."""
 _TITLES = {
     "opened": "{severity} opened: {title} ({subject})",
     "escalated": "{severity} needs somebody: {title} ({subject})",
+    "restored": "{severity} restored, waits for its remediation: {title} ({subject})",
     "closed": "{severity} closed: {title} ({subject})",
     "asked": "For {owner}: {title} ({subject})",
 }
 _TEXTS = {
     "opened": "{summary}\nStill safe: {still_safe}\nNext step: {next_step}\n{url}",
     "escalated": "{note}\n{summary}\nStill safe: {still_safe}\nNext step: {next_step}\n{url}",
+    "restored": "{note}\nIt was: {summary}\nNext step: {next_step}\n{url}",
     "closed": "{note}\nIt was: {summary}\n{url}",
     "asked": "{note}\n{summary}\nStill safe: {still_safe}\nNext step: {next_step}\n{url}",
 }
 _OVER = "It is over."
+REMEDIATE = (
+    "Service is restored. Write on its page what is done about the cause, by whom and until when; "
+    "it closes when that is done."
+)
+"""The next step of an incident of severity 1 whose trouble is over."""
 
 
 @dataclass(frozen=True)
 class AlertFacts:
-    """What the templates are filled with; `note` is why it was escalated or closed, and by whom."""
+    """What the templates are filled with; `note` is why it was escalated, restored or closed."""
 
     incident: int
     kind: str
@@ -90,7 +97,7 @@ def alert_body(event: str, facts: AlertFacts) -> Mapping[str, object]:
     """The message about one event: the parts for programs, `title` and `text` for people.
 
     Args:
-        event: `opened`, `escalated`, `closed`, or `asked`: a question to its owner.
+        event: `opened`, `escalated`, `restored`, `closed`, or `asked`: a question to its owner.
         facts: Of the incident.
     """
     words = {

@@ -11,7 +11,7 @@ class IncidentSeverity(StrEnum):
     """How soon a person is needed; the lower number is the graver one."""
 
     SEV1 = "sev1"
-    """Decisions or evidence are in danger now."""
+    """Decisions or evidence are in danger now. It is not over before its cause is remedied."""
     SEV2 = "sev2"
     """Work stands still until a person acts; what serves, serves on."""
     SEV3 = "sev3"
@@ -21,6 +21,8 @@ class IncidentSeverity(StrEnum):
 SEV1, SEV2, SEV3 = IncidentSeverity
 ESCALATE_AFTER = {SEV1: timedelta(minutes=30)}
 """How long an incident may wait for somebody to acknowledge it before it is announced again."""
+REMEDIATE_WITHIN = timedelta(days=1)
+"""How long a restored incident of severity 1 may wait for somebody to write its remediation."""
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,8 @@ BEGIN
     GRANT SELECT ON incident TO tenure_gateway;
     GRANT INSERT (dedupe_key, kind, subject, severity, summary, facts, created_at, last_seen_at)
         ON incident TO tenure_gateway;
-    GRANT UPDATE (severity, summary, state, seen, facts, last_seen_at, escalation, closed_at,
-                  closed_by, closed_reason)
+    GRANT UPDATE (severity, summary, state, seen, facts, last_seen_at, escalation, restored_at,
+                  closed_at, closed_by, closed_reason)
         ON incident TO tenure_gateway;
 END
 $$;

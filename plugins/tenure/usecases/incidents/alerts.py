@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from tenure.installation import Installation
 from tenure.layout import incident_link
 from tenure.lifecycle.incidents.alert_text import ALERT, AlertFacts, alert_body
-from tenure.lifecycle.incidents.kinds import ESCALATE_AFTER
+from tenure.lifecycle.incidents.kinds import ESCALATE_AFTER, REMEDIATE_WITHIN
 from tenure.usecases.incidents.one_by_one import cause_of
 from tenure.vocabulary import op_key, storable
 
@@ -56,19 +56,25 @@ class AlertCounts:
 
 
 def escalate(platform: Installation) -> int:
-    """Announce once more what nobody acknowledged in time, and what was snoozed until now."""
-    from tenure.adapters.sql import incident_timeline
+    """Announce once more what nobody acknowledged in time, what was snoozed, what is overdue."""
+    from tenure.adapters.sql import incident_timeline, remediations
 
     now = platform.clock.now()
     with platform.database.begin() as connection:
-        return incident_timeline.wake(connection, at=now) + sum(
-            incident_timeline.escalate(
-                connection,
-                severity=severity,
-                before=now - allowed,
-                why=f"Nobody acknowledged it within {allowed.total_seconds() / 60:g} minutes.",
+        woken = incident_timeline.wake(connection, at=now)
+        overdue = remediations.escalate(connection, at=now, write_within=REMEDIATE_WITHIN)
+        return (
+            woken
+            + overdue
+            + sum(
+                incident_timeline.escalate(
+                    connection,
+                    severity=severity,
+                    before=now - allowed,
+                    why=f"Nobody acknowledged it within {allowed.total_seconds() / 60:g} minutes.",
+                )
+                for severity, allowed in ESCALATE_AFTER.items()
             )
-            for severity, allowed in ESCALATE_AFTER.items()
         )
 
 
@@ -125,7 +131,7 @@ def _promise(platform: Installation, number: int) -> bool:
         if found is None or not events:
             incident_timeline.told(connection, number, events)
             return False
-        event = _newest(events)
+        event = _newest(found.state, events)
         is_silent = found.snoozed_until is not None and found.snoozed_until > platform.clock.now()
         if not (is_silent and event.kind == "escalated"):
             _enqueue(platform, connection, found, event)
@@ -133,10 +139,18 @@ def _promise(platform: Installation, number: int) -> bool:
     return True
 
 
-def _newest(events: "Sequence[TimelineEvent]") -> "TimelineEvent":
-    """What is told of several: that it is closed, else that it is open, else why again."""
+_TOLD_FIRST = {
+    "open": ("opened", "escalated"),
+    "restored": ("restored", "escalated"),
+    "closed": ("closed",),
+}
+"""Which of several events is told, by the state of the incident."""
+
+
+def _newest(state: str, events: "Sequence[TimelineEvent]") -> "TimelineEvent":
+    """What is told of several: that it has the state that it has, else why again."""
     kinds = {one.kind: one for one in events}
-    return next(kinds[kind] for kind in ("closed", "opened", "escalated") if kind in kinds)
+    return next((kinds[kind] for kind in _TOLD_FIRST[state] if kind in kinds), events[-1])
 
 
 def facts_of(
@@ -176,7 +190,8 @@ def facts_of(
 def _enqueue(
     platform: Installation, connection: "Connection", found: "Incident", event: "TimelineEvent"
 ) -> None:
-    by = f" Closed by {event.actor}." if event.kind == "closed" and event.actor else ""
+    is_over = event.kind in {"restored", "closed"}
+    by = f" {event.kind.capitalize()} by {event.actor}." if is_over and event.actor else ""
     note = "" if event.kind == "opened" else f"{event.note}{by}".strip()
     body = alert_body(event.kind, facts_of(platform, connection, found, note=note))
     key = op_key(ALERT, f"incident:{found.id}", {"event": event.id})

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tenure.errors import NotPermitted, StateConflict
 from tenure.installation import Installation
+from tenure.lifecycle.incidents.kinds import IncidentSeverity
 from tenure.usecases.incidents.open_incident import dedupe_key
 from tenure.vocabulary import REASON, Role, op_key
 
@@ -20,16 +21,16 @@ _SAFE = "The incident stays as it is; nothing else was touched."
 
 
 def list_open(platform: Installation, *, model: str | None = None) -> "list[Incident]":
-    """Open incidents, newest first; those about one model when it is named."""
+    """Incidents that are not closed: open ones first; those about one model when it is named."""
     from tenure.adapters.sql import incidents
 
     with platform.database.begin() as connection:
-        found = incidents.every_open(connection)
+        found = incidents.unclosed(connection)
     return [one for one in found if model is None or one.concerns(model)]
 
 
 def close_incident(platform: Installation, key: str) -> None:
-    """Close what is over, if it is open."""
+    """Close what is over, if it is open; one of severity 1 waits for its remediation."""
     from tenure.adapters.sql import incidents
 
     with platform.database.begin() as connection:
@@ -87,7 +88,8 @@ def close_by_person(
     Raises:
         NotPermitted: The person may not act on it.
         TextRefused: The reason cannot be kept.
-        StateConflict: There is none, it is closed, or it is an order that must be carried out.
+        StateConflict: There is none, it is closed, it is an order that must be carried out, or it
+            is of severity 1 and its remediation is not done.
     """
     from tenure.adapters.sql import incidents
 
@@ -98,17 +100,13 @@ def close_by_person(
         require_acting(platform, user, found)
         if found is None or found.state != "open" or found.kind in _ORDERS:
             raise not_open(incident_id, found)
+        if found.severity is IncidentSeverity.SEV1 and found.remediated_at is None:
+            raise _not_remediated(found)
         platform.ledger.note(
             connection,
             subject=f"incident:{incident_id}",
             actor=user,
-            body={
-                **_model(found),
-                "kind": found.kind,
-                "about": found.subject,
-                "summary": found.summary,
-                "reason": reason,
-            },
+            body={**incident_facts(found), "reason": reason},
             op_key=op_key("incident.close_by_person", f"incident:{incident_id}", {}),
         )
         at = platform.clock.now()
@@ -123,11 +121,27 @@ def in_utc(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _model(found: "Incident") -> dict[str, str]:
-    """Whose incident it is, where it is about a version and not a gateway."""
+def incident_facts(found: "Incident") -> dict[str, str]:
+    """What the ledger says of it; its model where it is about a version and not a gateway."""
     name, at, _ = found.subject.partition("@")
     model = found.model or (name if at else "")
-    return {"model": model} if model else {}
+    said = {"kind": found.kind, "about": found.subject, "summary": found.summary}
+    return {"model": model, **said} if model else said
+
+
+def _not_remediated(found: "Incident") -> StateConflict:
+    what = (
+        "nobody wrote what is done about its cause"
+        if found.remediation_due is None
+        else f"its remediation is not done; it is due on {found.remediation_due}"
+    )
+    return StateConflict(
+        f"Incident {found.id} is of severity 1: it is over when its remediation is done, and "
+        f"{what}.",
+        still_safe=_SAFE,
+        next_step="Write it (`tenure incident remediate`, or on its page), and say when it is done "
+        "(`tenure incident remediated`).",
+    )
 
 
 def not_open(incident_id: int, found: "Incident | None") -> StateConflict:
@@ -137,6 +151,8 @@ def not_open(incident_id: int, found: "Incident | None") -> StateConflict:
         what = f"There is no incident {incident_id}."
     elif found.closed_at is not None:
         what = f"Incident {incident_id} was closed at {in_utc(found.closed_at)}."
+    elif found.state == "restored":
+        return _not_remediated(found)
     else:
         what = (
             f"Incident {incident_id} orders that the canary {found.subject} be rolled back; it "

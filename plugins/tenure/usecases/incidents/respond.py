@@ -15,7 +15,7 @@ LONGEST_SNOOZE = timedelta(days=7)
 
 
 def acknowledge(platform: Installation, incident_id: int, *, user: str) -> "Incident":
-    """Take an open incident: it is hers, and is not announced for want of an answer.
+    """Take an incident: it is hers, and is not announced for want of an answer.
 
     Who takes it after another one owns it from then on. The same person again changes nothing.
 
@@ -59,7 +59,7 @@ def _answer(
     with platform.database.begin() as connection:
         found = incidents.locked(connection, incident_id)
         require_acting(platform, user, found)
-        if found is None or found.state != "open":
+        if found is None or found.state == "closed":
             raise not_open(incident_id, found)
         if found.owner != user or until is not None:
             incidents.acknowledge(

@@ -14,6 +14,9 @@
     if (act === "answer") body = { decision: decision, note: text ? text.value : "" };
     if (act === "snooze") body = { hours: Number(named.value) };
     if (act === "close") body = { reason: text.value };
+    if (button.hasAttribute("data-fields")) {
+      button.parentElement.querySelectorAll("input[name]").forEach(function (one) { body[one.name] = one.value; });
+    }
     row.querySelectorAll("button").forEach(function (one) { one.disabled = true; });
     fetch(row.dataset.actOn + "/" + act, {
       method: "POST",

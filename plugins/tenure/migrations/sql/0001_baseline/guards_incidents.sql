@@ -55,6 +55,10 @@ BEGIN
                 'until ' || to_char(NEW.snoozed_until AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')
                 || ' UTC');
     END IF;
+    IF NEW.state = 'restored' AND OLD.state <> 'restored' THEN
+        INSERT INTO incident_event (incident_id, kind, actor, note, at)
+        VALUES (NEW.id, 'restored', NEW.closed_by, coalesce(NEW.closed_reason, ''), NEW.restored_at);
+    END IF;
     IF NEW.state = 'closed' AND OLD.state <> 'closed' THEN
         INSERT INTO incident_event (incident_id, kind, actor, note, at)
         VALUES (NEW.id, 'closed', NEW.closed_by, coalesce(NEW.closed_reason, ''), NEW.closed_at);
@@ -79,3 +83,51 @@ $$;
 
 CREATE TRIGGER incident_joined AFTER INSERT ON incident_member
     FOR EACH ROW EXECUTE FUNCTION tenure_incident_joined();
+
+
+-- Refuses to change what was written about a remediation: it is done, or another one is written.
+CREATE FUNCTION tenure_remediation_update() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.done_at IS NOT NULL
+        OR (NEW.incident_id, NEW.action, NEW.owner, NEW.due, NEW.written_by, NEW.written_at)
+            IS DISTINCT FROM
+            (OLD.incident_id, OLD.action, OLD.owner, OLD.due, OLD.written_by, OLD.written_at)
+    THEN
+        RAISE EXCEPTION 'tenure: remediation % is written; it can only be done, once', OLD.id
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER remediation_update BEFORE UPDATE ON remediation
+    FOR EACH ROW EXECUTE FUNCTION tenure_remediation_update();
+
+
+-- Notes a remediation in the timeline, and on the incident what of it is left.
+CREATE FUNCTION tenure_remediation_noted() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO incident_event (incident_id, kind, actor, note, at)
+        VALUES (NEW.incident_id, 'remediation', NEW.written_by,
+                NEW.action || ' (' || NEW.owner || ', due ' || NEW.due || ')', NEW.written_at);
+    ELSE
+        INSERT INTO incident_event (incident_id, kind, actor, note, at)
+        VALUES (NEW.incident_id, 'remediated', NEW.done_by, NEW.done_note, NEW.done_at);
+    END IF;
+    UPDATE incident
+    SET remediation_due = (SELECT min(due) FROM remediation
+                           WHERE incident_id = NEW.incident_id AND done_at IS NULL),
+        remediated_at = CASE WHEN NOT EXISTS (SELECT FROM remediation
+                                              WHERE incident_id = NEW.incident_id
+                                                  AND done_at IS NULL)
+                        THEN NEW.done_at END
+    WHERE id = NEW.incident_id;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER remediation_noted AFTER INSERT OR UPDATE ON remediation
+    FOR EACH ROW EXECUTE FUNCTION tenure_remediation_noted();

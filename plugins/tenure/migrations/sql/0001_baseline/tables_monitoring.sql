@@ -69,6 +69,9 @@ CREATE TABLE incident (
     owner            varchar(250),                            -- who acknowledged it
     acknowledged_at  timestamptz,
     snoozed_until    timestamptz,
+    restored_at      timestamptz,                             -- when a sev1 was over but for:
+    remediation_due  date,                                    -- the first remediation not yet done
+    remediated_at    timestamptz,                             -- when all were; none left
     closed_at        timestamptz,
     closed_by        varchar(250),                            -- a person; nobody when it was over
     closed_reason    text,
@@ -78,7 +81,11 @@ CREATE TABLE incident (
 
     CONSTRAINT pk_incident PRIMARY KEY (id),
     CONSTRAINT ck_incident_known_severity CHECK (severity IN ('sev1', 'sev2', 'sev3')),
-    CONSTRAINT ck_incident_closed_at_a_moment CHECK ((state = 'closed') = (closed_at IS NOT NULL))
+    CONSTRAINT ck_incident_known_state CHECK (state IN ('open', 'restored', 'closed')),
+    CONSTRAINT ck_incident_closed_at_a_moment CHECK ((state = 'closed') = (closed_at IS NOT NULL)),
+    -- The gravest ones are not over when the service is: something has to be done about the cause.
+    CONSTRAINT ck_incident_sev1_is_remediated
+        CHECK (state <> 'closed' OR severity <> 'sev1' OR remediated_at IS NOT NULL)
 );
 
 CREATE UNIQUE INDEX uq_open_incident ON incident (dedupe_key) WHERE state = 'open';
@@ -109,6 +116,28 @@ CREATE TABLE incident_member (
 CREATE INDEX ix_unrepaired_member ON incident_member (dag_id, task_id) WHERE repaired_at IS NULL;
 
 
+-- What is done about the cause of a sev1, by whom and until when (guards_incidents.sql).
+CREATE TABLE remediation (
+    id           bigint        GENERATED ALWAYS AS IDENTITY,
+    incident_id  bigint        NOT NULL,
+    action       text          NOT NULL,
+    owner        varchar(250)  NOT NULL,
+    due          date          NOT NULL,
+    written_by   varchar(250)  NOT NULL,
+    written_at   timestamptz   NOT NULL DEFAULT now(),
+    done_at      timestamptz,
+    done_by      varchar(250),
+    done_note    text,
+
+    CONSTRAINT pk_remediation PRIMARY KEY (id),
+    CONSTRAINT fk_remediation_incident_id FOREIGN KEY (incident_id) REFERENCES incident (id),
+    CONSTRAINT ck_remediation_done_by_somebody
+        CHECK (num_nulls(done_at, done_by, done_note) IN (0, 3))
+);
+
+CREATE INDEX ix_remediation_incident_id ON remediation (incident_id);
+
+
 -- The timeline of an incident. Triggers write it (guards_incidents.sql), so that nobody forgets to.
 CREATE TABLE incident_event (
     id           bigint        GENERATED ALWAYS AS IDENTITY,
@@ -122,7 +151,7 @@ CREATE TABLE incident_event (
     CONSTRAINT fk_incident_event_incident_id FOREIGN KEY (incident_id) REFERENCES incident (id),
     CONSTRAINT ck_incident_event_known_kind CHECK (
         kind IN ('opened', 'joined', 'escalated', 'acknowledged', 'snoozed', 'closed', 'alerted',
-                 'not_alerted', 'acted')
+                 'not_alerted', 'acted', 'restored', 'remediation', 'remediated')
     )
 );
 
