@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import pytest
 
 from tenure.adapters.sql import data, incidents, reports
-from tenure.errors import GateFailed
+from tenure.errors import GateFailed, ServiceUnreachable
 from tenure.installation import Installation
 from tenure.lifecycle.audit.reconciliation import FailedTask
 from tenure.vocabulary import RunRef
@@ -308,3 +308,33 @@ def test_a_receiver_that_is_gone_hurts_nobody_and_its_address_stays_out_of_the_l
     assert "alert=lost reason=ServiceUnreachable" in caplog.text
     assert "secret-path" not in caplog.text
     assert "hunter2" not in caplog.text
+
+
+def test_a_hundred_failures_and_a_killed_task_while_nobody_listens_are_two_alerts_in_all(
+    monkeypatch: pytest.MonkeyPatch, receiver: int, watched: Installation
+) -> None:
+    """The acceptance of T63, over PostgreSQL, the outbox and HTTP: each is delivered once."""
+    from tenure.notifications.alerts import FailureNotifier
+    from tenure.operators.maintenance import MaintainOperator
+
+    connect(monkeypatch, receiver, "503")
+    error = ServiceUnreachable("http://mlflow:5000 is away", still_safe="s", next_step="n")
+    for number in range(100):
+        found = context(error)
+        found["ti"].dag_id, found["ti"].run_id = "flights__ingest_data", f"manual__f{number}"
+        FailureNotifier()(found)
+    for _ in range(2):  # the watchdog finds the killed one
+        MaintainOperator(task_id="maintain").work(watched, MAINTENANCE, {})
+    assert {path for path, _, _ in Receiver.got} == {"/503"}
+    tried = {body["message_id"] for _, _, body in Receiver.got}
+    Receiver.got.clear()
+
+    connect(monkeypatch, receiver, "200")
+    for _ in range(3):
+        MaintainOperator(task_id="maintain").work(watched, MAINTENANCE, {})
+    assert [(body["kind"], body["event"], body["members"]) for _, _, body in Receiver.got] == [
+        ("ServiceUnreachable", "opened", 100),
+        ("Killed", "opened", 1),
+    ]
+    assert {body["message_id"] for _, _, body in Receiver.got} == tried
+    assert len(standing(watched)) == 2

@@ -253,6 +253,7 @@ def _task(value: Mapping[str, Any]) -> FailedTask:
         map_index=int(value["map_index"]),
         ended_at=datetime.fromisoformat(ended) if ended else None,
         tries=int(value.get("try_number") or 1),
+        host=str(value.get("hostname") or ""),
     )
 
 

@@ -154,6 +154,7 @@ def card_of(context: Context, task: RunRef) -> FailureCard:
 
     The dag processor calls back for tasks that were killed, and knows no exception.
     """
+    from tenure.installation import SystemClock
     from tenure.lifecycle.incidents.failure_card import describe, killed_card
 
     ti, error = context["ti"], context.get("exception")
@@ -161,6 +162,7 @@ def card_of(context: Context, task: RunRef) -> FailureCard:
     tries = int(getattr(ti, "max_tries", 0) or 0) + 1
     log_url = str(getattr(ti, "log_url", "") or "")
     owner = str(getattr(getattr(ti, "task", None), "owner", "") or "")
+    host, now = str(getattr(ti, "hostname", "") or ""), SystemClock().now()
     if isinstance(error, BaseException):
         dag = parse_dag_id(task.dag_id)
         return describe(
@@ -171,6 +173,8 @@ def card_of(context: Context, task: RunRef) -> FailureCard:
             log_url=log_url,
             try_number=try_number,
             tries=tries,
+            host=host,
+            at=now,
         )
     return killed_card(
         task,
@@ -179,6 +183,8 @@ def card_of(context: Context, task: RunRef) -> FailureCard:
         reason=str(error or ""),
         owner=owner,
         log_url=log_url,
+        host=host,
+        noticed_at=now,
     )
 
 

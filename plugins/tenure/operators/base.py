@@ -166,6 +166,8 @@ def _report(
         try_number=int(getattr(ti, "try_number", 1) or 1),
         tries=int(getattr(ti, "max_tries", 0) or 0) + 1,
         next_try_at=_next_try(error, ti, task),
+        host=str(getattr(ti, "hostname", "") or ""),
+        at=SystemClock().now(),
     )
     for paragraph in card.lines():
         for line in log_lines(paragraph):

@@ -1,5 +1,6 @@
 """One cause is one incident; of each opening, escalation and closing people are told once."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,12 +8,13 @@ from pager import Clock, Pager
 from sqlalchemy import text
 
 from tenure.adapters.sql import incident_members, incident_timeline
-from tenure.adapters.sql.incidents import Incident, unclosed, find
+from tenure.adapters.sql.incidents import Incident, find, unclosed
 from tenure.errors import ServiceUnreachable
 from tenure.installation import Installation
 from tenure.lifecycle.audit.reconciliation import FailedTask
-from tenure.lifecycle.incidents.failure_card import describe
+from tenure.lifecycle.incidents.failure_card import describe, killed_card
 from tenure.lifecycle.incidents.kinds import ESCALATE_AFTER, SEV1, SEV3
+from tenure.lifecycle.incidents.restart import TOGETHER
 from tenure.usecases.incidents.alerts import NO_RECEIVER, AlertCounts, deliver_alerts, escalate
 from tenure.usecases.incidents.close_incident import close_incident
 from tenure.usecases.incidents.failure_cards import repaired, save
@@ -93,6 +95,66 @@ def test_a_hundred_failures_of_one_cause_and_a_killed_task_while_the_receiver_is
     assert deliver_alerts(platform, pager) == AlertCounts(promised=2, delivered=2)
     assert pager.events[2:] == ["ServiceUnreachable closed", "Killed closed"]
     assert timeline(platform, outage.id) == ["opened", "alerted", "closed", "alerted"]
+
+
+def kill(platform: Installation, number: int, seconds: float = 0, host: str = "w1") -> RunRef:
+    """A task of its own DAG is killed, so long after noon."""
+    run = RunRef(f"m{number}__train_model", "scheduled__1", "train")
+    noticed = datetime(2026, 5, 1, 12, tzinfo=UTC) + timedelta(seconds=seconds)
+    save(platform, killed_card(run, host=host, noticed_at=noticed), run)
+    return run
+
+
+def test_tasks_that_a_restart_killed_are_one_incident_and_one_alert(
+    platform: Installation,
+) -> None:
+    """The callbacks of Airflow's dag-processor come at once, and from several processes."""
+    pager = Pager()
+    killed = [kill(platform, 0)]
+    deliver_alerts(platform, pager)
+    with ThreadPoolExecutor(8) as pool:
+        killed += pool.map(lambda n: kill(platform, n, n / 2), range(1, 40))
+    deliver_alerts(platform, pager)
+    assert pager.events == ["Killed opened"]
+    (one,) = standing(platform)
+    assert (one.kind, one.seen, one.model) == ("Killed", 40, None)
+    assert one.subject == "tasks on w1: 2026-05-01 12:00:00 UTC"
+    assert one.dedupe_key == "Killed:tasks on w1:2026-05-01 12:00:00 UTC"
+    assert one.summary.startswith("40 tasks on w1 ended without a word within 20 s")
+    assert "`tenure status`" in one.next_step
+    with platform.database.begin() as connection:
+        assert len(incident_members.of_incident(connection, one.id)) == 40
+    for run in killed:
+        repaired(platform, run)
+    deliver_alerts(platform, pager)
+    assert pager.events == ["Killed opened", "Killed closed"]
+
+
+def test_what_was_killed_alone_is_an_incident_of_its_own(platform: Installation) -> None:
+    kill(platform, 1)
+    kill(platform, 1, 20)  # the same task, again: not a restart
+    kill(platform, 2, 20 + TOGETHER.total_seconds() + 1)
+    kill(platform, 3, 20, host="w2")
+    kill(platform, 4, 20, host="")
+    assert {one.subject: one.seen for one in standing(platform)} == {
+        "m1__train_model.train": 2,
+        "m2__train_model.train": 1,
+        "m3__train_model.train": 1,
+        "m4__train_model.train": 1,
+    }
+
+
+def test_a_restart_of_today_does_not_join_a_kill_of_yesterday(platform: Installation) -> None:
+    day = timedelta(days=1).total_seconds()
+    kill(platform, 1)
+    for number in (2, 3, 1):
+        kill(platform, number, day + number)
+    kill(platform, 2, 3 * day)  # and killed alone later: not what the restart did
+    assert {one.subject: one.seen for one in standing(platform)} == {
+        "m1__train_model.train": 1,
+        "tasks on w1: 2026-05-02 12:00:01 UTC": 3,
+        "m2__train_model.train": 1,
+    }
 
 
 def _key(run: RunRef) -> tuple[str, str, str, int]:

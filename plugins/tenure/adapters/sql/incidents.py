@@ -11,8 +11,8 @@ from sqlalchemy import (
     DateTime,
     case,
     cast,
-    func,
     exists,
+    func,
     literal,
     null,
     or_,
@@ -27,7 +27,9 @@ from tenure.adapters.sql.rows import as_row, columns_of
 from tenure.adapters.sql.tables import dataset, incident, model_version
 from tenure.adapters.sql.tables import model as model_table
 from tenure.lifecycle.incidents.alert_text import REMEDIATE
+from tenure.lifecycle.incidents.failure_card import KILLED
 from tenure.lifecycle.incidents.kinds import SEV1, IncidentSeverity, kind_of
+from tenure.lifecycle.incidents.restart import KillSpan
 from tenure.vocabulary import Role, State, storable
 
 
@@ -205,6 +207,47 @@ def _escalation(new: Any) -> ColumnElement[Any]:
         ),
         (stage.is_distinct_from(incident.c.facts["stage"].astext) & stage.is_not(None), stage),
         else_=incident.c.escalation,
+    )
+
+
+def kill_spans(connection: Connection, host: str) -> list[KillSpan]:
+    """Kills on a host of which an incident is open.
+
+    Whoever else asks for the host waits until this transaction ends: what follows is not the first
+    kill of a restart twice.
+    """
+    connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"killed:{host}"))))
+    query = select(incident.c.id, incident.c.dedupe_key, incident.c.facts).where(
+        incident.c.state == "open",
+        incident.c.kind == KILLED,
+        incident.c.facts["host"].astext == host,
+    )
+    return [
+        KillSpan(
+            row.id,
+            row.dedupe_key,
+            host,
+            *(datetime.fromisoformat(row.facts[name]) for name in ("killed_from", "killed_until")),
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def span_facts(span: KillSpan) -> dict[str, object]:
+    """What `kill_spans` reads back."""
+    return {
+        "host": span.host,
+        "killed_from": span.first.isoformat(),
+        "killed_until": span.last.isoformat(),
+    }
+
+
+def rename(connection: Connection, incident_id: int, *, dedupe_key: str, subject: str) -> None:
+    """It turned out to be about more than it was opened for."""
+    connection.execute(
+        update(incident)
+        .where(incident.c.id == incident_id)
+        .values(dedupe_key=storable(dedupe_key), subject=storable(subject))
     )
 
 

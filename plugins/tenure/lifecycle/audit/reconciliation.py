@@ -78,7 +78,7 @@ class TaskProgress:
 
 @dataclass(frozen=True)
 class FailedTask:
-    """A failed task instance as Airflow tells it."""
+    """A failed task instance as Airflow tells it; `host` is where it ran, as far as it is known."""
 
     dag_id: str
     run_id: str
@@ -86,6 +86,7 @@ class FailedTask:
     map_index: int
     ended_at: datetime | None
     tries: int
+    host: str = ""
 
     @property
     def key(self) -> tuple[str, str, str, int]:

@@ -45,9 +45,10 @@ _BUG_NEXT = (
     "Clear the task once; what was done is not done twice. If it fails the same way, give this "
     "card and the traceback in the log to the platform team."
 )
+_TOLD_TO_STOP = "AirflowTaskTerminated"
 _ENDED = {
     "AirflowTaskTimeout": "The task ran out of its time and was stopped.",
-    "AirflowTaskTerminated": "The task was told to stop: by a person, a restart or its scheduler.",
+    _TOLD_TO_STOP: "The task was told to stop: by a person, a restart or its scheduler.",
 }
 """Airflow's ways of ending a task from outside that leave it a moment to say so."""
 _ENDED_NEXT = (
@@ -63,7 +64,8 @@ class FailureCard:
     """One failed try of one task, as a person must read it.
 
     `kind` is the error's class; `evidence` a report digest, path or URL; tries count from 1.
-    `next_try_at` (ISO 8601, UTC) is by when Airflow's next try is due; None when there is none.
+    `next_try_at` (ISO 8601, UTC) is by when Airflow's next try is due; None when there is none. Of
+    a killed task, `host` is where it ran and `noticed_at` (ISO 8601) when Airflow noticed.
     """
 
     kind: str
@@ -78,6 +80,8 @@ class FailureCard:
     try_number: int = 1
     tries: int = 1
     next_try_at: str | None = None
+    host: str = ""
+    noticed_at: str | None = None
 
     @property
     def title(self) -> str:
@@ -146,8 +150,13 @@ def describe(
     try_number: int = 1,
     tries: int = 1,
     next_try_at: datetime | None = None,
+    host: str = "",
+    at: datetime | None = None,
 ) -> FailureCard:
-    """The card of any error; what is no TenureError is a bug and says so."""
+    """The card of any error; what is no TenureError is a bug and says so.
+
+    `host` and `at` stand on the card of a task that was told to stop: others may have been as well.
+    """
     where: dict[str, Any] = {
         "model": model,
         "dataset": dataset,
@@ -176,6 +185,7 @@ def describe(
             still_safe=_BUG_SAFE,
             next_step=_ENDED_NEXT,
             **where,
+            **(_noticed(host, at) if kind == _TOLD_TO_STOP else {}),
         )
     return FailureCard(
         kind=kind,
@@ -195,6 +205,8 @@ def killed_card(
     reason: str = "",
     owner: str = "",
     log_url: str = "",
+    host: str = "",
+    noticed_at: datetime | None = None,
 ) -> FailureCard:
     """The one card of a task that could not say anything itself, whoever finds it.
 
@@ -206,6 +218,8 @@ def killed_card(
         reason: What Airflow says about it, if anything.
         owner: Who is responsible for the task.
         log_url: Where its log can be read.
+        host: Where it ran; by it, kills that belong together are found.
+        noticed_at: When Airflow noticed; `ended_at` where that is known.
     """
     where = task.task_id + (f"[{task.map_index}]" if task.map_index >= 0 else "")
     ended = f" at {ended_at:%Y-%m-%d %H:%M:%S} UTC" if ended_at else ""
@@ -227,7 +241,12 @@ def killed_card(
         log_url=log_url,
         try_number=try_number,
         tries=max(tries, try_number),
+        **_noticed(host, ended_at or noticed_at),
     )
+
+
+def _noticed(host: str, at: datetime | None) -> dict[str, Any]:
+    return {"host": storable(host), "noticed_at": at and at.isoformat()}
 
 
 def _kind(error: TenureError) -> str:

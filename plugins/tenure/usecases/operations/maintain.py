@@ -226,6 +226,7 @@ def _watch(platform: Installation, airflow: Airflow) -> WatchCounts:
             ended_at=task.ended_at,
             owner=owners.get(task.owner or "", "platform"),
             log_url=_task_url(platform, task),
+            host=task.host,
         )
         save(platform, card, run)
 
