@@ -31,7 +31,8 @@ def words(html: str) -> str:
 def quiet(platform: Installation) -> None:
     """Nothing waits for anybody, and maintenance was there just now."""
     with platform.database.begin() as connection:
-        closed = {"state": "closed", "closed_at": datetime.now(tz=UTC)}
+        now = datetime.now(tz=UTC)
+        closed = {"state": "closed", "closed_at": now, "remediated_at": now}
         connection.execute(update(t.incident).values(**closed))
         for name in ("maintain_platform", "mlflow"):
             health.beat(connection, name, period_seconds=300)

@@ -107,7 +107,7 @@ def test_performance_waits_for_mature_labels(life: Any) -> None:
     assert seen.results[0].window_end == end - timedelta(minutes=1000)
 
 
-def test_a_planted_decay_opens_an_incident_and_a_recovery_closes_it(life: Any) -> None:
+def test_a_planted_decay_opens_an_incident_and_a_recovery_restores_it(life: Any) -> None:
     champion = life.champion()
     end = life.ship(champion, 3000, wrong=0.3)
     life.watermark(end + DAY)
@@ -119,7 +119,7 @@ def test_a_planted_decay_opens_an_incident_and_a_recovery_closes_it(life: Any) -
     end = life.ship(champion, 3000, wrong=0.1, start=end + DAY)
     life.watermark(end + DAY)
     monitor(life.platform, "late", life.run("run-2"))
-    assert [row["state"] for row in life.rows("incident")] == ["closed"]
+    assert [row["state"] for row in life.rows("incident")] == ["restored"]
 
 
 def test_an_inconclusive_window_is_judged_again_with_more(life: Any) -> None:

@@ -36,7 +36,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Later:
 
 def open_kinds(life: Any) -> dict[str, str]:
     with life.platform.database.begin() as c:
-        return {one.kind: one.summary for one in unclosed(c)}
+        return {one.kind: one.summary for one in unclosed(c) if one.state == "open"}
 
 
 def look(life: Any) -> tuple[AuthorizationCounts, list[str]]:
@@ -49,7 +49,8 @@ def look(life: Any) -> tuple[AuthorizationCounts, list[str]]:
         )
         told = [row.body for row in c.execute(query)]
     assert {one["owner"] for one in told} <= {"ada"}
-    return found, [f"{one['kind']} {one['subject']}" for one in told if one["event"] != "closed"]
+    news = [one for one in told if one["event"] not in {"restored", "closed"}]
+    return found, [f"{one['kind']} {one['subject']}" for one in news]
 
 
 def lasting(life: Any, days: int) -> None:

@@ -111,7 +111,7 @@ def test_corrupt_stops_are_one_incident_until_a_person_looked(gateway: GatewayIn
         gateway.source.report_stops(is_corrupt=is_corrupt)
     assert [found[:3] for found in incidents(gateway)] == [("stops_corrupt", "open", "gw-a")]
     gateway.source.report_stops(is_corrupt=False)
-    assert [found[1] for found in incidents(gateway)] == ["closed"]
+    assert [found[1] for found in incidents(gateway)] == ["restored"]
 
 
 def test_what_was_set_aside_is_an_incident_each_until_it_is_not_any_more(
