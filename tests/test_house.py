@@ -21,6 +21,7 @@ TESTED_ELSEWHERE = {
         "usecases/operations/test_incident_actions.py",
         "what each action would change is seen where it is done",
     ),
+    "operations/drills": ("drills/test_drills.py", "the command is its only caller"),
     "data/comparison": ("cli/test_data.py", "the command is its only caller"),
     "onboarding/drafting": (
         "usecases/onboarding/test_new_dataset.py",

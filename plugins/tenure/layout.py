@@ -266,6 +266,11 @@ def incident_link(airflow_url: str, number: int) -> str:
     return f"{airflow_url}/tenure/incident/{number}"
 
 
+def drill_subject(name: str) -> str:
+    """Subject of the events about a drill in the ledger."""
+    return f"drill:{name}"
+
+
 def approval_link(airflow_url: str, model: str, version: int) -> str:
     """The page that an approver of a version reads, inside Airflow's UI."""
     return f"{airflow_url}/tenure/model/{model}/version/{version}/approval"

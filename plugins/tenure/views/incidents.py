@@ -1,6 +1,6 @@
 """One incident, put together for the eye; reads only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from tenure.lifecycle.incidents.actions import (
     offered,
     roles_of,
 )
+from tenure.lifecycle.incidents.drill import drills_of
 from tenure.lifecycle.incidents.failure_card import FailureCard
 from tenure.lifecycle.incidents.kinds import IncidentSeverity
 from tenure.vocabulary import Role
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tenure.adapters.sql.incident_timeline import TimelineEvent, WaitingAlerts
     from tenure.adapters.sql.incidents import Incident
     from tenure.adapters.sql.remediations import Remediation
+    from tenure.lifecycle.incidents.drill import LastDrill
 
 __all__ = ["IncidentPage", "Moment", "incident_page", "may_act", "traits_of", "waiting_alerts"]
 
@@ -63,7 +65,8 @@ class IncidentPage:
     """An incident with its members and its timeline.
 
     `words` is what happened, what is safe and what to do; `models` and `datasets` are known ones
-    that it is about; `remediations` what is done about the cause of one of severity 1.
+    that it is about; `remediations` what is done about the cause of one of severity 1; `drills`
+    those that make such an incident, each with its last run.
     """
 
     incident: "Incident"
@@ -71,6 +74,7 @@ class IncidentPage:
     members: "Sequence[MemberLine]"
     timeline: Sequence[Moment]
     remediations: "Sequence[Remediation]"
+    drills: "Mapping[str, LastDrill | None]"
     models: Sequence[str]
     datasets: Sequence[str]
     traits: IncidentTraits
@@ -123,10 +127,27 @@ def incident_page(platform: Installation, number: int) -> IncidentPage | None:
             members=members,
             timeline=folded(incident_timeline.of_incident(connection, number)),
             remediations=remediations.of_incident(connection, number),
+            drills=_drills(connection, found),
             models=models,
             datasets=datasets,
             traits=traits_of(connection, found, red),
         )
+
+
+def _drills(connection: "Connection", found: "Incident") -> "Mapping[str, LastDrill | None]":
+    from tenure.adapters.sql import drills
+
+    names = drills_of(found.kind, found.subject)
+    last = drills.last_drills(connection, names)
+    return {name: last.get(name) for name in names}
+
+
+def last_drills(platform: Installation, names: Sequence[str]) -> "Mapping[str, LastDrill]":
+    """The last run of each drill that was run."""
+    from tenure.adapters.sql import drills
+
+    with platform.database.begin() as connection:
+        return drills.last_drills(connection, names)
 
 
 def traits_of(connection: "Connection", found: "Incident", red_tasks: int) -> IncidentTraits:
