@@ -36,6 +36,7 @@ COPY --chown=50000:0 pyproject.toml README.md LICENSE requirements.in /opt/airfl
 COPY --chown=50000:0 plugins /opt/airflow/plugins
 COPY --chown=50000:0 include /opt/airflow/include
 COPY --chown=50000:0 dags /opt/airflow/dags
+COPY --chown=50000:0 docs/oncall.md /opt/airflow/docs/oncall.md
 # Without dependencies: the lock above is complete.
 RUN pip install --no-build-isolation --no-deps --editable . \
     && mkdir -p /opt/airflow/var \

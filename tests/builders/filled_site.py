@@ -161,6 +161,7 @@ class FilledSite:
         self._verify_ledger()
         return self.paths | {
             "overview": "/",
+            "runbook": "/runbook",
             "model": f"/model/{MODEL}",
             "version-champion": f"/model/{MODEL}/version/2",
             "version-retired": f"/model/{MODEL}/version/1",

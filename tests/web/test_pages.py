@@ -63,6 +63,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         f"/report/{'a' * 64}",
         f"/report/{'a' * 64}/drawn",
         "/reviews",
+        "/runbook",
         "/static/tenure.css",
     ],
 )
@@ -103,6 +104,7 @@ def test_the_table_above_holds_every_route() -> None:
         "/reviews",
         "/reviews/{decision_id}/answer",
         "/reviews/{decision_id}/claim",
+        "/runbook",
         "/static/{name}",
     ]
 

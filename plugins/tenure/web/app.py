@@ -32,6 +32,7 @@ from tenure.vocabulary import NAME, RunRef, is_id
 from tenure.web.incidents import Number, action_routes, shown
 from tenure.web.rendering import HERE, render
 from tenure.web.reviews import actions, measured, visible, with_features
+from tenure.web.runbook import runbook
 from tenure.web.security import (
     Guard,
     GuardDep,
@@ -103,6 +104,7 @@ def build() -> FastAPI:
     app.get("/report/{digest}/drawn")(drawn)
     app.get("/reviews", response_class=HTMLResponse)(review_queue)
     app.get("/incident/{number}", response_class=HTMLResponse)(incident)
+    app.get("/runbook", response_class=HTMLResponse)(runbook_page)
     app.include_router(actions(platform))
     app.include_router(action_routes(platform))
     app.get("/static/{name}")(static)
@@ -264,6 +266,12 @@ def incident(request: Request, guard: GuardDep, number: Number) -> HTMLResponse:
         user=guard.user,
         live=found.is_under_way(platform().clock.now()),
     )
+
+
+def runbook_page(request: Request, guard: GuardDep) -> HTMLResponse:
+    """What to do when something is red, by kind."""
+    guard.require(None)
+    return _page(request, "runbook.html", html=runbook().html)
 
 
 def dataset(request: Request, guard: GuardDep, session: SessionDep, name: str) -> HTMLResponse:

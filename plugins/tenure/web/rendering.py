@@ -16,10 +16,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from tenure.layout import dag_id
+from tenure.lifecycle.incidents.drill import drill_words
 from tenure.lifecycle.incidents.failure_card import BUG, TITLES
 from tenure.views.approval_page import window_path
 from tenure.views.tasks import tone
-from tenure.web import approval_plots, history, plots, report_plots, small_multiples
+from tenure.web import approval_plots, history, plots, report_plots, runbook, small_multiples
 
 HERE = Path(__file__).parent
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -69,12 +70,14 @@ def environment() -> Environment:
     made.filters |= {
         "ago": ago,
         "count": count,
+        "drilled": drill_words,
         "event": event,
         "facts": facts,
         "moment": moment,
         "number": number,
         "percent_bp": percent_bp,
         "prose": prose,
+        "runbook_anchor": runbook.anchor_of,
         "short": short,
         "sentence": sentence,
         "tone": tone,
