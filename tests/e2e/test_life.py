@@ -412,11 +412,12 @@ def test_the_document_about_rest_is_true(life: Life) -> None:
         timeout=900,
     )
     assert done.returncode == 0, done.stderr
-    trained, *_, decided, told = done.stdout.splitlines()
+    trained, *_, decided, told, given = done.stdout.splitlines()
     assert json.loads(trained)["state"] == "success"
     assert "['Approve']" in done.stdout
     assert decided.startswith("['")
     assert told
+    assert "'accepted': 1, 'feedback_ids'" in given
     newest = max(v.version for v in life.story.facts.versions(MODEL))
     states = {v.version: v.state for v in life.story.facts.versions(MODEL)}
     assert states[newest] in {State.VALIDATED, State.APPROVED, State.CANARY}

@@ -20,6 +20,7 @@ from waiting import wait_for
 from tenure.adapters.model_process import ModelProcess, Pipe
 from tenure.gateway.app import Gateway, Parts, create_app
 from tenure.gateway.http import server
+from tenure.gateway.log.feedback import FeedbackDelivery
 from tenure.gateway.log.records import DecisionDelivery, OutcomeDelivery
 from tenure.installation import Uuid7
 from tenure.lifecycle.model_version import VersionFacts, VersionRecord
@@ -38,7 +39,7 @@ from tenure.usecases.serving import model_process
 
 MODEL = "flight_late"
 SCORE_KEY, OUTCOME_KEY, ADMIN_KEY = "score-key", "outcome-key", "admin-key"
-METRICS_KEY = "metrics-key"
+METRICS_KEY, FEEDBACK_KEY = "metrics-key", "feedback-key"
 FACTS = facts(
     features={"numeric": ["hour", "temp"], "categorical": ["carrier"], "dates": []},
     categories={"carrier": ["AA", "UA"]},
@@ -249,6 +250,7 @@ class World:
     states: dict[str, str] = field(default_factory=dict)
     used: list[str] = field(default_factory=list)
     queued: list[dict[str, Any]] = field(default_factory=list)
+    given: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.loader.models = {11: constant(0.8), 12: constant(0.2)}
@@ -262,7 +264,7 @@ class World:
 
         keys = [
             ApiKey(sha256(secret.encode()).hexdigest(), secret, [secret.removesuffix("-key")])
-            for secret in (SCORE_KEY, OUTCOME_KEY, METRICS_KEY, ADMIN_KEY)
+            for secret in (SCORE_KEY, OUTCOME_KEY, FEEDBACK_KEY, METRICS_KEY, ADMIN_KEY)
         ]
         self.source.catalog = Catalog(
             plans=[newest],
@@ -289,6 +291,7 @@ class World:
                     lambda table: table,
                     lambda model, reached: self.watermarks.append((model, reached)),
                 ),
+                deliver_feedback=FeedbackDelivery(self.given.extend),
                 subject_key=b"k" * 32,
                 clock=self.clock,
                 ids=Uuid7(),

@@ -24,11 +24,12 @@ def in_body(where: str, text: str, ask: Ask) -> tuple[str, dict[str, Any]]:
     if where == "parameters.subject":
         body["parameters"]["subject"] = text
         return "infer", body
-    name = where.rpartition(".")[2]
-    outcome = {"label": True, "request_id": "r"}
+    list_name, name = where.partition("[")[0], where.rpartition(".")[2]
+    one: dict[str, object] = {"request_id": "r"}
+    one |= {"label": True} if list_name == "outcomes" else {"verdict": "wrong", "reason": "x"}
     if name == "decision_id":
-        del outcome["request_id"]
-    return "outcomes", {"outcomes": [outcome | {name: text}]}
+        del one["request_id"]
+    return list_name, {list_name: [one | {name: text}]}
 
 
 PLACES = [
@@ -37,6 +38,10 @@ PLACES = [
     "outcomes[0].request_id",
     "outcomes[0].decision_id",
     "outcomes[0].caller",
+    "feedback[0].request_id",
+    "feedback[0].decision_id",
+    "feedback[0].caller",
+    "feedback[0].person",
 ]
 
 
@@ -45,8 +50,9 @@ PLACES = [
 def test_bodies(client: TestClient, ask: Ask, where: str, kind: str) -> None:
     text, said = BAD_NAMES[kind]
     path, body = in_body(where, text, ask)
-    if path == "outcomes":
-        client.headers["Authorization"] = "Bearer outcome-key"
+    if path in {"outcomes", "feedback"}:
+        key = "feedback-key" if path == "feedback" else "outcome-key"
+        client.headers["Authorization"] = f"Bearer {key}"
     answer = client.post(f"{URL}/{path}", content=json.dumps(body), headers=JSON)
     if kind == "surrogate":  # JSON itself has no half of a pair
         assert (answer.status_code, answer.json()["code"]) == (400, "malformed")

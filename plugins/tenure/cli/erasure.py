@@ -109,6 +109,8 @@ def _done(request: "ErasureRequest", proof: "Proof") -> Iterator[str]:
         f"{before}{proof.rows - proof.opened:,} of {proof.rows:,} sealed rows in "
         f"{proof.files:,} files open no more."
     )
+    if proof.feedback:
+        yield f"Reasons and answers of {proof.feedback:,} pieces of feedback are erased."
     if proof.left:
         yield (
             f"NOT ERASED: the features of {proof.left:,} decisions stand in clear in the object "
@@ -133,6 +135,7 @@ def _answer(request: "ErasureRequest", proof: "Proof") -> dict[str, Any]:
         "sealed_rows": proof.rows,
         "still_open": proof.opened,
         "left_in_clear": proof.left,
+        "feedback_erased": proof.feedback,
         "files": proof.files,
         "other_pseudonym_keys": list(request.other_keys),
         "remains": list(_REMAINS),

@@ -121,7 +121,7 @@ def prepare(
     }
     story = kind(settings, folder, people, say)
     story.gateway_key = api_keys.create_key(
-        story.platform, name="passenger_app", scopes=("score", "outcome", "metrics")
+        story.platform, name="passenger_app", scopes=("score", "outcome", "feedback", "metrics")
     )
     secrets = {"gateway_key": story.gateway_key, "users": dict(passwords)}
     write_private(_credentials(settings), json.dumps(secrets, indent=2))

@@ -25,6 +25,7 @@ from tenure.gateway.http.inspection import Inspection
 from tenure.gateway.http.intake import Intake
 from tenure.gateway.http.reception import Reception
 from tenure.gateway.http.replays import Replays
+from tenure.gateway.log.feedback import FeedbackDelivery, FeedbackDesk
 from tenure.gateway.log.outcomes import OutcomeDesk
 from tenure.gateway.log.records import DecisionDelivery, OutcomeDelivery
 from tenure.gateway.log.sealing import Vault, sealed_for_now
@@ -54,6 +55,7 @@ class Parts:
         labels: What counts as a label of a model.
         deliver_decisions: Stores a segment of decisions.
         deliver_outcomes: Stores a segment of outcomes and moves watermarks.
+        deliver_feedback: Keeps a segment of feedback.
         subject_key: Secret of the pseudonyms.
         limits: What this gateway takes on.
         tokens: What verifies an identity provider's tokens; None when only keys are accepted.
@@ -70,6 +72,7 @@ class Parts:
     policy: Callable[[str], ServingPolicy]
     deliver_decisions: DecisionDelivery
     deliver_outcomes: OutcomeDelivery
+    deliver_feedback: FeedbackDelivery
     subject_key: bytes
     clock: Clock
     ids: Ids
@@ -84,7 +87,7 @@ class Parts:
 
 
 class Gateway:
-    """The running parts: two logs with their shippers, and the follower."""
+    """The running parts: three logs with their shippers, and the follower."""
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
@@ -94,6 +97,7 @@ class Gateway:
         deliveries: dict[str, Deliver] = {
             "decisions": parts.deliver_decisions,
             "outcomes": parts.deliver_outcomes,
+            "feedback": parts.deliver_feedback,
         }
         folders = {name: parts.folder / "wal" / name for name in deliveries}
         for folder in folders.values():
@@ -172,6 +176,13 @@ class Gateway:
                 clock=parts.clock,
                 ids=parts.ids,
                 limits=parts.limits,
+            ),
+            feedback_desk=FeedbackDesk(
+                self.logs["feedback"],
+                subject_key=parts.subject_key,
+                rules=parts.labels,
+                clock=parts.clock,
+                ids=parts.ids,
             ),
             replays=Replays(parts.monotonic),
             metrics=self.metrics,

@@ -10,6 +10,7 @@ from importlib.abc import MetaPathFinder
 from tenure.files import disk_errors
 from tenure.gateway.app import Gateway, Parts, create_app
 from tenure.gateway.http import server
+from tenure.gateway.log.feedback import FeedbackDelivery
 from tenure.gateway.log.records import DecisionDelivery, OutcomeDelivery, Table
 from tenure.gateway.log.sealing import sealed_for_good
 from tenure.settings import Settings
@@ -112,6 +113,7 @@ def parts(outside: GatewayInstallation) -> Parts:
         deliver_outcomes=OutcomeDelivery(
             files, outside.gateway, outcomes, outside.advance_watermark
         ),
+        deliver_feedback=FeedbackDelivery(outside.keep_feedback),
         subject_key=outside.subject_key,
         clock=outside.platform.clock,
         ids=outside.platform.ids,

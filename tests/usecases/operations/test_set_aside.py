@@ -16,9 +16,10 @@ from tenure.adapters.sql import (
     reviews,
     versions,
 )
+from tenure.adapters.sql import feedback as feedback_table
 from tenure.errors import ServiceUnreachable, StateConflict
 from tenure.installation import Installation
-from tenure.usecases.decisions import outcome_intake, segments
+from tenure.usecases.decisions import feedback, outcome_intake, segments
 from tenure.usecases.decisions import reviews as review_queue
 from tenure.usecases.incidents import outbox as outbox_use_case
 from tenure.usecases.monitoring import retraining
@@ -164,6 +165,15 @@ LOOPS = {
         lambda work: {
             (reviews, "expiring"): given(ITEMS),
             (review_queue, "_expire"): lambda _, model, __: work.on(model) or 1,
+        },
+    ),
+    "feedback": Loop(
+        lambda platform, _: feedback.join(platform),
+        lambda work: {
+            (feedback_table, "models_due"): given(ITEMS),
+            (feedback, "_join"): lambda _, model, __: (
+                work.on(model) or feedback.FeedbackCounts(1, 0, 0)
+            ),
         },
     ),
     "authorizations": Loop(

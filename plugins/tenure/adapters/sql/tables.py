@@ -628,6 +628,46 @@ review = Table(
     Index("ix_review_due", "state", "expires_at"),
 )
 
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("feedback_id", String(36), primary_key=True),
+    Column("model", String(64), ForeignKey("model.name"), nullable=False),
+    Column("decision_id", String(36)),
+    Column("request_id", String(256)),
+    Column("caller", String(64)),
+    Column("given_by", String(300), nullable=False),
+    Column("person", String(64), nullable=False, server_default=""),
+    Column("verdict", String(16), nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("answer", JSONB(none_as_null=True)),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    Column("state", String(16), nullable=False, server_default="waiting"),
+    Column("why", Text, nullable=False, server_default=""),
+    _moment("tried_at"),
+    Column("version", Integer),
+    Column("version_id", BigInteger),
+    Column("subject", String(64)),
+    Column("answered", JSONB(none_as_null=True)),
+    _moment("decided_at"),
+    _moment("erased_at"),
+    CheckConstraint("verdict IN ('accept', 'override', 'wrong')", name="known_verdict"),
+    CheckConstraint("state IN ('waiting', 'joined', 'unmatched')", name="known_state"),
+    CheckConstraint("decision_id IS NOT NULL OR request_id IS NOT NULL", name="names_a_decision"),
+    CheckConstraint(
+        "verdict = 'accept' OR reason <> '' OR erased_at IS NOT NULL", name="has_a_reason"
+    ),
+    CheckConstraint(
+        "(state = 'joined') = (version_id IS NOT NULL AND version IS NOT NULL "
+        "AND subject IS NOT NULL AND decided_at IS NOT NULL)",
+        name="joined",
+    ),
+    CheckConstraint("state <> 'joined' OR decision_id IS NOT NULL", name="joined_by_id"),
+    Index("ix_feedback_model_state", "model", "state"),
+    Index("ix_feedback_subject", "subject"),
+    Index("ix_feedback_version_id", "version_id"),
+)
+
 scoring_run = Table(
     "scoring_run",
     metadata,

@@ -174,6 +174,16 @@ class OutcomesAnswer(msgspec.Struct):
     outcome_ids: list[str]
 
 
+class FeedbackAnswer(msgspec.Struct):
+    """Answer of `/feedback`: it is durable, and is matched with its decision within minutes.
+
+    What names no decision of the log is kept, and reported to the owner of the model.
+    """
+
+    accepted: int
+    feedback_ids: list[str]
+
+
 class StopAnswer(msgspec.Struct):
     """The canary gets nothing more at this gateway; others hear of it through the database."""
 

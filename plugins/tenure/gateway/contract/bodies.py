@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from tenure.gateway.contract.refusals import Refusal
+from tenure.lifecycle.decisions.feedback import FeedbackVerdict
 from tenure.lifecycle.serving import MAX_TEXT, GatewayPolicy
 from tenure.vocabulary import NAME, REASON, moment
 
@@ -123,6 +124,41 @@ class OutcomesBody(msgspec.Struct, forbid_unknown_fields=True):
     watermark: _Moment = None
 
 
+class FeedbackItem(msgspec.Struct, forbid_unknown_fields=True):
+    """What somebody thinks of one decision, named by its id or by the request that it is alone in.
+
+    `person` tells apart people behind one key; only a pseudonym of it is kept.
+    """
+
+    verdict: FeedbackVerdict
+    decision_id: Annotated[
+        str | None,
+        msgspec.Meta(
+            description="As in `decision_ids` of the answer.", extra_json_schema={"format": "uuid"}
+        ),
+    ] = None
+    request_id: _Text = None
+    caller: _Text = None
+    person: _Text = None
+    reason: Annotated[
+        str | None,
+        msgspec.Meta(
+            description=f"1 to {REASON.longest} characters; `override` and `wrong` need one.",
+            extra_json_schema={"minLength": 1, "maxLength": REASON.longest},
+        ),
+    ] = None
+    answer: Annotated[
+        _Label | None,
+        msgspec.Meta(description="What was answered instead, or would be right; as a label."),
+    ] = None
+
+
+class FeedbackBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of `/feedback`."""
+
+    feedback: list[FeedbackItem]
+
+
 class StopBody(msgspec.Struct, forbid_unknown_fields=True):
     """Body of `/canary/stop`; the reason stands in the ledger."""
 
@@ -139,6 +175,7 @@ infer_body = msgspec.json.Decoder(InferBody)
 stop_body = msgspec.json.Decoder(StopBody)
 invocations_body = msgspec.json.Decoder(InvocationsBody)
 outcomes_body = msgspec.json.Decoder(OutcomesBody)
+feedback_body = msgspec.json.Decoder(FeedbackBody)
 
 
 def parse_infer(body: bytes) -> InferBody:
@@ -212,10 +249,10 @@ def text(value: str | None, field: str) -> str | None:
     return value
 
 
-def reason(value: str) -> str:
+def reason(value: str, field: str = "reason") -> str:
     """Why something is done, as `REASON` has it. Raises Refusal (422)."""
     if problem := REASON.problem(value):
-        raise Refusal(422, "invalid", f"reason {problem}.", "reason")
+        raise Refusal(422, "invalid", f"{field} {problem}.", field)
     return value
 
 

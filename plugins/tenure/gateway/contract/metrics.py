@@ -93,6 +93,9 @@ class Metrics:
         self.outcomes = Counter(
             "tenure_outcomes", "Outcomes received.", ["model"], registry=self.registry
         )
+        self.feedback = Counter(
+            "tenure_feedback", "Feedback received.", ["model", "verdict"], registry=self.registry
+        )
         self.generation = Gauge(
             "tenure_plan_generation", "Traffic plan in use.", ["model"], registry=self.registry
         )

@@ -112,6 +112,19 @@ OPERATIONS = (
     ),
     Operation(
         "POST",
+        f"{_MODEL}/feedback",
+        "feedback",
+        "Say what somebody thinks of decisions: `accept`, `override` (something else was done) or "
+        "`wrong`, the last two with a reason. Of one `person` of one client the newest counts; an "
+        "outcome is something else. A request id is that of a request of the same caller, as for "
+        "outcomes.",
+        answers.FeedbackAnswer,
+        scope="feedback",
+        body=bodies.FeedbackBody,
+        refusals=_WITH_BODY,
+    ),
+    Operation(
+        "POST",
         f"{_MODEL}/canary/stop",
         "stop_canary",
         "Give the canary nothing more at this gateway, even while the lifecycle database is down. "

@@ -16,6 +16,7 @@ from tenure.gateway.http.calls import Call
 from tenure.gateway.http.intake import Intake
 from tenure.gateway.http.reception import Reception
 from tenure.gateway.http.replays import Replays
+from tenure.gateway.log.feedback import FeedbackDesk
 from tenure.gateway.log.outcomes import OutcomeDesk
 from tenure.gateway.log.records import DecisionRecord
 from tenure.gateway.scoring.decisions import Decider, DecisionRequest
@@ -24,7 +25,7 @@ from tenure.lifecycle.serving import GatewayPolicy
 from tenure.lifecycle.task import Task
 from tenure.ports import Clock
 
-SCORE, OUTCOME, ADMIN = "score", "outcome", "admin"
+SCORE, OUTCOME, FEEDBACK, ADMIN = "score", "outcome", "feedback", "admin"
 _KINDS: dict[Task, str] = {
     "binary": "binary model",
     "multiclass": "multiclass model",
@@ -43,6 +44,7 @@ class Endpoints:
     reception: Reception
     decider: Decider
     desk: OutcomeDesk
+    feedback_desk: FeedbackDesk
     replays: Replays
     metrics: Metrics
     intake: Intake
@@ -89,6 +91,19 @@ class Endpoints:
         self.reception.keeper.overdraw(caller, max(0, len(record.labels) - 1))
         self.metrics.outcomes.labels(name).inc(len(record.labels))
         return json_answer(answers.OutcomesAnswer(len(record.labels), record.outcome_ids))
+
+    async def feedback(self, call: Call) -> Answer:
+        """Take in what people think of decisions."""
+        caller = self.reception.admit(call, FEEDBACK)
+        self.reception.keeper.charge(caller)
+        name = self.reception.visible_model(call.params["model"], caller)
+        raw = await self.intake.read(call)
+        body = bodies.parse(bodies.feedback_body, raw)
+        items = (await self.feedback_desk.take(name, body, caller)).items
+        self.reception.keeper.overdraw(caller, len(items) - 1)
+        for one in items:
+            self.metrics.feedback.labels(name, one.verdict).inc()
+        return json_answer(answers.FeedbackAnswer(len(items), [one.feedback_id for one in items]))
 
     async def stop_canary(self, call: Call) -> Answer:
         """Give the canary nothing more here, database or not."""

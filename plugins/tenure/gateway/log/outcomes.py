@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from tenure.gateway.contract import bodies
-from tenure.gateway.contract.bodies import Outcome, OutcomesBody
+from tenure.gateway.contract.bodies import FeedbackItem, Outcome, OutcomesBody
 from tenure.gateway.contract.keys import ADMIN, Caller
 from tenure.gateway.contract.refusals import Refusal
 from tenure.gateway.log.records import OutcomeRecord, encode
@@ -72,7 +72,10 @@ class OutcomeDesk:
         watermark = known(body.watermark, "watermark")
         observed = [_checked(one, number, known) or now for number, one in enumerate(body.outcomes)]
         rule = self._rules(model)
-        labels = [_label(one, number, rule) for number, one in enumerate(body.outcomes)]
+        labels = [
+            label_of(one.label, rule, f"outcomes[{number}].label")
+            for number, one in enumerate(body.outcomes)
+        ]
         record = OutcomeRecord(
             model=model,
             received_at=micros(now),
@@ -89,20 +92,26 @@ class OutcomeDesk:
 
     def _callers(self, outcomes: Sequence[Outcome], teller: Caller) -> list[str | None]:
         """Digests of whose request ids they are. Raises Refusal (403, 422)."""
-        names = [_caller(one, number, teller) for number, one in enumerate(outcomes)]
+        names = [
+            caller_of(one, teller, f"outcomes[{number}]", scope="outcome")
+            for number, one in enumerate(outcomes)
+        ]
         digests = {name: caller_digest(self._subject_key, name) for name in set(names) if name}
         return [digests.get(name) for name in names]
 
 
-def _caller(outcome: Outcome, number: int, teller: Caller) -> str:
+def caller_of(one: Outcome | FeedbackItem, teller: Caller, place: str, *, scope: str) -> str:
     """Whose request id it is; empty: of whoever is the only one to have used it.
 
     Who scores speaks of its own requests: a request id is easily guessed, and two clients count
     their orders from 1.
+
+    Raises:
+        Refusal: 403 or 422.
     """
-    where = f"outcomes[{number}].caller"
-    named = bodies.text(outcome.caller, where)
-    if outcome.request_id is None:
+    where = f"{place}.caller"
+    named = bodies.text(one.caller, where)
+    if one.request_id is None:
         if named is not None:
             raise Refusal(422, "invalid", "A decision id needs no caller.", where)
         return ""
@@ -110,32 +119,36 @@ def _caller(outcome: Outcome, number: int, teller: Caller) -> str:
     if speaks_for_itself and named not in {None, teller.client}:
         message = (
             f"The key {teller.name!r} scores, so its request ids are its own. Give the decision "
-            "id, or use a key that has the scope outcome but not score, or admin."
+            f"id, or use a key that has the scope {scope} but not score, or admin."
         )
         raise Refusal(403, "not_your_request", message, where)
     return named or (teller.client if speaks_for_itself else "")
+
+
+def check_ids(one: Outcome | FeedbackItem, place: str) -> None:
+    """It names its decision in exactly one way. Raises Refusal (422)."""
+    if (one.decision_id is None) == (one.request_id is None):
+        raise Refusal(422, "invalid", "Give exactly one of decision_id, request_id.", place)
+    bodies.text(one.decision_id, f"{place}.decision_id")
+    bodies.text(one.request_id, f"{place}.request_id")
 
 
 def _checked(
     outcome: Outcome, number: int, known: Callable[[str | None, str], datetime | None]
 ) -> datetime | None:
     """When it was observed, if it says so. Raises Refusal (422)."""
-    where = f"outcomes[{number}]"
-    if (outcome.decision_id is None) == (outcome.request_id is None):
-        raise Refusal(422, "invalid", "Give exactly one of decision_id, request_id.", where)
-    bodies.text(outcome.decision_id, f"{where}.decision_id")
-    bodies.text(outcome.request_id, f"{where}.request_id")
-    return known(outcome.observed_at, f"{where}.observed_at")
+    place = f"outcomes[{number}]"
+    check_ids(outcome, place)
+    return known(outcome.observed_at, f"{place}.observed_at")
 
 
-def _label(outcome: Outcome, number: int, rule: OutcomeRule) -> bool | str | float:
-    """What the label means, as in training. Raises Refusal (422)."""
-    given = outcome.label
+def label_of(given: bool | float | str, rule: OutcomeRule, field: str) -> bool | str | float:
+    """What a label means, as in training. Raises Refusal (422)."""
     is_short = len(given) <= MAX_TEXT if isinstance(given, str) else abs(given) < _TOO_LARGE
     meaning = rule.meaning(given) if is_short else None
     if meaning is None:
         shown = repr(given) if isinstance(given, str) else spell(given)
         shown = shown[:_SHOWN] if is_short else "This"
         message = f"{shown} is no label: {rule.sentence()}."
-        raise Refusal(422, "not_a_label", message, f"outcomes[{number}].label")
+        raise Refusal(422, "not_a_label", message, field)
     return meaning

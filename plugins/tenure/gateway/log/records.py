@@ -209,12 +209,12 @@ class DecisionDelivery:
         records = [decode_decision(payload) for payload in payloads]
         if self._seal is not None:
             records = self._seal(records)
-        failures = _each(_by_partition("decisions", records), partial(self._put, segment))
+        failures = for_each(_by_partition("decisions", records), partial(self._put, segment))
         if self._enqueue is not None:
             waiting: dict[str, list[dict[str, Any]]] = defaultdict(list)
             for row in (row for record in records for row in for_review(record)):
                 waiting[row["model"]].append(row)
-            failures += _each(waiting.values(), self._enqueue)
+            failures += for_each(waiting.values(), self._enqueue)
         if failures:
             raise failures[0]
 
@@ -283,7 +283,7 @@ class OutcomeDelivery:
         by_model: dict[str, list[OutcomeRecord]] = defaultdict(list)
         for record in records:
             by_model[record.model].append(record)
-        failures = _each(by_model.values(), partial(self._take, segment, after_gap=after_gap))
+        failures = for_each(by_model.values(), partial(self._take, segment, after_gap=after_gap))
         if failures:  # what waits for older segments, last: the others are this one's own
             raise min(failures, key=lambda error: isinstance(error, DeliveryHeldBack))
 
@@ -300,7 +300,7 @@ class OutcomeDelivery:
             self._advance(model, moment(reached))
 
 
-def _each(items: Iterable[Item], do: Callable[[Item], object]) -> list[Exception]:
+def for_each(items: Iterable[Item], do: Callable[[Item], object]) -> list[Exception]:
     """Do it for each; what was wrong about some of them comes back.
 
     Raises:

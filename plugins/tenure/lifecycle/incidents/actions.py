@@ -92,6 +92,8 @@ ACTIONS: dict[str, tuple[IncidentAction, ...]] = {
     "landing_not_read": (ASK,),
     "alias_moved": (ASK,),
     "review_expired": (ASK,),
+    "feedback_failed": (ASK, ROLL_BACK),
+    "feedback_unmatched": (ASK,),
     "dag_import_error": (RELOAD,),
 }
 """In the order in which they help; a kind that is not here is the class of a bug: as `_TASK`."""

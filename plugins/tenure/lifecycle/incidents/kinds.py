@@ -189,6 +189,20 @@ KINDS: dict[str, KindOfIncident] = _CLASSES | {
         "Answer one in the review queue (`tenure review list`), and the incident closes; ask the "
         "owner for more reviewers if it happens again.",
     ),
+    "feedback_failed": KindOfIncident(
+        "People object to decisions",
+        SEV3,
+        _MONITORED,
+        "Open the feedback page of the model: it has the segments and the reasons. Ask the owner: "
+        "a feature to examine, a review rule, or a retraining.",
+    ),
+    "feedback_unmatched": KindOfIncident(
+        "Feedback means no decision",
+        SEV3,
+        "It is kept, and looked for again; all other feedback counts.",
+        "Ask the owner which client sends these ids: a decision id stands in `decision_ids` of the "
+        "answer, a request id must be that of one row.",
+    ),
     "dag_import_error": KindOfIncident(
         "Airflow cannot import a DAG file",
         SEV2,

@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from tenure.lifecycle.policy import Policy
 
-Scope = Literal["score", "outcome", "metrics", "admin"]
-SCOPES: tuple[Scope, ...] = ("score", "outcome", "metrics", "admin")
+Scope = Literal["score", "outcome", "feedback", "metrics", "admin"]
+SCOPES: tuple[Scope, ...] = ("score", "outcome", "feedback", "metrics", "admin")
 """`admin` stands for all of them."""
 
 

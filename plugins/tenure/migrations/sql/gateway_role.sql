@@ -41,6 +41,11 @@ BEGIN
     GRANT INSERT (key, model, digest, rows, replaces, writer) ON log_segment TO tenure_gateway;
     -- Queues decisions for a person; it cannot answer for one.
     GRANT SELECT, INSERT ON review TO tenure_gateway;
+    -- Keeps what people think of decisions; it reads none of it back, and says of none which
+    -- decision it is about.
+    GRANT INSERT (feedback_id, model, decision_id, request_id, caller, given_by, person, verdict,
+                  reason, answer, received_at)
+        ON feedback TO tenure_gateway;
     -- Opens incidents, counts repetitions, closes those that are over: of its own only
     -- (guards_incidents.sql). What an incident is about does not change; who acknowledged it, its
     -- members and its timeline are none of their business.

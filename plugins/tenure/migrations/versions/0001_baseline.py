@@ -23,6 +23,7 @@ FILES = (
     "guards_traffic",
     "guards_ledger",
     "guards_reviews",
+    "guards_feedback",
     "guards_segments",
     "guards_incidents",
     "guards_watermark",

@@ -96,12 +96,14 @@ class Proof:
         files: Files that have rows of the person.
         opened: Rows that still open; 0, or the erasure failed.
         left: Decisions whose personal features may stand in clear.
+        feedback: Pieces of feedback about the person whose reason and answer went.
     """
 
     rows: int
     files: int
     opened: int
     left: int
+    feedback: int = 0
 
     @property
     def ok(self) -> bool:
@@ -146,19 +148,26 @@ def intend(platform: Installation, model: str, subject: str, *, actor: str) -> E
 def erase(platform: Installation, request: ErasureRequest, *, reason: str, actor: str) -> Proof:
     """Destroy the keys, in one transaction with the ledger, then try every sealed row again.
 
+    What people said about her decisions goes as well; feedback that is joined later loses it then.
+
     Raises:
         NotPermitted: The person is no steward.
         TextRefused: The reason cannot be kept.
     """
+    from tenure.adapters.sql import feedback
+
     _permit(platform, actor)
     REASON.require(reason, "reason", still_safe=_SAFE)
     names = [trace.pseudonym for trace in request.traces]
     destroy_keys(platform, names, model=request.model, reason=reason, actor=actor)
+    with platform.database.begin() as connection:
+        forgotten = feedback.forget(connection, names, at=platform.clock.now())
     after = _read(platform, request.model, {t.pseudonym: t for t in _blank(request.traces)})
     tried = list({row[1:]: row for row in (*request.sealed, *after.sealed)}.values())
     values = opener(platform)(tried)
     still_open = sum(value is not None for value in values)
-    return Proof(len(tried), max(request.files, after.files), still_open, after.left)
+    files = max(request.files, after.files)
+    return Proof(len(tried), files, still_open, after.left, forgotten)
 
 
 def _blank(traces: Sequence[Trace]) -> Iterator[Trace]:

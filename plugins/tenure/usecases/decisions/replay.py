@@ -32,6 +32,7 @@ __all__ = [
     "ReplayResult",
     "ReplayVerdict",
     "chosen",
+    "look_up",
     "note_read",
     "replay",
     "show",
@@ -92,7 +93,7 @@ def note_read(platform: Installation, ids: Sequence[str], *, how: str, reader: s
 
 def show(platform: Installation, decision_id: str) -> DecisionRecap | None:
     """Everything about a decision; None when the log has no such row."""
-    row = _look_up(platform, [decision_id]).get(decision_id)
+    row = look_up(platform, [decision_id]).get(decision_id)
     if row is None:
         return None
     is_sealed = row.sealed is not None
@@ -125,7 +126,7 @@ def replay(
     The artifact comes from where gateways take it, or from the archive; digest and signature are
     checked either way.
     """
-    rows = _look_up(platform, ids)
+    rows = look_up(platform, ids)
     found = {one: ReplayResult(one, ReplayVerdict.MISSING, why="not in the log") for one in ids}
     by_scorer: dict[tuple[int, str | None], list[LoggedDecision]] = defaultdict(list)
     for row in rows.values():
@@ -247,7 +248,7 @@ def _loaded(
     return score, signature, row.facts
 
 
-def _look_up(platform: Installation, ids: Sequence[str]) -> "dict[str, LoggedDecision]":
+def look_up(platform: Installation, ids: Sequence[str]) -> "dict[str, LoggedDecision]":
     """Rows by id: first in the hours that the ids themselves name, then everywhere."""
     from tenure.adapters import decision_files
     from tenure.adapters.sql import serving

@@ -13,6 +13,8 @@ from tenure.lifecycle.audit.ledger import broken_ledger
 from tenure.lifecycle.audit.reconciliation import DEAD_AFTER, FailedTask, silent_deaths
 from tenure.lifecycle.incidents.failure_card import killed_card
 from tenure.lifecycle.serving.silence import MAINTENANCE_SECONDS
+from tenure.usecases.decisions.feedback import FeedbackCounts
+from tenure.usecases.decisions.feedback import join as join_feedback
 from tenure.usecases.decisions.outcome_intake import IntakeCounts, take_outcomes
 from tenure.usecases.decisions.reviews import expire
 from tenure.usecases.decisions.segments import CompactionCounts, SealCounts, compact, seal
@@ -100,6 +102,7 @@ class Maintenance:
         sweep: What was left by processes that are gone.
         outcomes: Outcomes that came as a dataset.
         reviews: Decisions that nobody reviewed in time, by model.
+        feedback: What people think of decisions, joined to them.
         authorizations: What lets versions serve, judged again.
         compaction: Of the decision log.
         seal: Of the records of its files.
@@ -115,6 +118,7 @@ class Maintenance:
     sweep: SweepCounts | PartFailure
     outcomes: IntakeCounts | PartFailure
     reviews: Mapping[str, int] | PartFailure
+    feedback: FeedbackCounts | PartFailure
     authorizations: AuthorizationCounts | PartFailure
     compaction: CompactionCounts | PartFailure
     seal: SealCounts | PartFailure
@@ -151,6 +155,7 @@ def maintain(
         sweep=attempt(platform, "sweep", lambda: _sweep(platform)),
         outcomes=attempt(platform, "outcomes", lambda: take_outcomes(platform, run)),
         reviews=attempt(platform, "reviews", lambda: expire(platform)),
+        feedback=attempt(platform, "feedback", lambda: join_feedback(platform)),
         authorizations=attempt(platform, "authorizations", lambda: watch(platform)),
         compaction=attempt(platform, "compaction", lambda: compact(platform)),
         seal=attempt(platform, "seal", lambda: seal(platform, actor=run.dag_id)),

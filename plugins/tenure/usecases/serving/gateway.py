@@ -33,7 +33,7 @@ from tenure.vocabulary import is_id
 
 PATIENCE_SECONDS = 10.0
 """After which a gateway takes the lifecycle database for unreachable, however it hangs."""
-_REVIEWS_AT_ONCE = 5_000
+_ROWS_AT_ONCE = 5_000
 if TYPE_CHECKING:
     from tenure.adapters.web_tokens import JwtVerifier
 
@@ -132,9 +132,17 @@ class GatewayInstallation:
         models = {row["model"] for row in rows}
         waits = {model: timedelta(hours=policy(model).review_hours) for model in models}
         due = [{**row, "expires_at": row["received_at"] + waits[row["model"]]} for row in rows]
-        for start in range(0, len(due), _REVIEWS_AT_ONCE):
+        for start in range(0, len(due), _ROWS_AT_ONCE):
             with self.platform.database.begin() as connection:
-                reviews.add(connection, due[start : start + _REVIEWS_AT_ONCE])
+                reviews.add(connection, due[start : start + _ROWS_AT_ONCE])
+
+    def keep_feedback(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keep what people think of decisions, each once; in pieces, as reviews."""
+        from tenure.adapters.sql import feedback
+
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            with self.platform.database.begin() as connection:
+                feedback.add(connection, rows[start : start + _ROWS_AT_ONCE])
 
     @cached_property
     def log_files(self) -> RecordedFiles:

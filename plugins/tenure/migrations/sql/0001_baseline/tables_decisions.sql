@@ -92,6 +92,52 @@ CREATE TABLE review (
 CREATE INDEX ix_review_due ON review (state, expires_at);
 
 
+-- What people think of decisions, each piece as it came; of one person, or client, about a decision
+-- the newest counts. Refuses an objection without a reason, and a state that does not fit the rest.
+CREATE TABLE feedback (
+    feedback_id  varchar(36)   NOT NULL,
+    model        varchar(64)   NOT NULL,
+    decision_id  varchar(36),  -- as named, or found by the request
+    request_id   varchar(256),
+    caller       varchar(64),  -- whose request it is
+    given_by     varchar(300)  NOT NULL,
+    person       varchar(64)   NOT NULL DEFAULT '',
+    verdict      varchar(16)   NOT NULL,
+    reason       text          NOT NULL DEFAULT '',
+    answer       jsonb,        -- what was answered instead
+    received_at  timestamptz   NOT NULL,
+    state        varchar(16)   NOT NULL DEFAULT 'waiting',
+    why          text          NOT NULL DEFAULT '',
+    tried_at     timestamptz,
+    version      integer,
+    version_id   bigint,
+    subject      varchar(64),
+    answered     jsonb,        -- what the decision says
+    decided_at   timestamptz,
+    erased_at    timestamptz,
+
+    CONSTRAINT pk_feedback PRIMARY KEY (feedback_id),
+    CONSTRAINT fk_feedback_model FOREIGN KEY (model) REFERENCES model (name),
+    CONSTRAINT ck_feedback_known_verdict CHECK (verdict IN ('accept', 'override', 'wrong')),
+    CONSTRAINT ck_feedback_known_state CHECK (state IN ('waiting', 'joined', 'unmatched')),
+    CONSTRAINT ck_feedback_names_a_decision
+        CHECK (decision_id IS NOT NULL OR request_id IS NOT NULL),
+    CONSTRAINT ck_feedback_has_a_reason
+        CHECK (verdict = 'accept' OR reason <> '' OR erased_at IS NOT NULL),
+    CONSTRAINT ck_feedback_joined CHECK (
+        (state = 'joined') = (
+            version_id IS NOT NULL AND version IS NOT NULL
+            AND subject IS NOT NULL AND decided_at IS NOT NULL
+        )
+    ),
+    CONSTRAINT ck_feedback_joined_by_id CHECK (state <> 'joined' OR decision_id IS NOT NULL)
+);
+
+CREATE INDEX ix_feedback_model_state ON feedback (model, state);
+CREATE INDEX ix_feedback_subject ON feedback (subject);
+CREATE INDEX ix_feedback_version_id ON feedback (version_id);
+
+
 -- An appeal against a decision. Refuses whoever opened it as the one who decides it.
 CREATE TABLE appeal (
     id           bigint        GENERATED ALWAYS AS IDENTITY,
