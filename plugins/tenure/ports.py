@@ -282,6 +282,14 @@ class FeatureCounts:
 
 
 @dataclass(frozen=True)
+class CodedDecision:
+    """A decision by the codes that `FeatureCounts` counts by: bin or value; None: null."""
+
+    decision_id: str
+    codes: Mapping[str, str | None]
+
+
+@dataclass(frozen=True)
 class ScoreBin:
     """Labelled decisions whose score lies in [number / bins, (number + 1) / bins).
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MOST_WINDOWS, SPARK_WINDOWS = 60, 20
 """Windows of each kind on the page of a model, and in its line on the first page."""
-KINDS = ("performance", "late_outcomes", "fairness", "quality", "drift")
+KINDS = ("performance", "late_outcomes", "fairness", "feedback", "quality", "drift")
 """Of two kinds with the same verdict the earlier one is said first."""
 COVERAGE, INTERVALS, SCORE_DRIFT = "label coverage", "interval coverage", "prediction drift"
 _SMALL = frozenset({"group rows", "group labels"})

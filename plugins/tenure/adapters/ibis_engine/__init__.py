@@ -10,6 +10,7 @@ from typing import Any
 
 from tenure.ports import (
     ClassCounts,
+    CodedDecision,
     DecisionFilter,
     ErrorCounts,
     FeatureCounts,
@@ -123,6 +124,20 @@ class IbisEngine:
             tuple(categorical),
             tuple(dates),
         )
+
+    def coded(
+        self,
+        decisions: DecisionFilter,
+        ids: Sequence[str],
+        *,
+        edges: Mapping[str, Sequence[float]],
+        categorical: Sequence[str],
+    ) -> list[CodedDecision]:
+        """The few decisions of these ids by the codes that `features` counts them by."""
+        from tenure.adapters.ibis_engine.drift import coded, with_features
+
+        table = with_features(self, decisions, only_opened=True)
+        return coded(table, ids, edges, tuple(categorical))
 
     def outcomes(
         self,

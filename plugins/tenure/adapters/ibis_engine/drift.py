@@ -8,7 +8,7 @@ import ibis
 from ibis import selectors as s
 
 from tenure.adapters.ibis_engine.selection import of_version
-from tenure.ports import DecisionFilter, FeatureCounts
+from tenure.ports import CodedDecision, DecisionFilter, FeatureCounts
 
 if TYPE_CHECKING:
     from tenure.adapters.ibis_engine import IbisEngine
@@ -78,6 +78,27 @@ def feature_counts(
     found = rows.to_pyarrow().to_pylist()
     first, second = (_assemble(found, side, edges, texts) for side in _SIDES)
     return first, second
+
+
+def coded(
+    table: Any, ids: Sequence[str], edges: Mapping[str, Sequence[float]], categorical: Sequence[str]
+) -> list[CodedDecision]:
+    """The decisions of these ids, each with the codes by which `feature_counts` counts it."""
+    wanted = ibis.memtable({"decision_id": list(ids)})
+    rows = _scores_of_models(table).semi_join(wanted, "decision_id")
+    columns = {name: _bin(number(rows, name), e).cast("string") for name, e in edges.items()}
+    columns |= {name: text(rows, name) for name in categorical}
+    found = rows.select("decision_id", **columns).order_by("decision_id").to_pyarrow().to_pylist()
+    return [
+        CodedDecision(
+            row.pop("decision_id"),
+            {
+                name: None if name in edges and code == str(_NULL) else code
+                for name, code in row.items()
+            },
+        )
+        for row in found
+    ]
 
 
 def number(table: Any, name: str) -> Any:

@@ -15,7 +15,9 @@ from tenure.adapters.sql.overview import VerdictLine, verdict_lines
 from tenure.adapters.sql.rows import as_row, columns_of
 from tenure.verdicts import Check, Verdict
 
-_HEAVY = ("distributions", "confusion", "groups", "comparisons", "outcomes", "score_bins")
+_HEAVY = (
+    "distributions", "confusion", "groups", "comparisons", "outcomes", "score_bins", "segments",
+)  # fmt: skip
 """Facts that only the page of one window shows."""
 _BROKEN = '$[*] ? (@.verdict != "passed")'
 

@@ -1,10 +1,11 @@
 """Watching live decisions: drift, performance with late labels, fairness, data quality.
 
 `policy` what a YAML may state · `window` which decisions are judged together · `drift`, `quality`,
-`performance`, `fairness` one judgement each. Only the policy is light to import.
+`performance`, `fairness`, `feedback` one judgement each. Only the policy is light to import.
 """
 
 from tenure.lifecycle.monitoring.policy import (
+    FEEDBACK,
     LABELLED,
     LATE_OUTCOMES,
     UNLABELLED,
@@ -12,4 +13,4 @@ from tenure.lifecycle.monitoring.policy import (
     MonitoringPolicy,
 )
 
-__all__ = ["LABELLED", "LATE_OUTCOMES", "UNLABELLED", "Kind", "MonitoringPolicy"]
+__all__ = ["FEEDBACK", "LABELLED", "LATE_OUTCOMES", "UNLABELLED", "Kind", "MonitoringPolicy"]

@@ -7,7 +7,7 @@ from pydantic import Field
 from tenure.lifecycle.policy import Policy
 from tenure.lifecycle.training.evaluation import Metric
 
-Kind = Literal["drift", "quality", "performance", "fairness", "late_outcomes"]
+Kind = Literal["drift", "quality", "performance", "fairness", "late_outcomes", "feedback"]
 
 UNLABELLED: tuple[Kind, ...] = ("drift", "quality")
 """Judged as soon as decisions are there."""
@@ -15,6 +15,21 @@ LABELLED: tuple[Kind, ...] = ("performance", "fairness")
 """Judged when the labels of the decisions are mature."""
 LATE_OUTCOMES: Kind = "late_outcomes"
 """Performance of what was judged before, with the outcomes that came since."""
+FEEDBACK: Kind = "feedback"
+"""Where people object to decisions; judged whenever there is feedback."""
+
+
+class FeedbackPolicy(Policy):
+    """When people object too much; an objection is a decision that was overridden or wrong."""
+
+    days: int = Field(default=30, ge=1, le=3_660)
+    """Decisions of so many days before the newest one are looked at."""
+    max_share: float = Field(default=0.1, ge=0.0, le=1.0)
+    """Share of all decisions that people may object to."""
+    max_ratio: float = Field(default=2.0, ge=1.0)
+    """How many times as often as elsewhere they may object in one segment."""
+    min_objections: int = Field(default=10, ge=1)
+    """Objections in a segment below which it is not raised, however much it stands out."""
 
 
 class MonitoringPolicy(Policy):
@@ -40,5 +55,7 @@ class MonitoringPolicy(Policy):
     """Share of values outside the range, or of a category, never seen in training."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1.0)
     """Of every interval here; a limit counts as broken when the whole interval lies beyond it."""
+    feedback: FeedbackPolicy = FeedbackPolicy()
+    """When people object to decisions too much."""
     report_rows: int = Field(default=2000, ge=100)
     """Rows of each side that the drawn report samples; verdicts never sample."""

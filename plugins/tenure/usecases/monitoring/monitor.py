@@ -125,6 +125,7 @@ def _worker(
     platform: Installation, run: RunRef, every: Sequence[WatchedModel]
 ) -> Callable[[_Part], str]:
     """Judges a part and returns what is still waited for; scans what parts share once."""
+    from tenure.usecases.monitoring.feedback import judge_objections
     from tenure.usecases.monitoring.judge_window import count_or_judge
     from tenure.usecases.monitoring.late_outcomes import judge_late_outcomes
     from tenure.usecases.monitoring.results import store
@@ -149,6 +150,8 @@ def _worker(
                 store(platform, watched, one, reports, run)
         if part.kinds == LABELLED:
             judge_late_outcomes(platform, watched, run)
+        elif watched.serves:
+            judge_objections(platform, engine(own), watched, run)
         said = "; ".join(waiting)
         return said if watched.serves or not said else f"{watched.name} {said}"
 
