@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 import version_rows
 from sqlalchemy import insert
 
+from tenure.adapters.decision_tables import DECISION_FIELDS, decisions_to_parquet
 from tenure.adapters.sql import reviews, versions
 from tenure.adapters.sql import tables as t
 from tenure.errors import GateFailed
 from tenure.installation import Installation
 from tenure.layout import drawn_key
+from tenure.lifecycle.decisions.decision_log import micros, partition
 from tenure.lifecycle.incidents.failure_card import describe
+from tenure.lifecycle.monitoring.feedback import SegmentObjections, judge_feedback
+from tenure.lifecycle.monitoring.policy import FeedbackPolicy
 from tenure.lifecycle.promotion.approval import begin_key, evidence_digest
 from tenure.usecases.incidents import failure_cards
 from tenure.usecases.incidents.alerts import deliver_alerts
@@ -34,6 +38,8 @@ MODEL = "flight_late"
 ASKED_BY = "manual__2013-07-01T08:00:00+00:00"
 """The run whose window waits for an approver."""
 WAITING = ("01a201ae-88a8-7176-9ed4-1de6ea785a39", "01a201ae-3b41-7b1a-b779-53745e492b64")
+LOGGED = "01a201ae-3b41-7b1a-b779-53745e492b65"
+"""A decision that is in the log."""
 LOWERED = ("max_difference: 0.25", "max_difference: 0.3")
 NUMERIC = ["hour", "minute", "day_of_week", "distance", "temp", "dewp", "humid", "wind_speed"]
 BATCHES = {"2013-01": 27_004, "2013-02": 24_951, "2013-03": 28_834, "2013-04": 28_330}
@@ -152,6 +158,7 @@ class FilledSite:
         self._ask(fifth)
         self.life.decommission(first)
         self.life.monitoring(second)
+        self._feedback(second)
         self.life.incident()
         self.life.gateways()
         self._orders()
@@ -163,6 +170,7 @@ class FilledSite:
             "overview": "/",
             "runbook": "/runbook",
             "model": f"/model/{MODEL}",
+            "feedback": f"/model/{MODEL}/feedback",
             "version-champion": f"/model/{MODEL}/version/2",
             "version-retired": f"/model/{MODEL}/version/1",
             "approval": f"/model/{MODEL}/version/5/approval",
@@ -343,6 +351,73 @@ class FilledSite:
         ]
         with self.platform.database.begin() as connection:
             reviews.add(connection, rows)
+
+    def _feedback(self, version: int) -> None:
+        """People object to flights of EV, a few to others; one client sends ids of its own."""
+        now = self.life.now
+        ids = [f"01a201ae-0000-7000-8000-{n:012d}" for n in range(46)]
+        reasons = ("The crew was on board.", "the crew was on board", "Strike was announced.")
+        same = {"model": MODEL, "given_by": "key:passenger_app", "received_at": now}
+        rows: list[dict[str, Any]] = [
+            same
+            | {
+                "feedback_id": one,
+                "decision_id": one,
+                "verdict": "accept" if n > 40 else ("override", "wrong")[n % 5 == 0],
+                "reason": "" if n > 40 else reasons[n % 3],
+                "answer": None if n > 40 else False,
+                "answered": True,
+                "state": "joined",
+                "version": 2,
+                "version_id": version,
+                "subject": "f" * 32,
+                "decided_at": now - timedelta(hours=n),
+            }
+            for n, one in enumerate(ids)
+        ]
+        lost = {"feedback_id": "lost", "request_id": "4711", "verdict": "accept"}
+        lost |= {"state": "unmatched", "why": "the decision log has no request 4711 of this caller"}
+        report = judge_feedback(
+            [
+                SegmentObjections("carrier", "EV", 420, tuple(ids[:32])),
+                SegmentObjections("carrier", "UA", 880, tuple(ids[32:38])),
+                SegmentObjections("carrier", "B6", 1_045, tuple(ids[38:41])),
+                SegmentObjections("decision", "true", 640, tuple(ids[:41])),
+                SegmentObjections("decision", "false", 1_705, ()),
+                SegmentObjections("fallback_level", "model", 2_345, tuple(ids[:41])),
+            ],
+            FeedbackPolicy(),
+            of=(2_345, 41),
+            confidence=0.95,
+            subject=f"{MODEL}@2",
+            facts={"kind": "feedback", "remarks": "", "decisions": 2_345, "accepted": 5},
+        )
+        run = RunRef(f"{MODEL}__monitor_model", "scheduled__2", "monitor")
+        digest = self.platform.reports.save(report, model=MODEL, dataset=None, run=run)
+        with self.platform.database.begin() as connection:
+            for row in [*rows, same | lost]:
+                connection.execute(insert(t.feedback).values(**row))
+            connection.execute(
+                insert(t.monitoring_result).values(
+                    model=MODEL,
+                    model_version_id=version,
+                    window_start=now - timedelta(days=30),
+                    window_end=now,
+                    kind="feedback",
+                    verdict=str(report.verdict),
+                    decisions=2_345,
+                    selection=_digest("feedback"),
+                    facts={"summary": report.summary, "remarks": ""},
+                    report_digest=digest,
+                )
+            )
+        self.paths["report-feedback"] = f"/report/{digest}"
+        columns: dict[str, Any] = {name: [None] for name in DECISION_FIELDS}
+        columns |= {"decision_id": [LOGGED], "request_id": ["r"], "model": [MODEL]}
+        columns |= {"version": [2], "version_id": [version], "subject": ["f" * 32]}
+        columns |= {"decision": [True], "received_at": [micros(now)], "event_time": [micros(now)]}
+        key = f"{partition('decisions', MODEL, micros(now))}/gw-1.parquet"
+        self.platform.store.put(key, decisions_to_parquet(columns, numeric=[], categorical=[]))
 
     def _stages(self) -> None:
         """A report of every stage that has no page of its own yet."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from filled_site import WAITING, FilledSite, window
+from filled_site import LOGGED, WAITING, FilledSite, window
 from page_reader import FakeGuard, with_airflow
 from shop import Shop
 
@@ -251,3 +251,18 @@ def test_an_approver_comes_from_the_model_to_the_window(
     found.get_by_role("heading", name="May flight_late@5 serve?").wait_for()
     place = str(found.get_by_role("link", name="Answer in Airflow").get_attribute("href"))
     assert place.endswith("/tasks/review/mapped/0/required_actions")
+
+
+def test_an_operator_gives_feedback_by_clicks(site: ServedSite, page: Callable[..., Page]) -> None:
+    found = page(400)
+    found.goto(site.url + site.paths["feedback"])
+    found.get_by_label("Decision").fill(LOGGED)
+    found.get_by_label("Verdict").select_option("wrong")
+    found.get_by_role("button", name="Send").click()  # without a reason
+    found.get_by_role("alert").filter(has_text="reason has 0 characters").wait_for()
+    found.get_by_label("Reason").fill("The flight was cancelled.")
+    found.get_by_role("button", name="Send").click()
+    row = found.locator("tr", has_text="The flight was cancelled.")
+    row.wait_for()
+    assert row.get_by_text("user:olga").is_visible()
+    assert found.get_by_label("Decision").input_value() == ""

@@ -1,4 +1,4 @@
-"""The pages, mounted at `/tenure` in Airflow's API server. All but the reviews only read."""
+"""The pages, mounted at `/tenure` in Airflow's API server: they read, other files act."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ from tenure.usecases.promotion.approval_question import cautions
 from tenure.views import health, lineage, models, serving, tasks, versions
 from tenure.views.approval_page import approval_page, version_of_run
 from tenure.views.datasets import dataset_page
+from tenure.views.feedback import feedback_page
 from tenure.views.incidents import allowed, may_act
 from tenure.views.monitoring import glances, monitoring_page
 from tenure.views.validations import validation_page
-from tenure.vocabulary import NAME, RunRef, is_id
+from tenure.vocabulary import NAME, Role, RunRef, is_id
+from tenure.web.feedback import feedback_routes
 from tenure.web.incidents import Number, action_routes, shown
 from tenure.web.rendering import HERE, render
 from tenure.web.reviews import actions, measured, visible, with_features
@@ -94,6 +96,7 @@ def build() -> FastAPI:
     app.get("/card", response_class=HTMLResponse)(card)
     app.get("/model/{name}", response_class=HTMLResponse)(model)
     app.get("/model/{name}/monitoring", response_class=HTMLResponse)(monitoring)
+    app.get("/model/{name}/feedback", response_class=HTMLResponse)(feedback)
     app.get("/model/{name}/version/{number}", response_class=HTMLResponse)(version)
     app.get("/model/{name}/version/{number}/approval", response_class=HTMLResponse)(approval)
     app.get("/model/{name}/version/{number}/evidence.json")(version_evidence)
@@ -107,6 +110,7 @@ def build() -> FastAPI:
     app.get("/runbook", response_class=HTMLResponse)(runbook_page)
     app.include_router(actions(platform))
     app.include_router(action_routes(platform))
+    app.include_router(feedback_routes(platform))
     app.get("/static/{name}")(static)
     app.add_exception_handler(TenureError, _explain)
     app.add_exception_handler(SQLAlchemyError, _explain_airflow)
@@ -167,6 +171,21 @@ def monitoring(
         return _absent(request, "model", name)
     live = is_running(session, name)
     return _page(request, "monitoring.html", page=found, asked=window, live=live)
+
+
+def feedback(
+    request: Request, guard: GuardDep, session: SessionDep, name: str, decision: Named = ""
+) -> HTMLResponse:
+    """What people think of a model's decisions; with `decision`, the form names that one."""
+    if not is_id(name):
+        return _absent(request, "model", name)
+    guard.require(dag_id(name, TRAIN_MODEL))
+    found = feedback_page(platform(), name)
+    if found is None:
+        return _absent(request, "model", name)
+    may_give = allowed(platform(), guard.user, [Role.OPERATOR])
+    live = is_running(session, name)
+    return _page(request, "feedback.html", page=found, asked=decision, may_give=may_give, live=live)
 
 
 def version(request: Request, guard: GuardDep, name: str, number: str) -> HTMLResponse:

@@ -69,6 +69,7 @@ def environment() -> Environment:
     )
     made.filters |= {
         "ago": ago,
+        "answer": answer,
         "count": count,
         "drilled": drill_words,
         "event": event,
@@ -139,6 +140,11 @@ def count(number: float | None) -> str:
 def sentence(text: str) -> str:
     """Names of the code as words: `rolled_back` becomes `rolled back`."""
     return text.replace("_", " ")
+
+
+def answer(value: bool | str | float | None) -> str:
+    """What a model or a person answered: yes and no, a class, a number; `none`."""
+    return _plain(value)
 
 
 @dataclass(frozen=True)

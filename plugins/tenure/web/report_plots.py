@@ -282,6 +282,27 @@ def _slices(facts: Facts, _checks: Sequence[Check]) -> Iterator[Figure]:
         )
 
 
+def _objections(facts: Facts, _checks: Sequence[Check]) -> Iterator[Figure]:
+    """Where people object to decisions."""
+    rows = [
+        Dot(
+            one["segment"],
+            one["share"],
+            one["interval"][0],
+            one["interval"][1],
+            css="failed" if one["raised"] else "",
+            title=f"{one['segment']}: {one['objections']:,} of {one['decisions']:,} decisions",
+        )
+        for one in facts["segments"]
+    ]
+    if rows:
+        yield Figure(
+            "Where people object",
+            dots(rows, label="Share of decisions that people object to"),
+            _cut(len(rows)) + "Intervals hold for all segments together; red stands out.",
+        )
+
+
 def _groups(facts: Facts, _checks: Sequence[Check]) -> Iterator[Figure]:
     """Each view (attribute or crossing) by the metric that the policy judges."""
     metric = facts["metric"]
@@ -380,4 +401,5 @@ _OF: dict[str, tuple[_Drawer, ...]] = {
         _slices,
     ),
     "bias": (_groups,),
+    "monitoring": (_objections,),
 }

@@ -33,6 +33,31 @@
         row.querySelectorAll("button").forEach(function (one) { one.disabled = false; });
       });
   });
+  // Feedback on a decision: what the fields say, then the page as it is now, with the form empty.
+  document.addEventListener("click", function (event) {
+    var button = event.target.closest("[data-give] button");
+    if (!button) return;
+    var form = button.closest("[data-give]");
+    var refusal = form.querySelector("[role=alert]");
+    var body = {};
+    form.querySelectorAll("input, select").forEach(function (one) { body[one.name] = one.value.trim(); });
+    refusal.hidden = true;
+    button.disabled = true;
+    fetch(form.dataset.give, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    })
+      .then(function (answer) {
+        if (answer.ok) return window.location.assign(form.dataset.give);
+        return answer.json().then(function (said) { throw said; });
+      })
+      .catch(function (said) {
+        refusal.textContent = said.error ? said.error + " " + (said.next_step || "") : "Airflow did not answer. Try again.";
+        refusal.hidden = false;
+        button.disabled = false;
+      });
+  });
   // What an incident offers: first the sentence of the dry run, then the button that does it.
   document.addEventListener("click", function (event) {
     var button = event.target.closest("button[data-plan], button[data-do]");
