@@ -41,6 +41,8 @@ WAITING = ("01a201ae-88a8-7176-9ed4-1de6ea785a39", "01a201ae-3b41-7b1a-b779-5374
 LOGGED = "01a201ae-3b41-7b1a-b779-53745e492b65"
 """A decision that is in the log."""
 LOWERED = ("max_difference: 0.25", "max_difference: 0.3")
+DESK = ("; the passenger sees what the desk says", "")
+"""What the procedure of later versions says, and earlier ones did not."""
 NUMERIC = ["hour", "minute", "day_of_week", "distance", "temp", "dewp", "humid", "wind_speed"]
 BATCHES = {"2013-01": 27_004, "2013-02": 24_951, "2013-03": 28_834, "2013-04": 28_330}
 
@@ -170,6 +172,7 @@ class FilledSite:
             "overview": "/",
             "runbook": "/runbook",
             "model": f"/model/{MODEL}",
+            "decisions": f"/model/{MODEL}/decisions",
             "feedback": f"/model/{MODEL}/feedback",
             "version-champion": f"/model/{MODEL}/version/2",
             "version-retired": f"/model/{MODEL}/version/1",
@@ -288,7 +291,7 @@ class FilledSite:
     def _config(self, connection: Connection, *, lowered: bool) -> str:
         body = (self.platform.settings.configs / "models" / f"{MODEL}.yaml").read_text()
         assert LOWERED[0] in body
-        body = body.replace(*LOWERED) if lowered else body
+        body = body.replace(*LOWERED) if lowered else body.replace(*DESK)
         digest = digest_bytes(body.encode())
         versions.remember_config(connection, digest=digest, kind="model", name=MODEL, body=body)
         return digest

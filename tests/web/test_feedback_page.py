@@ -1,4 +1,4 @@
-"""The feedback page over a filled database, and what a person sends."""
+"""The feedback page and the decision map over a filled database, and what a person sends."""
 
 from __future__ import annotations
 
@@ -145,5 +145,18 @@ def test_nobody_sends_it_without_a_login() -> None:
         assert http.post(FEEDBACK, json=OVERRIDE).status_code == 401
 
 
+def test_the_decision_map_says_who_decides_and_by_which_procedure(
+    client: TestClient, filled: FilledSite
+) -> None:
+    page = client.get(f"/model/{MODEL}/decisions").text
+    assert "Yes from a score of 0.5 on, else no (as declared)." in page
+    assert "answers as if the score were 0.25" in page
+    assert "accept it, override it or call it wrong" in page
+    assert "Of version 2, which serves; <strong" in page
+    assert "the YAML says something else by now" in page
+    assert "+2. The desk that knows better overrides the answer and says why; the passenger" in page
+
+
 def test_a_model_that_is_not_there(client: TestClient) -> None:
+    assert client.get("/model/unknown/decisions").status_code == 404
     assert client.get("/model/unknown/feedback").status_code == 404

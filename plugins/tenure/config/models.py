@@ -30,7 +30,7 @@ from tenure.lifecycle.training.evaluation import EvaluationPolicy
 from tenure.lifecycle.training.labels import LabelRule
 from tenure.lifecycle.training.numbers import NumberRule, OutcomeRule
 from tenure.lifecycle.training.policy import INTERPRETABLE
-from tenure.vocabulary import Id, Role
+from tenure.vocabulary import Id, Role, TextRule
 
 
 def _fires(expression: str) -> str:
@@ -46,6 +46,13 @@ def _fires(expression: str) -> str:
 
 Cron = Annotated[str, AfterValidator(_fires)]
 """Five fields, or six with seconds at the end."""
+
+
+def _procedure(text: str) -> str:
+    """Prose that people read on the decision map. Raises ValueError."""
+    if problem := TextRule(20_000, is_prose=True).problem(text):
+        raise ValueError(f"it {problem}")
+    return text
 
 
 class PlatformConfig(Policy):
@@ -237,6 +244,9 @@ class ModelConfig(Policy):
     retraining: RetrainingPolicy = RetrainingPolicy()
     decommission: DecommissionPolicy = DecommissionPolicy()
     consumers: tuple[Consumer, ...] = ()
+    procedure: Annotated[str, AfterValidator(_procedure)] | None = None
+    """What people do with the answers, step by step (SOP), up to 20,000 characters; each version
+    keeps that of its YAML."""
 
     @model_validator(mode="after")
     def _features_are_honest(self) -> "ModelConfig":

@@ -25,6 +25,7 @@ from tenure.usecases.promotion.approval_question import cautions
 from tenure.views import health, lineage, models, serving, tasks, versions
 from tenure.views.approval_page import approval_page, version_of_run
 from tenure.views.datasets import dataset_page
+from tenure.views.decision_map import decision_map
 from tenure.views.feedback import feedback_page
 from tenure.views.incidents import allowed, may_act
 from tenure.views.monitoring import glances, monitoring_page
@@ -96,6 +97,7 @@ def build() -> FastAPI:
     app.get("/card", response_class=HTMLResponse)(card)
     app.get("/model/{name}", response_class=HTMLResponse)(model)
     app.get("/model/{name}/monitoring", response_class=HTMLResponse)(monitoring)
+    app.get("/model/{name}/decisions", response_class=HTMLResponse)(decisions)
     app.get("/model/{name}/feedback", response_class=HTMLResponse)(feedback)
     app.get("/model/{name}/version/{number}", response_class=HTMLResponse)(version)
     app.get("/model/{name}/version/{number}/approval", response_class=HTMLResponse)(approval)
@@ -171,6 +173,17 @@ def monitoring(
         return _absent(request, "model", name)
     live = is_running(session, name)
     return _page(request, "monitoring.html", page=found, asked=window, live=live)
+
+
+def decisions(request: Request, guard: GuardDep, name: str) -> HTMLResponse:
+    """The decision map of a model: who decides what, where people come in, and by which SOP."""
+    if not is_id(name):
+        return _absent(request, "model", name)
+    guard.require(dag_id(name, TRAIN_MODEL))
+    found = decision_map(platform(), name)
+    if found is None:
+        return _absent(request, "model", name)
+    return _page(request, "decisions.html", page=found)
 
 
 def feedback(

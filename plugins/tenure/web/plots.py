@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from tenure.web.axes import WIDTH as AXIS_WIDTH
+from tenure.web.axes import Axis, drawing, grid
+
 if TYPE_CHECKING:
+    from tenure.views.decision_map import ScoreBands
     from tenure.views.models import AnalysisLine, WindowLine
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 190, 46, 12, 14, 26
@@ -52,6 +56,23 @@ def canary(analyses: Sequence[AnalysisLine]) -> Markup:
         body.append(_rule(y(limit), f"{name} from {limit:g}", side))
     body += [_path(line, [None if v is None else y(v) for v in line.values]) for line in lines]
     return _frame(body, lines, f"Analyses 1 to {len(rows)}; bars show the share of traffic")
+
+
+def bands(found: ScoreBands) -> Markup:
+    """Scores from 0 to 1: where the answer is no and yes, and around what a person looks at."""
+    axis = Axis(0.0, 1.0, 14, AXIS_WIDTH - 14)
+    parts = [("no", 0.0, found.threshold), ("yes", found.threshold, 1.0)]
+    rect = Markup('<rect class="{}" x="{:.1f}" width="{:.1f}" y="{}" height="{}"/>')
+    name = Markup('<text class="axis" x="{:.1f}" y="14" text-anchor="middle">{}</text>')
+    body = [grid(axis, 22, 50)]
+    for css, low, high in parts:
+        body.append(rect.format(css, axis.at(low), axis.at(high) - axis.at(low), 26, 20))
+        if high > low:
+            body.append(name.format(axis.at((low + high) / 2), css))
+    if found.unsure is not None:
+        low, high = (axis.at(end) for end in found.unsure)
+        body.append(rect.format("unsure", low, high - low, 22, 28))
+    return drawing(AXIS_WIDTH, 84, "Score", body)
 
 
 def monitoring(results: Sequence[WindowLine]) -> Markup:

@@ -94,6 +94,7 @@ def environment() -> Environment:
         "canary_plot": plots.canary,
         "monitoring_plot": plots.monitoring,
         "report_figures": report_plots.figures,
+        "bands_plot": plots.bands,
         "metric_plot": approval_plots.metric_plot,
         "difference_plot": approval_plots.difference_plot,
         "group_figures": approval_plots.group_figures,

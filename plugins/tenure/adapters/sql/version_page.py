@@ -184,6 +184,27 @@ def config_text(connection: Connection, digest: str | None) -> str | None:
     return connection.execute(query).scalar_one_or_none()
 
 
+@dataclass(frozen=True)
+class ConfiguredVersion:
+    """A version with the model's YAML as it was when the version was planned; None: not known."""
+
+    version: int
+    created_at: datetime
+    body: str | None
+
+
+def configured(connection: Connection, model: str) -> list[ConfiguredVersion]:
+    """Every version of the model, oldest first."""
+    mine, config = t.model_version, t.config_revision
+    query = (
+        select(mine.c.version, mine.c.created_at, config.c.body)
+        .outerjoin(config, config.c.digest == mine.c.config_digest)
+        .where(mine.c.model == model)
+        .order_by(mine.c.version)
+    )
+    return [as_row(ConfiguredVersion, row) for row in connection.execute(query)]
+
+
 def of_evidence(connection: Connection, beginning: str) -> tuple[str, int] | None:
     """Model and number of the only version that was approved with an evidence of this digest."""
     version, given = t.model_version, t.approval
