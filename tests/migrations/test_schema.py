@@ -23,6 +23,8 @@ EVIDENCE = {
     "report",
     "snapshot",
     "snapshot_read",
+    "suite_answer",
+    "suite_proposal",
     "suite_revision",
     "traffic_plan",
     "training_snapshot",

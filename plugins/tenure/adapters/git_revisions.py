@@ -1,12 +1,15 @@
-"""Reads one file out of a git revision, where the configs are a checkout."""
+"""One file in git, where configs are a checkout: read from a revision, committed to a branch."""
 
 import os
 import subprocess
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 TIMEOUT_SECONDS = 20
 MAX_REVISION = 200
+_GIT = ("git", "--no-pager", "--no-replace-objects", "-c", "core.hooksPath=/dev/null")
 
 
 class NoRevision(Exception):
@@ -50,6 +53,45 @@ def history(path: Path, limit: int) -> list[Revision]:
     return [Revision(*map(_plain, row.split("\0", 3))) for row in rows if row]
 
 
+def commit_to_branch(path: Path, data: bytes, *, branch: str, message: str, author: str) -> str:
+    """Commit other bytes of the file to a new branch from HEAD; returns the commit.
+
+    The working tree, the index and the branch that is checked out stay as they are. A branch that
+    is there already keeps its commit.
+
+    Raises:
+        NoRevision: There is no git, no repository, or the file is not in its last commit.
+    """
+    folder = path.parent
+    read(path, "HEAD")
+    parent, ref = _commit(folder, "HEAD"), f"refs/heads/{branch}"
+    try:
+        return _commit(folder, ref)
+    except NoRevision:
+        pass
+    name = _git(folder, "rev-parse", "--show-prefix").decode().strip() + path.name
+    blob = _git(folder, "hash-object", "-w", "--stdin", data=data).decode().strip()
+    who = {"NAME": author, "EMAIL": f"{author}@tenure.invalid"}
+    people = {f"GIT_{r}_{k}": v for r in ("AUTHOR", "COMMITTER") for k, v in who.items()}
+    with tempfile.TemporaryDirectory(prefix="tenure-index-") as place:
+        env = {"GIT_INDEX_FILE": f"{place}/index", **people}
+        _git(folder, "read-tree", parent, env=env)
+        _git(folder, "update-index", "--cacheinfo", f"100644,{blob},{name}", env=env)
+        tree = _git(folder, "write-tree", env=env).decode().strip()
+        text = message.encode()
+        made = _git(folder, "commit-tree", tree, "-p", parent, data=text, env=env).decode().strip()
+    _git(folder, "update-ref", ref, made, "0" * len(made))
+    return made
+
+
+def branch_head(path: Path, branch: str) -> str | None:
+    """The commit of a branch; None where there is no such branch, or no git."""
+    try:
+        return _commit(path.parent, f"refs/heads/{branch}")
+    except NoRevision:
+        return None
+
+
 def _plain(text: str) -> str:
     """What people wrote, without what would steer a terminal."""
     return "".join(c if c.isprintable() else " " for c in text)
@@ -68,8 +110,10 @@ def _commit(folder: Path, revision: str) -> str:
     return found.decode().split()[-1]
 
 
-def _git(folder: Path, *arguments: str) -> bytes:
-    """Output of git, which never asks, never pages, and writes nothing."""
+def _git(
+    folder: Path, *arguments: str, data: bytes = b"", env: Mapping[str, str] | None = None
+) -> bytes:
+    """Output of git, which never asks, never pages, and runs no hook."""
     quiet = {
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_OPTIONAL_LOCKS": "0",
@@ -79,9 +123,9 @@ def _git(folder: Path, *arguments: str) -> bytes:
     where = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
     try:
         done = subprocess.run(
-            ["git", "--no-pager", "--no-replace-objects", "-C", str(folder), *arguments],
-            env=where | quiet,
-            stdin=subprocess.DEVNULL,
+            [*_GIT, "-C", str(folder), *arguments],
+            env={**where, **quiet, **(env or {})},
+            input=data,
             capture_output=True,
             check=False,
             timeout=TIMEOUT_SECONDS,

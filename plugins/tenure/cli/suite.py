@@ -123,7 +123,7 @@ def history(
     as_json: AsJson = False,
 ) -> None:
     """Say who changed a suite and when, newest first; without git, since when each judged."""
-    from tenure.usecases.data.suites import history
+    from tenure.views.suite_history import history
 
     with connected() as platform:
         one_of("suite", name, _names(platform.settings.include))

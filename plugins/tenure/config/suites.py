@@ -38,11 +38,17 @@ def load_suite(include: Path, name: str, contract: Contract | None) -> Suite:
     Raises:
         ConfigInvalid: It lists every problem with file and line.
     """
+    path, data = read_suite(include, name)
+    return parse_suite(data, name, contract, path)
+
+
+def read_suite(include: Path, name: str) -> tuple[Path, bytes]:
+    """The suite's file and its bytes. Raises ConfigInvalid when it is not there."""
     folder = include / "expectations"
     if not is_id(name):
         raise BrokenFile([Problem(folder, 1, NOT_AN_ID.format(name[:80]))])
     path = folder / f"{name}.json"
-    return parse_suite(read_bounded(path), name, contract, path)
+    return path, read_bounded(path)
 
 
 def parse_suite(data: bytes, name: str, contract: Contract | None, path: Path) -> Suite:
@@ -58,6 +64,12 @@ def parse_suite(data: bytes, name: str, contract: Contract | None, path: Path) -
     if problems:
         raise BrokenFile(problems)
     return Suite(name, digest_bytes(data), data.decode(), tuple(_expectations(tree, name)))
+
+
+def parse_suite_for(data: bytes, name: str, users: Sequence[DatasetConfig], path: Path) -> Suite:
+    """The same, valid for every dataset that the suite judges. Raises ConfigInvalid."""
+    contracts: list[Contract | None] = [*(dataset.contract for dataset in users)] or [None]
+    return [parse_suite(data, name, contract, path) for contract in contracts][-1]
 
 
 def lint(include: Path, found: ConfigSet) -> list[Problem]:

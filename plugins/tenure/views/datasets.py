@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tenure.config import DatasetConfig, load_all, load_dataset, parse_dataset
-from tenure.config.suites import load_suite
 from tenure.errors import ConfigInvalid
 from tenure.installation import Installation
+from tenure.installation.suite_in_force import suite_in_force
 from tenure.lifecycle.data.expectations import Expectation, Suite
 from tenure.lifecycle.data.sentences import sentence
 from tenure.verdicts import Severity
@@ -129,7 +129,7 @@ def _rules(
     if config is None:
         return [], ""
     try:
-        suite = load_suite(platform.settings.include, config.suite, config.contract)
+        suite = suite_in_force(platform, config.suite, [config]).suite
     except ConfigInvalid as error:
         why = error.what.splitlines()[0].replace(str(platform.settings.include), "include")
         return [], f"The suite is not valid: {why}"

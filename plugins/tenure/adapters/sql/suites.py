@@ -12,7 +12,7 @@ from tenure.adapters.sql.tables import snapshot, suite_revision, validation
 
 @dataclass(frozen=True)
 class SuiteRow:
-    """A suite's revision, kept since it judged first."""
+    """A suite's revision, kept since it was accepted or judged first."""
 
     digest: str
     name: str
@@ -38,7 +38,7 @@ class Publication:
     quarantine_key: str | None
 
 
-def in_force(connection: Connection, datasets: list[str]) -> SuiteRow | None:
+def judged_last(connection: Connection, datasets: list[str]) -> SuiteRow | None:
     """The revision that judged last among the datasets."""
     newest = (
         select(validation.c.suite_digest)
@@ -53,7 +53,7 @@ def in_force(connection: Connection, datasets: list[str]) -> SuiteRow | None:
 
 
 def revisions(connection: Connection, name: str, limit: int) -> list[SuiteRow]:
-    """Revisions of a suite that judged something, newest first."""
+    """Revisions of a suite that were accepted or judged something, newest first."""
     query = select(suite_revision).where(suite_revision.c.name == name)
     rows = connection.execute(query.order_by(suite_revision.c.created_at.desc()).limit(limit))
     return [as_row(SuiteRow, row) for row in rows.mappings()]

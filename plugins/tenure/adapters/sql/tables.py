@@ -81,6 +81,35 @@ suite_revision = Table(
     _at(),
 )
 
+suite_proposal = Table(
+    "suite_proposal",
+    metadata,
+    _id(),
+    Column("suite", String(64), nullable=False, index=True),
+    Column("file_digest", String(64), nullable=False),
+    Column("before_digest", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("changes", JSONB, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("proposed_by", String(250), nullable=False),
+    _at(),
+    CheckConstraint("digest <> before_digest", name="changes"),
+    CheckConstraint("reason <> ''", name="reason"),
+)
+
+suite_answer = Table(
+    "suite_answer",
+    metadata,
+    _id(),
+    Column("proposal_id", BigInteger, ForeignKey("suite_proposal.id"), nullable=False, unique=True),
+    Column("answer", String(16), nullable=False),
+    Column("answered_by", String(250), nullable=False),
+    Column("reason", Text, nullable=False),
+    _at(),
+    CheckConstraint("answer IN ('accept', 'decline')", name="known"),
+)
+
 model = Table(
     "model",
     metadata,

@@ -25,6 +25,7 @@ FILES = (
     "guards_reviews",
     "guards_feedback",
     "guards_segments",
+    "guards_suites",
     "guards_incidents",
     "guards_watermark",
 )

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tenure.config import DatasetConfig, load_dataset
-from tenure.config.suites import load_suite
 from tenure.errors import DataRejected
 from tenure.failpoints import failpoint
 from tenure.installation import Installation
+from tenure.installation.suite_in_force import suite_in_force
 from tenure.layout import quarantine_key, snapshot_key
 from tenure.lifecycle.data.expectations import Suite
 from tenure.lifecycle.data.sources import (
@@ -245,18 +245,19 @@ class Ingestion:
             f"service and other batches are not affected.{_kept(known)}",
             next_step="Open the report in the tab Tenure. If the source is wrong, ask "
             f"{self.dataset.owner} to drop the repaired file under the same name; the next run "
-            f"takes it. If a rule is wrong, the steward {self.dataset.steward} edits "
-            f"include/expectations/{self.suite.name}.json and runs `tenure suite preview "
+            f"takes it. If a limit is wrong, the steward {self.dataset.steward} moves it on the "
+            f"workbench of {self.dataset.name}; another rule is edited in "
+            f"include/expectations/{self.suite.name}.json, after `tenure suite preview "
             f"{self.suite.name}`.",
             evidence=known.report_digest,
         )
 
 
 def ingestion(platform: Installation, dataset: str) -> Ingestion:
-    """Ingestion of the dataset as its files say now. Raises ConfigInvalid."""
+    """Ingestion of the dataset by the config and the suite in force. Raises ConfigInvalid."""
     include = platform.settings.include
     config, digest = load_dataset(include, dataset)
-    suite = load_suite(include, config.suite, config.contract)
+    suite = suite_in_force(platform, config.suite, [config]).suite
     require_safe_store(platform.store, config)
     how = dataset_context(platform.settings, config, platform.clock.now().date())
     text = (include / "configs" / "datasets" / f"{dataset}.yaml").read_text("utf-8")

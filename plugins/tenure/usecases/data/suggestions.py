@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from tenure.adapters.sql import suites as rows
 from tenure.config import DatasetConfig, load_dataset
-from tenure.config.suites import load_suite
 from tenure.errors import DataRejected
 from tenure.installation import Installation
 from tenure.installation.identity import as_command
+from tenure.installation.suite_in_force import suite_in_force
 from tenure.lifecycle.data.expectations import Suite
 from tenure.lifecycle.data.profiling import propose
 from tenure.lifecycle.data.suggestions import Suggestion, beside
@@ -39,9 +39,8 @@ def history(platform: Installation, name: str, last: int) -> History:
         ConfigInvalid: The dataset or its suite is not valid.
         DataRejected: No batch was published.
     """
-    include = platform.settings.include
-    dataset, _ = load_dataset(include, name)
-    suite = load_suite(include, dataset.suite, dataset.contract)
+    dataset, _ = load_dataset(platform.settings.include, name)
+    suite = suite_in_force(platform, dataset.suite, [dataset]).suite
     with platform.database.begin() as connection:
         batches = rows.last_batches(connection, name, last)
         known = [(b, rows.publication(connection, name, b.source_digest)) for b in batches]

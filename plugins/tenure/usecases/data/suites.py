@@ -5,17 +5,17 @@ Import it inside functions: it loads SQLAlchemy.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tenure.adapters import git_revisions
 from tenure.adapters.sql import suites as rows
 from tenure.config import ConfigSet, DatasetConfig, ModelConfig, load_all
-from tenure.config.suites import load_suite, parse_suite
+from tenure.config.suites import parse_suite
 from tenure.errors import ArtifactRefused, ObjectMissing
 from tenure.installation import Installation
 from tenure.installation.identity import as_command
+from tenure.installation.suite_in_force import suite_in_force
 from tenure.lifecycle.data.expectations import Suite
 from tenure.lifecycle.data.preview import Comparison, findings_of, together, under_new_names
 from tenure.lifecycle.data.quality import Finding, judge
@@ -24,6 +24,7 @@ from tenure.lifecycle.data.sensitivity import personal_columns
 from tenure.lifecycle.data.suite_changes import SuiteChange, changes
 from tenure.usecases.data.judge_file import contract_findings, expectation_findings, read_landed
 from tenure.usecases.data.snapshots import open_snapshot
+from tenure.vocabulary import RunRef
 
 if TYPE_CHECKING:
     from tenure.adapters.arrow_tables import Batch
@@ -35,7 +36,7 @@ class NothingToCompare(Exception):
 
 @dataclass(frozen=True)
 class Edit:
-    """The suite as the file says now, and what it is compared with."""
+    """A suite that is to judge, and what it is compared with."""
 
     before: Suite
     after: Suite
@@ -51,21 +52,20 @@ class Edit:
 
 
 def edit(platform: Installation, name: str, revision: str | None = None) -> Edit:
-    """The edited suite beside a git revision, or beside the one that judges now.
+    """The suite that judges from now on beside a git revision, or beside the one that judged last.
 
-    When the edited file judges already, it is compared with the last commit.
+    When it judged already, it is compared with the last commit.
 
     Raises:
         ConfigInvalid: The edited suite, or the other one, is not a valid suite.
         NothingToCompare: No batch was judged yet, or git has no such revision.
     """
-    include = platform.settings.include
-    users = users_of(load_all(include), name)
-    after = _edited(include, name, users)
+    users = users_of(load_all(platform.settings.include), name)
+    after = suite_in_force(platform, name, users).suite
     if revision is not None:
         return _of_git(platform, after, revision, users)
     with platform.database.begin() as connection:
-        known = rows.in_force(connection, [dataset.name for dataset in users])
+        known = rows.judged_last(connection, [dataset.name for dataset in users])
     if known is None:
         raise NothingToCompare(
             f"no batch was judged by {name} yet, so no suite is in force; name a revision of git"
@@ -80,41 +80,9 @@ def edit(platform: Installation, name: str, revision: str | None = None) -> Edit
         return Edit(after, after, "the suite in force, which it is")
 
 
-@dataclass(frozen=True)
-class SuiteRevision:
-    """One revision of a suite; `why` is the commit's subject."""
-
-    revision: str
-    author: str
-    at: datetime | str
-    why: str
-
-
-def history(platform: Installation, name: str, last: int) -> list[SuiteRevision]:
-    """Revisions of a suite, newest first: its commits, or without git those that judged."""
-    try:
-        path = platform.settings.suites / f"{name}.json"
-        return [
-            SuiteRevision(r.commit, r.author, r.at, r.why)
-            for r in git_revisions.history(path, last)
-        ]
-    except git_revisions.NoRevision:
-        with platform.database.begin() as connection:
-            known = rows.revisions(connection, name, last)
-    return [SuiteRevision(row.digest, "-", row.created_at, "judged first") for row in known]
-
-
 def users_of(found: ConfigSet, suite: str) -> list[DatasetConfig]:
     """The datasets that a suite judges."""
     return [dataset for dataset in found.datasets.values() if dataset.suite == suite]
-
-
-def _edited(include: Path, name: str, users: Sequence[DatasetConfig]) -> Suite:
-    """The suite as its file says, valid for every dataset that it judges."""
-    loaded = load_suite(include, name, None)
-    for dataset in users:
-        loaded = load_suite(include, name, dataset.contract)
-    return loaded
 
 
 def _beside(before: Suite, after: Suite, label: str, users: Sequence[DatasetConfig]) -> Edit:
@@ -175,20 +143,29 @@ def last_batches(platform: Installation, name: str, last: int) -> list[LandedBat
 
 
 def preview(
-    platform: Installation, edited: Edit, batches: Sequence[LandedBatch], done: Callable[[], None]
+    platform: Installation,
+    edited: Edit,
+    batches: Sequence[LandedBatch],
+    done: Callable[[], None],
+    run: RunRef | None = None,
 ) -> list[PreviewedBatch]:
-    """Judge each batch by both suites, reading it once; `done` is called after each."""
-    both = together(edited.before, edited.after)
+    """Judge each batch by both suites, reading it once; `done` is called after each.
+
+    `run` says who reads; without one it is who runs this command.
+    """
+    both, reader = together(edited.before, edited.after), run or as_command("suite preview")
     seen = []
     for landed in batches:
-        seen.append(_see(platform, edited, both, landed))
+        seen.append(_see(platform, edited, both, landed, reader))
         done()
     return seen
 
 
-def _see(platform: Installation, edited: Edit, both: Suite, landed: LandedBatch) -> PreviewedBatch:
+def _see(
+    platform: Installation, edited: Edit, both: Suite, landed: LandedBatch, reader: RunRef
+) -> PreviewedBatch:
     dataset = landed.dataset
-    batch, origin = _read(platform, both, landed)
+    batch, origin = _read(platform, both, landed, reader)
     if batch is None:
         return PreviewedBatch(landed, origin, None)
     of_contract = contract_findings(batch, landed.source_key, dataset)
@@ -212,7 +189,9 @@ def _own_findings(suite: Suite, both: Suite, said: list[Finding], batch: "Batch"
     return [lost.get(position, finding) for position, finding in enumerate(mine)]
 
 
-def _read(platform: Installation, both: Suite, landed: LandedBatch) -> "tuple[Batch | None, str]":
+def _read(
+    platform: Installation, both: Suite, landed: LandedBatch, reader: RunRef
+) -> "tuple[Batch | None, str]":
     """The batch as it landed, and where its rows come from; None with the reason."""
     batch = _landed(platform, landed)
     if batch is not None:
@@ -226,16 +205,17 @@ def _read(platform: Installation, both: Suite, landed: LandedBatch) -> "tuple[Ba
     if named:
         return None, f"its file is gone and its snapshot holds pseudonyms of {', '.join(named)}"
     try:
-        return _rebuilt(platform, landed.dataset, found), REBUILT
+        return _rebuilt(platform, landed.dataset, found, reader), REBUILT
     except ObjectMissing:
         return None, "its file and its snapshot are gone"
 
 
-def _rebuilt(platform: Installation, dataset: DatasetConfig, found: rows.Publication) -> "Batch":
+def _rebuilt(
+    platform: Installation, dataset: DatasetConfig, found: rows.Publication, reader: RunRef
+) -> "Batch":
     from tenure.adapters.arrow_tables import rebuild_batch
 
-    run = as_command("suite preview")
-    kept = open_snapshot(platform, dataset.name, found.digest, purpose="preview", run=run)
+    kept = open_snapshot(platform, dataset.name, found.digest, purpose="preview", run=reader)
     aside = found.quarantine_key
     contract = dataset.contract
     pseudonyms = {

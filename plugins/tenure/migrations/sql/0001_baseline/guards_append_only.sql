@@ -77,6 +77,18 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON snapshot_read
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON snapshot_read
     FOR EACH STATEMENT EXECUTE FUNCTION tenure_refuse_change();
 
+-- What was answered to a proposed suite.
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON suite_answer
+    FOR EACH ROW EXECUTE FUNCTION tenure_refuse_change();
+CREATE TRIGGER no_truncate BEFORE TRUNCATE ON suite_answer
+    FOR EACH STATEMENT EXECUTE FUNCTION tenure_refuse_change();
+
+-- What stewards proposed, and why.
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON suite_proposal
+    FOR EACH ROW EXECUTE FUNCTION tenure_refuse_change();
+CREATE TRIGGER no_truncate BEFORE TRUNCATE ON suite_proposal
+    FOR EACH STATEMENT EXECUTE FUNCTION tenure_refuse_change();
+
 -- The suite that a digest stands for.
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON suite_revision
     FOR EACH ROW EXECUTE FUNCTION tenure_refuse_change();

@@ -24,6 +24,47 @@ CREATE TABLE suite_revision (
 );
 
 
+-- A change of a suite that a steward asks for: the whole text that is to judge, what it was made from,
+-- and the differences in words, as they were shown. Refuses one that changes nothing.
+CREATE TABLE suite_proposal (
+    id             bigint        GENERATED ALWAYS AS IDENTITY,
+    suite          varchar(64)   NOT NULL,
+    file_digest    varchar(64)   NOT NULL,
+    before_digest  varchar(64)   NOT NULL,
+    digest         varchar(64)   NOT NULL,
+    body           text          NOT NULL,
+    changes        jsonb         NOT NULL,
+    reason         text          NOT NULL,
+    proposed_by    varchar(250)  NOT NULL,
+    created_at     timestamptz   NOT NULL DEFAULT now(),
+
+    CONSTRAINT pk_suite_proposal PRIMARY KEY (id),
+    CONSTRAINT ck_suite_proposal_changes CHECK (digest <> before_digest),
+    CONSTRAINT ck_suite_proposal_reason CHECK (reason <> '')
+);
+
+CREATE INDEX ix_suite_proposal_suite ON suite_proposal (suite);
+
+
+-- What a second person answered to a proposal, once. Who proposed it may only take it back
+-- (guards_suites.sql). While the suite's file has the proposal's file_digest, the text that was
+-- accepted last judges in its place.
+CREATE TABLE suite_answer (
+    id           bigint        GENERATED ALWAYS AS IDENTITY,
+    proposal_id  bigint        NOT NULL,
+    answer       varchar(16)   NOT NULL,
+    answered_by  varchar(250)  NOT NULL,
+    reason       text          NOT NULL,
+    created_at   timestamptz   NOT NULL DEFAULT now(),
+
+    CONSTRAINT pk_suite_answer PRIMARY KEY (id),
+    CONSTRAINT uq_suite_answer_proposal_id UNIQUE (proposal_id),
+    CONSTRAINT fk_suite_answer_proposal_id
+        FOREIGN KEY (proposal_id) REFERENCES suite_proposal (id),
+    CONSTRAINT ck_suite_answer_known CHECK (answer IN ('accept', 'decline'))
+);
+
+
 CREATE TABLE dataset (
     name         varchar(64)   NOT NULL,
     owner        varchar(250)  NOT NULL,
