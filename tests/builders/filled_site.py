@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import shop
 import version_rows
 from sqlalchemy import insert
 
 from tenure.adapters.decision_tables import DECISION_FIELDS, decisions_to_parquet
 from tenure.adapters.sql import reviews, versions
 from tenure.adapters.sql import tables as t
+from tenure.config.suite_limits import LimitChange
 from tenure.errors import GateFailed
 from tenure.installation import Installation
+from tenure.installation.suite_in_force import suite_in_force
 from tenure.layout import drawn_key
 from tenure.lifecycle.decisions.decision_log import micros, partition
 from tenure.lifecycle.incidents.failure_card import describe
 from tenure.lifecycle.monitoring.feedback import SegmentObjections, judge_feedback
 from tenure.lifecycle.monitoring.policy import FeedbackPolicy
 from tenure.lifecycle.promotion.approval import begin_key, evidence_digest
+from tenure.usecases.data.suite_proposals import LimitEdit, answer, propose
 from tenure.usecases.incidents import failure_cards
 from tenure.usecases.incidents.alerts import deliver_alerts
 from tenure.usecases.incidents.close_incident import close_incident
@@ -183,6 +188,8 @@ class FilledSite:
             "lineage-snapshot": f"/dataset/flights/snapshot/{_digest('2013-03')}",
             "dataset-flights": "/dataset/flights",
             "dataset-orders": "/dataset/orders",
+            "workbench-flights": "/dataset/flights/workbench",
+            "workbench-orders": "/dataset/orders/workbench",
             "reviews": "/reviews",
             "absent": "/model/unknown",
         }
@@ -341,6 +348,25 @@ class FilledSite:
         bad = self.shop.batch("b20", no_price=9, bad_email=2, strange=3)
         self.paths["validation"] = f"/report/{bad}"
         self.platform.store.put(drawn_key(bad), b"<p>drawn</p>")
+        self._propose()
+
+    def _propose(self) -> None:
+        """The files of the shop, one change that was declined, and one that waits."""
+        include = self.platform.settings.include
+        yaml = shop.YAML.replace("SENSITIVITY", self.shop.sensitivity)
+        (include / "configs/datasets/orders.yaml").write_text(yaml)
+        rules = shop.suite(self.shop.limit)
+        for rule in rules["expectations"]:
+            rule.pop("notes", None)  # a suite's file may hold no HTML
+        (include / "expectations/orders.json").write_text(json.dumps(rules, indent=2))
+        seen = suite_in_force(self.platform, "orders", []).suite.digest
+        for percent in (40, 15):
+            edit = LimitEdit([LimitChange(1, "mostly", percent)], seen)
+            why = f"The price list came late {shop.NASTY}"
+            made = propose(self.platform, "orders", edit, user="sam", reason=why)
+            if percent == 40:
+                why = "Too many orders would have no price."
+                answer(self.platform, made.id, of="orders", accept=False, user="grace", reason=why)
 
     def _queue(self) -> None:
         now = self.life.now

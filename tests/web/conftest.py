@@ -7,11 +7,13 @@ import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import version_rows
-from page_reader import FakeGuard, with_airflow
+from flight_configs import flight_configs
+from page_reader import CHROMIUM, FakeGuard, with_airflow
 from sqlalchemy import insert
 
 from tenure.adapters.sql import plans, versions
@@ -23,6 +25,7 @@ from tenure.vocabulary import RunRef, State
 
 if TYPE_CHECKING:
     from fastapi.testclient import TestClient
+    from playwright.sync_api import Browser, Page
 
 NASTY = '<script>document.title="owned"</script>'
 """Stands where data of strangers stands: column names, values, reasons."""
@@ -353,6 +356,12 @@ class Life:
 
 
 @pytest.fixture
+def flight_include(tmp_path: Path) -> Path:
+    """Configs that a test of pages may add to."""
+    return flight_configs(tmp_path / "include")
+
+
+@pytest.fixture
 def life(platform: Installation) -> Life:
     """An empty database and the hand that fills it."""
     return Life(platform)
@@ -383,3 +392,29 @@ def client(platform: Installation, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     }
     with TestClient(built, root_path="/tenure") as http:
         yield http
+
+
+@pytest.fixture
+def chromium() -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+    with sync_playwright() as play:
+        found = play.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Callable[..., Page]]:
+    """A page of some width; a refused script or style fails the test."""
+    refused: list[str] = []
+
+    def open_page(width: int = 1280, scheme: str = "light") -> Page:
+        size = {"width": width, "height": 900}
+        found = chromium.new_context(viewport=size, color_scheme=scheme).new_page()
+        found.on("console", lambda m: refused.append(m.text) if "Refused to" in m.text else None)
+        return found
+
+    yield open_page
+    assert refused == []

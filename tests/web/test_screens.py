@@ -8,10 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,18 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from filled_site import LOGGED, WAITING, FilledSite, window
-from page_reader import FakeGuard, with_airflow
+from page_reader import CHROMIUM, FakeGuard, served, with_airflow
 from shop import Shop
 
 from tenure.installation import Installation
 from tenure.vocabulary import digest_bytes
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.airflow,
@@ -57,12 +50,7 @@ class ServedSite:
 def site(
     life: Any, platform: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ServedSite]:
-    import uvicorn
-    from airflow.api_fastapi.common.db.common import _get_session
-    from airflow.api_fastapi.core_api.security import get_user
-    from fastapi import FastAPI
-
-    from tenure.web import app, security
+    from tenure.web import app
 
     filled = FilledSite(life, Shop(platform, tmp_path))
     paths = filled.fill()
@@ -71,52 +59,8 @@ def site(
     monkeypatch.setattr(app, "open_windows", lambda *_: [window(life.now)])
     monkeypatch.setattr(app, "task_status", filled.tasks)
     guard = type("Reader", (FakeGuard,), {})
-    built = app.build()
-    built.dependency_overrides |= {
-        get_user: lambda: "reader",
-        security.Guard: guard,
-        _get_session: lambda: None,
-    }
-    outer = FastAPI()
-    outer.mount("/tenure", built)
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(outer, log_level="error", lifespan="off"))
-        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
-        thread.start()
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.02)
-        port = listening.getsockname()[1]
-        yield ServedSite(f"http://127.0.0.1:{port}/tenure", paths, platform, guard)
-        server.should_exit = True
-        thread.join(20)
-
-
-@pytest.fixture
-def chromium() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-    with sync_playwright() as play:
-        found = play.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield found
-        found.close()
-
-
-@pytest.fixture
-def page(chromium: Browser) -> Iterator[Callable[..., Page]]:
-    """A page of some width; a refused script or style fails the test."""
-    refused: list[str] = []
-
-    def open_page(width: int = 1280, scheme: str = "light") -> Page:
-        size = {"width": width, "height": 900}
-        found = chromium.new_context(viewport=size, color_scheme=scheme).new_page()
-        found.on("console", lambda m: refused.append(m.text) if "Refused to" in m.text else None)
-        return found
-
-    yield open_page
-    assert refused == []
+    with served(app.build(), guard) as url:
+        yield ServedSite(url, paths, platform, guard)
 
 
 def test_every_page_fits_and_is_pictured(site: ServedSite, page: Callable[..., Page]) -> None:

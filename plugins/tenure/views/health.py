@@ -73,7 +73,7 @@ def verdict(signs: Sequence[LifeSign], *, now: datetime, persons: int) -> tuple[
     Args:
         signs: The health strip.
         now: By the clock of the page.
-        persons: Incidents, approvals and reviews that wait for somebody.
+        persons: Incidents, approvals, reviews and proposed suites that wait for somebody.
     """
     bad = [sign.name for sign in signs if sign.state(now) == "failed"]
     said = []

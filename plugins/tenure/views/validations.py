@@ -182,9 +182,11 @@ def _suite(revision: "SuiteRow | EarlierSuite | None") -> Suite | None:
 def _lines(
     checks: Sequence[Check], suite: Suite | None, stored: _Stored, visibility: Visibility
 ) -> list[CheckLine]:
-    known = {_key(e): e for e in suite.expectations} if suite else {}
-    noted = dict(zip(map(_key, suite.expectations), _notes(suite), strict=True)) if suite else {}
-    past = [(one.batch, _by_place(one.checks)) for one in stored.history]
+    known = {rule_key(e): e for e in suite.expectations} if suite else {}
+    noted = (
+        dict(zip(map(rule_key, suite.expectations), notes_of(suite), strict=True)) if suite else {}
+    )
+    past = [(one.batch, by_place(one.checks)) for one in stored.history]
     found = []
     for check in checks:
         key = (check.rule, check.subject, check.allowed)
@@ -199,41 +201,50 @@ def _lines(
                 verdict=check.verdict,
                 observed=check.observed if shown else without_values(check),
                 allowed=check.allowed,
-                history=tuple(_points(past, key, shown=shown)),
+                history=tuple(p for p in points_of(past, key, shown=shown) if p is not None),
             )
         )
     return found
 
 
-def _points(
+def points_of(
     past: Sequence[tuple[str, Mapping[tuple[str, str], list[Check]]]],
     key: tuple[str, str, str],
     *,
     shown: bool,
-) -> list[Point]:
-    """The check in each batch: the same one, or the only one of its rule and column."""
-    found = []
-    for batch, checks in past:
-        alike = checks.get(key[:2], [])
-        same = [check for check in alike if check.allowed == key[2]] or alike
-        if len(same) == 1:
-            (check,) = same
-            found.append(Point(batch, check.verdict, charted_number(check, shown=shown)))
-    return found
+) -> list[Point | None]:
+    """The check in each batch: the same one, or the only one of its rule and column, or None."""
+    return [_point(batch, checks, key, shown=shown) for batch, checks in past]
 
 
-def _by_place(checks: Sequence[Check]) -> dict[tuple[str, str], list[Check]]:
+def _point(
+    batch: str,
+    checks: Mapping[tuple[str, str], list[Check]],
+    key: tuple[str, str, str],
+    *,
+    shown: bool,
+) -> Point | None:
+    alike = checks.get(key[:2], [])
+    same = [check for check in alike if check.allowed == key[2]] or alike
+    if len(same) != 1:
+        return None
+    return Point(batch, same[0].verdict, charted_number(same[0], shown=shown))
+
+
+def by_place(checks: Sequence[Check]) -> dict[tuple[str, str], list[Check]]:
+    """The checks by their rule and subject."""
     found: dict[tuple[str, str], list[Check]] = {}
     for check in checks:
         found.setdefault((check.rule, check.subject), []).append(check)
     return found
 
 
-def _key(expectation: Expectation) -> tuple[str, str, str]:
+def rule_key(expectation: Expectation) -> tuple[str, str, str]:
+    """By which a check of a report is found again."""
     return expectation.type, expectation.subject, allowed(expectation)
 
 
-def _notes(suite: Suite) -> list[str]:
+def notes_of(suite: Suite) -> list[str]:
     """What the steward wrote beside each expectation, in the order of the suite."""
     return [_note(item) for item in json.loads(suite.body)["expectations"]]
 

@@ -30,6 +30,7 @@ from tenure.views.feedback import feedback_page
 from tenure.views.incidents import allowed, may_act
 from tenure.views.monitoring import glances, monitoring_page
 from tenure.views.validations import validation_page
+from tenure.views.workbench import unanswered, workbench_page
 from tenure.vocabulary import NAME, Role, RunRef, is_id
 from tenure.web.feedback import feedback_routes
 from tenure.web.incidents import Number, action_routes, shown
@@ -46,6 +47,7 @@ from tenure.web.security import (
     signed_in,
     task_status,
 )
+from tenure.web.workbench import workbench_routes
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +107,7 @@ def build() -> FastAPI:
     app.get("/model/{name}/version/{number}/lineage", response_class=HTMLResponse)(version_lineage)
     app.get("/dataset/{name}", response_class=HTMLResponse)(dataset)
     app.get("/dataset/{name}/snapshot/{digest}", response_class=HTMLResponse)(snapshot_lineage)
+    app.get("/dataset/{name}/workbench", response_class=HTMLResponse)(workbench)
     app.get("/report/{digest}", response_class=HTMLResponse)(report)
     app.get("/report/{digest}/drawn")(drawn)
     app.get("/reviews", response_class=HTMLResponse)(review_queue)
@@ -113,6 +116,7 @@ def build() -> FastAPI:
     app.include_router(actions(platform))
     app.include_router(action_routes(platform))
     app.include_router(feedback_routes(platform))
+    app.include_router(workbench_routes(platform))
     app.get("/static/{name}")(static)
     app.add_exception_handler(TenureError, _explain)
     app.add_exception_handler(SQLAlchemyError, _explain_airflow)
@@ -130,9 +134,15 @@ def index(request: Request, guard: GuardDep, session: SessionDep) -> HTMLRespons
     incidents = [i for i in seen.incidents if not any(i.concerns(name) for name in hidden)]
     waiting = visible(platform(), guard)[1]
     signs = health.life_signs(platform(), airflow_signs(session))
+    proposals = {
+        name: number
+        for name, number in unanswered(platform()).items()
+        if guard.allows(dag_id(name, INGEST_DATA))
+    }
     now = platform().clock.now()
     waiting_for = [i for i in incidents if i.needs_person(now)]
-    persons = len(waiting_for) + waiting + sum(m.asks_for_approval for m in shown)
+    asked = waiting + sum(proposals.values()) + sum(m.asks_for_approval for m in shown)
+    persons = len(waiting_for) + asked
     return _page(
         request,
         "index.html",
@@ -140,6 +150,7 @@ def index(request: Request, guard: GuardDep, session: SessionDep) -> HTMLRespons
         datasets=[d for d in seen.datasets if guard.allows(dag_id(d.name, INGEST_DATA))],
         incidents=incidents,
         waiting=waiting,
+        proposals=proposals,
         partly_usable=seen.partly_usable,
         glances=glances(platform()),
         signs=signs,
@@ -315,6 +326,18 @@ def dataset(request: Request, guard: GuardDep, session: SessionDep, name: str) -
     if found is None:
         return _absent(request, "dataset", name)
     return _page(request, "dataset.html", page=found, live=is_running(session, name))
+
+
+def workbench(request: Request, guard: GuardDep, session: SessionDep, name: str) -> HTMLResponse:
+    """Where a steward sees what limits would have done, and proposes others."""
+    if not is_id(name):
+        return _absent(request, "dataset", name)
+    guard.require(dag_id(name, INGEST_DATA))
+    found = workbench_page(platform(), name, guard.user)
+    if found is None:
+        return _absent(request, "dataset", name)
+    live = is_running(session, name)
+    return _page(request, "workbench.html", page=found, user=guard.user, live=live)
 
 
 def card(  # noqa: PLR0917 -- the query's names

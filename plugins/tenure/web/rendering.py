@@ -20,7 +20,15 @@ from tenure.lifecycle.incidents.drill import drill_words
 from tenure.lifecycle.incidents.failure_card import BUG, TITLES
 from tenure.views.approval_page import window_path
 from tenure.views.tasks import tone
-from tenure.web import approval_plots, history, plots, report_plots, runbook, small_multiples
+from tenure.web import (
+    approval_plots,
+    history,
+    limit_plots,
+    plots,
+    report_plots,
+    runbook,
+    small_multiples,
+)
 
 HERE = Path(__file__).parent
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -100,6 +108,7 @@ def environment() -> Environment:
         "group_figures": approval_plots.group_figures,
         "window_path": window_path,
         "multiples": small_multiples,
+        "workbench": limit_plots,
     }
     return made
 

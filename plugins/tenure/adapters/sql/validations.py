@@ -1,7 +1,7 @@
 """What the pages of a dataset read: one validation, those before it, and what hangs on it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 from sqlalchemy import Connection, cast, func, select
@@ -12,7 +12,7 @@ from tenure.adapters.sql.data import DatasetRow, ValidationRow, validation_rows
 from tenure.adapters.sql.rows import as_row
 from tenure.adapters.sql.suites import SuiteRow
 from tenure.lifecycle.data.quality import SCHEMA, is_partly_usable
-from tenure.verdicts import Check
+from tenure.verdicts import Check, Verdict
 from tenure.vocabulary import State
 
 _OF_SCHEMA = "$[*] ? (@.rule == $rule)"
@@ -155,3 +155,39 @@ def dataset(connection: Connection, name: str) -> DatasetRow | None:
     query = select(t.dataset).where(t.dataset.c.name == name)
     found = connection.execute(query).mappings().first()
     return as_row(DatasetRow, found) if found else None
+
+
+@dataclass(frozen=True)
+class JudgedFileChecks:
+    """The newest judgement of a landed file, with its checks; a repaired batch has several."""
+
+    batch: str
+    source_digest: str
+    verdict: Verdict
+    rows_in: int
+    rows_quarantined: int
+    report_digest: str
+    created_at: datetime
+    checks: tuple[Check, ...]
+
+
+def last_files(connection: Connection, dataset: str, limit: int) -> list[JudgedFileChecks]:
+    """The files that landed last, also those that were refused and repaired, oldest first."""
+    v, r = t.validation, t.report
+    of_file = func.min(v.c.id).over(partition_by=(v.c.batch, v.c.source_digest))
+    judged = select(v, of_file.label("landed")).where(v.c.dataset == dataset).subquery("judged")
+    newest = (
+        select(judged)
+        .ext(distinct_on(judged.c.landed))
+        .order_by(judged.c.landed, judged.c.id.desc())
+        .subquery("newest")
+    )
+    last = select(newest).order_by(newest.c.landed.desc()).limit(limit).subquery("last")
+    named = [last.c[one.name] for one in fields(JudgedFileChecks) if one.name != "checks"]
+    query = (
+        select(*named, r.c.body["checks"].label("checks"))
+        .join(r, r.c.digest == last.c.report_digest)
+        .ext(distinct_on(last.c.landed))
+        .order_by(last.c.landed)
+    )
+    return [as_row(JudgedFileChecks, row) for row in connection.execute(query).mappings()]
