@@ -34,7 +34,7 @@ def drill(
     if list_:
         _list(as_json=as_json)
         return
-    if name not in DRILLS:
+    if name is None or name not in DRILLS:
         known = ", ".join(DRILLS)
         raise typer.BadParameter(f"{name or 'no name'}; there are: {known}", param_hint="NAME")
     from tenure.drills.run import run

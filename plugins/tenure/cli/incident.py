@@ -1,7 +1,7 @@
 """`tenure incident`: what is open, what it is about, and who does what about it."""
 
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +12,6 @@ from tenure.cli.names import require_model
 from tenure.cli.output import AsJson, print_json, say
 
 if TYPE_CHECKING:
-    from tenure.adapters.sql.incidents import Incident
     from tenure.views.incidents import IncidentPage
 
 group = typer.Typer(
@@ -47,9 +46,10 @@ def list_(
     for one in found:
         times = f" ({one.seen} times)" if one.seen > 1 else ""
         taken = f"  [{one.owner}]" if one.owner else ""
+        waits = _remediation(one.remediation_due) if one.state == "restored" else ""
         say(
             f"{one.id}  {in_utc(one.created_at)}  {one.severity}  {one.kind}  {one.subject}{times}"
-            f"{taken}{_restored(one)}  {one.summary}"
+            f"{taken}{waits}  {one.summary}"
         )
     restored = sum(one.state == "restored" for one in found)
     print(f"{len(found) - restored} open{f', {restored} wait for remediation' * bool(restored)}.")
@@ -190,11 +190,8 @@ def close_(
         say(f"Closed incident {incident_id}: {closed.kind} {closed.subject}.")
 
 
-def _restored(one: "Incident") -> str:
-    if one.state != "restored":
-        return ""
-    due = f"due on {one.remediation_due}" if one.remediation_due else "which nobody wrote"
-    return f"  [restored; remediation {due}]"
+def _remediation(due: date | None) -> str:
+    return f"  [restored; remediation {f'due on {due}' if due else 'which nobody wrote'}]"
 
 
 def _print(page: "IncidentPage") -> None:

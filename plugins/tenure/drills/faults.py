@@ -264,6 +264,9 @@ class _NoAliases:
     def set_alias(self, model: str, alias: str, version: int | None) -> bool:
         return False
 
+    def tombstone(self, model: str, version: int, *, run_id: str | None, reason: str) -> list[str]:
+        return []
+
 
 def _note(box: Sandbox) -> None:
     """An event of the sandbox's ledger."""
