@@ -17,8 +17,8 @@ if TYPE_CHECKING:
         Learner,
         Origin,
         PlanStep,
-        Reader,
         ScoredBatch,
+        SnapshotReader,
         TrainingRun,
     )
 
@@ -45,7 +45,7 @@ class SourceLineage:
     """A snapshot, its file, and who opened it."""
 
     origin: "Origin"
-    readers: "Sequence[Reader]"
+    readers: "Sequence[SnapshotReader]"
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ class PlanStep:
 
 
 @dataclass(frozen=True)
-class Reader:
+class SnapshotReader:
     """Everybody who opened a snapshot for one purpose, counted."""
 
     reader: str
@@ -248,7 +248,7 @@ def plan_steps(connection: Connection, versions: Sequence[int]) -> list[PlanStep
     return [as_row(PlanStep, row) for row in rows.mappings()]
 
 
-def readers(connection: Connection, dataset: str, digest: str) -> list[Reader]:
+def readers(connection: Connection, dataset: str, digest: str) -> list[SnapshotReader]:
     """Who opened the snapshot, for what, how often; who read last comes first."""
     table = t.snapshot_read.c
     last = func.max(table.created_at)
@@ -264,4 +264,4 @@ def readers(connection: Connection, dataset: str, digest: str) -> list[Reader]:
         .group_by(table.reader, table.purpose, table.model)
         .order_by(last.desc(), table.reader, table.purpose)
     )
-    return [as_row(Reader, row) for row in rows.mappings()]
+    return [as_row(SnapshotReader, row) for row in rows.mappings()]

@@ -30,7 +30,7 @@ from pydantic import Field, model_validator
 from tenure.lifecycle.policy import Policy
 from tenure.lifecycle.promotion import means
 from tenure.lifecycle.promotion.means import ShareLosses
-from tenure.lifecycle.promotion.split import Split, judge_split
+from tenure.lifecycle.promotion.split import ArmSplit, judge_split
 from tenure.verdicts import Check, Severity, Verdict
 from tenure.vocabulary import BASIS_POINTS
 
@@ -198,7 +198,7 @@ class CanaryJudgement:
     metrics: tuple[MetricJudgement, ...]
     harm_threshold: float
     safe_threshold: float
-    split: Split | None = None
+    split: ArmSplit | None = None
 
     @property
     def is_final(self) -> bool:
@@ -330,7 +330,7 @@ def judge(
     )
 
 
-def _split(policy: CanaryPolicy, counts: Sequence[ShareCounts]) -> Split | None:
+def _split(policy: CanaryPolicy, counts: Sequence[ShareCounts]) -> ArmSplit | None:
     """Of all subjects: `error` counts every decision, while labels may come late for one arm."""
     asked = [
         (row.share_bp, row.canary_subjects, row.champion_subjects)

@@ -28,7 +28,7 @@ PRIOR_SUBJECTS = 100.0
 
 
 @dataclass(frozen=True)
-class Split:
+class ArmSplit:
     """Subjects by the arm that they were assigned at one share, and the evidence against it.
 
     `log_e` is the natural logarithm of the e-value; wrong from `log(shares / ALPHA)` on.
@@ -49,7 +49,7 @@ class Split:
         )
 
 
-def judge_split(subjects: Sequence[tuple[int, int, int]], *, shares: int) -> Split | None:
+def judge_split(subjects: Sequence[tuple[int, int, int]], *, shares: int) -> ArmSplit | None:
     """The share whose split is most in doubt; None where nobody was counted.
 
     Args:
@@ -62,7 +62,7 @@ def judge_split(subjects: Sequence[tuple[int, int, int]], *, shares: int) -> Spl
     """
     limit = math.log(shares / ALPHA)
     found = [
-        Split(share_bp, canary, champion, log_e, log_e >= limit)
+        ArmSplit(share_bp, canary, champion, log_e, log_e >= limit)
         for share_bp, canary, champion in subjects
         if canary + champion
         for log_e in [log_e_value(share_bp, canary, champion)]

@@ -67,11 +67,9 @@ def compare(platform: Installation, first: str, second: str) -> SnapshotComparis
 
 
 def named_snapshot(platform: Installation, name: str) -> "SnapshotRow":
-    """The snapshot's row; of a batch or a file that was repaired the one in force.
+    """The snapshot with this beginning of its digest, `dataset:batch`, or key of its landed file.
 
-    Args:
-        platform: The installation.
-        name: The beginning of its digest, `dataset:batch`, or the key of its landed file.
+    Of what was repaired it is the one in force.
 
     Raises:
         ConfigInvalid: The name fits no snapshot, or several.
