@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tenure.adapters.sql.monitoring_page import WindowEvidence
     from tenure.verdicts import Report
 
-MOST_LISTED = 50
+MOST_LISTED = 20
 """Pieces of feedback, and unmatched ones, that the page lists."""
 
 
