@@ -179,7 +179,7 @@ def _refusals(serving: ServingPolicy) -> tuple[str, DecidedBy, str]:
         "a feature that the model does not have": serving.on_extra_feature,
     }
     refused = [name for name, what in stated.items() if what == "reject"]
-    return ("it has " + _listed(refused), "client", "refused (422): nothing is decided")
+    return ("it has " + _listed(refused), "gateway", "refuses it (422): nothing is decided")
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -201,7 +201,7 @@ def _routing(row: VersionRow | None, plan: "TrafficPlan | None") -> DecisionPoin
         f"Version {row.version} is champion, authorized until "
         f"{plan.champion_until:%Y-%m-%d}.{canary}",
         "traffic plan",
-        [("its authorization ended", "rule", "the model is not asked")],
+        [("its authorization ended", "gateway", "asks no model; see below who answers")],
     )
 
 

@@ -13,10 +13,10 @@
     var body = {};
     if (act === "answer") body = { decision: decision, note: text ? text.value : "" };
     if (act === "snooze") body = { hours: Number(named.value) };
+    if (act === "close" || act === "accept" || act === "decline") body = { reason: text.value };
     if (button.hasAttribute("data-fields")) {
       button.parentElement.querySelectorAll("input[name]").forEach(function (one) { body[one.name] = one.value; });
     }
-    if (act === "close" || act === "accept" || act === "decline") body = { reason: text.value };
     row.querySelectorAll("button").forEach(function (one) { one.disabled = true; });
     fetch(row.dataset.actOn + "/" + act, {
       method: "POST",
