@@ -1,9 +1,10 @@
 """What a page costs: each page of a filled installation against the smallest page of the same app.
 
-Run: `.venv/bin/python benchmarks/pages.py [ROUNDS] [MODELS]`
+Run: `.venv/bin/python benchmarks/pages.py [ROUNDS] [MODELS] [DATASETS]`
 
 A real server and a real PostgreSQL; the login is left out, since Airflow's is not ours. The rows
-are those of the browser tests, and MODELS more models with a history of their own.
+are those of the browser tests, and MODELS more models and DATASETS more datasets, each with a
+history of its own.
 """
 
 import importlib.util
@@ -23,14 +24,14 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests" / "builders"))
 
 
-def main(rounds: int, models: int) -> None:
+def main(rounds: int, models: int, datasets: int) -> None:
     """Print the table of benchmarks/RESULTS.md."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         os.environ["AIRFLOW_HOME"] = str(home / "airflow")
         os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "True"
-        with _database(home) as url, _served(home, url, models) as (address, paths):
-            _report(_measure(address, paths, rounds))
+        with _database(home) as url, _served(home, url, (models, datasets)) as (address, paths):
+            _report(*_measure(address, paths, rounds))
 
 
 @contextmanager
@@ -51,7 +52,7 @@ def _database(home: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _served(home: Path, url: str, models: int) -> Iterator[tuple[str, dict[str, str]]]:
+def _served(home: Path, url: str, more: tuple[int, int]) -> Iterator[tuple[str, dict[str, str]]]:
     import uvicorn
     from airflow.api_fastapi.common.db.common import _get_session
     from airflow.api_fastapi.core_api.security import get_user
@@ -71,8 +72,9 @@ def _served(home: Path, url: str, models: int) -> Iterator[tuple[str, dict[str, 
     platform = Installation(settings)
     life = _life(platform)
     filled = FilledSite(life, Shop(platform, home))
-    paths = filled.fill()
-    _more_models(life, models)
+    paths = filled.fill() | filled.fill_more()
+    _more_models(life, more[0])
+    _more_datasets(life, more[1])
     with platform.database.begin() as connection:
         connection.exec_driver_sql("ANALYZE")
     replaced: dict[str, Any] = {
@@ -135,12 +137,60 @@ def _more_models(life: Any, models: int) -> None:
             life.platform.reports.save(report, model=name, dataset=None, run=run)
 
 
-def _measure(address: str, paths: dict[str, str], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each request, all pages in turn, the smallest page of the app among them."""
+def _more_datasets(life: Any, datasets: int) -> None:
+    """Each with 40 batches, of which every seventh failed and every tenth came twice."""
+    from sqlalchemy import insert
+
+    from tenure.adapters.sql import tables as t
+    from tenure.verdicts import Check, Report, Verdict
+    from tenure.vocabulary import RunRef
+
+    checks = tuple(Check(f"rule {n}", Verdict.PASSED, "0", "none") for n in range(25))
+    for number in range(datasets):
+        name = f"dataset_{number:03d}"
+        about = {"owner": "ada", "steward": "sam", "sensitivity": "public"}
+        with life.platform.database.begin() as connection:
+            connection.execute(insert(t.dataset).values(name=name, **about))
+        for n in range(40):
+            verdict = Verdict.FAILED if n % 7 == 0 else Verdict.PASSED
+            said = f"judged {n}"
+            report = Report("quality", name, verdict, said, checks, {}, enforced=True)
+            run = RunRef(f"{name}__ingest_data", f"r{n}", "ingest")
+            digest = life.platform.reports.save(report, model=None, dataset=name, run=run)
+            same = {"dataset": name, "batch": f"b{n - n % 10 // 9:02d}", "suite_digest": digest}
+            with life.platform.database.begin() as connection:
+                snapshot = None
+                if verdict is Verdict.PASSED:
+                    snapshot = connection.scalar(
+                        insert(t.snapshot)
+                        .values(**same, digest=digest, rows=990, manifest_digest=digest)
+                        .returning(t.snapshot.c.id)
+                    )
+                connection.execute(
+                    insert(t.validation).values(
+                        **same,
+                        source_key=f"landing/{name}/{n}.parquet",
+                        source_digest=digest,
+                        config_digest=digest,
+                        verdict=str(verdict),
+                        rows_in=1_000,
+                        rows_ok=990,
+                        rows_quarantined=10,
+                        snapshot_id=snapshot,
+                        report_digest=digest,
+                    )
+                )
+
+
+def _measure(
+    address: str, paths: dict[str, str], rounds: int
+) -> tuple[dict[str, list[float]], dict[str, int]]:
+    """Seconds of each request, all pages in turn, and bytes; the smallest page is among them."""
     import httpx
 
     work = {"(smallest: a style sheet)": "/static/tenure.css"} | dict(sorted(paths.items()))
     taken: dict[str, list[float]] = {name: [] for name in work}
+    sizes: dict[str, int] = {}
     with httpx.Client(timeout=60) as http:
         for turn in range(rounds + 1):
             for name, path in work.items():
@@ -148,21 +198,23 @@ def _measure(address: str, paths: dict[str, str], rounds: int) -> dict[str, list
                 answer = http.get(address + path)
                 spent = time.perf_counter() - begin
                 assert answer.status_code in {200, 404}, (name, answer.status_code)
+                sizes[name] = len(answer.content)
                 if turn:  # the first one fills caches
                     taken[name].append(spent)
-    return taken
+    return taken, sizes
 
 
-def _report(taken: dict[str, list[float]]) -> None:
+def _report(taken: dict[str, list[float]], sizes: dict[str, int]) -> None:
     smallest = median(next(iter(taken.values())))
-    print("| page | median ms | p95 ms | median / smallest page |")
-    print("|---|---|---|---|")
+    print("| page | median ms | p95 ms | median / smallest page | KB |")
+    print("|---|---|---|---|---|")
     for name, seconds in sorted(taken.items(), key=lambda one: -median(one[1])):
         ordered = sorted(seconds)
         p95 = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
         mid = median(seconds)
-        print(f"| {name} | {1000 * mid:.0f} | {1000 * p95:.0f} | {mid / smallest:.1f} |")
+        times = f"{1000 * mid:.0f} | {1000 * p95:.0f} | {mid / smallest:.1f}"
+        print(f"| {name} | {times} | {sizes[name] / 1000:.0f} |")
 
 
 if __name__ == "__main__":
-    main(*(int(one) for one in (sys.argv[1:] + ["40", "10"][len(sys.argv) - 1 :])))
+    main(*(int(one) for one in (sys.argv[1:] + ["40", "10", "10"][len(sys.argv) - 1 :])))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import shop
 import version_rows
+from judged_windows import JudgedWindows
+from other_tasks import NUMBERS, OtherTasks
 from sqlalchemy import insert
 
 from tenure.adapters.decision_tables import DECISION_FIELDS, decisions_to_parquet
@@ -192,6 +194,21 @@ class FilledSite:
             "workbench-orders": "/dataset/orders/workbench",
             "reviews": "/reviews",
             "absent": "/model/unknown",
+        }
+
+    def fill_more(self) -> dict[str, str]:
+        """Models of other tasks; one was monitored for 38 days."""
+        paths = OtherTasks(self.life).fill()
+        with self.platform.database.begin() as connection:
+            champion = versions.get(connection, NUMBERS, 1)
+        assert champion is not None
+        last = JudgedWindows(self.platform, self.life.now, NUMBERS).history(champion.id)
+        page = f"/model/{NUMBERS}/monitoring"
+        return paths | {
+            "monitoring": page,
+            "monitoring-window": f"{page}?window={last}",
+            "monitoring-numbers": f"{page}?numbers=drift-temp",
+            "monitoring-weeks": f"/model/{MODEL}/monitoring",
         }
 
     def tasks(self, _session: object, dag: str, run: str, task: str, index: int) -> TaskStatus:

@@ -169,12 +169,19 @@ class Life:
             op_key=digest(f"{version_id} {state} {next(self._keys)}"),
         )
 
-    def plan(self, connection: object, champion: int, canary: int | None, share_bp: int) -> None:
-        seen = plans.newest(connection, "flight_late")
+    def plan(
+        self,
+        connection: object,
+        champion: int,
+        canary: int | None,
+        share_bp: int,
+        model: str = "flight_late",
+    ) -> None:
+        seen = plans.newest(connection, model)
         plans.publish(
             connection,
             self.platform.ledger,
-            model="flight_late",
+            model=model,
             seen=seen,
             fence=seen.fence if seen else 1,
             champion_id=champion,
@@ -186,17 +193,19 @@ class Life:
             canary_until=self.now + timedelta(days=30) if canary else None,
             now=self.now,
             reason="analysis" if canary else "promoted",
-            actor="flight_late__promote_model",
+            actor=f"{model}__promote_model",
         )
 
-    def champion(self, version_id: int, after: int | None = None) -> None:
+    def champion(
+        self, version_id: int, after: int | None = None, *, model: str = "flight_late"
+    ) -> None:
         if after:
             self.move(version_id, State.CANARY)
         with self.platform.database.begin() as connection:
             if after:
                 self._move(connection, after, State.SUPERSEDED, "replaced")
             self._move(connection, version_id, State.CHAMPION, "safe on wrong labels")
-            self.plan(connection, version_id, None, 0)
+            self.plan(connection, version_id, None, 0, model)
 
     def canary(self, version_id: int, champion: int) -> None:
         source = random.Random(7)

@@ -194,6 +194,31 @@ def test_features_stand_in_order_of_size_and_none_is_lost(
     assert "The other 28 features" in html
 
 
+def test_a_plot_becomes_a_table_when_it_is_asked_for(client: TestClient, served: Any) -> None:
+    """All tables at once were half of the page; an address means the same plot tomorrow."""
+    many_features(served)
+    html = client.get(PAGE).text
+    assert "<tbody>" not in html[html.index('id="by-feature"') :].split("<details>")[0]
+    assert f'href="/tenure{PAGE}?numbers=drift-f30#drift-f30"' in html
+    assert 'id="drift-f30"' not in html
+    html = client.get(f"{PAGE}?numbers=drift-f30").text
+    part = html[html.index('id="drift-f30"') :].split("</figure>")[0]
+    assert 'class="plot multiple"' in part
+    assert "PSI 0.1" in words(part[part.index("<tbody>") :])
+    assert f'href="/tenure{PAGE}#drift-f30"' in part
+    nasty = client.get(f"{PAGE}?numbers={NASTY}").text
+    assert "There is no plot &lt;script&gt;" in nasty
+    assert NASTY not in nasty
+
+
+def test_a_year_of_windows_is_no_heavy_page(client: TestClient, served: Any) -> None:
+    """Bytes stand for the time: 870,000 of them took 0.7 to 1.9 s (benchmarks/pages.py)."""
+    served.windows.history(served.second)
+    page = client.get(PAGE)
+    assert page.text.count("<title>version ") == 38 * 23
+    assert len(page.content) < 400_000
+
+
 def test_versions_are_lines_where_their_decisions_begin(
     served: Any, platform: Installation, client: TestClient
 ) -> None:

@@ -53,7 +53,7 @@ def site(
     from tenure.web import app
 
     filled = FilledSite(life, Shop(platform, tmp_path))
-    paths = filled.fill()
+    paths = filled.fill() | filled.fill_more()
     monkeypatch.setattr(app, "platform", lambda: platform)
     with_airflow(monkeypatch)
     monkeypatch.setattr(app, "open_windows", lambda *_: [window(life.now)])

@@ -66,7 +66,10 @@ class WindowValue:
 
 @dataclass(frozen=True)
 class MonitoringPanel:
-    """One of the small multiples: a number by window, oldest first; `is_share` prints percent."""
+    """One of the small multiples: a number by window, oldest first; `is_share` prints percent.
+
+    `key` names it in an address: whatever is judged later, it means the same plot.
+    """
 
     key: str
     title: str
@@ -123,6 +126,10 @@ class MonitoringPage:
             return None
         starts = [one.window_start for one in self.windows]
         return min(starts), max(one.window_end for one in self.windows)
+
+    def has_panel(self, key: str) -> bool:
+        """Whether there is a plot of the key."""
+        return any(one.key == key for one in (*self.panels, *self.drift, *self.groups))
 
     @property
     def first_windows(self) -> list[tuple[int, datetime]]:
@@ -257,7 +264,7 @@ def drift_panels(windows: "Sequence[WindowEvidence]") -> list[MonitoringPanel]:
     drift = drawn(windows, "drift")
     names = dict.fromkeys(c.subject for one in reversed(drift) for c in one.checks)
     names = dict.fromkeys(name for name in names if name != "score")
-    return [_panel(f"drift-{n}", name, drift, _of(name)) for n, name in enumerate(names)]
+    return [_panel(f"drift-{name}", name, drift, _of(name)) for name in names]
 
 
 def group_panels(windows: "Sequence[WindowEvidence]") -> list[MonitoringPanel]:
@@ -267,17 +274,15 @@ def group_panels(windows: "Sequence[WindowEvidence]") -> list[MonitoringPanel]:
     gaps = [key for key in seen if key[0] not in _SMALL]
     small = dict.fromkeys(subject for rule, subject in seen if rule in _SMALL)
     found = [
-        _panel(
-            f"gap-{n}", f"{rule} by {subject}".removesuffix(" by "), fairness, _gap(rule, subject)
-        )
-        for n, (rule, subject) in enumerate(gaps)
+        _panel(f"gap-{title}", title, fairness, _gap(rule, subject))
+        for rule, subject in gaps
+        for title in [f"{rule} by {subject}".removesuffix(" by ")]
     ]
     found += [
-        _panel(f"small-{n}", f"{name}: too small", fairness, _too_small(name))
-        for n, name in enumerate(small)
+        _panel(f"small-{name}", f"{name}: too small", fairness, _too_small(name)) for name in small
     ]
     if not found and fairness:
-        return [_panel("gap-0", "group gaps", fairness, lambda one: _value(one, None))]
+        return [_panel("gaps", "group gaps", fairness, lambda one: _value(one, None))]
     return found
 
 

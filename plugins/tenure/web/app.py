@@ -171,10 +171,18 @@ def model(request: Request, guard: GuardDep, session: SessionDep, name: str) -> 
     return _page(request, "model.html", page=found, model=found.overview, live=live)
 
 
-def monitoring(
-    request: Request, guard: GuardDep, session: SessionDep, name: str, window: Named = ""
+def monitoring(  # noqa: PLR0917 -- the query's names
+    request: Request,
+    guard: GuardDep,
+    session: SessionDep,
+    name: str,
+    window: Named = "",
+    numbers: Named = "",
 ) -> HTMLResponse:
-    """What monitoring found of a model, on one time axis; with `window`, that one in full."""
+    """What monitoring found of a model, on one time axis.
+
+    With `window` that one in full, with `numbers` a plot's as a table: all at once are too much.
+    """
     if not is_id(name):
         return _absent(request, "model", name)
     guard.require(dag_id(name, TRAIN_MODEL))
@@ -183,7 +191,9 @@ def monitoring(
     if found is None:
         return _absent(request, "model", name)
     live = is_running(session, name)
-    return _page(request, "monitoring.html", page=found, asked=window, live=live)
+    return _page(
+        request, "monitoring.html", page=found, asked=window, listed_key=numbers, live=live
+    )
 
 
 def decisions(request: Request, guard: GuardDep, name: str) -> HTMLResponse:

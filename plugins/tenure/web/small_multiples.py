@@ -67,8 +67,11 @@ def panel(one: MonitoringPanel, page: MonitoringPage, *, low: bool = False) -> M
     body += [
         _seat(number, across.at(at.timestamp()), height - foot) for number, at in page.first_windows
     ]
-    for window in one.values:
-        body.append(_window(window, across, up, (TOP, height - foot), one))
+    room = (TOP, height - foot)
+    places = [_sides(window, across) for window in one.values]
+    body.append(_shapes(one.values, places, up))
+    for window, sides in zip(one.values, places, strict=True):
+        body.append(_window(window, up, room, sides, is_share=one.is_share))
     if not low:
         body.append(_ends(span, height))
     return Markup(
@@ -91,47 +94,70 @@ def _time(span: tuple[datetime, datetime]) -> Axis:
     return Axis(start, max(end, start + 1.0), LEFT, WIDTH - RIGHT)
 
 
-def _window(
-    one: WindowValue, across: Axis, up: Axis, room: tuple[float, float], of: MonitoringPanel
-) -> Markup:
+def _sides(one: WindowValue, across: Axis) -> tuple[float, float]:
+    """From where to where a window lies, in pixels."""
     left, right = across.at(one.start.timestamp()), across.at(one.end.timestamp())
     if right - left < _NARROW:
         left, right = (left + right - _NARROW) / 2, (left + right + _NARROW) / 2
-    inner = (
-        _number(one, up, left, right) if one.value is not None else _blank(one, room, left, right)
+    return left, right
+
+
+def _shapes(
+    values: Sequence[WindowValue], places: Sequence[tuple[float, float]], up: Axis
+) -> Markup:
+    """Intervals, limits and values of all windows: one path for each kind and verdict.
+
+    A path for each window made the page twice as long.
+    """
+    paths: dict[str, list[str]] = {}
+    for one, (left, right) in zip(values, places, strict=True):
+        if one.value is None:
+            continue
+        start, wide = f"M{left:.1f},", f"h{right - left:.1f}"
+        if one.low is not None and one.high is not None:
+            top, bottom = sorted((up.at(one.high), up.at(one.low)))
+            tall = max(bottom - top, 1.0)
+            band = f"{start}{top:.1f}{wide}v{tall:.1f}h-{right - left:.1f}z"
+            paths.setdefault(f"band {one.verdict or ''}", []).append(band)
+        if one.limit is not None:
+            paths.setdefault("limit", []).append(f"{start}{up.at(one.limit):.1f}{wide}")
+        value = f"{start}{up.at(one.value):.1f}{wide}"
+        paths.setdefault(f"value {one.verdict or ''}", []).append(value)
+    order = sorted(paths, key=lambda css: ("band", "limit", "value").index(css.split(" ")[0]))
+    return Markup("").join(
+        Markup('<path class="{}" d="{}"/>').format(css.rstrip(), "".join(paths[css]))
+        for css in order
     )
+
+
+def _window(
+    one: WindowValue,
+    up: Axis,
+    room: tuple[float, float],
+    sides: tuple[float, float],
+    *,
+    is_share: bool,
+) -> Markup:
+    """What a pointer finds: the words, the way to the window, its dot or why there is none."""
+    left, right = sides
+    dot = _blank(one, room, left, right) if one.value is None else _dot(one.value, up, left, right)
+    wide, tall = right - left, room[1] - room[0]
     return Markup(
-        '<a href="?window={}#window" tabindex="-1"><g class="window {}"><title>{}</title>'
-        '<rect class="hit" x="{:.1f}" y="{}" width="{:.1f}" height="{}"/>{}</g></a>'
+        '<a class="{}" href="?window={}#window" tabindex="-1"><title>{}</title>'
+        '<path class="hit" d="{}"/>{}</a>'
     ).format(
-        one.window,
         one.verdict or "",
-        title(one, is_share=of.is_share),
-        left,
-        room[0],
-        right - left,
-        room[1] - room[0],
-        inner,
+        one.window,
+        title(one, is_share=is_share),
+        f"M{left:.1f},{room[0]}h{wide:.1f}v{tall}h-{wide:.1f}z",
+        dot,
     )
 
 
-def _number(one: WindowValue, up: Axis, left: float, right: float) -> Markup:
-    """The interval as a band, the limit dashed, the value as a line with a dot."""
-    assert one.value is not None
-    parts = []
-    if one.low is not None and one.high is not None:
-        top, bottom = sorted((up.at(one.high), up.at(one.low)))
-        parts.append(
-            Markup(
-                '<rect class="band" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>'
-            ).format(left, top, right - left, max(bottom - top, 1.0))
-        )
-    if one.limit is not None:
-        parts.append(_level("limit", left, right, up.at(one.limit)))
-    y = up.at(one.value)
-    parts.append(_level("value", left, right, y))
-    parts.append(Markup('<circle cx="{:.1f}" cy="{:.1f}" r="3"/>').format((left + right) / 2, y))
-    return Markup("").join(parts)
+def _dot(value: float, up: Axis, left: float, right: float) -> Markup:
+    return Markup('<circle cx="{:.1f}" cy="{:.1f}" r="3"/>').format(
+        (left + right) / 2, up.at(value)
+    )
 
 
 def _blank(one: WindowValue, room: tuple[float, float], left: float, right: float) -> Markup:
@@ -195,9 +221,7 @@ def spark(one: MonitoringPanel) -> Markup:
         if window.limit is not None:
             inner = _level("limit", left, left + step, up.at(window.limit))
         if window.value is not None:
-            inner += Markup('<circle cx="{:.1f}" cy="{:.1f}" r="3"/>').format(
-                left + step / 2, up.at(window.value)
-            )
+            inner += _dot(window.value, up, left, left + step)
         else:
             inner += _blank(window, (4, height - 4), left + 1, left + step - 1)
         parts.append(
