@@ -74,7 +74,9 @@ def test_unsure_decisions_go_to_a_person_as_well() -> None:
 def test_what_is_refused_is_decided_by_nobody() -> None:
     found = said(config(on_null="reject", on_extra_feature="ignore"))
     request = found["Is the request one that may be decided?"]
-    assert "it has a feature without a value or a missing feature gateway refuses it (422)" in request
+    assert (
+        "it has a feature without a value or a missing feature gateway refuses it (422)" in request
+    )
 
 
 def test_where_people_accept_and_override() -> None:

@@ -13,10 +13,14 @@ from page_reader import signs
 from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 
-from tenure.adapters.sql import health
+from tenure.adapters.sql import data, health
 from tenure.adapters.sql import tables as t
+from tenure.adapters.sql.data import NewSnapshot, NewValidation
 from tenure.installation import Installation
+from tenure.lifecycle.data.sources import Rules
+from tenure.verdicts import Check, Report, Severity, Verdict
 from tenure.views.health import AirflowSigns, life_signs
+from tenure.vocabulary import RunRef
 
 if TYPE_CHECKING:
     from fastapi.testclient import TestClient
@@ -75,6 +79,96 @@ def test_the_first_sentence_tells_what_there_is_to_do(
     assert "silent, last heard of 10 min ago" in words(page)
     assert "never heard of" in page
     assert 'data-refresh="15"' in page
+
+
+LATE = Check(
+    "schema", Verdict.FAILED, "no such column", "number", "temp", Severity.WARNING, ("temp",)
+)
+
+
+def judged(
+    platform: Installation, *batches: str, lost: tuple[str, ...] = (), dataset: str = "flights"
+) -> None:
+    """Judgements in this order; `-` before a name: it failed."""
+    with platform.database.begin() as connection:
+        data.register_dataset(
+            connection, name=dataset, owner="ada", steward="sam", sensitivity="public"
+        )
+    for number, name in enumerate(batches):
+        batch, passed = name.lstrip("-"), not name.startswith("-")
+        verdict = Verdict.PASSED if passed else Verdict.FAILED
+        checks = (LATE,) if name in lost else ()
+        facts = {"number": number}
+        report = Report("quality", batch, verdict, "judged", checks, facts, enforced=True)
+        run = RunRef(f"{dataset}__ingest_data", f"r{number}", "ingest")
+        digest = platform.reports.save(report, model=None, dataset=dataset, run=run)
+        with platform.database.begin() as connection:
+            snapshot = NewSnapshot(digest, 990, "m" * 64, None, None) if passed else None
+            row = NewValidation(
+                batch, f"landing/{dataset}/{batch}.csv", digest, verdict,
+                1_000, 990, 10, None, digest, None,
+            )  # fmt: skip
+            known = snapshot and data.publish(connection, dataset, batch, "s" * 64, snapshot)
+            data.record(
+                connection, dataset, Rules("s" * 64, "c" * 64), row, snapshot_id=known or None
+            )
+
+
+def datasets(client: TestClient) -> tuple[str, list[str], list[str]]:
+    """The row of the table in words, and of each chip of a batch its words and its title."""
+    html = client.get("/").text
+    table = html[html.index("Last batches, by name") :]
+    row = table[table.index("<tbody>") : table.index("</tbody>")]
+    chips = re.findall(r'<a class="chip ([a-z_]+)"[^>]*title="([^"]*)">([^<]*)</a>', row)
+    return words(row), [f"{css}: {text}" for css, _, text in chips], [one[1] for one in chips]
+
+
+def test_a_dataset_shows_its_last_batches_in_their_order(
+    client: TestClient, platform: Installation
+) -> None:
+    """Thirteen batches, the third repaired last: twelve chips, by name."""
+    months = [f"2013-{n:02}" for n in range(1, 14)]
+    judged(platform, *months[:2], "-2013-03", *months[3:12], "-2013-13", "2013-03")
+    row, chips, titles = datasets(client)
+    assert chips == [f"passed: {name}" for name in months[1:12]] + ["failed: 2013-13 failed"]
+    assert titles[0].startswith(
+        "2013-02: passed, 990 of 1,000 rows published, 10 quarantined, judged "
+    )
+    assert titles[-1].startswith("2013-13: failed, 0 of 1,000 rows published, 10 quarantined")
+    assert re.search(r"2013-03, \d s ago : 990 of 1,000 rows published", row)
+    assert "1 of 1 model (2013-12)" in row
+
+
+@pytest.mark.parametrize(
+    ("batches", "lost", "said"),
+    [
+        (["a"], (), "1 of 1 model"),
+        (["a", "b"], ("b",), "0 of 1 model"),
+        (["b", "a"], ("a",), "1 of 1 model"),
+        (["a", "-b"], ("a",), "0 of 1 model (a)"),
+        (["-a"], (), "nobody none of these is published"),
+    ],
+)
+def test_how_many_models_can_use_the_last_batch(
+    client: TestClient,
+    platform: Installation,
+    batches: list[str],
+    lost: tuple[str, ...],
+    said: str,
+) -> None:
+    """flight_late reads temp, which a batch of `lost` lacks."""
+    judged(platform, *batches, lost=lost)
+    row, chips, _ = datasets(client)
+    assert f"{said} " in row
+    last = [one for one in sorted(batches) if one in lost]
+    assert [one for one in chips if "partly" in one] == [
+        f"partly_usable: {name} partly usable" for name in last
+    ]
+
+
+def test_a_dataset_that_no_model_reads_says_so(client: TestClient, platform: Installation) -> None:
+    judged(platform, "a", dataset="orders")
+    assert "no model reads it" in datasets(client)[0]
 
 
 def test_alerts_that_nobody_gets_are_said(platform: Installation) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tenure.config import DatasetConfig, load_all, load_dataset, parse_dataset
+from tenure.config import ConfigSet, DatasetConfig, load_all, load_dataset, parse_dataset
 from tenure.errors import ConfigInvalid
 from tenure.installation import Installation
 from tenure.installation.suite_in_force import suite_in_force
@@ -77,12 +77,20 @@ def dataset_page(platform: Installation, name: str) -> DatasetPage | None:
 
 def readers(platform: Installation, dataset: str) -> list[DatasetReader]:
     """Models whose valid YAML names the dataset."""
-    found = load_all(platform.settings.include).models.values()
-    return [
-        DatasetReader(model.name, model.owner, model.columns)
-        for model in found
-        if model.dataset == dataset
-    ]
+    return readers_by_dataset(load_all(platform.settings.include)).get(dataset, [])
+
+
+def readers_by_dataset(found: ConfigSet) -> dict[str, list[DatasetReader]]:
+    """Models with a valid YAML, by dataset; columns under the names of the present contract."""
+    by_name: dict[str, list[DatasetReader]] = {}
+    for model in found.models.values():
+        dataset = found.datasets.get(model.dataset)
+        renamed = dataset.contract.renamed() if dataset else {}
+        columns = frozenset(renamed.get(name, name) for name in model.columns)
+        by_name.setdefault(model.dataset, []).append(
+            DatasetReader(model.name, model.owner, columns)
+        )
+    return by_name
 
 
 def stored_config(text: str | None) -> DatasetConfig | None:

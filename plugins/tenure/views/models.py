@@ -4,14 +4,51 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tenure.config import load_all
 from tenure.installation import Installation
+from tenure.verdicts import Verdict
+from tenure.views.datasets import DatasetReader, readers_by_dataset
 
 if TYPE_CHECKING:
     from tenure.adapters.sql.incidents import Incident
     from tenure.adapters.sql.model_page import AnalysisLine, ModelPage, WindowLine
-    from tenure.adapters.sql.overview import DatasetOverview, ModelOverview
+    from tenure.adapters.sql.overview import DatasetOverview, ModelOverview, OverviewBatch
 
 __all__ = ["AnalysisLine", "Overview", "WindowLine", "model_page", "overview"]
+
+
+LAST_BATCHES = 12
+"""Batches of each dataset on the first page."""
+
+
+@dataclass(frozen=True)
+class DatasetGlance:
+    """One dataset on the first page.
+
+    Args:
+        about: Its name, its steward, and its last batches in the order of their names.
+        readers: Models that read it, by their YAML.
+        stopped: Those that cannot use the last batch that is published.
+    """
+
+    about: "DatasetOverview"
+    readers: Sequence[DatasetReader]
+    stopped: Sequence[DatasetReader]
+
+    @property
+    def name(self) -> str:
+        """Of the dataset."""
+        return self.about.name
+
+    @property
+    def published(self) -> "OverviewBatch | None":
+        """The last batch that is published, of those that are shown."""
+        return _published(self.about)
+
+    @property
+    def judged_last(self) -> "OverviewBatch | None":
+        """That which was judged last, of those that are shown."""
+        return max(self.about.batches, key=lambda one: one.id, default=None)
 
 
 @dataclass(frozen=True)
@@ -19,7 +56,7 @@ class Overview:
     """All models, datasets and open incidents; `partly_usable` are digests of batches' reports."""
 
     models: "Sequence[ModelOverview]"
-    datasets: "Sequence[DatasetOverview]"
+    datasets: Sequence[DatasetGlance]
     incidents: "Sequence[Incident]"
     partly_usable: frozenset[str]
 
@@ -30,14 +67,24 @@ def overview(platform: Installation) -> Overview:
     from tenure.adapters.sql import overview as sql
 
     with platform.database.begin() as connection:
-        datasets = sql.datasets(connection)
-        judged = [one.newest.report_digest for one in datasets if one.newest]
-        return Overview(
-            models=sql.models(connection),
-            datasets=datasets,
-            incidents=incidents.unclosed(connection),
-            partly_usable=validations.partly_usable(connection, judged),
-        )
+        datasets = sql.datasets(connection, LAST_BATCHES)
+        judged = [batch.report_digest for one in datasets for batch in one.batches]
+        lost = validations.lost(connection, judged)
+        models = sql.models(connection)
+        found = incidents.unclosed(connection)
+    readers = readers_by_dataset(load_all(platform.settings.include))
+    glances = []
+    for one in datasets:
+        mine, last = readers.get(one.name, []), _published(one)
+        gone = lost.get(last.report_digest, frozenset()) if last else frozenset()
+        stopped = [reader for reader in mine if reader.columns & gone]
+        glances.append(DatasetGlance(one, mine, stopped))
+    return Overview(models, glances, found, frozenset(lost))
+
+
+def _published(dataset: "DatasetOverview") -> "OverviewBatch | None":
+    passed = [one for one in dataset.batches if one.verdict is Verdict.PASSED]
+    return passed[-1] if passed else None
 
 
 def model_page(platform: Installation, name: str) -> "ModelPage | None":

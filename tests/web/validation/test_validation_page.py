@@ -105,8 +105,12 @@ def test_a_batch_that_stops_a_model_is_never_plain_green(
     report = shop.batch("2013-01", no_price=no_price, more=found)
     for path in ("/", "/dataset/orders", f"/report/{report}"):
         text = client.get(path).text
-        chips = re.findall(r'class="chip (partly_usable|passed|failed)"[^>]*>([a-z ]+)</', text)
-        assert chips[0] == (word.replace(" ", "_"), word), path
+        found_chip = re.search(r'class="chip (partly_usable|passed|failed)"([^>]*)>([^<]+)</', text)
+        assert found_chip is not None
+        css, title, said = found_chip.groups()
+        named = f"2013-01 {word}".removesuffix(" passed") if path == "/" else word
+        assert (css, said) == (word.replace(" ", "_"), named), path
+        assert (f'title="2013-01: {word}, ' in title) is (path == "/")
 
 
 def test_a_partly_usable_batch_says_what_to_do(client: TestClient, shop: Any) -> None:

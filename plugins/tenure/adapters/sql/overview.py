@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select, text
+from sqlalchemy import Connection, Select, func, select, text, true
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from tenure.adapters.sql import tables as t
@@ -96,9 +96,10 @@ class ModelOverview:
 
 
 @dataclass(frozen=True)
-class NewestBatch:
-    """How a batch was judged last."""
+class OverviewBatch:
+    """How a batch was judged last; judgements are numbered as they come."""
 
+    id: int
     dataset: str
     batch: str
     verdict: Verdict
@@ -108,14 +109,19 @@ class NewestBatch:
     report_digest: str
     created_at: datetime
 
+    @property
+    def published(self) -> int:
+        """Rows that readers see: none of a batch that did not pass."""
+        return self.rows_ok if self.verdict is Verdict.PASSED else 0
+
 
 @dataclass(frozen=True)
 class DatasetOverview:
-    """A dataset with the batch that was judged last, if any."""
+    """A dataset with its last batches, in the order of their names."""
 
     name: str
     steward: str
-    newest: NewestBatch | None
+    batches: Sequence[OverviewBatch]
 
 
 _KIND = func.coalesce(t.report.c.body["facts"]["kind"].astext, "")
@@ -134,20 +140,28 @@ def model(connection: Connection, name: str) -> ModelOverview | None:
     return _overviews(connection, [as_row(ModelLine, row)])[0] if row else None
 
 
-def datasets(connection: Connection) -> list[DatasetOverview]:
-    """Every dataset, by name."""
-    table = t.validation
-    newest = connection.execute(
-        select(*columns_of(NewestBatch, table))
-        .ext(distinct_on(table.c.dataset))
-        .order_by(table.c.dataset, table.c.id.desc())
+def datasets(connection: Connection, most: int) -> list[DatasetOverview]:
+    """Every dataset, by name, with so many batches of the greatest names.
+
+    The index of (dataset, batch, id) is read from its end, however many batches there were.
+    """
+    known, judged = t.dataset, t.validation
+    last = (
+        select(*columns_of(OverviewBatch, judged))
+        .where(judged.c.dataset == known.c.name)
+        .ext(distinct_on(judged.c.batch))
+        .order_by(judged.c.batch.desc(), judged.c.id.desc())
+        .limit(most)
+        .lateral()
     )
-    judged = {row["dataset"]: as_row(NewestBatch, row) for row in newest.mappings()}
-    known = select(t.dataset.c.name, t.dataset.c.steward).order_by(t.dataset.c.name)
-    return [
-        DatasetOverview(row.name, row.steward, judged.get(row.name))
-        for row in connection.execute(known)
-    ]
+    rows = connection.execute(
+        select(last).select_from(known).join(last, true()).order_by(last.c.batch)
+    )
+    batches = defaultdict[str, list[OverviewBatch]](list)
+    for row in rows.mappings():
+        batches[row["dataset"]].append(as_row(OverviewBatch, row))
+    names = connection.execute(select(known.c.name, known.c.steward).order_by(known.c.name))
+    return [DatasetOverview(row.name, row.steward, batches[row.name]) for row in names]
 
 
 def verdict_lines() -> Select[Any]:

@@ -169,6 +169,7 @@ validation = Table(
     CheckConstraint("rows_in = rows_ok + rows_quarantined", name="rows_conserved"),
     CheckConstraint("(verdict = 'passed') = (snapshot_id IS NOT NULL)", name="published"),
     Index(None, "dataset", "source_key", "id"),
+    Index(None, "dataset", "batch", "id"),
 )
 
 snapshot_read = Table(

@@ -11,7 +11,7 @@ from tenure.adapters.sql import tables as t
 from tenure.adapters.sql.data import DatasetRow, ValidationRow, validation_rows
 from tenure.adapters.sql.rows import as_row
 from tenure.adapters.sql.suites import SuiteRow
-from tenure.lifecycle.data.quality import SCHEMA, is_partly_usable
+from tenure.lifecycle.data.quality import SCHEMA, lost_columns
 from tenure.verdicts import Check, Verdict
 from tenure.vocabulary import State
 
@@ -55,6 +55,11 @@ def of_report(connection: Connection, digest: str) -> ValidationRow | None:
 
 def partly_usable(connection: Connection, reports: Iterable[str]) -> frozenset[str]:
     """Those of the reports whose batch, although published, stops a model that reads it."""
+    return frozenset(lost(connection, reports))
+
+
+def lost(connection: Connection, reports: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Columns that models read and a published batch lacks, by report; whole ones are left out."""
     r, v = t.report, t.validation
     of_schema = func.jsonb_path_query_array(
         r.c.body["checks"], cast(_OF_SCHEMA, JSONPATH), func.jsonb_build_object("rule", SCHEMA)
@@ -64,9 +69,8 @@ def partly_usable(connection: Connection, reports: Iterable[str]) -> frozenset[s
         .join(v, v.c.report_digest == r.c.digest)
         .where(r.c.digest.in_(list(reports)), v.c.snapshot_id.is_not(None))
     )
-    return frozenset(
-        row.digest for row in rows if is_partly_usable(map(Check.from_dict, row.checks))
-    )
+    found = {row.digest: lost_columns(map(Check.from_dict, row.checks)) for row in rows}
+    return {digest: columns for digest, columns in found.items() if columns}
 
 
 def history(connection: Connection, dataset: str, until: int, limit: int) -> list[BatchChecks]:

@@ -215,14 +215,21 @@ def _limits(rows_in: int, quarantined: int, policy: QualityPolicy) -> tuple[Find
     )
 
 
-def is_partly_usable(checks: Iterable[Check]) -> bool:
-    """Whether the batch that was checked, although published, stops a model that reads it."""
-    return any(
-        check.rule == SCHEMA
+def lost_columns(checks: Iterable[Check]) -> frozenset[str]:
+    """Columns that a published batch lacks although a model reads them; it stops who reads one."""
+    return frozenset(
+        column
+        for check in checks
+        if check.rule == SCHEMA
         and check.severity is Severity.WARNING
         and check.verdict is Verdict.FAILED
-        for check in checks
+        for column in check.columns
     )
+
+
+def is_partly_usable(checks: Iterable[Check]) -> bool:
+    """Whether the batch that was checked, although published, stops a model that reads it."""
+    return bool(lost_columns(checks))
 
 
 def summary(dataset: str, batch: str, judgement: Judgement) -> str:

@@ -125,6 +125,7 @@ CREATE TABLE validation (
 );
 
 CREATE INDEX ix_validation_dataset_source_key_id ON validation (dataset, source_key, id);
+CREATE INDEX ix_validation_dataset_batch_id ON validation (dataset, batch, id);
 
 
 -- Who opened which snapshot, and what for. Refuses a reader without a name.
