@@ -146,7 +146,7 @@ def test_a_failure_opens_an_incident_and_is_announced_with_its_link(
         "severity": "sev2",
         "title": "SEV2 opened: A gate said no (flights: ingest)",
         "text": "2 of 14 failed\nStill safe: Training.\nNext step: Open the report.\n"
-        f"http://airflow/tenure/incident/{one.id}",
+        f"Buttons on the incident page: Clear the failed task.\nhttp://airflow/tenure/incident/{one.id}",
         "cause": "2 of 14 failed",
         "still_safe": "Training.",
         "next_step": "Open the report.",

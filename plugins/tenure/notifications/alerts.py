@@ -219,6 +219,8 @@ def tell(platform: Installation) -> None:
 
 def notice(task: RunRef, card: FailureCard) -> dict[str, object]:
     """What is posted without the database: where, why, what is still safe, what to do, the link."""
+    from tenure.lifecycle.incidents.alert_text import from_afar
+
     return {
         "dag": task.dag_id,
         "run": task.run_id,
@@ -226,8 +228,8 @@ def notice(task: RunRef, card: FailureCard) -> dict[str, object]:
         "map_index": task.map_index,
         "kind": card.kind,
         "cause": card.what,
-        "still_safe": card.still_safe,
-        "next_step": card.next_step,
+        "still_safe": from_afar(card.still_safe),
+        "next_step": from_afar(card.next_step),
         "owner": card.owner,
         "url": card.log_url,
     }

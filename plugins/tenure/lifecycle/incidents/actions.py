@@ -136,6 +136,11 @@ def offered(traits: IncidentTraits) -> tuple[IncidentAction, ...]:
     return tuple(one for one in ACTIONS.get(traits.kind, _TASK) if holds[one])
 
 
+def buttons_of(traits: IncidentTraits) -> tuple[str, ...]:
+    """What stands on the buttons of its page."""
+    return tuple(ACTION_WORDS[one].label for one in offered(traits))
+
+
 def roles_of(action: IncidentAction, of_incident: Sequence[Role]) -> tuple[Role, ...]:
     """Who may do it: some actions are the operators' even where a steward may act."""
     if ACTION_WORDS[action].is_of_operators:

@@ -1,6 +1,7 @@
 """What an alert says: templates, filled with what is stored about the incident."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -18,11 +19,11 @@ _TITLES = {
     "asked": "For {owner}: {title} ({subject})",
 }
 _TEXTS = {
-    "opened": "{summary}\nStill safe: {still_safe}\nNext step: {next_step}\n{url}",
-    "escalated": "{note}\n{summary}\nStill safe: {still_safe}\nNext step: {next_step}\n{url}",
-    "restored": "{note}\nIt was: {summary}\nNext step: {next_step}\n{url}",
-    "closed": "{note}\nIt was: {summary}\n{url}",
-    "asked": "{note}\n{summary}\nStill safe: {still_safe}\nNext step: {next_step}\n{url}",
+    "opened": "{summary}\nStill safe: {still_safe}\nNext step: {next_step}\n{page}",
+    "escalated": "{note}\n{summary}\nStill safe: {still_safe}\nNext step: {next_step}\n{page}",
+    "restored": "{note}\nIt was: {summary}\nNext step: {next_step}\n{page}",
+    "closed": "{note}\nIt was: {summary}\n{page}",
+    "asked": "{note}\n{summary}\nStill safe: {still_safe}\nNext step: {next_step}\n{page}",
 }
 _OVER = "It is over."
 REMEDIATE = (
@@ -30,11 +31,22 @@ REMEDIATE = (
     "it closes when that is done."
 )
 """The next step of an incident of severity 1 whose trouble is over."""
+_BESIDE = re.compile(r"\b([Tt])his (task|run|card|page|incident)\b")
+_FAR = {
+    "task": "he failed task",
+    "run": "he failed run",
+    "card": "he failure card",
+    "page": "he incident page",
+    "incident": "he incident",
+}
 
 
 @dataclass(frozen=True)
 class AlertFacts:
-    """What the templates are filled with; `note` is why it was escalated, restored or closed."""
+    """What the templates are filled with.
+
+    `note` is why it was escalated, restored or closed, and by whom; `buttons` those of its page.
+    """
 
     incident: int
     kind: str
@@ -47,6 +59,7 @@ class AlertFacts:
     members: int
     url: str
     note: str = ""
+    buttons: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -93,6 +106,24 @@ def question_body(facts: QuestionFacts) -> Mapping[str, object]:
     }
 
 
+def from_afar(text: str) -> str:
+    """The words of a card or a page, for somebody who is not there.
+
+    >>> from_afar("Clear this task: it asks again.")
+    'Clear the failed task: it asks again.'
+    """
+    return _BESIDE.sub(lambda found: found[1] + _FAR[found[2]], text)
+
+
+def _page(facts: AlertFacts) -> str:
+    """The address, and what can be done there."""
+    if not facts.buttons:
+        return f"The incident page:\n{facts.url}"
+    *others, last = facts.buttons
+    named = f"{', '.join(others)} and {last}" if others else last
+    return f"Buttons on the incident page: {named}.\n{facts.url}"
+
+
 def alert_body(event: str, facts: AlertFacts) -> Mapping[str, object]:
     """The message about one event: the parts for programs, `title` and `text` for people.
 
@@ -100,16 +131,17 @@ def alert_body(event: str, facts: AlertFacts) -> Mapping[str, object]:
         event: `opened`, `escalated`, `restored`, `closed`, or `asked`: a question to its owner.
         facts: Of the incident.
     """
+    still_safe, next_step = from_afar(facts.still_safe), from_afar(facts.next_step)
     words = {
         "severity": facts.severity.upper(),
         "title": kind_of(facts.kind).title,
         "subject": facts.subject,
         "summary": facts.summary,
-        "still_safe": facts.still_safe,
-        "next_step": facts.next_step,
+        "still_safe": still_safe,
+        "next_step": next_step,
         "note": facts.note or _OVER,
         "owner": facts.owner,
-        "url": facts.url,
+        "page": _page(facts),
     }
     return {
         "incident": facts.incident,
@@ -120,8 +152,8 @@ def alert_body(event: str, facts: AlertFacts) -> Mapping[str, object]:
         "title": _TITLES[event].format(**words),
         "text": _TEXTS[event].format(**words),
         "cause": facts.summary,
-        "still_safe": facts.still_safe,
-        "next_step": facts.next_step,
+        "still_safe": still_safe,
+        "next_step": next_step,
         "owner": facts.owner,
         "members": facts.members,
         "url": facts.url,

@@ -56,7 +56,8 @@ KINDS: dict[str, KindOfIncident] = _CLASSES | {
         "The process of a version died at a gateway",
         SEV1,
         _SERVES + " It is started again by itself.",
-        "Watch `tenure_fallbacks_total`; if it goes on, roll back (here, or `tenure rollback`).",
+        "Watch `tenure_fallbacks_total`; if it goes on, roll back (on the incident page, or "
+        "`tenure rollback`).",
     ),
     "other_libraries": KindOfIncident(
         "A version is served with other libraries than it was trained with",
@@ -114,7 +115,8 @@ KINDS: dict[str, KindOfIncident] = _CLASSES | {
         "A part of the platform gives no sign of life",
         SEV2,
         "Gateways keep serving by the plans in force; nothing is trained, judged or promoted.",
-        "Run `tenure status` and `tenure doctor` on the machine that runs it; it closes by itself.",
+        "Run `tenure status` and `tenure doctor` on the machine that runs it; the incident closes "
+        "by itself.",
     ),
     "authorization_ends": KindOfIncident(
         "The approval of a version that serves ends soon",
@@ -168,7 +170,7 @@ KINDS: dict[str, KindOfIncident] = _CLASSES | {
         SEV2,
         "The batch is published; whatever serves keeps serving, and other models train on it.",
         "Ask the owner for the lost column, or map its new name under `contract.renames`; the next "
-        "batch that every model can use closes this.",
+        "batch that every model can use closes the incident.",
     ),
     "landing_not_read": KindOfIncident(
         "Names in the landing folder cannot be taken",
@@ -207,8 +209,8 @@ KINDS: dict[str, KindOfIncident] = _CLASSES | {
         "Airflow cannot import a DAG file",
         SEV2,
         "Other files are not affected; gateways do not depend on Airflow.",
-        "Read the error above, mend the file, check the file again: the incident closes when "
-        "Airflow imports it.",
+        "Read the error in the summary, mend the file, check the file again on the incident page: "
+        "it closes when Airflow imports the file.",
     ),
 }
 """Every kind that anything opens. Kinds in CamelCase are classes of errors or of bugs."""

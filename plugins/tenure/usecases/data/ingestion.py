@@ -243,7 +243,7 @@ class Ingestion:
             what,
             still_safe=f"Nothing of this batch was published; {_in_force(newest)}. Models in "
             f"service and other batches are not affected.{_kept(known)}",
-            next_step="Open the report in the tab Tenure. If the source is wrong, ask "
+            next_step="Open the report. If the source is wrong, ask "
             f"{self.dataset.owner} to drop the repaired file under the same name; the next run "
             f"takes it. If a limit is wrong, the steward {self.dataset.steward} moves it on the "
             f"workbench of {self.dataset.name}; another rule is edited in "

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from tenure.installation import Installation
 from tenure.layout import incident_link
+from tenure.lifecycle.incidents.actions import buttons_of
 from tenure.lifecycle.incidents.alert_text import ALERT, AlertFacts, alert_body
 from tenure.lifecycle.incidents.kinds import ESCALATE_AFTER, REMEDIATE_WITHIN
 from tenure.usecases.incidents.one_by_one import cause_of
+from tenure.views.incidents import traits_of
 from tenure.vocabulary import op_key, storable
 
 if TYPE_CHECKING:
@@ -172,6 +174,8 @@ def facts_of(
     """
     from tenure.adapters.sql import incident_members
 
+    red = len(incident_members.red_tasks(connection, found.id))
+    is_open = found.state == "open"
     return AlertFacts(
         incident=found.id,
         kind=found.kind,
@@ -184,6 +188,7 @@ def facts_of(
         members=incident_members.number(connection, found.id),
         url=incident_link(platform.settings.airflow_url, found.id),
         note=note,
+        buttons=buttons_of(traits_of(connection, found, red)) if is_open else (),
     )
 
 
