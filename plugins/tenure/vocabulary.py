@@ -96,6 +96,15 @@ class RunRef:
     map_index: int = -1
     user: str | None = None
 
+    @property
+    def task_name(self) -> str:
+        """As people read it; one that is not mapped has no index.
+
+        >>> RunRef("d", "r", "ingest", 3).task_name, RunRef("d", "r", "train").task_name
+        ('ingest[3]', 'train')
+        """
+        return f"{self.task_id}[{self.map_index}]" if self.map_index >= 0 else self.task_id
+
 
 @dataclass(frozen=True)
 class VersionRef:

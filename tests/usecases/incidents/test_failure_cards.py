@@ -3,6 +3,7 @@
 import pytest
 
 from tenure import errors
+from tenure.adapters.sql import incident_members, incident_timeline, incidents
 from tenure.config.problems import BrokenFile
 from tenure.errors import CanaryRolledBack, GateFailed, GateInconclusive, TenureError
 from tenure.installation import Installation
@@ -135,3 +136,21 @@ def test_links_lead_to_the_newest_verdict_and_to_mlflow(platform: Installation) 
     assert mlflow == f"{platform.settings.mlflow_url}/#/runs/abc"
     other = RunRef(RUN.dag_id, RUN.run_id, "register")
     assert evidence_links(platform, other) == ("", mlflow)
+
+
+@pytest.mark.service
+def test_only_a_mapped_task_has_its_index_in_the_timeline(platform: Installation) -> None:
+    runs = [RUN, RunRef("flight_late__train_model", "manual__2", "evaluate", 0)]
+    for run in runs:
+        failure_cards.save(platform, describe(gate_failed(), model="flight_late"), run)
+    with platform.database.begin() as connection:
+        (one,) = incidents.every_open(connection)
+        events = incident_timeline.of_incident(connection, one.id)
+        members = incident_members.of_incident(connection, one.id)
+        assert [incident_members.of_run(connection, run) is None for run in runs] == [False, False]
+    names = [
+        "flight_late__train_model manual__1 evaluate",
+        "flight_late__train_model manual__2 evaluate[0]",
+    ]
+    assert [event.note for event in events if event.kind == "joined"] == names
+    assert [member.name for member in members] == names

@@ -33,9 +33,7 @@ class Member:
     def name(self) -> str:
         """By which the same one is known again."""
         run = self.run
-        full = storable(
-            f"{run.dag_id} {run.run_id} {run.task_id} {run.map_index}" if run else self.item
-        )
+        full = storable(f"{run.dag_id} {run.run_id} {run.task_name}" if run else self.item)
         if len(full) <= _LONGEST:
             return full
         return f"{full[: _LONGEST - 13]} {digest_json(full)[:12]}"

@@ -221,15 +221,14 @@ def killed_card(
         host: Where it ran; by it, kills that belong together are found.
         noticed_at: When Airflow noticed; `ended_at` where that is known.
     """
-    where = task.task_id + (f"[{task.map_index}]" if task.map_index >= 0 else "")
     ended = f" at {ended_at:%Y-%m-%d %H:%M:%S} UTC" if ended_at else ""
     heard = textwrap.shorten(reason, _LONGEST, placeholder=" …")
     dag = parse_dag_id(task.dag_id)
     return FailureCard(
         kind=KILLED,
-        what=f"Try {try_number} of {max(tries, try_number)} of {where} ended{ended} without a "
-        "word: it was killed (memory, a restart of the machine, SIGKILL), it lost its scheduler, "
-        "it was marked failed by hand, or its DAG file could not be imported."
+        what=f"Try {try_number} of {max(tries, try_number)} of {task.task_name} ended{ended} "
+        "without a word: it was killed (memory, a restart of the machine, SIGKILL), it lost its "
+        "scheduler, it was marked failed by hand, or its DAG file could not be imported."
         + (f" Airflow says: {heard}" if heard else ""),
         still_safe="A change of state is one transaction: it happened whole or not at all. "
         "Gateways keep serving, and a canary falls back by itself when its lease ends.",
