@@ -72,6 +72,11 @@ def parse_suite_for(data: bytes, name: str, users: Sequence[DatasetConfig], path
     return [parse_suite(data, name, contract, path) for contract in contracts][-1]
 
 
+def users_of(found: ConfigSet, suite: str) -> list[DatasetConfig]:
+    """The datasets that a suite judges, by name."""
+    return [one for _, one in sorted(found.datasets.items()) if one.suite == suite]
+
+
 def lint(include: Path, found: ConfigSet) -> list[Problem]:
     """Problems of every suite: of each dataset against its contract, and of those nobody uses."""
     users: dict[str, list[DatasetConfig]] = {

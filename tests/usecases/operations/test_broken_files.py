@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tenure.adapters.sql.incidents import Incident, unclosed
+from tenure.adapters.sql import data
+from tenure.adapters.sql.incidents import Incident, concerned, owner_of, unclosed
 from tenure.installation import Installation
 from tenure.settings import Settings
 from tenure.usecases.operations.broken_files import FileCounts, report_configs, report_imports
+from tenure.vocabulary import Role
 
 pytestmark = pytest.mark.service
 
@@ -44,6 +46,59 @@ def test_a_config_is_an_incident_until_it_is_right(platform: Installation) -> No
     path.write_text(right, encoding="utf-8")
     report_configs(platform)
     assert standing(platform) == []
+
+
+def share(platform: Installation, **stewards: str) -> Path:
+    """Datasets of these names, which one suite judges that is called otherwise; its file."""
+    configs, suites = platform.settings.configs, platform.settings.include / "expectations"
+    text = (configs / "datasets" / "flights.yaml").read_text(encoding="utf-8")
+    suite = (suites / "flights.json").read_text(encoding="utf-8")
+    for name, steward in stewards.items():
+        changed = text.replace("name: flights", f"name: {name}")
+        changed = changed.replace("steward: sam", f"steward: {steward}")
+        changed = changed.replace("suite: flights", "suite: departures")
+        (configs / "datasets" / f"{name}.yaml").write_text(changed, encoding="utf-8")
+    path = suites / "departures.json"
+    path.write_text(suite.replace('"name": "flights"', '"name": "departures"'), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("stewards", "owner", "datasets"),
+    [
+        ({"flights": "sam"}, "sam", ["flights"]),
+        ({"flights": "sam", "charter": "kim"}, "kim, sam", ["charter", "flights"]),
+        ({"flights": "sam", "charter": "sam"}, "sam", ["charter", "flights"]),
+    ],
+)
+def test_who_is_asked_about_a_suite_is_found_by_the_datasets_that_name_it(
+    platform: Installation, stewards: dict[str, str], owner: str, datasets: list[str]
+) -> None:
+    path = share(platform, **stewards)
+    (path.parent / "flights.json").unlink()
+    with platform.database.begin() as connection:
+        for name in stewards:
+            data.register_dataset(
+                connection, name=name, owner="x", steward="y", sensitivity="public"
+            )
+    assert report_configs(platform) == FileCounts(0)
+    path.write_text("{", encoding="utf-8")
+    report_configs(platform)
+    (one,) = standing(platform)
+    assert one.subject == "expectations/departures.json"
+    with platform.database.begin() as connection:
+        assert owner_of(connection, one) == owner
+        assert concerned(connection, one) == ([], datasets)
+    assert Role.STEWARD in one.roles
+
+
+def test_a_suite_that_nobody_uses_has_no_owner(platform: Installation) -> None:
+    path = platform.settings.include / "expectations" / "lost.json"
+    path.write_text("{", encoding="utf-8")
+    report_configs(platform)
+    (one,) = standing(platform)
+    with platform.database.begin() as connection:
+        assert owner_of(connection, one) is None
 
 
 class Airflow:

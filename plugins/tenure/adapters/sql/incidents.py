@@ -77,6 +77,13 @@ class Incident:
         return str(named) if named else None
 
     @property
+    def datasets(self) -> tuple[str, ...]:
+        """All that its facts name: a suite may judge several."""
+        named = self.facts.get("datasets")
+        one = (self.dataset,) if self.dataset else ()
+        return tuple(map(str, named)) if isinstance(named, list) else one
+
+    @property
     def roles(self) -> tuple[Role, ...]:
         """Who may act on it: operators, and stewards when it is about a dataset."""
         return (Role.OPERATOR,) if self.dataset is None else (Role.OPERATOR, Role.STEWARD)
@@ -140,7 +147,8 @@ def open_incident(
         summary: What happened, with numbers.
         at: Now.
         severity: That of the table of kinds, unless a reason is known here.
-        facts: `model`, `dataset`, `owner`, `report`, `still_safe`, `next_step`, `stage` are read.
+        facts: `model`, `dataset`, `datasets`, `owner`, `report`, `still_safe`, `next_step`, `stage`
+            are read.
         member: What joins it.
 
     Returns:
@@ -281,7 +289,7 @@ def concerned(connection: Connection, found: Incident) -> tuple[list[str], list[
     datasets = connection.execute(select(dataset.c.name).order_by(dataset.c.name)).scalars()
     return (
         [name for name in models if found.concerns(name)],
-        [name for name in datasets if name == found.dataset or found.concerns(name)],
+        [name for name in datasets if name in found.datasets or found.concerns(name)],
     )
 
 

@@ -207,7 +207,7 @@ def _still_landed(platform: Installation, suite: str) -> Iterator[str]:
 
 
 def _users(platform: Installation, suite: str) -> list[DatasetConfig]:
-    from tenure.usecases.data.suites import users_of
+    from tenure.config.suites import users_of
 
     return users_of(load_all(platform.settings.include), suite)
 

@@ -16,14 +16,14 @@ from tenure.adapters.sql import suite_proposals as rows
 from tenure.adapters.sql.suite_proposals import NewProposal, SuiteProposal
 from tenure.config import DatasetConfig, load_all
 from tenure.config.suite_limits import LimitChange, NoSuchLimit, with_limits
-from tenure.config.suites import parse_suite_for
+from tenure.config.suites import parse_suite_for, users_of
 from tenure.errors import ConfigInvalid, NotPermitted, StateConflict, TextRefused
 from tenure.failpoints import failpoint
 from tenure.installation import Installation
 from tenure.installation.suite_in_force import SuiteInForce, suite_branch, suite_in_force
 from tenure.lifecycle.data.expectations import Suite
 from tenure.lifecycle.data.suite_changes import changes
-from tenure.usecases.data.suites import Edit, users_of
+from tenure.usecases.data.suites import Edit
 from tenure.vocabulary import REASON, Role, op_key
 
 _log = logging.getLogger("tenure.suites")

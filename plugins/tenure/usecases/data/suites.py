@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from tenure.adapters import git_revisions
 from tenure.adapters.sql import suites as rows
-from tenure.config import ConfigSet, DatasetConfig, ModelConfig, load_all
-from tenure.config.suites import parse_suite
+from tenure.config import DatasetConfig, ModelConfig, load_all
+from tenure.config.suites import parse_suite, users_of
 from tenure.errors import ArtifactRefused, ObjectMissing
 from tenure.installation import Installation
 from tenure.installation.identity import as_command
@@ -78,11 +78,6 @@ def edit(platform: Installation, name: str, revision: str | None = None) -> Edit
         return _of_git(platform, after, "HEAD", users)
     except NothingToCompare:
         return Edit(after, after, "the suite in force, which it is")
-
-
-def users_of(found: ConfigSet, suite: str) -> list[DatasetConfig]:
-    """The datasets that a suite judges."""
-    return [dataset for dataset in found.datasets.values() if dataset.suite == suite]
 
 
 def _beside(before: Suite, after: Suite, label: str, users: Sequence[DatasetConfig]) -> Edit:

@@ -38,8 +38,8 @@ def open_incident(
         subject: What it is about.
         summary: What happened, with numbers.
         member: The item that joins it, where an incident has several.
-        facts: `model`, `dataset`, `owner`, `report`, `still_safe`, `next_step` and `stage` are
-            read by pages and alerts; a new `stage` announces it once more.
+        facts: `model`, `dataset` (or `datasets`), `owner`, `report`, `still_safe`, `next_step` and
+            `stage` are read by pages and alerts; a new `stage` announces it once more.
 
     Returns:
         Its number.

@@ -5,17 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from tenure.config import ConfigSet
+from tenure.config.suites import check, users_of
 from tenure.installation import Installation
 from tenure.usecases.incidents.close_incident import close_incident
 from tenure.usecases.incidents.open_incident import dedupe_key, open_incident
 
 _CONFIG, _IMPORT = "config", "import"
+_FOLDERS, _SUITES = {"models": "model", "datasets": "dataset"}, "expectations"
 _BANNER = "check_configs.py"
 """It fails to import when a config is broken, which is told of the config."""
 _WORDS = {
     "still_safe": "Other DAGs go on; those of this file keep its last valid form.",
-    "next_step": "Correct the lines, or ask the owner to; then check the file again here, or wait "
-    "for maintenance. `tenure check` says the same on a terminal.",
+    "next_step": "Correct the lines, or ask the owner to; then check the file again on the "
+    "incident page, or wait for maintenance. `tenure check` says the same on a terminal.",
 }
 _SHOWN = 1_000
 """Characters of an error of an import, from its end: the cause stands there."""
@@ -39,10 +42,9 @@ class FileCounts:
 def report_configs(platform: Installation) -> FileCounts:
     """One incident a file; it closes when the file is right, or gone."""
     from tenure.config.problems import describe
-    from tenure.config.suites import check
 
     include = platform.settings.include
-    _, problems = check(include, platform.clock.now().date())
+    found, problems = check(include, platform.clock.now().date())
     by_file = {
         path: describe([one for one in problems if one.path == path])
         for path in sorted({one.path for one in problems})
@@ -55,7 +57,7 @@ def report_configs(platform: Installation) -> FileCounts:
             "ConfigInvalid",
             name,
             said,
-            facts=_WORDS | _whose(name),
+            facts=_WORDS | _whose(name, found),
         )
     _close_others(platform, _CONFIG, {_short(path, include) for path in by_file})
     return FileCounts(len(by_file))
@@ -63,8 +65,6 @@ def report_configs(platform: Installation) -> FileCounts:
 
 def problems_of(platform: Installation, name: str) -> list[str]:
     """What is wrong with a config or suite now, as its incident names the file."""
-    from tenure.config.suites import check
-
     include = platform.settings.include
     _, problems = check(include, platform.clock.now().date())
     return [str(one) for one in problems if _short(one.path, include) == name]
@@ -87,11 +87,21 @@ def _short(path: Path, include: Path) -> str:
     return str(path.relative_to(include)) if path.is_relative_to(include) else str(path)
 
 
-def _whose(name: str) -> dict[str, str]:
-    """The model or dataset that a config is about, so that its owner can be asked."""
+def _whose(name: str, found: ConfigSet) -> dict[str, object]:
+    """The model or the datasets that a file is about, so that who answers for them can be asked.
+
+    A suite is about each dataset whose YAML names it, however the file is called.
+    """
     *_, folder, _ = ("", *Path(name).parts)
-    kind = {"models": "model", "datasets": "dataset", "expectations": "dataset"}.get(folder)
-    return {kind: Path(name).stem} if kind else {}
+    stem = Path(name).stem
+    if folder in _FOLDERS:
+        return {_FOLDERS[folder]: stem}
+    users = users_of(found, stem) if folder == _SUITES else []
+    if not users:
+        return {}
+    stewards = dict.fromkeys(one.steward for one in users)
+    names = [one.name for one in users]
+    return {"dataset": names[0], "datasets": names, "owner": ", ".join(stewards)}
 
 
 def _tail(said: str) -> str:
