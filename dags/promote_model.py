@@ -11,7 +11,7 @@ the form names the champion, `review` asks approvers to renew its authorization,
 1. Open the red task and its tab *Tenure*. "Safe: champion serves 100%" means that nothing is
    urgent.
 2. `review` or `approve` red: the wrong person answered, or an approval expired. Clear `review`, and
-   the question is asked again.
+   the question is asked again. A *Reject* without a reason is asked again by itself, twice.
 3. `canary` red after a rollback: the version cannot serve again. Train a new one, or retire it.
 4. `canary` red for another reason: clear it, and it continues at the share it had; until then the
    lease has ended and the champion serves 100%.

@@ -8,6 +8,7 @@ TenureError
 ├── GateInconclusive     a gate could not judge: more data or a person is needed
 ├── CanaryRolledBack     the challenger did harm and lost its traffic
 ├── NotPermitted         a person or role may not do this
+│   └── ReasonMissing    an answer lacks the reason that it needs (asked again: retried)
 ├── TextRefused          a text from outside is too long, or holds what nobody can read
 ├── FileRefused          a file that a command was given cannot be judged as it was asked
 ├── StateConflict        somebody else moved first; the work here is stale
@@ -78,6 +79,12 @@ class CanaryRolledBack(TenureError):
 
 class NotPermitted(TenureError):
     """A person or role may not do this."""
+
+
+class ReasonMissing(NotPermitted):
+    """An answer lacks the reason that it needs; the next try of its task asks again."""
+
+    retryable = True
 
 
 class TextRefused(TenureError):

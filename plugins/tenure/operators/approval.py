@@ -35,7 +35,9 @@ class ReviewOperator(HITLOperator):
     """One seat of the quorum: shows the evidence, waits for one person, records the answer.
 
     The person comes from the response itself, never from XCom. A wrong person makes the task red;
-    clearing it asks again. When nobody needs to be asked any more it is green at once.
+    clearing it asks again. An answer that lacks its reason is a failed try: the next one opens a
+    new window, which says so (Airflow's form can ask for a text with every option or with none).
+    When nobody needs to be asked any more it is green at once.
 
     Args:
         model: The model whose newest waiting version is asked about.
@@ -61,6 +63,7 @@ class ReviewOperator(HITLOperator):
     def execute(self, context: Context) -> object:
         """Open the window, or finish when the question is answered."""
         from tenure.usecases.promotion import approval, authorization
+        from tenure.views.approvals import asked_again
 
         with explained(context, model=self.model):
             platform, run = self._connect(context)
@@ -71,7 +74,7 @@ class ReviewOperator(HITLOperator):
             if asked is None:
                 self.log.info("seat=%s version=%s answer=not_needed", self.seat, version.name)
                 return {"version": version.version, "state": str(version.state)}
-            self.subject, self.body = asked.subject, asked.body
+            self.subject, self.body = asked.subject, asked_again(platform, run) + asked.body
             self.assigned_users = assignable(asked.approvers)
             self.params = _reason(is_compulsory=asked.needs_reason)
             self.log.info("seat=%s version=%s asks=%s", self.seat, version.name, asked.approvers)

@@ -5,14 +5,34 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from tenure.config import ModelConfig
+from tenure.errors import ReasonMissing
+from tenure.installation import Installation
 from tenure.layout import approval_link, mlflow_link
+from tenure.lifecycle.incidents.failure_card import FAILURE_STAGE, FailureCard
 from tenure.lifecycle.model_version import VersionRow
 from tenure.lifecycle.promotion.approval import ApprovalQuestion
 from tenure.settings import Settings
 from tenure.verdicts import Report
+from tenure.vocabulary import RunRef
 
 SHOWN = 20
 """Checks of a report that the page lists before it says how many more there are."""
+
+
+def asked_again(platform: Installation, run: RunRef) -> str:
+    """Markdown above a question whose last answer lacked its reason; empty for any other."""
+    from tenure.adapters.sql import reports
+
+    with platform.database.begin() as connection:
+        rows = reports.of_run(connection, run.dag_id, run.run_id)
+    own = [
+        FailureCard.from_facts(row.report.facts)
+        for row in rows
+        if (row.stage, row.task_id, row.map_index) == (FAILURE_STAGE, run.task_id, run.map_index)
+    ]
+    if not own or own[0].kind != ReasonMissing.__name__:
+        return ""
+    return f"**Asked again.** {_text(own[0].what)} This time write a text in *Reason*.\n\n"
 
 
 def page(

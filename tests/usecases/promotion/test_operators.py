@@ -113,14 +113,20 @@ def test_a_wrong_person_is_red_and_the_window_is_asked_again(life: Any) -> None:
 def test_a_rejection_is_green_and_skips_the_rest(life: Any) -> None:
     from airflow.sdk.exceptions import AirflowSkipException
 
-    from tenure.operators.base import TaskFailed
+    from tenure.operators.base import TaskMayRetry
 
     version = life.validated()
     review, approve, _ = tasks()
     shown = asked(review)
-    with pytest.raises(TaskFailed, match="wrote no reason"):
-        review.execute_complete(context(review), response("grace", "Reject"), asked=shown)
     assert life.windows[0]["params"]["reason"]["schema"]["type"] == ["null", "string"]
+    with pytest.raises(TaskMayRetry, match="wrote no reason"):
+        review.execute_complete(context(review), response("grace", "Reject"), asked=shown)
+    shown = asked(review)  # the next try
+    first, again = (window["body"] for window in life.windows)
+    assert again == (
+        "**Asked again.** grace rejected flight\\_late@1 and wrote no reason; its owner needs it. "
+        f"This time write a text in *Reason*.\n\n{first}"
+    )
     said = response("grace", "Reject", "Worse at night.")
     review.execute_complete(context(review), said, asked=shown)
     assert life.now(version).state is State.REJECTED

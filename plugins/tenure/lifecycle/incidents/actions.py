@@ -62,6 +62,7 @@ _HEALED_BY_AGAIN = {
     "ObjectMissing",
     "PortTaken",
     "GateInconclusive",
+    "ReasonMissing",
 }
 ACTIONS: dict[str, tuple[IncidentAction, ...]] = {
     kind: _TASK if kind in _HEALED_BY_AGAIN else _SOURCE for kind in TITLES

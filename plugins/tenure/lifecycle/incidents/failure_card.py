@@ -23,6 +23,7 @@ TITLES: dict[str, str] = {
     "GateInconclusive": "A gate could not judge",
     "CanaryRolledBack": "The canary was rolled back",
     "NotPermitted": "Somebody may not do this",
+    "ReasonMissing": "An answer lacks its reason",
     "TextRefused": "A text cannot be taken as it is",
     "FileRefused": "A file cannot be judged",
     "StateConflict": "Somebody else moved first",

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tenure.errors import NotPermitted
+from tenure.errors import NotPermitted, ReasonMissing
 from tenure.lifecycle.policy import Policy
 from tenure.vocabulary import digest_json, op_key
 
@@ -21,6 +21,11 @@ ACTION = "serve"
 """What an approval allows: to serve this artifact. The database counts approvals of this action."""
 
 _SAFE = "No answer was recorded and no traffic moved; the champion keeps serving."
+ANSWER_AGAIN = (
+    "Answer once more, with a text in Reason: the required action opens again by itself within a "
+    "minute. If it does not, no try is left: clear this task."
+)
+"""After an answer without its reason, which Airflow's form cannot ask for by option."""
 
 
 class ApprovalPolicy(Policy):
@@ -186,7 +191,7 @@ def require_reason(
         cautions: What was to be read first.
 
     Raises:
-        NotPermitted: The reason is missing.
+        ReasonMissing: There is none.
     """
     if note.strip():
         return
@@ -200,9 +205,7 @@ def require_reason(
         )
     else:
         return
-    raise _refused(
-        why, "Clear this task: the question is asked again. Answer it with a text in Reason."
-    )
+    raise ReasonMissing(why, still_safe=_SAFE, next_step=ANSWER_AGAIN)
 
 
 def begin_key(model: str, run_id: str) -> str:

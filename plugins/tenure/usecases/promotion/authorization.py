@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tenure.adapters.sql import approvals, versions
 from tenure.config import load_model
-from tenure.errors import NotPermitted, StateConflict
+from tenure.errors import NotPermitted, ReasonMissing, StateConflict
 from tenure.installation import Installation
 from tenure.lifecycle.model_version import VersionRow
 from tenure.lifecycle.promotion import approval
@@ -121,7 +121,8 @@ def decline(platform: Installation, version: VersionRef, *, user: str, note: str
     """Write down that an approver does not renew, and why; the authorization lasts until its end.
 
     Raises:
-        NotPermitted: The person is no approver, or wrote no reason.
+        NotPermitted: The person is no approver.
+        ReasonMissing: She wrote none.
     """
     if not platform.config.allows(user, Role.APPROVER):
         raise NotPermitted(
@@ -130,11 +131,10 @@ def decline(platform: Installation, version: VersionRef, *, user: str, note: str
             next_step="Clear this task and let an approver answer.",
         )
     if not note.strip():
-        raise NotPermitted(
+        raise ReasonMissing(
             f"{user} does not renew {version.name} and wrote no reason; its owner needs it.",
             still_safe="Nothing was recorded; its authorization lasts until its end.",
-            next_step="Clear this task: the question is asked again. Answer it with a text in "
-            "Reason.",
+            next_step=approval.ANSWER_AGAIN,
         )
     NOTE.require(note, "note", still_safe="Nothing was recorded; the window can open again.")
     with platform.database.begin() as connection:
