@@ -311,7 +311,11 @@ def test_a_sev1_is_remediated_on_its_page(
     assert "is of severity 1" in answer.json()["error"]
     close_incident(platform, "k")
     text = client.get(page).text
-    for words in ("service <strong>restored", "It waits for its remediation.", "Write on its page"):
+    for words in (
+        "service <strong>restored",
+        "It waits for its remediation.",
+        "Write on the incident page",
+    ):
         assert words in text
     assert "1 waits for remediation" in client.get("/").text
     assert "service restored" in client.get("/model/flight_late").text

@@ -111,6 +111,9 @@ def test_facts_are_words_and_tables_no_json() -> None:
             "large": 9999.6,
             "nested": {"a": {"b": [0.10333333333333333, 7]}},
             "features": [{"psi": 0.10333333333333333, "n": 2}],
+            "residuals": [{"rows": 30, "interval": [-1.5, 2], "quantiles": {"0.05": -8.5}}],
+            "groups": [{"by": ["sex"], "n": 9} | dict.fromkeys(map(str, range(20)))],
+            "wide": [dict.fromkeys(map(str, range(20)), 1)],
         }
     )
     texts = {fact.name: fact.text for fact in found}
@@ -127,6 +130,10 @@ def test_facts_are_words_and_tables_no_json() -> None:
     assert tables["archived"].columns == ("key", "size", "deleted at")
     assert tables["archived"].rows == (("a", "441,516", "none"), ("b", "none", "none"))
     assert tables["features"].rows == ((hovered, "2"),)
+    assert tables["residuals"].columns == ("rows", "interval", "quantiles 0.05")
+    assert tables["residuals"].rows == (("30", "-1.5, 2", "-8.5"),)
+    assert (tables["groups"].columns, tables["groups"].rows) == (("by", "n"), (("sex", "9"),))
+    assert texts["wide"].startswith('[{"0": 1')
     assert (len(tables["many"].rows), tables["many"].more) == (50, 10)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tenure.lifecycle.training.bias import comparison as comparison_of_groups
 from tenure.lifecycle.training.evaluation import comparison
 from tenure.verdicts import Check, Report, Verdict
 from tenure.web import report_plots
@@ -154,9 +155,34 @@ def test_a_multiclass_audit_is_drawn_class_by_class() -> None:
     groups = [{**group, "class": name} for name in ("a", "b") for group in BIAS["groups"]]
     drawn = figures(report("bias", BIAS | {"groups": groups}))
     assert [one.title for one in drawn] == [
-        "Selection rate by sex and class a",
-        "Selection rate by sex and class b",
+        "Selection rate of class a by sex",
+        "Selection rate of class b by sex",
     ]
+
+
+def test_groups_whose_gap_breaks_its_limit_come_first_and_few_are_drawn() -> None:
+    classes = [f"c{n:02}" for n in range(20)]
+    groups = [{**BIAS["groups"][0], "class": name} for name in classes]
+    checks = [
+        Check("gap", verdict, "0.4", "0.3", f"class {name}: sex", columns=("sex",))
+        for name, verdict in (
+            ("c01", Verdict.PASSED),
+            ("c07", Verdict.INCONCLUSIVE),
+            ("c09", Verdict.FAILED),
+        )
+    ]
+    drawn = figures(report("bias", BIAS | {"groups": groups}, tuple(checks)))
+    assert [one.title[24:27] for one in drawn[:5]] == ["c09", "c07", "c01", "c00", "c02"]
+    assert len(drawn) == 12
+    assert drawn[-1].note.endswith("8 more pictures are left out; their numbers are in the report.")
+
+
+def test_mean_errors_have_their_zero() -> None:
+    group = {"by": ["sex"], "value": ["f"], "n": 9, "mean_error": -2.5}
+    facts = {"metric": "mean_error", "groups": [group, group | {"mean_error": 4.0}]}
+    (drawn,) = figures(report("bias", facts))
+    assert 'class="limit"' in drawn.drawing
+    assert report_plots._AROUND_ZERO == comparison_of_groups.AROUND_ZERO
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,8 @@ HERE = Path(__file__).parent
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?([+-]\d\d:\d\d|Z)")
 _BASIS_POINTS = "_bp"
-_ROWS, _LONGEST = 50, 600
-"""Rows and characters of one fact that a page shows."""
+_ROWS, _COLUMNS, _LONGEST = 50, 14, 600
+"""Rows, columns and characters of one fact that a page shows."""
 _UNTOLD = frozenset({"event", "reason", "run_id", "model"})
 """Keys of an event's body that are shown elsewhere, or say nothing to a person."""
 
@@ -175,18 +175,53 @@ def facts(values: Mapping[str, Any]) -> list[Fact]:
 
 
 def _fact(name: str, value: object) -> Fact:
-    if isinstance(value, list | tuple) and value and all(map(_is_flat, value)):
-        columns = tuple(dict.fromkeys(key for one in value for key in one))
-        rows = tuple(tuple(_hovered(one.get(key)) for key in columns) for one in value[:_ROWS])
-        return Fact(name, "", tuple(map(sentence, columns)), rows, max(0, len(value) - _ROWS))
+    if table := _table(value):
+        columns = tuple(dict.fromkeys(key for one in table for key in one))
+        if len(columns) > _COLUMNS:
+            columns = tuple(
+                key for key in columns if any(one.get(key) is not None for one in table)
+            )
+        if len(columns) <= _COLUMNS:
+            rows = tuple(tuple(_hovered(one.get(key)) for key in columns) for one in table[:_ROWS])
+            return Fact(name, "", tuple(map(sentence, columns)), rows, max(0, len(table) - _ROWS))
     if isinstance(value, float):
         return Fact(name, _hovered(value))
     text = _fact_text(value)
     return Fact(name, text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …")
 
 
+def _table(value: object) -> list[dict[str, object]]:
+    """Rows of a list of things alike, or none; `{"a": {"b": 1}}` has the column `a b`."""
+    if not isinstance(value, list | tuple) or not value:
+        return []
+    rows = [_row(one) for one in value]
+    return [] if None in rows else [row for row in rows if row is not None]
+
+
+def _row(value: object) -> dict[str, object] | None:
+    """Texts, numbers and lists of them by column; None where it is nested deeper."""
+    if not isinstance(value, Mapping):
+        return None
+    found: dict[str, object] = {}
+    for key, one in value.items():
+        inner = {f"{key} {name}": of for name, of in one.items()} if _is_map(one) else {key: one}
+        found |= inner
+    known = all(_is_plain(one) or _is_list(one) for one in found.values())
+    return found if known else None
+
+
+def _is_map(value: object) -> bool:
+    return isinstance(value, Mapping) and bool(value)
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(map(_is_plain, value))
+
+
 def _hovered(value: object) -> str:
     """As `_plain`; a number that it rounds says itself to a pointer at rest."""
+    if _is_list(value):
+        return _fact_text(value)
     text = _plain(value)
     if not isinstance(value, float) or text == str(value):
         return text

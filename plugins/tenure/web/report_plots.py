@@ -13,7 +13,7 @@ from typing import Any
 from markupsafe import Markup
 
 from tenure.lifecycle.training.bias.policy import JUDGED_BY
-from tenure.verdicts import Check, Report
+from tenure.verdicts import Check, Report, Verdict
 from tenure.web.axes import (
     FOOT,
     LONGEST,
@@ -303,29 +303,54 @@ def _objections(facts: Facts, _checks: Sequence[Check]) -> Iterator[Figure]:
         )
 
 
-def _groups(facts: Facts, _checks: Sequence[Check]) -> Iterator[Figure]:
-    """Each view (attribute or crossing) by the metric that the policy judges."""
+def _groups(facts: Facts, checks: Sequence[Check]) -> Iterator[Figure]:
+    """Each view (attribute or crossing) by the metric that the policy judges, broken ones first."""
     metric = facts["metric"]
-    views: dict[tuple[str, ...], list[Facts]] = {}
+    views: dict[tuple[str, tuple[str, ...]], list[Facts]] = {}
     for one in facts["groups"]:
-        views.setdefault((*one["by"], *_of_class(one)), []).append(one)
-    judged = JUDGED_BY.get(metric, (metric,))
-    for by, groups in views.items():
-        for name in judged:
-            known = [one for one in groups if one.get(name) is not None]
-            rows = [_group(one, name) for one in sorted(known, key=_badness(name), reverse=True)]
-            silent = [_of(one) for one in groups if one.get(name) is None]
-            note = _cut(len(rows)) + "The worst first. "
-            if any(row.css for row in rows):
-                note += "Pale groups are too small to be judged. "
-            if silent:
-                note += f"Without a number, for lack of rows: {', '.join(silent[:10])}."
-            if rows:
-                words = _IN_WORDS.get(name, name.replace("_", " "))
-                title = f"{words} by {' and '.join(by)}"
-                yield Figure(title[0].upper() + title[1:], dots(rows, label=title), note)
+        views.setdefault((str(one.get("class", "")), tuple(one["by"])), []).append(one)
+    drawn = [
+        (view, name)
+        for view in sorted(views, key=lambda view: _grade(view, checks))
+        for name in JUDGED_BY.get(metric, (metric,))
+        if any(one.get(name) is not None for one in views[view])
+    ]
+    for place, (view, name) in enumerate(drawn[:_MOST_VIEWS], start=1):
+        more = len(drawn) - place if place == _MOST_VIEWS else 0
+        yield _of_view(view, name, views[view], more)
 
 
+def _grade(view: tuple[str, tuple[str, ...]], checks: Sequence[Check]) -> int:
+    """What the gaps of a view say: failed before inconclusive before passed before not judged."""
+    name, by = view
+    begin = f"class {name}: " if name else ""
+    grades = [_GRADES[c.verdict] for c in checks if c.columns == by and c.subject.startswith(begin)]
+    return min(grades, default=len(_GRADES))
+
+
+def _of_view(
+    view: tuple[str, tuple[str, ...]], name: str, groups: Sequence[Facts], more: int
+) -> Figure:
+    known = [one for one in groups if one.get(name) is not None]
+    rows = [_group(one, name) for one in sorted(known, key=_badness(name), reverse=True)]
+    silent = [_of(one) for one in groups if one.get(name) is None]
+    note = _cut(len(rows)) + "The worst first. "
+    if any(row.css for row in rows):
+        note += "Pale groups are too small to be judged. "
+    if silent:
+        note += f"Without a number, for lack of rows: {', '.join(silent[:10])}. "
+    if more:
+        note += f"{more} more pictures are left out; their numbers are in the report. "
+    of_class = f" of class {view[0]}" if view[0] else ""
+    title = f"{_IN_WORDS.get(name, name.replace('_', ' '))}{of_class} by {' and '.join(view[1])}"
+    mark = 0.0 if name in _AROUND_ZERO else None
+    return Figure(title[0].upper() + title[1:], dots(rows, label=title, mark=mark), note.rstrip())
+
+
+_MOST_VIEWS = 12
+_AROUND_ZERO = frozenset({"calibration", "mean_error"})
+"""As in `lifecycle.training.bias.comparison`, which is too heavy to import for a page."""
+_GRADES = {Verdict.FAILED: 0, Verdict.INCONCLUSIVE: 1, Verdict.PASSED: 2}
 _IN_WORDS = {
     "tpr": "true positive rate",
     "fpr": "false positive rate",
@@ -352,11 +377,6 @@ def _group(one: Facts, metric: str) -> Dot:
     between = "" if low is None else f" [{low:.4g}, {high:.4g}]"
     title = f"{_of(one)}: {one[metric]:.4g}{between}, {one['n']:,} rows"
     return Dot(_of(one), one[metric], low, high, css, title)
-
-
-def _of_class(one: Facts) -> tuple[str, ...]:
-    """A multiclass model is audited class by class."""
-    return (f"class {one['class']}",) if "class" in one else ()
 
 
 def _of(one: Facts) -> str:

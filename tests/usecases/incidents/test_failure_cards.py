@@ -144,7 +144,7 @@ def test_only_a_mapped_task_has_its_index_in_the_timeline(platform: Installation
     for run in runs:
         failure_cards.save(platform, describe(gate_failed(), model="flight_late"), run)
     with platform.database.begin() as connection:
-        (one,) = incidents.every_open(connection)
+        (one,) = incidents.unclosed(connection)
         events = incident_timeline.of_incident(connection, one.id)
         members = incident_members.of_incident(connection, one.id)
         assert [incident_members.of_run(connection, run) is None for run in runs] == [False, False]

@@ -90,7 +90,7 @@ def test_whatever_ends_the_trouble_restores_service_and_closes_nothing(
     assert (found.severity, found.state, found.closed_at) == (SEV1, "restored", None)
     assert found.restored_at is not None
     assert [one.split()[1] for one in pager.events] == ["opened", "restored"]
-    assert "Next step: Service is restored. Write on its page" in str(pager.taken[-1]["text"])
+    assert "Next step: Service is restored. Write on the" in str(pager.taken[-1]["text"])
     assert timeline(platform, number) == ["opened", "restored"]
 
 
