@@ -55,18 +55,24 @@ class Bench:
 
 
 @pytest.fixture
-def bench(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    """Rides of which one batch was refused, repaired, and one is refused still."""
+def empty(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    """Rules of rides, and no batch yet."""
     from tenure.web import app
 
     platform = installed(settings, tmp_path / "rides")
-    drop_some(platform, "b1", "b2", "b3", "b4", "b5")
     monkeypatch.setattr(app, "platform", lambda: platform)
     with_airflow(monkeypatch)
     guard = type("Reader", (FakeGuard,), {})
     with served(app.build(), guard) as url:
         yield Bench(platform, url, guard)
     platform.database.dispose()
+
+
+@pytest.fixture
+def bench(empty: Bench) -> Bench:
+    """The same with five batches, of which three were refused."""
+    drop_some(empty.platform, "b1", "b2", "b3", "b4", "b5")
+    return empty
 
 
 def test_the_preview_names_what_would_be_refused_and_what_stops(bench: Bench) -> None:
@@ -102,23 +108,23 @@ def test_the_preview_names_what_would_be_refused_and_what_stops(bench: Bench) ->
     ],
 )
 def test_what_is_not_proposed(
-    bench: Bench, user: str, body: dict[str, Any], status: int, said: str
+    empty: Bench, user: str, body: dict[str, Any], status: int, said: str
 ) -> None:
-    whole = {"changes": bench.nulls(5), "seen": bench.seen, "reason": "Repaired."}
-    answer = bench.post("/propose", user, **whole | body)
+    whole = {"changes": empty.nulls(5), "seen": empty.seen, "reason": "Repaired."}
+    answer = empty.post("/propose", user, **whole | body)
     assert (answer.status_code, said in answer.json()["error"]) == (status, True), answer.text
-    assert "waits for a second person" not in bench.text()
+    assert "waits for a second person" not in empty.text()
 
 
-def test_a_foreign_form_or_a_hidden_dataset_reaches_nothing(bench: Bench) -> None:
+def test_a_foreign_form_or_a_hidden_dataset_reaches_nothing(empty: Bench) -> None:
     import httpx
 
-    form = httpx.post(f"{bench.url}{HERE}/propose", data={"reason": "x"})
+    form = httpx.post(f"{empty.url}{HERE}/propose", data={"reason": "x"})
     assert form.status_code in {415, 422}
-    bench.guard.hidden = frozenset({"rides__ingest_data"})
-    assert bench.post("/preview", "sam", changes=bench.nulls(5), seen="x").status_code == 403
+    empty.guard.hidden = frozenset({"rides__ingest_data"})
+    assert empty.post("/preview", "sam", changes=empty.nulls(5), seen="x").status_code == 403
     for path, status in (("rides", 403), ("unknown", 404), ("..", 404)):
-        assert httpx.get(f"{bench.url}/dataset/{path}/workbench").status_code == status
+        assert httpx.get(f"{empty.url}/dataset/{path}/workbench").status_code == status
 
 
 def test_files_that_were_refused_and_repaired_stand_in_the_matrix(bench: Bench) -> None:
@@ -130,35 +136,35 @@ def test_files_that_were_refused_and_repaired_stand_in_the_matrix(bench: Bench) 
     assert '<td data-label="Broken in">3 of 6</td>' in text
 
 
-def test_the_overview_says_that_a_second_person_is_asked(bench: Bench) -> None:
+def test_the_overview_says_that_a_second_person_is_asked(empty: Bench) -> None:
     import httpx
 
     words = "1 proposed change of the rules of rides waits for a second person"
-    assert words not in httpx.get(f"{bench.url}/").text
-    bench.post("/propose", "sam", changes=bench.nulls(5), seen=bench.seen, reason="Why.")
-    text = httpx.get(f"{bench.url}/").text
+    assert words not in httpx.get(f"{empty.url}/").text
+    empty.post("/propose", "sam", changes=empty.nulls(5), seen=empty.seen, reason="Why.")
+    text = httpx.get(f"{empty.url}/").text
     assert words in text
-    bench.post("/proposal/1/decline", "grace", reason="No.")
-    assert words not in httpx.get(f"{bench.url}/").text
+    empty.post("/proposal/1/decline", "grace", reason="No.")
+    assert words not in httpx.get(f"{empty.url}/").text
 
 
-def test_a_proposal_that_does_not_fit_any_more_says_so(bench: Bench) -> None:
+def test_a_proposal_that_does_not_fit_any_more_says_so(empty: Bench) -> None:
     for percent in (5, 10):
-        made = bench.post(
-            "/propose", "sam", changes=bench.nulls(percent), seen=bench.seen, reason="Why."
+        made = empty.post(
+            "/propose", "sam", changes=empty.nulls(percent), seen=empty.seen, reason="Why."
         )
-    assert bench.post("/proposal/1/accept", "grace", reason="Yes.").status_code == 200
-    assert "the rules changed since" in bench.text()
-    late = bench.post(f"/proposal/{made.json()['proposal']}/accept", "grace", reason="Yes.")
+    assert empty.post("/proposal/1/accept", "grace", reason="Yes.").status_code == 200
+    assert "the rules changed since" in empty.text()
+    late = empty.post(f"/proposal/{made.json()['proposal']}/accept", "grace", reason="Yes.")
     assert (late.status_code, "was made from another suite" in late.json()["error"]) == (409, True)
 
 
-def test_the_branch_of_git_is_named(bench: Bench) -> None:
-    commit(bench.platform)
-    bench.post("/propose", "sam", changes=bench.nulls(5), seen=bench.seen, reason="Why.")
-    bench.post("/proposal/1/accept", "grace", reason="Yes.")
-    made = git(bench.platform, "rev-parse", "tenure/rides-1")[:12]
-    assert f"commit <code>{made}</code> on branch <code>tenure/rides-1</code>" in bench.text()
+def test_the_branch_of_git_is_named(empty: Bench) -> None:
+    commit(empty.platform)
+    empty.post("/propose", "sam", changes=empty.nulls(5), seen=empty.seen, reason="Why.")
+    empty.post("/proposal/1/accept", "grace", reason="Yes.")
+    made = git(empty.platform, "rev-parse", "tenure/rides-1")[:12]
+    assert f"commit <code>{made}</code> on branch <code>tenure/rides-1</code>" in empty.text()
 
 
 @pytest.mark.browser
@@ -213,9 +219,10 @@ def test_the_line_of_a_limit_is_dragged(bench: Bench, page: Callable[..., Page])
     found.goto(f"{bench.url}{HERE}")
     rule = found.locator("details.rule").first
     rule.locator("summary").click()
-    line = rule.locator("line.limit").bounding_box()
+    rule.locator("svg.limits").scroll_into_view_if_needed()
+    line = rule.locator("line.grip").bounding_box()
     assert line is not None
-    found.mouse.move(line["x"] + 300, line["y"])
+    found.mouse.move(line["x"] + 300, line["y"] + line["height"] / 2)
     found.mouse.down()
     found.mouse.move(line["x"] + 300, line["y"] - 45, steps=5)
     found.mouse.up()

@@ -90,11 +90,7 @@ def limit_chart(rule: WorkbenchRule) -> Markup:
             )
     for one in rule.limits:
         if one.is_observed:
-            body.append(
-                Markup(
-                    '<line class="limit" data-of="{}" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>'
-                ).format(one.argument, LEFT, WIDTH - RIGHT, up.at(one.value), up.at(one.value))
-            )
+            body += [_limit_line(css, one, up) for css in ("limit", "grip")]
     return Markup(
         '<svg class="plot limits" viewBox="0 0 {0} {1}" width="{0}" height="{1}" role="img" '
         'aria-label="{2}, observed in each file" data-low="{3!r}" data-high="{4!r}" '
@@ -109,6 +105,13 @@ def limit_chart(rule: WorkbenchRule) -> Markup:
         up.start,
         Markup("").join(body),
     )
+
+
+def _limit_line(css: str, limit: SuiteLimit, up: Axis) -> Markup:
+    """The line of a limit; its grip is the same, unseen, and as wide as a finger."""
+    return Markup(
+        '<line class="{0}" data-of="{1}" x1="{2}" x2="{3}" y1="{4:.1f}" y2="{4:.1f}"/>'
+    ).format(css, limit.argument, LEFT, WIDTH - RIGHT, up.at(limit.value))
 
 
 def slider_step(rule: WorkbenchRule, limit: SuiteLimit) -> float:

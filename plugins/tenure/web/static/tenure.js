@@ -128,9 +128,10 @@
     limits.forEach(function (one) {
       var share = (Number(one.value) - Number(at.low)) / (Number(at.high) - Number(at.low));
       var y = Number(at.bottom) - Math.min(Math.max(share, 0), 1) * (Number(at.bottom) - Number(at.top));
-      var line = plot.querySelector('line[data-of="' + one.dataset.argument + '"]');
-      line.setAttribute("y1", y);
-      line.setAttribute("y2", y);
+      each(plot, 'line[data-of="' + one.dataset.argument + '"]', function (line) {
+        line.setAttribute("y1", y);
+        line.setAttribute("y2", y);
+      });
     });
     var broken = [];
     each(plot, "circle[data-value]", function (dot) {
@@ -196,7 +197,7 @@
     slider.dispatchEvent(new Event("input", { bubbles: true }));
   }
   document.addEventListener("pointerdown", function (event) {
-    dragged = event.target.closest("svg.limits line.limit");
+    dragged = event.target.closest("svg.limits line.grip");
     if (dragged) event.preventDefault();
   });
   document.addEventListener("pointermove", function (event) { if (dragged) drag(event); });
