@@ -27,8 +27,8 @@ _TEXTS = {
 }
 _OVER = "It is over."
 REMEDIATE = (
-    "Service is restored. Write on its page what is done about the cause, by whom and until when; "
-    "it closes when that is done."
+    "Service is restored. Write on the incident page what is done about the cause, by whom and "
+    "until when; the incident closes when that is done."
 )
 """The next step of an incident of severity 1 whose trouble is over."""
 _BESIDE = re.compile(r"\b([Tt])his (task|run|card|page|incident)\b")
@@ -45,7 +45,8 @@ _FAR = {
 class AlertFacts:
     """What the templates are filled with.
 
-    `note` is why it was escalated, restored or closed, and by whom; `buttons` those of its page.
+    `note` is why it was escalated, restored or closed, and by whom; `buttons` are those of its
+    page.
     """
 
     incident: int
