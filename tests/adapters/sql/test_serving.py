@@ -346,7 +346,7 @@ def test_gateway_notes_the_last_use_and_nothing_else_of_a_key(
     ("name", "scopes"), [("../app", ["score"]), ("app", []), ("app", ["everything"])]
 )
 def test_bad_keys(platform: Installation, name: str, scopes: Any) -> None:
-    with pytest.raises(ConfigInvalid, match="scopes of score, outcome, metrics, admin"):
+    with pytest.raises(ConfigInvalid, match="scopes of score, outcome, feedback, metrics, admin"):
         create_key(platform, name, scopes)
 
 

@@ -52,7 +52,7 @@ def test_any_number_of_decisions_of_one_segment_is_queued_once(
 ) -> None:
     """40 requests of 1,000 rows in a second: more than one statement has parameters for."""
     for at_once in (5_999, 6_000, 4_000):  # the rest of an earlier try, then all, in pieces
-        monkeypatch.setattr(serving, "_REVIEWS_AT_ONCE", at_once)
+        monkeypatch.setattr(serving, "_ROWS_AT_ONCE", at_once)
         gateway.enqueue_reviews(rows(6_000))
     with gateway.platform.database.begin() as connection:
         query = text("SELECT count(*), min(expires_at), max(expires_at) FROM review")
