@@ -189,7 +189,7 @@ def _numbers(
     median = np.full(ROWS, float(np.median(came)))
     policy = config.evaluation
     assert policy.conformal is not None
-    spread = Interval(said - 42.0, said + 44.0)
+    spread = Interval(said - 28.0, said + 40.0)
     names = np.array([CARRIERS[code] or "" for code in carriers], dtype=object)
     findings = [
         judge_error_uplift(policy, came, said, median=float(median[0]), rule_score=-4.0),
