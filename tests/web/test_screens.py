@@ -200,7 +200,7 @@ def test_an_approver_comes_from_the_model_to_the_window(
 def test_an_operator_gives_feedback_by_clicks(site: ServedSite, page: Callable[..., Page]) -> None:
     found = page(400)
     found.goto(site.url + site.paths["feedback"])
-    found.get_by_label("Decision").fill(LOGGED)
+    found.get_by_label("Decision", exact=True).fill(LOGGED)
     found.get_by_label("Verdict").select_option("wrong")
     found.get_by_role("button", name="Send").click()  # without a reason
     found.get_by_role("alert").filter(has_text="reason has 0 characters").wait_for()
@@ -209,4 +209,4 @@ def test_an_operator_gives_feedback_by_clicks(site: ServedSite, page: Callable[.
     row = found.locator("tr", has_text="The flight was cancelled.")
     row.wait_for()
     assert row.get_by_text("user:olga").is_visible()
-    assert found.get_by_label("Decision").input_value() == ""
+    assert found.get_by_label("Decision", exact=True).input_value() == ""
