@@ -537,11 +537,11 @@ class FilledSite:
         one = open_incident(self.platform, key, "fairness_failed", f"{MODEL}@1", said)
         close_incident(self.platform, key)
         due = self.platform.clock.now().date() + timedelta(days=7)
-        for action in ("Train without the carrier.", "Ask the carrier why its times are late."):
-            written = {"user": "olga", "action": action, "owner": "ada", "due": due}
-            remediate(self.platform, one, **written)
-            if action.startswith("Train"):
-                finish(self.platform, one, user="ada", note="Version 3 has no carrier.")
+        actions = ("Train without the carrier.", "Ask the carrier why its times are late.")
+        written = {"user": "olga", "owner": "ada", "due": due}
+        first, _ = [remediate(self.platform, one, action=each, **written) for each in actions]
+        done = "Version 3 has no carrier."
+        finish(self.platform, one, user="ada", note=done, remediation=first.remediation)
 
     def _verify_ledger(self) -> None:
         head = check_chain(self.platform).chain.head
