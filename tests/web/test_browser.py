@@ -240,8 +240,8 @@ def test_a_window_of_monitoring_opens_by_a_click_and_by_the_keyboard(
     clicked = opened.text_content()
     found.get_by_role("link", name="Close this window").click()
     opened.wait_for(state="detached")
-    found.locator("summary").last.press("Enter")
-    found.locator("details[open] a").first.press("Enter")
+    found.locator("figure .numbers a").last.press("Enter")
+    found.locator("figure table a").first.press("Enter")
     opened.wait_for()
     assert opened.text_content() == clicked
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 BATCHES = 30
 """Of each dataset that the suite judges."""
+_ADVICE = ("Still safe: ", "Next step: ", "Evidence: ")
+"""How lines of an error begin that do not say what happened."""
 _SECONDS = 600
 _SHOWN = 12
 """Names and lines before the others are counted."""
@@ -102,8 +104,9 @@ def _ended(order: bytes) -> bytes:
     except subprocess.TimeoutExpired:
         raise _broken(f"did not end within {_SECONDS} s") from None
     if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        raise _broken(f"ended with {done.returncode}: {said[:200]}")
+        told = done.stderr.decode("utf-8", "replace").splitlines()
+        causes = [line for line in told if line and not line.startswith(_ADVICE)]
+        raise _broken(f"ended with {done.returncode}: {causes[-1][:200] if causes else 'silence'}")
     return done.stdout.rpartition(b"\n")[2]
 
 
