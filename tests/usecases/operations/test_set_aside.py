@@ -144,6 +144,7 @@ LOOPS = {
                         map_index=-1,
                         tries=1,
                         ended_at=None,
+                        host=None,
                         owner=None,
                     )
                     for item in ITEMS

@@ -182,7 +182,7 @@ def test_a_zombie_controller_writes_nothing(world: Callable[..., Any]) -> None:
     retry = canary.enter(life.platform, challenger, life.run()).probation
     assert retry is not None
     generation = life.plan().generation
-    life.traffic(share_bp=500, canary=(20, 2000), champion=(600, 1900), generation=generation)
+    life.traffic(share_bp=500, canary=(1, 100), champion=(600, 1900), generation=generation)
     before = (life.plan(), life.count("canary_analysis"), life.count("ledger_event"))
     with pytest.raises(StateConflict, match="Another controller took over canary flight_late@2"):
         zombie.analyse()
