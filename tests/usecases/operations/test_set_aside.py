@@ -144,7 +144,7 @@ LOOPS = {
                         map_index=-1,
                         tries=1,
                         ended_at=None,
-                        host=None,
+                        host="",
                         owner=None,
                     )
                     for item in ITEMS
