@@ -1,6 +1,15 @@
 // The Airflow UI shows these pages in a frame that may open no window and move no parent.
 (function () {
   "use strict";
+  // What is wider than its frame is reached by the keyboard as well.
+  function reachable() {
+    document.querySelectorAll(".scroll").forEach(function (one) {
+      if (one.scrollWidth > one.clientWidth) one.tabIndex = 0;
+      else one.removeAttribute("tabindex");
+    });
+  }
+  reachable();
+  window.addEventListener("resize", reachable);
   // The review queue and an incident: act, then show the page as it is now.
   document.addEventListener("click", function (event) {
     var button = event.target.closest("button[data-act]");
