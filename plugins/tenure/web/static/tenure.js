@@ -8,7 +8,7 @@
       else one.removeAttribute("tabindex");
     });
   }
-  reachable();
+  document.addEventListener("DOMContentLoaded", reachable);
   window.addEventListener("resize", reachable);
   // The review queue and an incident: act, then show the page as it is now.
   document.addEventListener("click", function (event) {
