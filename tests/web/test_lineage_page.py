@@ -31,7 +31,10 @@ def words(html: str) -> str:
 
 
 def test_back_from_a_version(
-    client: TestClient, platform: Installation, paths: dict[str, str]
+    client: TestClient,
+    platform: Installation,
+    paths: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with platform.database.begin() as connection:
         for _ in range(2):
@@ -53,6 +56,11 @@ def test_back_from_a_version(
     assert "ada for training of flight_late, 2 times" in text
     assert re.search(r"champion up to \d+% from", text)
     assert paths["lineage-snapshot"] in html
+    monkeypatch.setattr(FakeGuard, "hidden", frozenset({"flights__ingest_data"}))
+    unseen = words(client.get(paths["lineage-version"]).text)
+    assert "ada for training" not in unseen
+    assert "1 that you may not see" in unseen
+    monkeypatch.setattr(FakeGuard, "hidden", frozenset())
     assert paths["lineage-version"] in client.get(paths["version-champion"]).text
 
 

@@ -42,10 +42,11 @@ class Serving:
 
 @dataclass(frozen=True)
 class SourceLineage:
-    """A snapshot, its file, and who opened it."""
+    """A snapshot, its file, and who opened it; `hidden` readers are counted and not named."""
 
     origin: "Origin"
     readers: "Sequence[SnapshotReader]"
+    hidden: int = 0
 
 
 @dataclass(frozen=True)

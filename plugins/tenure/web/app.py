@@ -264,7 +264,8 @@ def version_lineage(request: Request, guard: GuardDep, name: str, number: str) -
     found = lineage.of_version(platform(), name, int(number))
     if found is None:
         return _absent(request, "version", f"{name}@{number}")
-    return _page(request, "lineage.html", back=found, title=found.row.name)
+    shown = replace(found, sources=[_readable(guard, one) for one in found.sources])
+    return _page(request, "lineage.html", back=shown, title=found.row.name)
 
 
 def snapshot_lineage(request: Request, guard: GuardDep, name: str, digest: str) -> HTMLResponse:
@@ -281,12 +282,24 @@ def snapshot_lineage(request: Request, guard: GuardDep, name: str, digest: str) 
 
     shown = replace(
         found,
+        source=_readable(guard, found.source),
         reached=[one for one in found.reached if seen(one.learner.model)],
         scored=[one for one in found.scored if seen(one.model)],
     )
     hidden = len(found.reached) + len(found.scored) - len(shown.reached) - len(shown.scored)
     title = f"{name} {found.source.origin.batch}"
     return _page(request, "lineage.html", back=None, forward=shown, hidden=hidden, title=title)
+
+
+def _readable(guard: Guard, source: lineage.SourceLineage) -> lineage.SourceLineage:
+    """Without the readers of a dataset, and those for models, that the user may not see."""
+    mine = guard.allows(dag_id(source.origin.dataset, INGEST_DATA))
+    shown = [
+        one
+        for one in source.readers
+        if mine and (one.model is None or guard.allows(dag_id(one.model, TRAIN_MODEL)))
+    ]
+    return replace(source, readers=shown, hidden=len(source.readers) - len(shown))
 
 
 def _version(guard: Guard, name: str, number: str) -> versions.VersionPage | None:

@@ -7,7 +7,8 @@ x subjects of the canary and y of the champion at one share,
 
 is an e-process: with the split that was meant it exceeds 1/alpha ever with probability at most
 alpha, whenever somebody looks. A subject that comes back at a larger share is no new coin, so the
-shares are judged apart and divide alpha among themselves.
+shares are judged apart and divide alpha among themselves. The bound is for subjects that keep their
+pseudonym: one that gets another while the canary runs is counted as two, with the same coin.
 
 Source: Lindon and Malek, "Anytime-valid inference for multinomial count data" (2022), who propose
 it as a sequential test of the sample ratio.

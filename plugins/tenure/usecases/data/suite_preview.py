@@ -114,7 +114,8 @@ def _broken(why: str) -> ServiceUnreachable:
     return ServiceUnreachable(
         f"The preview {why}.",
         still_safe=_SAFE,
-        next_step="Try again, or ask for `tenure suite preview` on a machine with more memory.",
+        next_step="Try again. If it lasts, run `tenure doctor`; what ended with -9 needs a machine "
+        "with more memory (`tenure suite preview` does the same there).",
     )
 
 
