@@ -4,12 +4,14 @@ Import it inside functions: it loads SQLAlchemy.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tenure.adapters import git_revisions
 from tenure.adapters.sql import suite_proposals
 from tenure.adapters.sql import suites as rows
 from tenure.installation import Installation
+
+_SECOND_OF_GIT = timedelta(microseconds=999_999)
 
 
 @dataclass(frozen=True)
@@ -54,4 +56,7 @@ def _accepted(one: suite_proposals.SuiteProposal) -> SuiteRevision:
 
 
 def _moment_of(one: SuiteRevision) -> datetime:
-    return one.at if isinstance(one.at, datetime) else datetime.fromisoformat(one.at)
+    """Git tells whole seconds: an acceptance in the second of a commit went before it."""
+    if isinstance(one.at, datetime):
+        return one.at
+    return datetime.fromisoformat(one.at) + _SECOND_OF_GIT
