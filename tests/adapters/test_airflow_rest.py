@@ -26,6 +26,7 @@ class Server:
     status: int = 200
     login_status: int = 201
     paused: bool = False
+    pools: int = 1
     queries: list[dict[str, list[str]]] = field(default_factory=list)
     started: list[dict[str, object]] = field(default_factory=list)
 
@@ -43,9 +44,16 @@ class Server:
             start = int(query["offset"][0])
             numbers = range(start, min(start + 100, self.failed))
             return {"task_instances": [mapped(n) for n in numbers]}
+        return self.whole(path, query)
+
+    def whole(self, path: str, query: dict[str, list[str]]) -> dict[str, object]:
         if path == "/api/v2/importErrors":
             error = {"import_error_id": 1, "filename": "dags/a.py", "stack_trace": "KeyError: 'x'"}
             return {"import_errors": [error], "total_entries": 1}
+        if path == "/api/v2/pools":
+            start = int(query["offset"][0])
+            numbers = range(start, min(start + int(query["limit"][0]), self.pools))
+            return {"pools": [{"name": f"pool{n}", "slots": n - 1} for n in numbers]}
         assert path == "/api/v2/dags/m__train_model/dagRuns"
         return {"dag_runs": [{}] * min(self.active, 1)}
 
@@ -132,6 +140,12 @@ def test_no_more_are_read_than_asked_for(server: Server) -> None:
 
 def test_why_files_are_not_imported(server: Server) -> None:
     assert reader(server).import_errors() == {"dags/a.py": "KeyError: 'x'"}
+
+
+@pytest.mark.parametrize("count", [1, 100, 101])
+def test_slots_of_all_pools(server: Server, count: int) -> None:
+    server.pools = count
+    assert reader(server).pools() == {f"pool{n}": n - 1 for n in range(count)}
 
 
 @pytest.mark.parametrize(("active", "found"), [(0, False), (1, True), (5, True)])

@@ -43,3 +43,30 @@ def test_docs_end_with_one_section_about_failing(doc: str, tail: str) -> None:
     text = doc_md(doc)
     assert text.endswith(tail)
     assert text.count("**If this fails**") == 1
+
+
+@pytest.mark.parametrize(
+    ("stage", "placed"),
+    [
+        ("training", {"pool": "heavy", "pool_slots": 2, "queue": "large_memory"}),
+        ("batch_scoring", {"pool_slots": 1}),
+        ("monitoring", {}),
+    ],
+)
+def test_heavy_stages_run_where_the_yaml_says(stage: str, placed: dict[str, object]) -> None:
+    from tenure.orchestration.catalog import ConfigView
+    from tenure.orchestration.defaults import PRIORITY, dag_settings
+
+    heavy = {"pool": "heavy", "slots": 2, "queue": "large_memory"}
+    workers = {"training": heavy, "batch_scoring": {"pool": None, "slots": 1, "queue": None}}
+    model = ConfigView({"name": "m", "owner": "ada", "risk_tier": "high", "workers": workers})
+    found = dag_settings(stage=stage, doc=None, model=model)["default_args"]  # type: ignore[arg-type]
+    assert {k: v for k, v in found.items() if k in {"pool", "pool_slots", "queue"}} == placed
+    assert (found["priority_weight"], found["weight_rule"]) == (PRIORITY[stage], "absolute")
+
+
+def test_what_people_on_call_wait_for_gets_the_next_slot() -> None:
+    from tenure.orchestration.defaults import PRIORITY
+
+    order = ["maintenance", "canary", "monitoring", "ingestion", "training"]
+    assert sorted(order, key=lambda stage: -PRIORITY[stage]) == order

@@ -66,6 +66,17 @@ class AirflowRest:
             found = self._get(client, "/importErrors", {"limit": _PAGE})["import_errors"]
         return {str(one["filename"]): str(one["stack_trace"]) for one in found}
 
+    def pools(self) -> dict[str, int]:
+        """Slots of each pool; -1 is as many as there are workers. Raises as `failed_tasks`."""
+        found: dict[str, int] = {}
+        with closing(self._client()) as client:
+            while True:
+                query = {"limit": _PAGE, "offset": len(found), "order_by": "name"}
+                page = self._get(client, "/pools", query)["pools"]
+                found |= {str(one["name"]): int(one["slots"]) for one in page}
+                if len(page) < _PAGE:
+                    return found
+
     @contextmanager
     def session(self) -> Iterator["AirflowSession"]:
         """Logged in for the length of a block; raises as `failed_tasks`."""

@@ -118,6 +118,30 @@ class DatasetConfig(Policy):
         return (*time, *self.contract.key)
 
 
+class WorkerPlacement(Policy):
+    """Which of Airflow's workers run the tasks of a stage, and how many of them at once."""
+
+    pool: str | None = Field(default=None, min_length=1, max_length=256)
+    """Pool of Airflow whose slots say how many tasks run at once; null: `default_pool`. One that
+    Airflow does not have is an incident: its tasks would wait for ever."""
+    slots: int = Field(default=1, ge=1)
+    """How many slots of the pool each task takes."""
+    queue: str | None = Field(default=None, min_length=1, max_length=256)
+    """Queue that the workers must listen to (Celery); null: the default queue of the executor."""
+
+
+class StagePlacements(Policy):
+    """Where the heavy stages of a model run; all others run anywhere."""
+
+    training: WorkerPlacement = WorkerPlacement()
+    batch_scoring: WorkerPlacement = WorkerPlacement()
+
+    @property
+    def stages(self) -> tuple[WorkerPlacement, ...]:
+        """All of them."""
+        return self.training, self.batch_scoring
+
+
 class Label(Policy):
     """What is predicted, and how long after the event it is known."""
 
@@ -243,6 +267,7 @@ class ModelConfig(Policy):
     monitoring: MonitoringPolicy = MonitoringPolicy()
     retraining: RetrainingPolicy = RetrainingPolicy()
     decommission: DecommissionPolicy = DecommissionPolicy()
+    workers: StagePlacements = StagePlacements()
     consumers: tuple[Consumer, ...] = ()
     procedure: Annotated[str, AfterValidator(_procedure)] | None = None
     """What people do with the answers, step by step (SOP), up to 20,000 characters; each version

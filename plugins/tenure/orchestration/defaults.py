@@ -15,6 +15,19 @@ if TYPE_CHECKING:
 START = datetime(2013, 1, 1, tzinfo=UTC)
 """Before any data; with catchup off it only says that schedules are in force."""
 
+PRIORITY = {
+    "maintenance": 100,
+    "canary": 80,
+    "monitoring": 40,
+    "retraining": 40,
+    "decommission": 20,
+    "ingestion": 20,
+    "new_model": 20,
+    "training": 1,
+    "batch_scoring": 1,
+}
+"""Which task gets the next free slot, by stage: what people on call wait for comes first."""
+
 IF_THIS_FAILS = """
 **If this fails**
 
@@ -38,7 +51,7 @@ def dag_settings(
     """Keyword arguments for `@dag(dag_id=…, schedule=…, **dag_settings(…))`.
 
     Args:
-        stage: Stem of the stage, for the tag `stage:`.
+        stage: Stem of the stage, for the tag `stage:` and the priority.
         doc: The DAG file's docstring; "If this fails" is appended when it does not hold one.
         model: Whose DAG this is; gives owner, `model:` and `tier:`.
         dataset: Whose DAG this is; gives the owner and `dataset:`.
@@ -54,6 +67,9 @@ def dag_settings(
         "max_retry_delay": timedelta(minutes=5),
         "on_failure_callback": FailureNotifier(),
         "on_success_callback": GreenNotifier(),
+        "priority_weight": PRIORITY[stage],
+        "weight_rule": "absolute",
+        **_placement(stage, model),
     }
     settings: dict[str, Any] = {
         "start_date": START,
@@ -65,6 +81,15 @@ def dag_settings(
     }
     default_args |= overrides.pop("default_args", {})
     return settings | overrides | {"default_args": default_args}
+
+
+def _placement(stage: str, model: ModelConfig | None) -> dict[str, Any]:
+    """Pool and queue that the model's YAML names for a stage."""
+    where = getattr(model.workers, stage, None) if model else None
+    if where is None:
+        return {}
+    named = {"pool": where.pool, "queue": where.queue}
+    return {"pool_slots": where.slots, **{k: v for k, v in named.items() if v is not None}}
 
 
 def tags(

@@ -73,6 +73,9 @@ class Tasks:
     def import_errors(self) -> dict[str, str]:
         return self.broken
 
+    def pools(self) -> dict[str, int]:
+        return {"default_pool": 128}
+
 
 @pytest.fixture
 def aliases() -> Aliases:

@@ -96,6 +96,7 @@ ACTIONS: dict[str, tuple[IncidentAction, ...]] = {
     "feedback_failed": (ASK, ROLL_BACK),
     "feedback_unmatched": (ASK,),
     "dag_import_error": (RELOAD,),
+    "pool_absent": (ASK,),
 }
 """In the order in which they help; a kind that is not here is the class of a bug: as `_TASK`."""
 CONFIG, IMPORT, OUTBOX = "config:", "import:", "outbox:"

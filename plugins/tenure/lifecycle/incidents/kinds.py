@@ -212,6 +212,13 @@ KINDS: dict[str, KindOfIncident] = _CLASSES | {
         "Read the error in the summary, mend the file, check the file again on the incident page: "
         "it closes when Airflow imports the file.",
     ),
+    "pool_absent": KindOfIncident(
+        "A pool of Airflow is absent or too small",
+        SEV2,
+        "What serves goes on serving; nothing was lost: the tasks wait.",
+        "Make the pool, or give it more slots: `airflow pools set NAME SLOTS DESCRIPTION`, or in "
+        "Airflow Admin → Pools. The tasks start by themselves, and then the incident ends.",
+    ),
 }
 """Every kind that anything opens. Kinds in CamelCase are classes of errors or of bugs."""
 

@@ -1,5 +1,6 @@
 """Closes incidents: when they are over, or by a person who says why."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -35,6 +36,16 @@ def close_incident(platform: Installation, key: str) -> None:
 
     with platform.database.begin() as connection:
         incidents.close_incident(connection, dedupe_key=dedupe_key(key), at=platform.clock.now())
+
+
+def close_others(platform: Installation, prefix: str, broken: Iterable[str]) -> None:
+    """Close those open incidents of a kind of key (`prefix:name`) whose name is not broken now."""
+    from tenure.adapters.sql import maintenance
+
+    with platform.database.begin() as connection:
+        still_open = maintenance.open_incidents(connection, f"{prefix}:")
+    for key in {*still_open} - {dedupe_key(f"{prefix}:{name}") for name in broken}:
+        close_incident(platform, key)
 
 
 def close_item(connection: "Connection", key: str, item: str, at: datetime) -> None:

@@ -1,6 +1,5 @@
 """Opens an incident for each broken config or suite, and each DAG file that is not imported."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -8,8 +7,8 @@ from typing import Protocol
 from tenure.config import ConfigSet
 from tenure.config.suites import check, users_of
 from tenure.installation import Installation
-from tenure.usecases.incidents.close_incident import close_incident
-from tenure.usecases.incidents.open_incident import dedupe_key, open_incident
+from tenure.usecases.incidents.close_incident import close_others
+from tenure.usecases.incidents.open_incident import open_incident
 
 _CONFIG, _IMPORT = "config", "import"
 _FOLDERS, _SUITES = {"models": "model", "datasets": "dataset"}, "expectations"
@@ -59,7 +58,7 @@ def report_configs(platform: Installation) -> FileCounts:
             said,
             facts=_WORDS | _whose(name, found),
         )
-    _close_others(platform, _CONFIG, {_short(path, include) for path in by_file})
+    close_others(platform, _CONFIG, {_short(path, include) for path in by_file})
     return FileCounts(len(by_file))
 
 
@@ -75,7 +74,7 @@ def report_imports(platform: Installation, airflow: ImportErrors) -> FileCounts:
     found = {name: said for name, said in airflow.import_errors().items() if _is_bare(name)}
     for name, said in found.items():
         open_incident(platform, f"{_IMPORT}:{name}", "dag_import_error", name, _tail(said))
-    _close_others(platform, _IMPORT, found)
+    close_others(platform, _IMPORT, found)
     return FileCounts(len(found))
 
 
@@ -107,14 +106,3 @@ def _whose(name: str, found: ConfigSet) -> dict[str, object]:
 def _tail(said: str) -> str:
     text = said.strip()
     return text if len(text) <= _SHOWN else f"… {text[-_SHOWN:]}"
-
-
-def _close_others(
-    platform: Installation, prefix: str, broken: "set[str] | Mapping[str, str]"
-) -> None:
-    from tenure.adapters.sql import maintenance
-
-    with platform.database.begin() as connection:
-        still_open = maintenance.open_incidents(connection, f"{prefix}:")
-    for key in {*still_open} - {dedupe_key(f"{prefix}:{name}") for name in broken}:
-        close_incident(platform, key)

@@ -35,6 +35,7 @@ from tenure.usecases.operations.reconcile import (
     attempt,
     reconcile,
 )
+from tenure.usecases.operations.worker_pools import PoolCounts, report_pools
 from tenure.usecases.promotion.authority import RevisionCounts, take_up
 from tenure.usecases.promotion.conditions import AuthorizationCounts, watch
 from tenure.vocabulary import RunRef
@@ -65,6 +66,10 @@ class Airflow(Protocol):
 
     def import_errors(self) -> dict[str, str]:
         """Why DAG files cannot be imported, by file."""
+        ...
+
+    def pools(self) -> dict[str, int]:
+        """Slots of each pool; -1 is without a limit."""
         ...
 
 
@@ -111,6 +116,7 @@ class Maintenance:
         requests: Retrain requests that no run works on; None without a login to Airflow.
         configs: YAML files and suites that are broken.
         imports: DAG files that Airflow cannot import; None without a login to Airflow.
+        pools: Pools that models name, and Airflow does not have; None without a login to Airflow.
         alerts: What people were told of all this.
     """
 
@@ -127,6 +133,7 @@ class Maintenance:
     requests: RequestCounts | PartFailure | None
     configs: FileCounts | PartFailure
     imports: FileCounts | PartFailure | None
+    pools: PoolCounts | PartFailure | None
     alerts: AlertCounts | PartFailure
 
 
@@ -168,6 +175,9 @@ def maintain(
         else None,
         configs=attempt(platform, "configs", lambda: report_configs(platform)),
         imports=attempt(platform, "imports", lambda: report_imports(platform, airflow))
+        if airflow
+        else None,
+        pools=attempt(platform, "pools", lambda: report_pools(platform, airflow))
         if airflow
         else None,
         alerts=attempt(platform, "alerts", lambda: _alerts(platform, alerts)),
