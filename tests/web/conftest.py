@@ -24,6 +24,7 @@ from tenure.verdicts import Check, Report, Verdict
 from tenure.vocabulary import RunRef, State
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
     from fastapi.testclient import TestClient
     from playwright.sync_api import Browser, Page
 
@@ -382,24 +383,45 @@ def make_life() -> Callable[[Installation], Life]:
     return Life
 
 
+@pytest.fixture(scope="session")
+def built() -> FastAPI:
+    """The application, built once: FastAPI takes half a second for its routes."""
+    from tenure.web import app
+
+    def of_the_test_that_asks() -> Installation:
+        return app.platform()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app, "platform", of_the_test_that_asks)
+        return app.build()
+
+
 @pytest.fixture
-def client(platform: Installation, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
-    """A signed-in reader. Login itself is tested below, and in the browser against Airflow."""
+def pages(
+    built: FastAPI, platform: Installation, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FastAPI]:
+    """The pages for a reader who is signed in; login is tested apart, and in the browser."""
     from airflow.api_fastapi.common.db.common import _get_session
     from airflow.api_fastapi.core_api.security import get_user
-    from fastapi.testclient import TestClient
 
     from tenure.web import app, security
 
     monkeypatch.setattr(app, "platform", lambda: platform)
     with_airflow(monkeypatch)
-    built = app.build()
-    built.dependency_overrides |= {
+    built.dependency_overrides = {
         get_user: lambda: "reader",
         security.Guard: FakeGuard,
         _get_session: lambda: None,
     }
-    with TestClient(built, root_path="/tenure") as http:
+    yield built
+    built.dependency_overrides = {}
+
+
+@pytest.fixture
+def client(pages: FastAPI) -> Iterator[TestClient]:
+    from fastapi.testclient import TestClient
+
+    with TestClient(pages, root_path="/tenure") as http:
         yield http
 
 

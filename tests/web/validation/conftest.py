@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from page_reader import with_airflow
 from shop import Shop
 
 from tenure.installation import Installation
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
-    from fastapi.testclient import TestClient
 
 
 class OpenGuard:
@@ -40,30 +37,12 @@ def shop(platform: Installation, tmp_path: Path) -> Shop:
 
 
 @pytest.fixture
-def pages(platform: Installation, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
-    """The pages for a reader who is signed in."""
-    from airflow.api_fastapi.common.db.common import _get_session
-    from airflow.api_fastapi.core_api.security import get_user
+def pages(pages: FastAPI) -> FastAPI:
+    """Datasets are seen, unless a test hides them."""
+    from tenure.web import security
 
-    from tenure.web import app, security
-
-    monkeypatch.setattr(app, "platform", lambda: platform)
-    with_airflow(monkeypatch)
-    built = app.build()
-    built.dependency_overrides |= {
-        get_user: lambda: "reader",
-        security.Guard: OpenGuard,
-        _get_session: lambda: None,
-    }
-    return built
-
-
-@pytest.fixture
-def client(pages: FastAPI) -> Iterator[TestClient]:
-    from fastapi.testclient import TestClient
-
-    with TestClient(pages, root_path="/tenure") as http:
-        yield http
+    pages.dependency_overrides[security.Guard] = OpenGuard
+    return pages
 
 
 @pytest.fixture
