@@ -309,12 +309,13 @@ def test_answers_have_intervals_that_hold_what_they_promise(life: Rides) -> None
     assert [one["name"] for one in outputs] == ["prediction", "lower", "upper"]
     asked = rides(30, 300, datetime(2013, 12, 1, tzinfo=UTC))
     inside = 0
-    for ride in asked:
-        body = life.client(0.0).request(ride)
-        answer = httpx.post(f"{url}/infer", headers=headers, json=body).json()
-        found = {one["name"]: one["data"][0] for one in answer["outputs"]}
-        assert found["lower"] <= found["prediction"] <= found["upper"]
-        inside += found["lower"] <= ride["minutes"] <= found["upper"]
+    client = life.client(0.0)
+    with httpx.Client(headers=headers) as http:
+        for ride in asked:
+            answer = http.post(f"{url}/infer", json=client.request(ride)).json()
+            found = {one["name"]: one["data"][0] for one in answer["outputs"]}
+            assert found["lower"] <= found["prediction"] <= found["upper"]
+            inside += found["lower"] <= ride["minutes"] <= found["upper"]
     assert 0.8 < inside / len(asked) < 0.97
 
 

@@ -19,6 +19,7 @@ from tenure.lifecycle.decisions.decision_log import micros, partition
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fastapi import FastAPI
     from fastapi.testclient import TestClient
 
 pytestmark = pytest.mark.airflow
@@ -136,12 +137,10 @@ def test_no_form_of_a_foreign_page_can_send_it(client: TestClient) -> None:
     assert answer.status_code in {415, 422}
 
 
-def test_nobody_sends_it_without_a_login() -> None:
+def test_nobody_sends_it_without_a_login(built: FastAPI) -> None:
     from fastapi.testclient import TestClient
 
-    from tenure.web.app import build
-
-    with TestClient(build()) as http:
+    with TestClient(built) as http:
         assert http.post(FEEDBACK, json=OVERRIDE).status_code == 401
 
 

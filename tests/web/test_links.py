@@ -141,6 +141,7 @@ def test_every_link_of_every_page_opens(client: TestClient, installation: Any) -
         assert sum(path.startswith(begin) for path in reached) >= least, begin
 
 
+@pytest.mark.exhaustive
 def test_a_link_to_nothing_would_be_found(client: TestClient, installation: Any) -> None:
     with installation.platform.database.begin() as connection:
         connection.execute(update(t.decommission).values(record_digest="0" * 64))

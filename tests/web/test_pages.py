@@ -25,6 +25,7 @@ from tenure.vocabulary import RunRef
 from tenure.web.rendering import moment
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
     from fastapi.testclient import TestClient
 
 pytestmark = pytest.mark.airflow
@@ -70,19 +71,15 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         "/static/tenure.css",
     ],
 )
-def test_nothing_is_reported_without_a_login(path: str) -> None:
+def test_nothing_is_reported_without_a_login(built: FastAPI, path: str) -> None:
     from fastapi.testclient import TestClient
 
-    from tenure.web.app import build
-
-    with TestClient(build()) as http:
+    with TestClient(built) as http:
         assert http.get(path).status_code == 401
 
 
-def test_the_table_above_holds_every_route() -> None:
-    from tenure.web.app import build
-
-    paths = sorted(route.path for route in build().routes)  # type: ignore[attr-defined]
+def test_the_table_above_holds_every_route(built: FastAPI) -> None:
+    paths = sorted(route.path for route in built.routes)  # type: ignore[attr-defined]
     assert paths == [
         "/",
         "/card",
@@ -121,22 +118,18 @@ def test_the_table_above_holds_every_route() -> None:
 
 
 @pytest.mark.parametrize("act", ["acknowledge", "snooze", "close", "remediate", "remediated/1"])
-def test_nobody_acts_on_an_incident_without_a_login(act: str) -> None:
+def test_nobody_acts_on_an_incident_without_a_login(built: FastAPI, act: str) -> None:
     from fastapi.testclient import TestClient
 
-    from tenure.web.app import build
-
-    with TestClient(build()) as http:
+    with TestClient(built) as http:
         assert http.post(f"/incident/1/{act}", json={}).status_code == 401
 
 
 @pytest.mark.parametrize("act", ["claim", "answer"])
-def test_nobody_acts_without_a_login(act: str) -> None:
+def test_nobody_acts_without_a_login(built: FastAPI, act: str) -> None:
     from fastapi.testclient import TestClient
 
-    from tenure.web.app import build
-
-    with TestClient(build()) as http:
+    with TestClient(built) as http:
         assert http.post(f"/reviews/x/{act}", json={"decision": True}).status_code == 401
 
 

@@ -75,6 +75,7 @@ def bench(empty: Bench) -> Bench:
     return empty
 
 
+@pytest.mark.exhaustive
 def test_the_preview_names_what_would_be_refused_and_what_stops(bench: Bench) -> None:
     loose = bench.post("/preview", "sam", changes=bench.nulls(5), seen=bench.seen)
     assert loose.status_code == 200

@@ -70,6 +70,7 @@ def test_two_senders_do_not_send_the_same_message_at_once(
     assert receiver.ids == []
 
 
+@pytest.mark.exhaustive
 def test_what_nobody_takes_is_an_incident_and_starves_nothing(
     platform: Installation, receiver: Any
 ) -> None:

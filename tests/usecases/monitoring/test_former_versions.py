@@ -64,6 +64,7 @@ def test_what_it_decided_before_it_was_replaced_is_judged_once(replaced: Any) ->
     assert by_version == {replaced.first.id}
 
 
+@pytest.mark.exhaustive
 def test_what_is_shipped_after_it_was_replaced_is_judged_and_too_little_is_counted(
     replaced: Any,
 ) -> None:
@@ -120,6 +121,7 @@ def test_a_deleted_version_has_no_reference_and_is_counted(replaced: Any) -> Non
     assert "its reference was deleted" in str(seen.former[0].facts["summary"])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "place",
     [pytest.param("monitoring.judged", marks=pytest.mark.exhaustive), "monitoring.recorded"],

@@ -122,7 +122,7 @@ def test_the_gap_is_smaller_and_both_models_stand_in_the_report(
 @pytest.mark.parametrize(
     ("method", "estimator"),
     [(method, "logistic_regression") for method in METHODS]
-    + [("exponentiated_gradient", "additive_boosting")],
+    + [pytest.param("exponentiated_gradient", "additive_boosting", marks=pytest.mark.exhaustive)],
 )
 def test_what_is_served_is_one_file_that_answers_alike(
     tmp_path: Path, method: str, estimator: str

@@ -289,6 +289,7 @@ def test_a_champion_scores_batches_by_its_costs_and_both_replay(world: Any) -> N
     assert champion["differences"][-1]["metric"] == "expected_cost"  # type: ignore[index]
 
 
+@pytest.mark.exhaustive
 def test_a_version_that_is_searched_calibrated_and_gives_sets_is_made_again(
     world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

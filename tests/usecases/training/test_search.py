@@ -26,6 +26,7 @@ def searching(world: Any) -> Any:
     return world
 
 
+@pytest.mark.exhaustive
 def test_the_choice_is_a_fact_that_is_told_and_reproduced(
     searching: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
