@@ -232,7 +232,9 @@ def test_swapped_artifact_is_refused_and_the_champion_stays(
 @pytest.mark.parametrize(
     ("port", "code", "message"),
     [
-        pytest.param("free", 1, "Another gateway with the id", id="same home"),
+        pytest.param(
+            "free", 1, "Another gateway with the id", id="same home", marks=pytest.mark.exhaustive
+        ),
         pytest.param(
             "taken", 3, "cannot bind 127.0.0.1", id="same port", marks=pytest.mark.exhaustive
         ),

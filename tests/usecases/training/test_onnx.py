@@ -66,6 +66,7 @@ def test_a_variant_that_passed(world: Any) -> None:
     assert world.versions()[0].state is State.VALIDATED
 
 
+@pytest.mark.exhaustive
 def test_two_trainings_write_the_same_bytes(world: Any) -> None:
     asked(world)
     world.life()

@@ -44,7 +44,9 @@ def test_a_dear_miss_lowers_the_threshold_and_the_cost_of_the_holdout(world: Any
     assert table["decision"].to_pylist() == by_threshold
 
 
-@pytest.mark.parametrize("method", ["isotonic", "sigmoid"])
+@pytest.mark.parametrize(
+    "method", ["sigmoid", pytest.param("isotonic", marks=pytest.mark.exhaustive)]
+)
 def test_calibrated_scores_are_reproduced_and_load(world: Any, method: str) -> None:
     world.configure(estimator="hist_gradient_boosting", auc=0.55)
     facts = trained(world, f"calibration: {method}", COSTS, ALWAYS_YES_IS_CHEAP)
