@@ -296,7 +296,6 @@ def test_what_failed_is_offered_again_in_the_name_of_who_is_logged_in(life: Life
             dag_id, task["dag_run_id"], [place], dry_run=True
         )
     assert hers.import_errors() == {}
-    assert "default_pool" in hers.pools()
 
 
 def test_a_thousand_decisions_score_the_same_again(life: Life) -> None:

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
+from tenure.adapters.airflow_rest import AirflowRest
 from tenure.adapters.sql.summary import VersionState
 from tenure.demo import show
 from tenure.demo.client import Flight, Replay
@@ -31,6 +32,8 @@ from tenure.settings import REPOSITORY
 from tenure.stack import processes
 from tenure.stack.embedded import Stack
 from tenure.stack.endpoints import StackEndpoints
+from tenure.stack.environment import WATCHDOG
+from tenure.stack.logins import airflow_passwords
 from tenure.usecases.decisions import replay
 from tenure.vocabulary import State
 
@@ -101,6 +104,7 @@ canary:
     - {event: absolute_error, margin: 1.5, min_subjects: 100}
 monitoring: {metric: mae, min_decisions: 100}
 retraining: {frozen: true}
+workers: {training: {pool: heavy}}
 """
 WORSE = (
     "features: {numeric: [km, hour], categorical: [kind]}",
@@ -142,6 +146,7 @@ class Rides(Story):
     """The first version serves, the second is promoted; the third may be lived afterwards."""
 
     def run(self) -> None:
+        self.people["olga"].call("POST", "/pools", json={"name": "heavy", "slots": 1})
         for month in (1, 2, 3):
             self.publish(month)
         self.people["olga"].trigger(f"{DATASET}__ingest_data", {})
@@ -332,6 +337,18 @@ def test_decisions_score_the_same_again_with_their_intervals(life: Rides) -> Non
     assert decision.lower is not None
     assert decision.upper is not None
     assert decision.lower <= decision.score <= decision.upper
+
+
+def test_trainings_take_their_slots_from_the_pool_of_the_yaml(life: Rides) -> None:
+    url, passwords = life.settings.airflow_url, airflow_passwords(life.settings.home)
+    assert AirflowRest(url, WATCHDOG, passwords[WATCHDOG]).pools()["heavy"] == 1
+    olga = life.people["olga"]
+    found = {}
+    for stage in ("train_model", "promote_model"):
+        dag_id = f"{MODEL}__{stage}"
+        tasks = olga.tasks(dag_id, olga.runs(dag_id)[0]["dag_run_id"])
+        found[stage] = {(one["pool"], one["priority_weight"]) for one in tasks}
+    assert found == {"train_model": {("heavy", 1)}, "promote_model": {("default_pool", 80)}}
 
 
 @pytest.mark.exhaustive

@@ -71,7 +71,7 @@ class AirflowRest:
         found: dict[str, int] = {}
         with closing(self._client()) as client:
             while True:
-                query = {"limit": _PAGE, "offset": len(found), "order_by": "name"}
+                query = {"limit": _PAGE, "offset": len(found), "order_by": "id"}
                 page = self._get(client, "/pools", query)["pools"]
                 found |= {str(one["name"]): int(one["slots"]) for one in page}
                 if len(page) < _PAGE:
