@@ -282,6 +282,21 @@ class FeatureCounts:
 
 
 @dataclass(frozen=True)
+class LossCounts:
+    """The losses of the decisions of one day.
+
+    Args:
+        answered: Those that a model answered.
+        labelled: Those of them that have an outcome.
+        loss: Sum of their losses, in millionths.
+    """
+
+    answered: int
+    labelled: int
+    loss: int
+
+
+@dataclass(frozen=True)
 class CodedDecision:
     """A decision by the codes that `FeatureCounts` counts by: bin or value; None: null."""
 

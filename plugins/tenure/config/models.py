@@ -8,7 +8,7 @@ from tenure.config.task_rules import task_faults
 from tenure.lifecycle.data.quality import QualityPolicy
 from tenure.lifecycle.data.sensitivity import Sensitivity
 from tenure.lifecycle.data.sources import Contract, Source
-from tenure.lifecycle.monitoring import MonitoringPolicy
+from tenure.lifecycle.monitoring import BudgetPolicy, MonitoringPolicy
 from tenure.lifecycle.monitoring.retraining import RetrainingPolicy
 from tenure.lifecycle.policy import Policy
 from tenure.lifecycle.promotion.approval import ApprovalPolicy, RiskTier
@@ -64,6 +64,7 @@ class PlatformConfig(Policy):
     """Hosts that notices may be posted to."""
     gateway: GatewayPolicy = GatewayPolicy()
     watch: WatchPolicy = WatchPolicy()
+    monitoring: BudgetPolicy = BudgetPolicy()
 
     def allows(self, user: str, role: Role) -> bool:
         """Whether the user has the role; names compare without case."""

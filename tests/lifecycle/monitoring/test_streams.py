@@ -120,16 +120,18 @@ def test_a_window_with_too_few_rows_is_listed_and_never_passed() -> None:
     days = counted(quiet(1))
     days[FIRST + 100] = DayCount(499, (499, 0))
     days[FIRST + 101] = DayCount(500, (500, 10 * 500 * UNIT))
-    days[FIRST + 102] = DayCount(0, (0, 0))
+    days[FIRST + 102] = DayCount(0, (0, 0))  # decisions, none of which has a label
+    del days[FIRST + 103]  # no decision
     found = state(days)
-    few, enough = found.windows[100:102]
+    few, enough, none = found.windows[100:103]
     assert (few.state, few.effect) == (WindowState.INCONCLUSIVE, None)
     before = found.windows[99].log_m
     assert few.log_m is not None
     assert before is not None
     assert few.log_m == pytest.approx(np.logaddexp(0.0, before))  # M + 1: E = 1
     assert enough.effect == 10.0
-    assert FIRST + 102 not in {w.start for w in found.windows}
+    assert none.state is WindowState.INCONCLUSIVE
+    assert FIRST + 103 not in {w.start for w in found.windows}
 
 
 def test_a_day_that_is_not_over_is_not_judged() -> None:

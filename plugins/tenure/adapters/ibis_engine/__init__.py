@@ -4,6 +4,7 @@ One expression a question, so that another backend of Ibis can run the same one 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,26 @@ class IbisEngine:
         from tenure.adapters.ibis_engine.drift import feature_counts, with_features
 
         return feature_counts(
+            self.read(reference),
+            with_features(self, current, only_opened=True),
+            edges,
+            tuple(categorical),
+            tuple(dates),
+        )
+
+    def features_by_day(
+        self,
+        reference: Sequence[Path],
+        current: DecisionFilter,
+        *,
+        edges: Mapping[str, Sequence[float]],
+        categorical: Sequence[str],
+        dates: Sequence[str] = (),
+    ) -> tuple[FeatureCounts, dict[date, FeatureCounts]]:
+        """As `features`, the current side by day of event time."""
+        from tenure.adapters.ibis_engine.drift import counts_by_day, with_features
+
+        return counts_by_day(
             self.read(reference),
             with_features(self, current, only_opened=True),
             edges,

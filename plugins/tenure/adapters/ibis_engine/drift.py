@@ -2,6 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import ibis
@@ -68,16 +70,69 @@ def feature_counts(
     dates: Sequence[str] = (),
 ) -> tuple[FeatureCounts, FeatureCounts]:
     """One expression: every value becomes (side, column, code) and the codes are counted."""
-    sides = list(zip((reference, _scores_of_models(current)), _SIDES, strict=True))
+    found = side_counts(
+        [
+            (table, ibis.literal(side))
+            for table, side in zip((reference, _scores_of_models(current)), _SIDES, strict=True)
+        ],
+        edges,
+        categorical,
+        dates,
+    )
+    first, second = (found(side) for side in _SIDES)
+    return first, second
+
+
+def counts_by_day(
+    reference: Any,
+    current: Any,
+    edges: Mapping[str, Sequence[float]],
+    categorical: Sequence[str],
+    dates: Sequence[str] = (),
+) -> tuple[FeatureCounts, dict[date, FeatureCounts]]:
+    """As `feature_counts`, the current side by day of event time (UTC), in one scan."""
+    scored = _scores_of_models(current)
+    sides = [(reference, ibis.literal(_SIDES[0])), (scored, scored.event_time.strftime("%Y-%m-%d"))]
+    found = side_counts(sides, edges, categorical, dates)
+    days = sorted(found.sides - {_SIDES[0]})
+    return found(_SIDES[0]), {date.fromisoformat(day): found(day) for day in days}
+
+
+@dataclass(frozen=True)
+class SideCounts:
+    """Counted codes of several sides."""
+
+    rows: Mapping[str, Sequence[Mapping[str, Any]]]
+    edges: Mapping[str, Sequence[float]]
+    texts: Sequence[str]
+
+    @property
+    def sides(self) -> frozenset[str]:
+        """Sides with a row."""
+        return frozenset(self.rows)
+
+    def __call__(self, side: str) -> FeatureCounts:
+        """Counts of one side."""
+        return _assemble(self.rows.get(side, ()), self.edges, self.texts)
+
+
+def side_counts(
+    sides: Sequence[tuple[Any, Any]],
+    edges: Mapping[str, Sequence[float]],
+    categorical: Sequence[str],
+    dates: Sequence[str],
+) -> SideCounts:
+    """Codes of each table by the side that its rows are of."""
     parts = []
     if edges:
         parts.append(_count_bins([_binned(table, side, edges) for table, side in sides], edges))
     if texts := (*categorical, *dates):
         parts.append(_count_values([_valued(t, side, categorical, dates) for t, side in sides]))
     rows = ibis.union(*parts) if len(parts) > 1 else parts[0]
-    found = rows.to_pyarrow().to_pylist()
-    first, second = (_assemble(found, side, edges, texts) for side in _SIDES)
-    return first, second
+    found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows.to_pyarrow().to_pylist():
+        found[row["side"]].append(row)
+    return SideCounts(found, edges, texts)
 
 
 def coded(
@@ -123,17 +178,17 @@ def _scores_of_models(table: Any) -> Any:
     return table.mutate(**{n: ibis.ifelse(by_model, table[n], ibis.null()) for n in said})
 
 
-def _binned(table: Any, side: str, edges: Mapping[str, Sequence[float]]) -> Any:
+def _binned(table: Any, side: Any, edges: Mapping[str, Sequence[float]]) -> Any:
     codes = {name: _bin(number(table, name), e) for name, e in edges.items()}
-    return table.select(side=ibis.literal(side), **codes)
+    return table.select(side=side, **codes)
 
 
-def _valued(table: Any, side: str, categorical: Sequence[str], dates: Sequence[str]) -> Any:
+def _valued(table: Any, side: Any, categorical: Sequence[str], dates: Sequence[str]) -> Any:
     columns = {name: text(table, name) for name in categorical}
     for name in dates:
         written = text(table, name)
         columns[name] = ibis.ifelse(written.isnull(), written, A_DATE)
-    return table.select(side=ibis.literal(side), **columns)
+    return table.select(side=side, **columns)
 
 
 def _bin(value: Any, edges: Sequence[float]) -> Any:
@@ -166,14 +221,12 @@ def _count_values(sides: Sequence[Any]) -> Any:
 
 def _assemble(
     found: Sequence[Mapping[str, Any]],
-    side: str,
     edges: Mapping[str, Sequence[float]],
     categorical: Sequence[str],
 ) -> FeatureCounts:
     counts: dict[str, dict[str | None, int]] = defaultdict(dict)
     for row in found:
-        if row["side"] == side:
-            counts[row["column"]][row["code"]] = int(row["rows"])
+        counts[row["column"]][row["code"]] = int(row["rows"])
     some = next(iter([*edges, *categorical]))
     return FeatureCounts(
         rows=sum(counts[some].values()),

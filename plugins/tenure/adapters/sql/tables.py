@@ -396,6 +396,49 @@ monitoring_result = Table(
     UniqueConstraint("model_version_id", "kind", "selection"),
 )
 
+stream_count = Table(
+    "stream_count",
+    metadata,
+    Column("model_version_id", BigInteger, ForeignKey("model_version.id"), primary_key=True),
+    Column("stream", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("layout", String(64), nullable=False),
+    Column("logged", BigInteger, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("counts", JSONB, nullable=False),
+    _at("counted_at"),
+)
+
+stream_window = Table(
+    "stream_window",
+    metadata,
+    Column("model_version_id", BigInteger, ForeignKey("model_version.id"), primary_key=True),
+    Column("stream", Text, primary_key=True),
+    Column("start", Date, primary_key=True),
+    Column("days", Integer, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("effect", Float),
+    Column("u", Float, nullable=False),
+    Column("quarters", Float, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("log_m", Float),
+    Column("log_c", Float),
+    Column("is_over", Boolean, nullable=False),
+)
+
+watched_stream = Table(
+    "watched_stream",
+    metadata,
+    Column("model_version_id", BigInteger, ForeignKey("model_version.id"), primary_key=True),
+    Column("stream", Text, primary_key=True),
+    Column("days", Integer),
+    Column("since", Date),
+    Column("by_weekend", Boolean, nullable=False),
+    Column("is_tested", Boolean, nullable=False),
+    Column("why", Text, nullable=False),
+    _at("judged_at"),
+)
+
 retrain_request = Table(
     "retrain_request",
     metadata,

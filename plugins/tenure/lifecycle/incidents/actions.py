@@ -89,6 +89,7 @@ ACTIONS: dict[str, tuple[IncidentAction, ...]] = {
     "late_outcomes_failed": (ASK, ROLL_BACK),
     "drift_failed": (ASK, ROLL_BACK),
     "quality_failed": (ASK,),
+    "stream_alarm": (ASK, ROLL_BACK),
     "partly_usable": (ASK,),
     "landing_not_read": (ASK,),
     "alias_moved": (ASK,),

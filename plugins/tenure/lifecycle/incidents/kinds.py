@@ -165,6 +165,14 @@ KINDS: dict[str, KindOfIncident] = _CLASSES | {
         _MONITORED,
         "Open the report; ask the owner which consumer sends them.",
     ),
+    "stream_alarm": KindOfIncident(
+        "A model's promised streams changed beyond chance",
+        SEV2,
+        _MONITORED,
+        "Open the page Promise: it names the streams and how far they moved. Compare with the "
+        "monitoring page of the model; ask the owner whether the source changed or a retraining "
+        "helps.",
+    ),
     "partly_usable": KindOfIncident(
         "A model cannot use the newest batch",
         SEV2,

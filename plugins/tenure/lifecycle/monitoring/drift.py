@@ -83,6 +83,12 @@ def psi_noise(reference: np.ndarray, current: np.ndarray, confidence: float) -> 
     return float(stats.chi2.ppf(confidence, filled - 1)) * _unit(reference, current)
 
 
+def psi_above_noise(reference: np.ndarray, current: np.ndarray) -> float:
+    """PSI less the mean that equal distributions show at these numbers of rows."""
+    filled = len(_filled(reference, current)[0])
+    return psi(reference, current) - max(filled - 1, 0) * _unit(reference, current)
+
+
 def psi_interval(
     reference: np.ndarray, current: np.ndarray, confidence: float
 ) -> tuple[float, float]:
@@ -95,7 +101,7 @@ def psi_interval(
     log_ratio = np.log(q / p)
     variance = _multinomial_variance(p, -log_ratio + 1 - q / p, reference.sum())
     variance += _multinomial_variance(q, log_ratio + 1 - p / q, current.sum())
-    center = psi(reference, current) - max(len(p) - 1, 0) * _unit(reference, current)
+    center = psi_above_noise(reference, current)
     half = float(stats.norm.ppf(0.5 + confidence / 2)) * float(np.sqrt(variance))
     return max(center - half, 0.0), max(center + half, 0.0)
 
@@ -171,6 +177,27 @@ def merged(
     return names, counts(reference), counts(current)
 
 
+def count_sides(
+    reference: FeatureCounts,
+    current: FeatureCounts,
+    bins: int,
+    known: Mapping[str, Collection[str]] = MappingProxyType({}),
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Counts of both sides by column, in the same cells; nulls and what is unseen have their own.
+
+    `known` are the values that training saw, by categorical feature.
+    """
+    found = {name: (_binned(reference, name), _binned(current, name)) for name in current.bins}
+    for name in current.categories:
+        sides = reference.categories[name], current.categories[name]
+        _, before, now = merged(*sides, bins, known.get(name, ()))
+        found[name] = (
+            np.append(before, reference.nulls[name]),
+            np.append(now, current.nulls[name]),
+        )
+    return found
+
+
 def shifts(
     reference: FeatureCounts,
     current: FeatureCounts,
@@ -181,17 +208,10 @@ def shifts(
 
     `known` are the values that training saw, by categorical feature.
     """
-    found = []
-    for name in current.bins:
-        sides = [
-            np.array([s.nulls[name], *s.bins[name]], dtype=float) for s in (reference, current)
-        ]
-        found.append(shift(name, "numeric", sides[0], sides[1], policy))
-    for name in current.categories:
-        before, now = reference.categories[name], current.categories[name]
-        _, a, b = merged(before, now, policy.bins, known.get(name, ()))
-        sides = [np.append(a, reference.nulls[name]), np.append(b, current.nulls[name])]
-        found.append(shift(name, "categorical", sides[0], sides[1], policy))
+    found = [
+        shift(name, "numeric" if name in current.bins else "categorical", *sides, policy)
+        for name, sides in count_sides(reference, current, policy.bins, known).items()
+    ]
     return sorted(found, key=lambda s: (-s.low, -s.psi, s.feature))
 
 
@@ -238,6 +258,10 @@ def _check(found: Shift, policy: MonitoringPolicy) -> Check:
         limit=policy.max_psi,
         interval=(found.low, found.high),
     )
+
+
+def _binned(side: FeatureCounts, name: str) -> np.ndarray:
+    return np.array([side.nulls[name], *side.bins[name]], dtype=float)
 
 
 def _filled(reference: np.ndarray, current: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

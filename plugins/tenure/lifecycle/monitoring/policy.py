@@ -19,6 +19,14 @@ FEEDBACK: Kind = "feedback"
 """Where people object to decisions; judged whenever there is feedback."""
 
 
+class BudgetPolicy(Policy):
+    """How often monitoring may page for nothing; one budget for the whole installation."""
+
+    pages_per_quarter: float = Field(default=3.0, gt=0.0, le=1_000.0)
+    """Pages that promised streams of all models together may send in expectation while nothing
+    changes. More pages find changes sooner."""
+
+
 class FeedbackPolicy(Policy):
     """When people object too much; an objection is a decision that was overridden or wrong."""
 

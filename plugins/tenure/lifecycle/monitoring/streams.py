@@ -77,13 +77,13 @@ class StreamRule:
     """How a stream's windows are read.
 
     Args:
-        effect: Effect size of summed counts.
+        effect: Effect size of summed counts; None when they say too little.
         min_rows: Below so many rows a window is inconclusive.
         draw: A number in (0, 1) for the window of this first day and width, always the same.
         most: Mean loss that is accepted; None: windows are ranked among those before.
     """
 
-    effect: Callable[[np.ndarray], float]
+    effect: Callable[[np.ndarray], float | None]
     min_rows: int
     draw: Callable[[int, int], float]
     most: float | None = None
@@ -125,11 +125,15 @@ class StreamWindow:
 
 @dataclass(frozen=True)
 class GateResult:
-    """Whether a stream may be promised, by its history: at which width, or why not."""
+    """Whether a stream may be promised, by its history: at which width, or why not.
+
+    It was tested when there were enough windows of any width.
+    """
 
     days: int | None = None
     by_weekend: bool = False
     why: str = ""
+    is_tested: bool = False
 
 
 @dataclass(frozen=True)
@@ -286,19 +290,20 @@ def judge_history(history: Mapping[int, Sequence[StreamWindow]], rule: StreamRul
         history: Windows of days that were in control, by width.
         rule: How they are read.
     """
-    reasons = []
+    reasons, is_tested = [], False
     for width in WIDTHS:
         windows = [w for w in history[width] if w.effect is not None]
         if len(windows) < MIN_WINDOWS:
             reasons.append(f"{_days(width)}: {len(windows)} of {MIN_WINDOWS} windows")
             continue
+        is_tested = True
         by_weekend = rule.most is None and width == 1 and _weekends_differ(windows)
         alarm = _first_alarm(windows, rule, by_weekend=by_weekend)
         if alarm is None:
-            return GateResult(width, by_weekend)
+            return GateResult(width, by_weekend, is_tested=True)
         day = date.fromordinal(alarm.last)
         reasons.append(f"{_days(width)}: its own history raised an alarm on {day:%Y-%m-%d}")
-    return GateResult(why="; ".join(reasons))
+    return GateResult(why="; ".join(reasons), is_tested=is_tested)
 
 
 def _first_alarm(
@@ -325,12 +330,12 @@ def _windows(
     until: int,
     quarters: Callable[[int], float],
 ) -> list[StreamWindow]:
-    """Windows that are over and hold at least one row; the first is whole."""
+    """Windows that are over, of days on which something was decided; the first is whole."""
     first = min(days, default=0)
     members: dict[int, list[DayCount]] = {}
     for day, count in sorted(days.items()):
         start = day - day % width
-        if start >= first and start + width - 1 <= until and count.rows:
+        if start >= first and start + width - 1 <= until:
             members.setdefault(start, []).append(count)
     found = []
     for start, counted in members.items():

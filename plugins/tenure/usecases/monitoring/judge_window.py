@@ -102,33 +102,20 @@ def _judge_features(
     platform: Installation, engine: "IbisEngine", watched: WatchedModel, due: DueWindow
 ) -> dict[Kind, Report]:
     from tenure.lifecycle.monitoring.distributions import pictured
-    from tenure.lifecycle.monitoring.drift import bin_edges, judge_drift, shifts
+    from tenure.lifecycle.monitoring.drift import judge_drift, shifts
     from tenure.lifecycle.monitoring.quality import judge_quality
 
-    config, facts = watched.config, watched.row.facts
-    reference = [reference_file(platform, facts)]
-    numeric = [f"f_{name}" for name in watched.numeric] + ["score"]
-    shares = [i / config.monitoring.bins for i in range(config.monitoring.bins + 1)]
-    quantiles = engine.quantiles(reference, numeric, shares)
-    ranges = {f"f_{name}": seen for name, seen in facts.ranges.items()}
-    if facts.task != "regression":  # the predictions of a regression have no bounds
-        ranges["score"] = (0.0, 1.0)
-    edges = {name: bin_edges(quantiles[name], ranges.get(name)) for name in numeric}
+    columns = counted_columns(platform, engine, watched)
     sides = engine.features(
-        reference,
+        columns.reference,
         due.decisions,
-        edges=edges,
-        categorical=[
-            *(f"f_{name}" for name in watched.categorical),
-            *(["answer"] if facts.classes else []),
-        ],
-        dates=[f"f_{name}" for name in watched.dates],
+        edges=columns.edges,
+        categorical=columns.categorical,
+        dates=columns.dates,
     )
-    bare = [_without_prefix(side) for side in sides]
-    known = {name: list(values) for name, values in facts.categories.items()}
-    if facts.classes:
-        known["answer"] = list(facts.class_names)
-    policy, window = config.monitoring, due.window
+    bare = [without_prefix(side) for side in sides]
+    known, edges = columns.known, columns.edges
+    policy, window = watched.config.monitoring, due.window
     drifted = shifts(bare[0], bare[1], policy, known)
     shown = pictured(
         bare[0],
@@ -151,6 +138,51 @@ def _judge_features(
             facts=_facts(watched, window, "quality"),
         ),
     }
+
+
+@dataclass(frozen=True)
+class CountedColumns:
+    """How the features of a version are counted, as the decision files name them.
+
+    Args:
+        reference: The scored holdout.
+        edges: Of the bins of numeric columns and of the score.
+        categorical: Columns that are counted by value.
+        dates: Columns that are there or null.
+        known: Values that training saw, by feature.
+    """
+
+    reference: Sequence[Path]
+    edges: Mapping[str, Sequence[float]]
+    categorical: Sequence[str]
+    dates: Sequence[str]
+    known: Mapping[str, list[str]]
+
+
+def counted_columns(
+    platform: Installation, engine: "IbisEngine", watched: WatchedModel
+) -> CountedColumns:
+    """By the version's own evidence, whatever the YAML says by now; bins as the YAML asks."""
+    from tenure.lifecycle.monitoring.drift import bin_edges
+
+    config, facts = watched.config, watched.row.facts
+    reference = [reference_file(platform, facts)]
+    numeric = [f"f_{name}" for name in watched.numeric] + ["score"]
+    shares = [i / config.monitoring.bins for i in range(config.monitoring.bins + 1)]
+    quantiles = engine.quantiles(reference, numeric, shares)
+    ranges = {f"f_{name}": seen for name, seen in facts.ranges.items()}
+    if facts.task != "regression":  # the predictions of a regression have no bounds
+        ranges["score"] = (0.0, 1.0)
+    known = {name: list(values) for name, values in facts.categories.items()}
+    if facts.classes:
+        known["answer"] = list(facts.class_names)
+    return CountedColumns(
+        reference,
+        {name: bin_edges(quantiles[name], ranges.get(name)) for name in numeric},
+        [*(f"f_{name}" for name in watched.categorical), *(["answer"] if facts.classes else [])],
+        [f"f_{name}" for name in watched.dates],
+        known,
+    )
 
 
 def _judge_outcomes(
@@ -305,7 +337,7 @@ def reference_file(platform: Installation, facts: VersionFacts) -> Path:
     return platform.store.fetch(facts.holdout_key, facts.holdout_digest)
 
 
-def _without_prefix(counts: FeatureCounts) -> FeatureCounts:
+def without_prefix(counts: FeatureCounts) -> FeatureCounts:
     """Feature names as the YAML has them, for people."""
     return FeatureCounts(
         counts.rows,

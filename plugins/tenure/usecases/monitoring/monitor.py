@@ -11,7 +11,7 @@ failure changes nothing.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from tenure.installation import Installation
@@ -72,12 +72,15 @@ def monitor(platform: Installation, model_name: str, run: RunRef) -> WindowPrevi
 
     What cannot be judged of one is set aside with an incident, and the others are judged.
 
+    Then its streams, whose alarms are paid from the budget of pages.
+
     Returns:
         The results of this run, with nothing stored twice when it is tried again.
 
     Raises:
         Exception: What kept a window of the champion from being judged, after all others were.
     """
+    from tenure.usecases.monitoring.budget import watch_streams
     from tenure.usecases.monitoring.results import of_run
 
     every = find_all(platform, model_name)
@@ -99,6 +102,13 @@ def monitor(platform: Installation, model_name: str, run: RunRef) -> WindowPrevi
     parts = [_Part(one, *bound) for one in reversed(every) for bound in bounds(one, now)]
     waiting = one_by_one(
         platform, f"monitor:{model_name}", parts, name=lambda part: part.name, do=look_at
+    )
+    waiting += one_by_one(
+        platform,
+        f"budget:{model_name}",
+        [one for one in every if one.serves],
+        name=lambda one: one.name,
+        do=partial(watch_streams, platform),
     )
     if failures:
         raise failures[0]

@@ -26,6 +26,61 @@ CREATE TABLE monitoring_result (
 );
 
 
+-- What was counted of a stream on one day of event time. A day that is counted again replaces itself.
+CREATE TABLE stream_count (
+    model_version_id  bigint       NOT NULL,
+    stream            text         NOT NULL,
+    day               date         NOT NULL,
+    layout            varchar(64)  NOT NULL,  -- digest of what the counts are counts of
+    logged            bigint       NOT NULL,  -- decisions of the day when it was counted
+    rows              bigint       NOT NULL,
+    counts            jsonb        NOT NULL,
+    counted_at        timestamptz  NOT NULL DEFAULT now(),
+
+    CONSTRAINT pk_stream_count PRIMARY KEY (model_version_id, stream, day),
+    CONSTRAINT fk_stream_count_model_version_id
+        FOREIGN KEY (model_version_id) REFERENCES model_version (id)
+);
+
+
+-- The detector of a stream after each of its windows: all of it follows from stream_count.
+CREATE TABLE stream_window (
+    model_version_id  bigint            NOT NULL,
+    stream            text              NOT NULL,
+    start             date              NOT NULL,
+    days              integer           NOT NULL,
+    rows              bigint            NOT NULL,
+    effect            double precision,            -- none: too few rows
+    u                 double precision  NOT NULL,  -- drawn once, settles ties of ranks
+    quarters          double precision  NOT NULL,  -- for one false alarm, when it was first judged
+    state             varchar(16)       NOT NULL,
+    log_m             double precision,
+    log_c             double precision,
+    is_over           boolean           NOT NULL,
+
+    CONSTRAINT pk_stream_window PRIMARY KEY (model_version_id, stream, start),
+    CONSTRAINT fk_stream_window_model_version_id
+        FOREIGN KEY (model_version_id) REFERENCES model_version (id)
+);
+
+
+-- Whether a stream is promised, at which width and since when, or why it is not.
+CREATE TABLE watched_stream (
+    model_version_id  bigint       NOT NULL,
+    stream            text         NOT NULL,
+    days              integer,
+    since             date,
+    by_weekend        boolean      NOT NULL,
+    is_tested         boolean      NOT NULL,
+    why               text         NOT NULL,
+    judged_at         timestamptz  NOT NULL DEFAULT now(),
+
+    CONSTRAINT pk_watched_stream PRIMARY KEY (model_version_id, stream),
+    CONSTRAINT fk_watched_stream_model_version_id
+        FOREIGN KEY (model_version_id) REFERENCES model_version (id)
+);
+
+
 -- A wish for a new version, with its reason. Refuses a second one of a model while one is under
 -- way.
 CREATE TABLE retrain_request (
