@@ -12,6 +12,7 @@ import version_rows
 from judged_windows import JudgedWindows
 from other_tasks import NUMBERS, OtherTasks
 from sqlalchemy import insert
+from watched_streams import WatchedStreams
 
 from tenure.adapters.decision_tables import DECISION_FIELDS, decisions_to_parquet
 from tenure.adapters.sql import reviews, versions
@@ -168,6 +169,7 @@ class FilledSite:
         self.life.decommission(first)
         self.life.monitoring(second)
         self._feedback(second)
+        WatchedStreams(self.platform, self.life.now).fill(second)
         self.life.incident()
         self.life.gateways()
         self._orders()
@@ -192,6 +194,7 @@ class FilledSite:
             "dataset-orders": "/dataset/orders",
             "workbench-flights": "/dataset/flights/workbench",
             "workbench-orders": "/dataset/orders/workbench",
+            "promise": f"/promise?model={MODEL}",
             "reviews": "/reviews",
             "absent": "/model/unknown",
         }

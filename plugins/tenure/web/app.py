@@ -29,6 +29,7 @@ from tenure.views.decision_map import decision_map
 from tenure.views.feedback import feedback_page
 from tenure.views.incidents import allowed, may_act
 from tenure.views.monitoring import glances, monitoring_page
+from tenure.views.promise import promise_page
 from tenure.views.validations import validation_page
 from tenure.views.workbench import unanswered, workbench_page
 from tenure.vocabulary import NAME, Role, RunRef, is_id
@@ -110,6 +111,7 @@ def build() -> FastAPI:
     app.get("/dataset/{name}/workbench", response_class=HTMLResponse)(workbench)
     app.get("/report/{digest}", response_class=HTMLResponse)(report)
     app.get("/report/{digest}/drawn")(drawn)
+    app.get("/promise", response_class=HTMLResponse)(promise)
     app.get("/reviews", response_class=HTMLResponse)(review_queue)
     app.get("/incident/{number}", response_class=HTMLResponse)(incident)
     app.get("/runbook", response_class=HTMLResponse)(runbook_page)
@@ -194,6 +196,16 @@ def monitoring(  # noqa: PLR0917 -- the query's names
     return _page(
         request, "monitoring.html", page=found, asked=window, listed_key=numbers, live=live
     )
+
+
+def promise(request: Request, guard: GuardDep, model: Named = "") -> HTMLResponse:
+    """The budget of pages, how many were sent, and what is promised of the streams of a model."""
+    guard.require(None)
+
+    def may_see(name: str) -> bool:
+        return guard.allows(dag_id(name, TRAIN_MODEL))
+
+    return _page(request, "promise.html", page=promise_page(platform(), model, may_see))
 
 
 def decisions(request: Request, guard: GuardDep, name: str) -> HTMLResponse:
