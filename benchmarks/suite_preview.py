@@ -19,7 +19,8 @@ from tenure.installation import Installation
 from tenure.lifecycle.data.expectations import Expectation, Suite
 from tenure.lifecycle.data.quality import judge
 from tenure.settings import REPOSITORY, Settings
-from tenure.usecases.data import judge_file, suites
+from tenure.usecases.data import judge_file
+from tenure.usecases.suites import suites
 from tenure.verdicts import Severity
 
 

@@ -37,7 +37,6 @@ TESTED_ELSEWHERE = {
     ),
     "data/publication": ("usecases/data/test_ingestion.py", "the last transaction of ingestion"),
     "data/snapshots": ("usecases/data/test_privacy.py", "one function that every reader calls"),
-    "data/suggestions": ("usecases/data/test_suites.py", "the steward's tools together"),
     "data/usability": ("usecases/data/test_compatibility.py", "the last step of an ingestion"),
     "decisions/batch_shard": ("usecases/decisions/test_batch_scoring.py", "a step of it"),
     "incidents/close_incident": (
@@ -59,6 +58,7 @@ TESTED_ELSEWHERE = {
     "serving/api_keys": ("cli/test_serve.py", "the command is its only caller"),
     "serving/model_process": ("security/test_model_processes.py", "a main module: as a process"),
     "evaluation/evidence": ("usecases/training/test_training.py", "a step of it"),
+    "suites/suggestions": ("usecases/suites/test_suites.py", "the steward's tools together"),
     "training/fitting": ("usecases/training/test_training.py", "a step of it"),
     "evaluation/gates": ("usecases/training/test_training.py", "a step of it"),
     "training/planning": ("usecases/training/test_training.py", "a step of it"),

@@ -27,13 +27,13 @@ from tenure.lifecycle.incidents.failure_card import describe
 from tenure.lifecycle.monitoring.feedback import SegmentObjections, judge_feedback
 from tenure.lifecycle.monitoring.policy import FeedbackPolicy
 from tenure.lifecycle.promotion.approval import begin_key, evidence_digest
-from tenure.usecases.data.suite_proposals import LimitEdit, answer, propose
 from tenure.usecases.incidents import failure_cards
 from tenure.usecases.incidents.alerts import deliver_alerts
 from tenure.usecases.incidents.close_incident import close_incident
 from tenure.usecases.incidents.open_incident import open_incident
 from tenure.usecases.incidents.remediation import finish, remediate
 from tenure.usecases.operations.ledger import check_chain, put_anchor
+from tenure.usecases.suites.suite_proposals import LimitEdit, answer, propose
 from tenure.verdicts import Check, Report, Verdict
 from tenure.views.approval_page import OpenWindow
 from tenure.views.tasks import TaskStatus

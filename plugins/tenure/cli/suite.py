@@ -15,7 +15,7 @@ from tenure.cli.suite_words import preview_json, preview_lines, renamed_lines, s
 
 if TYPE_CHECKING:
     from tenure.installation import Installation
-    from tenure.usecases.data.suites import Edit
+    from tenure.usecases.suites.suites import Edit
 
 group = typer.Typer(name="suite", help="Expectation suites.", no_args_is_help=True)
 
@@ -79,7 +79,7 @@ def preview(
     as_json: AsJson = False,
 ) -> None:
     """Judge the last batches by the edited suite and by the one in force: what would change."""
-    from tenure.usecases.data import suites
+    from tenure.usecases.suites import suites
 
     with connected() as platform:
         edited = _edit(platform, name, against)
@@ -100,7 +100,7 @@ def suggest(
     as_json: AsJson = False,
 ) -> None:
     """Propose expectations from history, each with its evidence; nothing is applied."""
-    from tenure.usecases.data import suggestions
+    from tenure.usecases.suites import suggestions
 
     with connected() as platform:
         require_dataset(platform, dataset)
@@ -140,7 +140,7 @@ def _changes(edited: "Edit") -> list[dict[str, object]]:
 
 
 def _edit(platform: "Installation", name: str, against: str | None) -> "Edit":
-    from tenure.usecases.data.suites import NothingToCompare, edit
+    from tenure.usecases.suites.suites import NothingToCompare, edit
 
     one_of("suite", name, _names(platform.settings.include))
     try:

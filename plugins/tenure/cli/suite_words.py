@@ -7,8 +7,8 @@ if TYPE_CHECKING:
     from tenure.lifecycle.data.preview import Cause, Comparison
     from tenure.lifecycle.data.quality import Judgement
     from tenure.lifecycle.data.suggestions import Suggestion
-    from tenure.usecases.data.suggestions import History
-    from tenure.usecases.data.suites import Downstream, Edit, PreviewedBatch
+    from tenure.usecases.suites.suggestions import History
+    from tenure.usecases.suites.suites import Downstream, Edit, PreviewedBatch
 
 SHOWN = 3
 """Causes of one batch that are spelled out before the others are counted."""
@@ -69,7 +69,7 @@ def _sum_line(compared: "Sequence[Comparison]") -> str:
 
 
 def _origin_lines(seen: "Sequence[PreviewedBatch]") -> Iterator[str]:
-    from tenure.usecases.data.suites import REBUILT
+    from tenure.usecases.suites.suites import REBUILT
 
     rebuilt = [s for s in seen if s.origin == REBUILT]
     if rebuilt:

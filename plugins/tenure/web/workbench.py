@@ -18,14 +18,14 @@ from tenure.config.suite_limits import LimitChange
 from tenure.errors import ConfigInvalid, NotPermitted, StateConflict, TenureError, TextRefused
 from tenure.installation import Installation
 from tenure.layout import INGEST_DATA, dag_id
-from tenure.usecases.data import suite_preview
+from tenure.usecases.suites import suite_preview
 from tenure.views.workbench import suite_of
 from tenure.vocabulary import REASON, is_id
 from tenure.web.reviews import measured, require_json, words_of
 from tenure.web.security import Guard, GuardDep
 
 if TYPE_CHECKING:
-    from tenure.usecases.data.suite_proposals import LimitEdit
+    from tenure.usecases.suites.suite_proposals import LimitEdit
 
 _MOST_CHANGES = 100
 Number = Annotated[int, InPath(ge=1, le=2**63 - 1)]
@@ -63,7 +63,7 @@ def workbench_routes(platform: Callable[[], Installation]) -> APIRouter:
         suite = _suite(request, platform(), guard, name)
 
         def looked() -> JSONResponse:
-            from tenure.usecases.data import suite_proposals
+            from tenure.usecases.suites import suite_proposals
 
             edited = suite_proposals.edited(platform(), suite, _edit(changes, seen))
             return _previewed(suite_preview.preview_apart(platform(), edited, user=guard.user))
@@ -77,7 +77,7 @@ def workbench_routes(platform: Callable[[], Installation]) -> APIRouter:
         suite = _suite(request, platform(), guard, name)
 
         def proposed() -> JSONResponse:
-            from tenure.usecases.data import suite_proposals
+            from tenure.usecases.suites import suite_proposals
 
             made = suite_proposals.propose(
                 platform(), suite, _edit(changes, seen), user=guard.user, reason=reason
@@ -104,7 +104,7 @@ def _add_answers(router: APIRouter, platform: Callable[[], Installation]) -> Non
         suite = _suite(request, platform(), guard, name)
 
         def looked() -> JSONResponse:
-            from tenure.usecases.data import suite_proposals
+            from tenure.usecases.suites import suite_proposals
 
             edited = suite_proposals.proposed(platform(), number, of=suite)
             return _previewed(suite_preview.preview_apart(platform(), edited, user=guard.user))
@@ -123,7 +123,7 @@ def _add_answers(router: APIRouter, platform: Callable[[], Installation]) -> Non
         suite = _suite(request, platform(), guard, name)
 
         def answered() -> JSONResponse:
-            from tenure.usecases.data import suite_proposals
+            from tenure.usecases.suites import suite_proposals
 
             done = suite_proposals.answer(
                 platform(),
@@ -151,7 +151,7 @@ def _suite(request: Request, platform: Installation, guard: Guard, name: str) ->
 
 
 def _edit(changes: Sequence[ChangedLimit], seen: str) -> LimitEdit:
-    from tenure.usecases.data.suite_proposals import LimitEdit
+    from tenure.usecases.suites.suite_proposals import LimitEdit
 
     return LimitEdit([LimitChange(c.rule, c.argument, c.value) for c in changes], seen)
 

@@ -1,1 +1,1 @@
-"""From a landed file to a published snapshot, and what stewards do about suites."""
+"""From a landed file to a published snapshot."""

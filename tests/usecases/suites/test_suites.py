@@ -18,7 +18,7 @@ from tenure.cli import app
 from tenure.errors import ConfigInvalid, DataRejected
 from tenure.installation import Installation
 from tenure.settings import Settings
-from tenure.usecases.data import suggestions, suites
+from tenure.usecases.suites import suggestions, suites
 
 pytestmark = pytest.mark.service
 

@@ -16,8 +16,8 @@ from tenure.errors import ConfigInvalid, NotPermitted, StateConflict, TextRefuse
 from tenure.installation import Installation
 from tenure.installation.suite_in_force import suite_in_force
 from tenure.settings import Settings
-from tenure.usecases.data import suite_proposals, suites
-from tenure.usecases.data.suite_proposals import LimitEdit, answer, propose
+from tenure.usecases.suites import suite_proposals, suites
+from tenure.usecases.suites.suite_proposals import LimitEdit, answer, propose
 from tenure.views.datasets import dataset_page
 from tenure.views.suite_history import history
 from tenure.vocabulary import digest_bytes

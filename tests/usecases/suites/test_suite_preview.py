@@ -13,9 +13,9 @@ from tenure.errors import ServiceUnreachable, StateConflict
 from tenure.installation import Installation
 from tenure.installation.suite_in_force import suite_in_force
 from tenure.settings import Settings
-from tenure.usecases.data import suite_preview
-from tenure.usecases.data.suite_proposals import LimitEdit, edited
-from tenure.usecases.data.suites import Edit
+from tenure.usecases.suites import suite_preview
+from tenure.usecases.suites.suite_proposals import LimitEdit, edited
+from tenure.usecases.suites.suites import Edit
 
 pytestmark = pytest.mark.service
 

@@ -26,7 +26,7 @@ from tenure.verdicts import Verdict
 from tenure.vocabulary import RunRef
 
 if TYPE_CHECKING:
-    from tenure.usecases.data.suites import Downstream, Edit, PreviewedBatch
+    from tenure.usecases.suites.suites import Downstream, Edit, PreviewedBatch
 
 BATCHES = 30
 """Of each dataset that the suite judges."""
@@ -90,7 +90,7 @@ def preview_apart(platform: Installation, edited: "Edit", *, user: str) -> Suite
 
 
 def _ended(order: bytes) -> bytes:
-    command = [sys.executable, "-s", "-P", "-m", "tenure.usecases.data.suite_preview"]
+    command = [sys.executable, "-s", "-P", "-m", "tenure.usecases.suites.suite_preview"]
     folders = os.pathsep.join(folder for folder in sys.path if folder)
     try:
         done = subprocess.run(
@@ -121,7 +121,7 @@ def _broken(why: str) -> ServiceUnreachable:
 
 def preview(platform: Installation, edited: "Edit", *, user: str) -> SuitePreview:
     """The same in this process."""
-    from tenure.usecases.data import suites
+    from tenure.usecases.suites import suites
 
     batches = suites.last_batches(platform, edited.after.name, BATCHES)
     reader = RunRef("workbench", "preview", "preview", user=user)
@@ -217,7 +217,7 @@ def _users(platform: Installation, suite: str) -> list[DatasetConfig]:
 
 
 def _not_judged(seen: "Sequence[PreviewedBatch]") -> Iterator[str]:
-    from tenure.usecases.data.suites import REBUILT
+    from tenure.usecases.suites.suites import REBUILT
 
     rebuilt = [_name(one) for one in seen if one.origin == REBUILT]
     if rebuilt:
@@ -244,7 +244,7 @@ def _listed(names: Sequence[str]) -> str:
 
 def main() -> None:
     """Read the order from standard input, judge, write the answer as the last line."""
-    from tenure.usecases.data.suites import Edit
+    from tenure.usecases.suites.suites import Edit
 
     order = _ORDER.validate_json(sys.stdin.buffer.read())
     platform = Installation(order.settings)

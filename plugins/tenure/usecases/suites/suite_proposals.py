@@ -23,7 +23,7 @@ from tenure.installation import Installation
 from tenure.installation.suite_in_force import SuiteInForce, suite_branch, suite_in_force
 from tenure.lifecycle.data.expectations import Suite
 from tenure.lifecycle.data.suite_changes import changes
-from tenure.usecases.data.suites import Edit
+from tenure.usecases.suites.suites import Edit
 from tenure.vocabulary import REASON, Role, op_key
 
 _log = logging.getLogger("tenure.suites")

@@ -1,0 +1,1 @@
+"""What stewards do about suites: preview and suggest, propose and answer."""
