@@ -51,7 +51,7 @@ def main(months: int, rounds: int) -> None:
 def _land(home: Path, dataset: Any, month: int) -> suites.LandedBatch:
     path = write_month(home / "store/landing/flights", month)
     key = path.relative_to(home / "store").as_posix()
-    return suites.LandedBatch(dataset, path.stem, key, digest_file(path), None)
+    return suites.LandedBatch(dataset, path.stem, key, digest_file(path), None, is_replaced=False)
 
 
 def _alone(platform: Installation, landed: suites.LandedBatch, suite: Suite) -> None:

@@ -90,6 +90,15 @@ def quarantine_key(dataset: str, batch: str, *, source: str, rules: str, kind: s
     return f"quarantine/{dataset}/{batch}/{source}-{rules}.{kind}"
 
 
+REFUSED = "refused/"
+"""Files whose judgement failed, as they came, by dataset and digest."""
+
+
+def refused_key(dataset: str, source: str) -> str:
+    """A refused file by its SHA-256, whatever it was called and however often it came."""
+    return f"{REFUSED}{dataset}/{source}"
+
+
 # Decisions and outcomes
 
 DECISIONS = "decisions"

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 _REMAINS = (
     "A backup of the lifecycle database, and its archived write-ahead log, hold the destroyed keys "
     "until they expire; whoever has one and the master key can open what was sealed.",
-    "Landing zone, snapshots and quarantine hold the person as before: this erased the decision "
-    "log. Ids, scores and decisions stay in it, under the pseudonyms.",
+    "Landing zone, snapshots, quarantine and refused files hold the person as before: this erased "
+    "the decision log. Refused files are kept only of datasets without a personal column, and for "
+    "`retention_days`. Ids, scores and decisions stay in the log, under the pseudonyms.",
 )
 
 

@@ -47,7 +47,7 @@ def _batch_lines(seen: "PreviewedBatch", comparison: "Comparison") -> Iterator[s
         f"{before.verdict} → {after.verdict}" if comparison.flips else f"still {after.verdict}"
     )
     yield (
-        f"{seen.landed.dataset.name} {comparison.batch}: {verdict}; quarantined "
+        f"{seen.landed.name}: {verdict}; quarantined "
         f"{before.rows_quarantined:,} → {after.rows_quarantined:,} of {before.rows_in:,} rows"
     )
     causes = comparison.causes()
@@ -80,7 +80,7 @@ def _origin_lines(seen: "Sequence[PreviewedBatch]") -> Iterator[str]:
 
 
 def _batches(seen: "Sequence[PreviewedBatch]") -> str:
-    return ", ".join(f"{s.landed.dataset.name} {s.landed.batch}" for s in seen)
+    return ", ".join(one.landed.name for one in seen)
 
 
 def _model_line(model: "Downstream") -> str:
@@ -118,6 +118,7 @@ def _batch_json(seen: "PreviewedBatch") -> dict[str, object]:
     known: dict[str, object] = {
         "dataset": seen.landed.dataset.name,
         "batch": seen.landed.batch,
+        "refused_and_replaced": seen.landed.is_replaced,
         "judged_from": seen.origin if seen.comparison else None,
     }
     if seen.comparison is None:

@@ -96,7 +96,7 @@ class DatasetConfig(Policy):
     """File in `include/expectations/`, without its suffix."""
     quality: QualityPolicy = QualityPolicy()
     retention_days: int = Field(default=730, ge=1)
-    """Days that snapshots may be kept, for the record: nothing removes them yet."""
+    """Days that refused files are kept; nothing removes snapshots yet."""
 
     @model_validator(mode="after")
     def _columns_exist(self) -> "DatasetConfig":

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rides import drop_some, ingest_all, installed, rules
+from rides import drop, drop_some, ingest_all, installed, rules
 from sqlalchemy import text
 
 from tenure.config.suite_limits import LimitChange
@@ -54,6 +54,8 @@ def test_what_would_be_stopped_and_what_cannot_be_judged(rides: Installation) ->
     drop_some(rides, "b2", "b5")
     for name in ("b2", "b5"):
         rides.store.delete(f"landing/rides/{name}.parquet")
+    (refused,) = rides.store.list("refused/")
+    rides.store.delete(refused)
     found = suite_preview.preview(rides, nulls(rides, 1), user="sam")
     assert found.sentence == (
         "Would have refused 1 of the last 1 batches: rides b2. The rules in force refuse 0 of them."
@@ -67,6 +69,20 @@ def test_what_would_be_stopped_and_what_cannot_be_judged(rides: Installation) ->
     with rides.database.begin() as connection:
         readers = connection.execute(text("SELECT purpose, reader FROM snapshot_read")).all()
     assert [tuple(one) for one in readers] == [("preview", "sam")]
+
+
+def test_a_refused_file_is_judged_again_although_it_was_repaired(rides: Installation) -> None:
+    drop_some(rides, "b2", "b5")
+    drop(rides, "b5", 1, "xy")
+    ingest_all(rides)
+    found = suite_preview.preview(rides, nulls(rides, 6), user="sam")
+    assert found.sentence == (
+        "Would have refused 0 of the last 3 files. The rules in force refuse 1 of them."
+    )
+    assert found.lines[0].startswith(
+        "rides b5 (refused file, replaced later): refused → published; rows set aside 11 → 0"
+    )
+    assert found.lines[1] == "ride_late of ada learns from the same batches as now."
 
 
 def test_nothing_to_judge_and_nothing_that_differs(rides: Installation) -> None:

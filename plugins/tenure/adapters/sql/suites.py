@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from tenure.adapters.sql.rows import as_row
 from tenure.adapters.sql.tables import snapshot, suite_revision, validation
+from tenure.verdicts import Verdict
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,16 @@ class SuiteRow:
 
 @dataclass(frozen=True)
 class QuarantinedFile:
-    """A file that was judged, and where its quarantined rows lie."""
+    """A file that was judged, and where its quarantined rows lie.
+
+    `is_replaced` says that another file of its batch was judged later.
+    """
 
     batch: str
     source_key: str
     source_digest: str
     quarantine_key: str | None
+    is_replaced: bool
 
 
 @dataclass(frozen=True)
@@ -59,31 +64,40 @@ def revisions(connection: Connection, name: str, limit: int) -> list[SuiteRow]:
     return [as_row(SuiteRow, row) for row in rows.mappings()]
 
 
-def last_batches(connection: Connection, dataset: str, limit: int) -> list[QuarantinedFile]:
+def last_batches(
+    connection: Connection, dataset: str, limit: int, *, with_refused: bool = False
+) -> list[QuarantinedFile]:
     """The file that was judged last of each of the batches that landed last, oldest first.
 
     A batch that was repaired landed when the repaired file did; judging an old file again by new
     rules does not make it newer.
+
+    Args:
+        connection: Of the lifecycle database.
+        dataset: Its name.
+        limit: How many.
+        with_refused: Also files that failed and that another file of their batch replaced.
     """
-    landed = (
-        select(
-            validation.c.batch, validation.c.source_digest, func.min(validation.c.id).label("id")
-        )
-        .where(validation.c.dataset == dataset)
-        .group_by(validation.c.batch, validation.c.source_digest)
+    v = validation
+    of_file = func.min(v.c.id).over(partition_by=(v.c.batch, v.c.source_digest))
+    of_batch = func.max(v.c.id).over(partition_by=v.c.batch)
+    judged = (
+        select(v, of_file.label("landed"), (v.c.id != of_batch).label("is_replaced"))
+        .where(v.c.dataset == dataset)
         .subquery()
     )
     newest = (
-        select(validation)
-        .ext(distinct_on(validation.c.batch))
-        .where(validation.c.dataset == dataset)
-        .order_by(validation.c.batch, validation.c.id.desc())
+        select(judged)
+        .ext(distinct_on(judged.c.landed))
+        .order_by(judged.c.landed, judged.c.id.desc())
         .subquery()
     )
-    same = (newest.c.batch == landed.c.batch) & (newest.c.source_digest == landed.c.source_digest)
+    is_wanted = ~newest.c.is_replaced
+    if with_refused:
+        is_wanted |= newest.c.verdict == str(Verdict.FAILED)
     named = [newest.c[one.name] for one in fields(QuarantinedFile)]
     rows = connection.execute(
-        select(*named).join(landed, same).order_by(landed.c.id.desc()).limit(limit)
+        select(*named).where(is_wanted).order_by(newest.c.landed.desc()).limit(limit)
     )
     return [as_row(QuarantinedFile, row) for row in rows.mappings()][::-1]
 

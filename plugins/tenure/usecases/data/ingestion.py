@@ -26,6 +26,7 @@ from tenure.usecases.data.judge_file import QUARANTINE, SNAPSHOT, JudgedFile, ju
 from tenure.usecases.data.landing import Landing, PinnedFile, work_folder
 from tenure.usecases.data.privacy import DatasetContext, dataset_context, require_safe_store
 from tenure.usecases.data.publication import Publisher
+from tenure.usecases.data.refused_files import keep_refused
 from tenure.verdicts import Report
 from tenure.vocabulary import RunRef, digest_bytes, digest_json
 
@@ -145,6 +146,8 @@ class Ingestion:
         failpoint("ingest.judged")
         quarantine_key = self._quarantine(name, pinned, judged)
         failpoint("ingest.quarantined")
+        refused = keep_refused(self.store, self.dataset, pinned, judged)
+        failpoint("ingest.kept")
         if judged.draft is not None and pinned.copy is not None:
             key = snapshot_key(self.dataset.name, judged.draft.digest)
             self.store.put_once(key, pinned.copy.with_name(SNAPSHOT))
@@ -155,6 +158,7 @@ class Ingestion:
             "suite": self.suite.name,
             **asdict(self.rules),
             "quarantine_key": quarantine_key,
+            "refused_key": refused,
             "snapshot": judged.draft.digest if judged.draft else None,
         }
         evidence = self._compared(name, pinned.digest, judged.report, facts)

@@ -167,5 +167,5 @@ def pseudonymised(batch: "Batch", dataset: DatasetConfig, how: DatasetContext) -
 
 
 def may_keep_file(dataset: DatasetConfig) -> bool:
-    """Whether a file that cannot be read may be copied into quarantine as it came."""
+    """Whether a file that was refused may be kept as it came."""
     return not hides_unknown(dataset.contract, dataset.sensitivity)

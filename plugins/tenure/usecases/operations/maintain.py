@@ -13,6 +13,7 @@ from tenure.lifecycle.audit.ledger import broken_ledger
 from tenure.lifecycle.audit.reconciliation import DEAD_AFTER, FailedTask, silent_deaths
 from tenure.lifecycle.incidents.failure_card import killed_card
 from tenure.lifecycle.serving.silence import MAINTENANCE_SECONDS
+from tenure.usecases.data.refused_files import expire_refused
 from tenure.usecases.decisions.feedback import FeedbackCounts
 from tenure.usecases.decisions.feedback import join as join_feedback
 from tenure.usecases.decisions.outcome_intake import IntakeCounts, take_outcomes
@@ -75,11 +76,12 @@ class Airflow(Protocol):
 
 @dataclass(frozen=True)
 class SweepCounts:
-    """Unfinished writes, trials and gateways that were removed."""
+    """Unfinished writes, trials, gateways and refused files that were removed."""
 
     removed: int
     trials: int
     gateways: int
+    refused: int = 0
 
 
 @dataclass(frozen=True)
@@ -207,14 +209,14 @@ def airflow_rest(url: str, user: str, password: str) -> Airflow:
 
 
 def _sweep(platform: Installation) -> SweepCounts:
-    """Remove unfinished writes of processes that were killed, trials and gateways long gone."""
+    """Remove unfinished writes of killed processes, trials, gateways long gone, refused files."""
     from tenure.adapters.sql import presence, trials
 
     with platform.database.begin() as connection:
         forgotten = trials.forget(connection, older_than=UNFINISHED)
         gone = presence.forget(connection, silent_for=GONE)
     removed = platform.store.sweep(platform.clock.now() - UNFINISHED)
-    return SweepCounts(removed, forgotten, gone)
+    return SweepCounts(removed, forgotten, gone, expire_refused(platform))
 
 
 def _alerts(platform: Installation, receiver: AlertReceiver | None) -> AlertCounts:

@@ -139,8 +139,9 @@ def _sentence(seen: "Sequence[PreviewedBatch]") -> str:
     after = [_name(one) for one in judged if _refuses(one, is_edited=True)]
     before = sum(_refuses(one, is_edited=False) for one in judged)
     names = f": {_listed(after)}" if after else ""
+    unit = "files" if any(one.landed.is_replaced for one in judged) else "batches"
     return (
-        f"Would have refused {len(after)} of the last {len(judged)} batches{names}. The rules in "
+        f"Would have refused {len(after)} of the last {len(judged)} {unit}{names}. The rules in "
         f"force refuse {before} of them."
     )
 
@@ -179,7 +180,10 @@ def _stops(seen: "Sequence[PreviewedBatch]", models: "Sequence[Downstream]") -> 
         flips = [
             one
             for one in seen
-            if one.comparison and one.comparison.flips and one.landed.dataset.name == name
+            if one.comparison
+            and one.comparison.flips
+            and one.landed.dataset.name == name
+            and not one.landed.is_replaced
         ]
         stopped = [one.landed.batch for one in flips if _refuses(one, is_edited=True)]
         gained = [one.landed.batch for one in flips if not _refuses(one, is_edited=True)]
@@ -234,7 +238,7 @@ def _refuses(one: "PreviewedBatch", *, is_edited: bool) -> bool:
 
 
 def _name(one: "PreviewedBatch") -> str:
-    return f"{one.landed.dataset.name} {one.landed.batch}"
+    return one.landed.name
 
 
 def _listed(names: Sequence[str]) -> str:

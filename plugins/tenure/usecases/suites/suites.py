@@ -16,6 +16,7 @@ from tenure.errors import ArtifactRefused, ObjectMissing
 from tenure.installation import Installation
 from tenure.installation.identity import as_command
 from tenure.installation.suite_in_force import suite_in_force
+from tenure.layout import refused_key
 from tenure.lifecycle.data.expectations import Suite
 from tenure.lifecycle.data.preview import Comparison, findings_of, together, under_new_names
 from tenure.lifecycle.data.quality import Finding, judge
@@ -23,6 +24,7 @@ from tenure.lifecycle.data.schema import unjudged
 from tenure.lifecycle.data.sensitivity import personal_columns
 from tenure.lifecycle.data.suite_changes import SuiteChange, changes
 from tenure.usecases.data.judge_file import contract_findings, expectation_findings, read_landed
+from tenure.usecases.data.privacy import may_keep_file
 from tenure.usecases.data.snapshots import open_snapshot
 from tenure.vocabulary import RunRef
 
@@ -102,13 +104,23 @@ def _of_git(
 
 @dataclass(frozen=True)
 class LandedBatch:
-    """A batch of the past, as the database knows it."""
+    """A file of the past, as the database knows it.
+
+    `is_replaced` says that it was refused, and that another file of its batch came later.
+    """
 
     dataset: DatasetConfig
     batch: str
     source_key: str
     source_digest: str
     quarantine_key: str | None
+    is_replaced: bool
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        suffix = " (refused file, replaced later)" if self.is_replaced else ""
+        return f"{self.dataset.name} {self.batch}{suffix}"
 
 
 @dataclass(frozen=True)
@@ -125,14 +137,18 @@ class PreviewedBatch:
 
 LANDED, REBUILT = "the landed file", "its snapshot and its quarantined rows"
 _GONE = "its file is gone and it was never published"
+_NOT_KEPT = f"{_GONE}; of a dataset with hidden columns no refused file is kept"
 
 
 def last_batches(platform: Installation, name: str, last: int) -> list[LandedBatch]:
-    """The batches that landed last, of every dataset that the suite judges, oldest first."""
+    """The files that landed last, of every dataset that the suite judges, oldest first.
+
+    Of each batch the file that counts, and those before it that were refused.
+    """
     found = []
     for dataset in users_of(load_all(platform.settings.include), name):
         with platform.database.begin() as connection:
-            known = rows.last_batches(connection, dataset.name, last)
+            known = rows.last_batches(connection, dataset.name, last, with_refused=True)
         found += [LandedBatch(dataset, **vars(row)) for row in known]
     return found
 
@@ -194,7 +210,7 @@ def _read(
     with platform.database.begin() as connection:
         found = rows.publication(connection, landed.dataset.name, landed.source_digest)
     if found is None:
-        return None, _GONE
+        return None, _GONE if may_keep_file(landed.dataset) else _NOT_KEPT
     personal = personal_columns(landed.dataset.contract)
     named = sorted(personal & {c for e in both.expectations for c in e.columns})
     if named:
@@ -229,7 +245,8 @@ def _rebuilt(
 def _landed(platform: Installation, landed: LandedBatch) -> "Batch | None":
     """The file that was judged, when it still lies there unchanged, or was kept as it came."""
     kept = landed.quarantine_key or ""
-    for key in (landed.source_key, kept if kept.endswith(".rejected") else ""):
+    refused = refused_key(landed.dataset.name, landed.source_digest)
+    for key in (landed.source_key, refused, kept if kept.endswith(".rejected") else ""):
         try:
             if key:
                 with platform.store.borrow(key, landed.source_digest) as path:
@@ -268,7 +285,10 @@ def downstream(
         flipped = {
             s.landed.batch
             for s in seen
-            if s.comparison and s.comparison.flips and s.landed.dataset.name == model.dataset
+            if s.comparison
+            and s.comparison.flips
+            and s.landed.dataset.name == model.dataset
+            and not s.landed.is_replaced
         }
         trained_on = {}
         with platform.database.begin() as connection:

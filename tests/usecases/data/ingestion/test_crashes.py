@@ -19,6 +19,7 @@ PLACES = [
     "ingest.pinned",
     "ingest.judged",
     "ingest.quarantined",
+    "ingest.kept",
     "ingest.stored",
     "ingest.reported",
     "ingest.manifested",
