@@ -27,6 +27,7 @@ from tenure.lifecycle.incidents.failure_card import describe
 from tenure.lifecycle.monitoring.feedback import SegmentObjections, judge_feedback
 from tenure.lifecycle.monitoring.policy import FeedbackPolicy
 from tenure.lifecycle.promotion.approval import begin_key, evidence_digest
+from tenure.usecases.data.quarantine import QuarantineAsk, decide, rows_as_csv
 from tenure.usecases.incidents import failure_cards
 from tenure.usecases.incidents.alerts import deliver_alerts
 from tenure.usecases.incidents.close_incident import close_incident
@@ -36,6 +37,7 @@ from tenure.usecases.operations.ledger import check_chain, put_anchor
 from tenure.usecases.suites.suite_proposals import LimitEdit, answer, propose
 from tenure.verdicts import Check, Report, Verdict
 from tenure.views.approval_page import OpenWindow
+from tenure.views.quarantine import quarantine_of
 from tenure.views.tasks import TaskStatus
 from tenure.vocabulary import RunRef, State, digest_bytes
 
@@ -369,6 +371,17 @@ class FilledSite:
         self.paths["validation"] = f"/report/{bad}"
         self.platform.store.put(drawn_key(bad), b"<p>drawn</p>")
         self._propose()
+        self._set_aside()
+
+    def _set_aside(self) -> None:
+        """Rows in quarantine: taken along once, some discarded, some to be released."""
+        with self.platform.database.begin() as connection:
+            batches = quarantine_of(connection, "orders").batches
+        published = [one for one in batches if one.row.is_published]
+        for batch, act in zip(published, ("release", "discard"), strict=False):
+            asked = QuarantineAsk("orders", batch.row.id, batch.causes[0].reason.id, "sam")
+            rows_as_csv(self.platform, asked)
+            decide(self.platform, asked, act, reason=f"The source confirmed it {shop.NASTY}")
 
     def _propose(self) -> None:
         """The files of the shop, one change that was declined, and one that waits."""

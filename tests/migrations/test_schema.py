@@ -20,6 +20,8 @@ EVIDENCE = {
     "legal_move",
     "log_segment",
     "monitoring_result",
+    "quarantine_answer",
+    "quarantine_decision",
     "report",
     "snapshot",
     "snapshot_read",

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from page_reader import CHROMIUM, FakeGuard, served, with_airflow
-from rides import commit, drop_some, git, ingest_all, installed, rules
+from rides import commit, drop, drop_some, git, ingest_all, installed, rules
+from sqlalchemy import text
 
 from tenure.installation import Installation
 from tenure.installation.suite_in_force import suite_in_force
 from tenure.settings import Settings
+from tenure.usecases.data.snapshots import open_snapshot
+from tenure.views.quarantine import quarantine_of
+from tenure.vocabulary import RunRef
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -132,9 +136,9 @@ def test_files_that_were_refused_and_repaired_stand_in_the_matrix(bench: Bench) 
     drop = bench.platform.settings.home / "store/landing/rides"
     shutil.copy(drop / "b1.parquet", drop / "b5.parquet")
     ingest_all(bench.platform)
-    text = bench.text()
-    assert "Verdict: 6 files, broken in 3: b3, b4, b5" in text
-    assert '<td data-label="Broken in">3 of 6</td>' in text
+    shown = bench.text()
+    assert "Verdict: 6 files, broken in 3: b3, b4, b5" in shown
+    assert '<td data-label="Broken in">3 of 6</td>' in shown
 
 
 def test_the_overview_says_that_a_second_person_is_asked(empty: Bench) -> None:
@@ -143,8 +147,7 @@ def test_the_overview_says_that_a_second_person_is_asked(empty: Bench) -> None:
     words = "1 proposed change of the rules of rides waits for a second person"
     assert words not in httpx.get(f"{empty.url}/").text
     empty.post("/propose", "sam", changes=empty.nulls(5), seen=empty.seen, reason="Why.")
-    text = httpx.get(f"{empty.url}/").text
-    assert words in text
+    assert words in httpx.get(f"{empty.url}/").text
     empty.post("/proposal/1/decline", "grace", reason="No.")
     assert words not in httpx.get(f"{empty.url}/").text
 
@@ -209,6 +212,99 @@ def test_a_steward_loosens_a_bound_and_a_second_person_accepts(
     row = found.locator("tr", has_text="b6")
     assert "passed" in row.first.inner_text()
     assert (bench.platform.settings.suites / "rides.json").read_text() == rules()
+
+
+def quarantined(bench: Bench) -> str:
+    """Where the rows of b7 with an unknown city are acted on."""
+    with bench.platform.database.begin() as connection:
+        (batch,) = [b for b in quarantine_of(connection, "rides").batches if b.row.batch == "b7"]
+    return f"/quarantine/{batch.row.id}/{batch.causes[0].reason.id}"
+
+
+def test_quarantined_rows_are_reached_by_who_may(empty: Bench) -> None:
+    import httpx
+
+    assert "No row of any batch is set aside." in empty.text()
+    drop_some(empty.platform, "b7")
+    rows = f"{empty.url}{HERE}{quarantined(empty)}"
+    assert "Download these rows" in empty.text()
+    assert "Download these rows" not in empty.text("olga")
+    assert httpx.get(f"{rows}/rows.csv").status_code == 403  # olga
+    empty.guard.user = "sam"
+    taken = httpx.get(f"{rows}/rows.csv")
+    assert (taken.status_code, len(taken.text.splitlines())) == (200, 11)
+    assert taken.headers["content-disposition"].startswith('attachment; filename="rides-b7-')
+    assert "quarantined rows of 1 batch" in empty.text("ada")
+    empty.guard.hidden = frozenset({"rides__ingest_data"})
+    assert httpx.get(f"{rows}/rows.csv").status_code == 403
+    assert empty.post(f"{quarantined(empty)}/plan/release", "sam").status_code == 403
+    empty.guard.hidden = frozenset()
+    assert httpx.get(f"{empty.url}{HERE}/quarantine/1/{'f' * 16}/rows.csv").status_code == 409
+    stale = empty.post(f"{quarantined(empty)}/do/discard", "sam", note="Why.", seen="stale")
+    assert stale.status_code == 409
+    blank = empty.post(f"{quarantined(empty)}/do/discard", "sam", note=" ", seen="stale")
+    assert blank.status_code == 422
+
+
+def test_who_read_the_data_is_named_to_who_may_see_the_model(empty: Bench) -> None:
+    drop_some(empty.platform, "b7")
+    with empty.platform.database.begin() as connection:
+        digest = connection.execute(text("SELECT digest FROM snapshot")).scalar_one()
+    run = RunRef("ride_late__train_model", "r1", "train", user="trudy")
+    open_snapshot(empty.platform, "rides", digest, purpose="training", run=run, model="ride_late")
+    section = empty.text().partition('id="readers"')[2]
+    assert "trudy" in section
+    assert "1 snapshot" in section
+    empty.guard.hidden = frozenset({"ride_late__train_model"})
+    section = empty.text().partition('id="readers"')[2]
+    assert "trudy" not in section
+    assert "1 that you may not see" in section
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+def test_a_steward_takes_rows_along_releases_some_and_discards_others(
+    empty: Bench, page: Callable[..., Page]
+) -> None:
+    drop_some(empty.platform, "b7", "b6")
+    drop(empty.platform, "b9", 0, "xz")
+    ingest_all(empty.platform)
+    empty.guard.user = "sam"
+    found = page()
+    found.goto(f"{empty.url}{HERE}")
+    batch = found.locator("#quarantine details", has_text="b7: 10 rows wait")
+    batch.locator("summary").click()
+    with found.expect_download() as loading:
+        batch.get_by_role("link", name="Download these rows").click()
+    assert loading.value.suggested_filename.startswith("rides-b7-quarantine-")
+    assert len(Path(loading.value.path()).read_text().splitlines()) == 11
+    batch.get_by_role("button", name="Release …").click()
+    batch.get_by_text("Would publish 10 of the 10 rows").wait_for()
+    batch.get_by_label("Why: release").fill("z is a new district.")
+    batch.get_by_role("button", name="Propose the release").click()
+    proposal = found.locator("#quarantine li", has_text="Release 1")
+    proposal.get_by_text("waits for a second person").wait_for()
+    assert proposal.get_by_role("button", name="Accept").count() == 0  # it is her own
+
+    other = found.locator("#quarantine details", has_text="b9: 10 rows wait")
+    other.locator("summary").click()
+    other.get_by_role("button", name="Discard …").click()
+    other.get_by_text("Would discard 10 rows of rides b9").wait_for()
+    other.get_by_role("button", name="Discard them").click()
+    other.get_by_text("is blank").or_(other.get_by_text("characters")).first.wait_for()
+    other.get_by_role("button", name="Discard …").click()
+    other.get_by_label("Why: discard").fill("A test of the source.")
+    other.get_by_role("button", name="Discard them").click()
+    found.get_by_text("b9: 0 rows wait, 10 were discarded").wait_for()
+
+    empty.guard.user = "grace"
+    found.goto(f"{empty.url}{HERE}")
+    proposal.get_by_label("Your reason for release 1").fill("The city council confirmed it.")
+    proposal.get_by_role("button", name="Accept and publish").click()
+    found.get_by_text("b7: 0 rows wait, 10 were released").wait_for()
+    found.get_by_text("b7: 0 rows wait").click()
+    found.get_by_text("200 rows in = 190 published + 10 released + 0 in quarantine").wait_for()
 
 
 @pytest.mark.browser

@@ -1,7 +1,7 @@
 """What a steward works with: rules beside the last files, their limits, and open proposals."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tenure.adapters.git_revisions import branch_head
@@ -10,16 +10,19 @@ from tenure.config.suite_limits import SuiteLimit, limits_of
 from tenure.errors import ConfigInvalid
 from tenure.installation import Installation
 from tenure.installation.suite_in_force import SuiteInForce, suite_branch, suite_in_force
+from tenure.layout import TRAIN_MODEL, dag_id, parse_dag_id
 from tenure.lifecycle.data.expectations import Expectation
 from tenure.lifecycle.data.quality import SCHEMA
 from tenure.lifecycle.data.sentences import rule_sentence, sentence
 from tenure.verdicts import Check, Severity, Verdict
 from tenure.views.datasets import DatasetReader, readers, stored_config
 from tenure.views.failing_rows import Visibility
+from tenure.views.quarantine import Quarantine, may_take, quarantine_of
 from tenure.views.validations import Point, by_place, notes_of, points_of, rule_key
 from tenure.vocabulary import Role
 
 if TYPE_CHECKING:
+    from tenure.adapters.sql.reads import DatasetReads
     from tenure.adapters.sql.suite_proposals import SuiteProposal
     from tenure.adapters.sql.validations import JudgedFileChecks
 
@@ -61,7 +64,8 @@ class WorkbenchPage:
 
     `repaired` are report digests of files that another file of the batch followed; `usable` the
     readers that can use the newest published batch; `commit` is that of the accepted proposal, on
-    its `branch`; `trouble` says why there are no rules to show.
+    its `branch`; `trouble` says why there are no rules to show; `opened` is who read the data, of
+    whom `hidden` are counted and not named.
     """
 
     name: str
@@ -77,9 +81,28 @@ class WorkbenchPage:
     shared_with: tuple[str, ...]
     may_propose: bool
     may_answer: bool
+    may_take: bool
+    quarantine: Quarantine
+    opened: "list[DatasetReads]"
+    hidden: int = 0
     branch: str = ""
     commit: str | None = None
     trouble: str = ""
+
+    def without_hidden(self, allows: Callable[[str], bool]) -> "WorkbenchPage":
+        """As a person sees it who may not see every DAG: what she may not see is counted.
+
+        Who read for a model is named where she may see that model, and the DAG that read.
+        """
+
+        def may_name(one: "DatasetReads") -> bool:
+            owners = [dag_id(one.model, TRAIN_MODEL)] if one.model else []
+            if one.dag_id and parse_dag_id(one.dag_id).owner:
+                owners.append(one.dag_id)
+            return all(map(allows, owners))
+
+        opened = [one for one in self.opened if may_name(one)]
+        return replace(self, opened=opened, hidden=len(self.opened) - len(opened))
 
     @property
     def verdicts(self) -> list[Point]:
@@ -89,7 +112,7 @@ class WorkbenchPage:
 
 def workbench_page(platform: Installation, name: str, user: str) -> WorkbenchPage | None:
     """The workbench as this person sees it; None where the dataset has no valid YAML."""
-    from tenure.adapters.sql import suite_proposals, validations
+    from tenure.adapters.sql import reads, suite_proposals, validations
 
     try:
         config, _ = load_dataset(platform.settings.include, name)
@@ -100,6 +123,7 @@ def workbench_page(platform: Installation, name: str, user: str) -> WorkbenchPag
         files = validations.last_files(connection, name, FILES)
         kept = stored_config(validations.newest_config(connection, name))
         rows = suite_proposals.of_suite(connection, config.suite, PROPOSALS)
+        aside, opened = quarantine_of(connection, name), reads.readers_of(connection, name)
     visibility = Visibility.of(one for one in (config, kept) if one is not None)
     rules = _rules(found, files, visibility) if found else []
     shown = {rule_key(e)[:2] for e in found.suite.expectations} if found else set()
@@ -120,6 +144,9 @@ def workbench_page(platform: Installation, name: str, user: str) -> WorkbenchPag
         shared_with=_shared_with(platform, config),
         may_propose=allows(user, Role.STEWARD),
         may_answer=allows(user, Role.STEWARD) or allows(user, Role.APPROVER),
+        may_take=config.sensitivity != "restricted" and may_take(platform, config, user),
+        quarantine=aside,
+        opened=opened,
         branch=suite_branch(accepted) if accepted else "",
         commit=branch_head(path, suite_branch(accepted)) if accepted else None,
         trouble=trouble,

@@ -35,6 +35,7 @@ from tenure.views.workbench import unanswered, workbench_page
 from tenure.vocabulary import NAME, Role, RunRef, is_id
 from tenure.web.feedback import feedback_routes
 from tenure.web.incidents import Number, action_routes, shown
+from tenure.web.quarantine import quarantine_routes
 from tenure.web.rendering import HERE, render
 from tenure.web.reviews import actions, measured, visible, with_features
 from tenure.web.runbook import runbook
@@ -119,6 +120,7 @@ def build() -> FastAPI:
     app.include_router(action_routes(platform))
     app.include_router(feedback_routes(platform))
     app.include_router(workbench_routes(platform))
+    app.include_router(quarantine_routes(platform))
     app.get("/static/{name}")(static)
     app.add_exception_handler(TenureError, _explain)
     app.add_exception_handler(SQLAlchemyError, _explain_airflow)
@@ -372,7 +374,8 @@ def workbench(request: Request, guard: GuardDep, session: SessionDep, name: str)
     if found is None:
         return _absent(request, "dataset", name)
     live = is_running(session, name)
-    return _page(request, "workbench.html", page=found, user=guard.user, live=live)
+    shown = found.without_hidden(guard.allows)
+    return _page(request, "workbench.html", page=shown, user=guard.user, live=live)
 
 
 def card(  # noqa: PLR0917 -- the query's names

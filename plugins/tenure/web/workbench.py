@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, Body, HTTPException, Request
 from fastapi import Path as InPath
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tenure.config.suite_limits import LimitChange
@@ -59,24 +59,24 @@ def workbench_routes(platform: Callable[[], Installation]) -> APIRouter:
     @router.post("/dataset/{name}/workbench/preview")
     def preview(
         request: Request, guard: GuardDep, name: str, changes: Changes, seen: Seen
-    ) -> JSONResponse:
-        suite = _suite(request, platform(), guard, name)
+    ) -> Response:
+        suite = suite_to_act_on(request, platform(), guard, name)
 
-        def looked() -> JSONResponse:
+        def looked() -> Response:
             from tenure.usecases.suites import suite_proposals
 
             edited = suite_proposals.edited(platform(), suite, _edit(changes, seen))
             return _previewed(suite_preview.preview_apart(platform(), edited, user=guard.user))
 
-        return _answered(looked)
+        return in_a_sentence(looked)
 
     @router.post("/dataset/{name}/workbench/propose")
     def propose(  # noqa: PLR0917 -- the names of the request
         request: Request, guard: GuardDep, name: str, changes: Changes, seen: Seen, reason: Why
-    ) -> JSONResponse:
-        suite = _suite(request, platform(), guard, name)
+    ) -> Response:
+        suite = suite_to_act_on(request, platform(), guard, name)
 
-        def proposed() -> JSONResponse:
+        def proposed() -> Response:
             from tenure.usecases.suites import suite_proposals
 
             made = suite_proposals.propose(
@@ -84,7 +84,7 @@ def workbench_routes(platform: Callable[[], Installation]) -> APIRouter:
             )
             return JSONResponse({"proposal": made.id, "changes": list(made.changes)})
 
-        return _answered(proposed)
+        return in_a_sentence(proposed)
 
     _add_answers(router, platform)
     return router
@@ -100,16 +100,16 @@ def _add_answers(router: APIRouter, platform: Callable[[], Installation]) -> Non
         name: str,
         number: Number,
         _body: Annotated[dict[str, str], Body()],
-    ) -> JSONResponse:
-        suite = _suite(request, platform(), guard, name)
+    ) -> Response:
+        suite = suite_to_act_on(request, platform(), guard, name)
 
-        def looked() -> JSONResponse:
+        def looked() -> Response:
             from tenure.usecases.suites import suite_proposals
 
             edited = suite_proposals.proposed(platform(), number, of=suite)
             return _previewed(suite_preview.preview_apart(platform(), edited, user=guard.user))
 
-        return _answered(looked)
+        return in_a_sentence(looked)
 
     @router.post("/dataset/{name}/workbench/proposal/{number}/{act}")
     def answer(  # noqa: PLR0917 -- the names of the request
@@ -119,10 +119,10 @@ def _add_answers(router: APIRouter, platform: Callable[[], Installation]) -> Non
         number: Number,
         act: Literal["accept", "decline"],
         reason: Why,
-    ) -> JSONResponse:
-        suite = _suite(request, platform(), guard, name)
+    ) -> Response:
+        suite = suite_to_act_on(request, platform(), guard, name)
 
-        def answered() -> JSONResponse:
+        def answered() -> Response:
             from tenure.usecases.suites import suite_proposals
 
             done = suite_proposals.answer(
@@ -135,12 +135,17 @@ def _add_answers(router: APIRouter, platform: Callable[[], Installation]) -> Non
             )
             return JSONResponse({"proposal": done.id, "answer": done.answer})
 
-        return _answered(answered)
+        return in_a_sentence(answered)
 
 
-def _suite(request: Request, platform: Installation, guard: Guard, name: str) -> str:
+def suite_to_act_on(request: Request, platform: Installation, guard: Guard, name: str) -> str:
     """The suite of a dataset that the user may see: 403, or 404 where there is none."""
     require_json(request)
+    return suite_to_read(platform, guard, name)
+
+
+def suite_to_read(platform: Installation, guard: Guard, name: str) -> str:
+    """The same of a request that changes nothing."""
     if not is_id(name):
         raise HTTPException(404, "No such dataset.")
     guard.require(dag_id(name, INGEST_DATA))
@@ -160,7 +165,7 @@ def _previewed(found: suite_preview.SuitePreview) -> JSONResponse:
     return JSONResponse({"sentence": found.sentence, "lines": list(found.lines)})
 
 
-def _answered(answer: Callable[[], JSONResponse]) -> JSONResponse:
+def in_a_sentence(answer: Callable[[], Response]) -> Response:
     """The answer, or in one sentence why there is none: 403, 409, 422, 503."""
     try:
         return answer()

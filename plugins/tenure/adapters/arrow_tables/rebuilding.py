@@ -35,7 +35,7 @@ def rebuild_batch(
     if quarantine is None:
         return against_contract(kept, as_parquet, contract, required=required)
     aside = pq.read_table(quarantine)
-    table = _with_rows(kept, aside, source)
+    table = with_rows(kept, aside, source)
     batch = against_contract(table, as_parquet, contract, required=required)
     return replace(batch, findings=(*_broken_cells(aside), *batch.findings))
 
@@ -60,7 +60,8 @@ def _broken_cells(aside: pa.Table) -> Iterator[Finding]:
             )
 
 
-def _with_rows(kept: pa.Table, aside: pa.Table, source: Source) -> pa.Table:
+def with_rows(kept: pa.Table, aside: pa.Table, source: Source) -> pa.Table:
+    """The kept rows and the ones set aside, each in its old place, by the types of the kept."""
     typed = pa.table(
         {field.name: _typed(aside.column(field.name), field.type, source) for field in kept.schema},
         schema=kept.schema,

@@ -28,11 +28,11 @@ def write_snapshot(table: pa.Table, quarantined: Mapping[int, object], path: Pat
             [row for row in range(table.num_rows) if row not in quarantined], pa.int64()
         )
         kept = table.take(rows)
-    _write(kept, path)
+    write_table(kept, path)
     return int(kept.num_rows)
 
 
-_REASON = pa.struct(
+REASON_TYPE = pa.struct(
     [
         pa.field("rule", pa.string()),
         pa.field("subject", pa.string()),
@@ -54,7 +54,7 @@ def write_quarantine(
     found = found.rename_columns(_distinct(found.column_names))
     found = found.append_column("_row", pa.array([row + 1 for row in rows], pa.int64()))
     why = [[asdict(reason) for reason in reasons[row]] for row in rows]
-    _write(found.append_column("_reasons", pa.array(why, pa.list_(_REASON))), path)
+    write_table(found.append_column("_reasons", pa.array(why, pa.list_(REASON_TYPE))), path)
 
 
 def time_range(table: pa.Table, column: str | None) -> tuple[datetime | None, datetime | None]:
@@ -71,7 +71,8 @@ def time_range(table: pa.Table, column: str | None) -> tuple[datetime | None, da
     return earliest, latest
 
 
-def _write(table: pa.Table, path: Path) -> None:
+def write_table(table: pa.Table, path: Path) -> None:
+    """Without metadata, in fixed row groups: equal content gives equal bytes."""
     pq.write_table(
         table.replace_schema_metadata(None).combine_chunks(),
         path,

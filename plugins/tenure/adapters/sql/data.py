@@ -175,13 +175,12 @@ def record(
     new: NewValidation,
     *,
     snapshot_id: int | None,
-) -> None:
-    """Insert the judgement; who does so holds the dataset's row and knows that none stands."""
+) -> int:
+    """Insert the judgement; who does so holds the dataset's row. Returns its number."""
     shape = new.shape.to_dict() if new.shape else None
     values = {**vars(new), "verdict": str(new.verdict), "shape": shape, **vars(rules)}
-    connection.execute(
-        insert(validation).values(dataset=dataset_name, snapshot_id=snapshot_id, **values)
-    )
+    made = insert(validation).values(dataset=dataset_name, snapshot_id=snapshot_id, **values)
+    return int(connection.execute(made.returning(validation.c.id)).scalar_one())
 
 
 def published_from(connection: Connection, source_key: str) -> int | None:

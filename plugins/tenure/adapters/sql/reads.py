@@ -1,10 +1,10 @@
-"""Who opened which snapshot, and in which shape it was published."""
+"""Who opened which snapshot or quarantined rows, and in which shape a snapshot was published."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, fields
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from tenure.adapters.sql.rows import as_row
@@ -35,12 +35,20 @@ def note_read(
     run: RunRef,
 ) -> None:
     """Record that somebody opens a snapshot; such a row is never changed or removed."""
+    _note(connection, run, dataset=dataset, digest=digest, purpose=purpose, model=model)
+
+
+def note_quarantine_read(
+    connection: Connection, dataset: str, key: str, *, purpose: str, run: RunRef
+) -> None:
+    """The same of quarantined rows, by the key of their file."""
+    _note(connection, run, dataset=dataset, quarantine_key=key, purpose=purpose)
+
+
+def _note(connection: Connection, run: RunRef, **what: object) -> None:
     connection.execute(
         insert(snapshot_read).values(
-            dataset=dataset,
-            digest=digest,
-            purpose=purpose,
-            model=model,
+            **what,
             reader=run.user or run.dag_id,
             dag_id=run.dag_id,
             run_id=run.run_id,
@@ -48,6 +56,44 @@ def note_read(
             map_index=run.map_index,
         )
     )
+
+
+@dataclass(frozen=True)
+class DatasetReads:
+    """What somebody opened of a dataset for one purpose: how much, how often, when last.
+
+    `snapshots` and `quarantined` are numbers of different snapshots and quarantine files.
+    """
+
+    reader: str
+    purpose: str
+    model: str | None
+    dag_id: str | None
+    snapshots: int
+    quarantined: int
+    times: int
+    last_at: datetime
+
+
+def readers_of(connection: Connection, dataset: str, limit: int = 200) -> list[DatasetReads]:
+    """Who opened something of the dataset, and what for; who did last comes first."""
+    table = snapshot_read.c
+    who = (table.reader, table.purpose, table.model, table.dag_id)
+    last = func.max(table.created_at)
+    rows = connection.execute(
+        select(
+            *who,
+            func.count(table.digest.distinct()).label("snapshots"),
+            func.count(table.quarantine_key.distinct()).label("quarantined"),
+            func.count().label("times"),
+            last.label("last_at"),
+        )
+        .where(table.dataset == dataset)
+        .group_by(*who)
+        .order_by(last.desc(), table.reader, table.purpose)
+        .limit(limit)
+    )
+    return [as_row(DatasetReads, row) for row in rows.mappings()]
 
 
 def reads_of(

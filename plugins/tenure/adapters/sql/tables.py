@@ -177,7 +177,8 @@ snapshot_read = Table(
     metadata,
     _id(),
     Column("dataset", String(64), nullable=False),
-    Column("digest", String(64), nullable=False),
+    Column("digest", String(64)),
+    Column("quarantine_key", Text),
     Column("purpose", String(32), nullable=False),
     Column("model", String(64)),
     Column("reader", String(250), nullable=False),
@@ -185,7 +186,47 @@ snapshot_read = Table(
     _at(),
     ForeignKeyConstraint(["dataset", "digest"], ["snapshot.dataset", "snapshot.digest"]),
     CheckConstraint("reader <> ''", name="somebody"),
+    CheckConstraint("(digest IS NULL) <> (quarantine_key IS NULL)", name="something"),
     Index(None, "dataset", "digest"),
+)
+
+quarantine_decision = Table(
+    "quarantine_decision",
+    metadata,
+    _id(),
+    Column("dataset", String(64), ForeignKey("dataset.name"), nullable=False),
+    Column("validation_id", BigInteger, ForeignKey("validation.id"), nullable=False),
+    Column("act", String(16), nullable=False),
+    Column("cause_id", String(16), nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("decided_by", String(250), nullable=False),
+    _at(),
+    CheckConstraint("act IN ('release', 'discard')", name="known"),
+    CheckConstraint("rows > 0", name="some"),
+    CheckConstraint("reason <> ''", name="reason"),
+    Index(None, "dataset", "id"),
+)
+
+quarantine_answer = Table(
+    "quarantine_answer",
+    metadata,
+    _id(),
+    Column(
+        "decision_id",
+        BigInteger,
+        ForeignKey("quarantine_decision.id"),
+        nullable=False,
+        unique=True,
+    ),
+    Column("answer", String(16), nullable=False),
+    Column("answered_by", String(250), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("validation_id", BigInteger, ForeignKey("validation.id")),
+    _at(),
+    CheckConstraint("answer IN ('accept', 'decline')", name="known"),
+    CheckConstraint("(answer = 'accept') = (validation_id IS NOT NULL)", name="released"),
 )
 
 legal_move = Table(

@@ -1,12 +1,15 @@
 """The data gate: contract, expectations, quarantine, publish."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from pydantic import Field
 
 from tenure.lifecycle.policy import Policy
 from tenure.verdicts import Check, Report, Severity, Verdict
+from tenure.vocabulary import digest_json
 
 SHOWN = 3
 """Findings that the summary spells out before it counts the others."""
@@ -20,6 +23,8 @@ KEY = "key"
 """Rule of the contract that each row has a key of its own: others are set aside."""
 ROUNDED = "rounded"
 """Rule of the contract that cells keep their digits: those that do not are counted, and stay."""
+REASONS = "reasons"
+"""Fact of a report: how many rows have each reason."""
 MAX_QUARANTINED, MIN_ROWS = "max_quarantined", "min_rows"
 """Rules of the policy about the batch as a whole."""
 _LIMITS = {MAX_QUARANTINED, MIN_ROWS}
@@ -129,6 +134,45 @@ class Reason:
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.rule}, allowed {self.allowed}"
+
+    @property
+    def id(self) -> str:
+        """Names it in a link and in the database."""
+        return digest_json(asdict(self))[:16]
+
+    @property
+    def is_of_suite(self) -> bool:
+        """Whether a rule of the suite says so, and not the contract: then the row has its types."""
+        return self.rule not in _NO_EXPECTATIONS
+
+
+@dataclass(frozen=True)
+class ReasonCount:
+    """A reason, and the rows of a batch that have it; a row may have several."""
+
+    reason: Reason
+    rows: int
+
+
+def count_reasons(reasons: Iterable[Sequence[Reason]]) -> list[ReasonCount]:
+    """How many rows have each reason, the most frequent first."""
+    found = Counter(reason for of_row in reasons for reason in dict.fromkeys(of_row))
+    ordered = sorted(found.items(), key=lambda one: (-one[1], str(one[0])))
+    return [ReasonCount(reason, rows) for reason, rows in ordered]
+
+
+def counts_to_facts(counts: Iterable[ReasonCount]) -> list[dict[str, object]]:
+    """As the report keeps them under `REASONS`."""
+    return [{**asdict(one.reason), "rows": one.rows} for one in counts]
+
+
+def counts_from_facts(facts: Mapping[str, Any]) -> list[ReasonCount]:
+    """The inverse, from the facts of a report; empty where it counts none."""
+    return [
+        ReasonCount(Reason(one["rule"], one["subject"], tuple(one["columns"]), one["allowed"]), n)
+        for one in facts.get(REASONS, ())
+        for n in (one["rows"],)
+    ]
 
 
 @dataclass(frozen=True)
@@ -273,6 +317,7 @@ def report(dataset: str, batch: str, judgement: Judgement, facts: Mapping[str, o
             "rows_in": judgement.rows_in,
             "rows_ok": judgement.rows_ok,
             "rows_quarantined": judgement.rows_quarantined,
+            REASONS: counts_to_facts(count_reasons(judgement.reasons.values())),
             **facts,
         },
         enforced=True,

@@ -7,9 +7,10 @@ from tenure.config import DatasetConfig
 from tenure.failpoints import failpoint
 from tenure.layout import SNAPSHOT_MANIFEST, snapshot_key
 from tenure.lifecycle.data.expectations import Suite
+from tenure.lifecycle.data.schema import Shape
 from tenure.lifecycle.data.sources import FileJudgement, Rules
 from tenure.ports import ObjectStore
-from tenure.usecases.data.judge_file import JudgedFile
+from tenure.usecases.data.judge_file import Draft, JudgedFile
 from tenure.verdicts import Report
 from tenure.vocabulary import RunRef, canonical_json, op_key
 
@@ -115,21 +116,27 @@ class Publisher:
         )
 
     def _manifest(self, name: str, evidence: Report, judged: JudgedFile) -> str:
-        """Written under the lock of the dataset's row, so that it is the one the row names."""
         snapshot, shape = judged.draft, judged.shape
         assert snapshot is not None
         assert shape is not None
-        return self.store.put(
-            snapshot_key(self.config.name, snapshot.digest, SNAPSHOT_MANIFEST),
-            canonical_json(
-                {
-                    "dataset": self.config.name,
-                    "batch": name,
-                    "columns": {name: column.type for name, column in shape.columns.items()},
-                    "shape": shape.to_dict(),
-                    "report": evidence.digest,
-                    **evidence.facts,
-                    **vars(snapshot),
-                }
-            ),
-        )
+        return put_manifest(self.store, self.config.name, name, evidence, snapshot, shape)
+
+
+def put_manifest(  # noqa: PLR0917 -- what a manifest says
+    store: ObjectStore, dataset: str, batch: str, evidence: Report, snapshot: Draft, shape: Shape
+) -> str:
+    """Written under the lock of the dataset's row, so that it is the one the row names."""
+    return store.put(
+        snapshot_key(dataset, snapshot.digest, SNAPSHOT_MANIFEST),
+        canonical_json(
+            {
+                "dataset": dataset,
+                "batch": batch,
+                "columns": {name: column.type for name, column in shape.columns.items()},
+                "shape": shape.to_dict(),
+                "report": evidence.digest,
+                **evidence.facts,
+                **vars(snapshot),
+            }
+        ),
+    )

@@ -23,6 +23,7 @@ Purpose = Literal[
     "outcomes",
     "check",
     "reproduce",
+    "release",
 ]
 
 

@@ -59,6 +59,18 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON monitoring_result
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON monitoring_result
     FOR EACH STATEMENT EXECUTE FUNCTION tenure_refuse_change();
 
+-- What was answered to a proposed release.
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON quarantine_answer
+    FOR EACH ROW EXECUTE FUNCTION tenure_refuse_change();
+CREATE TRIGGER no_truncate BEFORE TRUNCATE ON quarantine_answer
+    FOR EACH STATEMENT EXECUTE FUNCTION tenure_refuse_change();
+
+-- What stewards decided about quarantined rows, and why.
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON quarantine_decision
+    FOR EACH ROW EXECUTE FUNCTION tenure_refuse_change();
+CREATE TRIGGER no_truncate BEFORE TRUNCATE ON quarantine_decision
+    FOR EACH STATEMENT EXECUTE FUNCTION tenure_refuse_change();
+
 -- Reports of every stage.
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON report
     FOR EACH ROW EXECUTE FUNCTION tenure_refuse_change();

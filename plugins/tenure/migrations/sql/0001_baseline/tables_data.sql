@@ -128,24 +128,77 @@ CREATE INDEX ix_validation_dataset_source_key_id ON validation (dataset, source_
 CREATE INDEX ix_validation_dataset_batch_id ON validation (dataset, batch, id);
 
 
--- Who opened which snapshot, and what for. Refuses a reader without a name.
+-- Who opened which snapshot, or which quarantined rows, and what for. Refuses a reader without a
+-- name, and a read of nothing.
 CREATE TABLE snapshot_read (
-    id          bigint        GENERATED ALWAYS AS IDENTITY,
-    dataset     varchar(64)   NOT NULL,
-    digest      varchar(64)   NOT NULL,
-    purpose     varchar(32)   NOT NULL,
-    model       varchar(64),
-    reader      varchar(250)  NOT NULL,
-    dag_id      varchar(250),
-    run_id      varchar(250),
-    task_id     varchar(250),
-    map_index   integer       NOT NULL DEFAULT -1,
-    created_at  timestamptz   NOT NULL DEFAULT now(),
+    id              bigint        GENERATED ALWAYS AS IDENTITY,
+    dataset         varchar(64)   NOT NULL,
+    digest          varchar(64),
+    quarantine_key  text,
+    purpose         varchar(32)   NOT NULL,
+    model           varchar(64),
+    reader          varchar(250)  NOT NULL,
+    dag_id          varchar(250),
+    run_id          varchar(250),
+    task_id         varchar(250),
+    map_index       integer       NOT NULL DEFAULT -1,
+    created_at      timestamptz   NOT NULL DEFAULT now(),
 
     CONSTRAINT pk_snapshot_read PRIMARY KEY (id),
     CONSTRAINT fk_snapshot_read_dataset_digest
         FOREIGN KEY (dataset, digest) REFERENCES snapshot (dataset, digest),
-    CONSTRAINT ck_snapshot_read_somebody CHECK (reader <> '')
+    CONSTRAINT ck_snapshot_read_somebody CHECK (reader <> ''),
+    CONSTRAINT ck_snapshot_read_something
+        CHECK ((digest IS NULL) <> (quarantine_key IS NULL))
 );
 
 CREATE INDEX ix_snapshot_read_dataset_digest ON snapshot_read (dataset, digest);
+
+
+-- What a steward decided about the rows of a judged file that were set aside for one cause: that
+-- they are discarded, or that she asks a second person to release them. Refuses one about no row.
+CREATE TABLE quarantine_decision (
+    id             bigint        GENERATED ALWAYS AS IDENTITY,
+    dataset        varchar(64)   NOT NULL,
+    validation_id  bigint        NOT NULL,
+    act            varchar(16)   NOT NULL,
+    cause_id       varchar(16)   NOT NULL,
+    cause          text          NOT NULL,
+    rows           bigint        NOT NULL,
+    reason         text          NOT NULL,
+    decided_by     varchar(250)  NOT NULL,
+    created_at     timestamptz   NOT NULL DEFAULT now(),
+
+    CONSTRAINT pk_quarantine_decision PRIMARY KEY (id),
+    CONSTRAINT fk_quarantine_decision_dataset FOREIGN KEY (dataset) REFERENCES dataset (name),
+    CONSTRAINT fk_quarantine_decision_validation_id
+        FOREIGN KEY (validation_id) REFERENCES validation (id),
+    CONSTRAINT ck_quarantine_decision_known CHECK (act IN ('release', 'discard')),
+    CONSTRAINT ck_quarantine_decision_some CHECK (rows > 0),
+    CONSTRAINT ck_quarantine_decision_reason CHECK (reason <> '')
+);
+
+CREATE INDEX ix_quarantine_decision_dataset_id ON quarantine_decision (dataset, id);
+
+
+-- What a second person answered to a proposed release, once; validation_id is the judgement that
+-- the release made. Who proposed it may only take it back (guards_suites.sql).
+CREATE TABLE quarantine_answer (
+    id             bigint        GENERATED ALWAYS AS IDENTITY,
+    decision_id    bigint        NOT NULL,
+    answer         varchar(16)   NOT NULL,
+    answered_by    varchar(250)  NOT NULL,
+    reason         text          NOT NULL,
+    validation_id  bigint,
+    created_at     timestamptz   NOT NULL DEFAULT now(),
+
+    CONSTRAINT pk_quarantine_answer PRIMARY KEY (id),
+    CONSTRAINT uq_quarantine_answer_decision_id UNIQUE (decision_id),
+    CONSTRAINT fk_quarantine_answer_decision_id
+        FOREIGN KEY (decision_id) REFERENCES quarantine_decision (id),
+    CONSTRAINT fk_quarantine_answer_validation_id
+        FOREIGN KEY (validation_id) REFERENCES validation (id),
+    CONSTRAINT ck_quarantine_answer_known CHECK (answer IN ('accept', 'decline')),
+    CONSTRAINT ck_quarantine_answer_released
+        CHECK ((answer = 'accept') = (validation_id IS NOT NULL))
+);
