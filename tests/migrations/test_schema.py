@@ -15,6 +15,8 @@ EVIDENCE = {
     "approval",
     "canary_analysis",
     "config_revision",
+    "dataset_note",
+    "dataset_subscription",
     "incident_event",
     "ledger_event",
     "legal_move",

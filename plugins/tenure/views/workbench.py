@@ -22,6 +22,7 @@ from tenure.views.validations import Point, by_place, notes_of, points_of, rule_
 from tenure.vocabulary import Role
 
 if TYPE_CHECKING:
+    from tenure.adapters.sql.notes import DatasetNote
     from tenure.adapters.sql.reads import DatasetReads
     from tenure.adapters.sql.suite_proposals import SuiteProposal
     from tenure.adapters.sql.validations import JudgedFileChecks
@@ -84,6 +85,9 @@ class WorkbenchPage:
     may_take: bool
     quarantine: Quarantine
     opened: "list[DatasetReads]"
+    may_write: bool
+    notes: "list[DatasetNote]"
+    subscribers: list[str]
     hidden: int = 0
     branch: str = ""
     commit: str | None = None
@@ -112,7 +116,7 @@ class WorkbenchPage:
 
 def workbench_page(platform: Installation, name: str, user: str) -> WorkbenchPage | None:
     """The workbench as this person sees it; None where the dataset has no valid YAML."""
-    from tenure.adapters.sql import reads, suite_proposals, validations
+    from tenure.adapters.sql import notes, reads, suite_proposals, validations
 
     try:
         config, _ = load_dataset(platform.settings.include, name)
@@ -124,6 +128,8 @@ def workbench_page(platform: Installation, name: str, user: str) -> WorkbenchPag
         kept = stored_config(validations.newest_config(connection, name))
         rows = suite_proposals.of_suite(connection, config.suite, PROPOSALS)
         aside, opened = quarantine_of(connection, name), reads.readers_of(connection, name)
+        written = notes.notes_of(connection, name)
+        named = notes.subscribers(connection, [name]).get(name, [])
     visibility = Visibility.of(one for one in (config, kept) if one is not None)
     rules = _rules(found, files, visibility) if found else []
     shown = {rule_key(e)[:2] for e in found.suite.expectations} if found else set()
@@ -147,10 +153,18 @@ def workbench_page(platform: Installation, name: str, user: str) -> WorkbenchPag
         may_take=config.sensitivity != "restricted" and may_take(platform, config, user),
         quarantine=aside,
         opened=opened,
+        may_write=may_write(platform, user),
+        notes=written,
+        subscribers=named,
         branch=suite_branch(accepted) if accepted else "",
         commit=branch_head(path, suite_branch(accepted)) if accepted else None,
         trouble=trouble,
     )
+
+
+def may_write(platform: Installation, user: str) -> bool:
+    """Whether the person may write notes and subscribe: whoever has a role."""
+    return any(platform.config.allows(user, role) for role in Role)
 
 
 def suite_of(platform: Installation, name: str) -> str | None:

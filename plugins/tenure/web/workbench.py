@@ -87,7 +87,42 @@ def workbench_routes(platform: Callable[[], Installation]) -> APIRouter:
         return in_a_sentence(proposed)
 
     _add_answers(router, platform)
+    _add_notes(router, platform)
     return router
+
+
+def _add_notes(router: APIRouter, platform: Callable[[], Installation]) -> None:
+    """What a person says about the dataset, and whether its alerts name her."""
+
+    @router.post("/dataset/{name}/workbench/note")
+    def note(request: Request, guard: GuardDep, name: str, text: Why) -> Response:
+        suite_to_act_on(request, platform(), guard, name)
+
+        def written() -> Response:
+            from tenure.usecases.data import notes
+
+            notes.write_note(platform(), name, text, user=guard.user)
+            return JSONResponse({"written": True})
+
+        return in_a_sentence(written)
+
+    @router.post("/dataset/{name}/workbench/{act}")
+    def subscribe(
+        request: Request,
+        guard: GuardDep,
+        name: str,
+        act: Literal["subscribe", "unsubscribe"],
+        _body: Annotated[dict[str, str], Body()],
+    ) -> Response:
+        suite_to_act_on(request, platform(), guard, name)
+
+        def done() -> Response:
+            from tenure.usecases.data import notes
+
+            is_new = notes.subscribe(platform(), name, user=guard.user, is_on=act == "subscribe")
+            return JSONResponse({"changed": is_new})
+
+        return in_a_sentence(done)
 
 
 def _add_answers(router: APIRouter, platform: Callable[[], Installation]) -> None:

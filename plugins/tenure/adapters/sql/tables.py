@@ -229,6 +229,29 @@ quarantine_answer = Table(
     CheckConstraint("(answer = 'accept') = (validation_id IS NOT NULL)", name="released"),
 )
 
+dataset_note = Table(
+    "dataset_note",
+    metadata,
+    _id(),
+    Column("dataset", String(64), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("author", String(250), nullable=False),
+    _at(),
+    CheckConstraint("body <> ''", name="said"),
+    Index(None, "dataset", "id"),
+)
+
+dataset_subscription = Table(
+    "dataset_subscription",
+    metadata,
+    _id(),
+    Column("dataset", String(64), nullable=False),
+    Column("person", String(250), nullable=False),
+    Column("is_on", Boolean, nullable=False),
+    _at(),
+    Index(None, "dataset", "person", "id"),
+)
+
 legal_move = Table(
     "legal_move",
     metadata,

@@ -46,7 +46,7 @@ class AlertFacts:
     """What the templates are filled with.
 
     `note` is why it was escalated, restored or closed, and by whom; `buttons` are those of its
-    page.
+    page; `subscribers` asked to be named.
     """
 
     incident: int
@@ -61,6 +61,7 @@ class AlertFacts:
     url: str
     note: str = ""
     buttons: Sequence[str] = ()
+    subscribers: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -151,11 +152,16 @@ def alert_body(event: str, facts: AlertFacts) -> Mapping[str, object]:
         "subject": facts.subject,
         "severity": facts.severity,
         "title": _TITLES[event].format(**words),
-        "text": _TEXTS[event].format(**words),
+        "text": _TEXTS[event].format(**words) + _subscribed(facts),
         "cause": facts.summary,
         "still_safe": still_safe,
         "next_step": next_step,
         "owner": facts.owner,
         "members": facts.members,
         "url": facts.url,
+        **({"subscribers": list(facts.subscribers)} if facts.subscribers else {}),
     }
+
+
+def _subscribed(facts: AlertFacts) -> str:
+    return f"\nSubscribed: {', '.join(facts.subscribers)}" if facts.subscribers else ""

@@ -189,7 +189,22 @@ def facts_of(
         url=incident_link(platform.settings.airflow_url, found.id),
         note=note,
         buttons=buttons_of(traits_of(connection, found, red)) if is_open else (),
+        subscribers=_subscribers(connection, found),
     )
+
+
+def _subscribers(connection: "Connection", found: "Incident") -> list[str]:
+    """Who asked to be named in alerts about a dataset that the incident is about."""
+    from tenure.adapters.sql import notes
+
+    by_dataset = notes.subscribers(connection)
+    named = {
+        person
+        for dataset, people in by_dataset.items()
+        if dataset in found.datasets or found.concerns(dataset)
+        for person in people
+    }
+    return sorted(named)
 
 
 def _enqueue(

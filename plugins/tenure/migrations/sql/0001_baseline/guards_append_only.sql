@@ -29,6 +29,18 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON config_revision
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON config_revision
     FOR EACH STATEMENT EXECUTE FUNCTION tenure_refuse_change();
 
+-- What people wrote about datasets.
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON dataset_note
+    FOR EACH ROW EXECUTE FUNCTION tenure_refuse_change();
+CREATE TRIGGER no_truncate BEFORE TRUNCATE ON dataset_note
+    FOR EACH STATEMENT EXECUTE FUNCTION tenure_refuse_change();
+
+-- Who wanted to be named in alerts, and since when.
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON dataset_subscription
+    FOR EACH ROW EXECUTE FUNCTION tenure_refuse_change();
+CREATE TRIGGER no_truncate BEFORE TRUNCATE ON dataset_subscription
+    FOR EACH STATEMENT EXECUTE FUNCTION tenure_refuse_change();
+
 -- What happened to an incident, and who did what about it.
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON incident_event
     FOR EACH ROW EXECUTE FUNCTION tenure_refuse_change();

@@ -202,3 +202,33 @@ CREATE TABLE quarantine_answer (
     CONSTRAINT ck_quarantine_answer_released
         CHECK ((answer = 'accept') = (validation_id IS NOT NULL))
 );
+
+
+-- What a person wrote about a dataset, for whoever works with it next. Refuses an empty one.
+CREATE TABLE dataset_note (
+    id          bigint        GENERATED ALWAYS AS IDENTITY,
+    dataset     varchar(64)   NOT NULL,
+    body        text          NOT NULL,
+    author      varchar(250)  NOT NULL,
+    created_at  timestamptz   NOT NULL DEFAULT now(),
+
+    CONSTRAINT pk_dataset_note PRIMARY KEY (id),
+    CONSTRAINT ck_dataset_note_said CHECK (body <> '')
+);
+
+CREATE INDEX ix_dataset_note_dataset_id ON dataset_note (dataset, id);
+
+
+-- Who wants to be named in alerts about a dataset; the newest row of a person holds.
+CREATE TABLE dataset_subscription (
+    id          bigint        GENERATED ALWAYS AS IDENTITY,
+    dataset     varchar(64)   NOT NULL,
+    person      varchar(250)  NOT NULL,
+    is_on       boolean       NOT NULL,
+    created_at  timestamptz   NOT NULL DEFAULT now(),
+
+    CONSTRAINT pk_dataset_subscription PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_dataset_subscription_dataset_person_id
+    ON dataset_subscription (dataset, person, id);
