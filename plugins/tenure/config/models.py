@@ -55,6 +55,10 @@ def _procedure(text: str) -> str:
     return text
 
 
+AlertAddress = Annotated[str, Field(pattern="^env:[A-Z][A-Z0-9_]{0,99}$")]
+"""Such URLs hold secrets, which stand in no YAML."""
+
+
 class PlatformConfig(Policy):
     """`platform.yaml`: who may do what."""
 
@@ -62,6 +66,8 @@ class PlatformConfig(Policy):
     """Users by role: viewer, trainer, approver, operator, decommissioner, steward, auditor."""
     webhook_hosts: tuple[str, ...] = ("127.0.0.1",)
     """Hosts that notices may be posted to."""
+    alert_channels: dict[Id, AlertAddress] = Field(default_factory=dict)
+    """Where alerts go besides `tenure_alerts`: `env:NAME` of a variable with an Apprise URL."""
     gateway: GatewayPolicy = GatewayPolicy()
     watch: WatchPolicy = WatchPolicy()
     monitoring: BudgetPolicy = BudgetPolicy()

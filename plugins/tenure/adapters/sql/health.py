@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tenure.adapters.sql.rows import as_row, columns_of
 from tenure.adapters.sql.tables import gateway_ack, heartbeat, outbox, traffic_plan
-from tenure.lifecycle.incidents.alert_text import ALERT
+from tenure.lifecycle.incidents.alert_text import ALERT, CHANNEL
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Heartbeat:
 class DeliveryHealth:
     """When somebody took a message last, and how many are tried in vain.
 
-    `for_nobody` counts alerts since then for which there was no receiver.
+    `for_nobody` counts alerts since then for which there was no connection; a channel that is gone
+    from `platform.yaml` is missed by nobody.
     """
 
     delivered_at: datetime | None
@@ -71,7 +72,7 @@ def deliveries(connection: Connection) -> DeliveryHealth:
             taken,
             func.count().filter(outbox.c.delivered_at.is_(None), outbox.c.attempts > 0),
             func.count().filter(
-                is_alert & unheard,
+                is_alert & unheard & outbox.c.body[CHANNEL].astext.is_(None),
                 outbox.c.delivered_at.is_not(None),
                 or_(taken.is_(None), outbox.c.delivered_at > taken),
             ),

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Column, ColumnElement, Connection, select, update
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from tenure.adapters.sql.rows import as_row
 from tenure.adapters.sql.tables import outbox
-from tenure.lifecycle.incidents.alert_text import ALERT
+from tenure.lifecycle.incidents.alert_text import ALERT, CHANNEL
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,9 @@ def pending(connection: Connection, *, topic: str | None = None, limit: int = 50
     )
 
 
-def pending_alerts(connection: Connection, *, only_new: bool = False) -> list[int]:
+def pending_alerts(
+    connection: Connection, *, only_new: bool = False, channel: str | None = None
+) -> list[int]:
     """Ids of alerts that are not delivered, those that were tried least first, then oldest.
 
     Of an incident only the oldest one: that it is closed is not told before that it is open.
@@ -48,6 +52,7 @@ def pending_alerts(connection: Connection, *, only_new: bool = False) -> list[in
     Args:
         connection: Of the lifecycle database.
         only_new: Leave those that a receiver did not take before.
+        channel: Those of one channel; None for those of the first receiver, which has none.
     """
     earlier = outbox.alias()
     held_up = (
@@ -57,16 +62,36 @@ def pending_alerts(connection: Connection, *, only_new: bool = False) -> list[in
             earlier.c.delivered_at.is_(None),
             earlier.c.id < outbox.c.id,
             earlier.c.body["incident"] == outbox.c.body["incident"],
+            _channel(earlier.c).is_not_distinct_from(_channel(outbox.c)),
         )
         .exists()
     )
     query = select(outbox.c.id).where(
-        outbox.c.topic == ALERT, outbox.c.delivered_at.is_(None), ~held_up
+        outbox.c.topic == ALERT,
+        outbox.c.delivered_at.is_(None),
+        _channel(outbox.c).is_not_distinct_from(channel),
+        ~held_up,
     )
     if only_new:
         query = query.where(outbox.c.attempts == 0)
     ordered = query.order_by(outbox.c.attempts, outbox.c.id).limit(500)
     return list(connection.execute(ordered).scalars())
+
+
+def waiting_channels(connection: Connection) -> list[str]:
+    """Channels of which alerts wait, by name."""
+    channel = _channel(outbox.c)
+    query = (
+        select(channel)
+        .where(outbox.c.topic == ALERT, outbox.c.delivered_at.is_(None), channel.is_not(None))
+        .distinct()
+        .order_by(channel)
+    )
+    return [str(one) for one in connection.execute(query).scalars()]
+
+
+def _channel(columns: ReadOnlyColumnCollection[str, Column[Any]]) -> ColumnElement[str]:
+    return columns["body"][CHANNEL].astext
 
 
 def waiting(connection: Connection) -> list[Message]:

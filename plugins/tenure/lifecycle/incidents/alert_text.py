@@ -9,6 +9,8 @@ from tenure.lifecycle.incidents.kinds import kind_of
 
 ALERT = "alert"
 """Topic of messages for the people on call; they go to the Airflow connection `tenure_alerts`."""
+CHANNEL = "channel"
+"""Names, in the body of an alert, the channel of `alert_channels` that it is for."""
 PAGING = ("opened", "escalated", "restored", "closed")
 """Events of a timeline of which somebody is told."""
 _TITLES = {

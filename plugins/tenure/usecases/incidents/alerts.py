@@ -6,18 +6,21 @@ that opened an incident tries at once, `maintain_platform` tries again until som
 """
 
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from tenure.errors import ConfigInvalid
 from tenure.installation import Installation
 from tenure.layout import incident_link
 from tenure.lifecycle.incidents.actions import buttons_of
-from tenure.lifecycle.incidents.alert_text import ALERT, AlertFacts, alert_body
+from tenure.lifecycle.incidents.alert_text import ALERT, CHANNEL, AlertFacts, alert_body
 from tenure.lifecycle.incidents.kinds import ESCALATE_AFTER, REMEDIATE_WITHIN
+from tenure.lifecycle.incidents.webhook import FROM_ENVIRONMENT
 from tenure.usecases.incidents.one_by_one import cause_of
 from tenure.views.incidents import traits_of
-from tenure.vocabulary import op_key, storable
+from tenure.vocabulary import digest_json, op_key, storable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,7 +96,11 @@ def promise(platform: Installation) -> int:
 
 
 def deliver_alerts(
-    platform: Installation, receiver: AlertReceiver | None, *, only_new: bool = False
+    platform: Installation,
+    receiver: AlertReceiver | None,
+    *,
+    only_new: bool = False,
+    env: Mapping[str, str] | None = None,
 ) -> AlertCounts:
     """Promise what is untold, and send what is promised, an incident's messages in their order.
 
@@ -101,25 +108,86 @@ def deliver_alerts(
         platform: The installation.
         receiver: Who takes them; None when there is nobody: then the timeline says so.
         only_new: Leave those that the receiver did not take before: maintenance sends these again.
+        env: Holds the addresses of channels; the one of the process when None.
     """
     from tenure.adapters.sql import outbox
 
     promised = promise(platform)
+    counts = [_deliver_all(platform, _Way(receiver), only_new=only_new)]
+    with platform.database.begin() as connection:
+        waiting = outbox.waiting_channels(connection)
+    known = _channels(platform) if waiting else {}
+    for name in waiting if known is not None else ():
+        address = (known or {}).get(name)
+        way = _Way(_channel(name, address, os.environ if env is None else env), name)
+        counts.append(_deliver_all(platform, way, only_new=only_new))
+    return AlertCounts(
+        promised=promised,
+        delivered=sum(one.delivered for one in counts),
+        for_nobody=sum(one.for_nobody for one in counts),
+        failed=sum(one.failed for one in counts),
+    )
+
+
+@dataclass(frozen=True)
+class _Way:
+    """A receiver, and the channel whose it is; None is the connection `tenure_alerts`."""
+
+    receiver: AlertReceiver | None
+    channel: str | None = None
+
+    @property
+    def name(self) -> str:
+        return f"channel {self.channel}" if self.channel else CONNECTION
+
+    @property
+    def nobody(self) -> str:
+        """Why there is no receiver."""
+        return f"{self.name} stands in platform.yaml no more." if self.channel else NO_RECEIVER
+
+
+class _Unset:
+    """A channel whose variable is not set: its alerts wait until it is."""
+
+    def __init__(self, channel: str, variable: str) -> None:
+        self._channel, self._variable = channel, variable
+
+    def send(self, body: Mapping[str, object], *, message_id: str) -> None:
+        raise ConfigInvalid(
+            f"The variable {self._variable} of the alert channel {self._channel} is not set.",
+            still_safe=f"The alert {message_id[:8]} of {body['subject']} stays in the outbox.",
+            next_step=f"Set {self._variable} where the scheduler and the workers run.",
+        )
+
+
+def _channel(name: str, address: str | None, env: Mapping[str, str]) -> AlertReceiver | None:
+    if address is None:
+        return None
+    from tenure.adapters.apprise_channel import AppriseChannel
+
+    variable = address.removeprefix(FROM_ENVIRONMENT)
+    url = env.get(variable)
+    return AppriseChannel(name, url) if url else _Unset(name, variable)
+
+
+def _deliver_all(platform: Installation, way: _Way, *, only_new: bool) -> AlertCounts:
+    """What waits for one receiver; who fails twice in a row is left alone until the next time."""
+    from tenure.adapters.sql import outbox
+
     done: list[bool | None] = []
     tried: set[int] = set()
     while done[-_IN_A_ROW:] != [False] * _IN_A_ROW:
         with platform.database.begin() as connection:
-            waiting = outbox.pending_alerts(connection, only_new=only_new)
+            waiting = outbox.pending_alerts(connection, only_new=only_new, channel=way.channel)
         fresh = next((one for one in waiting if one not in tried), None)
         if fresh is None:
             break
         tried.add(fresh)
-        done.append(_deliver(platform, receiver, fresh))
+        done.append(_deliver(platform, way, fresh))
     taken = done.count(True)
     return AlertCounts(
-        promised=promised,
-        delivered=taken if receiver else 0,
-        for_nobody=0 if receiver else taken,
+        delivered=taken if way.receiver else 0,
+        for_nobody=0 if way.receiver else taken,
         failed=done.count(False),
     )
 
@@ -215,12 +283,40 @@ def _enqueue(
     note = "" if event.kind == "opened" else f"{event.note}{by}".strip()
     body = alert_body(event.kind, facts_of(platform, connection, found, note=note))
     key = op_key(ALERT, f"incident:{found.id}", {"event": event.id})
-    platform.ledger.enqueue(connection, topic=ALERT, body=body, op_key=key)
+    enqueue_alert(platform, connection, body, op_key=key)
 
 
-def _deliver(
-    platform: Installation, receiver: AlertReceiver | None, message_id: int
-) -> bool | None:
+def enqueue_alert(
+    platform: Installation,
+    connection: "Connection",
+    body: Mapping[str, object],
+    *,
+    op_key: str,
+) -> bool:
+    """Promise an alert: one message to the connection `tenure_alerts`, and one to each channel.
+
+    Each is delivered for itself, so that what one does not take is not sent to another again.
+
+    Returns:
+        Whether it was not promised before.
+    """
+    is_new = platform.ledger.enqueue(connection, topic=ALERT, body=body, op_key=op_key)
+    for name in _channels(platform) or ():
+        key = digest_json([op_key, name])
+        platform.ledger.enqueue(connection, topic=ALERT, body={**body, CHANNEL: name}, op_key=key)
+    return is_new
+
+
+def _channels(platform: Installation) -> Mapping[str, str] | None:
+    """Channels by name, None while `platform.yaml` is broken: then only the connection is told."""
+    try:
+        return platform.config.alert_channels
+    except (ConfigInvalid, OSError) as error:
+        _log.warning("alert_channels=unknown cause=%s", cause_of(error))
+        return None
+
+
+def _deliver(platform: Installation, way: _Way, message_id: int) -> bool | None:
     """True when it was taken, or there is nobody to take it; None when another process has it.
 
     The row stays locked while the receiver is asked, so that two senders never ask at once.
@@ -238,22 +334,24 @@ def _deliver(
                 incident_timeline.note(connection, int(str(number)), kind, said, at=now)
 
         now = platform.clock.now()
-        if receiver is None:
-            outbox.for_nobody(connection, message_id, at=now, why=NO_RECEIVER)
-            note("not_alerted", NO_RECEIVER)
+        if way.receiver is None:
+            outbox.for_nobody(connection, message_id, at=now, why=way.nobody)
+            note("not_alerted", way.nobody)
             return True
         try:
-            receiver.send(
+            way.receiver.send(
                 dict(message.body) | {"message_id": message.op_key}, message_id=message.op_key
             )
         except Exception as error:  # whatever it is, it is tried again
             cause = storable(cause_of(error))
-            _log.warning("alert=waits incident=%s event=%s cause=%s", number, event, cause)
+            _log.warning(
+                "alert=waits to=%r incident=%s event=%s cause=%s", way.name, number, event, cause
+            )
             outbox.failed(connection, message_id, error=cause)
             return False
         outbox.delivered(connection, message_id, at=now)
         tries = f" at try {message.attempts + 1}" if message.attempts else ""
-        said = f"{event}: taken by {CONNECTION}{tries}"
+        said = f"{event}: taken by {way.name}{tries}"
         note("alerted", said)
     _log.info("alert=sent incident=%s event=%s", number, event)
     return True

@@ -20,7 +20,7 @@ from tenure.lifecycle.incidents.actions import (
 )
 from tenure.lifecycle.incidents.alert_text import ALERT, alert_body
 from tenure.lifecycle.incidents.webhook import FROM_ENVIRONMENT
-from tenure.usecases.incidents.alerts import facts_of
+from tenure.usecases.incidents.alerts import enqueue_alert, facts_of
 from tenure.usecases.incidents.close_incident import in_utc
 from tenure.usecases.incidents.outbox import deliver_at, waiting_at
 from tenure.usecases.operations.broken_files import problems_of, report_configs, report_imports
@@ -270,7 +270,7 @@ def plan_ask(call: ActionCall) -> PlannedAction:
             note = f"{call.user} asks: {question}"
             about = facts_of(call.platform, connection, call.found, note=note, owner=owner)
             body = alert_body("asked", about)
-            call.platform.ledger.enqueue(connection, topic=ALERT, body=body, op_key=key)
+            enqueue_alert(call.platform, connection, body, op_key=key)
         return f"{owner} is asked: {question}"
 
     sentence = (

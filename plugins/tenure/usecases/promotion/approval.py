@@ -14,7 +14,7 @@ from tenure.errors import NotPermitted, StateConflict
 from tenure.installation import Installation
 from tenure.installation.provenance import lock_digest
 from tenure.layout import approval_link
-from tenure.lifecycle.incidents.alert_text import ALERT, QuestionFacts, question_body
+from tenure.lifecycle.incidents.alert_text import QuestionFacts, question_body
 from tenure.lifecycle.model_version import VersionRow
 from tenure.lifecycle.promotion import approval
 from tenure.lifecycle.promotion.approval import (
@@ -24,6 +24,7 @@ from tenure.lifecycle.promotion.approval import (
     Choice,
 )
 from tenure.usecases.evaluation import evidence
+from tenure.usecases.incidents.alerts import enqueue_alert
 from tenure.usecases.promotion import authority
 from tenure.usecases.promotion.approval_question import question as question_of
 from tenure.usecases.promotion.approval_question import read_first
@@ -178,10 +179,10 @@ def announce(platform: Installation, asked: SeatQuestion, run: RunRef, *, hours:
     )
     intent = {"run_id": run.run_id, "evidence": asked.evidence}
     with platform.database.begin() as connection:
-        return platform.ledger.enqueue(
+        return enqueue_alert(
+            platform,
             connection,
-            topic=ALERT,
-            body=question_body(facts),
+            question_body(facts),
             op_key=op_key("approval.asked", f"mv:{version.id}", intent),
         )
 
