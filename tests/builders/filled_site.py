@@ -27,6 +27,7 @@ from tenure.lifecycle.incidents.failure_card import describe
 from tenure.lifecycle.monitoring.feedback import SegmentObjections, judge_feedback
 from tenure.lifecycle.monitoring.policy import FeedbackPolicy
 from tenure.lifecycle.promotion.approval import begin_key, evidence_digest
+from tenure.usecases.data.notes import subscribe, write_note
 from tenure.usecases.data.quarantine import QuarantineAsk, decide, rows_as_csv
 from tenure.usecases.incidents import failure_cards
 from tenure.usecases.incidents.alerts import deliver_alerts
@@ -382,6 +383,9 @@ class FilledSite:
             asked = QuarantineAsk("orders", batch.row.id, batch.causes[0].reason.id, "sam")
             rows_as_csv(self.platform, asked)
             decide(self.platform, asked, act, reason=f"The source confirmed it {shop.NASTY}")
+
+        write_note(self.platform, "orders", "Prices come late in July.", user="vera")
+        subscribe(self.platform, "orders", user="sam", is_on=True)
 
     def _propose(self) -> None:
         """The files of the shop, one change that was declined, and one that waits."""

@@ -240,6 +240,12 @@ def test_quarantined_rows_are_reached_by_who_may(empty: Bench) -> None:
     assert empty.post(f"{quarantined(empty)}/plan/release", "sam").status_code == 403
     empty.guard.hidden = frozenset()
     assert httpx.get(f"{empty.url}{HERE}/quarantine/1/{'f' * 16}/rows.csv").status_code == 409
+    asked = f"{quarantined(empty)}/plan/release"
+    seen = empty.post(asked, "sam").json()["seen"]
+    words = "1 proposed release of quarantined rows of rides waits for a second person"
+    assert words not in httpx.get(f"{empty.url}/").text
+    made = empty.post(f"{quarantined(empty)}/do/release", "sam", note="Known.", seen=seen)
+    assert (made.status_code, words in httpx.get(f"{empty.url}/").text) == (200, True)
     stale = empty.post(f"{quarantined(empty)}/do/discard", "sam", note="Why.", seen="stale")
     assert stale.status_code == 409
     blank = empty.post(f"{quarantined(empty)}/do/discard", "sam", note=" ", seen="stale")
@@ -273,7 +279,7 @@ def test_a_steward_takes_rows_along_releases_some_and_discards_others(
     empty.guard.user = "sam"
     found = page()
     found.goto(f"{empty.url}{HERE}")
-    batch = found.locator("#quarantine details", has_text="b7: 10 rows wait")
+    batch = found.locator("#quarantine details", has_text="b7: 10 rows in quarantine")
     batch.locator("summary").click()
     with found.expect_download() as loading:
         batch.get_by_role("link", name="Download these rows").click()
@@ -287,7 +293,7 @@ def test_a_steward_takes_rows_along_releases_some_and_discards_others(
     proposal.get_by_text("waits for a second person").wait_for()
     assert proposal.get_by_role("button", name="Accept").count() == 0  # it is her own
 
-    other = found.locator("#quarantine details", has_text="b9: 10 rows wait")
+    other = found.locator("#quarantine details", has_text="b9: 10 rows in quarantine")
     other.locator("summary").click()
     other.get_by_role("button", name="Discard …").click()
     other.get_by_text("Would discard 10 rows of rides b9").wait_for()
@@ -296,15 +302,24 @@ def test_a_steward_takes_rows_along_releases_some_and_discards_others(
     other.get_by_role("button", name="Discard …").click()
     other.get_by_label("Why: discard").fill("A test of the source.")
     other.get_by_role("button", name="Discard them").click()
-    found.get_by_text("b9: 0 rows wait, 10 were discarded").wait_for()
+    found.get_by_text("b9: 0 rows in quarantine, 10 discarded").wait_for()
 
     empty.guard.user = "grace"
     found.goto(f"{empty.url}{HERE}")
     proposal.get_by_label("Your reason for release 1").fill("The city council confirmed it.")
     proposal.get_by_role("button", name="Accept and publish").click()
-    found.get_by_text("b7: 0 rows wait, 10 were released").wait_for()
-    found.get_by_text("b7: 0 rows wait").click()
+    found.get_by_text("b7: 0 rows in quarantine, 10 released").wait_for()
+    found.get_by_text("b7: 0 rows in quarantine").click()
     found.get_by_text("200 rows in = 190 published + 10 released + 0 in quarantine").wait_for()
+
+    notes = found.locator("#notes")
+    notes.get_by_label("Your note").fill("District z exists since May.")
+    notes.get_by_role("button", name="Write").click()
+    notes.get_by_text("District z exists since May.").wait_for()
+    notes.get_by_role("button", name="Subscribe").click()
+    notes.get_by_text("Alerts about rides name grace.").wait_for()
+    notes.get_by_role("button", name="Unsubscribe").click()
+    notes.get_by_text("Nobody subscribed.").wait_for()
 
 
 @pytest.mark.browser

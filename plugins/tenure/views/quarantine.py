@@ -75,9 +75,9 @@ def quarantine_of(connection: "Connection", name: str) -> Quarantine:
     """Read off the reports, so that no file is opened."""
     from tenure.adapters.sql import quarantine
 
-    rows = quarantine.batches(connection, name)
+    rows = quarantine.batches(connection, name, BATCHES)
     decisions = quarantine.of_dataset(connection, name)
-    shown = [_batch(row, quarantine.that_hold(decisions, row.id)) for row in rows[:BATCHES]]
+    shown = [_batch(row, quarantine.that_hold(decisions, row.id)) for row in rows]
     total: dict[Reason, int] = {}
     for batch in shown:
         for cause in batch.causes:
@@ -85,10 +85,18 @@ def quarantine_of(connection: "Connection", name: str) -> Quarantine:
     counted = sorted(total.items(), key=lambda one: -one[1])
     return Quarantine(
         batches=shown,
-        more=len(rows) - len(shown),
+        more=rows[0].total - len(rows) if rows else 0,
         reasons=[ReasonCount(reason, number) for reason, number in counted],
         proposals=[one for one in decisions if one.act == "release"],
     )
+
+
+def open_releases(platform: Installation) -> dict[str, int]:
+    """Releases that wait for a second person, by dataset."""
+    from tenure.adapters.sql import quarantine
+
+    with platform.database.begin() as connection:
+        return quarantine.unanswered(connection)
 
 
 def may_take(platform: Installation, config: DatasetConfig, user: str) -> bool:

@@ -6,6 +6,7 @@ import gc
 import json
 import logging
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Annotated, Any
@@ -30,6 +31,7 @@ from tenure.views.feedback import feedback_page
 from tenure.views.incidents import allowed, may_act
 from tenure.views.monitoring import glances, monitoring_page
 from tenure.views.promise import promise_page
+from tenure.views.quarantine import open_releases
 from tenure.views.validations import validation_page
 from tenure.views.workbench import unanswered, workbench_page
 from tenure.vocabulary import NAME, Role, RunRef, is_id
@@ -138,14 +140,12 @@ def index(request: Request, guard: GuardDep, session: SessionDep) -> HTMLRespons
     incidents = [i for i in seen.incidents if not any(i.concerns(name) for name in hidden)]
     waiting = visible(platform(), guard)[1]
     signs = health.life_signs(platform(), airflow_signs(session))
-    proposals = {
-        name: number
-        for name, number in unanswered(platform()).items()
-        if guard.allows(dag_id(name, INGEST_DATA))
-    }
+    proposals = _of_datasets(guard, unanswered(platform()))
+    releases = _of_datasets(guard, open_releases(platform()))
     now = platform().clock.now()
     waiting_for = [i for i in incidents if i.needs_person(now)]
-    asked = waiting + sum(proposals.values()) + sum(m.asks_for_approval for m in shown)
+    of_data = sum(proposals.values()) + sum(releases.values())
+    asked = waiting + of_data + sum(m.asks_for_approval for m in shown)
     persons = len(waiting_for) + asked
     return _page(
         request,
@@ -155,6 +155,7 @@ def index(request: Request, guard: GuardDep, session: SessionDep) -> HTMLRespons
         incidents=incidents,
         waiting=waiting,
         proposals=proposals,
+        releases=releases,
         partly_usable=seen.partly_usable,
         glances=glances(platform()),
         signs=signs,
@@ -376,6 +377,11 @@ def workbench(request: Request, guard: GuardDep, session: SessionDep, name: str)
     live = is_running(session, name)
     shown = found.without_hidden(guard.allows)
     return _page(request, "workbench.html", page=shown, user=guard.user, live=live)
+
+
+def _of_datasets(guard: Guard, numbers: Mapping[str, int]) -> dict[str, int]:
+    """Of the datasets that the user may see."""
+    return {name: n for name, n in numbers.items() if guard.allows(dag_id(name, INGEST_DATA))}
 
 
 def card(  # noqa: PLR0917 -- the query's names

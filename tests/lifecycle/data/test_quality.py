@@ -7,9 +7,14 @@ import pytest
 
 from tenure.lifecycle.data.quality import (
     CONTRACT,
+    KEY,
+    REASONS,
     Finding,
     QualityPolicy,
     Reason,
+    count_reasons,
+    counts_from_facts,
+    counts_to_facts,
     judge,
     report,
     summary,
@@ -170,3 +175,14 @@ def test_an_equal_judgement_is_the_equal_report() -> None:
         return report("d", "b", judge(10, [finding(WARNING, [1])], POLICY), {"key": seed}).digest
 
     assert build("a") == build("a") != build("b")
+
+
+def test_rows_are_counted_by_reason_and_read_back_from_the_report() -> None:
+    one = Reason("in_set", "city", ("city",), "one of x, y")
+    other = Reason(KEY, "id", ("id",), "a key of its own")
+    counted = count_reasons([[other, one, one], [one], []])
+    assert [(found.reason, found.rows) for found in counted] == [(one, 2), (other, 1)]
+    assert counts_from_facts({REASONS: counts_to_facts(counted)}) == counted
+    assert counts_from_facts({}) == []
+    assert (one.is_of_suite, other.is_of_suite) == (True, False)
+    assert len({one.id, other.id}) == 2

@@ -9,8 +9,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from rides import YAML, drop, drop_some, ingest_all, installed, rules
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
+from tenure.adapters.sql import tables as t
 from tenure.errors import NotPermitted, StateConflict
 from tenure.installation import Installation
 from tenure.settings import Settings
@@ -101,6 +102,21 @@ def test_two_people_release_the_rows_of_a_cause(rides: Installation) -> None:
     ingest_all(rides)
     assert len(ids(rides)) == 200, "the file that still lies there is not judged again"
     assert breaches(rides) == []
+
+
+@pytest.mark.parametrize(("act", "who"), [("release", "SAM"), ("discard", "grace")])
+def test_the_database_refuses_an_answer_of_one_person_or_to_no_proposal(
+    rides: Installation, act: Act, who: str
+) -> None:
+    drop_some(rides, "b7")
+    number = decide(rides, ask(rides, "b7"), act, reason="Known.")
+    row = {"decision_id": number, "answer": "accept", "answered_by": who, "reason": "Yes."}
+    row["validation_id"] = of_batch(rides, "b7").row.id
+    with (
+        pytest.raises(Exception, match=f"{who} cannot accept decision {number}"),
+        rides.database.begin() as connection,
+    ):
+        connection.execute(insert(t.quarantine_answer).values(row))
 
 
 def test_a_row_with_another_reason_stays_for_that_one(rides: Installation) -> None:
@@ -194,7 +210,7 @@ def test_rows_are_taken_along_by_who_may_and_the_read_is_recorded(rides: Install
     with rides.database.begin() as connection:
         query = "SELECT reader, purpose, quarantine_key IS NOT NULL FROM snapshot_read ORDER BY id"
         found = [tuple(one) for one in connection.execute(text(query))]
-    assert found == [("sam", "quarantine", True), ("ada", "quarantine", True)]
+    assert found == [("sam", "download", True), ("ada", "download", True)]
 
 
 @pytest.mark.parametrize("act", ["release", "discard"])
@@ -220,6 +236,13 @@ def of_cause(platform: Installation) -> str:
     with platform.database.begin() as connection:
         query = "SELECT cause_id FROM quarantine_decision"
         return str(connection.execute(text(query)).scalar_one())
+
+
+def test_older_batches_are_counted(rides: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    drop_some(rides, "b1", "b6", "b7")
+    assert [len(seen(rides).batches), seen(rides).more] == [2, 0]
+    monkeypatch.setattr("tenure.views.quarantine.BATCHES", 1)
+    assert ([one.row.batch for one in seen(rides).batches], seen(rides).more) == (["b7"], 1)
 
 
 def test_other_rules_decide_anew(rides: Installation) -> None:

@@ -68,7 +68,10 @@ class QuarantineDecision:
 
 @dataclass(frozen=True)
 class QuarantinedBatch:
-    """The newest judgement of a batch; `reasons` is that fact of its report."""
+    """The newest judgement of a batch; `reasons` is that fact of its report.
+
+    `total` is the number of such batches.
+    """
 
     id: int
     batch: str
@@ -78,6 +81,7 @@ class QuarantinedBatch:
     rows_quarantined: int
     is_published: bool
     reasons: list[dict[str, Any]]
+    total: int
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,19 @@ def of_dataset(connection: Connection, name: str) -> list[QuarantineDecision]:
     return [as_row(QuarantineDecision, row) for row in rows]
 
 
+def unanswered(connection: Connection) -> dict[str, int]:
+    """Releases that wait for a second person, by dataset."""
+    d = quarantine_decision.c
+    answered = select(quarantine_answer.c.decision_id)
+    query = (
+        select(d.dataset, func.count().label("number"))
+        .where(d.act == "release", d.id.not_in(answered))
+        .group_by(d.dataset)
+        .order_by(d.dataset)
+    )
+    return {row.dataset: row.number for row in connection.execute(query)}
+
+
 def that_hold(decisions: Sequence[QuarantineDecision], judgement: int) -> list[QuarantineDecision]:
     """Those about a judgement and about the ones that it was released from, in their order.
 
@@ -148,17 +165,25 @@ def judgement(connection: Connection, name: str, number: int) -> ValidationRow |
     return as_row(ValidationRow, found) if found else None
 
 
-def batches(connection: Connection, name: str) -> list[QuarantinedBatch]:
+def batches(connection: Connection, name: str, limit: int) -> list[QuarantinedBatch]:
     """Batches with rows in quarantine by their newest judgement, or rows released, newest first."""
     v = validation.c
-    last = (
+    judged = (
         select(validation)
         .ext(distinct_on(v.batch))
         .where(v.dataset == name)
         .order_by(v.batch, v.id.desc())
         .subquery()
     )
-    made = select(quarantine_answer.c.validation_id)
+    made = select(quarantine_answer.c.validation_id).where(quarantine_answer.c.answer == "accept")
+    last = (
+        select(judged, func.count().over().label("total"))
+        .where(judged.c.quarantine_key.like("%.parquet") | judged.c.id.in_(made))
+        .order_by(judged.c.id.desc())
+        .limit(limit)
+        .subquery()
+    )
+    reasons = func.coalesce(report.c.body["facts"][REASONS], func.jsonb_build_array())
     query = (
         select(
             last.c.id,
@@ -168,12 +193,10 @@ def batches(connection: Connection, name: str) -> list[QuarantinedBatch]:
             last.c.rows_ok,
             last.c.rows_quarantined,
             last.c.snapshot_id.is_not(None).label("is_published"),
-            func.coalesce(report.c.body["facts"][REASONS], func.jsonb_build_array()).label(
-                "reasons"
-            ),
+            reasons.label("reasons"),
+            last.c.total,
         )
         .join(report, report.c.digest == last.c.report_digest)
-        .where(last.c.quarantine_key.like("%.parquet") | last.c.id.in_(made))
         .ext(distinct_on(last.c.id))
         .order_by(last.c.id.desc())
     )

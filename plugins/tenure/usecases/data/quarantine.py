@@ -36,6 +36,7 @@ from tenure.lifecycle.data.quality import (
 )
 from tenure.lifecycle.data.schema import Shape
 from tenure.lifecycle.data.sensitivity import personal_columns
+from tenure.lifecycle.data.sentences import rule_sentence
 from tenure.lifecycle.data.sources import Rules
 from tenure.usecases.data.judge_file import QUARANTINE, SNAPSHOT, Draft
 from tenure.usecases.data.landing import work_folder
@@ -94,6 +95,11 @@ class _Case:
         return f"{self.row.dataset} {self.row.batch}"
 
     @property
+    def words(self) -> str:
+        """The cause for people."""
+        return rule_sentence(self.cause.rule, self.cause.subject, self.cause.allowed)
+
+    @property
     def discarded(self) -> frozenset[str]:
         """Causes whose rows are never published."""
         return frozenset(one.cause_id for one in self.decisions if one.act == "discard")
@@ -146,7 +152,7 @@ def decide(
             validation_id=case.row.id,
             act=act,
             cause_id=case.cause.id,
-            cause=str(case.cause),
+            cause=case.words,
             rows=planned.rows,
             reason=reason,
             decided_by=ask.user,
@@ -216,7 +222,7 @@ def rows_as_csv(platform: Installation, ask: QuarantineAsk) -> tuple[str, str]:
         visibility = _visibility(connection, config, row)
         key = _require_rows(platform, row)
         run = _run("download", ask.user)
-        reads.note_quarantine_read(connection, ask.dataset, key, purpose="quarantine", run=run)
+        reads.note_quarantine_read(connection, ask.dataset, key, purpose="download", run=run)
     found = [one for one in every_row(platform.store.fetch(key)) if cause in one.reasons]
     names = list(found[0].cells) if found else []
     text = io.StringIO()
@@ -386,8 +392,8 @@ def _written(
     before = case.evidence.report
     report = replace(
         before,
-        summary=f"{case.name}: {done.released:,} rows released by people, set aside because "
-        f"{case.cause}; {done.rows:,} rows published, {len(done.left):,} not. Before: "
+        summary=f"{case.name}: {done.released:,} rows released by people (set aside: "
+        f"{case.words}); {done.rows:,} rows published, {len(done.left):,} not. Before: "
         f"{before.summary}",
         facts={
             **before.facts,
