@@ -270,6 +270,11 @@ def report_link(airflow_url: str, digest: str) -> str:
     return f"{airflow_url}/tenure/report/{digest}"
 
 
+def canary_link(airflow_url: str, model: str) -> str:
+    """The page of a model's newest canary inside Airflow's UI."""
+    return f"{airflow_url}/tenure/model/{model}/canary"
+
+
 def incident_link(airflow_url: str, number: int) -> str:
     """The page of an incident inside Airflow's UI."""
     return f"{airflow_url}/tenure/incident/{number}"

@@ -184,6 +184,7 @@ class FilledSite:
             "overview": "/",
             "runbook": "/runbook",
             "model": f"/model/{MODEL}",
+            "canary": f"/model/{MODEL}/canary",
             "decisions": f"/model/{MODEL}/decisions",
             "feedback": f"/model/{MODEL}/feedback",
             "version-champion": f"/model/{MODEL}/version/2",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -18,8 +17,12 @@ from sqlalchemy import insert
 
 from tenure.adapters.sql import plans, versions
 from tenure.adapters.sql import tables as t
+from tenure.config import load_model
 from tenure.installation import Installation
 from tenure.lifecycle.promotion.approval import evidence_digest
+from tenure.lifecycle.promotion.canary import ArmDecisions, ShareCounts, judge
+from tenure.lifecycle.promotion.canary_sentence import verdict_sentence
+from tenure.usecases.promotion.canary import CanaryFindings, analysis_facts
 from tenure.verdicts import Check, Report, Verdict
 from tenure.vocabulary import RunRef, State
 
@@ -177,6 +180,8 @@ class Life:
         canary: int | None,
         share_bp: int,
         model: str = "flight_late",
+        *,
+        at: datetime | None = None,
     ) -> None:
         seen = plans.newest(connection, model)
         plans.publish(
@@ -192,7 +197,8 @@ class Life:
             lease_seconds=20 if canary else None,
             champion_until=self.now + timedelta(days=30),
             canary_until=self.now + timedelta(days=30) if canary else None,
-            now=self.now,
+            lease_until=self.now + timedelta(seconds=20) if canary else None,
+            now=at or self.now,
             reason="analysis" if canary else "promoted",
             actor=f"{model}__promote_model",
         )
@@ -209,51 +215,29 @@ class Life:
             self.plan(connection, version_id, None, 0, model)
 
     def canary(self, version_id: int, champion: int) -> None:
-        source = random.Random(7)
-        harm, safe = 1.0, 1.0
+        """Eight analyses at 5%, then sixteen at 50%, every four seconds until now."""
+        policy = load_model(self.platform.settings.include, "flight_late")[0].canary
         with self.platform.database.begin() as connection:
             self._move(connection, version_id, State.CANARY, "probation begins")
-            self.plan(connection, champion, version_id, 500)
-            self.plan(connection, champion, version_id, 5000)
-            for number in range(1, 25):
-                harm *= source.uniform(0.7, 1.2)
-                safe *= source.uniform(0.95, 1.3)
-                metrics = [
-                    {
-                        "event": "wrong_label",
-                        "required": True,
-                        "canary_events": 30 * number,
-                        "canary_subjects": 100 * number,
-                        "champion_events": 290 * number,
-                        "champion_subjects": 1000 * number,
-                        "e_harm": harm,
-                        "e_safe": safe,
-                    },
-                    {
-                        "event": "error",
-                        "required": False,
-                        "canary_events": 0,
-                        "canary_subjects": 120 * number,
-                        "champion_events": 1,
-                        "champion_subjects": 1200 * number,
-                        "e_harm": 0.9,
-                        "e_safe": None,
-                    },
-                ]
+            for share_bp, ago in ((500, 100), (5000, 66)):
+                at = self.now - timedelta(seconds=ago)
+                self.plan(connection, champion, version_id, share_bp, at=at)
+        for number in range(1, 25):
+            found = CanaryFindings(_counted(number), [], _decisions(number))
+            share_bp = 500 if number < 9 else 5000
+            judgement = judge(policy, found.counts, share_bp=share_bp, analyses=number)
+            said = {"sentence": verdict_sentence(judgement, analyses=number), "analyses": number}
+            with self.platform.database.begin() as connection:
                 connection.execute(
                     insert(t.canary_analysis).values(
                         model_version_id=version_id,
                         number=number,
                         generation=number + 3,
-                        share_bp=500 if number < 9 else 5000,
-                        verdict="inconclusive",
-                        action="wait",
-                        facts={
-                            "metrics": metrics,
-                            "harm_threshold": 40.0,
-                            "safe_threshold": 20.0,
-                            "explanation": "not yet safe on wrong_label",
-                        },
+                        share_bp=share_bp,
+                        verdict=str(judgement.verdict),
+                        action=str(judgement.action),
+                        facts=analysis_facts(judgement, found) | said | {"report": ""},
+                        created_at=self.now - timedelta(seconds=4 * (24 - number) + 2),
                     )
                 )
 
@@ -363,6 +347,36 @@ class Life:
                     for name, (generation, age) in rows.items()
                 ],
             )
+
+
+def _counted(number: int) -> list[ShareCounts]:
+    """A little better at every analysis; labels of a part."""
+    small, large = min(number, 8), max(0, number - 8)
+    found = []
+    for share_bp, n, champions in ((500, small, 19), (5000, large, 1)):
+        subjects = 20 * n
+        if n:
+            found += [
+                ShareCounts("error", share_bp, subjects, 0, champions * subjects, n // 8),
+                ShareCounts(
+                    "wrong_label", share_bp, 15 * n, 4 * n, 15 * n * champions, 5 * n * champions
+                ),
+            ]
+    return found
+
+
+def _decisions(number: int) -> ArmDecisions:
+    counted, labelled = 440 * number, 320 * number
+    return ArmDecisions(
+        read=counted + 1_211,
+        counted=counted,
+        of_earlier_plans=1_200,
+        without_share=9,
+        copies=2,
+        with_final_label=labelled,
+        without_final_label=counted - labelled,
+        answered_by_another=number // 8,
+    )
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""From a task to its report and its MLflow run, in one click.
+"""From a task to its report, its canary and its MLflow run, in one click.
 
 Airflow asks for a link in the task's own process, when the task ends, and keeps the answer.
 """
@@ -9,6 +9,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperatorLink
+
+from tenure.layout import canary_link
 
 if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
@@ -24,6 +26,17 @@ class ReportLink(BaseOperatorLink):
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
         """URL of the report page; empty when the task judged nothing."""
         return _found(operator)[0]
+
+
+class CanaryLink(BaseOperatorLink):
+    """The page of the canary that the task judges."""
+
+    name = "Canary"
+
+    def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
+        """URL of the page; empty when the task never came as far as the database."""
+        connected = getattr(operator, "connected", None)
+        return canary_link(connected[0].settings.airflow_url, operator.model) if connected else ""
 
 
 class MlflowRunLink(BaseOperatorLink):

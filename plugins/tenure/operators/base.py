@@ -28,7 +28,7 @@ from tenure.links.evidence import MlflowRunLink, ReportLink
 from tenure.vocabulary import RunRef
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import BaseOperatorLink, Context
 
     from tenure.installation import Installation
     from tenure.lifecycle.incidents.failure_card import FailureCard
@@ -70,7 +70,7 @@ class TenureOperator(BaseOperator):
         dataset: The dataset that the task is about, if any.
     """
 
-    operator_extra_links = (ReportLink(), MlflowRunLink())
+    operator_extra_links: tuple[BaseOperatorLink, ...] = (ReportLink(), MlflowRunLink())
     connected: tuple[Installation, RunRef] | None = None
     """Set while the task runs, for its links."""
     member: str = ""

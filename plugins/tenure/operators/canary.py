@@ -10,6 +10,7 @@ from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk.exceptions import TaskAwaitingInput
 from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
+from tenure.links.evidence import CanaryLink
 from tenure.operators.approval import found_work
 from tenure.operators.base import TenureOperator, explained, open_platform, run_ref
 from tenure.operators.people import assignable, who
@@ -38,6 +39,8 @@ class CanaryOperator(TenureOperator):
     Args:
         ask_hours: How long a held canary waits for a person.
     """
+
+    operator_extra_links = (*TenureOperator.operator_extra_links, CanaryLink())
 
     def __init__(self, *, ask_hours: int = 72, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -67,6 +67,8 @@ class VersionPage:
     ledger: Sequence[LedgerLine]
     verified: "VerifiedChain | None"
     config: str | None
+    had_canary: bool
+    """Whether it ever was on probation with a share of the traffic."""
 
     @property
     def unsound(self) -> list[int]:
@@ -77,6 +79,7 @@ class VersionPage:
 def version_page(platform: Installation, model: str, number: int) -> VersionPage | None:
     """One version in full, or None when there is none of the number."""
     from tenure.adapters.sql import version_page as sql
+    from tenure.adapters.sql.canary_page import canaries_of
 
     with platform.database.begin() as connection:
         row = sql.row_of(connection, model, number)
@@ -98,6 +101,7 @@ def version_page(platform: Installation, model: str, number: int) -> VersionPage
             ledger=[_line(event, verified) for event in sql.events(connection, row.id)],
             verified=verified,
             config=sql.config_text(connection, row.config_digest),
+            had_canary=any(one.id == row.id for one in canaries_of(connection, model)),
         )
 
 

@@ -25,6 +25,7 @@ from tenure.lifecycle.incidents.failure_card import describe
 from tenure.usecases.promotion.approval_question import cautions
 from tenure.views import health, lineage, models, serving, tasks, versions
 from tenure.views.approval_page import approval_page, version_of_run
+from tenure.views.canary import canary_page
 from tenure.views.datasets import dataset_page
 from tenure.views.decision_map import decision_map
 from tenure.views.feedback import feedback_page
@@ -35,6 +36,7 @@ from tenure.views.quarantine import open_releases
 from tenure.views.validations import validation_page
 from tenure.views.workbench import unanswered, workbench_page
 from tenure.vocabulary import NAME, Role, RunRef, is_id
+from tenure.web.canary import canary_routes
 from tenure.web.feedback import feedback_routes
 from tenure.web.incidents import Number, action_routes, shown
 from tenure.web.quarantine import quarantine_routes
@@ -103,6 +105,7 @@ def build() -> FastAPI:
     app.get("/card", response_class=HTMLResponse)(card)
     app.get("/model/{name}", response_class=HTMLResponse)(model)
     app.get("/model/{name}/monitoring", response_class=HTMLResponse)(monitoring)
+    app.get("/model/{name}/canary", response_class=HTMLResponse)(canary)
     app.get("/model/{name}/decisions", response_class=HTMLResponse)(decisions)
     app.get("/model/{name}/feedback", response_class=HTMLResponse)(feedback)
     app.get("/model/{name}/version/{number}", response_class=HTMLResponse)(version)
@@ -120,6 +123,7 @@ def build() -> FastAPI:
     app.get("/runbook", response_class=HTMLResponse)(runbook_page)
     app.include_router(actions(platform))
     app.include_router(action_routes(platform))
+    app.include_router(canary_routes(platform))
     app.include_router(feedback_routes(platform))
     app.include_router(workbench_routes(platform))
     app.include_router(quarantine_routes(platform))
@@ -209,6 +213,26 @@ def promise(request: Request, guard: GuardDep, model: Named = "") -> HTMLRespons
         return guard.allows(dag_id(name, TRAIN_MODEL))
 
     return _page(request, "promise.html", page=promise_page(platform(), model, may_see))
+
+
+def canary(request: Request, guard: GuardDep, name: str, version: Named = "") -> HTMLResponse:
+    """A canary, by default the newest of the model; fetched again and again while it runs."""
+    if not is_id(name):
+        return _absent(request, "model", name)
+    guard.require(dag_id(name, TRAIN_MODEL))
+    number = int(version) if _NUMBER.fullmatch(version) else None
+    found = canary_page(platform(), name, number)
+    if found is None and (version or models.model_page(platform(), name) is None):
+        return _absent(request, "canary" if version else "model", f"{name} {version}".strip())
+    return _page(
+        request,
+        "canary.html",
+        model=name,
+        page=found,
+        may_act=allowed(platform(), guard.user, [Role.OPERATOR]),
+        user=guard.user,
+        live=found is not None and found.is_running,
+    )
 
 
 def decisions(request: Request, guard: GuardDep, name: str) -> HTMLResponse:

@@ -153,7 +153,7 @@ def _add_deeds(router: APIRouter, platform: Callable[[], Installation]) -> None:
             said = {"sentence": found.sentence, "changes": found.changes, "seen": found.seen}
             return JSONResponse(said)
 
-        return _refused(looked)
+        return refused(looked)
 
     @router.post("/incident/{number}/do/{action}")
     def do(  # noqa: PLR0917 -- the names of the request
@@ -179,7 +179,7 @@ def _add_deeds(router: APIRouter, platform: Callable[[], Installation]) -> None:
             send_alerts(platform())
             return JSONResponse({"done": said})
 
-        return _refused(done)
+        return refused(done)
 
 
 def _airflow(
@@ -198,7 +198,7 @@ def send_alerts(platform: Installation) -> None:
         logger.warning("alert=waits reason=%s", type(error).__name__)
 
 
-def _refused(answer: Callable[[], JSONResponse]) -> JSONResponse:
+def refused(answer: Callable[[], JSONResponse]) -> JSONResponse:
     """The answer, or in one sentence why there is none: 403, 409, 503."""
     try:
         return answer()

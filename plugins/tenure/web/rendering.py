@@ -18,10 +18,13 @@ from markupsafe import Markup, escape
 from tenure.layout import dag_id
 from tenure.lifecycle.incidents.drill import drill_words
 from tenure.lifecycle.incidents.failure_card import BUG, TITLES
+from tenure.lifecycle.promotion.canary import e_words
 from tenure.views.approval_page import window_path
+from tenure.views.canary import LEFT_OUT
 from tenure.views.tasks import tone
 from tenure.web import (
     approval_plots,
+    canary_plots,
     history,
     limit_plots,
     plots,
@@ -101,6 +104,9 @@ def environment() -> Environment:
         "dag_id": dag_id,
         "history": history.draw,
         "canary_plot": plots.canary,
+        "canary_plots": canary_plots,
+        "LEFT_OUT": LEFT_OUT,
+        "e_words": e_words,
         "monitoring_plot": plots.monitoring,
         "evidence_plot": promise_plots.evidence,
         "evidence_words": promise_plots.words,

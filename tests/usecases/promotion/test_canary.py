@@ -94,7 +94,10 @@ def test_harm_takes_all_traffic_and_says_so_calmly(world: Callable[..., Any]) ->
         with pytest.raises(CanaryRolledBack) as caught:
             canary.enter(life.platform, challenger, life.run())
         assert str(caught.value).startswith("Safe: champion serves 100%; nothing is urgent")
-        assert "harm on wrong_label" in caught.value.what
+        assert (
+            "challenger 90 wrong of 100, champion 570 of 1,900: relative risk 3, E = 10^15 ≥ 40: "
+            "rolled back at 5% after 1 analysis."
+        ) in caught.value.what
         assert caught.value.evidence
     assert life.events(challenger).count("rolled_back") == 1
 

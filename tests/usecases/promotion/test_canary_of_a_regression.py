@@ -109,7 +109,8 @@ def test_a_good_challenger_is_promoted(world: Callable[..., Any]) -> None:
             "SELECT body FROM report WHERE stage = 'canary'"
         ).scalar_one()
     assert body["facts"]["losses"][1]["canary"]["subjects"] == 2000
-    assert "absolute_error 0.9" in body["summary"]
+    assert "mean absolute error of 2,120" in body["summary"]
+    assert "ratio of means 0.9" in body["summary"]
 
 
 def test_a_bad_one_is_rolled_back(world: Callable[..., Any]) -> None:
@@ -120,7 +121,8 @@ def test_a_bad_one_is_rolled_back(world: Callable[..., Any]) -> None:
     assert life.plan().champion_id == champion.id
     with pytest.raises(CanaryRolledBack) as caught:
         canary.enter(life.platform, challenger, life.run())
-    assert "harm on absolute_error" in caught.value.what
+    assert "mean absolute error of 120, champion" in caught.value.what
+    assert "ratio of means 3" in caught.value.what
 
 
 def test_only_the_first_mature_decision_of_a_subject_counts(world: Callable[..., Any]) -> None:

@@ -10,7 +10,7 @@ import ibis
 
 from tenure.adapters.ibis_engine.errors import summed
 from tenure.adapters.ibis_engine.outcomes import labelled
-from tenure.lifecycle.promotion.canary import ShareCounts
+from tenure.lifecycle.promotion.canary import ArmDecisions, ShareCounts
 from tenure.lifecycle.promotion.means import ArmLoss, ShareLosses
 from tenure.lifecycle.task import Task
 from tenure.ports import NO_ERRORS, ErrorSums
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tenure.adapters.ibis_engine import IbisEngine
 
 _ARMS = ("champion", "canary")
+_KEPT = "kept"
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,44 @@ def arm_counts(
     ]
 
 
+def arm_decisions(
+    engine: "IbisEngine",
+    decisions: Sequence[Path],
+    outcomes: Sequence[Path],
+    window: CanaryWindow,
+) -> ArmDecisions:
+    """Where each decision of the files is; what a canary does not count is told apart by cause."""
+    if not decisions:
+        return ArmDecisions()
+    asked = engine.read(decisions)
+    cause = ibis.cases(
+        (asked.generation < window.first_generation, "of_earlier_plans"),
+        (_after_an_end(asked, window), "after_an_end"),
+        ((asked.share_bp <= 0) | (asked.share_bp >= BASIS_POINTS), "without_share"),
+        (~asked.arm_assigned.isin(_ARMS), "of_no_arm"),
+        else_=_KEPT,
+    )
+    by_cause = asked.group_by(cause=cause).aggregate(rows=asked.count()).to_pyarrow().to_pylist()
+    parts = {row["cause"]: int(row["rows"]) for row in by_cause}
+    read, kept = sum(parts.values()), parts.pop(_KEPT, 0)
+    rows = _in_canary(asked, window)
+    another = (rows.fallback_level != "model").cast("int64")
+    sums = rows.aggregate(rows=rows.count(), another=another.sum()).to_pyarrow().to_pylist()[0]
+    counted, labelled = int(sums["rows"]), 0
+    if outcomes and window.final is not None:
+        mature = _mature(rows, engine.read(outcomes), asked, window.final)
+        labelled = int(mature.count().to_pyarrow().as_py())
+    return ArmDecisions(
+        read=read,
+        counted=counted,
+        copies=kept - counted,
+        with_final_label=labelled,
+        without_final_label=counted - labelled,
+        answered_by_another=int(sums["another"] or 0),
+        **parts,
+    )
+
+
 def arm_losses(
     engine: "IbisEngine",
     decisions: Sequence[Path],
@@ -113,11 +152,18 @@ def _arm_loss(sums: ErrorSums) -> ArmLoss:
     return ArmLoss(sums.rows, sums.absolute, sums.squared)
 
 
-def _in_canary(table: Any, window: CanaryWindow) -> Any:
+def _after_an_end(table: Any, window: CanaryWindow) -> Any:
+    """Whether the authorization of an arm had ended when the decision was made."""
+    found = ibis.literal(value=False)
     for generation, moment in window.ended:
         late = table.received_at >= ibis.literal(moment, type="timestamp('UTC', 6)")
-        table = table.filter(~((table.generation == generation) & late))
+        found |= (table.generation == generation) & late
+    return found
+
+
+def _in_canary(table: Any, window: CanaryWindow) -> Any:
     kept = table.filter(
+        ~_after_an_end(table, window),
         table.generation >= window.first_generation,
         table.share_bp > 0,
         table.share_bp < BASIS_POINTS,

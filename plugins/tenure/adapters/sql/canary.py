@@ -80,6 +80,14 @@ def analyses_in_budget(connection: Connection, version_id: int) -> int:
     return int(connection.execute(query).scalar_one())
 
 
+def analyses_made(connection: Connection, version_id: int) -> int:
+    """Analyses of the version so far; a person's answer to a hold is none."""
+    query = select(func.count()).where(
+        canary_analysis.c.model_version_id == version_id, canary_analysis.c.action != PROLONGED
+    )
+    return int(connection.execute(query).scalar_one())
+
+
 def add(
     connection: Connection,
     *,

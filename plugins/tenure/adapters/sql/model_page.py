@@ -49,7 +49,7 @@ class AnalysisLine:
     share_bp: int
     verdict: Verdict
     action: str
-    facts: Mapping[str, object]
+    facts: Mapping[str, Any]
     created_at: datetime
 
 

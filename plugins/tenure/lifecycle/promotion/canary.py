@@ -40,6 +40,8 @@ HARM_GRID = np.geomspace(1.15, 8.0, 24)
 """Ratios that count as harm; the null is 1, an equal challenger."""
 SAFE_FACTORS = np.linspace(0.25, 0.9, 16)
 """Ratios that count as safe, as fractions of the margin; the null is the margin itself."""
+_THOUSAND = 1_000
+"""From here on three digits would need an exponent."""
 
 
 class CanaryMetric(Policy):
@@ -124,6 +126,36 @@ class ShareCounts:
     champion_events: int
 
 
+@dataclass(frozen=True)
+class ArmDecisions:
+    """Where each decision is that the canary's analysis read; the parts close with the sum.
+
+    Args:
+        read: All of the files at hand, of the hours since the canary began.
+        counted: Of one arm, while both had traffic.
+        of_earlier_plans: From before the canary's first plan.
+        after_an_end: Made when the authorization of an arm had ended.
+        without_share: Asked for one version by number, or made when the lease had ended.
+        of_no_arm: Assigned to neither arm.
+        copies: Shipped a second time.
+        with_final_label: Of those that count.
+        without_final_label: Of those that count: no outcome yet, or one that may still change.
+        answered_by_another: Of those that count: the arm failed, so champion, rule or review
+            answered. An `error` of the arm that was assigned.
+    """
+
+    read: int = 0
+    counted: int = 0
+    of_earlier_plans: int = 0
+    after_an_end: int = 0
+    without_share: int = 0
+    of_no_arm: int = 0
+    copies: int = 0
+    with_final_label: int = 0
+    without_final_label: int = 0
+    answered_by_another: int = 0
+
+
 class CanaryAction(StrEnum):
     """What the controller does after an analysis."""
 
@@ -177,7 +209,7 @@ class MetricJudgement:
             champion = _rate(self.champion_events, self.champion_subjects)
         return (
             f"{self.event}{ratio} canary {canary}, champion {champion}, "
-            f"E(harm) {_e(self.log_harm)}, E(safe) {_e(self.log_safe)}"
+            f"E(harm) {e_words(self.log_harm)}, E(safe) {e_words(self.log_safe)}"
         )
 
 
@@ -231,7 +263,7 @@ class CanaryJudgement:
         check = Check(
             rule="sample_ratio",
             verdict=Verdict.FAILED if split.wrong else Verdict.PASSED,
-            observed=f"{split.describe()}, E {_e(split.log_e)}",
+            observed=f"{split.describe()}, E {e_words(split.log_e)}",
             allowed="the share of the plan, but for chance",
             severity=Severity.CRITICAL,
             value=split.canary_subjects / (split.canary_subjects + split.champion_subjects),
@@ -361,8 +393,8 @@ def _judge_metric(
         rate_ratio=rate_ratio(rows),
         log_harm=log_harm,
         log_safe=log_safe,
-        harmful=log_harm >= math.log(harm_threshold),
-        safe=log_safe >= math.log(safe_threshold) and subjects >= metric.min_subjects,
+        harmful=reaches(log_harm, harm_threshold),
+        safe=reaches(log_safe, safe_threshold) and subjects >= metric.min_subjects,
     )
 
 
@@ -387,8 +419,8 @@ def _judge_losses(
         rate_ratio=means.loss_ratio(losses),
         log_harm=harm,
         log_safe=safe,
-        harmful=harm >= math.log(harm_threshold),
-        safe=safe >= math.log(safe_threshold) and canary.subjects >= metric.min_subjects,
+        harmful=reaches(harm, harm_threshold),
+        safe=reaches(safe, safe_threshold) and canary.subjects >= metric.min_subjects,
         canary_mean=canary.mean,
         champion_mean=champion.mean,
     )
@@ -438,8 +470,14 @@ def _mean(mean: float | None, subjects: int) -> str:
     return f"{mean:.4g} of {subjects}" if mean is not None else "none of 0"
 
 
-def _e(log_value: float) -> str:
+def reaches(log_value: float, threshold: float) -> bool:
+    """Whether an e-value, by its natural logarithm, counts from the threshold on."""
+    return log_value >= math.log(threshold)
+
+
+def e_words(log_value: float) -> str:
     """An e-value for people; it may overflow, so big ones are written as a power of ten."""
     if log_value > math.log(1e6):
         return f"10^{log_value / math.log(10):.0f}"
-    return f"{math.exp(log_value):.3g}"
+    value = math.exp(log_value)
+    return f"{value:,.0f}" if value >= _THOUSAND else f"{value:.3g}"

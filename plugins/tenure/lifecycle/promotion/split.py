@@ -32,14 +32,19 @@ PRIOR_SUBJECTS = 100.0
 class ArmSplit:
     """Subjects by the arm that they were assigned at one share, and the evidence against it.
 
-    `log_e` is the natural logarithm of the e-value; wrong from `log(shares / ALPHA)` on.
+    `log_e` is the natural logarithm of the e-value; wrong from that of `threshold` on.
     """
 
     share_bp: int
     canary_subjects: int
     champion_subjects: int
     log_e: float
-    wrong: bool
+    threshold: float
+
+    @property
+    def wrong(self) -> bool:
+        """Whether the evidence is enough."""
+        return self.log_e >= math.log(self.threshold)
 
     def describe(self) -> str:
         """The numbers in one clause."""
@@ -61,12 +66,12 @@ def judge_split(subjects: Sequence[tuple[int, int, int]], *, shares: int) -> Arm
     >>> judge_split([(500, 50, 950), (5000, 400, 600)], shares=2).describe()
     "400 of 1000 subjects were the canary's (40.0%) at a share of 50%"
     """
-    limit = math.log(shares / ALPHA)
     found = [
-        ArmSplit(share_bp, canary, champion, log_e, log_e >= limit)
+        ArmSplit(
+            share_bp, canary, champion, log_e_value(share_bp, canary, champion), shares / ALPHA
+        )
         for share_bp, canary, champion in subjects
         if canary + champion
-        for log_e in [log_e_value(share_bp, canary, champion)]
     ]
     return max(found, key=lambda split: split.log_e, default=None)
 

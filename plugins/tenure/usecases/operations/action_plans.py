@@ -172,6 +172,15 @@ def plan_rollback(call: ActionCall) -> PlannedAction:
     intent = intend(call.platform, named[0], named[1], actor=call.user)
     if intent.done:
         return PlannedAction(f"{intent.describe()} Nothing would change.")
+    reason = f"Incident {call.found.id}: {call.found.summary}"
+    reason = reason if len(reason) <= 500 else f"{reason[:499]}…"
+    return planned_rollback(call.platform, intent, user=call.user, reason=reason)
+
+
+def planned_rollback(
+    platform: Installation, intent: Intent, *, user: str, reason: str
+) -> PlannedAction:
+    """What a rollback would do that is not done yet."""
     passed = "".join(f" Passed over {name}: {why}." for name, why in intent.refused)
     state = {
         "remove": intent.remove.id,
@@ -179,14 +188,12 @@ def plan_rollback(call: ActionCall) -> PlannedAction:
         "successor": intent.successor.id,
         "cancels": intent.cancels and intent.cancels.id,
     }
-    return PlannedAction(f"{intent.describe()}{passed}", state, lambda: _roll_back(call, intent))
 
+    def do() -> str:
+        plan = roll_back(platform, intent, reason=reason, actor=user)
+        return f"{intent.describe()} Plan generation {plan.generation}."
 
-def _roll_back(call: ActionCall, intent: Intent) -> str:
-    reason = f"Incident {call.found.id}: {call.found.summary}"
-    reason = reason if len(reason) <= 500 else f"{reason[:499]}…"
-    plan = roll_back(call.platform, intent, reason=reason, actor=call.user)
-    return f"{intent.describe()} Plan generation {plan.generation}."
+    return PlannedAction(f"{intent.describe()}{passed}", state, do)
 
 
 def plan_reload(call: ActionCall) -> PlannedAction:

@@ -17,7 +17,14 @@ from tenure.config import ModelConfig, load_model
 from tenure.errors import CanaryRolledBack, NotPermitted, StateConflict
 from tenure.installation import Installation
 from tenure.layout import DECOMMISSION_MODEL, dag_id, day_folders, keys_from_hour, log_prefix
-from tenure.lifecycle.promotion.canary import CanaryAction, CanaryJudgement, ShareCounts, judge
+from tenure.lifecycle.promotion.canary import (
+    ArmDecisions,
+    CanaryAction,
+    CanaryJudgement,
+    ShareCounts,
+    judge,
+)
+from tenure.lifecycle.promotion.canary_sentence import verdict_sentence
 from tenure.lifecycle.promotion.means import ShareLosses
 from tenure.usecases.decisions.segments import live_keys
 from tenure.usecases.promotion import traffic
@@ -39,6 +46,18 @@ class CanaryStart:
 
     probation: "Probation | None"
     summary: str
+
+
+@dataclass(frozen=True)
+class CanaryFindings:
+    """What one analysis found in the log: events, losses of a regression, and what counts for none.
+
+    `decisions` is None before the canary's first plan.
+    """
+
+    counts: list[ShareCounts] = field(default_factory=list)
+    losses: list[ShareLosses] = field(default_factory=list)
+    decisions: ArmDecisions | None = None
 
 
 @dataclass
@@ -82,12 +101,17 @@ class Probation:
             StateConflict: Another controller took over.
             NotPermitted: Its authorization has ended: it gets nothing, so nothing can be judged.
         """
-        counts, losses = self._count()
+        found = self._count()
         with self.platform.database.begin() as connection:
-            analyses = canary.analyses_in_budget(connection, self.version.id) + 1
+            in_budget = canary.analyses_in_budget(connection, self.version.id) + 1
+            made = canary.analyses_made(connection, self.version.id) + 1
         share = self.plan.share_bp
-        judgement = judge(self.config.canary, counts, losses, share_bp=share, analyses=analyses)
-        evidence = self._save(judgement, counts, losses) if _is_reported(judgement) else ""
+        judgement = judge(
+            self.config.canary, found.counts, found.losses, share_bp=share, analyses=in_budget
+        )
+        sentence = verdict_sentence(judgement, analyses=made)
+        facts = analysis_facts(judgement, found) | {"sentence": sentence, "analyses": made}
+        evidence = self._save(judgement, facts) if _is_reported(judgement) else ""
         settle_stops(self.platform, self.version.id)  # before maintenance does: it may be promoted
         with traffic.turn(self.platform, self.version.id, actor=self.actor) as mine:
             self._still_mine(mine)
@@ -99,28 +123,30 @@ class Probation:
                 share_bp=share,
                 verdict=judgement.verdict,
                 action=judgement.action,
-                facts=_facts(judgement, counts, losses) | {"report": evidence},
+                facts=facts | {"report": evidence},
                 at=self.platform.clock.now(),
             )
-            self.plan = self._act(mine, judgement, evidence)
+            self.plan = self._act(mine, judgement, sentence, evidence)
         _log.info(
-            "analysis=%s model=%s share=%.0f%% action=%s generation=%s | %s",
+            "analysis=%s model=%s share=%.0f%% action=%s generation=%s | %s | %s",
             number,
             self.version.name,
             share / 100,
             judgement.action,
             self.plan.generation,
+            sentence,
             judgement.explanation,
         )
         return judgement
 
-    def _act(self, mine: traffic.Turn, judgement: CanaryJudgement, evidence: str) -> PlanRow:
+    def _act(
+        self, mine: traffic.Turn, judgement: CanaryJudgement, sentence: str, evidence: str
+    ) -> PlanRow:
         match judgement.action:
             case CanaryAction.PROMOTE:
                 return traffic.promote(mine, self.plan, evidence=evidence)
             case CanaryAction.ROLL_BACK:
-                reason = judgement.explanation
-                return traffic.roll_back_canary(mine, reason=reason, evidence=evidence)
+                return traffic.roll_back_canary(mine, reason=sentence, evidence=evidence)
             case CanaryAction.HOLD:
                 return self.plan  # not renewed: the lease ends and the champion serves 100%
             case CanaryAction.ADVANCE:
@@ -159,14 +185,18 @@ class Probation:
             )
         self.plan = found  # an authorization was renewed meanwhile: the same plan, later ends
 
-    def _count(self) -> tuple[list[ShareCounts], list[ShareLosses]]:
-        """Events, and of a regression the losses of answers."""
-        from tenure.adapters.ibis_engine.arms import CanaryWindow, arm_counts, arm_losses
+    def _count(self) -> CanaryFindings:
+        from tenure.adapters.ibis_engine.arms import (
+            CanaryWindow,
+            arm_counts,
+            arm_decisions,
+            arm_losses,
+        )
 
         with self.platform.database.begin() as connection:
             start = canary.began(connection, self.version.model, self.version.id)
             if start is None:
-                return [], []
+                return CanaryFindings()
             watermark = canary.watermark(connection, self.version.model)
             ended = plans.ended_since(
                 connection,
@@ -177,10 +207,12 @@ class Probation:
         horizon, task = self.config.label.horizon_hours, self.config.task
         window = CanaryWindow(start.generation, horizon, watermark, ended, task)
         decisions, outcomes = (self._segments(kind, start.at) for kind in ("decisions", "outcomes"))
-        counts = arm_counts(self.engine, decisions, outcomes, window)
-        if task != "regression":
-            return counts, []
-        return counts, arm_losses(self.engine, decisions, outcomes, window)
+        of_regression = task == "regression"
+        return CanaryFindings(
+            arm_counts(self.engine, decisions, outcomes, window),
+            arm_losses(self.engine, decisions, outcomes, window) if of_regression else [],
+            arm_decisions(self.engine, decisions, outcomes, window),
+        )
 
     def _segments(self, kind: str, since: datetime) -> list[Path]:
         """Files of the hours since the canary began; only these days are listed.
@@ -197,16 +229,14 @@ class Probation:
                 self.fetched[key] = self.platform.store.fetch(key)
         return [self.fetched[key] for key in keys]
 
-    def _save(
-        self, judgement: CanaryJudgement, counts: list[ShareCounts], losses: list[ShareLosses]
-    ) -> str:
+    def _save(self, judgement: CanaryJudgement, facts: dict[str, object]) -> str:
         report = Report(
             stage="canary",
             subject=self.version.name,
             verdict=judgement.verdict,
-            summary=f"{judgement.action}: {judgement.explanation}",
+            summary=str(facts["sentence"]),
             checks=judgement.checks(),
-            facts=_facts(judgement, counts, losses) | {"generation": self.plan.generation},
+            facts=facts | {"generation": self.plan.generation},
             enforced=True,
         )
         return self.platform.reports.save(
@@ -330,9 +360,7 @@ def _is_reported(judgement: CanaryJudgement) -> bool:
     return judgement.is_final or judgement.action is CanaryAction.HOLD
 
 
-def _facts(
-    judgement: CanaryJudgement, counts: list[ShareCounts], losses: list[ShareLosses]
-) -> dict[str, object]:
+def analysis_facts(judgement: CanaryJudgement, found: CanaryFindings) -> dict[str, object]:
     """Every number behind the judgement; an e-value that overflows stays a logarithm."""
     metrics = [
         asdict(m)
@@ -340,6 +368,7 @@ def _facts(
         | {f"e_{k}": _e_value(getattr(m, f"log_{k}")) for k in ("harm", "safe")}
         for m in judgement.metrics
     ]
+    split = judgement.split
     return {
         "action": str(judgement.action),
         "explanation": judgement.explanation,
@@ -348,9 +377,10 @@ def _facts(
         "harm_threshold": judgement.harm_threshold,
         "safe_threshold": judgement.safe_threshold,
         "metrics": metrics,
-        "split": asdict(judgement.split) if judgement.split else None,
-        "counts": [asdict(row) for row in counts],
-        "losses": [asdict(row) for row in losses],
+        "split": asdict(split) | {"wrong": split.wrong} if split else None,
+        "counts": [asdict(row) for row in found.counts],
+        "losses": [asdict(row) for row in found.losses],
+        "decisions": asdict(found.decisions) if found.decisions else None,
     }
 
 
