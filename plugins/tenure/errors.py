@@ -16,6 +16,7 @@ TenureError
 ├── ObjectMissing        the object store has no such object (any more)
 ├── ArchiveIncomplete    an archive item did not read back as it was written
 ├── LedgerBroken         the hash chain or an invariant does not hold
+├── NotWitnessed         no witness cosigned the newest events of the ledger
 ├── PortTaken            a service cannot bind its port
 └── ServiceUnreachable   a database, store or server does not answer (heals by itself: retried)
 """
@@ -118,6 +119,10 @@ class ArchiveIncomplete(TenureError):
 
 class LedgerBroken(TenureError):
     """The hash chain or an invariant does not hold."""
+
+
+class NotWitnessed(TenureError):
+    """The ledger's witness is silent, or refuses for another cause than what the ledger holds."""
 
 
 class PortTaken(TenureError):

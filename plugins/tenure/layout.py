@@ -18,6 +18,8 @@ BATCH_SCORE = "batch_score"
 DECOMMISSION_MODEL = "decommission_model"
 RETRAIN_MODELS = "retrain_models"
 MAINTAIN_PLATFORM = "maintain_platform"
+LEDGER_VERIFICATION = "ledger_verification"
+"""The sign of life of a verification of the whole ledger."""
 NEW_MODEL = "new_model"
 PLATFORM_DAGS = frozenset({RETRAIN_MODELS, MAINTAIN_PLATFORM, NEW_MODEL})
 """DAGs that belong to no model and no dataset."""
@@ -212,6 +214,36 @@ def parse_anchor_key(key: str) -> tuple[int, str] | None:
     """Number and hash of the event that an anchor names; None for another key."""
     number, mark, hash_ = key.removeprefix(ANCHORS).removesuffix(".json").partition("-")
     return (int(number), hash_) if mark and number.isdecimal() else None
+
+
+CHECKPOINTS = "ledger/checkpoints/"
+"""What the ledger's key signed, and its witness cosigned."""
+_LEAVES = "ledger/tile/0/"
+TILE_LEAVES = 256
+"""Leaves of a whole tile."""
+
+
+def checkpoint_key(size: int, root: str) -> str:
+    """A checkpoint of the ledger with its signatures.
+
+    >>> checkpoint_key(7, "ab")
+    'ledger/checkpoints/000000000007-ab.txt'
+    """
+    return f"{CHECKPOINTS}{size:012d}-{root}.txt"
+
+
+def leaves_key(number: int, width: int = TILE_LEAVES) -> str:
+    """Hashes of `width` leaves of the ledger's tree from leaf 256 · `number` on.
+
+    Source: c2sp.org/tlog-tiles.
+
+    >>> leaves_key(1234067), leaves_key(1, 7)
+    ('ledger/tile/0/x001/x234/067', 'ledger/tile/0/001.p/7')
+    """
+    digits = f"{number:0{-(-len(str(number)) // 3) * 3}d}"
+    *upper, last = (digits[i : i + 3] for i in range(0, len(digits), 3))
+    partial = f".p/{width}" if width < TILE_LEAVES else ""
+    return _LEAVES + "".join(f"x{part}/" for part in upper) + last + partial
 
 
 def search_key(training_key: str) -> str:

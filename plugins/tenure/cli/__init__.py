@@ -35,6 +35,7 @@ from tenure.cli import (
     stack,
     suite,
     watch,
+    witness,
 )
 from tenure.cli.measured import MeasuredGroup
 from tenure.cli.output import plain
@@ -80,6 +81,7 @@ for group in [
     stack,
     suite,
     watch,
+    witness,
 ]:
     group.register(app)
 

@@ -5,6 +5,7 @@ from typing import Annotated, get_args
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from tenure.config.task_rules import task_faults
+from tenure.lifecycle.audit.witness import LedgerPolicy
 from tenure.lifecycle.data.quality import QualityPolicy
 from tenure.lifecycle.data.sensitivity import Sensitivity
 from tenure.lifecycle.data.sources import Contract, Source
@@ -71,6 +72,7 @@ class PlatformConfig(Policy):
     gateway: GatewayPolicy = GatewayPolicy()
     watch: WatchPolicy = WatchPolicy()
     monitoring: BudgetPolicy = BudgetPolicy()
+    ledger: LedgerPolicy = LedgerPolicy()
 
     def allows(self, user: str, role: Role) -> bool:
         """Whether the user has the role; names compare without case."""

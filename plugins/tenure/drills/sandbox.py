@@ -204,6 +204,7 @@ def _write_include(include: Path, real: Path, receiver: str) -> None:
     load_platform(real)
     told = yaml.safe_load((real / "configs" / "platform.yaml").read_text("utf-8")) or {}
     told["webhook_hosts"] = [LOOPBACK]
+    told.pop("ledger", None)  # the witness would take the sandbox's ledger for the real one, cut
     told["watch"] = {**(told.get("watch") or {}), "webhook": receiver}
     for name in ("configs/datasets", "configs/models", "expectations"):
         (include / name).mkdir(parents=True)

@@ -102,3 +102,11 @@ MASTER = InstallationKey(
     "With another one, personal features that were logged before cannot be opened.",
 )
 """Wraps the data keys of subjects; what earlier ones wrapped is opened by these (`read_all`)."""
+LEDGER = InstallationKey(
+    "TENURE_LEDGER_KEY",
+    "ledger.key",
+    "The key of the ledger",
+    "Nothing was signed with it; the ledger stays as it is.",
+    "With another one, no witness that knows the old one cosigns what it signs.",
+)
+"""Ed25519: signs the checkpoints of the ledger."""

@@ -5,7 +5,6 @@ import itertools
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,14 +14,15 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from sqlalchemy import Connection, insert, text, update
+from ledger_forgery import as_owner, forget, rechain
+from sqlalchemy import Connection, insert, text
 from version_rows import facts
+from witnesses import WitnessThread, configured
 
 from tenure.adapters.segment_files import segment_list
 from tenure.adapters.sql import approvals, chain, monitoring, plans, versions
 from tenure.adapters.sql.tables import (
     dataset,
-    ledger_event,
     snapshot,
     training_snapshot,
     validation,
@@ -30,14 +30,17 @@ from tenure.adapters.sql.tables import (
 from tenure.errors import LedgerBroken
 from tenure.installation import Installation
 from tenure.layout import artifact_key, selection_key
-from tenure.lifecycle.audit.ledger import GENESIS, event_hash
+from tenure.lifecycle.audit.ledger import row_digest
+from tenure.lifecycle.audit.witness import LedgerPolicy
 from tenure.lifecycle.data.quality import Reason
 from tenure.lifecycle.decisions.segment_record import IN_FLIGHT
 from tenure.lifecycle.promotion.approval import ApprovalAnswer, Choice
 from tenure.lifecycle.retirement.decommission import StepAction
 from tenure.ports import ObjectStore
 from tenure.settings import REPOSITORY, Settings
+from tenure.usecases.operations.checkpoints import make_checkpoint
 from tenure.usecases.operations.ledger import verify_ledger
+from tenure.usecases.operations.ledger_tree import ledger_keys
 from tenure.usecases.operations.reconcile import ChainLength, _ledger
 from tenure.usecases.promotion import authority
 from tenure.usecases.retirement.decommissioning import decommissioning
@@ -606,21 +609,8 @@ def anchored(platform: Installation) -> int:
 
 def rewritten(platform: Installation, since: int) -> None:
     """By somebody who owns the database and knows the code: every hash, link and the head fit."""
-    with platform.database.begin() as c:
-        c.execute(text("SET LOCAL session_replication_role = replica"))
-        with closing(chain.events(c, after=since - 1)) as found:
-            events = list(found)
-        last = chain.hashes_at(c, [since - 1]).get(since - 1, GENESIS)
-        for event in events:
-            columns = {k: v for k, v in vars(event).items() if k != "hash"}
-            columns |= {"actor": "somebody else", "prev_hash": last}
-            last = event_hash(**columns)
-            c.execute(
-                update(ledger_event)
-                .where(ledger_event.c.seq == event.seq)
-                .values(actor="somebody else", prev_hash=columns["prev_hash"], hash=last)
-            )
-        c.execute(text("UPDATE ledger_head SET hash = :h"), {"h": last})
+    as_owner(platform, f"UPDATE ledger_event SET actor = 'somebody else' WHERE seq >= {since}")
+    rechain(platform)
 
 
 def without_reports(platform: Installation) -> None:
@@ -665,10 +655,10 @@ def test_a_chain_that_was_rewritten_with_right_hashes_is_found_by_its_anchors(
         _ledger(healthy, RunRef("d", "r", "t"))
 
 
-def test_who_rewrites_the_database_and_empties_the_store_is_not_found(
+def test_without_a_witness_who_rewrites_the_database_and_empties_the_store_is_not_found(
     healthy: Installation,
 ) -> None:
-    """As README says: whoever holds both leaves no trace here; a witness outside would see it."""
+    """As README says: whoever holds both leaves no trace here; a witness outside sees it."""
     anchored(healthy)
     rewritten(healthy, 1)
     without_reports(healthy)
@@ -716,3 +706,144 @@ def test_killed_between_anchor_and_report_the_next_run_goes_on(
     anchored(healthy)
     assert verify_ledger(healthy).ok
     assert len(list(healthy.store.list("anchors/"))) == 1
+
+
+AS_ITS_ROW_NOW = """
+    UPDATE ledger_event SET body = body || jsonb_build_object('row', '{digest}'::text)
+    WHERE seq = {seq}
+"""
+
+
+def seq_of(platform: Installation, subject: str) -> int:
+    """Number of the newest event about a subject."""
+    with platform.database.begin() as c:
+        return chain.events_of(c, subject)[-1].seq
+
+
+def another_actor(platform: Installation) -> int:
+    as_owner(platform, "UPDATE ledger_event SET actor = 'eve' WHERE seq = 4")
+    return 4
+
+
+def another_approver(platform: Installation) -> int:
+    """The row and its event, so that they fit each other."""
+    as_owner(platform, "UPDATE approval SET approver = 'heidi' WHERE model_version_id = 2")
+    with platform.database.begin() as c:
+        row = next(one for one in approvals.every(c) if one.model_version_id == 2)
+    seq = seq_of(platform, row.subject)
+    as_owner(
+        platform,
+        f"UPDATE ledger_event SET actor = 'heidi' WHERE seq = {seq}",
+        AS_ITS_ROW_NOW.format(digest=row.digest, seq=seq),
+    )
+    return seq
+
+
+def another_reason(platform: Installation) -> int:
+    """A traffic plan had another reason, says its row, and its event too."""
+    as_owner(platform, "UPDATE traffic_plan SET reason = 'as agreed' WHERE generation = 2")
+    with platform.database.begin() as c:
+        row = plans.newest(c, MODEL)
+    assert row is not None
+    seq = seq_of(platform, f"plan:{MODEL}")
+    as_owner(
+        platform,
+        f"""UPDATE ledger_event SET body = body || '{{"reason": "as agreed"}}' WHERE seq = {seq}""",
+        AS_ITS_ROW_NOW.format(digest=row_digest(asdict(row)), seq=seq),
+    )
+    return seq
+
+
+def no_tail(platform: Installation) -> int:
+    """The last two events, which are about nothing but themselves."""
+    last = verify_ledger(platform).events
+    as_owner(platform, f"DELETE FROM ledger_event WHERE seq >= {last - 1}")
+    return last - 1
+
+
+@pytest.fixture
+def witnessed(healthy: Installation, tmp_path: Path) -> Iterator[tuple[Installation, str]]:
+    """A healthy installation whose witness saw all of it, and the checkpoint that somebody kept."""
+    witness = WitnessThread(tmp_path / "witness", ledger_keys(healthy).log)
+    configured(healthy, witness.policy)
+    for name in ("the last but one", "the last"):
+        with healthy.database.begin() as c:
+            healthy.ledger.note(c, subject="s", actor="ada", body={}, op_key=name)
+    _ledger(healthy, RunRef("d", "r", "t"))
+    make_checkpoint(healthy, RunRef("d", "r", "t"))
+    yield healthy, witness.witness.newest().body
+    witness.stop()
+
+
+@pytest.mark.parametrize(
+    ("change", "empties"),
+    [
+        (another_actor, False),
+        (another_approver, False),
+        (another_reason, False),
+        (no_tail, False),
+        (another_actor, True),
+    ],
+)
+def test_a_superuser_who_rewrites_all_of_it_is_found_by_the_witness(
+    witnessed: tuple[Installation, str],
+    change: Callable[[Installation], int],
+    empties: bool,
+) -> None:
+    """The row and its event, the whole chain and every anchor; with the object store besides."""
+    platform, kept = witnessed
+    assert verify_ledger(platform).ok
+    seq = change(platform)
+    rechain(platform)
+    forget(platform)
+    without_objects(platform)
+    if empties:
+        for key in list(platform.store.list("ledger/")):
+            platform.store.delete(key)
+    alone = configured(Installation(platform.settings), LedgerPolicy())
+    assert verify_ledger(alone).ok, "the database is at one with itself"
+    alone.database.dispose()
+    for found in (verify_ledger(platform), verify_ledger(platform, checkpoint=kept)):
+        assert found.broken is not None
+        assert not found.ok
+        assert found.broken.seq == (1 if empties else seq)
+        assert "witness.example/w1 cosigned on" in found.broken.why
+    with pytest.raises(LedgerBroken):
+        make_checkpoint(platform, RunRef("d", "r", "t"))
+
+
+@pytest.mark.parametrize(
+    ("name", "statement", "rule"),
+    [
+        ("an approval", "UPDATE approval SET note = 'fine' WHERE model_version_id = 2", "I19"),
+        ("an approval without its event", AN_APPROVAL, "I19"),
+        ("a plan's reason", "UPDATE traffic_plan SET reason = 'x' WHERE generation = 2", "I19"),
+        ("a state", "UPDATE model_version SET state = 'superseded' WHERE version = 1", "I6"),
+    ],
+)
+def test_rows_are_compared_with_their_events_each_time(
+    healthy: Installation, name: str, statement: str, rule: str
+) -> None:
+    assert [one.id for one in verify_ledger(healthy).invariants] == ["I3", "I6", "I19"]
+    as_owner(healthy, statement)
+    found = verify_ledger(healthy)
+    assert (found.broken, found.ok) == (None, False), name
+    assert rule in {one.id for one in found.invariants if one.breaches}
+    assert found.first_fault.startswith(rule)
+
+
+def test_a_witness_that_does_not_answer_is_said_and_a_kept_checkpoint_counts(
+    witnessed: tuple[Installation, str],
+) -> None:
+    platform, kept = witnessed
+    policy = platform.config.ledger.witness
+    assert policy is not None
+    away = policy.model_copy(update={"url": "http://127.0.0.1:9"})
+    configured(platform, platform.config.ledger.model_copy(update={"witness": away}))
+    found = verify_ledger(platform)
+    assert (found.ok, found.checkpoints) == (True, [])
+    assert found.unwitnessed == "The witness http://127.0.0.1:9 gave no answer: ConnectError."
+    found = verify_ledger(platform, checkpoint=kept)
+    assert (found.ok, len(found.checkpoints)) == (True, 1)
+    rewritten(platform, 5)
+    assert not verify_ledger(platform, checkpoint=kept).ok

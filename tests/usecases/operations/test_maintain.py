@@ -1,18 +1,23 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
 
 import pytest
 from sqlalchemy import text
+from witnesses import WitnessThread, configured
 
 from tenure.adapters.sql import reports, versions
 from tenure.errors import LedgerBroken, ServiceUnreachable
 from tenure.installation import Installation
 from tenure.lifecycle.audit.reconciliation import FailedTask
+from tenure.lifecycle.audit.witness import LedgerPolicy, WitnessPolicy
 from tenure.lifecycle.incidents.failure_card import FailureCard, describe
 from tenure.usecases.incidents.failure_cards import save
 from tenure.usecases.incidents.outbox import Delivery
+from tenure.usecases.operations.checkpoints import CheckpointCounts
+from tenure.usecases.operations.ledger_tree import ledger_keys
 from tenure.usecases.operations.maintain import RequestCounts, SweepCounts, WatchCounts, maintain
 from tenure.usecases.operations.reconcile import (
     AliasCounts,
@@ -328,9 +333,54 @@ def test_maintenance_says_that_it_lives_and_whether_mlflow_answered(
         maintain(platform, RUN, None, aliases)
         with platform.database.begin() as connection:
             beats = health.heartbeats(connection)
-        assert sorted(beats) == names
-        assert {one.period_seconds for one in beats.values()} == {300.0}
+        assert sorted(beats) == ["ledger_verification", *names]
+        periods = {name: one.period_seconds for name, one in beats.items()}
+        assert periods == dict.fromkeys(names, 300.0) | {"ledger_verification": 86_400.0}
         aliases.is_down = False
+
+
+def test_the_whole_ledger_is_verified_once_a_day(platform: Installation, aliases: Aliases) -> None:
+    make(platform, 1, "champion")
+
+    def is_verified() -> bool:
+        done = maintain(platform, RUN, None, aliases).checkpoint
+        assert isinstance(done, CheckpointCounts)
+        return done.is_verified
+
+    assert [is_verified(), is_verified()] == [True, False]
+    yesterday = "UPDATE heartbeat SET seen_at = now() - interval '24 hours'"
+    change(platform, f"{yesterday} WHERE name = 'ledger_verification'")
+    assert is_verified()
+    change(
+        platform,
+        f"{yesterday} WHERE name = 'ledger_verification'",
+        "UPDATE model_version SET state = 'superseded' WHERE version = 1",
+    )
+    with pytest.raises(LedgerBroken, match="The ledger does not hold: I6, 1 rows: model flight_l"):
+        maintain(platform, RUN, None, aliases)
+    assert "LedgerBroken" in incidents(platform)
+
+
+def test_a_silent_witness_is_an_incident_until_it_answers(
+    platform: Installation, aliases: Aliases, tmp_path: Path
+) -> None:
+    with platform.database.begin() as c:
+        platform.ledger.note(c, subject="s", actor="ada", body={}, op_key="k")
+    witness = WitnessThread(tmp_path / "witness", ledger_keys(platform).log)
+    try:
+        away = LedgerPolicy(
+            witness=WitnessPolicy(url="http://127.0.0.1:9", key=witness.witness.key.text)
+        )
+        done = maintain(configured(platform, away), RUN, None, aliases).checkpoint
+        assert isinstance(done, PartFailure)
+        assert incidents(platform) == {
+            "NotWitnessed": "The witness http://127.0.0.1:9 gave no answer: ConnectError."
+        }
+        done = maintain(configured(platform, witness.policy), RUN, None, aliases).checkpoint
+        assert done == CheckpointCounts(2, is_cosigned=True, is_new=True, is_verified=True)
+        assert incidents(platform) == {}
+    finally:
+        witness.stop()
 
 
 @pytest.mark.parametrize("error", [KeyError("a bug"), ValueError("a\x00b"), TypeError("no")])

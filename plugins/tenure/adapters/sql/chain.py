@@ -1,6 +1,7 @@
 """Reads the ledger back: what a verification and an archive need."""
 
 from collections.abc import Collection, Generator
+from itertools import takewhile
 
 from sqlalchemy import ARRAY, BigInteger, Connection, any_, bindparam, select, text
 
@@ -43,13 +44,28 @@ def hashes_at(connection: Connection, numbers: Collection[int]) -> dict[int, str
     return {row.seq: row.hash for row in found}
 
 
+def hashes(connection: Connection) -> list[str]:
+    """Hash of every event from the first one on, as far as no number is missing."""
+    query = select(ledger_event.c.seq, ledger_event.c.hash).order_by(ledger_event.c.seq)
+    numbered = enumerate(connection.execute(query), start=1)
+    return [row.hash for _, row in takewhile(lambda one: one[0] == one[1].seq, numbered)]
+
+
+def one_event(connection: Connection, seq: int) -> Event | None:
+    """The event with this number; None when there is none."""
+    row = connection.execute(select(*_COLUMNS).where(ledger_event.c.seq == seq)).mappings().first()
+    return as_row(Event, row) if row else None
+
+
+def events_of(connection: Connection, subject: str) -> list[Event]:
+    """Events about a subject, oldest first."""
+    query = select(*_COLUMNS).where(ledger_event.c.subject == subject)
+    rows = connection.execute(query.order_by(ledger_event.c.seq)).mappings()
+    return [as_row(Event, row) for row in rows]
+
+
 def of_version(connection: Connection, version_id: int, *, up_to: str) -> list[Event]:
     """Events of a version's life, up to and with the first one that reached a state."""
-    query = (
-        select(*_COLUMNS)
-        .where(ledger_event.c.subject == f"mv:{version_id}")
-        .order_by(ledger_event.c.seq)
-    )
-    found = [as_row(Event, row) for row in connection.execute(query).mappings()]
+    found = events_of(connection, f"mv:{version_id}")
     last = next((i for i, event in enumerate(found) if event.dst == up_to), len(found) - 1)
     return found[: last + 1]

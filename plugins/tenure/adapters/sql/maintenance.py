@@ -138,6 +138,17 @@ def kept_anchors(connection: Connection) -> list[Anchor]:
     return [Anchor(int(facts["seq"]), str(facts["hash"])) for facts in found]
 
 
+def kept_checkpoint(connection: Connection) -> str | None:
+    """The note of the newest checkpoint of the ledger that was stored with its signatures."""
+    query = (
+        select(report.c.body["facts"]["note"].as_string())
+        .where(report.c.stage == "checkpoint")
+        .order_by(report.c.id.desc())
+    )
+    found: str | None = connection.execute(query.limit(1)).scalar_one_or_none()
+    return found
+
+
 _EVER = """
     SELECT DISTINCT v.model, v.version, x.dst FROM ledger_event x
     JOIN model_version v ON x.subject = 'mv:' || v.id WHERE x.dst = ANY(:places)

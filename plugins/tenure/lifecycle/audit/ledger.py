@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tenure.errors import LedgerBroken
-from tenure.vocabulary import as_stored, digest_json
+from tenure.vocabulary import as_stored, canonical_json, digest_bytes, digest_json
 
 GENESIS = "0" * 64
 """`prev_hash` of the first event."""
@@ -81,18 +81,24 @@ def event_hash(
 
     `at` is hashed as UTC ISO 8601 with microseconds, numbers of `body` as JSONB gives them back.
     """
-    return digest_json(
+    event = Event(seq, op_key, subject, generation, src, dst, actor, body, at, prev_hash, hash="")
+    return digest_bytes(event_content(event))
+
+
+def event_content(event: Event) -> bytes:
+    """The bytes that the hash of an event is of."""
+    return canonical_json(
         [
-            seq,
-            op_key,
-            subject,
-            generation,
-            src,
-            dst,
-            actor,
-            as_stored(dict(body)),
-            at.astimezone(UTC).isoformat(timespec="microseconds"),
-            prev_hash,
+            event.seq,
+            event.op_key,
+            event.subject,
+            event.generation,
+            event.src,
+            event.dst,
+            event.actor,
+            as_stored(dict(event.body)),
+            event.at.astimezone(UTC).isoformat(timespec="microseconds"),
+            event.prev_hash,
         ]
     )
 

@@ -69,6 +69,7 @@ ACTIONS: dict[str, tuple[IncidentAction, ...]] = {
 } | {
     "CanaryRolledBack": (ASK,),
     "LedgerBroken": (ASK,),
+    "NotWitnessed": (ASK,),
     "artifact_refused": _VERSION,
     "model_crashed": _VERSION,
     "other_libraries": (ASK, ROLL_BACK),

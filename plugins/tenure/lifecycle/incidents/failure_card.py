@@ -31,6 +31,7 @@ TITLES: dict[str, str] = {
     "ObjectMissing": "An object is missing in the store",
     "ArchiveIncomplete": "The archive is not complete",
     "LedgerBroken": "The ledger does not hold",
+    "NotWitnessed": "No witness vouches for the newest events of the ledger",
     "PortTaken": "A port is taken",
     "ServiceUnreachable": "A service does not answer",
     KILLED: "Killed before it could say anything",

@@ -73,6 +73,7 @@ class WatchPolicy(Policy):
 
 _CAUSES = {
     "maintenance": ("database", "api-server", "scheduler", "dag-processor"),
+    "verification": ("database", "maintenance"),
     "scheduler": ("database", "api-server"),
     "triggerer": ("database", "api-server"),
     "dag-processor": ("database", "api-server"),

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tenure.errors import FileRefused, NotWitnessed
 from tenure.files import digest_file
 from tenure.installation import Installation
 from tenure.layout import (
@@ -26,6 +27,14 @@ from tenure.ports import DecisionFilter
 from tenure.usecases.decisions.segments import live_keys
 from tenure.usecases.incidents.one_by_one import cause_of
 from tenure.usecases.monitoring.window import judged_rows, segment_of
+from tenure.usecases.operations.ledger_tree import (
+    LedgerKeys,
+    SignedCheckpoint,
+    difference,
+    ledger_keys,
+    verified,
+    witness_client,
+)
 from tenure.vocabulary import canonical_json
 
 if TYPE_CHECKING:
@@ -44,6 +53,7 @@ _FILES_AS_RECORDED = (
     "I18",
     "Every file of decisions and outcomes is the one that was recorded, and none is missing.",
 )
+_STATES_HAVE_EVENTS = {"I3", "I6"}
 _ROWS_HAVE_EVENTS = (
     "I19",
     "Every approval and every traffic plan is the one that its ledger event says, and is there.",
@@ -83,7 +93,10 @@ class LedgerVerification:
             and in the object store.
         knows_platform: Whether the `platform.yaml` in force is that of the newest event about it.
         broken: The first event that does not hold, or None.
-        invariants: Every invariant, when they were asked for.
+        invariants: Every invariant, when they were asked for; else those of states, approvals and
+            traffic plans, which are compared with their events each time.
+        checkpoints: Those that the events were compared with, from outside the database.
+        unwitnessed: Why the witness of `platform.yaml` did not say what it saw; else empty.
     """
 
     events: int
@@ -92,6 +105,19 @@ class LedgerVerification:
     knows_platform: bool
     broken: Broken | None
     invariants: Sequence[InvariantFinding]
+    checkpoints: "Sequence[SignedCheckpoint]" = ()
+    unwitnessed: str = ""
+
+    @property
+    def first_fault(self) -> str:
+        """What does not hold, in words; empty when everything does."""
+        if self.broken is not None:
+            return f"event {self.broken.seq}: {self.broken.why}"
+        for one in self.invariants:
+            for example in one.examples[:1]:
+                said = ", ".join(f"{k} {v}" for k, v in example.items())
+                return f"{one.id}, {len(one.breaches)} rows: {said}"
+        return ""
 
     @property
     def violations(self) -> int:
@@ -104,19 +130,76 @@ class LedgerVerification:
         return self.broken is None and not self.violations
 
 
-def verify_ledger(platform: Installation, *, invariants: bool = False) -> LedgerVerification:
-    """Verify the whole chain, compare it with every anchor, and the invariants if asked."""
+def verify_ledger(
+    platform: Installation,
+    *,
+    invariants: bool = False,
+    checkpoint: str | None = None,
+    witness: str | None = None,
+) -> LedgerVerification:
+    """Verify the whole chain, and compare it with what lies outside the database.
+
+    Args:
+        platform: The installation.
+        invariants: Whether every invariant is looked at.
+        checkpoint: A signed checkpoint that somebody kept, besides the one that the witness holds.
+        witness: Public key of the witness; that of `platform.yaml` when None.
+
+    Raises:
+        FileRefused: The checkpoint is none that the witness cosigned.
+    """
     from tenure.usecases.promotion import authority
 
-    found = check_chain(platform)
+    keys = ledger_keys(platform, witness)
+    given = [verified(checkpoint, keys)] if checkpoint is not None else []
+    seen, unwitnessed = _seen_by_witness(platform, keys)
+    checkpoints = [*given, *seen]
+    found = check_chain(platform)  # last: what the checkpoints cover is there
+    faults = [
+        found.chain.broken,
+        *(difference(platform, one, keys) for one in checkpoints),
+    ]
+    broken = min((one for one in faults if one is not None), key=lambda b: b.seq, default=None)
     return LedgerVerification(
-        events=found.chain.events,
+        events=found.chain.events if broken is None else broken.seq - 1,
         head=found.chain.head.hash,
         anchors=found.anchors,
         knows_platform=authority.is_recorded(platform),
-        broken=found.chain.broken,
-        invariants=find_breaches(platform) if invariants else [],
+        broken=broken,
+        invariants=find_breaches(platform) if invariants else compare_rows(platform),
+        checkpoints=checkpoints,
+        unwitnessed=unwitnessed,
     )
+
+
+def _seen_by_witness(
+    platform: Installation, keys: LedgerKeys
+) -> "tuple[Sequence[SignedCheckpoint], str]":
+    """The checkpoint that the witness holds, if there is one; else why it does not say so."""
+    client = witness_client(platform)
+    if client is None:
+        return [], ""
+    try:
+        text = client.newest()
+        return ([] if text is None else [verified(text, keys)]), ""
+    except (NotWitnessed, FileRefused) as error:
+        return [], error.what
+
+
+def compare_rows(platform: Installation) -> list[InvariantFinding]:
+    """States, approvals and traffic plans, row by row, with what their ledger events say."""
+    from tenure.adapters.sql import chain, invariants
+
+    now = platform.clock.now()
+    with platform.database.begin() as connection:
+        chain.at_one_moment(connection)
+        found = [
+            InvariantFinding(one.id, one.meaning, invariants.breaches(connection, one, now))
+            for one in invariants.INVARIANTS
+            if one.id in _STATES_HAVE_EVENTS
+        ]
+        rows, events = invariants.rows_with_events(connection)
+    return [*found, InvariantFinding(*_ROWS_HAVE_EVENTS, _unmatched(rows, events))]
 
 
 @dataclass(frozen=True)

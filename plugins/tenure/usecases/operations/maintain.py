@@ -8,9 +8,10 @@ from urllib.parse import quote
 
 from tenure.errors import LedgerBroken
 from tenure.installation import Installation
-from tenure.layout import MAINTAIN_PLATFORM, TRAIN_MODEL, dag_id
+from tenure.layout import LEDGER_VERIFICATION, MAINTAIN_PLATFORM, TRAIN_MODEL, dag_id
 from tenure.lifecycle.audit.ledger import broken_ledger
 from tenure.lifecycle.audit.reconciliation import DEAD_AFTER, FailedTask, silent_deaths
+from tenure.lifecycle.audit.witness import not_witnessed
 from tenure.lifecycle.incidents.failure_card import killed_card
 from tenure.lifecycle.serving.silence import MAINTENANCE_SECONDS
 from tenure.usecases.data.refused_files import expire_refused
@@ -28,6 +29,7 @@ from tenure.usecases.incidents.alerts import (
 from tenure.usecases.incidents.failure_cards import save
 from tenure.usecases.incidents.one_by_one import one_by_one
 from tenure.usecases.operations.broken_files import FileCounts, report_configs, report_imports
+from tenure.usecases.operations.checkpoints import CheckpointCounts, make_checkpoint
 from tenure.usecases.operations.ledger import verify_ledger
 from tenure.usecases.operations.reconcile import (
     PartFailure,
@@ -50,6 +52,8 @@ UNFINISHED = timedelta(days=1)
 """Age of a write that nobody will finish."""
 WATCHED = timedelta(hours=24)
 """How far back the watchdog looks for failed tasks."""
+VERIFY_EVERY = timedelta(days=1)
+"""How often the whole ledger is verified; each run verifies what is new."""
 GONE = timedelta(days=7)
 """Silence after which a gateway is forgotten."""
 
@@ -113,6 +117,8 @@ class Maintenance:
         authorizations: What lets versions serve, judged again.
         compaction: Of the decision log.
         seal: Of the records of its files.
+        checkpoint: Of the ledger, cosigned by its witness, with which the whole ledger is verified
+            once a day; None when its chain does not hold.
         people: Whether `platform.yaml` is another one, which is a ledger event.
         watchdog: Killed tasks; None without a login to Airflow.
         requests: Retrain requests that no run works on; None without a login to Airflow.
@@ -131,6 +137,7 @@ class Maintenance:
     compaction: CompactionCounts | PartFailure
     seal: SealCounts | PartFailure
     people: RevisionCounts | PartFailure
+    checkpoint: CheckpointCounts | PartFailure | None
     watchdog: WatchCounts | PartFailure | None
     requests: RequestCounts | PartFailure | None
     configs: FileCounts | PartFailure
@@ -159,8 +166,9 @@ def maintain(
     Raises:
         LedgerBroken: After everything else was done.
     """
+    reconciled = reconcile(platform, run, registry)
     done = Maintenance(
-        reconciled=reconcile(platform, run, registry),
+        reconciled=reconciled,
         sweep=attempt(platform, "sweep", lambda: _sweep(platform)),
         outcomes=attempt(platform, "outcomes", lambda: take_outcomes(platform, run)),
         reviews=attempt(platform, "reviews", lambda: expire(platform)),
@@ -169,6 +177,9 @@ def maintain(
         compaction=attempt(platform, "compaction", lambda: compact(platform)),
         seal=attempt(platform, "seal", lambda: seal(platform, actor=run.dag_id)),
         people=attempt(platform, "people", lambda: take_up(platform, seen_by=run.dag_id)),
+        checkpoint=attempt(platform, "checkpoint", lambda: _checkpoint(platform, run))
+        if not isinstance(reconciled.ledger, PartFailure)
+        else None,
         watchdog=attempt(platform, "watchdog", lambda: _watch(platform, airflow))
         if airflow
         else None,
@@ -185,10 +196,34 @@ def maintain(
         alerts=attempt(platform, "alerts", lambda: _alerts(platform, alerts)),
     )
     _say_alive(platform, done)
-    ledger = done.reconciled.ledger
-    if isinstance(ledger, PartFailure) and ledger.kind == LedgerBroken.__name__:
-        raise broken_ledger(ledger.error)
+    for part in (reconciled.ledger, done.checkpoint):
+        if isinstance(part, PartFailure) and part.kind == LedgerBroken.__name__:
+            raise broken_ledger(part.error)
     return done
+
+
+def _checkpoint(platform: Installation, run: RunRef) -> CheckpointCounts:
+    """Have the newest events cosigned; once a day, verify all of them with what the witness saw.
+
+    Raises:
+        LedgerBroken: An event, a state, an approval or a plan is not as it was.
+        NotWitnessed: The witness does not cosign, or does not say what it saw.
+    """
+    from tenure.adapters.sql import health
+
+    done = make_checkpoint(platform, run)
+    with platform.database.begin() as connection:
+        last = health.heartbeats(connection).get(LEDGER_VERIFICATION)
+        if last is not None and health.now(connection) - last.seen_at < VERIFY_EVERY:
+            return done
+    found = verify_ledger(platform)
+    if not found.ok:
+        raise broken_ledger(f"The ledger does not hold: {found.first_fault}.")
+    if found.unwitnessed:
+        raise not_witnessed(found.unwitnessed)
+    with platform.database.begin() as connection:
+        health.beat(connection, LEDGER_VERIFICATION, period_seconds=VERIFY_EVERY.total_seconds())
+    return replace(done, is_verified=True)
 
 
 def _say_alive(platform: Installation, done: Maintenance) -> None:

@@ -16,19 +16,21 @@ from pathlib import Path
 
 from tenure.errors import ArtifactRefused, ConfigInvalid, ObjectMissing, TenureError
 from tenure.installation import Installation
-from tenure.layout import MAINTAIN_PLATFORM, outage_key, outage_mark_key
+from tenure.layout import LEDGER_VERIFICATION, MAINTAIN_PLATFORM, outage_key, outage_mark_key
 from tenure.lifecycle.incidents.webhook import FROM_ENVIRONMENT
 from tenure.lifecycle.serving.silence import MISSED, LifeSign, outages
 from tenure.ports import ObjectStore
 from tenure.vocabulary import canonical_json
 
 AIRFLOW_PARTS = ("scheduler", "triggerer", "dag-processor")
+_BEATS = {"maintenance": MAINTAIN_PLATFORM, "verification": LEDGER_VERIFICATION}
 INCIDENT = "silent"
 """Kind of the incident, and the beginning of its key."""
 _PROBE_SECONDS = 3.0
 _STILL_SAFE = {
     "database": "Gateways serve by the plans that they knew last; nothing is promoted or approved.",
     "gateway": "The lifecycle database and Airflow are not affected.",
+    "verification": "Nothing that serves is affected. What was verified before held.",
 }
 _SAFE = "Gateways keep serving by the plans in force; nothing is trained, judged or promoted."
 
@@ -76,15 +78,16 @@ class Probes:
         try:
             with self.platform.database.begin() as connection:
                 there = health.now(connection)
-                beat = health.heartbeats(connection).get(MAINTAIN_PLATFORM)
+                beats = health.heartbeats(connection)
         except TenureError as error:
             _log.warning("database=silent cause=%s", error.what)
             yield self._sign("database", None)
             return
         now = self.platform.clock.now()
         yield self._sign("database", now)
-        if beat is not None:  # by the database's clock: of ours only the difference counts
-            yield self._sign("maintenance", now - (there - beat.seen_at), beat.period_seconds)
+        for name, key in _BEATS.items():
+            if (beat := beats.get(key)) is not None:  # by its clock: ours may be another
+                yield self._sign(name, now - (there - beat.seen_at), beat.period_seconds)
 
     def _airflow(self) -> Iterable[LifeSign]:
         from tenure.adapters.health_probe import airflow_components
