@@ -109,6 +109,8 @@ def _mark(annotation: Any) -> str:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "**required**"
+    if isinstance(made := field.default_factory, type) and issubclass(made, Policy):
+        return ""  # what the keys below it say
     if field.default is PydanticUndefined:
         return "none"
     return _as_yaml(field.default)

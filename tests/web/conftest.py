@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -20,8 +21,10 @@ from tenure.adapters.sql import tables as t
 from tenure.config import load_model
 from tenure.installation import Installation
 from tenure.lifecycle.promotion.approval import evidence_digest
-from tenure.lifecycle.promotion.canary import ArmDecisions, ShareCounts, judge
+from tenure.lifecycle.promotion.canary import ArmDecisions, judge
+from tenure.lifecycle.promotion.canary_groups import GroupCounts, GroupsCounted
 from tenure.lifecycle.promotion.canary_sentence import verdict_sentence
+from tenure.lifecycle.promotion.event_rates import ShareCounts
 from tenure.usecases.promotion.canary import CanaryFindings, analysis_facts
 from tenure.verdicts import Check, Report, Verdict
 from tenure.vocabulary import RunRef, State
@@ -223,9 +226,11 @@ class Life:
                 at = self.now - timedelta(seconds=ago)
                 self.plan(connection, champion, version_id, share_bp, at=at)
         for number in range(1, 25):
-            found = CanaryFindings(_counted(number), [], _decisions(number))
+            found = CanaryFindings(_counted(number), [], _decisions(number), _groups(number))
             share_bp = 500 if number < 9 else 5000
-            judgement = judge(policy, found.counts, share_bp=share_bp, analyses=number)
+            judgement = judge(
+                policy, found.counts, share_bp=share_bp, analyses=number, groups=found.groups
+            )
             said = {"sentence": verdict_sentence(judgement, analyses=number), "analyses": number}
             with self.platform.database.begin() as connection:
                 connection.execute(
@@ -363,6 +368,27 @@ def _counted(number: int) -> list[ShareCounts]:
                 ),
             ]
     return found
+
+
+def _groups(number: int) -> GroupsCounted:
+    """Two of three subjects fly with UA, the others with EV, and no attribute holds the strange."""
+    at = datetime(2013, 7, 1, tzinfo=UTC)
+    ua, ev = [], []
+    for row in (one for one in _counted(number) if one.event == "wrong_label"):
+        names = ("canary_subjects", "canary_events", "champion_subjects", "champion_events")
+        sizes = [getattr(row, name) for name in names]
+        larger = [2 * size // 3 for size in sizes]
+        ua.append(replace(row, **dict(zip(names, larger, strict=True))))
+        rest = [size - part for size, part in zip(sizes, larger, strict=True)]
+        ev.append(replace(row, **dict(zip(names, rest, strict=True))))
+    small = ShareCounts("wrong_label", 5000, 3, 1, 2, 1)
+    groups = (
+        GroupCounts("carrier", "UA", at, tuple(ua)),
+        GroupCounts("carrier", "EV", at, tuple(ev)),
+        GroupCounts("carrier", None, at, (small,)),
+        GroupCounts("carrier", NASTY, at, (small,)),
+    )
+    return GroupsCounted(groups, {"race": "features are sealed in the decision log"})
 
 
 def _decisions(number: int) -> ArmDecisions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from fastapi.testclient import TestClient
 
 pytestmark = pytest.mark.airflow
+NASTY = '<script>document.title="owned"</script>'
 PAGE = "/tenure/model/flight_late/canary"
 SENTENCE = (
     "challenger 96 wrong of 360, champion 840 of 2,520: relative risk 0.8, E = 0.00245 &lt; 40 of "
@@ -40,6 +42,19 @@ def test_a_running_canary_says_where_it_stands_and_what_it_waits_for(
     ):
         assert words in html, words
     assert "320 of 640 subjects were the challenger" in html
+
+
+def test_groups_are_listed_and_what_cannot_be_judged_says_why(
+    life: Any, client: TestClient
+) -> None:
+    life.whole()
+    html = client.get(PAGE).text
+    row = html.split("carrier EV</td>")[1].split("</tr>")[0]
+    assert re.search(r"(?s)passed.*33 of 120.*281 of 840.*>0\.819<", row)
+    assert "too small" in html.split("carrier missing</td>")[1].split("</tr>")[0]
+    assert "<strong>race</strong> is not judged: features are sealed" in html
+    assert "that is reported only" in html
+    assert NASTY not in html
 
 
 def test_the_pages_around_lead_to_it(life: Any, client: TestClient) -> None:

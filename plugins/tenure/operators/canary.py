@@ -138,4 +138,10 @@ def _what_prolongs(judgement: CanaryJudgement, analyses: int) -> str:
             f"or do not follow the plan. *{PROLONG}* judges the same counts again and holds again; "
             f"after *{GIVE_UP}* a new training can begin a canary of its own."
         )
-    return f"*{PROLONG}* starts another {analyses} analyses at the same share."
+    again = f"*{PROLONG}* starts another {analyses} analyses at the same share."
+    if judgement.groups and judgement.groups.holding:
+        return (
+            f"{again} Groups that stay too small hold it again, unless `canary.groups` of the "
+            "model's YAML says `small_groups: report`."
+        )
+    return again

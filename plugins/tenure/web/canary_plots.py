@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup
 
-from tenure.lifecycle.promotion.canary import e_words
+from tenure.lifecycle.promotion.event_rates import e_words
 from tenure.views.canary import CanaryPage, MetricPanel
 from tenure.vocabulary import BASIS_POINTS
 from tenure.web.axes import Axis

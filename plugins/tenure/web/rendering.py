@@ -18,7 +18,7 @@ from markupsafe import Markup, escape
 from tenure.layout import dag_id
 from tenure.lifecycle.incidents.drill import drill_words
 from tenure.lifecycle.incidents.failure_card import BUG, TITLES
-from tenure.lifecycle.promotion.canary import e_words
+from tenure.lifecycle.promotion.event_rates import e_words
 from tenure.views.approval_page import window_path
 from tenure.views.canary import LEFT_OUT
 from tenure.views.tasks import tone

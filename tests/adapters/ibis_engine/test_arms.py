@@ -10,7 +10,7 @@ import pytest
 
 from tenure.adapters.ibis_engine import IbisEngine
 from tenure.adapters.ibis_engine.arms import CanaryWindow, arm_counts
-from tenure.lifecycle.promotion.canary import ShareCounts
+from tenure.lifecycle.promotion.event_rates import ShareCounts
 
 START = datetime(2013, 7, 1, tzinfo=UTC)
 HORIZON = 24.0
@@ -135,7 +135,7 @@ def test_counts_are_those_counted_by_hand(
     engine: IbisEngine, files: tuple[list[Path], list[Path]]
 ) -> None:
     window = CanaryWindow(first_generation=7, horizon_hours=HORIZON, watermark=WATERMARK)
-    assert arm_counts(engine, *files, window) == EXPECTED
+    assert arm_counts(engine, *files, window)[0] == EXPECTED
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_without_an_authorization_neither_arm_is_counted(
         decision("d05", "e", "champion", fallback_level="rule"),
     ]
     files = [write(tmp_path / "d.parquet", rows, DECISION)]
-    (found,) = arm_counts(engine, files, [], CanaryWindow(7, HORIZON, None, ended))
+    (found,) = arm_counts(engine, files, [], CanaryWindow(7, HORIZON, None, ended))[0]
     assert (found.canary_events, found.champion_events) == errors
 
 
@@ -167,17 +167,100 @@ def test_an_outcome_that_was_shipped_twice_counts_once(
     engine: IbisEngine, files: tuple[list[Path], list[Path]]
 ) -> None:
     window = CanaryWindow(first_generation=7, horizon_hours=HORIZON, watermark=WATERMARK)
-    assert arm_counts(engine, files[0], files[1] * 2, window) == EXPECTED
+    assert arm_counts(engine, files[0], files[1] * 2, window)[0] == EXPECTED
 
 
 def test_without_a_watermark_no_label_is_mature(
     engine: IbisEngine, files: tuple[list[Path], list[Path]]
 ) -> None:
     window = CanaryWindow(first_generation=7, horizon_hours=HORIZON, watermark=None)
-    assert arm_counts(engine, *files, window) == EXPECTED[:2]
+    assert arm_counts(engine, *files, window)[0] == EXPECTED[:2]
 
 
 def test_no_files_are_no_counts(engine: IbisEngine, files: tuple[list[Path], list[Path]]) -> None:
     window = CanaryWindow(first_generation=7, horizon_hours=HORIZON, watermark=WATERMARK)
-    assert arm_counts(engine, [], [], window) == []
-    assert arm_counts(engine, files[0], [], window) == EXPECTED[:2]
+    assert arm_counts(engine, [], [], window)[0] == []
+    assert arm_counts(engine, files[0], [], window)[0] == EXPECTED[:2]
+
+
+GROUPED = DECISION.append(pa.field("f_carrier", pa.string())).append(
+    pa.field("f_age", pa.float64())
+)
+IN_GROUPS = [
+    decision("d01", "anna", "canary", f_carrier="UA", f_age=24.9),  # wrong
+    decision("d02", "anna", "canary", f_carrier="EV", f_age=25.0),  # of UA, her first one
+    decision("d03", "bert", "champion", f_carrier="EV", f_age=25.0),  # wrong
+    decision("d04", "carl", "champion", f_carrier=None, f_age=None),  # wrong, and missing
+    decision("d05", "dora", "canary", f_carrier="", f_age=40.0),  # right; empty is a value
+    decision("d06", "emil", "champion", f_carrier="EV", f_age=39.0),  # no label yet
+]
+LABELS = [
+    outcome("d01", False, 1),
+    outcome("d02", False, 2),
+    outcome("d03", False, 3),
+    outcome("d04", False, 4),
+    outcome("d05", True, 5),
+]
+
+
+def counted(path: Path, schema: pa.Schema = GROUPED, **attributes: tuple[float, ...]) -> Any:
+    known = set(schema.names)
+    rows = [{k: v for k, v in row.items() if k in known} for row in IN_GROUPS]
+    window = CanaryWindow(7, HORIZON, WATERMARK, attributes=attributes)
+    files = [write(path / "d.parquet", rows, schema)], [write(path / "o.parquet", LABELS, OUTCOME)]
+    return arm_counts(IbisEngine(threads=1), *files, window)
+
+
+def test_a_subject_is_of_the_group_of_its_first_decision(tmp_path: Path) -> None:
+    _, found = counted(tmp_path, carrier=())
+    wrong = {one.value: one.shares for one in found.groups}
+    assert wrong == {
+        "": (ShareCounts("wrong_label", 500, 1, 0, 0, 0),),
+        "EV": (ShareCounts("wrong_label", 500, 0, 0, 1, 1),),
+        "UA": (ShareCounts("wrong_label", 500, 1, 1, 0, 0),),
+        None: (ShareCounts("wrong_label", 500, 0, 0, 1, 1),),
+    }
+    asked = {one.name: one.asked for one in found.groups}
+    assert asked["carrier EV"] == ((500, 0, 2),)
+    assert asked["carrier missing"] == ((500, 0, 1),)
+    assert [one.first_at for one in found.groups if one.value == "UA"] == [
+        START + timedelta(minutes=1)
+    ]
+
+
+def test_bands_of_a_number_begin_with_their_lower_edge(tmp_path: Path) -> None:
+    _, found = counted(tmp_path, age=(25.0, 40.0))
+    assert [one.name for one in found.groups] == [
+        "age 25 to under 40",
+        "age 40 and over",
+        "age under 25",
+        "age missing",
+    ]
+
+
+@pytest.mark.parametrize("attributes", [{}, {"carrier": ()}, {"carrier": (), "age": (25.0,)}])
+def test_groups_of_an_attribute_add_up_to_everybody(
+    tmp_path: Path, attributes: dict[str, tuple[float, ...]]
+) -> None:
+    total, found = counted(tmp_path, **attributes)
+    assert total == [
+        ShareCounts("error", 500, 2, 0, 3, 0),
+        ShareCounts("wrong_label", 500, 2, 1, 2, 2),
+    ]
+    for attribute in attributes:
+        rows = [one for one in found.groups if one.attribute == attribute]
+        for name in ("canary_subjects", "canary_events", "champion_subjects", "champion_events"):
+            parts = sum(getattr(share, name) for one in rows for share in one.shares)
+            assert parts == getattr(total[1], name), (attribute, name)
+
+
+def test_what_cannot_be_seen_is_named_with_the_reason(tmp_path: Path) -> None:
+    _, found = counted(tmp_path, carrier=(), age=(), race=())
+    assert found.unseen == {
+        "age": "it is a number, and `bias.edges` has no bands of it",
+        "race": "it is no feature, so the decision log does not hold it",
+    }
+    sealed = DECISION.append(pa.field("sealed", pa.binary()))
+    _, found = counted(tmp_path, sealed, carrier=())
+    assert found.groups == ()
+    assert "sealed" in found.unseen["carrier"]

@@ -185,6 +185,6 @@ def test_the_judge_of_canaries_takes_no_label_of_another_caller(
     rows = [decision("c1", SHOP), decision("d2", BANK), decision("c3", BANK, request_id="x")]
     window = CanaryWindow(first_generation=1, horizon_hours=0, watermark=NOON)
     decisions, truth = write(tmp_path, "d", rows), write(tmp_path, "o", [outcome(SHOP)])
-    wrong = [c for c in arm_counts(engine, decisions, truth, window) if c.event == "wrong_label"]
+    wrong = [c for c in arm_counts(engine, decisions, truth, window)[0] if c.event == "wrong_label"]
     assert [(c.canary_subjects, c.canary_events) for c in wrong] == [(1, 1)]
     assert [(c.champion_subjects, c.champion_events) for c in wrong] == [(0, 0)]

@@ -7,15 +7,17 @@ import pytest
 from pydantic import ValidationError
 
 from tenure.lifecycle.promotion.canary import (
-    HARM_GRID,
-    SAFE_FACTORS,
     CanaryAction,
     CanaryJudgement,
     CanaryMetric,
     CanaryPolicy,
+    judge,
+)
+from tenure.lifecycle.promotion.event_rates import (
+    HARM_GRID,
+    SAFE_FACTORS,
     Event,
     ShareCounts,
-    judge,
     log_e_value,
 )
 from tenure.verdicts import Verdict

@@ -9,10 +9,10 @@ from tenure.lifecycle.promotion.canary import (
     CanaryJudgement,
     CanaryMetric,
     CanaryPolicy,
-    ShareCounts,
     judge,
 )
 from tenure.lifecycle.promotion.canary_sentence import ratio_words, verdict_sentence
+from tenure.lifecycle.promotion.event_rates import ShareCounts
 from tenure.lifecycle.promotion.means import ArmLoss, ShareLosses
 
 POLICY = CanaryPolicy(

@@ -211,6 +211,7 @@ class World:
         champion: tuple[int, int],
         generation: int,
         ahead: timedelta = timedelta(),
+        **features: str | None,
     ) -> None:
         """Ship decisions and outcomes: (wrong labels, subjects) of each arm, all mature.
 
@@ -231,6 +232,7 @@ class World:
                 "fallback_level": "model",
                 "decision": n < wrong,
             }
+            | {f"f_{name}": value for name, value in features.items()}
             for arm, (wrong, subjects) in (("canary", canary), ("champion", champion))
             for n in range(subjects)
         ]

@@ -233,3 +233,58 @@ def test_only_one_canary_at_a_time(world: Callable[..., Any]) -> None:
     third = life.approved()
     with pytest.raises(StateConflict, match="flight_late@2 is still in canary; flight_late@3 has"):
         canary.enter(life.platform, third, life.run(run_id="run-2"))
+
+
+def test_one_harmed_carrier_stops_a_canary_whose_average_improves(
+    world: Callable[..., Any],
+) -> None:
+    life, probation, champion, challenger = on_probation(world)
+    same = {"share_bp": 500, "generation": life.plan().generation}
+    life.traffic(canary=(20, 400), champion=(2_000, 7_600), carrier="UA", **same)
+    life.traffic(canary=(1, 5), champion=(20, 95), carrier=None, **same)
+    assert probation.analyse().action is CanaryAction.ADVANCE
+    life.traffic(canary=(80, 100), champion=(380, 1_900), carrier="EV", **same)
+    assert probation.analyse().action is CanaryAction.ROLL_BACK
+    assert life.now(challenger).state is State.ROLLED_BACK
+    assert life.plan().champion_id == champion.id
+    with pytest.raises(CanaryRolledBack) as caught:
+        canary.enter(life.platform, challenger, life.run())
+    assert (
+        "carrier EV: challenger 80 wrong of 100, champion 380 of 1,900: relative risk 4, E = "
+    ) in caught.value.what
+    assert "≥ 4,000 that it is above 1.5: rolled back at 50% after 2 analyses" in caught.value.what
+    with life.platform.database.begin() as connection:
+        body = connection.exec_driver_sql("SELECT body FROM report WHERE stage = 'canary'")
+        report = body.scalar_one()
+    groups, wrong = report["facts"]["groups"], report["facts"]["metrics"][1]
+    assert wrong["rate_ratio"] < 1
+    assert groups["unseen"] == {"origin": "it is no feature, so the decision log does not hold it"}
+    assert {row["name"]: row["verdict"] for row in groups["rows"]} == {
+        "carrier EV": "failed",
+        "carrier UA": "passed",
+        "carrier missing": "inconclusive",
+    }
+    for name in ("canary_subjects", "canary_events", "champion_subjects", "champion_events"):
+        assert sum(row[name] for row in groups["rows"]) == wrong[name]
+
+
+def test_a_small_group_holds_a_canary_that_is_safe_on_average(world: Callable[..., Any]) -> None:
+    life, probation, _, challenger = on_probation(world)
+    same = {"generation": life.plan().generation, "carrier": "UA"}
+    life.traffic(share_bp=500, canary=(25, 100), champion=(570, 1_900), **same)
+    assert probation.analyse().action is CanaryAction.ADVANCE
+    same["generation"] = life.plan().generation
+    life.traffic(share_bp=5000, canary=(400, 2_000), champion=(620, 2_000), **same)
+    same["carrier"] = "HA"
+    life.traffic(share_bp=5000, canary=(1, 49), champion=(10, 49), **same)
+    judgement = probation.analyse()
+    assert judgement.action is CanaryAction.WAIT
+    said = "too small to pass: carrier HA (49 of 50 subjects of the challenger)"
+    assert judgement.explanation.startswith(said)
+    assert probation.analyse().action is CanaryAction.HOLD
+    assert life.now(challenger).state is State.CANARY
+    life.traffic(share_bp=5000, canary=(0, 1), champion=(0, 1), **same)
+    canary.prolong(life.platform, challenger.id, user="olga")
+    again = canary.enter(life.platform, challenger, life.run()).probation
+    assert again is not None
+    assert again.analyse().action is CanaryAction.PROMOTE

@@ -1,18 +1,23 @@
 """Events of the champion and the canary at each share, in one scan of decisions and outcomes."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ibis
 
+from tenure.adapters.ibis_engine.drift import text
 from tenure.adapters.ibis_engine.errors import summed
 from tenure.adapters.ibis_engine.outcomes import labelled
-from tenure.lifecycle.promotion.canary import ArmDecisions, ShareCounts
+from tenure.lifecycle.promotion.canary import ArmDecisions
+from tenure.lifecycle.promotion.canary_groups import EVENT as GROUP_EVENT
+from tenure.lifecycle.promotion.canary_groups import GroupCounts, GroupsCounted
+from tenure.lifecycle.promotion.event_rates import ShareCounts
 from tenure.lifecycle.promotion.means import ArmLoss, ShareLosses
 from tenure.lifecycle.task import Task
+from tenure.lifecycle.training.bias.cells import band
 from tenure.ports import NO_ERRORS, ErrorSums
 from tenure.vocabulary import BASIS_POINTS
 
@@ -21,6 +26,8 @@ if TYPE_CHECKING:
 
 _ARMS = ("champion", "canary")
 _KEPT = "kept"
+_KEY, _MISSING = "group_", ""
+_SEALED = "sealed"
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,8 @@ class CanaryWindow:
     ended: tuple[tuple[int, datetime], ...] = ()
     task: Task = "binary"
     """What the outcomes are; those of a regression are no events but `arm_losses`."""
+    attributes: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """Protected attributes whose groups are counted, each with the edges of its bands."""
 
     @property
     def final(self) -> datetime | None:
@@ -55,28 +64,92 @@ def arm_counts(
     decisions: Sequence[Path],
     outcomes: Sequence[Path],
     window: CanaryWindow,
-) -> list[ShareCounts]:
+) -> tuple[list[ShareCounts], GroupsCounted]:
     """Subjects and first events for each kind of event and share in which both arms had traffic.
 
     A decision belongs to the arm that was *assigned*, so a fallback counts for the arm that failed.
     Of each kind only a subject's first event counts, at the share and arm where it happened; a row
     that was shipped twice counts once. Labels are the newest outcome of mature decisions only.
+
+    The groups come from the same scan. A subject is of the group of its first decision, so those of
+    an attribute are parts of the whole.
     """
     if not decisions:
-        return []
+        return [], GroupsCounted()
     asked = engine.read(decisions)
-    rows = _in_canary(asked, window)
+    seen, unseen = _visible(asked, window)
+    keys = {f"{_KEY}{place}": f"f_{name}" for place, name in enumerate(seen)}
+    rows = _grouped(_in_canary(asked, window, keys), [*keys])
     long = _errors(rows)
     if outcomes and window.final is not None and window.task != "regression":
         said = "answer" if window.task == "multiclass" else "decision"
         known = engine.read(outcomes)
         long = ibis.union(long, _wrong_labels(rows, known, asked, window.final, said=said))
     found = _count(long).to_pyarrow().to_pylist()
-    cells = {(row["event"], row["share_bp"], row["arm"]): row for row in found}
-    return [
-        _counts(event, share, [cells.get((event, share, arm), {}) for arm in _ARMS])
-        for event, share in sorted({key[:2] for key in cells})
-    ]
+    return _shares(found), GroupsCounted(tuple(_groups(found, seen, window)), unseen)
+
+
+def _shares(cells: Sequence[Mapping[str, Any]]) -> list[ShareCounts]:
+    """One row for each kind of event and share; a subject is in one cell of each arm there."""
+    sums: dict[tuple[Any, int], list[int]] = {}
+    for row in cells:
+        place = 2 * (row["arm"] == "champion")
+        found = sums.setdefault((row["event"], int(row["share_bp"])), [0, 0, 0, 0])
+        found[place] += int(row["subjects"])
+        found[place + 1] += int(row["events"])
+    return [ShareCounts(event, share, *sums[event, share]) for event, share in sorted(sums)]
+
+
+def _groups(
+    cells: Sequence[Mapping[str, Any]], seen: Sequence[str], window: CanaryWindow
+) -> Iterator[GroupCounts]:
+    for place, attribute in enumerate(seen):
+        of_group: dict[str | None, list[Mapping[str, Any]]] = {}
+        for row in cells:
+            coded = row[f"{_KEY}{place}"]
+            value = None if coded == _MISSING else str(coded)[1:]
+            edges = window.attributes[attribute]
+            named = band(attribute, value, edges) if edges else value
+            of_group.setdefault(named, []).append(row)
+        for value in sorted(of_group, key=lambda one: (one is None, one or "")):
+            shares = _shares(of_group[value])
+            yield GroupCounts(
+                attribute,
+                value,
+                first_at=min(row["first_at"] for row in of_group[value]),
+                shares=tuple(one for one in shares if one.event == GROUP_EVENT),
+                asked=tuple(
+                    (one.share_bp, one.canary_subjects, one.champion_subjects)
+                    for one in shares
+                    if one.event == "error"
+                ),
+            )
+
+
+def _visible(asked: Any, window: CanaryWindow) -> tuple[list[str], dict[str, str]]:
+    """Attributes whose values the log holds in clear; and the others, each with the reason."""
+    unseen = {}
+    for name, edges in window.attributes.items():
+        if window.task == "regression":
+            unseen[name] = "groups are compared by wrong labels, and a regression has none"
+        elif _SEALED in asked.columns:
+            unseen[name] = "features are sealed in the decision log, and no analysis opens them"
+        elif f"f_{name}" not in asked.columns:
+            unseen[name] = "it is no feature, so the decision log does not hold it"
+        elif asked[f"f_{name}"].type().is_floating() and not edges:
+            unseen[name] = "it is a number, and `bias.edges` has no bands of it"
+    return [name for name in window.attributes if name not in unseen], unseen
+
+
+def _grouped(rows: Any, keys: Sequence[str]) -> Any:
+    """With the keys of each subject's first decision on all of its decisions."""
+    order = ibis.window(
+        group_by="subject",
+        order_by=["received_at", "decision_id"],
+        preceding=None,
+        following=None,
+    )
+    return rows.mutate(**{key: rows[key].first().over(order) for key in keys}) if keys else rows
 
 
 def arm_decisions(
@@ -161,7 +234,12 @@ def _after_an_end(table: Any, window: CanaryWindow) -> Any:
     return found
 
 
-def _in_canary(table: Any, window: CanaryWindow) -> Any:
+def _coded(value: Any) -> Any:
+    """A text that is never null: `=` and the value, or nothing of a missing one."""
+    return ibis.ifelse(value.isnull(), _MISSING, ibis.literal("=") + value)
+
+
+def _in_canary(table: Any, window: CanaryWindow, keys: Mapping[str, str] | None = None) -> Any:
     kept = table.filter(
         ~_after_an_end(table, window),
         table.generation >= window.first_generation,
@@ -179,6 +257,7 @@ def _in_canary(table: Any, window: CanaryWindow) -> Any:
         "fallback_level",
         "decision",
         *(name for name in ("caller", "score", "answer") if name in table.columns),
+        **{key: _coded(text(table, name)) for key, name in (keys or {}).items()},
         arm=kept.arm_assigned,
         copy=ibis.row_number().over(
             ibis.window(group_by=kept.decision_id, order_by=kept.received_at)
@@ -206,6 +285,7 @@ def _mature(rows: Any, outcomes: Any, asked: Any, final: datetime) -> Any:
 
 def _long(rows: Any, event: str, hit: Any) -> Any:
     return rows.select(
+        *(name for name in rows.columns if name.startswith(_KEY)),
         "share_bp",
         "arm",
         "subject",
@@ -222,18 +302,9 @@ def _count(long: Any) -> Any:
     )
     placed = long.mutate(place=ibis.row_number().over(order))
     marked = placed.mutate(first=(placed.hit & (placed.place == 0)).cast("int64"))
-    return marked.group_by("event", "share_bp", "arm").aggregate(
-        subjects=marked.subject.nunique(), events=marked.first.sum()
-    )
-
-
-def _counts(event: Any, share_bp: int, arms: Sequence[Any]) -> ShareCounts:
-    champion, canary = arms
-    return ShareCounts(
-        event=event,
-        share_bp=int(share_bp),
-        canary_subjects=int(canary.get("subjects", 0)),
-        canary_events=int(canary.get("events", 0)),
-        champion_subjects=int(champion.get("subjects", 0)),
-        champion_events=int(champion.get("events", 0)),
+    keys = [name for name in marked.columns if name.startswith(_KEY)]
+    return marked.group_by("event", "share_bp", "arm", *keys).aggregate(
+        subjects=marked.subject.nunique(),
+        events=marked["first"].sum(),
+        first_at=marked.received_at.min(),
     )

@@ -1,47 +1,41 @@
 """Probation with live traffic: when the challenger does harm, when it is safe, when to wait.
 
-Events are compared as a ratio of rates, challenger to champion. In a split where the challenger
-has the share pi of the subjects, an event is the challenger's with probability
-q(r) = pi r / (pi r + 1 - pi) when its rate is r times the champion's. For a grid of alternatives r
-and a null r0, the mean over the grid of
-
-    E(r) = product over shares of [q(r)/q(r0)]^x [(1-q(r))/(1-q(r0))]^y
-
-(x events of the challenger, y of the champion) is an e-process: under r0 it exceeds 1/alpha ever,
-at any number of analyses and along any ramp, with probability at most alpha.
-
-Source: Howard, Ramdas et al., "Time-uniform, nonparametric, nonasymptotic confidence sequences"
-(2021); Lindon and Malek, "Anytime-valid inference for multinomial count data" (2022).
+Events are compared as a ratio of rates, challenger to champion (`event_rates`): of everybody, and
+wrong labels within each protected group as well (`canary_groups`).
 
 Answers of a regression have no such event; their losses are compared as means (`means`). Where the
 traffic was not split as the plan says (`split`), neither arm tells anything, and the judging stops.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from tenure.lifecycle.policy import Policy
 from tenure.lifecycle.promotion import means
+from tenure.lifecycle.promotion.canary_groups import (
+    CanaryGroupPolicy,
+    GroupsCounted,
+    GroupsJudgement,
+    judge_groups,
+    small_words,
+)
+from tenure.lifecycle.promotion.event_rates import (
+    HARM_GRID,
+    SAFE_FACTORS,
+    Event,
+    ShareCounts,
+    e_words,
+    log_e_value,
+    rate_ratio,
+    reaches,
+)
 from tenure.lifecycle.promotion.means import ShareLosses
 from tenure.lifecycle.promotion.split import ArmSplit, judge_split
 from tenure.verdicts import Check, Severity, Verdict
 from tenure.vocabulary import BASIS_POINTS
-
-Event = Literal["error", "wrong_label", "absolute_error"]
-
-HARM_GRID = np.geomspace(1.15, 8.0, 24)
-"""Ratios that count as harm; the null is 1, an equal challenger."""
-SAFE_FACTORS = np.linspace(0.25, 0.9, 16)
-"""Ratios that count as safe, as fractions of the margin; the null is the margin itself."""
-_THOUSAND = 1_000
-"""From here on three digits would need an exponent."""
 
 
 class CanaryMetric(Policy):
@@ -83,6 +77,8 @@ class CanaryPolicy(Policy):
     """Without a new analysis for this long, gateways give all traffic to the champion."""
     max_analyses: int = Field(default=500, ge=1)
     """Analyses without a verdict after which the canary holds and asks a person."""
+    groups: CanaryGroupPolicy | None = Field(default_factory=CanaryGroupPolicy)
+    """Harm to one group of the attributes in `bias`; null: groups are not judged."""
 
     @model_validator(mode="after")
     def _ramp(self) -> "CanaryPolicy":
@@ -108,22 +104,6 @@ class CanaryPolicy(Policy):
     def observed_shares(self) -> tuple[int, ...]:
         """The shares at which both arms have traffic, in basis points."""
         return self.shares_bp[:-1]
-
-
-@dataclass(frozen=True)
-class ShareCounts:
-    """What was counted for one kind of event at one share of the canary.
-
-    `*_subjects` are distinct subjects of that arm at that share; `*_events` are those whose first
-    event happened there. For `wrong_label` only subjects with a mature outcome count.
-    """
-
-    event: Event
-    share_bp: int
-    canary_subjects: int
-    canary_events: int
-    champion_subjects: int
-    champion_events: int
 
 
 @dataclass(frozen=True)
@@ -231,6 +211,7 @@ class CanaryJudgement:
     harm_threshold: float
     safe_threshold: float
     split: ArmSplit | None = None
+    groups: GroupsJudgement | None = None
 
     @property
     def is_final(self) -> bool:
@@ -241,7 +222,8 @@ class CanaryJudgement:
         """The metrics for a report, harmful ones first."""
         order = {Verdict.FAILED: 0, Verdict.INCONCLUSIVE: 1, Verdict.PASSED: 2}
         rows = sorted(self.metrics, key=lambda m: order[m.verdict])
-        return self._of_split() + tuple(
+        of_groups = self.groups.checks() if self.groups else ()
+        of_metrics = tuple(
             Check(
                 rule=m.event,
                 verdict=m.verdict,
@@ -255,6 +237,7 @@ class CanaryJudgement:
             )
             for m in rows
         )
+        return self._of_split() + of_metrics + of_groups
 
     def _of_split(self) -> tuple[Check, ...]:
         if self.split is None:
@@ -272,43 +255,6 @@ class CanaryJudgement:
         return (check,)
 
 
-def log_e_value(counts: Sequence[ShareCounts], *, null: float, grid: NDArray[np.float64]) -> float:
-    """Natural logarithm of the e-value against `null`, mixed over the grid of ratios.
-
-    Shares of 0 or 10000 basis points compare nothing and are left out. Without events it is 0.
-    """
-    total = np.zeros(len(grid))
-    for row in counts:
-        if not 0 < row.share_bp < BASIS_POINTS:
-            continue
-        pi = row.share_bp / BASIS_POINTS
-        # ln of [q(r)/q(r0)] and of [(1-q(r))/(1-q(r0))], with the common denominator apart
-        shrink = np.log(pi * null + 1 - pi) - np.log(pi * grid + 1 - pi)
-        total += row.canary_events * (np.log(grid / null) + shrink)
-        total += row.champion_events * shrink
-    largest = total.max()  # taken off before exp, which would overflow
-    return float(largest + np.log(np.mean(np.exp(total - largest))))
-
-
-def rate_ratio(counts: Sequence[ShareCounts]) -> float | None:
-    """Rate of the challenger over the champion's, each share a stratum; None without events.
-
-    Source: Mantel & Haenszel (1959), the relative-risk form of Nurminen (1981).
-
-    >>> same = ShareCounts("wrong_label", 500, 100, 20, 1000, 200)
-    >>> later = ShareCounts("wrong_label", 5000, 1000, 400, 1000, 400)
-    >>> rate_ratio([same, later])
-    1.0
-    """
-    above = below = 0.0
-    for row in counts:
-        total = row.canary_subjects + row.champion_subjects
-        if total:
-            above += row.canary_events * row.champion_subjects / total
-            below += row.champion_events * row.canary_subjects / total
-    return above / below if below else None
-
-
 def judge(
     policy: CanaryPolicy,
     counts: Sequence[ShareCounts],
@@ -316,6 +262,7 @@ def judge(
     *,
     share_bp: int,
     analyses: int,
+    groups: GroupsCounted | None = None,
 ) -> CanaryJudgement:
     """Decide what to do at this share.
 
@@ -325,11 +272,13 @@ def judge(
         losses: Absolute errors since then, one row a share; empty of a binary model.
         share_bp: The present share, one of `policy.observed_shares`.
         analyses: Analyses since the canary began or a person prolonged it, with this one.
+        groups: Wrong labels by protected group since the canary began; None: not counted.
 
     Returns:
-        A wrong split holds: nothing that was counted can be believed. Harm rolls back at any time.
-        Promotion needs every required metric safe at the last
-        observed share. Too little traffic waits; it never advances.
+        A wrong split holds: nothing that was counted can be believed. Harm to everybody or to one
+        group rolls back at any time. Promotion needs every required metric safe at the last
+        observed share, and no group that is too small to pass. Too little traffic waits; it never
+        advances.
     """
     # Harm on any metric ends the canary, so they share alpha; safety needs them all, so each
     # may use the whole of it.
@@ -343,10 +292,13 @@ def judge(
     )
     step = _step_subjects(counts, share_bp)
     split = _split(policy, counts)
+    of_groups = judge_groups(policy.groups, groups) if policy.groups and groups else None
     if split is not None and split.wrong:
         action, why = CanaryAction.HOLD, f"the traffic is not split as planned: {split.describe()}"
     else:
-        action, why = _decide(policy, metrics, share_bp=share_bp, step=step, analyses=analyses)
+        action, why = _decide(
+            policy, metrics, of_groups, share_bp=share_bp, step=step, analyses=analyses
+        )
     verdicts = {CanaryAction.ROLL_BACK: Verdict.FAILED, CanaryAction.PROMOTE: Verdict.PASSED}
     return CanaryJudgement(
         action=action,
@@ -359,6 +311,7 @@ def judge(
         harm_threshold=harm_threshold,
         safe_threshold=safe_threshold,
         split=split,
+        groups=of_groups,
     )
 
 
@@ -429,17 +382,19 @@ def _judge_losses(
 def _decide(
     policy: CanaryPolicy,
     metrics: Sequence[MetricJudgement],
+    groups: GroupsJudgement | None,
     *,
     share_bp: int,
     step: int,
     analyses: int,
 ) -> tuple[CanaryAction, str]:
-    harmful = [m.event for m in metrics if m.harmful]
+    harmful: list[str] = [m.event for m in metrics if m.harmful]
+    harmful += [f"wrong_label of {one.name}" for one in groups.harmed] if groups else []
     if harmful:
         return CanaryAction.ROLL_BACK, f"harm on {' and '.join(harmful)}"
     enough = step >= policy.min_step_subjects
     last = share_bp >= policy.observed_shares[-1]
-    open_ = [m.event for m in metrics if m.required and not m.safe]
+    open_ = _open(metrics, groups)
     if enough and last and not open_:
         return CanaryAction.PROMOTE, "safe on every required metric at the last observed share"
     if analyses >= policy.max_analyses:
@@ -451,7 +406,16 @@ def _decide(
         )
     if not last:
         return CanaryAction.ADVANCE, f"{step} canary subjects at this share and no harm"
-    return CanaryAction.WAIT, f"not yet safe on {' and '.join(open_)}"
+    return CanaryAction.WAIT, "; ".join(open_)
+
+
+def _open(metrics: Sequence[MetricJudgement], groups: GroupsJudgement | None) -> list[str]:
+    """What keeps it from being promoted at the last observed share."""
+    unsafe = [m.event for m in metrics if m.required and not m.safe]
+    found = [f"not yet safe on {' and '.join(unsafe)}"] if unsafe else []
+    if groups and groups.holding:
+        found.append(f"too small to pass: {small_words(groups.holding, groups.policy)}")
+    return found
 
 
 def _step_subjects(counts: Sequence[ShareCounts], share_bp: int) -> int:
@@ -468,16 +432,3 @@ def _rate(events: int, subjects: int) -> str:
 
 def _mean(mean: float | None, subjects: int) -> str:
     return f"{mean:.4g} of {subjects}" if mean is not None else "none of 0"
-
-
-def reaches(log_value: float, threshold: float) -> bool:
-    """Whether an e-value, by its natural logarithm, counts from the threshold on."""
-    return log_value >= math.log(threshold)
-
-
-def e_words(log_value: float) -> str:
-    """An e-value for people; it may overflow, so big ones are written as a power of ten."""
-    if log_value > math.log(1e6):
-        return f"10^{log_value / math.log(10):.0f}"
-    value = math.exp(log_value)
-    return f"{value:,.0f}" if value >= _THOUSAND else f"{value:.3g}"

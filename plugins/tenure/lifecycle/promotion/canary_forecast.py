@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from tenure.lifecycle.promotion.canary import CanaryPolicy, e_words
+from tenure.lifecycle.promotion.canary import CanaryPolicy
+from tenure.lifecycle.promotion.event_rates import e_words
 
 RECENT = 20
 """Analyses at the present share over which the pace is measured."""
@@ -56,12 +57,13 @@ def waits_for(
     found = _subjects(policy, recent, now)
     if last.share_bp < policy.observed_shares[-1]:
         return found
-    return found + [
+    found += [
         wait
         for place, metric in enumerate(last.facts["metrics"])
         if metric["required"] and not metric["safe"]
         for wait in _of_metric(policy, recent, place, now)
     ]
+    return found + _of_groups(recent, now)
 
 
 def _subjects(
@@ -96,6 +98,29 @@ def _of_metric(
         logs = [float(one["log_safe"]) for one in metrics]
         found.append(_wait(what, recent, logs, math.log(limit), now, ""))
     return found
+
+
+def _of_groups(recent: Sequence[PastAnalysis], now: datetime) -> list[CanaryWait]:
+    """Those that are too small to pass, where that holds the canary."""
+    judged = recent[-1].facts.get("groups")
+    if not judged or judged["small_groups"] != "hold":
+        return []
+    need, found = judged["min_subjects"], []
+    for row in judged["rows"]:
+        if row["unjudged"]:
+            found.append(CanaryWait(row["name"], None, f"not judged: {row['unjudged']}"))
+        elif row["is_small"]:
+            what = (
+                f"{row['canary_subjects']:,} of {need:,} subjects of the challenger, {row['name']}"
+            )
+            counts = [_subjects_of(one, row["name"]) for one in recent]
+            found.append(_wait(what, recent, counts, need, now, "subjects"))
+    return found
+
+
+def _subjects_of(one: PastAnalysis, name: str) -> float:
+    rows = (one.facts.get("groups") or {"rows": ()})["rows"]
+    return next((float(row["canary_subjects"]) for row in rows if row["name"] == name), 0.0)
 
 
 def _wait(  # noqa: PLR0917 -- one row of a table

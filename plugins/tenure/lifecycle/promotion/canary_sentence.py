@@ -1,12 +1,8 @@
 """The verdict about a canary in one sentence with its numbers, for log, ledger and pages."""
 
-from tenure.lifecycle.promotion.canary import (
-    CanaryAction,
-    CanaryJudgement,
-    MetricJudgement,
-    e_words,
-    reaches,
-)
+from tenure.lifecycle.promotion.canary import CanaryAction, CanaryJudgement, MetricJudgement
+from tenure.lifecycle.promotion.canary_groups import GroupsJudgement, small_words
+from tenure.lifecycle.promotion.event_rates import e_words, reaches
 from tenure.vocabulary import BASIS_POINTS
 
 _EVENTS = {"error": "failed", "wrong_label": "wrong"}
@@ -31,7 +27,9 @@ def verdict_sentence(judgement: CanaryJudgement, *, analyses: int) -> str:
             f"{split.describe()}, {_compared(split.log_e, split.threshold)}: {then}"
         )
     one = _decisive(judgement)
-    return f"{arms_words(one)}: {_evidence(judgement, one)}: {then}"
+    if judgement.groups and judgement.groups.harmed and not one.harmful:
+        return f"{_of_group(judgement.groups)}: {then}"
+    return f"{arms_words(one)}: {_evidence(judgement, one)}: {then}{_held_up(judgement)}"
 
 
 def arms_words(one: MetricJudgement) -> str:
@@ -50,10 +48,38 @@ def arms_words(one: MetricJudgement) -> str:
 def ratio_words(one: MetricJudgement) -> str:
     """`relative risk 2.8`; in words where the champion has no event to compare with."""
     name = "ratio of means" if one.event == "absolute_error" else "relative risk"
-    ratio = one.rate_ratio
+    return _ratio_words(name, one.rate_ratio)
+
+
+def _ratio_words(name: str, ratio: float | None) -> str:
     if ratio is None:
         return f"{name} unknown"
     return f"{name} {ratio:,.0f}" if ratio >= 10 else f"{name} {ratio:.2g}"
+
+
+def _of_group(groups: GroupsJudgement) -> str:
+    """The most harmed one; the others are counted."""
+    one = groups.harmed[0]
+    more = len(groups.harmed) - 1
+    others = f" (and {_counted(more, 'other group', 'other groups')})" if more else ""
+    ratio = _ratio_words("relative risk", one.rate_ratio)
+    return (
+        f"{one.name}: challenger {one.canary_events:,} wrong of {one.canary_subjects:,}, champion "
+        f"{one.champion_events:,} of {one.champion_subjects:,}: {ratio}, "
+        f"{_compared(one.log_harm, groups.policy.threshold)} that it is above "
+        f"{groups.policy.margin:g}{others}"
+    )
+
+
+def _held_up(judgement: CanaryJudgement) -> str:
+    """Small groups, where nothing else is missing for a promotion."""
+    groups = judgement.groups
+    waits = judgement.action in {CanaryAction.WAIT, CanaryAction.HOLD}
+    if not (waits and groups and groups.holding):
+        return ""
+    if any(one.required and not one.safe for one in judgement.metrics):
+        return ""
+    return f", too small to pass: {small_words(groups.holding, groups.policy)}"
 
 
 def _decisive(judgement: CanaryJudgement) -> MetricJudgement:

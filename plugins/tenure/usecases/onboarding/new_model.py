@@ -16,7 +16,8 @@ from tenure.config.new_files import new_configs, not_written
 from tenure.config.references import broken
 from tenure.installation import Installation
 from tenure.lifecycle.monitoring.policy import MonitoringPolicy
-from tenure.lifecycle.promotion.canary import CanaryMetric, CanaryPolicy, Event
+from tenure.lifecycle.promotion.canary import CanaryMetric, CanaryPolicy
+from tenure.lifecycle.promotion.event_rates import Event
 from tenure.lifecycle.serving import ServingPolicy
 from tenure.lifecycle.training import TrainingPolicy
 from tenure.lifecycle.training.bias import BiasPolicy, ErrorBiasPolicy

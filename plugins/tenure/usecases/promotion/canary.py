@@ -17,14 +17,10 @@ from tenure.config import ModelConfig, load_model
 from tenure.errors import CanaryRolledBack, NotPermitted, StateConflict
 from tenure.installation import Installation
 from tenure.layout import DECOMMISSION_MODEL, dag_id, day_folders, keys_from_hour, log_prefix
-from tenure.lifecycle.promotion.canary import (
-    ArmDecisions,
-    CanaryAction,
-    CanaryJudgement,
-    ShareCounts,
-    judge,
-)
+from tenure.lifecycle.promotion.canary import ArmDecisions, CanaryAction, CanaryJudgement, judge
+from tenure.lifecycle.promotion.canary_groups import GroupsCounted, GroupsJudgement
 from tenure.lifecycle.promotion.canary_sentence import verdict_sentence
+from tenure.lifecycle.promotion.event_rates import ShareCounts
 from tenure.lifecycle.promotion.means import ShareLosses
 from tenure.usecases.decisions.segments import live_keys
 from tenure.usecases.promotion import traffic
@@ -58,6 +54,7 @@ class CanaryFindings:
     counts: list[ShareCounts] = field(default_factory=list)
     losses: list[ShareLosses] = field(default_factory=list)
     decisions: ArmDecisions | None = None
+    groups: GroupsCounted | None = None
 
 
 @dataclass
@@ -107,7 +104,12 @@ class Probation:
             made = canary.analyses_made(connection, self.version.id) + 1
         share = self.plan.share_bp
         judgement = judge(
-            self.config.canary, found.counts, found.losses, share_bp=share, analyses=in_budget
+            self.config.canary,
+            found.counts,
+            found.losses,
+            share_bp=share,
+            analyses=in_budget,
+            groups=found.groups,
         )
         sentence = verdict_sentence(judgement, analyses=made)
         facts = analysis_facts(judgement, found) | {"sentence": sentence, "analyses": made}
@@ -205,13 +207,16 @@ class Probation:
                 now=self.platform.clock.now(),
             )
         horizon, task = self.config.label.horizon_hours, self.config.task
-        window = CanaryWindow(start.generation, horizon, watermark, ended, task)
+        attributes = dict.fromkeys(self.config.bias.attributes, ()) | self.config.bias.edges
+        window = CanaryWindow(start.generation, horizon, watermark, ended, task, attributes)
         decisions, outcomes = (self._segments(kind, start.at) for kind in ("decisions", "outcomes"))
         of_regression = task == "regression"
+        counted, groups = arm_counts(self.engine, decisions, outcomes, window)
         return CanaryFindings(
-            arm_counts(self.engine, decisions, outcomes, window),
+            counted,
             arm_losses(self.engine, decisions, outcomes, window) if of_regression else [],
             arm_decisions(self.engine, decisions, outcomes, window),
+            groups,
         )
 
     def _segments(self, kind: str, since: datetime) -> list[Path]:
@@ -381,7 +386,14 @@ def analysis_facts(judgement: CanaryJudgement, found: CanaryFindings) -> dict[st
         "counts": [asdict(row) for row in found.counts],
         "losses": [asdict(row) for row in found.losses],
         "decisions": asdict(found.decisions) if found.decisions else None,
+        "groups": _group_facts(judgement.groups) if judgement.groups else None,
     }
+
+
+def _group_facts(groups: GroupsJudgement) -> dict[str, object]:
+    rows = [asdict(one) | {"verdict": str(one.verdict)} for one in groups.groups]
+    said = {"threshold": groups.policy.threshold, "rows": rows, "unseen": dict(groups.unseen)}
+    return groups.policy.model_dump() | said
 
 
 def _e_value(log_value: float) -> float | None:
