@@ -27,6 +27,7 @@ from tenure.lifecycle.incidents.failure_card import describe
 from tenure.lifecycle.monitoring.feedback import SegmentObjections, judge_feedback
 from tenure.lifecycle.monitoring.policy import FeedbackPolicy
 from tenure.lifecycle.promotion.approval import begin_key, evidence_digest
+from tenure.usecases.audit.ledger import check_chain, put_anchor
 from tenure.usecases.data.notes import subscribe, write_note
 from tenure.usecases.data.quarantine import QuarantineAsk, decide, rows_as_csv
 from tenure.usecases.incidents import failure_cards
@@ -34,7 +35,6 @@ from tenure.usecases.incidents.alerts import deliver_alerts
 from tenure.usecases.incidents.close_incident import close_incident
 from tenure.usecases.incidents.open_incident import open_incident
 from tenure.usecases.incidents.remediation import finish, remediate
-from tenure.usecases.operations.ledger import check_chain, put_anchor
 from tenure.usecases.suites.suite_proposals import LimitEdit, answer, propose
 from tenure.verdicts import Check, Report, Verdict
 from tenure.views.approval_page import OpenWindow

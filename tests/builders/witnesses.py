@@ -16,7 +16,7 @@ from tenure.adapters.witness_server import listening, witness_app
 from tenure.installation import Installation, SystemClock
 from tenure.lifecycle.audit.signed_note import NoteKey, parse_key
 from tenure.lifecycle.audit.witness import LedgerPolicy, WitnessPolicy
-from tenure.usecases.operations.witness import Witness
+from tenure.usecases.audit.witness import Witness
 
 _TENURE = [sys.executable, "-c", "from tenure.cli import main; main()"]
 NAME = "witness.example/w1"

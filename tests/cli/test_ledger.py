@@ -17,7 +17,7 @@ from tenure.cli import app
 from tenure.errors import FileRefused
 from tenure.installation import Installation
 from tenure.lifecycle.audit.signed_note import parse_key
-from tenure.usecases.operations.checkpoints import make_checkpoint
+from tenure.usecases.audit.checkpoints import make_checkpoint
 from tenure.usecases.promotion import authority
 from tenure.vocabulary import RunRef
 

@@ -20,7 +20,7 @@ from tenure.errors import NotPermitted
 from tenure.installation import Installation
 from tenure.lifecycle.incidents.drill import DRILLS
 from tenure.settings import Settings
-from tenure.usecases.operations.ledger import check_chain
+from tenure.usecases.audit.ledger import check_chain
 
 pytestmark = pytest.mark.service
 

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from sqlalchemy import text
 
 from tenure.installation import Installation
+from tenure.usecases.audit.ledger import verify_ledger
 from tenure.usecases.decisions.segments import live_keys
-from tenure.usecases.operations.ledger import verify_ledger
 
 MODEL = "flight_late"
 CLIENTS = 4

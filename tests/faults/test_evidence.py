@@ -13,9 +13,9 @@ from served import Life, Process
 from tenure.adapters.sql.monitoring import JudgedBefore
 from tenure.installation import Installation
 from tenure.layout import DECISIONS, log_prefix
+from tenure.usecases.audit.ledger import verify_ledger
 from tenure.usecases.decisions.segments import live_keys
 from tenure.usecases.monitoring import monitor, results, window
-from tenure.usecases.operations.ledger import verify_ledger
 from tenure.usecases.serving.subject_keys import scanner
 from tenure.vocabulary import RunRef
 

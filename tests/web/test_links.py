@@ -18,8 +18,8 @@ from tenure.errors import GateFailed
 from tenure.installation import Installation
 from tenure.layout import anchor_key, drawn_key, parse_dag_id
 from tenure.lifecycle.incidents.failure_card import describe
+from tenure.usecases.audit.ledger import check_chain, put_anchor
 from tenure.usecases.incidents import failure_cards
-from tenure.usecases.operations.ledger import check_chain, put_anchor
 from tenure.verdicts import Report, Verdict
 from tenure.views.tasks import TaskStatus
 from tenure.vocabulary import RunRef

@@ -9,7 +9,7 @@ from tenure.cli.connection import connected
 from tenure.cli.output import AsJson, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from tenure.usecases.operations.ledger import LedgerVerification
+    from tenure.usecases.audit.ledger import LedgerVerification
 
 UNREACHABLE = 3
 """Exit code of a witness that does not answer."""
@@ -49,7 +49,7 @@ def verify(
     Exit 1 with what does not hold first; 3 when all holds, but the witness does not answer and no
     checkpoint was given.
     """
-    from tenure.usecases.operations.ledger import verify_ledger
+    from tenure.usecases.audit.ledger import verify_ledger
 
     text = checkpoint.read_text("utf-8", "replace") if checkpoint else None
     with connected() as platform:
@@ -65,7 +65,7 @@ def verify(
 @group.command()
 def key(as_json: AsJson = False) -> None:
     """Show the public key that signs the ledger's checkpoints; its witness must have it."""
-    from tenure.usecases.operations.ledger_tree import ledger_keys
+    from tenure.usecases.audit.ledger_tree import ledger_keys
 
     with connected() as platform:
         found = ledger_keys(platform).log.text
@@ -84,7 +84,7 @@ def proof(
     as_json: AsJson = False,
 ) -> None:
     """Write a proof of an event, or of each one of a subject, that is verified offline."""
-    from tenure.usecases.operations.proofs import prove_events
+    from tenure.usecases.audit.proofs import prove_events
 
     with connected() as platform:
         found = prove_events(platform, what)

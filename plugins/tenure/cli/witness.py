@@ -28,7 +28,7 @@ def witness(
 
     from tenure.installation import SystemClock
     from tenure.lifecycle.audit.signed_note import ED25519, NoteFault, parse_key
-    from tenure.usecases.operations.witness import Witness, alone, serve_witness
+    from tenure.usecases.audit.witness import Witness, alone, serve_witness
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:

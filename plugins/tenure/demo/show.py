@@ -20,7 +20,7 @@ from tenure.stack import state
 from tenure.stack.embedded import Stack
 from tenure.stack.environment import WATCHDOG, write_private
 from tenure.stack.logins import airflow_passwords
-from tenure.usecases.operations.ledger import verify_ledger
+from tenure.usecases.audit.ledger import verify_ledger
 from tenure.usecases.serving import api_keys
 
 FIRST_CLICKS = (

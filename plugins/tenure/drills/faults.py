@@ -281,7 +281,7 @@ def _note(box: Sandbox) -> None:
 
 
 def _holds(box: Sandbox) -> bool:
-    from tenure.usecases.operations.ledger import check_chain
+    from tenure.usecases.audit.ledger import check_chain
 
     chain = check_chain(box.platform).chain
     return chain.broken is None and chain.events > 0

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from tenure.installation import Installation
 from tenure.lifecycle.serving.presence import Presence
-from tenure.usecases.operations.ledger import verify_ledger
+from tenure.usecases.audit.ledger import verify_ledger
 from tenure.views.fleets import fleets
 
 MODEL = "flight_late"

@@ -15,9 +15,9 @@ from tenure.adapters.sql import tables as t
 from tenure.errors import NotPermitted, StateConflict
 from tenure.installation import Installation
 from tenure.settings import Settings
+from tenure.usecases.audit.ledger import find_breaches
 from tenure.usecases.data import quarantine
 from tenure.usecases.data.quarantine import Act, QuarantineAsk, answer, decide, plan, rows_as_csv
-from tenure.usecases.operations.ledger import find_breaches
 from tenure.views.quarantine import BatchInQuarantine, Quarantine, quarantine_of
 
 pytestmark = pytest.mark.service

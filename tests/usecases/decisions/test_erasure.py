@@ -19,11 +19,11 @@ from tenure.gateway.log.sealing import sealed_for_good, sealed_for_now
 from tenure.lifecycle.decisions.decision_log import micros
 from tenure.lifecycle.promotion.approval import Choice
 from tenure.lifecycle.serving import pseudonym
+from tenure.usecases.audit.ledger import verify_ledger
 from tenure.usecases.data.ingestion import ingestion
 from tenure.usecases.decisions import erasure
 from tenure.usecases.decisions.batch_scoring import plan, score_shard
 from tenure.usecases.decisions.segments import compact, live_keys
-from tenure.usecases.operations.ledger import verify_ledger
 from tenure.usecases.promotion import approval, traffic
 from tenure.usecases.serving.gateway import GatewayInstallation
 from tenure.vocabulary import RunRef

@@ -15,8 +15,8 @@ from tenure.installation import Installation
 from tenure.lifecycle.decisions.compaction import KEPT
 from tenure.lifecycle.decisions.segment_record import IN_FLIGHT
 from tenure.settings import REPOSITORY
+from tenure.usecases.audit.ledger import verify_ledger
 from tenure.usecases.decisions.segments import compact, live_keys, seal
-from tenure.usecases.operations.ledger import verify_ledger
 from tenure.usecases.serving.log_files import RecordedFiles
 
 pytestmark = pytest.mark.service

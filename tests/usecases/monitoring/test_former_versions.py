@@ -14,9 +14,9 @@ from tenure.adapters.sql.monitoring import JudgedWindow
 from tenure.adapters.sql.tables import model_version
 from tenure.errors import StateConflict
 from tenure.layout import report_key
+from tenure.usecases.audit.ledger import verify_ledger
 from tenure.usecases.monitoring import monitor as module
 from tenure.usecases.monitoring.monitor import monitor
-from tenure.usecases.operations.ledger import verify_ledger
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 KINDS = ("drift", "quality", "performance", "fairness")

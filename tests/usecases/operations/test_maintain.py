@@ -14,10 +14,10 @@ from tenure.installation import Installation
 from tenure.lifecycle.audit.reconciliation import FailedTask
 from tenure.lifecycle.audit.witness import LedgerPolicy, WitnessPolicy
 from tenure.lifecycle.incidents.failure_card import FailureCard, describe
+from tenure.usecases.audit.checkpoints import CheckpointCounts
+from tenure.usecases.audit.ledger_tree import ledger_keys
 from tenure.usecases.incidents.failure_cards import save
 from tenure.usecases.incidents.outbox import Delivery
-from tenure.usecases.operations.checkpoints import CheckpointCounts
-from tenure.usecases.operations.ledger_tree import ledger_keys
 from tenure.usecases.operations.maintain import RequestCounts, SweepCounts, WatchCounts, maintain
 from tenure.usecases.operations.reconcile import (
     AliasCounts,

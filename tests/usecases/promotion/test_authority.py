@@ -7,7 +7,7 @@ import pytest
 
 from tenure.adapters.sql import revisions
 from tenure.errors import NotPermitted
-from tenure.usecases.operations.ledger import verify_ledger
+from tenure.usecases.audit.ledger import verify_ledger
 from tenure.usecases.promotion import approval, authority
 
 pytestmark = pytest.mark.service

@@ -10,7 +10,7 @@ from tenure.adapters.sql import plans, versions
 from tenure.config import load_model
 from tenure.errors import ServiceUnreachable
 from tenure.installation import Installation
-from tenure.usecases.operations.ledger import verify_ledger
+from tenure.usecases.audit.ledger import verify_ledger
 from tenure.usecases.promotion import rollback, traffic
 from tenure.vocabulary import State
 

@@ -18,7 +18,7 @@ from tenure.installation import Installation
 from tenure.layout import artifact_key
 from tenure.lifecycle.serving import CanaryStop
 from tenure.settings import REPOSITORY, Settings
-from tenure.usecases.operations.ledger import verify_ledger
+from tenure.usecases.audit.ledger import verify_ledger
 from tenure.usecases.operations.reconcile import CanaryCounts, reconcile
 from tenure.usecases.promotion import traffic
 from tenure.usecases.promotion.rollback import intend

@@ -16,7 +16,7 @@ from tenure.adapters.sql import decommissions, versions
 from tenure.installation import Installation
 from tenure.lifecycle.retirement.decommission import StepAction
 from tenure.ports import ObjectStore
-from tenure.usecases.operations.ledger import verify_ledger
+from tenure.usecases.audit.ledger import verify_ledger
 from tenure.usecases.retirement.decommissioning import Decommissioning, decommissioning
 from tenure.vocabulary import RunRef, State, VersionRef
 

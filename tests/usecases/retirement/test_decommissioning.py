@@ -12,7 +12,7 @@ from tenure.errors import ArchiveIncomplete, NotPermitted, StateConflict
 from tenure.installation import Installation
 from tenure.layout import artifact_key, reference_key
 from tenure.lifecycle.retirement.decommission import DecommissionStep, StepAction
-from tenure.usecases.operations.ledger import verify_ledger
+from tenure.usecases.audit.ledger import verify_ledger
 from tenure.usecases.retirement.decommissioning import (
     Decommissioning,
     StepResult,

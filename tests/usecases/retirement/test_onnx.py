@@ -11,7 +11,7 @@ from tenure.errors import ArchiveIncomplete
 from tenure.installation import Installation
 from tenure.layout import onnx_key
 from tenure.lifecycle.retirement.decommission import StepAction
-from tenure.usecases.operations.ledger import verify_ledger
+from tenure.usecases.audit.ledger import verify_ledger
 from tenure.usecases.retirement.archive import restore
 from tenure.usecases.retirement.decommissioning import Decommissioning
 from tenure.vocabulary import RunRef, State, VersionRef, digest_bytes

@@ -30,8 +30,8 @@ from tenure.lifecycle.decisions.decision_log import micros
 from tenure.lifecycle.serving import pseudonym
 from tenure.ports import DecisionFilter
 from tenure.settings import Settings
+from tenure.usecases.audit.ledger import verify_ledger
 from tenure.usecases.decisions.segments import compact, live_keys
-from tenure.usecases.operations.ledger import verify_ledger
 from tenure.usecases.serving import subject_keys
 from tenure.usecases.serving.log_files import RecordedFiles
 from tenure.usecases.serving.subject_keys import LOCAL_KEY_SECONDS, LocalKeys, SubjectVault

@@ -1,1 +1,1 @@
-"""Keeps the installation in order: maintain, reconcile, verify the ledger."""
+"""Keeps the installation in order: maintain, reconcile, act on incidents."""

@@ -14,6 +14,8 @@ from tenure.lifecycle.audit.reconciliation import DEAD_AFTER, FailedTask, silent
 from tenure.lifecycle.audit.witness import not_witnessed
 from tenure.lifecycle.incidents.failure_card import killed_card
 from tenure.lifecycle.serving.silence import MAINTENANCE_SECONDS
+from tenure.usecases.audit.checkpoints import CheckpointCounts, make_checkpoint
+from tenure.usecases.audit.ledger import verify_ledger
 from tenure.usecases.data.refused_files import expire_refused
 from tenure.usecases.decisions.feedback import FeedbackCounts
 from tenure.usecases.decisions.feedback import join as join_feedback
@@ -29,8 +31,6 @@ from tenure.usecases.incidents.alerts import (
 from tenure.usecases.incidents.failure_cards import save
 from tenure.usecases.incidents.one_by_one import one_by_one
 from tenure.usecases.operations.broken_files import FileCounts, report_configs, report_imports
-from tenure.usecases.operations.checkpoints import CheckpointCounts, make_checkpoint
-from tenure.usecases.operations.ledger import verify_ledger
 from tenure.usecases.operations.reconcile import (
     PartFailure,
     Reconciliation,

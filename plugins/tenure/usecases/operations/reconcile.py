@@ -10,11 +10,11 @@ from tenure.installation import Installation
 from tenure.layout import PROMOTE_MODEL, dag_id
 from tenure.lifecycle.audit.ledger import ChainCheck, broken_ledger
 from tenure.lifecycle.audit.reconciliation import ORPHAN_GRACE, alias_repairs
+from tenure.usecases.audit.ledger import check_chain, put_anchor
 from tenure.usecases.incidents.close_incident import close_incident
 from tenure.usecases.incidents.one_by_one import cause_of, one_by_one, trace_of
 from tenure.usecases.incidents.open_incident import open_incident, words_of
 from tenure.usecases.incidents.outbox import Delivery, deliver
-from tenure.usecases.operations.ledger import check_chain, put_anchor
 from tenure.usecases.retirement.decommissioning import Mirror, decommissioning
 from tenure.verdicts import Report, Verdict
 from tenure.vocabulary import RunRef

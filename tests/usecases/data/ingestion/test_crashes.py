@@ -12,8 +12,8 @@ import pytest
 
 import tenure
 from tenure.errors import DataRejected, ServiceUnreachable
+from tenure.usecases.audit.ledger import find_breaches
 from tenure.usecases.data import judge_file
-from tenure.usecases.operations.ledger import find_breaches
 
 PLACES = [
     "ingest.pinned",

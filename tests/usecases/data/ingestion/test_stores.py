@@ -17,7 +17,7 @@ from http_proxy import Fault, HttpProxy, http_proxy
 from tenure.errors import ArtifactRefused
 from tenure.installation import Installation
 from tenure.layout import snapshot_key
-from tenure.usecases.operations.ledger import find_breaches
+from tenure.usecases.audit.ledger import find_breaches
 
 
 @pytest.fixture

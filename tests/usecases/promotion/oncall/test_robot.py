@@ -33,6 +33,7 @@ from tenure.lifecycle.incidents.actions import CLEAR
 from tenure.lifecycle.incidents.failure_card import describe, killed_card
 from tenure.lifecycle.serving import CanaryStop
 from tenure.settings import Settings
+from tenure.usecases.audit.ledger import verify_ledger
 from tenure.usecases.data.ingestion import ingestion
 from tenure.usecases.incidents.alerts import deliver_alerts
 from tenure.usecases.incidents.close_incident import close_incident
@@ -41,7 +42,6 @@ from tenure.usecases.incidents.open_incident import open_incident
 from tenure.usecases.incidents.outbox import deliver
 from tenure.usecases.incidents.remediation import finish, remediate
 from tenure.usecases.operations.broken_files import report_configs, report_imports
-from tenure.usecases.operations.ledger import verify_ledger
 from tenure.usecases.promotion import approval, traffic
 from tenure.usecases.serving.gateway_incidents import GatewayIncidents
 from tenure.vocabulary import RunRef, State

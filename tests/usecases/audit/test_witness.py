@@ -24,7 +24,7 @@ from tenure.lifecycle.audit.signed_note import (
     parse_signatures,
 )
 from tenure.lifecycle.audit.witness import WitnessAnswer
-from tenure.usecases.operations.witness import Witness, alone
+from tenure.usecases.audit.witness import Witness, alone
 
 LOG = NoteSigner("example.org/tenure", b"l" * 32)
 LEAVES = [leaf_hash(b"%d" % number) for number in range(20)]

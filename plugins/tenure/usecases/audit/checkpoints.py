@@ -20,7 +20,7 @@ from tenure.lifecycle.audit.signed_note import (
     parse_signatures,
 )
 from tenure.lifecycle.audit.witness import CONFLICT, NO_PROOF, OK, WitnessAnswer, not_witnessed
-from tenure.usecases.operations.ledger_tree import (
+from tenure.usecases.audit.ledger_tree import (
     LedgerKeys,
     SignedCheckpoint,
     difference,

@@ -38,9 +38,9 @@ from tenure.lifecycle.promotion.approval import ApprovalAnswer, Choice
 from tenure.lifecycle.retirement.decommission import StepAction
 from tenure.ports import ObjectStore
 from tenure.settings import REPOSITORY, Settings
-from tenure.usecases.operations.checkpoints import make_checkpoint
-from tenure.usecases.operations.ledger import verify_ledger
-from tenure.usecases.operations.ledger_tree import ledger_keys
+from tenure.usecases.audit.checkpoints import make_checkpoint
+from tenure.usecases.audit.ledger import verify_ledger
+from tenure.usecases.audit.ledger_tree import ledger_keys
 from tenure.usecases.operations.reconcile import ChainLength, _ledger
 from tenure.usecases.promotion import authority
 from tenure.usecases.retirement.decommissioning import decommissioning

@@ -23,9 +23,9 @@ from tenure.lifecycle.audit.signed_note import (
     parse_note,
     proof_text,
 )
-from tenure.usecases.operations.checkpoints import make_checkpoint
-from tenure.usecases.operations.ledger_tree import ledger_keys
-from tenure.usecases.operations.proofs import prove_events
+from tenure.usecases.audit.checkpoints import make_checkpoint
+from tenure.usecases.audit.ledger_tree import ledger_keys
+from tenure.usecases.audit.proofs import prove_events
 from tenure.vocabulary import RunRef
 
 VERIFIER = Path(__file__).parents[2] / "builders" / "tlog_proof_verifier.mjs"

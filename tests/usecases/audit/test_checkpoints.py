@@ -14,12 +14,12 @@ from tenure.errors import LedgerBroken, NotWitnessed
 from tenure.installation import Installation
 from tenure.layout import CHECKPOINTS
 from tenure.lifecycle.audit.witness import LedgerPolicy, WitnessPolicy
-from tenure.usecases.operations.checkpoints import (
+from tenure.usecases.audit.checkpoints import (
     CheckpointCounts,
     kept_checkpoint,
     make_checkpoint,
 )
-from tenure.usecases.operations.ledger_tree import difference, ledger_keys, verified
+from tenure.usecases.audit.ledger_tree import difference, ledger_keys, verified
 from tenure.vocabulary import RunRef
 
 pytestmark = pytest.mark.service

@@ -9,8 +9,8 @@ from tenure.lifecycle.audit.ledger import Event, broken_ledger, event_content
 from tenure.lifecycle.audit.merkle import inclusion_proof
 from tenure.lifecycle.audit.signed_note import proof_text
 from tenure.lifecycle.audit.witness import not_witnessed
-from tenure.usecases.operations.checkpoints import kept_checkpoint
-from tenure.usecases.operations.ledger_tree import difference, leaves_of, ledger_keys
+from tenure.usecases.audit.checkpoints import kept_checkpoint
+from tenure.usecases.audit.ledger_tree import difference, leaves_of, ledger_keys
 
 
 @dataclass(frozen=True)

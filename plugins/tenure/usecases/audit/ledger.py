@@ -24,10 +24,7 @@ from tenure.layout import (
 from tenure.lifecycle.audit.ledger import Anchor, Broken, ChainCheck, contradiction, verify_chain
 from tenure.lifecycle.decisions.segment_record import broken_seals, faults
 from tenure.ports import DecisionFilter
-from tenure.usecases.decisions.segments import live_keys
-from tenure.usecases.incidents.one_by_one import cause_of
-from tenure.usecases.monitoring.window import judged_rows, segment_of
-from tenure.usecases.operations.ledger_tree import (
+from tenure.usecases.audit.ledger_tree import (
     LedgerKeys,
     SignedCheckpoint,
     difference,
@@ -35,6 +32,9 @@ from tenure.usecases.operations.ledger_tree import (
     verified,
     witness_client,
 )
+from tenure.usecases.decisions.segments import live_keys
+from tenure.usecases.incidents.one_by_one import cause_of
+from tenure.usecases.monitoring.window import judged_rows, segment_of
 from tenure.vocabulary import canonical_json
 
 if TYPE_CHECKING:

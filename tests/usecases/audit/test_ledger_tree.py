@@ -9,8 +9,8 @@ from tenure.errors import FileRefused
 from tenure.installation import Installation
 from tenure.layout import CHECKPOINTS, leaves_key
 from tenure.lifecycle.audit.merkle import leaf_hash
-from tenure.usecases.operations.checkpoints import kept_checkpoint, make_checkpoint
-from tenure.usecases.operations.ledger_tree import (
+from tenure.usecases.audit.checkpoints import kept_checkpoint, make_checkpoint
+from tenure.usecases.audit.ledger_tree import (
     SignedCheckpoint,
     difference,
     leaves_of,

@@ -1,0 +1,1 @@
+"""Proves what happened: the ledger, its checkpoints, the witness."""
