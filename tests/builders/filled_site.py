@@ -212,6 +212,7 @@ class FilledSite:
         last = JudgedWindows(self.platform, self.life.now, NUMBERS).history(champion.id)
         page = f"/model/{NUMBERS}/monitoring"
         return paths | {
+            "canary-none": f"/model/{NUMBERS}/canary",
             "monitoring": page,
             "monitoring-window": f"{page}?window={last}",
             "monitoring-numbers": f"{page}?numbers=drift-temp",
