@@ -65,10 +65,10 @@ def verify(
 @group.command()
 def key(as_json: AsJson = False) -> None:
     """Show the public key that signs the ledger's checkpoints; its witness must have it."""
-    from tenure.usecases.audit.ledger_tree import ledger_keys
+    from tenure.usecases.audit.ledger_tree import log_key
 
     with connected() as platform:
-        found = ledger_keys(platform).log.text
+        found = log_key(platform).text
     if as_json:
         print_json({"key": found})
     else:

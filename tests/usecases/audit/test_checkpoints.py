@@ -19,7 +19,7 @@ from tenure.usecases.audit.checkpoints import (
     kept_checkpoint,
     make_checkpoint,
 )
-from tenure.usecases.audit.ledger_tree import difference, ledger_keys, verified
+from tenure.usecases.audit.ledger_tree import checkpoint_rule, difference, log_key, verified
 from tenure.vocabulary import RunRef
 
 pytestmark = pytest.mark.service
@@ -29,7 +29,7 @@ RUN = RunRef("maintain_platform", "r1", "maintain")
 
 @pytest.fixture
 def witness(platform: Installation, tmp_path: Path) -> Iterator[WitnessThread]:
-    found = WitnessThread(tmp_path / "witness", ledger_keys(platform).log)
+    found = WitnessThread(tmp_path / "witness", log_key(platform))
     yield found
     found.stop()
 
@@ -43,7 +43,7 @@ def watched(platform: Installation, witness: WitnessThread) -> Installation:
 
 def cosigned(platform: Installation) -> int:
     """How many events the newest checkpoint covers that is in the database and in the store."""
-    keys = ledger_keys(platform)
+    keys = checkpoint_rule(platform)
     kept = kept_checkpoint(platform, keys)
     assert kept is not None
     *_, newest = sorted(platform.store.list(CHECKPOINTS))
@@ -91,7 +91,7 @@ def test_killed_between_asking_and_storing(
 ) -> None:
     orders = {"TENURE_ENV": "test", "TENURE_FAIL": f"{place}:kill"}
     assert in_child(watched, **orders) == -signal.SIGKILL
-    assert kept_checkpoint(watched, ledger_keys(watched)) is None
+    assert kept_checkpoint(watched, checkpoint_rule(watched)) is None
     if grown:
         grow(watched, "d")
     assert make_checkpoint(watched, RUN).is_new
@@ -101,7 +101,7 @@ def test_killed_between_asking_and_storing(
 def test_the_witness_killed_before_its_answer(platform: Installation, tmp_path: Path) -> None:
     """The command itself, in a process: it kept what it saw, and the next run gets it cosigned."""
     grow(platform, "a", "b")
-    process = WitnessProcess(tmp_path / "witness", ledger_keys(platform).log)
+    process = WitnessProcess(tmp_path / "witness", log_key(platform))
     try:
         process.start(TENURE_ENV="test", TENURE_FAIL="witness.kept:kill")
         configured(platform, process.policy)

@@ -40,7 +40,7 @@ from tenure.ports import ObjectStore
 from tenure.settings import REPOSITORY, Settings
 from tenure.usecases.audit.checkpoints import make_checkpoint
 from tenure.usecases.audit.ledger import verify_ledger
-from tenure.usecases.audit.ledger_tree import ledger_keys
+from tenure.usecases.audit.ledger_tree import log_key
 from tenure.usecases.operations.reconcile import ChainLength, _ledger
 from tenure.usecases.promotion import authority
 from tenure.usecases.retirement.decommissioning import decommissioning
@@ -764,7 +764,7 @@ def no_tail(platform: Installation) -> int:
 @pytest.fixture
 def witnessed(healthy: Installation, tmp_path: Path) -> Iterator[tuple[Installation, str]]:
     """A healthy installation whose witness saw all of it, and the checkpoint that somebody kept."""
-    witness = WitnessThread(tmp_path / "witness", ledger_keys(healthy).log)
+    witness = WitnessThread(tmp_path / "witness", log_key(healthy))
     configured(healthy, witness.policy)
     for name in ("the last but one", "the last"):
         with healthy.database.begin() as c:

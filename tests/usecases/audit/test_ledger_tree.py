@@ -12,9 +12,9 @@ from tenure.lifecycle.audit.merkle import leaf_hash
 from tenure.usecases.audit.checkpoints import kept_checkpoint, make_checkpoint
 from tenure.usecases.audit.ledger_tree import (
     SignedCheckpoint,
+    checkpoint_rule,
     difference,
     leaves_of,
-    ledger_keys,
     verified,
 )
 from tenure.vocabulary import RunRef
@@ -32,7 +32,7 @@ def newest(platform: Installation) -> SignedCheckpoint:
             for number in range(len(leaves_of(platform)), size):
                 platform.ledger.note(c, subject="s", actor="ada", body={}, op_key=f"{number}")
         make_checkpoint(platform, RUN)
-    found = kept_checkpoint(platform, ledger_keys(platform))
+    found = kept_checkpoint(platform, checkpoint_rule(platform))
     assert found is not None
     return found
 
@@ -55,9 +55,9 @@ def without_old_checkpoints(platform: Installation) -> None:
 @pytest.mark.parametrize("seq", [256, 257])
 def test_the_event_is_named(platform: Installation, newest: SignedCheckpoint, seq: int) -> None:
     assert [*platform.store.list("ledger/tile/")] == [leaves_key(0), leaves_key(1, 6)]
-    assert difference(platform, newest, ledger_keys(platform)) is None
+    assert difference(platform, newest, checkpoint_rule(platform)) is None
     rewrite(platform, seq)
-    found = difference(platform, newest, ledger_keys(platform))
+    found = difference(platform, newest, checkpoint_rule(platform))
     assert found is not None
     assert found.seq == seq
     assert found.why.startswith("it is about s by eve, but the checkpoint that")
@@ -67,9 +67,9 @@ def test_a_tail_that_is_gone_and_one_that_grew(
     platform: Installation, newest: SignedCheckpoint
 ) -> None:
     grow(platform, "one more")
-    assert difference(platform, newest, ledger_keys(platform)) is None
+    assert difference(platform, newest, checkpoint_rule(platform)) is None
     cut(platform, 261)
-    found = difference(platform, newest, ledger_keys(platform))
+    found = difference(platform, newest, checkpoint_rule(platform))
     assert found is not None
     assert (found.seq, found.why) == (
         261,
@@ -94,9 +94,9 @@ def test_without_the_hashes_of_the_events_the_range_is_named(
     says: str,
 ) -> None:
     spoil(platform)
-    assert difference(platform, newest, ledger_keys(platform)) is None
+    assert difference(platform, newest, checkpoint_rule(platform)) is None
     rewrite(platform, seq)
-    found = difference(platform, newest, ledger_keys(platform))
+    found = difference(platform, newest, checkpoint_rule(platform))
     assert found is not None
     assert f"one of the {says} is another one or gone" in found.why
     assert found.seq <= seq
@@ -105,7 +105,7 @@ def test_without_the_hashes_of_the_events_the_range_is_named(
 def test_only_a_signed_checkpoint_of_this_ledger_counts(
     platform: Installation, newest: SignedCheckpoint
 ) -> None:
-    keys = ledger_keys(platform)
+    keys = checkpoint_rule(platform)
     text = str(newest.note)
     assert verified(text, keys) == newest
     for forged, says in (
@@ -116,4 +116,4 @@ def test_only_a_signed_checkpoint_of_this_ledger_counts(
         with pytest.raises(FileRefused, match=says):
             verified(forged, keys)
     with pytest.raises(FileRefused, match="not base64"):
-        ledger_keys(platform, "w+00000000+?")
+        checkpoint_rule(platform, "w+00000000+?")

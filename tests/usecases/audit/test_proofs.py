@@ -24,7 +24,7 @@ from tenure.lifecycle.audit.signed_note import (
     proof_text,
 )
 from tenure.usecases.audit.checkpoints import make_checkpoint
-from tenure.usecases.audit.ledger_tree import ledger_keys
+from tenure.usecases.audit.ledger_tree import checkpoint_rule, log_key
 from tenure.usecases.audit.proofs import prove_events
 from tenure.vocabulary import RunRef
 
@@ -146,7 +146,7 @@ def test_forged_proofs_are_refused() -> None:
 
 @pytest.fixture
 def witnessed(platform: Installation, tmp_path: Path) -> Iterator[Installation]:
-    witness = WitnessThread(tmp_path / "witness", ledger_keys(platform).log)
+    witness = WitnessThread(tmp_path / "witness", log_key(platform))
     grow(platform, "a", "b", "c")
     yield configured(platform, witness.policy)
     witness.stop()
@@ -161,9 +161,9 @@ def test_of_a_real_ledger(witnessed: Installation) -> None:
     assert [one.seq for one in every] == [1, 2, 3]
     assert every[1] == second
     assert second.witness == NAME
-    keys = ledger_keys(witnessed)
-    assert keys.witness
-    found = judged([one.text for one in every], keys.log, keys.witness)
+    rule = checkpoint_rule(witnessed)
+    assert rule.has_witness
+    found = judged([one.text for one in every], log_key(witnessed), rule.key)
     assert found == ["ok 0", "ok 1", "ok 2"]
     note = parse_note(second.text.partition("\n\n")[2])
     assert len(note.signatures) == 2

@@ -15,7 +15,7 @@ from tenure.lifecycle.audit.reconciliation import FailedTask
 from tenure.lifecycle.audit.witness import LedgerPolicy, WitnessPolicy
 from tenure.lifecycle.incidents.failure_card import FailureCard, describe
 from tenure.usecases.audit.checkpoints import CheckpointCounts
-from tenure.usecases.audit.ledger_tree import ledger_keys
+from tenure.usecases.audit.ledger_tree import log_key
 from tenure.usecases.incidents.failure_cards import save
 from tenure.usecases.incidents.outbox import Delivery
 from tenure.usecases.operations.maintain import RequestCounts, SweepCounts, WatchCounts, maintain
@@ -366,7 +366,7 @@ def test_a_silent_witness_is_an_incident_until_it_answers(
 ) -> None:
     with platform.database.begin() as c:
         platform.ledger.note(c, subject="s", actor="ada", body={}, op_key="k")
-    witness = WitnessThread(tmp_path / "witness", ledger_keys(platform).log)
+    witness = WitnessThread(tmp_path / "witness", log_key(platform))
     try:
         away = LedgerPolicy(
             witness=WitnessPolicy(url="http://127.0.0.1:9", key=witness.witness.key.text)

@@ -23,7 +23,7 @@ from waiting import wait_for
 from tenure.adapters.sql import health
 from tenure.errors import ServiceUnreachable
 from tenure.installation import Installation
-from tenure.lifecycle.serving.silence import LifeSign
+from tenure.lifecycle.serving.silence import LifeSign, outages
 from tenure.settings import Settings
 from tenure.usecases.serving.watch import Probes, Watch
 
@@ -245,6 +245,29 @@ def test_a_silent_maintenance_is_seen_by_the_clock_of_the_database(
     with platform.database.begin() as connection:
         connection.execute(text("UPDATE heartbeat SET seen_at = now() - interval '601 s'"))
     assert found()["maintenance"] is True
+
+
+def test_a_ledger_that_nobody_verified_for_two_days_is_missed(platform: Installation) -> None:
+    """While maintenance runs: it is alive and does not verify, as its incident may say."""
+    now = datetime.now(tz=UTC)
+    with platform.database.begin() as connection:
+        health.beat(connection, "maintain_platform", period_seconds=300)
+        health.beat(connection, "ledger_verification", period_seconds=86_400)
+    for hours, is_silent in ((47, False), (49, True)):
+        with platform.database.begin() as connection:
+            connection.execute(
+                text(
+                    "UPDATE heartbeat SET seen_at = now() - make_interval(hours => :h) "
+                    "WHERE name = 'ledger_verification'"
+                ),
+                {"h": hours},
+            )
+        signs = Probes(platform, now).look()
+        assert outages(signs, platform.clock.now())["verification"] is is_silent
+    with platform.database.begin() as connection:
+        connection.execute(text("UPDATE heartbeat SET seen_at = now() - interval '50 hours'"))
+    silent = outages(Probes(platform, now).look(), platform.clock.now())
+    assert (silent["maintenance"], "verification" in silent) == (True, False)
 
 
 def is_missed(receiver: Any, part: str) -> bool:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from tenure.errors import FileRefused, TenureError
 from tenure.failpoints import failpoint
 from tenure.installation import Installation
-from tenure.installation.keys import LEDGER
 from tenure.layout import TILE_LEAVES, checkpoint_key, leaves_key
 from tenure.lifecycle.audit.ledger import broken_ledger
 from tenure.lifecycle.audit.merkle import consistency_proof, root_of
@@ -15,17 +14,17 @@ from tenure.lifecycle.audit.signed_note import (
     AddCheckpoint,
     Checkpoint,
     NoteFault,
-    NoteSignature,
     SignedNote,
     parse_signatures,
 )
 from tenure.lifecycle.audit.witness import CONFLICT, NO_PROOF, OK, WitnessAnswer, not_witnessed
 from tenure.usecases.audit.ledger_tree import (
-    LedgerKeys,
+    CheckpointRule,
     SignedCheckpoint,
+    checkpoint_rule,
     difference,
     leaves_of,
-    ledger_keys,
+    log_signer,
     partial_tiles,
     verified,
     witness_client,
@@ -67,18 +66,18 @@ def make_checkpoint(platform: Installation, run: RunRef) -> CheckpointCounts:
         NotWitnessed: The witness is silent, or refuses for another cause than the events.
         LedgerBroken: The events are not those of the newest checkpoint.
     """
-    leaves, keys = leaves_of(platform), ledger_keys(platform)
-    kept = kept_checkpoint(platform, keys)
-    tree = Checkpoint(keys.log.name, len(leaves), root_of(leaves))
-    is_cosigned = keys.witness is not None
+    leaves, rule = leaves_of(platform), checkpoint_rule(platform)
+    kept = kept_checkpoint(platform, rule)
+    tree = Checkpoint(rule.origin, len(leaves), root_of(leaves))
+    is_cosigned = rule.has_witness
     if not leaves or (kept is not None and kept.tree == tree):
         return CheckpointCounts(len(leaves), is_cosigned and kept is not None, is_new=False)
-    note = SignedNote(tree.text, (_signature(platform, tree),))
+    note = SignedNote(tree.text, (log_signer(platform).sign(tree.text),))
     client = witness_client(platform)
-    if client is not None and keys.witness is not None:
+    if client is not None:
         asked = AddCheckpoint(kept.tree.size if kept else 0, (), note)
-        note = _cosigned(platform, client, keys, leaves, asked)
-    elif kept is not None and (broken := difference(platform, kept, keys)) is not None:
+        note = _cosigned(platform, client, rule, leaves, asked)
+    elif kept is not None and (broken := difference(platform, kept, rule)) is not None:
         raise broken_ledger(f"The ledger is broken at event {broken.seq}: {broken.why}.")
     failpoint("checkpoint.cosigned")
     _store(platform, leaves, kept.tree.size if kept else 0)
@@ -88,28 +87,22 @@ def make_checkpoint(platform: Installation, run: RunRef) -> CheckpointCounts:
     return CheckpointCounts(len(leaves), is_cosigned, is_new=True)
 
 
-def kept_checkpoint(platform: Installation, keys: LedgerKeys) -> SignedCheckpoint | None:
+def kept_checkpoint(platform: Installation, rule: CheckpointRule) -> SignedCheckpoint | None:
     """The newest one in the database; None before the first, and when another key signed it."""
     from tenure.adapters.sql import maintenance
 
     with platform.database.begin() as connection:
         text = maintenance.kept_checkpoint(connection)
     try:
-        return None if text is None else verified(text, keys)
+        return None if text is None else verified(text, rule)
     except FileRefused:
         return None
-
-
-def _signature(platform: Installation, tree: Checkpoint) -> NoteSignature:
-    from tenure.adapters.note_keys import NoteSigner
-
-    return NoteSigner(tree.origin, LEDGER.read(platform.settings.home)).sign(tree.text)
 
 
 def _cosigned(
     platform: Installation,
     client: "WitnessClient",
-    keys: LedgerKeys,
+    rule: CheckpointRule,
     leaves: Sequence[bytes],
     asked: AddCheckpoint,
 ) -> SignedNote:
@@ -123,16 +116,16 @@ def _cosigned(
             break
         old = seen
     if answer.status != OK:
-        raise _refused(platform, client, keys, answer)
-    return _with_signature(asked.note, answer, keys)
+        raise _refused(platform, client, rule, answer)
+    return _with_signature(asked.note, answer, rule)
 
 
-def _with_signature(note: SignedNote, answer: WitnessAnswer, keys: LedgerKeys) -> SignedNote:
-    key = keys.witness or keys.log
+def _with_signature(note: SignedNote, answer: WitnessAnswer, rule: CheckpointRule) -> SignedNote:
+    key = rule.key
     try:
         mine = [one for one in parse_signatures(answer.body) if one.is_of(key)]
         found = SignedNote(note.text, (*note.signatures, *mine))
-        verified(str(found), keys)
+        verified(str(found), rule)
     except (NoteFault, FileRefused) as error:
         raise not_witnessed(
             f"What the witness answered is no cosignature of {key.name} (key {key.id.hex()}), "
@@ -142,7 +135,7 @@ def _with_signature(note: SignedNote, answer: WitnessAnswer, keys: LedgerKeys) -
 
 
 def _refused(
-    platform: Installation, client: "WitnessClient", keys: LedgerKeys, answer: WitnessAnswer
+    platform: Installation, client: "WitnessClient", rule: CheckpointRule, answer: WitnessAnswer
 ) -> TenureError:
     """Why it refused: the events are others than it saw, or something that is not about them."""
     refusal = f"The witness refused with {answer.status}: {answer.body.strip()[:200]}."
@@ -150,7 +143,7 @@ def _refused(
     if theirs is None:
         return not_witnessed(refusal)
     try:
-        broken = difference(platform, verified(theirs, keys), keys)
+        broken = difference(platform, verified(theirs, rule), rule)
     except FileRefused as error:
         return not_witnessed(f"{refusal} {error.what}")
     if broken is None:

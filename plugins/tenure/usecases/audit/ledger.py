@@ -25,10 +25,9 @@ from tenure.lifecycle.audit.ledger import Anchor, Broken, ChainCheck, contradict
 from tenure.lifecycle.decisions.segment_record import broken_seals, faults
 from tenure.ports import DecisionFilter
 from tenure.usecases.audit.ledger_tree import (
-    LedgerKeys,
     SignedCheckpoint,
+    checkpoint_rule,
     difference,
-    ledger_keys,
     verified,
     witness_client,
 )
@@ -150,40 +149,39 @@ def verify_ledger(
     """
     from tenure.usecases.promotion import authority
 
-    keys = ledger_keys(platform, witness)
-    given = [verified(checkpoint, keys)] if checkpoint is not None else []
-    seen, unwitnessed = _seen_by_witness(platform, keys)
-    checkpoints = [*given, *seen]
-    found = check_chain(platform)  # last: what the checkpoints cover is there
-    faults = [
-        found.chain.broken,
-        *(difference(platform, one, keys) for one in checkpoints),
-    ]
-    broken = min((one for one in faults if one is not None), key=lambda b: b.seq, default=None)
+    checkpoints, unwitnessed = _checkpoints(platform, checkpoint, witness)
+    found = check_chain(platform)  # later: what the checkpoints cover is there
+    chain = found.chain
+    for one in checkpoints:
+        broken = difference(platform, one, checkpoint_rule(platform, witness))
+        if broken is not None and (chain.broken is None or broken.seq < chain.broken.seq):
+            chain = ChainCheck(broken.seq - 1, Anchor(), broken)
     return LedgerVerification(
-        events=found.chain.events if broken is None else broken.seq - 1,
-        head=found.chain.head.hash,
+        events=chain.events,
+        head=chain.head.hash,
         anchors=found.anchors,
         knows_platform=authority.is_recorded(platform),
-        broken=broken,
+        broken=chain.broken,
         invariants=find_breaches(platform) if invariants else compare_rows(platform),
         checkpoints=checkpoints,
         unwitnessed=unwitnessed,
     )
 
 
-def _seen_by_witness(
-    platform: Installation, keys: LedgerKeys
-) -> "tuple[Sequence[SignedCheckpoint], str]":
-    """The checkpoint that the witness holds, if there is one; else why it does not say so."""
+def _checkpoints(
+    platform: Installation, given: str | None, witness: str | None
+) -> "tuple[list[SignedCheckpoint], str]":
+    """The one that was given and the one that the witness holds; else why it does not say so."""
+    found = [] if given is None else [verified(given, checkpoint_rule(platform, witness))]
     client = witness_client(platform)
     if client is None:
-        return [], ""
+        return found, ""
     try:
         text = client.newest()
-        return ([] if text is None else [verified(text, keys)]), ""
+        seen = [] if text is None else [verified(text, checkpoint_rule(platform, witness))]
     except (NotWitnessed, FileRefused) as error:
-        return [], error.what
+        return found, error.what
+    return [*found, *seen], ""
 
 
 def compare_rows(platform: Installation) -> list[InvariantFinding]:

@@ -16,6 +16,7 @@ from tenure.layout import CHECKPOINTS, TILE_LEAVES, leaves_key
 from tenure.lifecycle.audit.ledger import Broken
 from tenure.lifecycle.audit.merkle import first_difference, leaf_hash, root_of
 from tenure.lifecycle.audit.signed_note import (
+    COSIGNATURE,
     Checkpoint,
     NoteFault,
     NoteKey,
@@ -26,17 +27,26 @@ from tenure.lifecycle.audit.signed_note import (
 )
 
 if TYPE_CHECKING:
+    from tenure.adapters.note_keys import NoteSigner
     from tenure.adapters.witness_client import WitnessClient
 
 _HASH_BYTES = 32
 
 
 @dataclass(frozen=True)
-class LedgerKeys:
-    """Public keys that the ledger's checkpoints are judged by; `witness` is None without one."""
+class CheckpointRule:
+    """Which checkpoints count: of which ledger, and whose signature they must have.
 
-    log: NoteKey
-    witness: NoteKey | None
+    That is the witness's key, or the ledger's own where there is no witness.
+    """
+
+    origin: str
+    key: NoteKey
+
+    @property
+    def has_witness(self) -> bool:
+        """Whether somebody else than the ledger's owner must have signed."""
+        return self.key.kind == COSIGNATURE
 
 
 @dataclass(frozen=True)
@@ -63,22 +73,35 @@ class SignedCheckpoint:
         return f"the checkpoint that {self.witness} cosigned on {self.seen_at:%Y-%m-%d %H:%M} UTC"
 
 
-def ledger_keys(platform: Installation, witness: str | None = None) -> LedgerKeys:
-    """The ledger's own key, and that of the witness which `platform.yaml` or the caller names.
+def log_key(platform: Installation) -> NoteKey:
+    """The public key of the ledger, which its witness must have."""
+    return log_signer(platform).key
 
-    Raises:
-        FileRefused: What the caller names is no key.
-    """
+
+def log_signer(platform: Installation) -> "NoteSigner":
+    """The ledger's own key; made on first use."""
     from tenure.adapters.note_keys import NoteSigner
 
+    return NoteSigner(platform.config.ledger.origin, LEDGER.read(platform.settings.home))
+
+
+def checkpoint_rule(platform: Installation, witness: str | None = None) -> CheckpointRule:
+    """Which checkpoints count, by `platform.yaml`, or by the witness that the caller trusts.
+
+    Raises:
+        FileRefused: What the caller names is no key of a witness.
+    """
     policy = platform.config.ledger
-    secret = LEDGER.read(platform.settings.home)
     text = witness or (policy.witness.key if policy.witness else None)
+    if text is None:
+        return CheckpointRule(policy.origin, log_key(platform))
     try:
-        key = parse_key(text) if text else None
+        key = parse_key(text)
     except NoteFault as error:
         raise _refused(f"{error}") from error
-    return LedgerKeys(NoteSigner(policy.origin, secret).key, key)
+    if key.kind != COSIGNATURE:
+        raise _refused(f"{key.name} is a ledger, not a witness")
+    return CheckpointRule(policy.origin, key)
 
 
 def witness_client(platform: Installation) -> "WitnessClient | None":
@@ -97,28 +120,27 @@ def leaves_of(platform: Installation) -> list[bytes]:
         return [leaf_hash(one.encode()) for one in chain.hashes(connection)]
 
 
-def verified(text: str, keys: LedgerKeys) -> SignedCheckpoint:
-    """The checkpoint of a note that the witness cosigned; without a witness, that the log signed.
+def verified(text: str, rule: CheckpointRule) -> SignedCheckpoint:
+    """The checkpoint of a note that has the signature which counts.
 
     Raises:
         FileRefused: It is no checkpoint of this ledger, or that key did not sign it.
     """
     from tenure.adapters.note_keys import signed_by
 
-    key = keys.witness or keys.log
     try:
         note = parse_note(text)
         tree = parse_checkpoint(note.text)
     except NoteFault as error:
         raise _refused(f"{error}") from error
-    if not signed_by(note, key):
-        raise _refused(f"{key.name} (key {key.id.hex()}) did not sign it")
-    if tree.origin != keys.log.name:
-        raise _refused(f"it is of the ledger {tree.origin}, not of {keys.log.name}")
-    if keys.witness is None:
+    if not signed_by(note, rule.key):
+        raise _refused(f"{rule.key.name} (key {rule.key.id.hex()}) did not sign it")
+    if tree.origin != rule.origin:
+        raise _refused(f"it is of the ledger {tree.origin}, not of {rule.origin}")
+    if not rule.has_witness:
         return SignedCheckpoint(note, tree)
-    seconds = max(one.seconds for one in note.signatures if one.is_of(key))
-    return SignedCheckpoint(note, tree, key.name, datetime.fromtimestamp(seconds, tz=UTC))
+    seconds = max(one.seconds for one in note.signatures if one.is_of(rule.key))
+    return SignedCheckpoint(note, tree, rule.key.name, datetime.fromtimestamp(seconds, tz=UTC))
 
 
 def _refused(why: str) -> FileRefused:
@@ -131,7 +153,7 @@ def _refused(why: str) -> FileRefused:
 
 
 def difference(
-    platform: Installation, checkpoint: SignedCheckpoint, keys: LedgerKeys
+    platform: Installation, checkpoint: SignedCheckpoint, rule: CheckpointRule
 ) -> Broken | None:
     """The first event that is not the one that the checkpoint has; None when all of them are."""
     leaves, tree = leaves_of(platform), checkpoint.tree
@@ -139,7 +161,7 @@ def difference(
         return None
     stored = _stored_leaves(platform, tree.size)
     if stored is None or root_of(stored) != tree.root:
-        return _somewhere(platform, checkpoint, leaves, keys)
+        return _somewhere(platform, checkpoint, leaves, rule)
     index = first_difference(leaves, stored)
     if index is None:
         return Broken(len(leaves) + 1, f"there is none; {_has(checkpoint)}")
@@ -162,11 +184,11 @@ def _somewhere(
     platform: Installation,
     checkpoint: SignedCheckpoint,
     leaves: Sequence[bytes],
-    keys: LedgerKeys,
+    rule: CheckpointRule,
 ) -> Broken:
     """As near as the stored checkpoints tell, when the stored hashes of leaves do not."""
     found = sorted(platform.store.list(CHECKPOINTS))
-    place = bisect_left(found, True, key=lambda key: not _agrees(platform, key, leaves, keys))
+    place = bisect_left(found, True, key=lambda key: not _agrees(platform, key, leaves, rule))
     agreed = _size(found[place - 1]) if place else 0
     last = _size(found[place]) if place < len(found) else checkpoint.tree.size
     return Broken(
@@ -177,9 +199,11 @@ def _somewhere(
     )
 
 
-def _agrees(platform: Installation, key: str, leaves: Sequence[bytes], keys: LedgerKeys) -> bool:
+def _agrees(
+    platform: Installation, key: str, leaves: Sequence[bytes], rule: CheckpointRule
+) -> bool:
     try:
-        tree = verified(platform.store.get(key).decode("utf-8", "replace"), keys).tree
+        tree = verified(platform.store.get(key).decode("utf-8", "replace"), rule).tree
     except FileRefused:
         return False
     return tree.size <= len(leaves) and root_of(leaves[: tree.size]) == tree.root

@@ -10,7 +10,7 @@ from tenure.lifecycle.audit.merkle import inclusion_proof
 from tenure.lifecycle.audit.signed_note import proof_text
 from tenure.lifecycle.audit.witness import not_witnessed
 from tenure.usecases.audit.checkpoints import kept_checkpoint
-from tenure.usecases.audit.ledger_tree import difference, leaves_of, ledger_keys
+from tenure.usecases.audit.ledger_tree import checkpoint_rule, difference, leaves_of
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,15 @@ def prove_events(platform: Installation, what: str) -> list[EventProof]:
         LedgerBroken: The events are not those of the newest checkpoint.
     """
     events = _events(platform, what)
-    keys = ledger_keys(platform)
-    checkpoint = kept_checkpoint(platform, keys)
+    rule = checkpoint_rule(platform)
+    checkpoint = kept_checkpoint(platform, rule)
     size = checkpoint.tree.size if checkpoint else 0
     if checkpoint is None or events[-1].seq > size:
         raise not_witnessed(
             f"Event {events[-1].seq} is newer than the newest checkpoint of the ledger, which has "
             f"{size} events; maintain_platform makes one every five minutes."
         )
-    if (broken := difference(platform, checkpoint, keys)) is not None:
+    if (broken := difference(platform, checkpoint, rule)) is not None:
         raise broken_ledger(f"The ledger is broken at event {broken.seq}: {broken.why}.")
     leaves = leaves_of(platform)[:size]
     return [
