@@ -224,8 +224,8 @@ KINDS: dict[str, KindOfIncident] = _CLASSES | {
         "A pool of Airflow is absent or too small",
         SEV2,
         "What serves goes on serving; nothing was lost: the tasks wait.",
-        "Make the pool, or give it more slots: `airflow pools set NAME SLOTS DESCRIPTION`, or in "
-        "Airflow Admin → Pools. The tasks start by themselves, and then the incident ends.",
+        "Ask the owner how many slots it needs, and make the pool: `airflow pools set NAME SLOTS "
+        "TEXT`, or in Airflow Admin → Pools. The tasks then start, and the incident ends.",
     ),
 }
 """Every kind that anything opens. Kinds in CamelCase are classes of errors or of bugs."""
