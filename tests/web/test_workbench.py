@@ -228,6 +228,7 @@ def test_quarantined_rows_are_reached_by_who_may(empty: Bench) -> None:
     drop_some(empty.platform, "b7")
     rows = f"{empty.url}{HERE}{quarantined(empty)}"
     assert "Download these rows" in empty.text()
+    assert "10 rows: city is one of x, y" in empty.text()
     assert "Download these rows" not in empty.text("olga")
     assert httpx.get(f"{rows}/rows.csv").status_code == 403  # olga
     empty.guard.user = "sam"

@@ -1,6 +1,6 @@
 """What lies in quarantine of a dataset, by cause and batch, and what people decided about it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,21 +58,26 @@ class BatchInQuarantine:
 class Quarantine:
     """The quarantine of a dataset: `reasons` are those of the batches; `more` batches are left out.
 
-    `proposals` are releases, newest first.
+    `proposals` are releases, newest first; `words` say what rules in force ask, by rule, subject
+    and what they allow.
     """
 
     batches: list[BatchInQuarantine]
     more: int
     reasons: list[ReasonCount]
     proposals: "list[QuarantineDecision]"
+    words: Mapping[tuple[str, str, str], str]
 
     def sentence(self, reason: Reason) -> str:
         """The cause for people."""
-        return rule_sentence(reason.rule, reason.subject, reason.allowed)
+        known = self.words.get((reason.rule, reason.subject, reason.allowed))
+        return known or rule_sentence(reason.rule, reason.subject, reason.allowed)
 
 
-def quarantine_of(connection: "Connection", name: str) -> Quarantine:
-    """Read off the reports, so that no file is opened."""
+def quarantine_of(
+    connection: "Connection", name: str, words: Mapping[tuple[str, str, str], str] | None = None
+) -> Quarantine:
+    """Read off the reports, so that no file is opened; `words` as in `Quarantine`."""
     from tenure.adapters.sql import quarantine
 
     rows = quarantine.batches(connection, name, BATCHES)
@@ -88,6 +93,7 @@ def quarantine_of(connection: "Connection", name: str) -> Quarantine:
         more=rows[0].total - len(rows) if rows else 0,
         reasons=[ReasonCount(reason, number) for reason, number in counted],
         proposals=[one for one in decisions if one.act == "release"],
+        words=words or {},
     )
 
 

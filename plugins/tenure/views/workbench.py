@@ -123,16 +123,19 @@ def workbench_page(platform: Installation, name: str, user: str) -> WorkbenchPag
     except ConfigInvalid:
         return None
     found, trouble = _in_force(platform, config)
+    asked = found.suite.expectations if found else ()
+    words = {rule_key(expectation): sentence(expectation) for expectation in asked}
     with platform.database.begin() as connection:
         files = validations.last_files(connection, name, FILES)
         kept = stored_config(validations.newest_config(connection, name))
         rows = suite_proposals.of_suite(connection, config.suite, PROPOSALS)
-        aside, opened = quarantine_of(connection, name), reads.readers_of(connection, name)
+        aside = quarantine_of(connection, name, words)
+        opened = reads.readers_of(connection, name)
         written = notes.notes_of(connection, name)
         named = notes.subscribers(connection, [name]).get(name, [])
     visibility = Visibility.of(one for one in (config, kept) if one is not None)
     rules = _rules(found, files, visibility) if found else []
-    shown = {rule_key(e)[:2] for e in found.suite.expectations} if found else set()
+    shown = {key[:2] for key in words}
     of_dataset, path = readers(platform, name), platform.settings.suites / f"{config.suite}.json"
     accepted = found.proposal if found else None
     allows = platform.config.allows
