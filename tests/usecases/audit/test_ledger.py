@@ -847,3 +847,15 @@ def test_a_witness_that_does_not_answer_is_said_and_a_kept_checkpoint_counts(
     assert (found.ok, len(found.checkpoints)) == (True, 1)
     rewritten(platform, 5)
     assert not verify_ledger(platform, checkpoint=kept).ok
+
+
+def test_a_witness_that_saw_nothing_vouches_for_nothing(
+    platform: Installation, tmp_path: Path
+) -> None:
+    witness = WitnessThread(tmp_path / "witness", log_key(platform))
+    try:
+        found = verify_ledger(configured(platform, witness.policy))
+    finally:
+        witness.stop()
+    assert found.unwitnessed == "The witness has seen nothing of this ledger yet."
+    assert not found.checkpoints

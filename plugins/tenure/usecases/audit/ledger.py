@@ -178,10 +178,11 @@ def _checkpoints(
         return found, ""
     try:
         text = client.newest()
-        seen = [] if text is None else [verified(text, checkpoint_rule(platform, witness))]
+        if text is None:
+            return found, "The witness has seen nothing of this ledger yet."
+        return [*found, verified(text, checkpoint_rule(platform, witness))], ""
     except (NotWitnessed, FileRefused) as error:
         return found, error.what
-    return [*found, *seen], ""
 
 
 def compare_rows(platform: Installation) -> list[InvariantFinding]:
