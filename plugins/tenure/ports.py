@@ -220,6 +220,7 @@ class DecisionFilter:
             compacted file says of each row what it was shipped as; only its folder counts.
         judged: Rows to leave out; `segments` names all files then.
         again: The judged rows themselves, in place of those that were not.
+        also: Other versions whose rows are taken as well.
     """
 
     paths: Sequence[Path]
@@ -229,6 +230,7 @@ class DecisionFilter:
     segments: Mapping[Path, str] = field(default_factory=dict)
     judged: JudgedRows | None = None
     again: bool = False
+    also: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)

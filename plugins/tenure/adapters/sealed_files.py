@@ -77,9 +77,10 @@ def features(value: bytes) -> dict[str, Value]:
 def _selected(path: Path, decisions: DecisionFilter) -> Iterator[pa.RecordBatch]:
     judged, name = decisions.judged, decisions.segments.get(path, "")
     known = _judged_segments(decisions)
+    versions = pa.array([decisions.version_id, *decisions.also], pa.int64())
     with pq.ParquetFile(path) as source:
         for batch in source.iter_batches(_BATCH_ROWS):
-            kept = pc.equal(batch["version_id"], decisions.version_id)
+            kept = pc.is_in(batch["version_id"].cast(pa.int64()), value_set=versions)
             if judged is not None:
                 is_old = pc.less_equal(batch["event_time"], _moment(judged.until))
                 is_known = pc.is_in(_segments(batch, name), value_set=known)

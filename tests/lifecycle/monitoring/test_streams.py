@@ -84,15 +84,18 @@ def test_a_change_is_one_alarm_and_the_pool_goes_back() -> None:
     assert not found.windows[alarm].is_over
 
 
-def test_a_change_that_ends_is_over_and_the_next_is_found_again() -> None:
-    values = quiet(1, 240)
-    values[120:150] += 6
-    values[200:] += 6
-    found = state(counted(values))
-    first, second = alarms(found)
-    assert (120 <= first <= 126, 200 <= second <= 206) == (True, True)
-    assert (found.windows[first].is_over, found.windows[second].is_over) == (True, False)
-    assert found.windows[190].state is WindowState.WATCHED
+def test_a_change_that_ends_is_over_and_speaks_against_the_next_promise() -> None:
+    values = quiet(1, 200)
+    values[152:160] += 6
+    found = state(counted(values[:179]))
+    (alarm,) = alarms(found)
+    assert 152 <= alarm <= 158
+    assert found.windows[alarm].is_over
+    assert found.windows[178].state is WindowState.WATCHED
+    later = state(counted(values))
+    assert later.since is None
+    assert later.windows[190].state is WindowState.REPORTED
+    assert later.gate.why.startswith("one day: ")
 
 
 def test_autocorrelated_days_are_refused_or_widened() -> None:
@@ -101,8 +104,15 @@ def test_autocorrelated_days_are_refused_or_widened() -> None:
     for step in noise:
         values.append(0.97 * values[-1] + step)
     found = state(counted(values))
-    assert "raised an alarm on" in found.gate.why or (found.gate.days or 0) > 1
-    assert "2 days" in found.gate.why or (found.gate.days or 0) > 1
+    assert found.since is None
+    assert found.gate.why.startswith("one day: neighboring windows are alike, correlation 0.9")
+    assert alarms(found) == []
+
+
+def test_a_generous_budget_does_not_fail_the_test_of_a_quiet_history() -> None:
+    """At one false alarm in half a quarter a bar of its own keeps refusals below one in ten."""
+    refused = [state(counted(quiet(seed)), quarters=0.5).gate.days != 1 for seed in range(20)]
+    assert sum(refused) <= 4  # 2 expected at most
 
 
 def test_weekends_are_ranked_among_weekends() -> None:
@@ -214,9 +224,8 @@ def recomputed(days: dict[int, DayCount], quarters: float) -> list[tuple[int, fl
 
 
 def test_an_independent_recomputation_agrees() -> None:
-    values = quiet(1, 260)
-    values[120:150] += 6
-    values[200:] += 6
+    values = quiet(1, 179)
+    values[152:160] += 6  # an alarm, the pool put back, held, and watched again
     days = counted(values)
     found = state(days)
     mine = [(w.start, w.log_m, w.effect) for w in found.windows if w.log_m is not None]

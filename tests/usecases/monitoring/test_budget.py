@@ -163,6 +163,18 @@ def test_a_smaller_budget_raises_the_thresholds_of_new_windows_only(life: Any) -
     assert {w["quarters"] for w in mine[62:]} == {10.0}
 
 
+def test_a_new_version_has_the_history_of_its_features(life: Any) -> None:
+    """Not of scores, which are its own; what another version read is no history of it."""
+    first = life.champion()
+    ship(life, first, range(62))
+    fresh = life.succeed(first)
+    ship(life, fresh, range(62, 66))
+    monitor(life.platform, "late", life.run())
+    mine = {row["stream"]: row for row in state(life)[1] if row["model_version_id"] == fresh.id}
+    assert {name for name, row in mine.items() if row["since"]} == FEATURES - {"score"}
+    assert mine["score"]["why"].startswith("one day: 3 of 60 windows")
+
+
 def test_every_champion_counts(life: Any) -> None:
     with life.platform.database.begin() as connection:
         assert streams.streams_served(connection) == 1  # nobody serves: never divide by none

@@ -235,3 +235,16 @@ def test_outcomes_that_change_later_are_judged_again(regression: Any) -> None:
     assert "600 had an outcome (mean absolute error 10" in row["facts"]["summary"] or (
         "600 had an outcome (mean absolute error 9" in row["facts"]["summary"]
     )
+
+
+def test_its_streams_have_the_mean_absolute_error_of_a_day(regression: Any) -> None:
+    last = ship(regression, regression.champion(), 1_600)  # a minute apart: one day is over
+    regression.watermark(last + timedelta(hours=25))
+    monitor(regression.platform, "late", regression.run())
+    found = {row["stream"]: row for row in regression.rows("stream_window")}
+    assert set(found) == {
+        *("all features", "feature carrier", "feature temp", "performance", "score")
+    }
+    assert (found["performance"]["rows"], found["score"]["rows"]) == (1_440, 1_440)
+    assert found["performance"]["effect"] == pytest.approx(10.0, abs=1.0)
+    assert regression.rows("incident") == []

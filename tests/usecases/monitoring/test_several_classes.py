@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tenure.adapters.decision_tables import decisions_to_parquet, outcomes_to_parquet
+from tenure.adapters.sql import streams
 from tenure.usecases.monitoring.monitor import look, monitor
 from tenure.usecases.serving.log_files import RecordedFiles
 from tenure.vocabulary import digest_bytes
@@ -204,3 +205,19 @@ def test_outcomes_that_change_later_are_judged_again(multiclass: Any) -> None:
     late = judged(multiclass, last, "run-3")["late_outcomes"]
     assert late["verdict"] == "failed"
     assert "600 had an outcome (the answer was wrong in 4" in late["facts"]["summary"]
+
+
+def test_its_streams_have_the_answer_and_the_share_of_wrong_ones(multiclass: Any) -> None:
+    holdout = {"macro_f1": 0.8, "accuracy": 0.8, "wrong_label_rate": 0.2}
+    multiclass.stated["metrics"] = holdout
+    last = ship(multiclass, multiclass.champion(), 1_600)  # a minute apart: one day is over
+    judged(multiclass, last)
+    found = {row["stream"]: row for row in multiclass.rows("stream_window")}
+    assert set(found) == {
+        *("all features", "answer", "feature carrier", "feature temp", "performance", "score")
+    }
+    wrong = multiclass.rows("monitoring_result")
+    (cells,) = [row["facts"]["cells"] for row in wrong if row["kind"] == "performance"]
+    assert found["performance"]["effect"] == pytest.approx(cells[1] / sum(cells[:2]), abs=0.03)
+    with multiclass.platform.database.begin() as connection:
+        assert streams.streams_served(connection) == len(found)

@@ -57,7 +57,7 @@ def marked(
     and writing the SQL costs more than a scan of thousands of rows.
     """
     table = engine.read(decisions.paths, with_names=bool(decisions.segments))
-    table = table.filter(table.version_id == decisions.version_id)
+    table = table.filter(table.version_id.isin([decisions.version_id, *sorted(decisions.also)]))
     if columns is not None:
         places = [name for name in ("filename", _SEGMENT) if name in table.columns]
         table = table.select(*columns, *places)

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, tuple_
+from sqlalchemy import Connection, case, cast, delete, func, select, tuple_
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tenure.adapters.sql.rows import as_row, columns_of
@@ -21,7 +22,8 @@ from tenure.vocabulary import State
 STREAM_ALARM = "stream_alarm"
 """Kind of the incidents that are paid from the budget."""
 OF_EVERY_MODEL = 3
-"""Streams beside one for each feature: all features together, the score, and performance."""
+"""Streams beside one for each feature: all features together, the score, and performance; models
+of several classes have one more, the answer."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def streams_served(connection: Connection) -> int:
             for name in ("numeric", "categorical", "dates")
         ),
         start=OF_EVERY_MODEL,
-    )
+    ) + case((model_version.c.facts["classes"] != cast({}, JSONB), 1), else_=0)
     query = select(func.coalesce(func.sum(many), 0)).where(
         model_version.c.state == str(State.CHAMPION)
     )

@@ -1,9 +1,10 @@
 """Streams: one number a window, watched for ever, and paged about only when that was earned.
 
 A stream is *promised* when its own history passed a test: `MIN_WINDOWS` windows with enough rows,
-the first third taken as the pool, and no alarm of the detector over the rest. Where days follow
-each other too closely for that, windows of 2, 4, 7 and 14 days are tried. What passes none is only
-reported, with the reason. The gate is asked again each `GATE_DAYS` days.
+neighbors that are not alike, the first third taken as the pool, and no alarm of the detector over
+the rest. Where days follow each other too closely for that, windows of 2, 4, 7 and 14 days are
+tried. What passes none is only reported, with the reason. The gate is asked again each `GATE_DAYS`
+days, about the whole history: a change that ended by itself speaks against the next promise.
 
 After an alarm the windows of the change leave the pool, and the stream is *held*: it raises no
 further alarm before `CALM` windows in a row look as before. So one change is one alarm.
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
+from math import log
 
 import numpy as np
 
@@ -37,9 +39,13 @@ WIDTHS = (1, 2, 4, 7, 14)
 MIN_WINDOWS = 60
 """With so many before it a window that beats them all says 5 : 1 against no change."""
 GATE_DAYS = 30
+GATE_ERROR = 0.1
+"""How often the detector refuses a history in control, at most, whatever the budget is."""
 CALM = 3
 CALM_RANK = 0.25
 """In control three windows in a row rank above this after about six; shifted ones never do."""
+MOST_ALIKE = 2.0
+"""Standard errors of that correlation above which windows are no longer taken for exchangeable."""
 MIN_STRATUM = 30
 """Windows of each kind of day before weekends are ranked among weekends."""
 STRATA_SHARE = 0.2
@@ -260,8 +266,7 @@ def replay(
     done = by_width[1][0].start - 1
     for begin in range(done + 1, until + 1, GATE_DAYS):
         history = {
-            width: [w for w in windows if w.last < begin and not _within(w, out)]
-            for width, windows in by_width.items()
+            width: [w for w in windows if w.last < begin] for width, windows in by_width.items()
         }
         is_held = detector is not None and detector.is_held
         asked = gate if is_held else judge_history(history, rule)
@@ -270,16 +275,15 @@ def replay(
         gate = asked
         if gate.days is not None and detector is None:
             detector, since = _Detector(rule, gate.by_weekend), begin
-            detector.learn(history[gate.days])
+            detector.learn(w for w in history[gate.days] if not _within(w, out))
         for window in by_width[gate.days or 1]:
             if begin <= window.last < begin + GATE_DAYS and window.start > done:
                 found.append(detector.step(window) if detector else _reported(window))
                 done = window.last
         out += [w for w in detector.out if w not in out] if detector else []
     if gate.days is None:
-        now = {width: [w for w in ws if not _within(w, out)] for width, ws in by_width.items()}
         tested = f"its history is tested next on {date.fromordinal(begin + GATE_DAYS):%Y-%m-%d}"
-        gate = replace(gate, why=judge_history(now, rule).why or tested)
+        gate = replace(gate, why=judge_history(by_width, rule).why or tested)
     return StreamState(tuple(_with_ends(found)), gate, since)
 
 
@@ -287,7 +291,7 @@ def judge_history(history: Mapping[int, Sequence[StreamWindow]], rule: StreamRul
     """The narrowest windows over whose own history the detector is silent, or why there are none.
 
     Args:
-        history: Windows of days that were in control, by width.
+        history: Windows of the past, by width.
         rule: How they are read.
     """
     reasons, is_tested = [], False
@@ -298,12 +302,31 @@ def judge_history(history: Mapping[int, Sequence[StreamWindow]], rule: StreamRul
             continue
         is_tested = True
         by_weekend = rule.most is None and width == 1 and _weekends_differ(windows)
+        alike = _alike(windows, by_weekend=by_weekend)
+        if rule.most is None and alike > MOST_ALIKE / len(windows) ** 0.5:
+            reasons.append(
+                f"{_days(width)}: neighboring windows are alike, correlation {alike:.2f}"
+            )
+            continue
         alarm = _first_alarm(windows, rule, by_weekend=by_weekend)
         if alarm is None:
             return GateResult(width, by_weekend, is_tested=True)
         day = date.fromordinal(alarm.last)
         reasons.append(f"{_days(width)}: its own history raised an alarm on {day:%Y-%m-%d}")
     return GateResult(why="; ".join(reasons), is_tested=is_tested)
+
+
+def _alike(windows: Sequence[StreamWindow], *, by_weekend: bool) -> float:
+    """Correlation of the ranks of neighboring windows; 0 in expectation when exchangeable."""
+    effects = np.array([window.effect for window in windows], dtype=float)
+    place = np.argsort(np.argsort(effects)).astype(float)
+    if by_weekend:
+        weekend = np.array([_is_weekend(window.start) for window in windows])
+        for part in (weekend, ~weekend):
+            place[part] -= place[part].mean()
+    place -= place.mean()
+    total = float(place @ place)
+    return float(place[1:] @ place[:-1]) / total if total else 0.0
 
 
 def _first_alarm(
@@ -318,8 +341,8 @@ def _first_alarm(
         signs.append(detector.sign(window, window.effect or 0.0))
         detector.learn([window])
     log_es = detector.evidence(np.array(signs)[:, None])
-    limits = [threshold(w.quarters, w.days) for w in windows[third:]]
-    over = np.flatnonzero(levels(log_es) >= limits)
+    fair = log(len(signs) / GATE_ERROR)
+    over = np.flatnonzero(levels(log_es) >= fair)
     return windows[third + int(over[0])] if len(over) else None
 
 

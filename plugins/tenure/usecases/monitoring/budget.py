@@ -16,8 +16,12 @@ from math import log, sqrt
 from typing import TYPE_CHECKING
 
 from tenure.installation import Installation
-from tenure.ports import LossCounts
-from tenure.usecases.monitoring.judge_window import counted_columns, without_prefix
+from tenure.ports import DecisionFilter, LossCounts
+from tenure.usecases.monitoring.judge_window import (
+    CountedColumns,
+    counted_columns,
+    without_prefix,
+)
 from tenure.usecases.monitoring.window import WatchedModel, outcome_files
 from tenure.usecases.serving.subject_keys import scanner
 from tenure.vocabulary import digest_json
@@ -31,7 +35,8 @@ if TYPE_CHECKING:
     from tenure.adapters.sql.streams import CountedDay, StoredStream, StoredWindow
     from tenure.lifecycle.monitoring.streams import DayCount, StreamRule, StreamState
 
-ALL_FEATURES, SCORE, PERFORMANCE, FEATURE = "all features", "score", "performance", "feature "
+ALL_FEATURES, PERFORMANCE, FEATURE = "all features", "performance", "feature "
+SCORE, ANSWER = "score", "answer"
 _SQUARED = frozenset({"brier", "log_loss", "ece", "roc_auc"})
 """Metrics of scores: the squared error stands for them, as the wrong label does for the others."""
 _NAMED = 5
@@ -52,53 +57,90 @@ class _Stream:
     why: str = ""
 
 
-def watch_streams(platform: Installation, watched: WatchedModel) -> str:
+def watch_streams(
+    platform: Installation, watched: WatchedModel, former: Sequence[WatchedModel] = ()
+) -> str:
     """Judge every stream of the champion by all its days that are over; one page for one window.
 
     A day is over when the log has a decision of a later one; for performance when its labels are
-    mature.
+    mature. Features have the history of all versions that read the same ones, so that a promise
+    does not begin anew with each training; scores and losses are the version's own.
+
+    Args:
+        platform: The installation.
+        watched: The champion.
+        former: Versions that served before.
 
     Returns:
         What was found, in a sentence; empty when no day is over.
     """
-    from tenure.adapters.ibis_engine.days import rows_by_day
     from tenure.adapters.sql import streams, versions
 
-    engine, now = scanner(platform, watched.paths), platform.clock.now()
-    logged = rows_by_day(engine, watched.decisions(now))
-    over = {day: rows for day, rows in logged.items() if day < max(logged)}
+    engine, now = scanner(platform, watched.every or watched.paths), platform.clock.now()
+    own = watched.decisions(now)
+    alike = frozenset(one.row.id for one in former if _reads(one) == _reads(watched))
+    asked = replace(own, paths=watched.every, segments={}, also=alike) if alike else own
+    over = _over(engine, own)
     if not over:
         return ""
     with platform.database.begin() as connection:
         known = streams.counted(connection, watched.row.id)
-    found, fresh, holdout_rows = _features(platform, engine, watched, over, known)
-    found[PERFORMANCE], losses = _losses(platform, engine, watched, over, holdout_rows)
+    columns = counted_columns(platform, engine, watched)
+    inputs = replace(
+        columns,
+        edges={name: edges for name, edges in columns.edges.items() if name != SCORE},
+        categorical=[name for name in columns.categorical if name != ANSWER],
+    )
+    outputs = replace(
+        columns,
+        edges={SCORE: columns.edges[SCORE]},
+        categorical=[name for name in columns.categorical if name == ANSWER],
+        dates=[],
+    )
+    found, fresh, _ = _shifts(engine, watched, inputs, asked, known)
+    of_answers, answers, rows = _shifts(engine, watched, outputs, own, known)
+    found |= of_answers
+    found[PERFORMANCE], losses = _losses(platform, engine, watched, over, rows)
     with platform.database.begin() as connection:
         versions.lock(connection, watched.row.id)
-        streams.count(connection, watched.row.id, [*fresh, *losses], at=now)
+        streams.count(connection, watched.row.id, [*fresh, *answers, *losses], at=now)
         return _judge(connection, platform, watched, found, now)
 
 
-def _features(
-    platform: Installation,
+def _reads(one: WatchedModel) -> tuple[tuple[str, ...], ...]:
+    return one.numeric, one.categorical, one.dates
+
+
+def _over(engine: "IbisEngine", decisions: DecisionFilter) -> dict[date, int]:
+    """Decisions of each day but the newest, which may go on."""
+    from tenure.adapters.ibis_engine.days import rows_by_day
+
+    logged = rows_by_day(engine, decisions)
+    return {day: rows for day, rows in logged.items() if day < max(logged)}
+
+
+def _shifts(
     engine: "IbisEngine",
     watched: WatchedModel,
-    over: Mapping[date, int],
+    columns: CountedColumns,
+    decisions: DecisionFilter,
     known: "Sequence[CountedDay]",
 ) -> "tuple[dict[str, _Stream], list[CountedDay], int]":
-    """Streams of features and score, days that had to be counted, and rows of the holdout."""
+    """Streams of these columns, days that had to be counted, and rows of the holdout."""
     from tenure.adapters.sql.streams import CountedDay
     from tenure.lifecycle.monitoring.drift import count_sides, psi_above_noise
 
-    policy = watched.config.monitoring
+    policy, over = watched.config.monitoring, _over(engine, decisions)
     layout = digest_json([watched.row.facts.holdout_digest, policy.bins])
-    counted = {one.day: one.logged for one in known if one.stream == SCORE and one.layout == layout}
+    names = [_stream_of(name) for name in (*columns.edges, *columns.categorical, *columns.dates)]
+    counted = {
+        one.day: one.logged for one in known if one.stream == names[0] and one.layout == layout
+    }
     due = sorted(day for day, rows in over.items() if counted.get(day, 0) < rows)
     first, last = (due[0], due[-1]) if due else (_EPOCH, _EPOCH)
-    columns = counted_columns(platform, engine, watched)
     side, by_day = engine.features_by_day(
         columns.reference,
-        replace(watched.decisions(_end(last)), after=_end(first - timedelta(days=1))),
+        replace(decisions, until=_end(last), after=_end(first - timedelta(days=1))),
         edges=columns.edges,
         categorical=columns.categorical,
         dates=columns.dates,
@@ -119,9 +161,9 @@ def _features(
     effects: dict[str, Callable[[np.ndarray], float | None]] = {
         name: partial(psi_above_noise, counts) for name, counts in before.items()
     }
-    effects[ALL_FEATURES] = partial(
-        _together, {name: v for name, v in before.items() if name.startswith(FEATURE)}
-    )
+    features = {name: counts for name, counts in before.items() if name.startswith(FEATURE)}
+    if features:
+        effects[ALL_FEATURES] = partial(_together, features)
     found = {
         name: _Stream(_rule(watched, name, effect), layout, max(over))
         for name, effect in effects.items()
@@ -130,7 +172,8 @@ def _features(
 
 
 def _stream_of(column: str) -> str:
-    return column if column == SCORE else f"{FEATURE}{column}"
+    is_output = column in {SCORE, ANSWER}
+    return column if is_output else f"{FEATURE}{column.removeprefix('f_')}"
 
 
 def _together(before: "Mapping[str, np.ndarray]", counts: "np.ndarray") -> float:

@@ -108,7 +108,7 @@ def monitor(platform: Installation, model_name: str, run: RunRef) -> WindowPrevi
         f"budget:{model_name}",
         [one for one in every if one.serves],
         name=lambda one: one.name,
-        do=partial(watch_streams, platform),
+        do=partial(watch_streams, platform, former=[one for one in every if not one.serves]),
     )
     if failures:
         raise failures[0]
