@@ -27,7 +27,7 @@ class WatchedStreams:
 
     def fill(self, version_id: int) -> None:
         """Five streams of 150 days, up to yesterday."""
-        rng = np.random.default_rng(5)
+        rng = np.random.default_rng(6)
         calm = {name: rng.normal(1, 0.1, 150) for name in ("feature hour", "score", "feature wind")}
         changed = rng.normal(1, 0.1, 150)
         changed[140:] += 2

@@ -109,6 +109,10 @@ def test_autocorrelated_days_are_refused_or_widened() -> None:
     assert alarms(found) == []
 
 
+def test_windows_that_are_all_equal_are_exchangeable() -> None:
+    assert state(counted(np.full(100, 0.3)), quarters=20).since == FIRST + 60
+
+
 def test_a_generous_budget_does_not_fail_the_test_of_a_quiet_history() -> None:
     """At one false alarm in half a quarter a bar of its own keeps refusals below one in ten."""
     refused = [state(counted(quiet(seed)), quarters=0.5).gate.days != 1 for seed in range(20)]

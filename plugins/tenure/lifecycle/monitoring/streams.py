@@ -319,7 +319,8 @@ def judge_history(history: Mapping[int, Sequence[StreamWindow]], rule: StreamRul
 def _alike(windows: Sequence[StreamWindow], *, by_weekend: bool) -> float:
     """Correlation of the ranks of neighboring windows; 0 in expectation when exchangeable."""
     effects = np.array([window.effect for window in windows], dtype=float)
-    place = np.argsort(np.argsort(effects)).astype(float)
+    _, which, many = np.unique(effects, return_inverse=True, return_counts=True)
+    place = (np.cumsum(many) - (many - 1) / 2)[which]  # equal ones share their mean rank
     if by_weekend:
         weekend = np.array([_is_weekend(window.start) for window in windows])
         for part in (weekend, ~weekend):
