@@ -304,7 +304,7 @@ def test_one_is_promoted_by_its_canary(life: Rides) -> None:
     assert promoted is not None
     assert len(life.facts.analyses(promoted.id)) > 1
     reports = [r for r in life.facts.reports() if r.stage == "canary"]
-    assert any("absolute_error" in r.summary for r in reports)
+    assert any("mean absolute error" in r.summary for r in reports)
 
 
 def test_answers_have_intervals_that_hold_what_they_promise(life: Rides) -> None:

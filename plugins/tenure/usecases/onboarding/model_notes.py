@@ -22,6 +22,7 @@ _BOUNDS = {
     False: "the highest of a group less the lowest",
 }
 _CONFIRM = "to be confirmed"
+_GROUPS = f"a tiny group is listed and stops nothing; hold: it makes the canary wait: {_CONFIRM}"
 _SHOWN = 8
 Note = tuple[tuple[str | int, ...], str]
 
@@ -191,6 +192,7 @@ def _of_classes(target: ClassDraft, audited: Audited) -> Iterator[Note]:
         f"answers when no version can: the share of {true!r}: {_CONFIRM}",
     )
     yield ("canary", "metrics", 1), f"wrong decisions, challenger to champion: {_CONFIRM}"
+    yield ("canary", "groups"), _GROUPS
 
 
 def _of_several(target: ClassesTarget) -> Iterator[Note]:
@@ -216,6 +218,7 @@ def _of_several(target: ClassesTarget) -> Iterator[Note]:
         f"answers when no version can: the most frequent class: {_CONFIRM}",
     )
     yield ("canary", "metrics", 1), f"wrong classes, challenger to champion: {_CONFIRM}"
+    yield ("canary", "groups"), _GROUPS
     yield ("monitoring", "metric"), f"what live answers are watched by: {_CONFIRM}"
 
 

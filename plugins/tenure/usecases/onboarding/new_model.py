@@ -17,6 +17,7 @@ from tenure.config.references import broken
 from tenure.installation import Installation
 from tenure.lifecycle.monitoring.policy import MonitoringPolicy
 from tenure.lifecycle.promotion.canary import CanaryMetric, CanaryPolicy
+from tenure.lifecycle.promotion.canary_groups import CanaryGroupPolicy
 from tenure.lifecycle.promotion.event_rates import Event
 from tenure.lifecycle.serving import ServingPolicy
 from tenure.lifecycle.training import TrainingPolicy
@@ -288,12 +289,14 @@ def _of_amounts(target: AmountDraft, draft: ModelDraft) -> dict[str, Any]:
 
 
 def _canary(event: Event) -> CanaryPolicy:
-    return CanaryPolicy(
-        metrics=(
-            CanaryMetric(event="error", margin=1.5, required=False),
-            CanaryMetric(event=event, margin=1.15),
-        )
+    """Wrong labels are judged by group as well; a tiny group is listed, as in the bias audit."""
+    metrics = (
+        CanaryMetric(event="error", margin=1.5, required=False),
+        CanaryMetric(event=event, margin=1.15),
     )
+    if event != "wrong_label":
+        return CanaryPolicy(metrics=metrics)
+    return CanaryPolicy(metrics=metrics, groups=CanaryGroupPolicy(small_groups="report"))
 
 
 def _check(platform: Installation, path: Path, text: str) -> ModelConfig:
