@@ -78,6 +78,7 @@ def test_a_task_builds_its_own_dag_from_its_own_yaml_without_the_heavy_libraries
     assert (found["errors"], found["opened"]) == ({}, [str(opened)])
 
 
+@pytest.mark.exhaustive
 def test_the_controllers_task_opens_no_yaml_so_none_can_break_it(
     parse: Parse, include: Path, home: Path
 ) -> None:

@@ -132,6 +132,7 @@ def test_champion_whose_authorization_ends_while_it_answers(
     assert rows == {one["decision_ids"][0]: one["fallback_level"] for one in told}
 
 
+@pytest.mark.exhaustive
 def test_acknowledges_and_refuses_retired_versions(
     platform: Installation, life: Any, process: Any, keys: dict[str, str], eventually: Any
 ) -> None:

@@ -135,6 +135,7 @@ def test_no_objection_at_all_passes() -> None:
     assert report.facts["segments"] == []
 
 
+@pytest.mark.exhaustive
 def test_even_objections_seldom_raise_anything() -> None:
     """200 windows of 60 segments with objections anywhere: fewer than 5% say one stands out."""
     rng = np.random.default_rng(7)

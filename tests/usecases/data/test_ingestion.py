@@ -154,6 +154,7 @@ class TestMonthOfFlights:
 
         assert done.rows_quarantined == 0
 
+    @pytest.mark.exhaustive
     def test_december_lacks_its_weather(self, platform: Installation) -> None:
         write_month(platform.settings.home / "store/landing/flights", 12)
         flights = ingestion(platform, "flights")

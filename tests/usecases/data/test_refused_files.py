@@ -35,7 +35,7 @@ def later(platform: Installation, **ahead: int) -> Installation:
     found = Installation(platform.settings)
     now = datetime.now(UTC) + timedelta(**ahead)
     clock = type("Later", (), {"now": lambda _self: now})()
-    found.__dict__ |= {"clock": clock, "database": platform.database}
+    vars(found).update(clock=clock, database=platform.database)
     return found
 
 

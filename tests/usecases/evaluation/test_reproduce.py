@@ -57,6 +57,7 @@ def test_the_same_comes_out_whatever_the_yaml_says_now(world: Any, ask: Any) -> 
     assert kept.report.summary == told["summary"]
 
 
+@pytest.mark.exhaustive
 def test_what_differs_is_named_and_exits_1(world: Any, ask: Any) -> None:
     trained(world)
     facts = world.row().facts

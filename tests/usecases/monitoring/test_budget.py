@@ -79,6 +79,7 @@ def test_days_in_any_order_twice_and_after_a_restart_leave_the_same_state(life: 
     assert state(life) == first
 
 
+@pytest.mark.exhaustive
 def test_late_decisions_and_late_labels_replace_their_window(life: Any) -> None:
     champion = life.champion()
     ship(life, champion, range(4), labelled=False)
@@ -125,6 +126,7 @@ def test_a_change_of_a_promised_stream_is_one_page(life: Any) -> None:
     assert JUNE + 66 * DAY <= alarms[0]["start"] <= JUNE + 72 * DAY
 
 
+@pytest.mark.exhaustive
 def test_a_change_that_ended_closes_its_page(life: Any) -> None:
     champion = life.champion()
     ship(life, champion, range(66))
@@ -136,6 +138,7 @@ def test_a_change_that_ended_closes_its_page(life: Any) -> None:
     assert {r["state"] for r in life.rows("incident")} == {"closed"}
 
 
+@pytest.mark.exhaustive
 def test_what_was_over_before_it_was_seen_sends_nothing(life: Any) -> None:
     champion = life.champion()
     ship(life, champion, range(66))
@@ -148,6 +151,7 @@ def test_what_was_over_before_it_was_seen_sends_nothing(life: Any) -> None:
     assert life.rows("incident") == []
 
 
+@pytest.mark.exhaustive
 def test_a_smaller_budget_raises_the_thresholds_of_new_windows_only(life: Any) -> None:
     champion = life.champion()
     ship(life, champion, range(63))
@@ -163,6 +167,7 @@ def test_a_smaller_budget_raises_the_thresholds_of_new_windows_only(life: Any) -
     assert {w["quarters"] for w in mine[62:]} == {10.0}
 
 
+@pytest.mark.exhaustive
 def test_a_new_version_has_the_history_of_its_features(life: Any) -> None:
     """Not of scores, which are its own; what another version read is no history of it."""
     first = life.champion()

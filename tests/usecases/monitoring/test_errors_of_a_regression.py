@@ -161,6 +161,7 @@ def mature(life: Any, last: datetime) -> None:
     life.watermark(last + timedelta(hours=25))
 
 
+@pytest.mark.exhaustive
 def test_a_sound_window_passes(regression: Any) -> None:
     last = ship(regression, regression.champion(), 600)
     mature(regression, last)
@@ -237,6 +238,7 @@ def test_outcomes_that_change_later_are_judged_again(regression: Any) -> None:
     )
 
 
+@pytest.mark.exhaustive
 def test_its_streams_have_the_mean_absolute_error_of_a_day(regression: Any) -> None:
     last = ship(regression, regression.champion(), 1_600)  # a minute apart: one day is over
     regression.watermark(last + timedelta(hours=25))

@@ -74,6 +74,7 @@ def test_twenty_overrides_in_one_segment_tell_the_owner_once(life: Any, is_perso
     assert (len(results(life)), [one["seen"] for one in incidents(life)]) == (2, [2])
 
 
+@pytest.mark.exhaustive
 def test_objections_anywhere_raise_nothing_and_close_the_incident(life: Any) -> None:
     champion = life.champion()
     end = life.ship(champion, 400, labelled=False)

@@ -93,6 +93,7 @@ def test_what_is_shipped_after_it_was_replaced_is_judged_and_too_little_is_count
     assert sum_closes(replaced)
 
 
+@pytest.mark.exhaustive
 def test_a_failure_of_a_former_version_is_an_incident_of_its_own(replaced: Any) -> None:
     replaced.ship(replaced.first, 400, warmer=40.0)
     replaced.ship(replaced.fresh, 500, start=replaced.last + MINUTE)
@@ -104,6 +105,7 @@ def test_a_failure_of_a_former_version_is_an_incident_of_its_own(replaced: Any) 
     assert told["summary"].startswith("Of a version that serves no more, shipped or labelled later")
 
 
+@pytest.mark.exhaustive
 def test_a_deleted_version_has_no_reference_and_is_counted(replaced: Any) -> None:
     with replaced.platform.database.begin() as connection:
         connection.exec_driver_sql("SET LOCAL session_replication_role = replica")

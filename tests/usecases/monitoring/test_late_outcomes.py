@@ -75,6 +75,7 @@ def test_labels_that_are_corrected_later_open_an_incident(life: Any) -> None:
     assert [row for row in life.rows("incident") if row["state"] == "open"] == []
 
 
+@pytest.mark.exhaustive
 def test_labels_of_a_version_that_serves_no_more(life: Any) -> None:
     champion = judged(life)
     life.succeed(champion)

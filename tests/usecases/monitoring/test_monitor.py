@@ -81,6 +81,7 @@ def test_killed_between_reports_and_results(life: Any, monkeypatch: pytest.Monke
     assert len(life.rows("report")) == 4
 
 
+@pytest.mark.exhaustive
 def test_the_next_window_begins_where_the_last_ended(life: Any) -> None:
     champion = life.champion()
     first = life.ship(champion, 400)
@@ -273,6 +274,7 @@ def test_few_late_decisions_wait_and_are_named(life: Any) -> None:
     assert f"drift: not enough yet, 20 of 300 decisions ({late})" in seen.sentence
 
 
+@pytest.mark.exhaustive
 def test_late_decisions_are_news_to_an_inconclusive_window(life: Any) -> None:
     champion = life.champion()
     end = life.ship(champion, 400, labelled=False)

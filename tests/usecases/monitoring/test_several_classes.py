@@ -197,6 +197,7 @@ def test_the_answered_class_may_drift(multiclass: Any) -> None:
     assert quality.verdict == "passed"
 
 
+@pytest.mark.exhaustive
 def test_outcomes_that_change_later_are_judged_again(multiclass: Any) -> None:
     last = ship(multiclass, multiclass.champion(), 600)
     judged(multiclass, last)

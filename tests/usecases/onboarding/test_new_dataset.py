@@ -300,6 +300,7 @@ def test_what_is_no_file_is_refused(empty: Settings, tmp_path: Path) -> None:
             create(empty, wish(tmp_path / name))
 
 
+@pytest.mark.exhaustive
 def test_nothing_is_overwritten(empty: Settings, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text(GOOD)

@@ -49,6 +49,7 @@ def tenure(settings: Settings, *words: str, **env: str) -> "subprocess.Completed
     )
 
 
+@pytest.mark.exhaustive
 def test_a_target_that_does_not_load_is_not_taken_but_another_is_offered(
     world: Callable[..., Any], tmp_path: Path
 ) -> None:

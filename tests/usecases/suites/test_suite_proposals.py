@@ -231,6 +231,7 @@ class TestWhatIsNoProposal:
             propose(rides, "rides", nulls(rides, 5), user="sam", reason=" ")
 
 
+@pytest.mark.exhaustive
 def test_a_preview_of_a_proposal_is_what_ingestion_then_says(rides: Installation) -> None:
     drop_some(rides, "b2", "b4", "b5")
     made = proposal(rides)

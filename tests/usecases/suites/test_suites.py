@@ -108,6 +108,7 @@ def test_a_rename_in_the_contract_is_no_change_of_the_suite(
 class TestLooseningANullLimit:
     """The acceptance of issue 3."""
 
+    @pytest.mark.exhaustive
     def test_exactly_the_batches_that_flip(self, eight: Installation) -> None:
         edit_suite(eight, rules(mostly=0.95))
 
