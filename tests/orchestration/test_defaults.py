@@ -1,8 +1,11 @@
 """Cron with seconds, docs, tags: what DAG files take for granted."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
+
+from tenure.settings import REPOSITORY
 
 pytestmark = pytest.mark.airflow
 
@@ -63,6 +66,14 @@ def test_heavy_stages_run_where_the_yaml_says(stage: str, placed: dict[str, obje
     found = dag_settings(stage=stage, doc=None, model=model)["default_args"]  # type: ignore[arg-type]
     assert {k: v for k, v in found.items() if k in {"pool", "pool_slots", "queue"}} == placed
     assert (found["priority_weight"], found["weight_rule"]) == (PRIORITY[stage], "absolute")
+
+
+def test_each_stage_has_its_priority() -> None:
+    from tenure.orchestration.defaults import PRIORITY
+
+    files = (REPOSITORY / "dags").glob("*.py")
+    stages = {name for path in files for name in re.findall(r'stage="(\w+)"', path.read_text())}
+    assert stages == set(PRIORITY)
 
 
 def test_what_people_on_call_wait_for_gets_the_next_slot() -> None:

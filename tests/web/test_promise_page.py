@@ -29,6 +29,12 @@ def test_before_anything_serves(client: TestClient, platform: Installation) -> N
     assert "Promised 0 of 0 streams" in text
 
 
+def test_a_champion_of_which_no_day_was_judged(client: TestClient, life: Any) -> None:
+    life.whole()
+    text = words(client.get("/promise?model=flight_late").text)
+    assert "Streams of flight_late@2 None was judged yet" in text
+
+
 def test_the_promise_and_what_was_sent(
     client: TestClient,
     life: Any,

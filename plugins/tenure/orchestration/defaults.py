@@ -26,7 +26,8 @@ PRIORITY = {
     "training": 1,
     "batch_scoring": 1,
 }
-"""Which task gets the next free slot, by stage: what people on call wait for comes first."""
+"""Which task gets the next free slot, by stage: what people on call wait for comes first. Airflow's
+own 1 for a stage that is not of Tenure."""
 
 IF_THIS_FAILS = """
 **If this fails**
@@ -67,7 +68,7 @@ def dag_settings(
         "max_retry_delay": timedelta(minutes=5),
         "on_failure_callback": FailureNotifier(),
         "on_success_callback": GreenNotifier(),
-        "priority_weight": PRIORITY[stage],
+        "priority_weight": PRIORITY.get(stage, 1),
         "weight_rule": "absolute",
         **_placement(stage, model),
     }
