@@ -290,7 +290,7 @@ class LossCounts:
     Args:
         answered: Those that a model answered.
         labelled: Those of them that have an outcome.
-        loss: Sum of their losses, in millionths.
+        loss: Sum of their losses, in millionths of a unit.
     """
 
     answered: int

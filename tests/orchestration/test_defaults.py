@@ -68,6 +68,15 @@ def test_heavy_stages_run_where_the_yaml_says(stage: str, placed: dict[str, obje
     assert (found["priority_weight"], found["weight_rule"]) == (PRIORITY[stage], "absolute")
 
 
+def test_what_an_older_tenure_remembered_runs_anywhere() -> None:
+    from tenure.orchestration.catalog import ConfigView
+    from tenure.orchestration.defaults import dag_settings
+
+    model = ConfigView({"name": "m", "owner": "ada", "risk_tier": "high"})
+    found = dag_settings(stage="training", doc=None, model=model)["default_args"]  # type: ignore[arg-type]
+    assert "pool" not in found
+
+
 def test_each_stage_has_its_priority() -> None:
     from tenure.orchestration.defaults import PRIORITY
 

@@ -7,6 +7,7 @@ import typer
 
 from tenure.cli.connection import connected
 from tenure.cli.output import AsJson, print_json, print_table, say
+from tenure.files import disk_errors
 
 if TYPE_CHECKING:
     from tenure.usecases.audit.ledger import LedgerVerification
@@ -79,7 +80,8 @@ def key(as_json: AsJson = False) -> None:
 def proof(
     what: Annotated[str, typer.Argument(help="Number of an event, or a subject: plan:MODEL.")],
     out: Annotated[
-        Path, typer.Option(exists=True, file_okay=False, help="Folder for the files.")
+        Path,
+        typer.Option(exists=True, file_okay=False, writable=True, help="Folder for the files."),
     ] = Path(),
     as_json: AsJson = False,
 ) -> None:
@@ -89,8 +91,9 @@ def proof(
     with connected() as platform:
         found = prove_events(platform, what)
     names = {one.seq: out / f"ledger-{one.seq:08d}.tlog-proof" for one in found}
-    for one in found:
-        names[one.seq].write_text(one.text, "utf-8")
+    with disk_errors(out):
+        for one in found:
+            names[one.seq].write_text(one.text, "utf-8")
     if as_json:
         print_json({"files": [str(path) for path in names.values()], "witness": found[0].witness})
         return

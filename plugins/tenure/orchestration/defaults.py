@@ -85,8 +85,11 @@ def dag_settings(
 
 
 def _placement(stage: str, model: ModelConfig | None) -> dict[str, Any]:
-    """Pool and queue that the model's YAML names for a stage."""
-    where = getattr(model.workers, stage, None) if model else None
+    """Pool and queue that the model's YAML names for a stage.
+
+    A config that an older Tenure remembered, since its YAML is broken, has no `workers`.
+    """
+    where = getattr(getattr(model, "workers", None), stage, None)
     if where is None:
         return {}
     named = {"pool": where.pool, "queue": where.queue}

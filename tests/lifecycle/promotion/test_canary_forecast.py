@@ -77,3 +77,11 @@ def test_evidence_that_shrinks_has_no_date() -> None:
 def test_what_is_there_already_is_not_waited_for() -> None:
     assert waits_for(POLICY, [past(20, 90), past(10, 100)], NOW) == []
     assert waits_for(POLICY, [], NOW) == []
+
+
+def test_what_hardly_grows_has_no_date_beyond_the_calendar() -> None:
+    first = past(20, 100, share_bp=5000, subjects=300, log_safe=1.0)
+    last = past(10, 150, share_bp=5000, subjects=400, log_safe=1.0 + 1e-15)
+    (one,) = waits_for(POLICY, [first, last], NOW)
+    assert one.at is None
+    assert one.why == "more than a year at the pace in the last 10 minutes at this share"

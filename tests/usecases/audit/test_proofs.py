@@ -177,7 +177,7 @@ def test_what_cannot_be_proved(witnessed: Installation) -> None:
     grow(witnessed, "d")
     with pytest.raises(NotWitnessed, match=r"Event 4 is newer than .* has 3 events"):
         prove_events(witnessed, "s")
-    for nothing in ("9", "plan:none"):
+    for nothing in ("9", "9" * 30, "plan:none", "plan:\udcff"):
         with pytest.raises(TextRefused, match="has no event"):
             prove_events(witnessed, nothing)
     rewrite(witnessed, 2)

@@ -10,6 +10,7 @@ import pytest
 
 from tenure.adapters.sql import streams
 from tenure.installation import Installation
+from tenure.usecases.incidents.open_incident import open_incident
 from tenure.usecases.monitoring.budget import watch_streams
 from tenure.usecases.monitoring.monitor import monitor
 from tenure.usecases.monitoring.window import WatchedModel, find
@@ -178,6 +179,18 @@ def test_a_new_version_has_the_history_of_its_features(life: Any) -> None:
     mine = {row["stream"]: row for row in state(life)[1] if row["model_version_id"] == fresh.id}
     assert {name for name, row in mine.items() if row["since"]} == FEATURES - {"score"}
     assert mine["score"]["why"].startswith("one day: 3 of 60 windows")
+
+
+def test_what_is_no_alarm_any_more_is_over(life: Any) -> None:
+    """Late rows changed its window: nothing else would ever close the page."""
+    champion = life.champion()
+    ship(life, champion, range(3))
+    key = f"monitoring:late:{streams.STREAM_ALARM}:"
+    for name in (f"{key}2013-06-02", "monitoring:late:drift"):
+        open_incident(life.platform, name, streams.STREAM_ALARM, "late@1", "It moved.")
+    watch(life)
+    found = {row["dedupe_key"]: row["state"] for row in life.rows("incident")}
+    assert found == {f"{key}2013-06-02": "closed", "monitoring:late:drift": "open"}
 
 
 def test_every_champion_counts(life: Any) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from tenure.adapters.sql.incidents import Incident, unclosed
 from tenure.installation import Installation
@@ -38,12 +39,17 @@ def standing(platform: Installation) -> list[Incident]:
         return unclosed(connection)
 
 
+def members(platform: Installation) -> list[str]:
+    with platform.database.begin() as connection:
+        return sorted(connection.execute(text("SELECT item FROM incident_member")).scalars())
+
+
 @pytest.mark.parametrize(
     ("slots", "said"),
     [
-        ({}, "The pool heavy is absent in Airflow; tasks of flight_late ask for 2 at once"),
-        ({"heavy": 1}, "The pool heavy has 1 slots; tasks of flight_late ask for 2 at once"),
-        ({"heavy": 0}, "The pool heavy has 0 slots; tasks of flight_late ask for 2 at once"),
+        ({}, "The pool heavy is absent in Airflow; tasks of flight_late take 2 each and"),
+        ({"heavy": 1}, "The pool heavy has 1 slots in Airflow; tasks of flight_late take 2 each"),
+        ({"heavy": 0}, "The pool heavy has 0 slots in Airflow; tasks of flight_late take 2 each"),
         ({"heavy": 2}, None),
         ({"heavy": -1}, None),  # as many as there are workers
     ],
@@ -59,6 +65,17 @@ def test_a_pool_that_starts_nothing(
     assert all(str(said) in one.summary and "never start" in one.summary for one in found)
     report_pools(platform, Airflow({"heavy": 2}))  # made meanwhile
     assert standing(platform) == []
+
+
+def test_only_models_whose_tasks_cannot_start_are_named(platform: Installation) -> None:
+    path = platform.settings.configs / "models" / "flight_late.yaml"
+    other = path.read_text().replace("name: flight_late", "name: flight_early")
+    path.with_name("flight_early.yaml").write_text(other.replace(", slots: 2", ""))
+    report_pools(platform, Airflow({"heavy": 1}))
+    assert members(platform) == ["flight_late"]
+    report_pools(platform, Airflow({}))
+    assert members(platform) == ["flight_early", "flight_late"]
+    assert len(standing(platform)) == 1
 
 
 def test_nothing_is_asked_of_airflow_where_no_model_names_a_pool(platform: Installation) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -295,5 +296,9 @@ def test_the_history_names_who_proposed_and_who_accepted(rides: Installation) ->
     found = [(one.author, one.why) for one in history(rides, "rides", 10)]
     assert found == [("sam, accepted by grace", WHY), ("-", "judged first")]
     commit(rides, "Rules of the rides")
+    accepted = history(rides, "rides", 10)[1].at
+    assert isinstance(accepted, datetime)
+    second = accepted.replace(microsecond=0).isoformat()  # git knows no more of the moment
+    git(rides, "commit", "--quiet", "--amend", "--no-edit", f"--date={second}")
     found = [(one.author, one.why) for one in history(rides, "rides", 10)]
     assert found == [("sam", "Rules of the rides"), ("sam, accepted by grace", WHY)]

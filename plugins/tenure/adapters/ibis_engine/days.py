@@ -16,8 +16,8 @@ from tenure.ports import DecisionFilter, LossCounts
 Loss = Literal["wrong", "squared", "class", "absolute"]
 """Decision against label, score against label squared, class against class, size of the error."""
 _MILLIONTHS = 1e6
-_LARGEST = 9e6
-"""An error that is larger counts as this large: sums stay whole numbers."""
+_LARGEST = 1e6
+"""Units; a larger error counts as this large. Sums are whole numbers, and never overflow."""
 
 
 def rows_by_day(engine: IbisEngine, decisions: DecisionFilter) -> dict[date, int]:
@@ -30,9 +30,22 @@ def rows_by_day(engine: IbisEngine, decisions: DecisionFilter) -> dict[date, int
 
 
 def losses_by_day(
-    engine: IbisEngine, decisions: DecisionFilter, outcomes: Sequence[Path], loss: Loss
+    engine: IbisEngine,
+    decisions: DecisionFilter,
+    outcomes: Sequence[Path],
+    loss: Loss,
+    unit: float = 1.0,
 ) -> dict[date, LossCounts]:
-    """Losses of the decisions of each day, each joined to its newest outcome."""
+    """Losses of the decisions of each day, each joined to its newest outcome.
+
+    Args:
+        engine: What scans.
+        decisions: Which ones.
+        outcomes: Files of the model's outcomes.
+        loss: Of what kind.
+        unit: That errors are counted in, of the size of a usual one: what is counted are millionths
+            of it, so another size would lose digits, or meet the largest that is counted.
+    """
     table = of_version(engine, decisions)
     needed = table.select(
         "decision_id",
@@ -50,7 +63,7 @@ def losses_by_day(
     rows = joined.select(
         day=_day(joined),
         answered=joined.fallback_level.isin(BY_MODEL),
-        loss=(_loss(joined, loss) * _MILLIONTHS).round().cast("int64"),
+        loss=(_loss(joined, loss, unit) * _MILLIONTHS).round().cast("int64"),
     )
     rows = rows.filter(rows.answered)
     found = rows.group_by("day").aggregate(
@@ -68,7 +81,7 @@ def _day(table: Any) -> Any:
     return table.event_time.strftime("%Y-%m-%d")
 
 
-def _loss(table: Any, loss: Loss) -> Any:
+def _loss(table: Any, loss: Loss, unit: float) -> Any:
     if loss == "class":
         return (table.answer != table.label.cast("string")).cast("float64")
     if loss == "wrong":
@@ -76,4 +89,4 @@ def _loss(table: Any, loss: Loss) -> Any:
     error = table.score - table.label.cast("float64")
     if loss == "squared":
         return error * error
-    return ibis.least(error.abs(), _LARGEST)
+    return ibis.least(error.abs() / unit, _LARGEST)

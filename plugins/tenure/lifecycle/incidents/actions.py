@@ -99,6 +99,7 @@ ACTIONS: dict[str, tuple[IncidentAction, ...]] = {
     "feedback_unmatched": (ASK,),
     "dag_import_error": (RELOAD,),
     "pool_absent": (ASK,),
+    "alert_channel_silent": (),
 }
 """In the order in which they help; a kind that is not here is the class of a bug: as `_TASK`."""
 CONFIG, IMPORT, OUTBOX = "config:", "import:", "outbox:"

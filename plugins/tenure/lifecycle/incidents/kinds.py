@@ -220,6 +220,13 @@ KINDS: dict[str, KindOfIncident] = _CLASSES | {
         "Read the error in the summary, mend the file, check the file again on the incident page: "
         "it closes when Airflow imports the file.",
     ),
+    "alert_channel_silent": KindOfIncident(
+        "A channel of alerts takes nothing",
+        SEV2,
+        "Each alert waits in the outbox for this channel; the other receivers are told.",
+        "Set the variable that `alert_channels` of platform.yaml names for it, or ask who runs the "
+        "service. Maintenance sends again every five minutes, and what it takes ends the incident.",
+    ),
     "pool_absent": KindOfIncident(
         "A pool of Airflow is absent or too small",
         SEV2,

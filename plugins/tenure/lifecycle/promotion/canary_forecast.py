@@ -12,6 +12,8 @@ from tenure.lifecycle.promotion.event_rates import e_words
 RECENT = 20
 """Analyses at the present share over which the pace is measured."""
 
+_FARTHEST = timedelta(days=365)
+
 
 @dataclass(frozen=True)
 class PastAnalysis:
@@ -141,7 +143,10 @@ def _wait(  # noqa: PLR0917 -- one row of a table
         had = f"no {unit} came" if unit else "the evidence did not grow"
         return CanaryWait(what, None, f"not to be estimated: {had} {over}")
     pace = gained / seconds
-    at = recent[-1].at + timedelta(seconds=(need - values[-1]) / pace)
+    left = (need - values[-1]) / pace
+    if left > _FARTHEST.total_seconds():
+        return CanaryWait(what, None, f"more than a year at the pace {over}")
+    at = recent[-1].at + timedelta(seconds=left)
     grew = f"{pace * 3600:,.0f} {unit} an hour" if unit else "it grew"
     says = f"{grew} {over}" if unit else f"as {grew} {over}; it goes up and down"
     return CanaryWait(what, max(at, now), says)

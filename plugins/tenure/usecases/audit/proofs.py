@@ -11,6 +11,10 @@ from tenure.lifecycle.audit.signed_note import proof_text
 from tenure.lifecycle.audit.witness import not_witnessed
 from tenure.usecases.audit.checkpoints import kept_checkpoint
 from tenure.usecases.audit.ledger_tree import checkpoint_rule, difference, leaves_of
+from tenure.vocabulary import storable
+
+_LONGEST_NUMBER = 18
+"""Digits; longer ones are beyond the database's integers."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,14 @@ def _events(platform: Installation, what: str) -> Sequence[Event]:
 
     with platform.database.begin() as connection:
         if what.isascii() and what.isdecimal():
-            event = chain.one_event(connection, int(what))
+            is_number = len(what) <= _LONGEST_NUMBER
+            event = chain.one_event(connection, int(what)) if is_number else None
             found = [event] if event else []
         else:
-            found = chain.events_of(connection, what)
+            found = chain.events_of(connection, storable(what))
     if not found:
         raise TextRefused(
-            f"The ledger has no event {what!r}.",
+            f"The ledger has no event {what[:100]!r}.",
             still_safe="Nothing was written.",
             next_step="Give the number of an event, or a subject as the ledger has it: `mv:3`, "
             "`approval:3`, `plan:flight_late`.",

@@ -41,6 +41,7 @@ from tenure.lifecycle.data.sources import Rules
 from tenure.usecases.data.judge_file import QUARANTINE, SNAPSHOT, Draft
 from tenure.usecases.data.landing import work_folder
 from tenure.usecases.data.publication import put_manifest
+from tenure.usecases.data.second_person import require_second_person
 from tenure.usecases.data.snapshots import open_snapshot
 from tenure.verdicts import Report, Verdict
 from tenure.views.failing_rows import MASK, MAX_BYTES, Visibility
@@ -446,19 +447,14 @@ def _open_proposal(
     found = quarantine.find(connection, number)
     if found is None or found.dataset != dataset or found.act != "release":
         raise _cannot(f"There is no proposal {number} to release rows of {dataset}")
-    if not any(platform.config.allows(user, role) for role in (Role.STEWARD, Role.APPROVER)):
-        raise NotPermitted(
-            f"{user} may not answer proposals: that needs the role steward or approver.",
-            still_safe=_SAFE,
-            next_step="Ask one of them, or add the name to `roles` in "
-            "include/configs/platform.yaml.",
-        )
-    if accept and user.casefold() == found.decided_by.casefold():
-        raise NotPermitted(
-            f"{user} proposed release {number} of {dataset}: a second person accepts it.",
-            still_safe=_SAFE,
-            next_step="Ask another steward, or an approver. You may take it back by declining it.",
-        )
+    require_second_person(
+        platform,
+        f"release {number} of {dataset}",
+        proposed_by=found.decided_by,
+        user=user,
+        accept=accept,
+        still_safe=_SAFE,
+    )
     if not found.is_open:
         done = "accepted" if found.answer == "accept" else "declined"
         raise _cannot(f"Proposal {number} was {done} by {found.answered_by} already")

@@ -8,7 +8,7 @@ that opened an incident tries at once, `maintain_platform` tries again until som
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from tenure.errors import ConfigInvalid
@@ -18,7 +18,9 @@ from tenure.lifecycle.incidents.actions import buttons_of
 from tenure.lifecycle.incidents.alert_text import ALERT, CHANNEL, AlertFacts, alert_body
 from tenure.lifecycle.incidents.kinds import ESCALATE_AFTER, REMEDIATE_WITHIN
 from tenure.lifecycle.incidents.webhook import FROM_ENVIRONMENT
+from tenure.usecases.incidents.close_incident import close_incident
 from tenure.usecases.incidents.one_by_one import cause_of
+from tenure.usecases.incidents.open_incident import open_incident
 from tenure.views.incidents import traits_of
 from tenure.vocabulary import digest_json, op_key, storable
 
@@ -121,6 +123,8 @@ def deliver_alerts(
         address = (known or {}).get(name)
         way = _Way(_channel(name, address, os.environ if env is None else env), name)
         counts.append(_deliver_all(platform, way, only_new=only_new))
+        if not only_new:
+            _report_channel(platform, way, counts[-1])
     return AlertCounts(
         promised=promised,
         delivered=sum(one.delivered for one in counts),
@@ -129,12 +133,32 @@ def deliver_alerts(
     )
 
 
+def _report_channel(platform: Installation, way: "_Way", counts: AlertCounts) -> None:
+    """A channel that did not take what maintenance sent is an incident: the others tell of it."""
+    key = f"alert_channel:{way.channel}"
+    if counts.failed:
+        open_incident(
+            platform,
+            key,
+            "alert_channel_silent",
+            way.name,
+            f"The alert {way.name} did not take {counts.failed} of "
+            f"{counts.failed + counts.delivered} alerts that maintenance sent: {way.errors[-1]}",
+        )
+    elif counts.delivered or counts.for_nobody:
+        close_incident(platform, key)
+
+
 @dataclass(frozen=True)
 class _Way:
-    """A receiver, and the channel whose it is; None is the connection `tenure_alerts`."""
+    """A receiver, and the channel whose it is; None is the connection `tenure_alerts`.
+
+    `errors` say why it did not take a message, the newest last.
+    """
 
     receiver: AlertReceiver | None
     channel: str | None = None
+    errors: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -348,6 +372,7 @@ def _deliver(platform: Installation, way: _Way, message_id: int) -> bool | None:
                 "alert=waits to=%r incident=%s event=%s cause=%s", way.name, number, event, cause
             )
             outbox.failed(connection, message_id, error=cause)
+            way.errors.append(cause)
             return False
         outbox.delivered(connection, message_id, at=now)
         tries = f" at try {message.attempts + 1}" if message.attempts else ""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from hashlib import blake2b
-from math import log, sqrt
+from math import floor, log, log10, sqrt
 from typing import TYPE_CHECKING
 
 from tenure.installation import Installation
@@ -206,19 +206,28 @@ def _losses(
     if value is None or not days:
         why = "no labels are mature yet" if value is not None else f"the holdout has no {metric}"
         return _Stream(None, kind, _EPOCH, why), []
-    losses = losses_by_day(
-        engine, watched.decisions(_end(max(days))), outcome_files(platform, watched.row.model), kind
+    unit = _unit(value) if kind == "absolute" else 1.0
+    layout = f"{kind} {unit:g}"
+    decisions, outcomes = (
+        watched.decisions(_end(max(days))),
+        outcome_files(platform, watched.row.model),
     )
+    losses = losses_by_day(engine, decisions, outcomes, kind, unit)
     rows = [
-        CountedDay(PERFORMANCE, day, kind, over[day], one.labelled, _vector(one))
+        CountedDay(PERFORMANCE, day, layout, over[day], one.labelled, _vector(one))
         for day, one in losses.items()
         if day in over
     ]
     policy = watched.config.monitoring
     doubt = sqrt(log(1 / (1 - policy.confidence)) / (2 * max(holdout_rows, 1)))
     most = None if kind == "absolute" else min((value + doubt) * (1 + policy.max_decay), 0.99)
-    rule = _rule(watched, PERFORMANCE, partial(_mean_loss, policy.min_label_coverage), most)
-    return _Stream(rule, kind, max(days)), rows
+    rule = _rule(watched, PERFORMANCE, partial(_mean_loss, policy.min_label_coverage, unit), most)
+    return _Stream(rule, layout, max(days)), rows
+
+
+def _unit(error: float) -> float:
+    """The power of ten below the holdout's error: prices and probabilities keep their digits."""
+    return float(10.0 ** floor(log10(error))) if error > 0 else 1.0
 
 
 def _vector(found: LossCounts) -> tuple[int, int, int]:
@@ -237,12 +246,12 @@ def _loss_of(watched: WatchedModel) -> "tuple[Loss, str]":
     return "wrong", "wrong_label_rate"
 
 
-def _mean_loss(min_coverage: float, counts: "np.ndarray") -> float | None:
+def _mean_loss(min_coverage: float, unit: float, counts: "np.ndarray") -> float | None:
     """Mean loss of the labelled; None when too few of those that were answered are."""
     answered, labelled, loss = (float(n) for n in counts)
     if not labelled or labelled < min_coverage * answered:
         return None
-    return loss / 1e6 / labelled
+    return loss * unit / 1e6 / labelled
 
 
 def _rule(
@@ -366,16 +375,20 @@ def _report_alarms(
     """One incident for all alarms of a window; over when each of their streams is watched again.
 
     An alarm that is over when it is first seen, in a history that comes all at once, is only kept.
+    One that is no alarm any more, since late rows changed its window, is over as well.
     """
-    from tenure.adapters.sql import incidents, streams
+    from tenure.adapters.sql import incidents, maintenance, streams
 
     alarms: dict[date, list[StoredWindow]] = defaultdict(list)
     for window in windows:
         if window.state == "alarm":
             alarms[_last(window)].append(window)
+    prefix = f"monitoring:{watched.row.model}:{streams.STREAM_ALARM}:"
+    for key in {*maintenance.open_incidents(connection, prefix)} - {f"{prefix}{d}" for d in alarms}:
+        incidents.close_incident(connection, dedupe_key=key, at=now)
     opened = 0
     for day, those in alarms.items():
-        key = f"monitoring:{watched.row.model}:{streams.STREAM_ALARM}:{day}"
+        key = f"{prefix}{day}"
         if all(one.is_over for one in those):
             incidents.close_incident(connection, dedupe_key=key, at=now)
             continue

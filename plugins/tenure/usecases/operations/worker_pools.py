@@ -38,26 +38,31 @@ def report_pools(platform: Installation, airflow: Pools) -> PoolCounts:
         for pool in {where.pool for where in model.workers.stages if where.pool}:
             asked.setdefault(pool, []).append(model)
     slots = airflow.pools() if asked else {}
-    absent = {pool: users for pool, users in asked.items() if not _is_enough(pool, users, slots)}
-    for pool, users in absent.items():
-        needed, names = max(_slots(one, pool) for one in users), [one.name for one in users]
-        has = f"has {slots[pool]} slots" if pool in slots else "is absent in Airflow"
-        open_incident(
-            platform,
-            f"{_KEY}:{pool}",
-            "pool_absent",
-            pool,
-            f"The pool {pool} {has}; tasks of {', '.join(names)} ask for {needed} at once "
-            "and never start.",
-            facts={"model": names[0], "owner": ", ".join(dict.fromkeys(u.owner for u in users))},
-        )
+    absent = {}
+    for pool, users in asked.items():
+        if waiting := [one for one in users if _waits(one, pool, slots.get(pool))]:
+            absent[pool] = waiting
+    for pool, waiting in absent.items():
+        has = f"has {slots[pool]} slots in Airflow" if pool in slots else "is absent in Airflow"
+        owners = ", ".join(dict.fromkeys(one.owner for one in waiting))
+        for one in waiting:  # a model that joins later is a member of what is known
+            open_incident(
+                platform,
+                f"{_KEY}:{pool}",
+                "pool_absent",
+                pool,
+                f"The pool {pool} {has}; tasks of {one.name} take {_slots(one, pool)} each and "
+                "never start. The members are all models of which that holds.",
+                member=one.name,
+                facts={"model": one.name, "owner": owners},
+            )
     close_others(platform, _KEY, absent)
     return PoolCounts(len(asked), len(absent))
 
 
-def _is_enough(pool: str, users: list[ModelConfig], slots: dict[str, int]) -> bool:
-    found = slots.get(pool)
-    return found is not None and (found < 0 or found >= max(_slots(one, pool) for one in users))
+def _waits(model: ModelConfig, pool: str, slots: int | None) -> bool:
+    """Whether a task of the model can never start there; -1 slots are without a limit."""
+    return slots is None or 0 <= slots < _slots(model, pool)
 
 
 def _slots(model: ModelConfig, pool: str) -> int:

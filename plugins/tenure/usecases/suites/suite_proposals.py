@@ -23,6 +23,7 @@ from tenure.installation import Installation
 from tenure.installation.suite_in_force import SuiteInForce, suite_branch, suite_in_force
 from tenure.lifecycle.data.expectations import Suite
 from tenure.lifecycle.data.suite_changes import changes
+from tenure.usecases.data.second_person import require_second_person
 from tenure.usecases.suites.suites import Edit
 from tenure.vocabulary import REASON, Role, op_key
 
@@ -148,7 +149,14 @@ def answer(
     with platform.database.begin() as connection:
         platform.ledger.take_turn(connection)
         found = _found(connection, number, of)
-        _require_second_person(platform, found, user, accept=accept)
+        require_second_person(
+            platform,
+            f"change {found.id} of {found.suite}",
+            proposed_by=found.proposed_by,
+            user=user,
+            accept=accept,
+            still_safe=_SAFE,
+        )
         if not found.is_open:
             raise StateConflict(
                 f"Proposal {number} was {_past(found)} by {found.answered_by} already.",
@@ -253,24 +261,6 @@ def _require_current(found: SuiteProposal, current: SuiteInForce) -> None:
         still_safe=_SAFE,
         next_step="Decline it, and propose the change anew from the rules in force.",
     )
-
-
-def _require_second_person(
-    platform: Installation, found: SuiteProposal, user: str, *, accept: bool
-) -> None:
-    if not any(platform.config.allows(user, role) for role in (Role.STEWARD, Role.APPROVER)):
-        raise NotPermitted(
-            f"{user} may not answer proposals: that needs the role steward or approver.",
-            still_safe=_SAFE,
-            next_step="Ask one of them, or add the name to `roles` in "
-            "include/configs/platform.yaml.",
-        )
-    if accept and user.casefold() == found.proposed_by.casefold():
-        raise NotPermitted(
-            f"{user} proposed change {found.id} of {found.suite}: a second person accepts it.",
-            still_safe=_SAFE,
-            next_step="Ask another steward, or an approver. You may take it back by declining it.",
-        )
 
 
 def _past(found: SuiteProposal) -> str:
