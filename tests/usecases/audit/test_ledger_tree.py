@@ -5,10 +5,12 @@ from collections.abc import Callable
 import pytest
 from ledger_forgery import cut, grow, rewrite
 
+from tenure.adapters.note_keys import NoteSigner
 from tenure.errors import FileRefused
 from tenure.installation import Installation
 from tenure.layout import CHECKPOINTS, leaves_key
 from tenure.lifecycle.audit.merkle import leaf_hash
+from tenure.lifecycle.audit.signed_note import SignedNote
 from tenure.usecases.audit.checkpoints import kept_checkpoint, make_checkpoint
 from tenure.usecases.audit.ledger_tree import (
     SignedCheckpoint,
@@ -117,3 +119,14 @@ def test_only_a_signed_checkpoint_of_this_ledger_counts(
             verified(forged, keys)
     with pytest.raises(FileRefused, match="not base64"):
         checkpoint_rule(platform, "w+00000000+?")
+
+
+def test_what_the_same_witness_cosigned_of_another_ledger_counts_for_nothing(
+    platform: Installation, newest: SignedCheckpoint
+) -> None:
+    """One witness may have the same key for several; a short ledger would vouch for a long one."""
+    text = newest.tree.text.replace(newest.tree.origin, "example.org/other")
+    witness = NoteSigner("witness.example/w", bytes(32), is_witness=True)
+    note = SignedNote(text, (witness.sign(text, 1_700_000_000),))
+    with pytest.raises(FileRefused, match=r"of the ledger example.org/other, not of"):
+        verified(str(note), checkpoint_rule(platform, witness.key.text))
